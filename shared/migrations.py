@@ -1,8 +1,8 @@
 """Run a service's Alembic migrations as the owner of its schema.
 
-Every service keeps its migrations in ``services/<service>/migrations`` with its own version table in its own schema. The
-configuration is built here, so that there is no ``alembic.ini`` per service to keep in step. asyncpg is the only driver
-installed: Alembic is run inside ``run_sync`` of an asynchronous connection.
+Every service keeps its migrations in ``services/<service>/migrations``, with its own version table in its own schema.
+The configuration is built here, so that there is no ``alembic.ini`` per service to keep in step. asyncpg is the only
+driver installed: Alembic is run inside ``run_sync`` of an asynchronous connection.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ def run_migrations(service: str, metadata: MetaData) -> None:
     """Run the requested migrations on the connection that ``shared.migrations`` has opened (its transaction, too)."""
     connection = context.config.attributes.get("connection")
     if not isinstance(connection, Connection):
-        raise RuntimeError("migrations run through shared.migrations, not through the alembic command")
+        raise TypeError("migrations run through shared.migrations, not through the alembic command")
 
     def is_own(name: str | None, kind: str, _parents: object) -> bool:
         return kind != "schema" or name == service
