@@ -37,6 +37,8 @@ ADVISORY_LOCK_KEY: Final = 0x70726F766973
 SCRAM_ITERATIONS: Final = 4096
 SCRAM_SALT_BYTES: Final = 16
 
+_URL_VARIABLES: Final = ("DATABASE_URL", "OWNER_DATABASE_URL")
+
 TOWN_TABLES: Final = """
 CREATE SCHEMA IF NOT EXISTS town;
 CREATE TABLE IF NOT EXISTS town.municipality (
@@ -66,8 +68,8 @@ class Role:
 async def provision(admin_url: str, environ: Mapping[str, str], *, migrate: bool = True) -> None:
     """Bring the server to the state that the CHOUDO_* URLs in ``environ`` describe.
 
-    ``admin_url`` is of a superuser, or of one who may create databases, roles and extensions. Raises ValueError when the
-    URLs contradict one another, and asyncpg.PostgresError.
+    ``admin_url`` is of a superuser, or of one who may create databases, roles and extensions. Raises ValueError when
+    the URLs contradict one another, and asyncpg.PostgresError.
     """
     apps = {service: _role(environ, service, "DATABASE_URL") for service in SERVICES}
     owners = {service: _role(environ, service, "OWNER_DATABASE_URL") for service in SERVICES}
@@ -84,6 +86,19 @@ async def provision(admin_url: str, environ: Mapping[str, str], *, migrate: bool
                 continue
             await asyncio.to_thread(upgrade, service, required(environ, f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"))
         await _narrow_version_tables(_in_database(admin_url, database), apps)
+
+
+async def clone_database(admin_url: str, template: str, name: str, environ: Mapping[str, str]) -> None:
+    """A copy of a provisioned database for the same roles. Nobody may be connected to the template."""
+    roles = [_role(environ, service, variable) for service in SERVICES for variable in _URL_VARIABLES]
+    connection = await _connect(admin_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {_name(name)} TEMPLATE {_name(template)}")
+        # Rights on the database itself are not copied.
+        await connection.execute(f"REVOKE ALL ON DATABASE {_name(name)} FROM PUBLIC")
+        await connection.execute(f"GRANT CONNECT ON DATABASE {_name(name)} TO {_names(*roles)}")
+    finally:
+        await connection.close()
 
 
 async def drop_database(admin_url: str, database: str) -> None:

@@ -1,0 +1,133 @@
+"""Real servers for the whole session, and a database of its own for every test that asks for one.
+
+The template is provisioned and migrated once; a test gets a clone of it (tens of milliseconds) and an emptied Redis
+database. ``DATABASE_URL`` and ``REDIS_URL`` are used when given, else the embedded servers start in a temporary folder.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import pytest_asyncio
+import redis
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from deploy.local.servers import Servers, embedded_servers
+from deploy.provision import clone_database, drop_database, provision
+from deploy.secrets import load_environment
+from shared.migrations import SERVICES
+
+TEMPLATE = "choudo_test"
+# Never number 0: a server that was given may hold somebody's data there.
+REDIS_DATABASE = 15
+# Nobody listens there: a test that sends brings its own receiver.
+NOWHERE = "127.0.0.1:9"
+
+
+@dataclass
+class TestDatabase:
+    """A clone of the template, with everything a process needs to work on it."""
+
+    __test__ = False
+
+    name: str
+    admin_url: str
+    environ: dict[str, str]
+    _engines: dict[str, AsyncEngine] = field(default_factory=dict)
+
+    def engine(self, service: str) -> AsyncEngine:
+        """An engine as the service's application role. It is disposed of after the test."""
+        return self._engine(f"CHOUDO_{service.upper()}_DATABASE_URL")
+
+    def owner_engine(self, service: str) -> AsyncEngine:
+        """An engine as the owner of the service's schema, whom row-level security does not bind."""
+        return self._engine(f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL")
+
+    def admin_engine(self) -> AsyncEngine:
+        """An engine as the administrator, for what no service may do."""
+        return self._engine("DATABASE_URL")
+
+    def _engine(self, variable: str) -> AsyncEngine:
+        if variable not in self._engines:
+            url = self.admin_url if variable == "DATABASE_URL" else self.environ[variable]
+            url = url.replace("postgresql://", "postgresql+asyncpg://", 1)
+            self._engines[variable] = create_async_engine(url, poolclass=NullPool)
+        return self._engines[variable]
+
+    async def dispose(self) -> None:
+        """Close every connection of the engines made here."""
+        for engine in self._engines.values():
+            await engine.dispose()
+
+
+def in_database(url: str, name: str) -> str:
+    """The same server, role and password with another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """PostgreSQL and the Redis-compatible server."""
+    with embedded_servers(tmp_path_factory.mktemp("servers"), durable=False, environ=os.environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template_environ(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The template database, provisioned and migrated; the variables of the processes that would work on it."""
+    environ = load_environment(
+        tmp_path_factory.mktemp("secrets"),
+        database_url=servers.database_url,
+        redis_url=in_database(servers.redis_url, str(REDIS_DATABASE)),
+        environ={},
+        database=TEMPLATE,
+    )
+
+    async def make() -> None:
+        await drop_database(servers.database_url, TEMPLATE)
+        await provision(servers.database_url, environ)
+
+    asyncio.run(make())
+    return environ | {
+        "CHOUDO_ENVIRONMENT": "local",
+        "CHOUDO_SMTP_URL": f"smtp://{NOWHERE}",
+        "CHOUDO_SMS_GATEWAY_URL": f"http://{NOWHERE}/sms",
+    }
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """An empty Redis database."""
+    url = in_database(servers.redis_url, str(REDIS_DATABASE))
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest_asyncio.fixture
+async def database(servers: Servers, template_environ: dict[str, str], redis_url: str) -> AsyncIterator[TestDatabase]:
+    """A database of this test's own: migrated, empty, dropped afterwards."""
+    name = f"{TEMPLATE}_{secrets.token_hex(6)}"
+    await clone_database(servers.database_url, TEMPLATE, name, template_environ)
+    environ = dict(template_environ)
+    for service in SERVICES:
+        for variable in (f"CHOUDO_{service.upper()}_DATABASE_URL", f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"):
+            environ[variable] = in_database(environ[variable], name)
+    clone = TestDatabase(name=name, admin_url=in_database(servers.database_url, name), environ=environ)
+    try:
+        yield clone
+    finally:
+        await clone.dispose()
+        await drop_database(servers.database_url, name)
+
+
+@pytest.fixture(scope="session")
+def root_dir() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parent.parent
