@@ -1,9 +1,9 @@
 """The body of every service's ``migrations/env.py``, which is three lines:
 
-    from services.routing.tables import metadata
-    from shared.migrations_env import run_migrations
+from services.routing.tables import metadata
+from shared.migrations_env import run_migrations
 
-    run_migrations("routing", metadata)
+run_migrations("routing", metadata)
 """
 
 from alembic import context

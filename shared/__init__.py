@@ -1,0 +1,1 @@
+"""What the three services have in common: published events, messaging, the ledger, web chrome, database, crypto."""

@@ -1,0 +1,1 @@
+"""The published language: one file per publisher, and `subscriptions.py` says who hears what."""

@@ -1,0 +1,67 @@
+"""What booking publishes."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.events.base import Event
+
+State = Literal["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"]
+
+
+class _AppointmentEvent(Event, frozen=True, kw_only=True):
+    """The whole public state of an appointment; `sealed` holds `SealedAccess` for notifications.
+
+    `number` is the reference that people read over the phone; it opens nothing by itself.
+    The aggregate is the appointment.
+    """
+
+    appointment_id: UUID
+    number: str
+    subject_ref: UUID | None
+    contact_ref: UUID | None
+    case_id: UUID | None
+    procedure: str
+    office: str
+    counter: str
+    starts_at: datetime
+    ends_at: datetime
+    state: State
+    # The calendar file's SEQUENCE: rises with every change of time or place.
+    sequence: int
+
+
+class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):
+    """A held place became an appointment."""
+
+
+class AppointmentChanged(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_changed.v1"):
+    """The appointment moved to another time or place; the old place is free again."""
+
+
+class AppointmentCancelled(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_cancelled.v1"):
+    """The appointment will not take place; its place is free again."""
+
+
+class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_progressed.v1"):
+    """The person was checked in, called, served, or did not come."""
+
+
+class SealedAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside an appointment's `sealed`, purpose `access`: the way to open it. Stored by booking as hashes only."""
+
+    link_token: str
+    code: str
+
+
+class AvailabilityChanged(Event, frozen=True, kw_only=True, tag="booking.availability_changed.v1"):
+    """The earliest free public place of a counter, as of `as_of`; None when the whole horizon is full.
+
+    The aggregate is the counter.
+    """
+
+    counter: str
+    earliest_at: datetime | None
+    as_of: datetime

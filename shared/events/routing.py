@@ -1,0 +1,70 @@
+"""What routing publishes."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from shared.events.base import Event
+
+Reach = Literal["email", "sms", "none"]
+
+
+class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A procedure as the other services need it. `minutes` is the time at a counter."""
+
+    code: str
+    name_ja: str
+    office: str
+    counters: tuple[str, ...]
+    minutes: int
+    # Whether its name may be shown to others: a notice's subject, a board (おくやみ and welfare may not).
+    discreet: bool = False
+
+
+class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A counter (窓口): `number` is what hangs above it."""
+
+    code: str
+    number: str
+    name_ja: str
+    office: str
+    place_ja: str
+
+
+class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogue_published.v1"):
+    """A town's catalogue took effect. The aggregate is the municipality."""
+
+    town_name_ja: str
+    town_phone: str
+    town_host: str
+    procedures: tuple[ProcedureEntry, ...]
+    counters: tuple[CounterEntry, ...]
+
+
+class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):
+    """A person approved that notices reach them in this way; `sealed` holds `SealedContact` for notifications.
+
+    The aggregate is the contact (`contact_ref`).
+    """
+
+    contact_ref: UUID
+    subject_ref: UUID
+    reach: Reach
+    language: str
+    approval_id: UUID
+    case_id: UUID
+
+
+class SealedContact(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside `ContactGiven.sealed`, purpose `contact`: an e-mail address, or a phone number in E.164."""
+
+    address: str
+
+
+class SessionEnded(Event, frozen=True, kw_only=True, tag="routing.session_ended.v1"):
+    """A session was ended before its time; every service refuses its tokens at once. The aggregate is the session."""
+
+    session_id: str
+    tokens_valid_until: datetime

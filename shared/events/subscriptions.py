@@ -1,0 +1,35 @@
+"""Who hears what, on one page. A structure test checks that every consumer named here handles the event."""
+
+from shared.events.base import Event, event_type
+from shared.events.booking import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentChanged,
+    AppointmentProgressed,
+    AvailabilityChanged,
+)
+from shared.events.ledger import ReuseRecorded
+from shared.events.routing import CataloguePublished, ContactGiven, SessionEnded
+
+SERVICES = ("routing", "booking", "notifications")
+
+SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
+    CataloguePublished: ("booking", "notifications"),
+    ContactGiven: ("notifications",),
+    SessionEnded: ("booking", "notifications"),
+    AppointmentBooked: ("notifications", "routing"),
+    AppointmentChanged: ("notifications", "routing"),
+    AppointmentCancelled: ("notifications", "routing"),
+    AppointmentProgressed: ("notifications", "routing"),
+    AvailabilityChanged: ("routing",),
+    ReuseRecorded: ("routing",),
+}
+
+# Sealed fields are encrypted to one consumer; only that consumer's message carries them.
+SEALED_FOR: dict[type[Event], str] = {
+    ContactGiven: "notifications",
+    AppointmentBooked: "notifications",
+    AppointmentChanged: "notifications",
+}
+
+EVENT_TYPES: dict[str, type[Event]] = {event_type(kind): kind for kind in SUBSCRIPTIONS}

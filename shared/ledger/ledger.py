@@ -1,0 +1,63 @@
+"""Writing to the ledger: the entry and its publication join the caller's transaction."""
+
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+from sqlalchemy import MetaData, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.events.ledger import ReuseRecorded
+from shared.ledger.entry import Entry
+from shared.ledger.tables import LedgerTables
+from shared.messaging.outbox import Outbox
+
+
+class Ledger:
+    """A service's ledger. One per service, beside its tables."""
+
+    def __init__(self, metadata: MetaData, outbox: Outbox) -> None:
+        self.tables = LedgerTables(metadata)
+        self._outbox = outbox
+
+    async def write(self, session: AsyncSession, *entries: Entry) -> None:
+        """Write entries into the transaction of `session`, and publish each without values."""
+        if not entries:
+            return
+        await session.execute(insert(self.tables.entry), [_row(entry) for entry in entries])
+        await self._outbox.publish(session, *(self._recorded(entry) for entry in entries))
+
+    def _recorded(self, entry: Entry) -> ReuseRecorded:
+        return ReuseRecorded(
+            event_id=uuid5(NAMESPACE_URL, f"ledger:{self._outbox.service}:{entry.entry_id}"),
+            municipality=entry.municipality,
+            aggregate_id=str(entry.entry_id),
+            aggregate_version=1,
+            occurred_at=entry.occurred_at,
+            entry_id=entry.entry_id,
+            service=self._outbox.service,
+            entry_type=entry.entry_type,
+            subject_ref=entry.subject_ref,
+            actor_kind=entry.actor_kind,
+            office=entry.office,
+            source_procedure=entry.source_procedure,
+            source_step=entry.source_step,
+            source_collected_at=entry.source_collected_at,
+            target_service=entry.target_service,
+            target_procedure=entry.target_procedure,
+            target_step=entry.target_step,
+            case_id=entry.target_case or entry.source_case,
+            items=entry.items,
+            purpose=entry.purpose,
+            legal_basis=entry.legal_basis,
+            outcome=entry.outcome,
+            visibility=entry.visibility,
+        )
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    return {name: getattr(entry, name) for name in entry.__struct_fields__} | {"items": list(entry.items)}
+
+
+def read_row(row: msgspec.Struct | object) -> Entry:
+    """An entry as it stands in the table."""
+    return msgspec.convert({name: getattr(row, name) for name in Entry.__struct_fields__}, Entry)

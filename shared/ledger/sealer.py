@@ -1,0 +1,88 @@
+"""The sealer chains new entries by hash, one sealer a town at a time, within about a second of their commit.
+
+It finds unchained entries by anti-join: an id or time cursor would miss what commits late.
+"""
+
+import asyncio
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.db import Database
+from shared.ledger.entry import GENESIS, entry_hash
+from shared.ledger.ledger import read_row
+from shared.log import get_logger
+
+log = get_logger(__name__)
+
+INTERVAL_S = 0.5
+FAILED_PAUSE_S = 2.0
+BATCH = 500
+
+_TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
+
+
+class Sealer:
+    """One service's sealer. Several may run: an advisory lock lets one work on a town's chain."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        schema = db.service
+        self._lock = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.ledger/' || :municipality, 0))")
+        self._unchained = text(f"""
+            SELECT e.* FROM {schema}.ledger_entry e
+            WHERE e.municipality = :municipality
+              AND NOT EXISTS (SELECT 1 FROM {schema}.ledger_chain c
+                              WHERE (c.municipality, c.entry_id) = (e.municipality, e.entry_id))
+            ORDER BY e.occurred_at, e.entry_id LIMIT :batch
+        """)
+        self._last = text(f"""
+            SELECT seq, entry_hash FROM {schema}.ledger_chain
+            WHERE municipality = :municipality ORDER BY seq DESC LIMIT 1
+        """)
+        self._append = text(f"""
+            INSERT INTO {schema}.ledger_chain (municipality, seq, entry_id, prev_hash, entry_hash)
+            VALUES (:municipality, :seq, :entry_id, :prev_hash, :entry_hash)
+        """)
+
+    async def run(self) -> None:
+        """Seal until cancelled."""
+        while True:
+            try:
+                await self.seal_all()
+                await asyncio.sleep(INTERVAL_S)
+            except Exception as error:  # the database is away: entries wait unchained
+                log.warning("sealer_failed", error=type(error).__name__)
+                await asyncio.sleep(FAILED_PAUSE_S)
+
+    async def seal_all(self) -> int:
+        """Chain every unchained entry of every town; return how many."""
+        async with self._db.begin_across_towns() as session:
+            towns = (await session.execute(_TOWNS)).scalars().all()
+        sealed = 0
+        for municipality in towns:
+            while True:
+                async with self._db.begin(municipality) as session:
+                    count = await self._seal_batch(session, municipality)
+                sealed += count
+                if count < BATCH:
+                    break
+        return sealed
+
+    async def _seal_batch(self, session: AsyncSession, municipality: str) -> int:
+        town = {"municipality": municipality}
+        if not (await session.execute(self._lock, town)).scalar_one():
+            return 0
+        rows = (await session.execute(self._unchained, town | {"batch": BATCH})).all()
+        if not rows:
+            return 0
+        last = (await session.execute(self._last, town)).one_or_none()
+        seq, prev_hash = (last.seq, last.entry_hash) if last else (0, GENESIS)
+        links = []
+        for row in rows:
+            seq += 1
+            digest = entry_hash(read_row(row), prev_hash)
+            links.append(town | {"seq": seq, "entry_id": row.entry_id, "prev_hash": prev_hash, "entry_hash": digest})
+            prev_hash = digest
+        await session.execute(self._append, links)
+        return len(links)

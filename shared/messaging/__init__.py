@@ -1,0 +1,6 @@
+"""PostgreSQL is the truth, the queue is only a wake-up.
+
+The way of an event: a command calls `Outbox.publish` in its own transaction → `relay` puts it on the consumer's
+queue → `consumer` applies it once, in one transaction with its inbox row → `receipts` tell the publisher, which ends
+republishing.
+"""

@@ -1,0 +1,145 @@
+"""The consumer: applies each event once, in one transaction with its inbox row, and answers with a receipt.
+
+Handlers are plain functions that tests can await: `async def on_x(session, event, *, now)`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.clock import Clock
+from shared.db import Database
+from shared.errors import Poison
+from shared.events.base import Event
+from shared.events.subscriptions import EVENT_TYPES
+from shared.log import get_logger
+from shared.messaging.broker import Envelope, Receipt
+from shared.telemetry import EVENTS_CONSUMED, PICKUP_SECONDS
+
+log = get_logger(__name__)
+
+# After so many attempts an event is mourned as a dead letter, and its publisher told to stop.
+ATTEMPT_LIMIT = 12
+REASON_MAX_LENGTH = 200
+
+
+class Handler(Protocol):
+    """Applies one event inside the caller's transaction. May raise `Poison`; any other error means: try again later."""
+
+    async def __call__(self, session: AsyncSession, event: Any, *, now: datetime) -> None: ...
+
+
+Handlers = Mapping[type[Event], Handler]
+SendReceipt = Callable[[str, Receipt], Awaitable[None]]
+
+_COUNT = """
+    INSERT INTO {schema}.inbox (municipality, event_id, attempts, seen_at) VALUES (:municipality, :event_id, 2, :now)
+    ON CONFLICT (municipality, event_id) DO UPDATE SET attempts = inbox.attempts + 1
+    RETURNING attempts, outcome
+"""
+_CLAIM = """
+    INSERT INTO {schema}.inbox (municipality, event_id, seen_at, applied_at, outcome)
+    VALUES (:municipality, :event_id, :now, :now, 'applied')
+    ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'applied'
+    WHERE inbox.outcome IS NULL
+    RETURNING event_id
+"""
+_MOURN = """
+    INSERT INTO {schema}.dead_letter
+        (municipality, event_id, publisher, type, payload, sealed, attempts, reason, died_at)
+    VALUES (:municipality, :event_id, :publisher, :type, :payload, :sealed, :attempts, :reason, :now)
+    ON CONFLICT DO NOTHING
+"""
+_REFUSE = """
+    INSERT INTO {schema}.inbox (municipality, event_id, seen_at, applied_at, outcome)
+    VALUES (:municipality, :event_id, :now, :now, 'refused')
+    ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'refused'
+    WHERE inbox.outcome IS NULL
+"""
+
+
+class Consumer:
+    """One service's consumer of all the events that it subscribes to."""
+
+    def __init__(self, db: Database, handlers: Handlers, send_receipt: SendReceipt, clock: Clock) -> None:
+        self._db = db
+        self._handlers = handlers
+        self._send_receipt = send_receipt
+        self._clock = clock
+        self._count = text(_COUNT.format(schema=db.service))
+        self._claim = text(_CLAIM.format(schema=db.service))
+        self._mourn = text(_MOURN.format(schema=db.service))
+        self._refuse = text(_REFUSE.format(schema=db.service))
+
+    async def consume(self, envelope: Envelope) -> None:
+        """Apply one message's event, whether new, repeated or out of order, and send its receipt."""
+        try:
+            outcome = await self._apply(envelope)
+        except Poison as poison:
+            outcome = await self._give_up(envelope, poison.reason)
+        except Exception as error:  # anything else may pass with time: the relay will come again
+            log.error("event_failed", type=envelope.type, event_id=envelope.event_id, error=type(error).__name__)
+            EVENTS_CONSUMED.labels(self._db.service, "failed").inc()
+            return
+        EVENTS_CONSUMED.labels(self._db.service, outcome).inc()
+        receipt = Receipt(
+            municipality=envelope.municipality,
+            event_id=envelope.event_id,
+            consumer=envelope.consumer,
+            outcome=outcome,
+        )
+        await self._send_receipt(envelope.publisher, receipt)
+
+    async def _apply(self, envelope: Envelope) -> str:
+        now = self._clock()
+        key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
+        if envelope.attempt > 1:
+            # Counted in a transaction of its own, so that a message that kills its worker does not loop for ever.
+            async with self._db.begin_across_towns() as session:
+                seen = (await session.execute(self._count, key)).one()
+            if seen.outcome is not None:
+                return str(seen.outcome)
+            if seen.attempts > ATTEMPT_LIMIT:
+                return await self._give_up(envelope, "attempts")
+        event = _decode(envelope)
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise Poison("no_handler")
+        PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
+        async with self._db.begin(envelope.municipality) as session:
+            if (await session.execute(self._claim, key)).one_or_none() is not None:
+                await handler(session, event, now=now)
+        return "applied"
+
+    async def _give_up(self, envelope: Envelope, reason: str) -> str:
+        letter = {
+            "municipality": envelope.municipality,
+            "event_id": envelope.event_id,
+            "publisher": envelope.publisher,
+            "type": envelope.type,
+            "payload": envelope.payload.encode(),
+            "sealed": envelope.sealed,
+            "attempts": envelope.attempt,
+            "reason": reason[:REASON_MAX_LENGTH],
+            "now": self._clock(),
+        }
+        async with self._db.begin_across_towns() as session:
+            await session.execute(self._mourn, letter)
+            await session.execute(self._refuse, {name: letter[name] for name in ("municipality", "event_id", "now")})
+        log.error("event_dead", type=envelope.type, event_id=envelope.event_id, reason=reason)
+        return "refused"
+
+
+def _decode(envelope: Envelope) -> Event:
+    kind = EVENT_TYPES.get(envelope.type)
+    if kind is None:
+        raise Poison("unknown_type")
+    try:
+        event = msgspec.json.decode(envelope.payload, type=kind)
+    except msgspec.DecodeError as error:
+        raise Poison("undecodable") from error
+    return msgspec.structs.replace(event, sealed=envelope.sealed)

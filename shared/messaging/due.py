@@ -1,0 +1,101 @@
+"""What must happen at a time: rows of `due`, claimed with a lease across towns, done in that town's transaction.
+
+Whoever wants something done later calls `schedule` in their own transaction; `DueLoop` calls the handler of its kind.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.clock import Clock
+from shared.db import Database
+from shared.log import get_logger
+
+log = get_logger(__name__)
+
+POLL_INTERVAL_S = 0.25
+LEASE = timedelta(seconds=30)
+BATCH = 100
+FAILED_PAUSE_S = 1.0
+
+DueHandler = Callable[[AsyncSession, str, str, datetime], Awaitable[None]]
+"""`async def handler(session, municipality, ref, now)`: in the town's transaction, which also removes the due row."""
+
+
+async def schedule(
+    session: AsyncSession, service: str, *, municipality: str, kind: str, ref: str, due_at: datetime, keep: bool = False
+) -> None:
+    """Ask for `kind` to happen to `ref` at `due_at`, instead of any time asked for before.
+
+    With `keep`, an earlier time asked for before stays (for coalescing: "soon" ten times is once).
+    """
+    moved = "least(due.due_at, excluded.due_at)" if keep else "excluded.due_at"
+    statement = f"""
+        INSERT INTO {service}.due (municipality, kind, ref, due_at) VALUES (:municipality, :kind, :ref, :due_at)
+        ON CONFLICT (municipality, kind, ref) DO UPDATE SET due_at = {moved}, leased_until = NULL, attempts = 0
+    """
+    await session.execute(text(statement), {"municipality": municipality, "kind": kind, "ref": ref, "due_at": due_at})
+
+
+async def unschedule(session: AsyncSession, service: str, *, municipality: str, kind: str, ref: str) -> None:
+    """Nothing needs to happen any more."""
+    statement = f"DELETE FROM {service}.due WHERE (municipality, kind, ref) = (:municipality, :kind, :ref)"
+    await session.execute(text(statement), {"municipality": municipality, "kind": kind, "ref": ref})
+
+
+class DueLoop:
+    """Runs the due handlers of one service. Several loops may run: a row is leased to one of them."""
+
+    def __init__(self, db: Database, handlers: Mapping[str, DueHandler], clock: Clock) -> None:
+        self._db = db
+        self._handlers = handlers
+        self._clock = clock
+        self._claim = text(f"""
+            UPDATE {db.service}.due SET leased_until = :lease, attempts = due.attempts + 1
+            WHERE (municipality, kind, ref) IN (
+                SELECT municipality, kind, ref FROM {db.service}.due
+                WHERE kind = ANY (:kinds) AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+                ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+            RETURNING municipality, kind, ref
+        """)
+        self._finish = text(f"""
+            DELETE FROM {db.service}.due
+            WHERE (municipality, kind, ref) = (:municipality, :kind, :ref) AND leased_until = :lease
+            RETURNING ref
+        """)
+
+    async def run(self) -> None:
+        """Run due handlers until cancelled."""
+        while True:
+            try:
+                done = await self.run_once()
+            except Exception as error:  # the database is away: the rows stay due
+                log.warning("due_loop_failed", error=type(error).__name__)
+                await asyncio.sleep(FAILED_PAUSE_S)
+                continue
+            if done < BATCH:
+                await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def run_once(self) -> int:
+        """Claim one batch and handle it; return how many were claimed."""
+        now = self._clock()
+        lease = now + LEASE
+        async with self._db.begin_across_towns() as session:
+            claim = {"kinds": list(self._handlers), "now": now, "lease": lease, "batch": BATCH}
+            rows = (await session.execute(self._claim, claim)).all()
+        for row in rows:
+            try:
+                await self._handle(row.municipality, row.kind, row.ref, lease)
+            except Exception as error:  # its lease runs out and it is tried again
+                log.error("due_failed", kind=row.kind, ref=row.ref, error=type(error).__name__)
+        return len(rows)
+
+    async def _handle(self, municipality: str, kind: str, ref: str, lease: datetime) -> None:
+        async with self._db.begin(municipality) as session:
+            mine = {"municipality": municipality, "kind": kind, "ref": ref, "lease": lease}
+            # Gone: cancelled meanwhile. Another lease: taken over. In both cases not ours to do.
+            if (await session.execute(self._finish, mine)).one_or_none() is not None:
+                await self._handlers[kind](session, municipality, ref, self._clock())

@@ -1,0 +1,96 @@
+"""Receipts: consumers answer in batches, publishers stop republishing and blank what was sealed."""
+
+import asyncio
+from collections import defaultdict
+
+import dramatiq
+import msgspec
+from redis.exceptions import RedisError
+from sqlalchemy import text
+
+from shared.clock import Clock
+from shared.db import Database
+from shared.log import get_logger
+from shared.messaging.broker import ChoudoBroker, Receipt, receipts_queue
+
+log = get_logger(__name__)
+
+FLUSH_INTERVAL_S = 0.02
+BATCH = 200
+
+_SETTLE = """
+    UPDATE {schema}.delivery d SET acked_at = :now, outcome = receipt.outcome
+    FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]), CAST(:outcomes AS text[]))
+         AS receipt(municipality, event_id, consumer, outcome)
+    WHERE (d.municipality, d.event_id, d.consumer) = (receipt.municipality, receipt.event_id, receipt.consumer)
+      AND d.acked_at IS NULL
+"""
+_BLANK = """
+    UPDATE {schema}.outbox o SET sealed = NULL
+    FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]))
+         AS receipt(municipality, event_id, consumer)
+    WHERE (o.municipality, o.event_id) = (receipt.municipality, receipt.event_id)
+      AND o.sealed IS NOT NULL AND o.sealed_for = receipt.consumer
+"""
+
+
+class ReceiptSender:
+    """Collects a consumer's receipts and sends them in batches. Losing some is harmless: duplicates answer again."""
+
+    def __init__(self, broker: ChoudoBroker) -> None:
+        self._broker = broker
+        self._waiting: asyncio.Queue[tuple[str, Receipt]] = asyncio.Queue()
+
+    async def send(self, publisher: str, receipt: Receipt) -> None:
+        """Queue one receipt for the next batch."""
+        self._waiting.put_nowait((publisher, receipt))
+
+    async def run(self) -> None:
+        """Send batches until cancelled, then what is left."""
+        try:
+            while True:
+                first = await self._waiting.get()
+                await asyncio.sleep(FLUSH_INTERVAL_S)
+                await self._flush([first])
+        except asyncio.CancelledError:
+            await self._flush([])
+            raise
+
+    async def _flush(self, batch: list[tuple[str, Receipt]]) -> None:
+        while not self._waiting.empty() and len(batch) < BATCH:
+            batch.append(self._waiting.get_nowait())
+        grouped: dict[str, list[Receipt]] = defaultdict(list)
+        for publisher, receipt in batch:
+            grouped[publisher].append(receipt)
+        messages = [_message(publisher, receipts) for publisher, receipts in grouped.items()]
+        if not messages:
+            return
+        try:
+            await asyncio.to_thread(self._broker.enqueue_many, messages)
+        except RedisError as error:
+            log.warning("receipts_not_sent", error=type(error).__name__, count=len(batch))
+
+
+async def settle(db: Database, receipts: list[Receipt], clock: Clock) -> None:
+    """Mark the deliveries as done or refused, and blank the sealed fields that reached their reader."""
+    # One order for all, so that two batches never wait for each other in a circle.
+    receipts = sorted(receipts, key=lambda receipt: (receipt.municipality, receipt.event_id, receipt.consumer))
+    names = {
+        "towns": [receipt.municipality for receipt in receipts],
+        "events": [receipt.event_id for receipt in receipts],
+        "consumers": [receipt.consumer for receipt in receipts],
+    }
+    outcomes = {"outcomes": [receipt.outcome for receipt in receipts], "now": clock()}
+    async with db.begin_across_towns() as session:
+        await session.execute(text(_SETTLE.format(schema=db.service)), names | outcomes)
+        await session.execute(text(_BLANK.format(schema=db.service)), names)
+
+
+def _message(publisher: str, receipts: list[Receipt]) -> dramatiq.Message[None]:
+    return dramatiq.Message(
+        queue_name=receipts_queue(publisher),
+        actor_name=f"{publisher}.receive_receipts",
+        args=(),
+        kwargs={"receipts": msgspec.to_builtins(receipts)},
+        options={},
+    )

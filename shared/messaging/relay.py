@@ -1,0 +1,157 @@
+"""The relay: claims due deliveries and puts them on their consumers' queues, until a receipt arrives."""
+
+import asyncio
+from datetime import timedelta
+
+import dramatiq
+import msgspec
+from redis.exceptions import RedisError
+from sqlalchemy import text
+
+from shared.clock import Clock
+from shared.db import Database
+from shared.events.subscriptions import SERVICES
+from shared.log import get_logger
+from shared.messaging.broker import GENERATION_KEY, ChoudoBroker, Envelope, events_queue
+from shared.telemetry import DELIVERIES_PUBLISHED
+
+log = get_logger(__name__)
+
+POLL_INTERVAL_S = 0.025
+BATCH = 500
+FIRST_RETRY = timedelta(seconds=15)
+LONGEST_RETRY = timedelta(minutes=10)
+LOOK_INTERVAL_S = 1.0
+BROKER_AWAY_PAUSE_S = 0.5
+# Nothing is published a second time while more than this many messages wait: slowness is no loss.
+DRAINED_BELOW = 1
+# After an outage everything unacknowledged is due at once, spread out so that consumers are not flooded.
+PACE_PER_SECOND = 500
+
+_CLAIM = """
+    SELECT d.municipality, d.event_id, d.consumer, d.attempts, o.type, o.payload,
+           CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
+    FROM {schema}.delivery d JOIN {schema}.outbox o USING (municipality, event_id)
+    WHERE d.acked_at IS NULL AND d.next_publish_at <= :now
+      AND (d.attempts = 0 OR d.consumer <> ALL (:draining))
+    ORDER BY d.next_publish_at
+    LIMIT :batch
+    FOR UPDATE OF d SKIP LOCKED
+"""
+_MARK = """
+    UPDATE {schema}.delivery d
+    SET attempts = d.attempts + 1,
+        next_publish_at = :now + least(:first * power(2, least(d.attempts, 20)), :longest) * interval '1 second'
+    FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]))
+         AS sent(municipality, event_id, consumer)
+    WHERE (d.municipality, d.event_id, d.consumer) = (sent.municipality, sent.event_id, sent.consumer)
+"""
+_ALL_DUE = """
+    UPDATE {schema}.delivery d SET next_publish_at = :now + (late.rank / :pace) * interval '1 second'
+    FROM (SELECT municipality, event_id, consumer, row_number() OVER (ORDER BY next_publish_at) AS rank
+          FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0) AS late
+    WHERE (d.municipality, d.event_id, d.consumer) = (late.municipality, late.event_id, late.consumer)
+"""
+
+
+class Relay:
+    """One service's relay. Several may run: they skip what another has claimed."""
+
+    def __init__(self, db: Database, broker: ChoudoBroker, clock: Clock) -> None:
+        self._db = db
+        self._broker = broker
+        self._clock = clock
+        self._draining: list[str] = []
+        self._claim = text(_CLAIM.format(schema=db.service))
+        self._mark = text(_MARK.format(schema=db.service))
+        self._all_due = text(_ALL_DUE.format(schema=db.service))
+
+    async def run(self) -> None:
+        """Relay until cancelled; survive an absent broker or database."""
+        next_look = 0.0
+        loop = asyncio.get_running_loop()
+        was_away = False
+        while True:
+            try:
+                if was_away or loop.time() >= next_look:
+                    await self.look_at_broker(was_away=was_away)
+                    was_away = False
+                    next_look = loop.time() + LOOK_INTERVAL_S
+                if await self.publish_due() < BATCH:
+                    await asyncio.sleep(POLL_INTERVAL_S)
+            except RedisError as error:
+                was_away = True
+                log.warning("relay_broker_away", error=type(error).__name__)
+                await asyncio.sleep(BROKER_AWAY_PAUSE_S)
+            except Exception as error:  # the database is away: nothing is lost, try again
+                log.warning("relay_failed", error=type(error).__name__)
+                await asyncio.sleep(BROKER_AWAY_PAUSE_S)
+
+    async def publish_due(self) -> int:
+        """Publish one batch; return how many. A publish that fails is not an attempt: the claim is rolled back.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        now = self._clock()
+        async with self._db.begin_across_towns() as session:
+            claim = {"now": now, "draining": self._draining, "batch": BATCH}
+            rows = (await session.execute(self._claim, claim)).all()
+            if not rows:
+                return 0
+            messages = [
+                _message(
+                    Envelope(
+                        publisher=self._db.service,
+                        consumer=row.consumer,
+                        municipality=row.municipality,
+                        event_id=str(row.event_id),
+                        type=row.type,
+                        payload=bytes(row.payload).decode(),
+                        sealed=row.sealed,
+                        attempt=row.attempts + 1,
+                    )
+                )
+                for row in rows
+            ]
+            await asyncio.to_thread(self._broker.enqueue_many, messages)
+            await session.execute(
+                self._mark,
+                {
+                    "now": now,
+                    "first": FIRST_RETRY.total_seconds(),
+                    "longest": LONGEST_RETRY.total_seconds(),
+                    "towns": [row.municipality for row in rows],
+                    "events": [row.event_id for row in rows],
+                    "consumers": [row.consumer for row in rows],
+                },
+            )
+        DELIVERIES_PUBLISHED.labels(self._db.service).inc(len(rows))
+        return len(rows)
+
+    async def look_at_broker(self, *, was_away: bool) -> None:
+        """Note which queues still drain; if the broker was away or wiped, make everything unacknowledged due, paced.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        is_new, self._draining = await asyncio.to_thread(self._ask_broker)
+        if not is_new and not was_away:
+            return
+        async with self._db.begin_across_towns() as session:
+            await session.execute(self._all_due, {"now": self._clock(), "pace": PACE_PER_SECOND})
+
+    def _ask_broker(self) -> tuple[bool, list[str]]:
+        is_new = bool(self._broker.client.set(f"{GENERATION_KEY}:{self._db.service}", "1", nx=True))
+        draining = [name for name in SERVICES if self._broker.queue_length(events_queue(name)) >= DRAINED_BELOW]
+        return is_new, draining
+
+
+def _message(envelope: Envelope) -> dramatiq.Message[None]:
+    return dramatiq.Message(
+        queue_name=events_queue(envelope.consumer),
+        actor_name=f"{envelope.consumer}.consume",
+        args=(),
+        kwargs={"envelope": msgspec.to_builtins(envelope)},
+        options={},
+    )

@@ -1,0 +1,122 @@
+"""The tables that every service has in its own schema: no readable personal data in them, so read across towns."""
+
+from sqlalchemy import (
+    TIMESTAMP,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import UUID
+
+_TIME = TIMESTAMP(timezone=True)
+
+# Read by loops before any town is known, so row-level security does not cover them.
+TABLES_ACROSS_TOWNS = ("outbox", "delivery", "inbox", "dead_letter", "due")
+
+
+class MessagingTables:
+    """The five tables, attached to a service's metadata."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        schema = metadata.schema
+        self.outbox = Table(
+            "outbox",
+            metadata,
+            Column("municipality", Text, primary_key=True),
+            Column("event_id", UUID(as_uuid=True), primary_key=True),
+            Column("aggregate_id", Text, nullable=False),
+            Column("aggregate_version", Integer, nullable=False),
+            Column("type", Text, nullable=False),
+            Column("payload", LargeBinary, nullable=False),
+            Column("sealed", Text),
+            Column("sealed_for", Text),
+            Column("occurred_at", _TIME, nullable=False),
+        )
+        self.delivery = Table(
+            "delivery",
+            metadata,
+            Column("municipality", Text, primary_key=True),
+            Column("event_id", UUID(as_uuid=True), primary_key=True),
+            Column("consumer", Text, primary_key=True),
+            Column("next_publish_at", _TIME, nullable=False),
+            Column("attempts", Integer, nullable=False, server_default="0"),
+            Column("acked_at", _TIME),
+            Column("outcome", Text),
+            ForeignKeyConstraint(
+                ["municipality", "event_id"],
+                [f"{schema}.outbox.municipality", f"{schema}.outbox.event_id"],
+                ondelete="CASCADE",
+            ),
+            Index("delivery_pending_idx", "next_publish_at", postgresql_where=text("acked_at IS NULL")),
+        )
+        self.inbox = Table(
+            "inbox",
+            metadata,
+            Column("municipality", Text, primary_key=True),
+            Column("event_id", UUID(as_uuid=True), primary_key=True),
+            Column("attempts", Integer, nullable=False, server_default="1"),
+            Column("seen_at", _TIME, nullable=False),
+            Column("applied_at", _TIME),
+            Column("outcome", Text),
+        )
+        self.dead_letter = Table(
+            "dead_letter",
+            metadata,
+            Column("municipality", Text, primary_key=True),
+            Column("event_id", UUID(as_uuid=True), primary_key=True),
+            Column("publisher", Text, nullable=False),
+            Column("type", Text, nullable=False),
+            Column("payload", LargeBinary, nullable=False),
+            Column("sealed", Text),
+            Column("attempts", Integer, nullable=False),
+            Column("reason", Text, nullable=False),
+            Column("died_at", _TIME, nullable=False),
+        )
+        self.due = Table(
+            "due",
+            metadata,
+            Column("municipality", Text, primary_key=True),
+            Column("kind", Text, primary_key=True),
+            Column("ref", Text, primary_key=True),
+            Column("due_at", _TIME, nullable=False),
+            Column("leased_until", _TIME),
+            Column("attempts", Integer, nullable=False, server_default="0"),
+            Index("due_kind_due_at_idx", "kind", "due_at"),
+        )
+
+
+def messaging_v1(schema: str) -> list[str]:
+    """The first migration's statements for these tables in a service's schema."""
+    return [
+        f"""CREATE TABLE {schema}.outbox (
+            municipality text NOT NULL, event_id uuid NOT NULL, aggregate_id text NOT NULL,
+            aggregate_version integer NOT NULL, type text NOT NULL, payload bytea NOT NULL, sealed text, sealed_for text, occurred_at timestamptz NOT NULL,
+            CONSTRAINT outbox_pkey PRIMARY KEY (municipality, event_id))""",
+        f"""CREATE TABLE {schema}.delivery (
+            municipality text NOT NULL, event_id uuid NOT NULL, consumer text NOT NULL,
+            next_publish_at timestamptz NOT NULL, attempts integer NOT NULL DEFAULT 0, acked_at timestamptz, outcome text,
+            CONSTRAINT delivery_pkey PRIMARY KEY (municipality, event_id, consumer),
+            CONSTRAINT delivery_municipality_event_id_fkey FOREIGN KEY (municipality, event_id)
+                REFERENCES {schema}.outbox (municipality, event_id) ON DELETE CASCADE)""",
+        f"CREATE INDEX delivery_pending_idx ON {schema}.delivery (next_publish_at) WHERE acked_at IS NULL",
+        f"""CREATE TABLE {schema}.inbox (
+            municipality text NOT NULL, event_id uuid NOT NULL, attempts integer NOT NULL DEFAULT 1,
+            seen_at timestamptz NOT NULL, applied_at timestamptz, outcome text,
+            CONSTRAINT inbox_pkey PRIMARY KEY (municipality, event_id))""",
+        f"""CREATE TABLE {schema}.dead_letter (
+            municipality text NOT NULL, event_id uuid NOT NULL, publisher text NOT NULL, type text NOT NULL,
+            payload bytea NOT NULL, sealed text, attempts integer NOT NULL, reason text NOT NULL,
+            died_at timestamptz NOT NULL,
+            CONSTRAINT dead_letter_pkey PRIMARY KEY (municipality, event_id))""",
+        f"""CREATE TABLE {schema}.due (
+            municipality text NOT NULL, kind text NOT NULL, ref text NOT NULL, due_at timestamptz NOT NULL,
+            leased_until timestamptz, attempts integer NOT NULL DEFAULT 0,
+            CONSTRAINT due_pkey PRIMARY KEY (municipality, kind, ref))""",
+        f"CREATE INDEX due_kind_due_at_idx ON {schema}.due (kind, due_at)",
+    ]

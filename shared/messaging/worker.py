@@ -1,0 +1,160 @@
+"""A worker process: dramatiq's threads for consuming, and the loops (relay, due, sealer), all on one event loop.
+
+Our own process around `dramatiq.Worker`, because dramatiq's command line hangs when its process group is signalled.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+import dramatiq
+import msgspec
+from dramatiq.asyncio import get_event_loop_thread
+from prometheus_client import start_http_server
+
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.log import get_logger
+from shared.messaging.broker import ChoudoBroker, Envelope, Receipt, events_queue, make_broker, receipts_queue
+from shared.messaging.consumer import Consumer, Handlers
+from shared.messaging.receipts import ReceiptSender, settle
+from shared.messaging.relay import Relay
+
+log = get_logger(__name__)
+
+WORKER_THREADS = 8
+WORKER_IDLE_MS = 50
+ACTOR_TIMEOUT_S = 30
+GRACEFUL_STOP_S = 15
+LOOP_RESTART_PAUSE_S = 1.0
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Worker:
+    """One service's worker. `loops` are coroutine functions that run until cancelled, beside relay and receipts."""
+
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        service: str,
+        redis_url: str,
+        make_handlers: Callable[[Database], Handlers],
+        make_loops: Callable[[Database, Clock], Sequence[Loop]],
+        clock: Clock = utc_now,
+        metrics_port: int | None = None,
+    ) -> None:
+        self._service = service
+        self._database_url = database_url
+        self._clock = clock
+        self._make_handlers = make_handlers
+        self._make_loops = make_loops
+        self._metrics_port = metrics_port
+        self._broker: ChoudoBroker = make_broker(redis_url)
+        self._worker = dramatiq.Worker(self._broker, worker_timeout=WORKER_IDLE_MS, worker_threads=WORKER_THREADS)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._db: Database | None = None
+
+    def start(self) -> None:
+        """Start threads and loops; returns at once."""
+        # The actors need the loop's objects, and dramatiq makes its loop at boot: boot pauses until they are there.
+        ready = threading.Event()
+        self._declare_actors(ready)
+        self._worker.start()
+        self._run(self._open())
+        ready.set()
+        if self._metrics_port is not None:
+            start_http_server(self._metrics_port)
+        log.info("worker_started", queues=[events_queue(self._service), receipts_queue(self._service)])
+
+    def stop(self) -> None:
+        """Finish what is in hand, close the loops, the database and the broker."""
+        for consumer in self._worker.consumers.values():
+            consumer.pause()
+        self._run(self._close_loops())
+        # The engine must be disposed on its own loop, which dies with the worker.
+        dispose = _DisposeBeforeLoopStops(self._dispose)
+        self._broker.add_middleware(dispose, before=dramatiq.middleware.AsyncIO)
+        self._worker.stop(timeout=GRACEFUL_STOP_S * 1_000)
+        self._broker.close()
+        log.info("worker_stopped")
+
+    def run_until_signalled(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        done = threading.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: done.set())
+        self.start()
+        while not done.wait(0.5):
+            pass
+        self.stop()
+
+    def _declare_actors(self, ready: threading.Event) -> None:
+        async def consume(envelope: dict[str, Any]) -> None:
+            await _wait_for(ready)
+            async with asyncio.timeout(ACTOR_TIMEOUT_S):
+                await self._consumer.consume(msgspec.convert(envelope, Envelope))
+
+        async def receive_receipts(receipts: list[dict[str, Any]]) -> None:
+            await _wait_for(ready)
+            async with asyncio.timeout(ACTOR_TIMEOUT_S):
+                assert self._db is not None
+                await settle(self._db, msgspec.convert(receipts, list[Receipt]), self._clock)
+
+        actor = partial(dramatiq.actor, broker=self._broker)
+        name = self._service
+        actor(actor_name=f"{name}.consume", queue_name=events_queue(name))(consume)
+        actor(actor_name=f"{name}.receive_receipts", queue_name=receipts_queue(name))(receive_receipts)
+
+    async def _open(self) -> None:
+        db = self._db = Database(self._database_url, service=self._service)
+        receipts = ReceiptSender(self._broker)
+        self._consumer = Consumer(db, self._make_handlers(db), receipts.send, self._clock)
+        loops = [Relay(db, self._broker, self._clock).run, receipts.run, *self._make_loops(db, self._clock)]
+        self._tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
+
+    async def _close_loops(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _dispose(self) -> None:
+        assert self._db is not None
+        await self._db.dispose()
+
+    @staticmethod
+    def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+        thread = get_event_loop_thread()
+        assert thread is not None
+        thread.run_coroutine(coroutine)
+
+
+class _DisposeBeforeLoopStops(dramatiq.Middleware):
+    def __init__(self, dispose: Loop) -> None:
+        self._dispose = dispose
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        thread = get_event_loop_thread()
+        if thread is not None:
+            thread.run_coroutine(self._dispose())
+
+
+async def _wait_for(ready: threading.Event) -> None:
+    while not ready.is_set():
+        await asyncio.sleep(0.01)
+
+
+async def _keep_running(loop: Loop) -> None:
+    while True:
+        try:
+            await loop()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logging.getLogger(__name__).exception("loop_died")
+            await asyncio.sleep(LOOP_RESTART_PAUSE_S)

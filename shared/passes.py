@@ -1,0 +1,60 @@
+"""The pass: how a person's approved items cross from one service to another, carried by their own browser.
+
+Sealed for one service and purpose, short-lived, single-use (the opener remembers `pass_id`), by POST, never in a URL.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from shared.crypto import SealBroken, ServiceBox
+from shared.errors import Refusal
+
+PASS_LIFETIME = timedelta(minutes=15)
+
+
+class PassedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One approved item: its key (as in the catalogue), its value, and the approval that lets it cross."""
+
+    key: str
+    value: str
+    approval_id: UUID
+
+
+class Pass(msgspec.Struct, frozen=True, kw_only=True):
+    """What is handed over, for what, and until when. `guest_ref` is the visitor who may carry it."""
+
+    pass_id: UUID
+    municipality: str
+    guest_ref: str
+    subject_ref: UUID
+    case_id: UUID
+    procedure: str
+    items: tuple[PassedItem, ...]
+    contact_ref: UUID | None
+    reach: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+def seal_pass(box: ServiceBox, to: str, purpose: str, ticket: Pass) -> str:
+    """Seal a pass for one service and one purpose."""
+    return box.seal_for(to, f"pass:{purpose}", msgspec.msgpack.encode(ticket))
+
+
+def open_pass(box: ServiceBox, issuer: str, purpose: str, sealed: str, *, municipality: str, now: datetime) -> Pass:
+    """Open a pass that `issuer` sealed for us.
+
+    Raises:
+        Refusal: `pass_invalid` (400), `pass_expired` (410). That it was used before is for the opener to tell.
+    """
+    try:
+        ticket = msgspec.msgpack.decode(box.open_from(issuer, f"pass:{purpose}", sealed), type=Pass)
+    except (SealBroken, msgspec.DecodeError) as error:
+        raise Refusal("pass_invalid", 400) from error
+    if ticket.municipality != municipality:
+        raise Refusal("pass_invalid", 400)
+    if now >= ticket.expires_at:
+        raise Refusal("pass_expired", 410)
+    return ticket

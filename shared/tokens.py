@@ -1,0 +1,73 @@
+"""Who is signed in: short-lived tokens that routing alone signs (Ed25519) and every service can verify."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import jwt
+import msgspec
+
+TOKEN_LIFETIME = timedelta(minutes=10)
+TOKEN_MAX_LENGTH = 2_048
+ALGORITHM = "EdDSA"
+
+Kind = Literal["guest", "resident", "staff", "helper"]
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever makes a request. `ref` is random and says nothing about the person; a guest's ref owns their holds."""
+
+    municipality: str
+    kind: Kind
+    ref: str
+    session_id: str
+    roles: tuple[str, ...] = ()
+    office: str | None = None
+
+    def has_role(self, role: str) -> bool:
+        """Whether the signed-in person may act in this role."""
+        return role in self.roles
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A verified token. It may be expired: then it says who it was, and the session must be renewed."""
+
+    identity: Identity
+    expires_at: datetime
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the token is past its ten minutes."""
+        return now >= self.expires_at
+
+
+class BadToken(Exception):
+    """Not a token of ours."""
+
+
+def sign_token(identity: Identity, private_key: str, *, now: datetime) -> str:
+    """Sign an identity for `TOKEN_LIFETIME`; `private_key` is an Ed25519 key in PEM. Only routing has it."""
+    claims = msgspec.to_builtins(identity) | {"exp": int((now + TOKEN_LIFETIME).timestamp())}
+    return jwt.encode(claims, private_key, algorithm=ALGORITHM)
+
+
+def verify_token(text: str, public_keys: Sequence[str]) -> Token:
+    """Check the signature; expiry is left to the caller, who knows the time.
+
+    Raises:
+        BadToken: too long, altered, of another key or of another shape.
+    """
+    if len(text) > TOKEN_MAX_LENGTH:
+        raise BadToken("length")
+    for key in public_keys:
+        try:
+            claims = jwt.decode(text, key, algorithms=[ALGORITHM], options={"verify_exp": False, "require": ["exp"]})
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidTokenError as error:
+            raise BadToken("shape") from error
+        expires_at = datetime.fromtimestamp(int(claims.pop("exp")), UTC)
+        try:
+            return Token(msgspec.convert(claims, Identity), expires_at)
+        except msgspec.ValidationError as error:
+            raise BadToken("claims") from error
+    raise BadToken("signature")

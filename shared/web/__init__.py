@@ -1,0 +1,1 @@
+"""The web chrome of all services: application factory, middleware, forms, errors, templates, static files."""

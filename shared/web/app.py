@@ -1,0 +1,144 @@
+"""Makes a service's web application: the same middleware, errors, health and templates for all three."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Redirect
+from litestar.template import TemplateConfig
+from litestar.types import ControllerRouterHandler
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.web.errors import ErrorPages
+from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
+from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
+from shared.web.refusals import RefusalText
+from shared.web.static_files import static_router
+from shared.web.templating import make_environment
+from shared.web.town import Town, TownDirectory
+
+FORM_MAX_BYTES = 65_536
+
+
+def create_service_app(
+    *,
+    service: str,
+    db: Database,
+    route_handlers: Sequence[ControllerRouterHandler],
+    template_dirs: Sequence[Path],
+    token_public_keys: list[str],
+    is_session_ended: Callable[[Database, str, str], Awaitable[bool]],
+    refusals: Mapping[str, RefusalText] | None = None,
+    dependencies: Mapping[str, Provide] | None = None,
+    clock: Clock = utc_now,
+    default_municipality: str | None = None,
+    secure: bool = True,
+    readiness: Callable[[], Awaitable[None]] | None = None,
+    on_shutdown: Callable[[], Awaitable[None]] | None = None,
+) -> AroundRequest:
+    """The ASGI application of a service. Handlers may ask for `db`, `now`, `town` and (behind a guard) `identity`.
+
+    `secure` marks cookies and adds HSTS; only `make run` and tests, which speak plain HTTP on one machine, turn it off.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        yield
+        if on_shutdown is not None:
+            await on_shutdown()
+        await db.dispose()
+
+    async def ended(municipality: str, session_id: str) -> bool:
+        return await is_session_ended(db, municipality, session_id)
+
+    checked: IsSessionEnded = ended
+    towns = TownDirectory(db, default_municipality=default_municipality)
+    errors = ErrorPages(refusals or {})
+    app = Litestar(
+        route_handlers=[*route_handlers, *_health(db, readiness), static_router()],
+        middleware=[
+            DefineMiddleware(KnowVisitor, towns=towns, token_public_keys=token_public_keys, is_session_ended=checked)
+        ],
+        exception_handlers={
+            RenewSession: renew_session,
+            SignInNeeded: ask_to_sign_in,
+            HTTPException: errors.for_http,
+            Exception: errors.for_any,
+        },
+        dependencies={
+            "db": Provide(lambda: db, sync_to_thread=False),
+            "now": Provide(_provide_now, sync_to_thread=False),
+            "town": Provide(_provide_town, sync_to_thread=False),
+            "identity": Provide(provide_identity, sync_to_thread=False),
+            "secure": Provide(lambda: secure, sync_to_thread=False),
+            **(dependencies or {}),
+        },
+        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(make_environment(*template_dirs))),
+        lifespan=[lifespan],
+        request_max_body_size=FORM_MAX_BYTES,
+        openapi_config=None,
+        logging_config=None,
+    )
+    return AroundRequest(app, service=service, clock=clock, secure=secure)
+
+
+def renew_session(request: Request[Any, Any, Any], _: RenewSession) -> Redirect:
+    """To routing and back. A GET comes back as a GET; 307 makes the browser bring a form's fields along both ways."""
+    return Redirect("/session/renew", query_params={"next": _return_path(request)}, status_code=_keep_method(request))
+
+
+def ask_to_sign_in(request: Request[Any, Any, Any], _: SignInNeeded) -> Redirect:
+    """To routing's sign-in page, which returns here; a posted form comes back filled in."""
+    return Redirect("/sign-in", query_params={"next": _return_path(request)}, status_code=303)
+
+
+def _return_path(request: Request[Any, Any, Any]) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+def _keep_method(request: Request[Any, Any, Any]) -> Literal[303, 307]:
+    return 303 if request.method in ("GET", "HEAD") else 307
+
+
+def _provide_now(request: Request[Any, Any, Any]) -> datetime:
+    now: datetime = request.scope["state"]["now"]
+    return now
+
+
+def _provide_town(request: Request[Any, Any, Any]) -> Town:
+    town: Town = request.scope["state"]["town"]
+    return town
+
+
+def _health(db: Database, readiness: Callable[[], Awaitable[None]] | None) -> list[ControllerRouterHandler]:
+    prefix = "" if db.service == "routing" else f"/{db.service}"
+
+    @get(["/healthz", f"{prefix}/healthz"] if prefix else "/healthz", opt=PUBLIC, media_type=MediaType.TEXT)
+    async def healthz() -> str:
+        return "ok"
+
+    @get(["/readyz", f"{prefix}/readyz"] if prefix else "/readyz", opt=PUBLIC, media_type=MediaType.TEXT)
+    async def readyz() -> Response[str]:
+        try:
+            await db.ping()
+            if readiness is not None:
+                await readiness()
+        except Exception as error:  # whatever it is, this process cannot serve now
+            return Response(f"not ready: {type(error).__name__}", status_code=503, media_type=MediaType.TEXT)
+        return Response("ready", media_type=MediaType.TEXT)
+
+    @get("/metrics", opt=PUBLIC)
+    async def metrics() -> Response[bytes]:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return [healthz, readyz, metrics]

@@ -1,0 +1,92 @@
+"""One renderer for everything that is not success: a page in plain Japanese, or problem+json for an API."""
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.response import Template
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from shared.errors import Refusal
+from shared.log import get_logger
+from shared.web.i18n import translate
+from shared.web.pages import page
+from shared.web.refusals import REFUSALS, RefusalText
+
+Answer = Response[Any] | Template
+
+log = get_logger(__name__)
+
+STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many_tries"}
+# PostgreSQL's words for "try again": serialisation, deadlock, lock or statement timeout, too many connections.
+BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57014", "53300", "57P01", "57P03"})
+
+
+class ErrorPages:
+    """The exception handlers of a service, with its own refusals' texts."""
+
+    def __init__(self, texts: Mapping[str, RefusalText]) -> None:
+        self._texts = {**REFUSALS, **texts}
+
+    def for_http(self, request: Request[Any, Any, Any], error: HTTPException) -> Answer:
+        """What Litestar refuses: unknown path, wrong method, unreadable parameters."""
+        code = STATUS_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
+        return self._answer(request, Refusal(code, error.status_code))
+
+    def for_any(self, request: Request[Any, Any, Any], error: Exception) -> Answer:
+        """A refusal is an answer; a busy database is 503; anything else is a bug, logged once, without its values."""
+        if isinstance(error, Refusal):
+            return self._answer(request, error)
+        if _is_busy(error):
+            log.warning("database_busy", error=type(error).__name__)
+            return self._answer(request, Refusal("unavailable", 503))
+        log.error("bug", error=type(error).__name__, at=_where(error))
+        return self._answer(request, Refusal("internal", 500))
+
+    def _answer(self, request: Request[Any, Any, Any], refusal: Refusal) -> Answer:
+        text = self._texts.get(refusal.code, self._texts["bad_request"])
+        title, advice = translate(text.title), translate(text.advice)
+        if wants_json(request):
+            problem = {
+                "type": f"/problems/{refusal.code}",
+                "title": title,
+                "detail": advice,
+                "status": refusal.status,
+                "code": refusal.code,
+                **refusal.details,
+            }
+            return Response(problem, status_code=refusal.status, media_type="application/problem+json")
+        return page(
+            request,
+            "error.html",
+            status=refusal.status,
+            title=title,
+            advice=advice,
+            code=refusal.code,
+            details=refusal.details,
+        )
+
+
+def wants_json(request: Request[Any, Any, Any]) -> bool:
+    """Whether a program asked, rather than a person's browser."""
+    segments = request.url.path.split("/")
+    return "api" in segments[1:3] or request.headers.get("accept", "").startswith(
+        ("application/json", "application/problem")
+    )
+
+
+def _is_busy(error: Exception) -> bool:
+    if isinstance(error, PoolTimeoutError):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in BUSY_SQLSTATES
+    return isinstance(error, ConnectionError)
+
+
+def _where(error: Exception) -> list[str]:
+    # Frames only: an exception's message may hold what a person typed.
+    frames = traceback.extract_tb(error.__traceback__)[-12:]
+    return [f"{frame.filename.rsplit('/site-packages/')[-1]}:{frame.lineno} {frame.name}" for frame in frames]

@@ -1,0 +1,67 @@
+"""Who makes the request: guards for routes, and the way back to routing when a token has run out.
+
+A route carries one of the guards below, or `opt=PUBLIC`; a structure test checks that every route does.
+"""
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from shared.errors import Refusal
+from shared.tokens import Identity, Token
+
+SESSION_COOKIE = "choudo_token"
+PUBLIC = {"public": True}
+STAFF_KINDS = ("staff", "helper")
+
+
+class RenewSession(Exception):
+    """The token is missing or has run out: routing can give another one, without the visitor noticing."""
+
+
+class SignInNeeded(Exception):
+    """Only signed-in staff or helpers may go on."""
+
+
+def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Token | None:
+    """The verified token of a request, expired or not."""
+    token: Token | None = connection.scope["state"].get("token")
+    return token
+
+
+def require_visitor(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Any visitor with a live token: a guest's is enough. It owns their holds and cases."""
+    _live_identity(connection)
+
+
+def require_role(role: str) -> Any:
+    """Signed-in people with this role only."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        token = token_of(connection)
+        if token is None or token.identity.kind not in STAFF_KINDS:
+            raise SignInNeeded
+        if not _live_identity(connection).has_role(role):
+            raise Refusal("role_missing", 403)
+
+    guard.__name__ = f"require_{role}"
+    return guard
+
+
+def provide_identity(request: ASGIConnection[Any, Any, Any, Any]) -> Identity:
+    """The identity, for handlers behind a guard."""
+    return _live_identity(request)
+
+
+def find_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity | None:
+    """The identity of a live token, for pages that are public but know their visitor."""
+    token = token_of(connection)
+    return token.identity if token and not token.is_expired(connection.scope["state"]["now"]) else None
+
+
+def _live_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
+    identity = find_identity(connection)
+    if identity is None or connection.scope["state"].get("session_ended"):
+        raise RenewSession
+    return identity

@@ -1,0 +1,156 @@
+"""What happens around every request of every service: town, visitor, origin, headers, timing, and one log line."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import structlog
+from litestar import Litestar
+from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.exceptions import NotFoundException
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from shared.clock import Clock
+from shared.errors import Refusal
+from shared.log import get_logger
+from shared.telemetry import REQUEST_SECONDS
+from shared.tokens import BadToken, Token, verify_token
+from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
+from shared.web.town import TownDirectory
+
+log = get_logger(__name__)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Asked by machines that know no town.
+TOWNLESS_PATHS = ("/healthz", "/readyz", "/metrics", "/static/")
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(self), geolocation=(), microphone=()",
+}
+HTTPS_ONLY_HEADERS = {"strict-transport-security": "max-age=31536000"}
+
+IsSessionEnded = Callable[[str, str], Awaitable[bool]]
+
+
+class AroundRequest:
+    """The outermost layer of a service: security headers, timing, metrics and one log line for whatever is answered."""
+
+    def __init__(self, app: Litestar, *, service: str, clock: Clock, secure: bool) -> None:
+        self.litestar = app
+        self._service = service
+        self._clock = clock
+        self._headers = SECURITY_HEADERS | (HTTPS_ONLY_HEADERS if secure else {})
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.litestar(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+        request_id = uuid4().hex[:12]
+        scope.setdefault("state", {}).update(now=self._clock(), request_id=request_id)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableScopeHeaders.from_message(message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+                headers["x-request-id"] = request_id
+                if "cache-control" not in headers:
+                    headers["cache-control"] = "no-store"
+            await send(message)
+
+        try:
+            await self.litestar(scope, receive, send_with_headers)
+        finally:
+            # The route's pattern, never the path: a path may hold a link's token.
+            route = scope.get("path_template") or "unmatched"
+            seconds = time.perf_counter() - started
+            REQUEST_SECONDS.labels(self._service, scope["method"], route, str(status)).observe(seconds)
+            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1_000, 1))
+
+
+class KnowVisitor:
+    """Finds the town and the visitor of a request, and refuses what another site sent.
+
+    `is_session_ended(municipality, session_id)` is asked for staff and helpers only.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, towns: TownDirectory, token_public_keys: list[str], is_session_ended: IsSessionEnded
+    ) -> None:
+        self._app = app
+        self._towns = towns
+        self._keys = token_public_keys
+        self._is_session_ended = is_session_ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith(TOWNLESS_PATHS):
+            await self._look_at(cast("HTTPScope", scope))
+        await self._app(scope, receive, send)
+
+    async def _look_at(self, scope: HTTPScope) -> None:
+        headers = Headers.from_scope(scope)
+        state = scope["state"]
+        town = await self._towns.find(headers.get("host", ""))
+        if town is None:
+            raise NotFoundException
+        state["town"] = town
+        if scope["method"] not in SAFE_METHODS:
+            _refuse_other_origins(headers)
+        token = self._token(headers)
+        # A token of another town is no token here.
+        if token is None or token.identity.municipality != town.code:
+            return
+        state["token"] = token
+        if token.identity.kind in STAFF_KINDS:
+            state["session_ended"] = await self._is_session_ended(town.code, token.identity.session_id)
+
+    def _token(self, headers: Headers) -> Token | None:
+        text = _cookie(headers.get("cookie", ""), SESSION_COOKIE)
+        if not text:
+            return None
+        try:
+            return verify_token(text, self._keys)
+        except BadToken:
+            return None
+
+
+def _refuse_other_origins(headers: Headers) -> None:
+    """Browsers say where a form was sent from; what came from elsewhere is refused (`docs/decisions`: no CSRF tokens).
+
+    Raises:
+        Refusal: `cross_site` (403).
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise Refusal("cross_site", 403)
+        return
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc == headers.get("host"):
+        return
+    # Neither header: not a browser of the last years. Without our cookie there is nothing to abuse.
+    if origin is not None or _cookie(headers.get("cookie", ""), SESSION_COOKIE):
+        raise Refusal("cross_site", 403)
+
+
+def _cookie(header: str, name: str) -> str | None:
+    for part in header.split(";"):
+        key, _, value = part.strip().partition("=")
+        if key == name:
+            return value
+    return None

@@ -1,0 +1,17 @@
+"""Which service answers which path: for the local front, the proxy (`deploy/Caddyfile`) and a structure test."""
+
+PREFIXES: dict[str, str] = {
+    "/booking": "booking",
+    "/counter": "booking",
+    "/board": "booking",
+    "/helpers": "booking",
+    "/notices": "notifications",
+    "/notifications": "notifications",
+    "/": "routing",
+}
+
+
+def service_for(path: str) -> str:
+    """The service that answers a path: the longest prefix of whole segments wins."""
+    matches = [prefix for prefix in PREFIXES if prefix == "/" or path == prefix or path.startswith(prefix + "/")]
+    return PREFIXES[max(matches, key=len)]

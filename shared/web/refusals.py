@@ -1,0 +1,58 @@
+"""The words for every refusal, looked up by code: what happened, and what to do next.
+
+Services add theirs by passing a dictionary to `create_service_app`.
+"""
+
+import msgspec
+
+
+def _(message: str) -> str:
+    """Marks a text for the catalogues; it is translated when shown."""
+    return message
+
+
+class RefusalText(msgspec.Struct, frozen=True):
+    """Shown as a page: a title and what the person can do now."""
+
+    title: str
+    advice: str
+
+
+REFUSALS: dict[str, RefusalText] = {
+    "not_found": RefusalText(
+        _("ページが見つかりません"), _("アドレスが変わったか、まちがっています。はじめのページからさがしてください。")
+    ),
+    "method_not_allowed": RefusalText(
+        _("この操作はできません"), _("前のページにもどって、ボタンからやりなおしてください。")
+    ),
+    "form_unreadable": RefusalText(
+        _("入力を読みとれませんでした"), _("前のページにもどって、もういちど送ってください。")
+    ),
+    "bad_request": RefusalText(_("入力を読みとれませんでした"), _("前のページにもどって、もういちど送ってください。")),
+    "too_large": RefusalText(_("送られた文字が多すぎます"), _("前のページにもどって、短くして送ってください。")),
+    "too_many_tries": RefusalText(_("回数が多すぎます"), _("しばらく待ってから、もういちどお試しください。")),
+    "cross_site": RefusalText(
+        _("べつのサイトから送られたため、受けつけませんでした"),
+        _("このサイトのページを開いて、もういちど送ってください。"),
+    ),
+    "role_missing": RefusalText(_("このページを見る権限がありません"), _("担当の人に聞いてください。")),
+    "cookies_needed": RefusalText(
+        _("クッキーが使えません"),
+        _("ブラウザの設定でクッキーを使えるようにするか、電話または窓口でお申し込みください。"),
+    ),
+    "pass_invalid": RefusalText(
+        _("引きつぎの情報を読みとれませんでした"), _("手続きのページにもどって、もういちど進んでください。")
+    ),
+    "pass_expired": RefusalText(
+        _("引きつぎの時間が切れました"),
+        _("手続きのページにもどって、もういちど進んでください。入力した内容は残っています。"),
+    ),
+    "pass_used": RefusalText(
+        _("この引きつぎは、ほかの端末で使われました"), _("手続きのページにもどって、もういちど進んでください。")
+    ),
+    "internal": RefusalText(
+        _("こちらの都合で、うまくいきませんでした"),
+        _("しばらくして、もういちどお試しください。急ぐときは役場に電話してください。"),
+    ),
+    "unavailable": RefusalText(_("ただいま混みあっています"), _("少し待ってから、もういちどお試しください。")),
+}
