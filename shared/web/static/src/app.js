@@ -1,0 +1,245 @@
+/*
+  Progressive enhancement only: every page works without this file. No eval, no inline styles or handlers, no texts:
+  what is said to people comes from data attributes, which went through the catalogue.
+
+  data-live-src, data-live-get   a piece of page that follows server-sent events       (macro live_region)
+  data-until                     time left of a hold                                   (macro countdown)
+  data-print                     a button that prints                                  (macro print_button)
+  data-text-size                 larger text, kept in a cookie that the server reads   (base.html)
+  form                           guarded against a second tap, unless data-no-guard
+*/
+(() => {
+  "use strict";
+
+  const root = document.documentElement;
+  root.classList.add("js");
+  const SECOND = 1000;
+  const say = (element, text) => {
+    if (element && element.textContent !== text) element.textContent = text;
+  };
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+
+  /* ---- Text size ------------------------------------------------------------------------------------------------ */
+
+  const TEXT_SIZES = ["normal", "large", "xlarge"];
+  const YEAR_S = 365 * 24 * 60 * 60;
+  const setTextSize = (size) => {
+    if (!TEXT_SIZES.includes(size)) return;
+    root.dataset.text = size;
+    for (const button of document.querySelectorAll("[data-text-size]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.textSize === size));
+    }
+  };
+
+  /* ---- Live regions --------------------------------------------------------------------------------------------- */
+
+  const RECONNECT_FIRST_MS = 2 * SECOND;
+  const RECONNECT_MAX_MS = 30 * SECOND;
+  const POLL_MS = 10 * SECOND;
+  const GET_TIMEOUT_MS = 10 * SECOND;
+  const SETTLE_MS = 250;
+
+  class LiveRegion {
+    constructor(element) {
+      this.element = element;
+      this.status = document.getElementById(element.dataset.liveStatus || "");
+      this.retryMs = RECONNECT_FIRST_MS;
+      this.pressed = false;
+      this.wanted = false;
+      this.loading = false;
+      element.addEventListener("pointerdown", () => { this.pressed = true; });
+      for (const name of ["pointerup", "pointercancel"]) {
+        // The list must not move under a finger: what arrived meanwhile is shown a moment after it is lifted.
+        window.addEventListener(name, () => {
+          if (!this.pressed) return;
+          setTimeout(() => { this.pressed = false; if (this.wanted) this.refresh(); }, SETTLE_MS);
+        });
+      }
+      this.open();
+    }
+
+    open() {
+      this.stopped = false;
+      if (!window.EventSource) { this.poll(); return; }
+      this.show("connecting");
+      this.source = new EventSource(this.element.dataset.liveSrc);
+      this.source.addEventListener("open", () => {
+        this.retryMs = RECONNECT_FIRST_MS;
+        clearInterval(this.poller);
+        this.show("on");
+        this.refresh(); // what happened while we were not listening
+      });
+      this.source.addEventListener(this.element.dataset.liveEvent || "line", () => this.soon());
+      this.source.addEventListener("error", () => {
+        this.show("off");
+        this.poll();
+        // The browser tries again by itself after a lost connection, but never after an answer it disliked.
+        if (this.source.readyState === EventSource.CLOSED && !this.stopped) {
+          clearTimeout(this.retry);
+          this.retry = setTimeout(() => this.open(), this.retryMs);
+          this.retryMs = Math.min(this.retryMs * 2, RECONNECT_MAX_MS);
+        }
+      });
+    }
+
+    close() {
+      this.stopped = true;
+      clearTimeout(this.retry);
+      clearTimeout(this.timer);
+      clearInterval(this.poller);
+      if (this.source) this.source.close();
+    }
+
+    poll() {
+      clearInterval(this.poller);
+      this.poller = setInterval(() => this.refresh(), POLL_MS);
+    }
+
+    soon() { // several events at once are one look at the list
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.refresh(), SETTLE_MS);
+    }
+
+    async refresh() {
+      this.wanted = true;
+      if (this.loading || this.pressed || this.stopped) return;
+      this.loading = true;
+      this.wanted = false;
+      const given = new AbortController();
+      const timeout = setTimeout(() => given.abort(), GET_TIMEOUT_MS);
+      try {
+        const answer = await fetch(this.element.dataset.liveGet, {
+          headers: { "HX-Request": "true", "HX-Request-Type": "partial", Accept: "text/html" },
+          credentials: "same-origin",
+          signal: given.signal,
+        });
+        // A redirect is a sign-in page, an error an error page: neither belongs inside the list.
+        if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+        const text = await answer.text();
+        if (this.pressed || this.stopped) this.wanted = true;
+        else await this.swap(text);
+      } catch (problem) {
+        this.show("off");
+      } finally {
+        clearTimeout(timeout);
+        this.loading = false;
+        if (this.wanted && !this.pressed && !this.stopped) this.soon();
+      }
+    }
+
+    async swap(text) {
+      const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
+      const row = focused && focused.closest("[id]");
+      if (window.htmx) {
+        // A morph keeps the nodes that stay: focus, an open menu and half-typed words survive.
+        await window.htmx.swap({ text, target: this.element, sourceElement: this.element, swap: "innerMorph" });
+      } else {
+        this.element.innerHTML = text;
+      }
+      this.show(this.source && this.source.readyState === EventSource.OPEN ? "on" : "off");
+      if (focused && !focused.isConnected) {
+        const same = (focused.id && document.getElementById(focused.id)) ||
+          (row && document.getElementById(row.id)?.querySelector("button, a, summary"));
+        (same || this.element).focus({ preventScroll: true });
+      }
+      document.dispatchEvent(new CustomEvent("choudo:live", { detail: { element: this.element } }));
+    }
+
+    show(state) {
+      if (!this.status) return;
+      this.status.dataset.state = state;
+      say(this.status, this.status.dataset[`text${state[0].toUpperCase()}${state.slice(1)}`] || "");
+    }
+  }
+
+  /* ---- Time left of a hold -------------------------------------------------------------------------------------- */
+
+  const SOON_MS = 60 * SECOND;
+  const startCountdown = (element) => {
+    const until = Date.parse(element.dataset.until);
+    if (Number.isNaN(until)) return;
+    // An old phone's clock may be wrong: count from the server's idea of now.
+    const served = Date.parse(element.dataset.now || "");
+    const offset = Number.isNaN(served) ? 0 : served - Date.now();
+    const left = element.querySelector("[data-countdown-left]");
+    const voice = element.querySelector("[data-countdown-voice]");
+    const tick = () => {
+      const ms = Math.max(0, until - (Date.now() + offset));
+      const seconds = Math.ceil(ms / SECOND);
+      const state = ms === 0 ? "over" : ms <= SOON_MS ? "soon" : "held";
+      const values = { m: Math.floor(seconds / 60), s: String(seconds % 60).padStart(2, "0") };
+      say(left, ms === 0 ? element.dataset.textOver : fill(element.dataset.textLeft, values));
+      if (element.dataset.state !== state) {
+        element.dataset.state = state;
+        if (state === "soon") say(voice, element.dataset.textSoon);
+        if (state === "over") say(voice, element.dataset.textOver);
+      }
+      if (ms > 0) setTimeout(tick, SECOND - (Date.now() % SECOND));
+    };
+    if (left) left.hidden = false;
+    tick();
+  };
+
+  /* ---- A second tap --------------------------------------------------------------------------------------------- */
+
+  const GUARD_MAX_MS = 15 * SECOND;
+  const release = (form) => {
+    delete form.dataset.busy;
+    for (const button of form.querySelectorAll("[data-busy-button]")) {
+      button.removeAttribute("aria-disabled");
+      delete button.dataset.busyButton;
+    }
+    say(document.getElementById("busy"), "");
+  };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.hasAttribute("data-no-guard")) return;
+    if (form.dataset.busy) { event.preventDefault(); return; }
+    // After the form's data were collected: a disabled button would not be sent. aria-disabled keeps the focus where it is.
+    setTimeout(() => {
+      const isHtmx = form.matches("[hx-get],[hx-post],[hx-put],[hx-patch],[hx-delete]");
+      if (event.defaultPrevented && !isHtmx) return;
+      form.dataset.busy = "true";
+      for (const button of form.querySelectorAll("button:not([type=button]), input[type=submit]")) {
+        if (button.hasAttribute("aria-disabled")) continue;
+        button.setAttribute("aria-disabled", "true");
+        button.dataset.busyButton = "true";
+      }
+      say(document.getElementById("busy"), document.body.dataset.textBusy || "");
+      setTimeout(() => release(form), GUARD_MAX_MS); // a download, or a network that swallowed it
+    });
+  });
+  document.addEventListener("htmx:finally:request", (event) => {
+    const form = event.target.closest?.("form");
+    if (form) release(form);
+  });
+
+  /* ---- Wiring --------------------------------------------------------------------------------------------------- */
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-print],[data-text-size]");
+    if (!button) return;
+    if (button.hasAttribute("data-print")) { window.print(); return; }
+    setTextSize(button.dataset.textSize);
+    document.cookie = `text_size=${root.dataset.text};path=/;max-age=${YEAR_S};SameSite=Lax`;
+  });
+
+  const regions = [];
+  const start = () => {
+    setTextSize((document.cookie.match(/(?:^|; )text_size=(\w+)/) || [])[1] || root.dataset.text || "normal");
+    for (const element of document.querySelectorAll("[data-live-src]")) regions.push(new LiveRegion(element));
+    document.querySelectorAll("[data-until]").forEach(startCountdown);
+    // Someone who cannot see the top of the page must learn that something is missing.
+    document.querySelector("[data-error-summary]")?.focus();
+  };
+  window.addEventListener("pagehide", () => regions.forEach((region) => region.close()));
+  window.addEventListener("pageshow", (event) => {
+    document.querySelectorAll("form[data-busy]").forEach(release);
+    if (event.persisted) regions.forEach((region) => region.open());
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) regions.forEach((region) => region.refresh());
+  });
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();
