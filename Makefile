@@ -1,0 +1,86 @@
+# Choudo. A fresh Debian 12 with Python 3.11, Node 20 and make needs nothing else: every target installs what it uses.
+#
+#   make run          everything on http://localhost:8000 (PORT=8080 make run for another port)
+#   make test         all tests (ARGS="-k booking" for some)
+#   make check        what continuous integration runs: lint and test
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# Stamps: what they depend on has changed when they are older.
+PYTHON_STAMP := $(VENV)/.installed
+NODE_STAMP := node_modules/.package-lock.json
+ASSETS_STAMP := shared/web/static/build/manifest.json
+
+ASSET_SOURCES := shared/web/assets.py $(wildcard shared/web/static/src/* shared/web/static/src/*/* shared/web/icons/*)
+
+.PHONY: help run test check lint format bench screenshots assets lock clean browser
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
+
+run: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## start everything here, with the sample town
+	@exec $(BIN)/python -m deploy.local.run
+
+test: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## run all tests, or those of ARGS
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint test  ## what continuous integration runs
+
+lint: $(PYTHON_STAMP)  ## format, rules, types, import contracts, templates
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint --quiet --lint shared services
+
+format: $(PYTHON_STAMP)  ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md and .json
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+screenshots: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## pictures of the running product for the README
+	$(BIN)/python -m docs.screenshots $(ARGS)
+
+assets: $(ASSETS_STAMP)  ## style sheets, scripts and icons
+
+lock: $(PYTHON_STAMP)  ## resolve requirements.lock anew: versions and hashes, no addresses
+	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --all-extras -q pyproject.toml \
+	  -o requirements.lock --no-header
+	@! grep -nE '://|^ *(-i|--(extra-)?index-url|--find-links)' requirements.lock
+
+clean:  ## remove what was built and installed; data in .choudo/ stays
+	rm -rf $(VENV) node_modules shared/web/static/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find services shared deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets stand on ---------------------------------------------------------------------------------------
+
+# The venv module of Debian is a package of its own (python3-venv); without it, say so instead of failing half-way.
+$(PYTHON_STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); sh deploy/local/packages.sh python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+$(NODE_STAMP): package.json package-lock.json .npmrc
+	@command -v npm > /dev/null || sh deploy/local/packages.sh npm
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(ASSETS_STAMP): $(ASSET_SOURCES) $(NODE_STAMP) $(PYTHON_STAMP)
+	$(BIN)/python -m shared.web.assets
+	@touch $@
+
+# For the browser tests. Without them the other tests still run, and the browser tests say why they did not.
+browser:
+	@sh deploy/local/packages.sh --optional chromium fonts-noto-cjk
