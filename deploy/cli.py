@@ -1,0 +1,166 @@
+"""`choudo …`: the operator's command line.
+
+choudo town check FOLDER          read a town pack and say what is wrong with it
+choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts
+choudo account open LOGIN …       open a staff account; the password is read from the environment or made and printed
+choudo ledger verify [TOWN]       check the chains of all three ledgers: 0 intact, 1 broken, 2 bad input
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from services.booking.commands.opening import load_opening_rules
+from services.notifications.commands.rules import load_notice_rules
+from services.routing.commands.accounts import open_staff_account
+from services.routing.commands.catalogue import publish_catalogue
+from shared.clock import utc_now
+from shared.db import Database
+from shared.events.subscriptions import SERVICES
+from shared.ledger.verify import verify
+from shared.town_pack import BadTownPack, TownPack, read_town_pack
+
+INTACT, BROKEN, BAD_INPUT = 0, 1, 2
+PASSWORD_BYTES = 9
+TOWN_COMMAND_TIMEOUT_S = 60
+
+_TOWN = """
+    INSERT INTO town.municipality (code, name_ja, name_kana, name_en) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (code) DO UPDATE SET (name_ja, name_kana, name_en) = (excluded.name_ja, excluded.name_kana, excluded.name_en)
+"""
+_HOST = """
+    INSERT INTO town.host (host, municipality) VALUES ($1, $2)
+    ON CONFLICT (host) DO UPDATE SET municipality = excluded.municipality
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the process's exit status."""
+    parser = argparse.ArgumentParser(
+        prog="choudo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    town = commands.add_parser("town").add_subparsers(dest="action", required=True)
+    for action in ("check", "load"):
+        town.add_parser(action).add_argument("folder", type=Path)
+
+    account = commands.add_parser("account").add_subparsers(dest="action", required=True).add_parser("open")
+    account.add_argument("login")
+    account.add_argument("--town", required=True)
+    account.add_argument("--role", action="append", default=[], choices=["counter", "manager", "operator"])
+    account.add_argument("--office")
+
+    ledger = commands.add_parser("ledger").add_subparsers(dest="action", required=True).add_parser("verify")
+    ledger.add_argument("town", nargs="?", help="a municipality's code; all towns without it")
+
+    given = parser.parse_args(arguments)
+    try:
+        return asyncio.run(_run(given, os.environ))
+    except BadTownPack as error:
+        print(f"town pack: {error}", file=sys.stderr)
+    except KeyError as error:
+        print(f"missing in the environment: {error.args[0]}", file=sys.stderr)
+    return BAD_INPUT
+
+
+async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    match given.command, given.action:
+        case "town", "check":
+            pack = read_town_pack(given.folder)
+            print(f"{pack.town.name_ja} ({pack.town.code}): {len(pack.procedures)} procedures, nothing wrong")
+            return INTACT
+        case "town", "load":
+            return await load_town(read_town_pack(given.folder), environ)
+        case "account", "open":
+            return await _open_account(given, environ)
+        case _:
+            return await _verify_ledgers(given.town, environ)
+
+
+async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
+    """Load a town pack into all three services; again, it changes only what differs."""
+    now = utc_now()
+    town = pack.town
+    await _register_town(pack, environ)
+    public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL", f"https://{town.hosts[0]}")
+    async with _database("booking", environ) as db, db.begin(town.code) as session:
+        await load_opening_rules(session, pack, now=now)
+    async with _database("notifications", environ) as db, db.begin(town.code) as session:
+        await load_notice_rules(session, pack, now=now)
+    async with _database("routing", environ) as db, db.begin(town.code) as session:
+        version = await publish_catalogue(session, pack, public_url=public_url, now=now)
+    print(f"{town.name_ja} ({town.code}): catalogue version {version}, {len(pack.procedures)} procedures")
+    return INTACT
+
+
+async def _register_town(pack: TownPack, environ: Mapping[str, str]) -> None:
+    # The list of towns and hosts is global: only the administrator of the database may write it.
+    database = urlsplit(environ["CHOUDO_ROUTING_DATABASE_URL"]).path
+    url = urlunsplit(urlsplit(environ["DATABASE_URL"])._replace(path=database))
+    connection = await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)
+    try:
+        async with connection.transaction():
+            facts = pack.town
+            await connection.execute(_TOWN, facts.code, facts.name_ja, facts.name_kana, facts.name_en)
+            for host in facts.hosts:
+                await connection.execute(_HOST, host.lower(), facts.code)
+    finally:
+        await connection.close()
+
+
+async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    password = environ.get("CHOUDO_NEW_PASSWORD") or secrets.token_urlsafe(PASSWORD_BYTES)
+    async with _database("routing", environ) as db, db.begin(given.town) as session:
+        await open_staff_account(
+            session,
+            municipality=given.town,
+            login=given.login,
+            password=password,
+            roles=tuple(given.role),
+            office=given.office,
+            now=utc_now(),
+        )
+    shown = "(as given)" if "CHOUDO_NEW_PASSWORD" in environ else password
+    print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
+    return INTACT
+
+
+async def _verify_ledgers(town: str | None, environ: Mapping[str, str]) -> int:
+    broken = False
+    for service in SERVICES:
+        async with _database(service, environ) as db:
+            for code in [town] if town else await _towns(db):
+                verdict = await verify(db, code)
+                state = "intact" if verdict.intact else f"BROKEN at {verdict.broken_seq}: {verdict.broken_reason}"
+                print(f"{service} {code}: {verdict.checked} entries {state}, {verdict.unchained} not yet chained")
+                broken = broken or not verdict.intact
+    return BROKEN if broken else INTACT
+
+
+async def _towns(db: Database) -> list[str]:
+    async with db.begin_across_towns() as session:
+        connection = await session.connection()
+        rows = await connection.exec_driver_sql("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
+        return [row.code for row in rows]
+
+
+@asynccontextmanager
+async def _database(service: str, environ: Mapping[str, str]) -> AsyncIterator[Database]:
+    db = Database(environ[f"CHOUDO_{service.upper()}_DATABASE_URL"], service=service)
+    try:
+        yield db
+    finally:
+        await db.dispose()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

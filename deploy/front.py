@@ -1,0 +1,121 @@
+"""The three services' web applications in one process behind one URL: `make run`, tests and trials.
+
+In production each service runs by itself (`python -m deploy.front --only booking`) behind a proxy with the same prefixes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import uvicorn
+
+from services.booking.app import create_app as create_booking
+from services.booking.settings import load_settings as load_booking
+from services.notifications.app import create_app as create_notifications
+from services.notifications.settings import load_settings as load_notifications
+from services.routing.app import create_app as create_routing
+from services.routing.settings import load_settings as load_routing
+from shared.log import configure_logging
+from shared.web.prefixes import service_for
+
+DEFAULT_PORT = 8000
+GRACEFUL_STOP_S = 15
+KEEP_ALIVE_S = 30
+BACKLOG = 2_048
+
+App = Callable[[Any, Any, Any], Any]
+
+MAKERS: dict[str, Callable[[Mapping[str, str]], App]] = {
+    "routing": lambda environ: create_routing(load_routing(environ)),
+    "booking": lambda environ: create_booking(load_booking(environ)),
+    "notifications": lambda environ: create_notifications(load_notifications(environ)),
+}
+
+
+class Front:
+    """Sends each request to the service whose prefix it has, and starts and stops all of them together."""
+
+    def __init__(self, apps: Mapping[str, App]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._apps[service_for(scope["path"])](scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                for app in self._apps.values():
+                    await stack.enter_async_context(_running(app))
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except RuntimeError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@contextlib.asynccontextmanager
+async def _running(app: App) -> AsyncIterator[None]:
+    """Drive one application's lifespan. Raises RuntimeError if it cannot start."""
+    to_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    from_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    task = asyncio.ensure_future(app(scope, to_app.get, from_app.put))
+    await to_app.put({"type": "lifespan.startup"})
+    answer = await from_app.get()
+    if answer["type"] != "lifespan.startup.complete":
+        raise RuntimeError(answer.get("message", "an application did not start"))
+    try:
+        yield
+    finally:
+        await to_app.put({"type": "lifespan.shutdown"})
+        await from_app.get()
+        await task
+
+
+def create_front(environ: Mapping[str, str]) -> Front:
+    """All three applications, from the environment."""
+    return Front({service: make(environ) for service, make in MAKERS.items()})
+
+
+def make_server(app: App, *, host: str, port: int) -> uvicorn.Server:
+    """The HTTP server as production runs it."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACEFUL_STOP_S,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        # The proxy tells the visitor's address and scheme; without one nobody is believed.
+        proxy_headers="CHOUDO_PROXY_ADDRESS" in os.environ,
+        forwarded_allow_ips=os.environ.get("CHOUDO_PROXY_ADDRESS"),
+    )
+    return uvicorn.Server(config)
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="deploy.front", description=__doc__)
+    parser.add_argument("--only", choices=sorted(MAKERS), help="serve one service instead of all three")
+    parser.add_argument("--host", default=os.environ.get("CHOUDO_HOST", "127.0.0.1"))
+    arguments = parser.parse_args()
+    configure_logging(arguments.only or "front")
+    app: App = MAKERS[arguments.only](os.environ) if arguments.only else create_front(os.environ)
+    make_server(app, host=arguments.host, port=int(os.environ.get("CHOUDO_PORT", DEFAULT_PORT))).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""A town pack: everything about a municipality that is data. One folder: `town.toml` and `procedures.csv`.
+
+Routing loads the catalogue from it, booking the opening rules, notifications the reminder rules.
+"""
+
+import csv
+import tomllib
+from datetime import date, time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+FILE_MAX_BYTES = 1_000_000
+Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
+Possible = Literal["yes", "partial", "no"]
+
+
+class BadTownPack(Exception):
+    """The pack cannot be used; the message names the file, the place and what to do."""
+
+
+class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`code` is the 全国地方公共団体コード. `hosts` are the names under which the town's site answers."""
+
+    code: Code
+    name_ja: str
+    name_kana: str
+    name_en: str
+    phone: str
+    address_ja: str
+    hosts: tuple[str, ...]
+    # The address in messages, such as https://choudo.town.example.jp; empty: the running site fills it in.
+    public_url: str = ""
+
+
+class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A counter (窓口). A slot is as long as its longest procedure; `places` are the staff who serve at once."""
+
+    code: Code
+    number: str
+    name_ja: str
+    office: str
+    place_ja: str
+    slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)]
+    places: Annotated[int, msgspec.Meta(ge=1, le=50)]
+    # Of these, how many only staff may give out.
+    staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+
+
+class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A weekly opening rule. `weekdays` are ISO (1 Monday … 7 Sunday); times are Japan's; `counters` are codes."""
+
+    counters: tuple[Code, ...]
+    weekdays: tuple[Annotated[int, msgspec.Meta(ge=1, le=7)], ...]
+    opens_at: time
+    closes_at: time
+    lunch_from: time | None = None
+    lunch_to: time | None = None
+
+
+class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Days on which nobody is served, both included. National holidays come from a library."""
+
+    first_day: date
+    last_day: date
+    reason_ja: str
+
+
+class BookingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The town's policy for booking. `year_end` closes 12/29–1/3, which no holiday library knows."""
+
+    horizon_days: Annotated[int, msgspec.Meta(ge=1, le=180)] = 45
+    notice_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 60
+    cancel_until_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 0
+    hold_min: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    holidays: bool = True
+    year_end: bool = True
+
+
+class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When reminders go out: minutes before the appointment, and for trying it out, seconds after booking."""
+
+    reminders_before_min: tuple[int, ...] = (1_440,)
+    trial_reminder_after_s: int | None = None
+
+
+class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A procedure (手続き), one line of `procedures.csv`. `items` are the data items it needs, by key."""
+
+    code: Code
+    name_ja: str
+    name_plain_ja: str
+    name_en: str
+    office: str
+    online: Possible
+    counter: Possible
+    helper: Possible
+    counter_minutes: int
+    fee_yen: int
+    items: tuple[str, ...]
+    identity: str
+    source: str
+    counters: tuple[str, ...]
+    kana: str
+    category: str
+    words: tuple[str, ...]
+    discreet: bool
+
+
+class _TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    town: TownFacts
+    counters: tuple[Counter, ...]
+    opening: tuple[Opening, ...]
+    closures: tuple[Closure, ...] = ()
+    booking: BookingRules = BookingRules()
+    notices: NoticeRules = NoticeRules()
+
+
+class TownPack(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked pack."""
+
+    town: TownFacts
+    counters: tuple[Counter, ...]
+    opening: tuple[Opening, ...]
+    closures: tuple[Closure, ...]
+    booking: BookingRules
+    notices: NoticeRules
+    procedures: tuple[Procedure, ...]
+
+
+def read_town_pack(folder: Path) -> TownPack:
+    """Read and check a pack.
+
+    Raises:
+        BadTownPack: a file is missing, does not fit its schema, or names a counter that does not exist.
+    """
+    town = _read_town(folder / "town.toml")
+    procedures = _read_procedures(folder / "procedures.csv")
+    known = {counter.code for counter in town.counters}
+    for rule in town.opening:
+        _refuse_unknown("town.toml, opening", set(rule.counters) - known)
+    for procedure in procedures:
+        _refuse_unknown(f"procedures.csv, {procedure.code}", set(procedure.counters) - known)
+    return TownPack(
+        town=town.town,
+        counters=town.counters,
+        opening=town.opening,
+        closures=town.closures,
+        booking=town.booking,
+        notices=town.notices,
+        procedures=procedures,
+    )
+
+
+def _read_town(path: Path) -> _TownFile:
+    try:
+        return msgspec.convert(tomllib.loads(_read(path)), _TownFile)
+    except tomllib.TOMLDecodeError as error:
+        raise BadTownPack(f"{path.name}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise BadTownPack(f"{path.name}: {error}") from error
+
+
+def _read_procedures(path: Path) -> tuple[Procedure, ...]:
+    procedures = []
+    for number, row in enumerate(csv.DictReader(_read(path).splitlines()), start=2):
+        lists = {name: tuple(filter(None, (row.get(name) or "").split("|"))) for name in ("items", "counters", "words")}
+        try:
+            procedures.append(msgspec.convert(row | lists, Procedure, strict=False))
+        except msgspec.ValidationError as error:
+            raise BadTownPack(f"{path.name}, line {number}: {error}") from error
+    if not procedures:
+        raise BadTownPack(f"{path.name}: no procedure in it")
+    return tuple(procedures)
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BadTownPack(f"{path.name}: {error.strerror}") from error
+    if len(raw) > FILE_MAX_BYTES:
+        raise BadTownPack(f"{path.name}: larger than {FILE_MAX_BYTES} bytes")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadTownPack(f"{path.name}: not UTF-8, byte {error.start}") from error
+
+
+def _refuse_unknown(where: str, codes: set[str]) -> None:
+    if codes:
+        raise BadTownPack(f"{where}: no such counter: {', '.join(sorted(codes))}")
