@@ -2,8 +2,11 @@
 
 import logging
 import sys
+import traceback
 
 import structlog
+
+LOGGED_FRAMES = 8
 
 
 def configure_logging(service: str, *, level: str = "INFO") -> None:
@@ -42,3 +45,13 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger: `log.info("case_opened", case_id=…)`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def describe(error: BaseException) -> dict[str, object]:
+    """What may be logged of an error: its kind, PostgreSQL's code, and where. Never its message: it may quote a person."""
+    frames = traceback.extract_tb(error.__traceback__)[-LOGGED_FRAMES:]
+    return {
+        "error": type(error).__name__,
+        "sqlstate": getattr(getattr(error, "orig", None), "sqlstate", None),
+        "at": [f"{frame.filename.rsplit('/site-packages/')[-1]}:{frame.lineno} {frame.name}" for frame in frames],
+    }

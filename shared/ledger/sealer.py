@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.db import Database
 from shared.ledger.entry import GENESIS, entry_hash
 from shared.ledger.ledger import read_row
-from shared.log import get_logger
+from shared.log import describe, get_logger
 
 log = get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Sealer:
                 await self.seal_all()
                 await asyncio.sleep(INTERVAL_S)
             except Exception as error:  # the database is away: entries wait unchained
-                log.warning("sealer_failed", error=type(error).__name__)
+                log.warning("sealer_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
 
     async def seal_all(self) -> int:

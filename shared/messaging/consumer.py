@@ -16,7 +16,7 @@ from shared.db import Database
 from shared.errors import Poison
 from shared.events.base import Event
 from shared.events.subscriptions import EVENT_TYPES
-from shared.log import get_logger
+from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
 from shared.telemetry import EVENTS_CONSUMED, PICKUP_SECONDS
 
@@ -82,7 +82,7 @@ class Consumer:
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
         except Exception as error:  # anything else may pass with time: the relay will come again
-            log.error("event_failed", type=envelope.type, event_id=envelope.event_id, error=type(error).__name__)
+            log.error("event_failed", type=envelope.type, event_id=envelope.event_id, **describe(error))
             EVENTS_CONSUMED.labels(self._db.service, "failed").inc()
             return
         EVENTS_CONSUMED.labels(self._db.service, outcome).inc()

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
 from shared.db import Database
-from shared.log import get_logger
+from shared.log import describe, get_logger
 
 log = get_logger(__name__)
 
@@ -73,7 +73,7 @@ class DueLoop:
             try:
                 done = await self.run_once()
             except Exception as error:  # the database is away: the rows stay due
-                log.warning("due_loop_failed", error=type(error).__name__)
+                log.warning("due_loop_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
                 continue
             if done < BATCH:
@@ -90,7 +90,7 @@ class DueLoop:
             try:
                 await self._handle(row.municipality, row.kind, row.ref, lease)
             except Exception as error:  # its lease runs out and it is tried again
-                log.error("due_failed", kind=row.kind, ref=row.ref, error=type(error).__name__)
+                log.error("due_failed", kind=row.kind, ref=row.ref, **describe(error))
         return len(rows)
 
     async def _handle(self, municipality: str, kind: str, ref: str, lease: datetime) -> None:

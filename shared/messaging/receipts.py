@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from shared.clock import Clock
 from shared.db import Database
-from shared.log import get_logger
+from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, Receipt, receipts_queue
 
 log = get_logger(__name__)
@@ -68,7 +68,7 @@ class ReceiptSender:
         try:
             await asyncio.to_thread(self._broker.enqueue_many, messages)
         except RedisError as error:
-            log.warning("receipts_not_sent", error=type(error).__name__, count=len(batch))
+            log.warning("receipts_not_sent", **describe(error), count=len(batch))
 
 
 async def settle(db: Database, receipts: list[Receipt], clock: Clock) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from shared.clock import Clock
 from shared.db import Database
 from shared.events.subscriptions import SERVICES
-from shared.log import get_logger
+from shared.log import describe, get_logger
 from shared.messaging.broker import GENERATION_KEY, ChoudoBroker, Envelope, events_queue
 from shared.telemetry import DELIVERIES_PUBLISHED
 
@@ -41,13 +41,14 @@ _CLAIM = """
 _MARK = """
     UPDATE {schema}.delivery d
     SET attempts = d.attempts + 1,
-        next_publish_at = :now + least(:first * power(2, least(d.attempts, 20)), :longest) * interval '1 second'
+        next_publish_at = CAST(:now AS timestamptz)
+            + least(CAST(:first AS float) * power(2, least(d.attempts, 20)), CAST(:longest AS float)) * interval '1 second'
     FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]))
          AS sent(municipality, event_id, consumer)
     WHERE (d.municipality, d.event_id, d.consumer) = (sent.municipality, sent.event_id, sent.consumer)
 """
 _ALL_DUE = """
-    UPDATE {schema}.delivery d SET next_publish_at = :now + (late.rank / :pace) * interval '1 second'
+    UPDATE {schema}.delivery d SET next_publish_at = CAST(:now AS timestamptz) + (late.rank / CAST(:pace AS float)) * interval '1 second'
     FROM (SELECT municipality, event_id, consumer, row_number() OVER (ORDER BY next_publish_at) AS rank
           FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0) AS late
     WHERE (d.municipality, d.event_id, d.consumer) = (late.municipality, late.event_id, late.consumer)
@@ -81,10 +82,10 @@ class Relay:
                     await asyncio.sleep(POLL_INTERVAL_S)
             except RedisError as error:
                 was_away = True
-                log.warning("relay_broker_away", error=type(error).__name__)
+                log.warning("relay_broker_away", **describe(error))
                 await asyncio.sleep(BROKER_AWAY_PAUSE_S)
             except Exception as error:  # the database is away: nothing is lost, try again
-                log.warning("relay_failed", error=type(error).__name__)
+                log.warning("relay_failed", **describe(error))
                 await asyncio.sleep(BROKER_AWAY_PAUSE_S)
 
     async def publish_due(self) -> int:

@@ -4,7 +4,6 @@ Our own process around `dramatiq.Worker`, because dramatiq's command line hangs 
 """
 
 import asyncio
-import logging
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,7 +17,7 @@ from prometheus_client import start_http_server
 
 from shared.clock import Clock, utc_now
 from shared.db import Database
-from shared.log import get_logger
+from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, Envelope, Receipt, events_queue, make_broker, receipts_queue
 from shared.messaging.consumer import Consumer, Handlers
 from shared.messaging.receipts import ReceiptSender, settle
@@ -74,12 +73,9 @@ class Worker:
 
     def stop(self) -> None:
         """Finish what is in hand, close the loops, the database and the broker."""
-        for consumer in self._worker.consumers.values():
-            consumer.pause()
-        self._run(self._close_loops())
-        # The engine must be disposed on its own loop, which dies with the worker.
-        dispose = _DisposeBeforeLoopStops(self._dispose)
-        self._broker.add_middleware(dispose, before=dramatiq.middleware.AsyncIO)
+        # What is in hand may still send receipts; loops and engine close on their own loop, just before it ends.
+        closing = _CloseBeforeLoopStops(self._close)
+        self._broker.add_middleware(closing, after=dramatiq.middleware.AsyncIO)
         self._worker.stop(timeout=GRACEFUL_STOP_S * 1_000)
         self._broker.close()
         log.info("worker_stopped")
@@ -118,12 +114,10 @@ class Worker:
         loops = [Relay(db, self._broker, self._clock).run, receipts.run, *self._make_loops(db, self._clock)]
         self._tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
 
-    async def _close_loops(self) -> None:
+    async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _dispose(self) -> None:
         assert self._db is not None
         await self._db.dispose()
 
@@ -134,14 +128,14 @@ class Worker:
         thread.run_coroutine(coroutine)
 
 
-class _DisposeBeforeLoopStops(dramatiq.Middleware):
-    def __init__(self, dispose: Loop) -> None:
-        self._dispose = dispose
+class _CloseBeforeLoopStops(dramatiq.Middleware):
+    def __init__(self, close: Loop) -> None:
+        self._close = close
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         thread = get_event_loop_thread()
         if thread is not None:
-            thread.run_coroutine(self._dispose())
+            thread.run_coroutine(self._close())
 
 
 async def _wait_for(ready: threading.Event) -> None:
@@ -155,6 +149,6 @@ async def _keep_running(loop: Loop) -> None:
             await loop()
         except asyncio.CancelledError:
             raise
-        except Exception:
-            logging.getLogger(__name__).exception("loop_died")
+        except Exception as error:  # one loop's bug must not stop the others
+            log.error("loop_died", **describe(error))
             await asyncio.sleep(LOOP_RESTART_PAUSE_S)

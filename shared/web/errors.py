@@ -1,6 +1,5 @@
 """One renderer for everything that is not success: a page in plain Japanese, or problem+json for an API."""
 
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.errors import Refusal
-from shared.log import get_logger
+from shared.log import describe, get_logger
 from shared.web.i18n import translate
 from shared.web.pages import page
 from shared.web.refusals import REFUSALS, RefusalText
@@ -41,9 +40,9 @@ class ErrorPages:
         if isinstance(error, Refusal):
             return self._answer(request, error)
         if _is_busy(error):
-            log.warning("database_busy", error=type(error).__name__)
+            log.warning("database_busy", **describe(error))
             return self._answer(request, Refusal("unavailable", 503))
-        log.error("bug", error=type(error).__name__, at=_where(error))
+        log.error("bug", **describe(error))
         return self._answer(request, Refusal("internal", 500))
 
     def _answer(self, request: Request[Any, Any, Any], refusal: Refusal) -> Answer:
@@ -84,9 +83,3 @@ def _is_busy(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in BUSY_SQLSTATES
     return isinstance(error, ConnectionError)
-
-
-def _where(error: Exception) -> list[str]:
-    # Frames only: an exception's message may hold what a person typed.
-    frames = traceback.extract_tb(error.__traceback__)[-12:]
-    return [f"{frame.filename.rsplit('/site-packages/')[-1]}:{frame.lineno} {frame.name}" for frame in frames]
