@@ -45,6 +45,7 @@ def make_environment(*template_dirs: Path) -> jinja2.Environment:
     environment.install_gettext_callables(translate, translate_plural, newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(
         jst_date=jst_date,
+        jst_half=jst_half,
         jst_time=jst_time,
         jst_datetime=jst_datetime,
         jst_month=jst_month,
@@ -97,17 +98,33 @@ def jst_month(value: date | datetime) -> str:
     return f"{day.year}年{day.month}月" if _is_japanese(language) else format_date(day, "MMMM y", locale=language.babel)
 
 
-def jst_time(moment: datetime, *, short: bool = False) -> str:
-    """``午前9時30分``, ``午後2時``, ``正午`` (a bare ``午後0時`` is misread as midnight); short: ``9:30``."""
+def jst_half(moment: datetime) -> str:
+    """``午前`` or ``午後``, to be shown apart from ``jst_time(half=False)``; nothing at noon."""
+    local, language = to_jst(moment), current_language()
+    if not _is_japanese(language):
+        return format_time(local.time(), "a", locale=language.babel)
+    if (local.hour, local.minute) == (NOON_HOUR, 0):
+        return ""
+    return "午前" if local.hour < NOON_HOUR else "午後"
+
+
+def jst_time(moment: datetime, *, short: bool = False, half: bool = True) -> str:
+    """``午前9時30分``, ``午後2時``, ``正午`` (a bare ``午後0時`` is misread as midnight); short: ``9:30``.
+
+    Without half ``9時30分``, for a list whose heading says 午前 or 午後.
+    """
     local, language = to_jst(moment), current_language()
     if short:
         return f"{local.hour}:{local.minute:02}"
     if not _is_japanese(language):
-        return format_time(local.time(), "h:mm a", locale=language.babel)
+        return format_time(local.time(), "h:mm a" if half else "h:mm", locale=language.babel)
     if (local.hour, local.minute) == (NOON_HOUR, 0):
         return "正午"
-    half = "午前" if local.hour < NOON_HOUR else "午後"
-    return f"{half}{local.hour % NOON_HOUR}時" + (f"{local.minute}分" if local.minute else "")
+    return (
+        (jst_half(moment) if half else "")
+        + f"{local.hour % NOON_HOUR}時"
+        + (f"{local.minute}分" if local.minute else "")
+    )
 
 
 def jst_datetime(moment: datetime, *, year: bool = True, era: bool = False, short: bool = False) -> str:

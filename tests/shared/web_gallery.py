@@ -2,16 +2,18 @@
 
     python -m tests.shared.web_gallery /tmp/gallery
 
-serves the pages with the product's own security headers, takes screenshots at phone and tablet size, in large text, forced
-colours and for paper, and prints what axe finds and whether anything scrolls sideways. `render` alone is used by the tests.
+serves the pages with the product's own security headers, takes screenshots at phone and tablet size, in large text,
+forced colours and for paper, and prints what axe finds and whether anything scrolls sideways. `render` alone is used by
+the tests.
 """
 
-import base64
 import contextlib
 import http.server
 import json
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -20,12 +22,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from shared.web.assets import BUILD_DIR, PACKAGES_DIR, URL_PREFIX, build
 from shared.web.templating import make_environment
+from shared.web.town import Town
 
 PAGES_DIR = Path(__file__).with_name("web_gallery_pages")
 PAGES = ("choose", "form", "booking", "staff", "error")
 CSP = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = [
@@ -40,6 +43,7 @@ CHROMIUM_FLAGS = [
 PHONE, SMALL_PHONE, PORTRAIT, LANDSCAPE = (360, 740), (320, 640), (820, 1180), (1180, 820)
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MORNING = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
+STREAM_EVENTS = 30
 STATES = ("closed", "open", "open", "few", "full")
 
 
@@ -64,10 +68,8 @@ def make_item(number: str, state: str, label: str, action: str, **more: object) 
 
 
 def context(now: datetime) -> dict[str, object]:
-    code = base64.b64encode(segno.make("24-0317", micro=False).svg_inline(scale=8).encode()).decode()
     return {
-        "town_name": "二宮町",
-        "vision": "この町にちょうどいい、やさしいデジタル",
+        "town": Town("143421", "二宮町"),
         "practice": False,
         "nav": [
             {"href": "/choose", "label": "手続きをさがす", "icon": "search", "current": True},
@@ -78,7 +80,10 @@ def context(now: datetime) -> dict[str, object]:
             {"href": "#ja", "name": "日本語", "html_lang": "ja", "current": True},
             {"href": "#en", "name": "English", "html_lang": "en"},
         ],
-        "footer_links": [{"href": "#a", "label": "個人情報のとりあつかい"}, {"href": "#b", "label": "使いやすさについて"}],
+        "footer_links": [
+            {"href": "#a", "label": "個人情報のとりあつかい"},
+            {"href": "#b", "label": "使いやすさについて"},
+        ],
         "day": MORNING,
         "days": [{"day": date(2026, 11, 24) + timedelta(n), "state": STATES[n % len(STATES)]} for n in range(21)],
         "now": now,
@@ -91,9 +96,14 @@ def context(now: datetime) -> dict[str, object]:
         "reach_options": [
             {"value": "mail", "label": "メール", "hint": "前の日にも お知らせします", "icon": "mail"},
             {"value": "sms", "label": "携帯電話のSMS", "icon": "message"},
-            {"value": "slip", "label": "どちらも つかわない", "hint": "番号の紙を 印刷して わたします", "icon": "paper"},
+            {
+                "value": "slip",
+                "label": "どちらも つかわない",
+                "hint": "番号の紙を 印刷して わたします",
+                "icon": "paper",
+            },
         ],
-        "qr": f"data:image/svg+xml;base64,{code}",
+        "qr": segno.make("24-0317", micro=False).svg_data_uri(scale=8),
         "items": [
             make_item("24-0317", "serving", "対応中", "完了", note="ニノミヤ タロウ さま・車いす"),
             make_item("24-0318", "called", "呼出", "対応をはじめる"),
@@ -102,8 +112,8 @@ def context(now: datetime) -> dict[str, object]:
             make_item("24-0322", "absent", "不在", "もう一度 呼ぶ"),
             make_item("24-0310", "done", "完了", "もどす", others=[]),
         ],
-        "heading": "ページが見つかりません",
-        "what_happened": "さがしているページは、なくなったか、アドレスが ちがうようです。",
+        "title": "ページが見つかりません",
+        "advice": "アドレスが変わったか、まちがっています。はじめのページからさがしてください。",
         "ref_code": "7K3-92M",
     }
 
@@ -119,7 +129,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/gallery/events":
-            self.answer(b"retry: 500\n\nevent: line\ndata: 1\n\n", "text/event-stream")
+            self.stream()
         elif path == "/gallery/line":
             Handler.lines += 1
             html = render("staff", now=datetime.now(UTC))
@@ -136,6 +146,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_GET()
 
+    def stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(STREAM_EVENTS):
+                self.wfile.write(b"event: line\ndata: 1\n\n")
+                self.wfile.flush()
+                time.sleep(1)
+
     def answer(self, body: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
@@ -150,7 +170,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve():  # type: ignore[no-untyped-def]
+def serve() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -183,7 +203,7 @@ def tour(browser: Browser, base: str, out: Path) -> None:
     views = {"phone": PHONE, "portrait": PORTRAIT, "landscape": LANDSCAPE, "phone200": SMALL_PHONE}
     for view, (width, height) in views.items():
         page = browser.new_page(viewport={"width": width, "height": height}, locale="ja-JP")
-        page.on("console", lambda message: message.type in {"error", "warning"} and print("CONSOLE", message.text))
+        page.on("console", lambda message: print("CONSOLE", message.type, message.text))
         page.on("pageerror", lambda error: print("PAGEERROR", error))
         for name in PAGES:
             page.goto(f"{base}/{name}")
