@@ -24,6 +24,8 @@ DEFAULT_DATABASE: Final = "choudo"
 ADMINISTRATIVE_DATABASES: Final = ("", "postgres", "template1")
 PASSWORD_BYTES: Final = 24
 MASTER_KEY_BYTES: Final = 32
+SAMPLE_STAFF_PASSWORD: Final = "sample.staff_password"  # noqa: S105  where it is kept, not what it is
+SAMPLE_PASSWORD_BYTES: Final = 9
 
 
 def load_environment(
@@ -52,6 +54,11 @@ def load_environment(
         made["CHOUDO_TOKEN_PUBLIC_KEY"] = _token_public_key(private_pem)
     given = {name: environ[name] for name in made if environ.get(name)}
     return made | given
+
+
+def sample_staff_password(data_dir: Path) -> str:
+    """The password of the staff account of ``make run``, drawn for this data folder. No running process has it."""
+    return _kept(data_dir)[SAMPLE_STAFF_PASSWORD]
 
 
 def required(environ: Mapping[str, str], name: str) -> str:
@@ -102,6 +109,7 @@ def _generate() -> dict[str, str]:
         "CHOUDO_TOKEN_PRIVATE_KEY": token_key.decode(),
         "CHOUDO_TOKEN_PUBLIC_KEY": _token_public_key(token_key.decode()),
         "CHOUDO_SMS_GATEWAY_TOKEN": secrets.token_urlsafe(PASSWORD_BYTES),
+        SAMPLE_STAFF_PASSWORD: secrets.token_urlsafe(SAMPLE_PASSWORD_BYTES),
     }
     for service in SERVICES:
         prefix = f"CHOUDO_{service.upper()}"

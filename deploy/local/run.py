@@ -19,16 +19,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from deploy.local.servers import ServerError, die_with_parent, embedded_servers, free_port
 from deploy.provision import provision
-from deploy.secrets import load_environment
+from deploy.secrets import load_environment, sample_staff_password
+from shared.migrations import SERVICES
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEFAULT_PORT: Final = 8000
 PORTS_TRIED: Final = 100
 SAMPLE_TOWN: Final = "deploy/towns/ninomiya"
 SAMPLE_MUNICIPALITY: Final = "143421"
+SAMPLE_LOGIN: Final = "counter"
+SAMPLE_ROLES: Final = ("counter", "manager", "operator")
 
 READY_TIMEOUT_S: Final = 60.0
 READY_POLL_S: Final = 0.05
@@ -41,6 +45,7 @@ STEADY_AFTER_S: Final = 60.0
 LOG_LINE_BYTES: Final = 1 << 20
 LOG_MAX_BYTES: Final = 50 << 20
 SHOWN_LINE_CHARS: Final = 300
+ERROR_CHARS: Final = 2_000
 SHOWN_LEVELS: Final = ("warning", "error", "critical")
 
 
@@ -180,21 +185,51 @@ def _is_free(port: int) -> bool:
 
 
 def children(environ: Mapping[str, str], log_dir: Path) -> list[Child]:
-    """Everything that runs beside the two servers."""
-    modules = {
-        "front": "deploy.front",
-        "routing": "services.routing.worker",
-        "booking": "services.booking.worker",
-        "notifications": "services.notifications.worker",
-        "sink": "deploy.local.sink",
+    """Everything that runs beside the two servers. A worker gets its own service's secrets and no other's."""
+    modules: dict[str, tuple[str, Sequence[str]]] = {
+        "front": ("deploy.front", SERVICES),
+        **{service: (f"services.{service}.worker", [service]) for service in SERVICES},
+        "sink": ("deploy.local.sink", []),
     }
-    return [Child(name, ["-m", module], environ, log_dir / f"{name}.log") for name, module in modules.items()]
+    return [
+        Child(name, ["-m", module], only_for(services, environ), log_dir / f"{name}.log")
+        for name, (module, services) in modules.items()
+    ]
+
+
+def only_for(services: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what belongs to other services, and without the roles that own the schemas."""
+    foreign = tuple(f"CHOUDO_{service.upper()}_" for service in SERVICES if service not in services)
+    kept = {name: value for name, value in environ.items() if not name.startswith(foreign)} if foreign else environ
+    hidden = {"CHOUDO_TOKEN_PRIVATE_KEY"} if "routing" not in services else set()
+    return {
+        name: value for name, value in kept.items() if not name.endswith("_OWNER_DATABASE_URL") and name not in hidden
+    }
 
 
 async def load_town(environ: Mapping[str, str], log: Path) -> str:
     """Load the sample town (again: what is there already stays) and return what the command says. Raises StartError."""
+    return await _command(["town", "load", SAMPLE_TOWN], environ, log)
+
+
+async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> str:
+    """Open the sample town's staff account, once for each database, and return the line that tells it."""
+    password = sample_staff_password(data_dir)
+    mark = data_dir / "account-opened"
+    place = urlsplit(os.environ["DATABASE_URL"])._replace(scheme="", query="") if "DATABASE_URL" in os.environ else None
+    key = f"{place.hostname}:{place.port}{place.path}" if place else "embedded"
+    if not mark.exists() or mark.read_text() != key:
+        roles = [part for role in SAMPLE_ROLES for part in ("--role", role)]
+        environ = {**environ, "CHOUDO_NEW_PASSWORD": password, "DATABASE_URL": admin_url}
+        arguments = ["account", "open", SAMPLE_LOGIN, "--town", SAMPLE_MUNICIPALITY, *roles]
+        await _command(arguments, environ, data_dir / "logs" / "account.log")
+        mark.write_text(key)
+    return f"sign in as           {SAMPLE_LOGIN}, password {password}"
+
+
+async def _command(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> str:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", "town", "load", SAMPLE_TOWN,
+        sys.executable, "-m", "deploy.cli", *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         cwd=ROOT, env=dict(environ), start_new_session=True, preexec_fn=die_with_parent(signal.SIGKILL),
     )  # fmt: skip
@@ -202,7 +237,8 @@ async def load_town(environ: Mapping[str, str], log: Path) -> str:
     log.write_bytes(output)  # noqa: ASYNC240  a few hundred bytes, before anything else runs
     text = output.decode(errors="replace").strip()
     if process.returncode != 0:
-        raise StartError(f"loading {SAMPLE_TOWN} {_ending(process.returncode)} ({log}):\n{text[-2000:]}")
+        command = " ".join(arguments)
+        raise StartError(f"choudo {command} {_ending(process.returncode)} ({log}):\n{text[-ERROR_CHARS:]}")
     return text
 
 
@@ -253,7 +289,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         loop.add_signal_handler(signal_number, stopping.set)
 
     log_dir = data_dir / "logs"
-    start = asyncio.create_task(_prepare(environ, admin_url, log_dir))
+    start = asyncio.create_task(_prepare(environ, admin_url, data_dir))
     signalled = asyncio.create_task(stopping.wait())
     await asyncio.wait((start, signalled), return_when=asyncio.FIRST_COMPLETED)
     if stopping.is_set():
@@ -279,10 +315,11 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         await stop_all(running, tasks)
 
 
-async def _prepare(environ: Mapping[str, str], admin_url: str, log_dir: Path) -> str:
+async def _prepare(environ: Mapping[str, str], admin_url: str, data_dir: Path) -> str:
     await provision(admin_url, environ)
     # Only this step may look after the table of hosts: the services never get the administrator's URL.
-    return await load_town({**environ, "DATABASE_URL": admin_url}, log_dir / "town.log")
+    said = await load_town({**environ, "DATABASE_URL": admin_url}, data_dir / "logs" / "town.log")
+    return f"{await open_account(environ, data_dir, admin_url)}\n\n{said}"
 
 
 def banner(url: str, environ: Mapping[str, str], data_dir: Path, town_says: str, took_s: float) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.run import choose_port, worth_showing
+from deploy.local.run import choose_port, only_for, worth_showing
 
 FRONT = """
 import http.server, os
@@ -104,6 +104,7 @@ def test_however_it_is_stopped_no_process_stays(
     with supervisor(tree, root_dir, tmp_path / "data", port) as process:
         said = read_until(process, "Ctrl-C")
         assert "counter staff: counter / secret" in said
+        assert "sign in as           counter, password " in said
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
             assert response.status == 200
         said += (
@@ -122,6 +123,20 @@ def test_the_next_port_is_taken_when_the_wanted_one_is_not_free() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert choose_port(port) > port
+
+
+def test_a_worker_gets_no_secret_of_another_service() -> None:
+    names = [f"CHOUDO_{service}_{kind}" for service in ("ROUTING", "BOOKING") for kind in ("DATABASE_URL", "BOX_KEY")]
+    environ = dict.fromkeys(
+        [*names, "CHOUDO_BOOKING_OWNER_DATABASE_URL", "CHOUDO_TOKEN_PRIVATE_KEY", "CHOUDO_PORT"], ""
+    )
+    assert set(only_for(["booking"], environ)) == {
+        "CHOUDO_BOOKING_DATABASE_URL",
+        "CHOUDO_BOOKING_BOX_KEY",
+        "CHOUDO_PORT",
+    }
+    assert set(only_for([], environ)) == {"CHOUDO_PORT"}
+    assert {*names, "CHOUDO_TOKEN_PRIVATE_KEY"} <= set(only_for(["routing", "booking", "notifications"], environ))
 
 
 def test_only_warnings_reach_the_terminal_on_one_line() -> None:
