@@ -22,7 +22,7 @@ from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
-from shared.clock import utc_now
+from shared.clock import clock_from
 from shared.db import Database
 from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
@@ -88,7 +88,7 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
     """Load a town pack into all three services; again, it changes only what differs."""
-    now = utc_now()
+    now = clock_from(environ)()
     town = pack.town
     await _register_town(pack, environ)
     public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL", f"https://{town.hosts[0]}")
@@ -127,7 +127,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
             password=password,
             roles=tuple(given.role),
             office=given.office,
-            now=utc_now(),
+            now=clock_from(environ)(),
         )
     shown = "(as given)" if "CHOUDO_NEW_PASSWORD" in environ else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")

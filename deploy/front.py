@@ -18,6 +18,7 @@ from services.notifications.app import create_app as create_notifications
 from services.notifications.settings import load_settings as load_notifications
 from services.routing.app import create_app as create_routing
 from services.routing.settings import load_settings as load_routing
+from shared.clock import clock_from
 from shared.log import configure_logging
 from shared.web.prefixes import service_for
 
@@ -29,9 +30,9 @@ BACKLOG = 2_048
 App = Callable[[Any, Any, Any], Any]
 
 MAKERS: dict[str, Callable[[Mapping[str, str]], App]] = {
-    "routing": lambda environ: create_routing(load_routing(environ)),
-    "booking": lambda environ: create_booking(load_booking(environ)),
-    "notifications": lambda environ: create_notifications(load_notifications(environ)),
+    "routing": lambda environ: create_routing(load_routing(environ), clock=clock_from(environ)),
+    "booking": lambda environ: create_booking(load_booking(environ), clock=clock_from(environ)),
+    "notifications": lambda environ: create_notifications(load_notifications(environ), clock=clock_from(environ)),
 }
 
 

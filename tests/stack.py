@@ -1,0 +1,178 @@
+"""The whole product as real processes, for journeys, browser tests and benchmarks: front, three workers, and the sink."""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.local.servers import die_with_parent, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE_TOWN = ROOT / "deploy" / "towns" / "ninomiya"
+STAFF_LOGIN = "madoguchi"
+STAFF_PASSWORD = "staff-password-for-tests"
+START_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 25.0
+POLL_S = 0.05
+
+PROCESSES = {
+    "sink": "deploy.local.sink",
+    "routing-worker": "services.routing.worker",
+    "booking-worker": "services.booking.worker",
+    "notifications-worker": "services.notifications.worker",
+    "front": "deploy.front",
+}
+
+
+@dataclass
+class Stack:
+    """A running product. `url` is the residents' site; `sink_url` shows what was sent."""
+
+    environ: dict[str, str]
+    logs: Path
+    url: str
+    sink_url: str
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str) -> None:
+        """Start one process (again)."""
+        log = (self.logs / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, "-m", PROCESSES[name]],
+            cwd=ROOT,
+            env=self.environ,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+
+    def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
+        """Signal one process and wait for its end; return its exit status."""
+        process = self.processes.pop(name)
+        process.send_signal(how)
+        try:
+            return process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def wait_until_ready(self) -> None:
+        """Wait for the first page and the sink. Raises RuntimeError with the logs' ends."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        for url in (f"{self.url}/readyz", f"{self.url}/booking/readyz", f"{self.sink_url}/messages.json"):
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    if httpx.get(url, timeout=2).status_code == httpx.codes.OK:
+                        break
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{url} did not answer\n{self.log_tails()}")
+                time.sleep(POLL_S)
+
+    def log_tails(self) -> str:
+        """The last lines of every log, for a failure's message."""
+        return "\n".join(
+            f"== {path.name}\n{path.read_text('utf-8', errors='replace')[-1500:]}"
+            for path in sorted(self.logs.glob("*.log"))
+        )
+
+    def messages(self, **filters: str) -> list[dict[str, Any]]:
+        """What the sink received so far, newest first."""
+        found: list[dict[str, Any]] = httpx.get(f"{self.sink_url}/messages.json", params=filters, timeout=5).json()
+        return found
+
+    def wait_for_messages(self, count: int, *, timeout_s: float = 15.0, **filters: str) -> list[dict[str, Any]]:
+        """Wait until at least so many messages arrived. Raises AssertionError with the logs' ends."""
+        deadline = time.monotonic() + timeout_s
+        while len(found := self.messages(**filters)) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} messages {filters}\n{self.log_tails()}"
+            time.sleep(POLL_S)
+        return found
+
+
+@contextlib.contextmanager
+def running_stack(
+    environ: Mapping[str, str],
+    admin_url: str,
+    folder: Path,
+    *,
+    starts_at: datetime | None = None,
+    trial_reminder_after_s: int = 3,
+    only: tuple[str, ...] = tuple(PROCESSES),
+) -> Iterator[Stack]:
+    """Load the town, open a staff account, start the processes; stop them afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, smtp_port, http_port = free_port(), free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    full = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("CHOUDO_", "DATABASE_URL"))},
+        **environ,
+        "DATABASE_URL": admin_url,
+        "CHOUDO_ENVIRONMENT": "local",
+        "CHOUDO_DEFAULT_MUNICIPALITY": "143421",
+        "CHOUDO_PORT": str(port),
+        "CHOUDO_PUBLIC_URL": url,
+        "CHOUDO_SINK_SMTP_PORT": str(smtp_port),
+        "CHOUDO_SINK_HTTP_PORT": str(http_port),
+        "CHOUDO_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+        "CHOUDO_SMS_GATEWAY_URL": f"http://127.0.0.1:{http_port}/sms",
+        "CHOUDO_SMS_GATEWAY_TOKEN": secrets.token_urlsafe(16),
+        "CHOUDO_NEW_PASSWORD": STAFF_PASSWORD,
+        "PYTHONWARNINGS": "default",
+    }
+    if starts_at is not None:
+        full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
+    run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
+    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421", "--role", "counter", "--role", "manager")
+    stack = Stack(full, folder, url, f"http://127.0.0.1:{http_port}")
+    try:
+        for name in only:
+            stack.start(name)
+        stack.wait_until_ready()
+        yield stack
+    finally:
+        for process in stack.processes.values():
+            process.terminate()
+        for process in stack.processes.values():
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _town_with_quick_reminder(folder: Path, trial_reminder_after_s: int) -> Path:
+    """The sample town, whose trial reminder comes sooner so that a test can wait for it."""
+    shutil.copytree(SAMPLE_TOWN, folder)
+    path = folder / "town.toml"
+    text, count = re.subn(r"(?m)^trial_reminder_after_s = \d+$", f"trial_reminder_after_s = {trial_reminder_after_s}",
+                          path.read_text("utf-8"))  # fmt: skip
+    assert count == 1, "the sample town has no trial reminder"
+    path.write_text(text, "utf-8")
+    return folder
+
+
+def run_cli(environ: Mapping[str, str], *arguments: str) -> str:
+    """Run the operator's command line; return what it prints. Raises AssertionError with its complaint."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *arguments],
+        cwd=ROOT,
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"choudo {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
