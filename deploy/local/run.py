@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from deploy.local.servers import ServerError, die_with_parent, embedded_servers, free_port
+from deploy.local.servers import ServerError, die_with_parent, embedded_servers, end_with_parent, free_port
 from deploy.provision import provision
 from deploy.secrets import load_environment, sample_staff_password
 from shared.migrations import SERVICES
@@ -46,6 +46,8 @@ LOG_LINE_BYTES: Final = 1 << 20
 LOG_MAX_BYTES: Final = 50 << 20
 SHOWN_LINE_CHARS: Final = 300
 ERROR_CHARS: Final = 2_000
+SIGTERM_EXIT: Final = 143
+SIGINT_EXIT: Final = 130
 SHOWN_LEVELS: Final = ("warning", "error", "critical")
 
 
@@ -369,7 +371,9 @@ def main() -> int:
     began = time.monotonic()
     data_dir = Path(os.environ.get("CHOUDO_DATA_DIR", ROOT / ".choudo")).absolute()
     # A signal during the start-up of the servers has to unwind, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_EXIT))
+    if "MAKELEVEL" in os.environ:  # Whoever kills make means us, too.
+        end_with_parent(signal.SIGTERM)
     try:
         wanted = int(os.environ.get("PORT", DEFAULT_PORT))
         with embedded_servers(data_dir, environ=os.environ) as servers:
@@ -383,7 +387,7 @@ def main() -> int:
         print(error, file=sys.stderr, flush=True)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return SIGINT_EXIT
     say("stopped")
     return 0
 

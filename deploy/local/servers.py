@@ -108,6 +108,11 @@ def die_with_parent(signal_number: int) -> Callable[[], None]:
     return in_child
 
 
+def end_with_parent(signal_number: int) -> None:
+    """Ask the kernel to send the signal to this very process when its parent ends, however."""
+    _prctl()(PR_SET_PDEATHSIG, signal_number)
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that was free a moment ago. The caller tries another one when it is taken meanwhile."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
