@@ -44,6 +44,7 @@ PHONE, SMALL_PHONE, PORTRAIT, LANDSCAPE = (360, 740), (320, 640), (820, 1180), (
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MORNING = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 STREAM_EVENTS = 30
+PAPER_WIDTH, PAPER_HEIGHT = 680, 1000  # A4 less its margins
 STATES = ("closed", "open", "open", "few", "full")
 
 
@@ -217,6 +218,7 @@ def tour(browser: Browser, base: str, out: Path) -> None:
     page.goto(f"{base}/form")
     look(page, "form-forced", out)
     page.emulate_media(media="print", forced_colors="none")
+    page.set_viewport_size({"width": PAPER_WIDTH, "height": PAPER_HEIGHT})
     page.goto(f"{base}/booking")
     look(page, "booking-print", out)
     page.pdf(path=out / "booking.pdf", format="A4")

@@ -183,7 +183,9 @@
   /* ---- A second tap --------------------------------------------------------------------------------------------- */
 
   const GUARD_MAX_MS = 15 * SECOND;
+  const guards = new WeakMap();
   const release = (form) => {
+    clearTimeout(guards.get(form));
     delete form.dataset.busy;
     for (const button of form.querySelectorAll("[data-busy-button]")) {
       button.removeAttribute("aria-disabled");
@@ -191,24 +193,30 @@
     }
     say(document.getElementById("busy"), "");
   };
+  const hold = (form) => {
+    for (const button of form.querySelectorAll("button:not([type=button]), input[type=submit]")) {
+      if (button.hasAttribute("aria-disabled")) continue;
+      button.setAttribute("aria-disabled", "true"); // not disabled: the focus stays, and the button's value is sent
+      button.dataset.busyButton = "true";
+    }
+    say(document.getElementById("busy"), document.body.dataset.textBusy || "");
+    guards.set(form, setTimeout(() => release(form), GUARD_MAX_MS)); // a download, or a network that swallowed it
+  };
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.hasAttribute("data-no-guard")) return;
-    if (form.dataset.busy) { event.preventDefault(); return; }
-    // After the form's data were collected: a disabled button would not be sent. aria-disabled keeps the focus where it is.
+    if (form.dataset.busy) {
+      event.preventDefault();
+      event.stopImmediatePropagation(); // before htmx, which would queue it
+      return;
+    }
+    form.dataset.busy = "true";
     setTimeout(() => {
       const isHtmx = form.matches("[hx-get],[hx-post],[hx-put],[hx-patch],[hx-delete]");
-      if (event.defaultPrevented && !isHtmx) return;
-      form.dataset.busy = "true";
-      for (const button of form.querySelectorAll("button:not([type=button]), input[type=submit]")) {
-        if (button.hasAttribute("aria-disabled")) continue;
-        button.setAttribute("aria-disabled", "true");
-        button.dataset.busyButton = "true";
-      }
-      say(document.getElementById("busy"), document.body.dataset.textBusy || "");
-      setTimeout(() => release(form), GUARD_MAX_MS); // a download, or a network that swallowed it
+      if (event.defaultPrevented && !isHtmx) release(form);
+      else if (form.dataset.busy) hold(form);
     });
-  });
+  }, true);
   document.addEventListener("htmx:finally:request", (event) => {
     const form = event.target.closest?.("form");
     if (form) release(form);
