@@ -5,16 +5,25 @@ from typing import Any
 from litestar import MediaType, Request
 from litestar.response import Redirect, Template
 
+from shared.tokens import Identity
+from shared.web.i18n import gettext as _
+
+TEXT_SIZES = ("normal", "large", "xlarge")
+
 
 def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **context: Any) -> Template:
-    """A page: the template's own values, and what every page has (`town`, `now`, `signed_in`, `path`)."""
+    """A page: the template's own values, and what every page has (`town`, `now`, `signed_in`, `path`, `nav`)."""
     state = request.scope["state"]
     token = state.get("token")
+    signed_in = token.identity if token else None
+    text_size = request.cookies.get("text_size")
     common = {
         "town": state.get("town"),
         "now": state["now"],
-        "signed_in": token.identity if token else None,
+        "signed_in": signed_in,
         "path": request.url.path,
+        "nav": _navigation(signed_in, request.url.path),
+        "text_size": text_size if text_size in TEXT_SIZES else None,
         "request_id": state["request_id"],
     }
     return Template(template_name=name, context=common | context, status_code=status, media_type=MediaType.HTML)
@@ -23,3 +32,19 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
 def see_other(path: str) -> Redirect:
     """After a form: the browser GETs another page, so that reloading does not post again."""
     return Redirect(path, status_code=303)
+
+
+def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]:
+    if identity is not None and identity.kind == "staff":
+        items = [
+            ("/counter", _("きょうの受付"), "counter"),
+            ("/notices", _("お知らせの記録"), "bell"),
+            ("/board", _("よびだし表示"), "info"),
+        ]
+    else:
+        items = [
+            ("/", _("手続きをさがす"), "search"),
+            ("/booking/find", _("予約の確認・変更"), "calendar"),
+            ("/my/history", _("わたしの情報のやりとり履歴"), "history"),
+        ]
+    return [{"href": href, "label": label, "icon": icon, "current": href == path} for href, label, icon in items]
