@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.jinja import JinjaTemplateEngine
-from litestar.response import Redirect
 from litestar.template import TemplateConfig
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -69,8 +68,8 @@ def create_service_app(
             DefineMiddleware(KnowVisitor, towns=towns, token_public_keys=token_public_keys, is_session_ended=checked)
         ],
         exception_handlers={
-            RenewSession: renew_session,
-            SignInNeeded: ask_to_sign_in,
+            RenewSession: errors.for_renewal,
+            SignInNeeded: errors.for_sign_in,
             HTTPException: errors.for_http,
             Exception: errors.for_any,
         },
@@ -89,25 +88,6 @@ def create_service_app(
         logging_config=None,
     )
     return AroundRequest(app, service=service, clock=clock, secure=secure)
-
-
-def renew_session(request: Request[Any, Any, Any], _: RenewSession) -> Redirect:
-    """To routing and back. A GET comes back as a GET; 307 makes the browser bring a form's fields along both ways."""
-    return Redirect("/session/renew", query_params={"next": _return_path(request)}, status_code=_keep_method(request))
-
-
-def ask_to_sign_in(request: Request[Any, Any, Any], _: SignInNeeded) -> Redirect:
-    """To routing's sign-in page, which returns here; a posted form comes back filled in."""
-    return Redirect("/sign-in", query_params={"next": _return_path(request)}, status_code=303)
-
-
-def _return_path(request: Request[Any, Any, Any]) -> str:
-    query = request.url.query
-    return request.url.path + (f"?{query}" if query else "")
-
-
-def _keep_method(request: Request[Any, Any, Any]) -> Literal[303, 307]:
-    return 303 if request.method in ("GET", "HEAD") else 307
 
 
 def _provide_now(request: Request[Any, Any, Any]) -> datetime:

@@ -1,21 +1,22 @@
 """One renderer for everything that is not success: a page in plain Japanese, or problem+json for an API."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.response import Template
+from litestar.response import Redirect, Template
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.errors import Refusal
 from shared.log import describe, get_logger
 from shared.web.i18n import translate
+from shared.web.identity import RenewSession, SignInNeeded
 from shared.web.pages import page
 from shared.web.refusals import REFUSALS, RefusalText
 
-Answer = Response[Any] | Template
+Answer = Response[Any] | Template | Redirect
 
 log = get_logger(__name__)
 
@@ -45,6 +46,19 @@ class ErrorPages:
         log.error("bug", **describe(error))
         return self._answer(request, Refusal("internal", 500))
 
+    def for_renewal(self, request: Request[Any, Any, Any], _: RenewSession) -> Answer:
+        """To routing and back. A GET comes back as a GET; 307 makes the browser bring a form's fields both ways."""
+        if wants_json(request):
+            return self._answer(request, Refusal("session_needed", 401))
+        status: Literal[303, 307] = 303 if request.method in ("GET", "HEAD") else 307
+        return Redirect("/session/renew", query_params={"next": _return_path(request)}, status_code=status)
+
+    def for_sign_in(self, request: Request[Any, Any, Any], _: SignInNeeded) -> Answer:
+        """To routing's sign-in page, which returns here."""
+        if wants_json(request):
+            return self._answer(request, Refusal("session_needed", 401))
+        return Redirect("/sign-in", query_params={"next": _return_path(request)}, status_code=303)
+
     def _answer(self, request: Request[Any, Any, Any], refusal: Refusal) -> Answer:
         text = self._texts.get(refusal.code, self._texts["bad_request"])
         title, advice = translate(text.title), translate(text.advice)
@@ -67,6 +81,11 @@ class ErrorPages:
             code=refusal.code,
             details=refusal.details,
         )
+
+
+def _return_path(request: Request[Any, Any, Any]) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
 
 
 def wants_json(request: Request[Any, Any, Any]) -> bool:

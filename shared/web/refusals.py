@@ -35,6 +35,9 @@ REFUSALS: dict[str, RefusalText] = {
         _("べつのサイトから送られたため、受けつけませんでした"),
         _("このサイトのページを開いて、もういちど送ってください。"),
     ),
+    "session_needed": RefusalText(
+        _("あなたの利用を確かめられませんでした"), _("はじめのページを開いて、もういちどお試しください。")
+    ),
     "role_missing": RefusalText(_("このページを見る権限がありません"), _("担当の人に聞いてください。")),
     "cookies_needed": RefusalText(
         _("クッキーが使えません"),
