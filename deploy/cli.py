@@ -34,7 +34,8 @@ TOWN_COMMAND_TIMEOUT_S = 60
 
 _TOWN = """
     INSERT INTO town.municipality (code, name_ja, name_kana, name_en) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (code) DO UPDATE SET (name_ja, name_kana, name_en) = (excluded.name_ja, excluded.name_kana, excluded.name_en)
+    ON CONFLICT (code) DO UPDATE
+    SET (name_ja, name_kana, name_en) = (excluded.name_ja, excluded.name_kana, excluded.name_en)
 """
 _HOST = """
     INSERT INTO town.host (host, municipality) VALUES ($1, $2)

@@ -1,6 +1,6 @@
 """The three services' web applications in one process behind one URL: `make run`, tests and trials.
 
-In production each service runs by itself (`python -m deploy.front --only booking`) behind a proxy with the same prefixes.
+In production each service runs by itself (`python -m deploy.front --only booking`), behind a proxy with these prefixes.
 """
 
 import argparse

@@ -48,7 +48,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def describe(error: BaseException) -> dict[str, object]:
-    """What may be logged of an error: its kind, PostgreSQL's code, and where. Never its message: it may quote a person."""
+    """What may be logged of an error: its kind, PostgreSQL's code, where. Its message never: it may quote somebody."""
     frames = traceback.extract_tb(error.__traceback__)[-LOGGED_FRAMES:]
     return {
         "error": type(error).__name__,

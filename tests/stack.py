@@ -1,4 +1,4 @@
-"""The whole product as real processes, for journeys, browser tests and benchmarks: front, three workers, and the sink."""
+"""The whole product as real processes, for journeys, browser tests and benchmarks: front, workers, and the sink."""
 
 import contextlib
 import os

@@ -51,7 +51,7 @@ class Sealer:
             try:
                 await self.seal_all()
                 await asyncio.sleep(INTERVAL_S)
-            except Exception as error:  # the database is away: entries wait unchained
+            except Exception as error:  # noqa: BLE001 - the database is away: entries wait unchained
                 log.warning("sealer_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
 

@@ -76,7 +76,8 @@ def ledger_v1(schema: str, application_role: str) -> list[str]:
     return [
         f"""CREATE TABLE {schema}.ledger_entry (
             municipality text NOT NULL, entry_id uuid NOT NULL, occurred_at timestamptz NOT NULL,
-            entry_type text NOT NULL, subject_ref uuid NOT NULL, acting_for uuid, actor_kind text NOT NULL, actor_ref text NOT NULL, office text,
+            entry_type text NOT NULL, subject_ref uuid NOT NULL, acting_for uuid,
+            actor_kind text NOT NULL, actor_ref text NOT NULL, office text,
             source_procedure text, source_case uuid, source_step text, source_collected_at timestamptz,
             target_service text NOT NULL, target_procedure text, target_case uuid, target_step text NOT NULL,
             requested_at timestamptz, provided_at timestamptz, items text[] NOT NULL, commitments jsonb NOT NULL,

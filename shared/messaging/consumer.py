@@ -81,7 +81,7 @@ class Consumer:
             outcome = await self._apply(envelope)
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
-        except Exception as error:  # anything else may pass with time: the relay will come again
+        except Exception as error:  # noqa: BLE001 - anything else may pass with time: the relay will come again
             log.error("event_failed", type=envelope.type, event_id=envelope.event_id, **describe(error))
             EVENTS_CONSUMED.labels(self._db.service, "failed").inc()
             return

@@ -72,7 +72,7 @@ class DueLoop:
         while True:
             try:
                 done = await self.run_once()
-            except Exception as error:  # the database is away: the rows stay due
+            except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                 log.warning("due_loop_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
                 continue
@@ -89,7 +89,7 @@ class DueLoop:
         for row in rows:
             try:
                 await self._handle(row.municipality, row.kind, row.ref, lease)
-            except Exception as error:  # its lease runs out and it is tried again
+            except Exception as error:  # noqa: BLE001 - its lease runs out and it is tried again
                 log.error("due_failed", kind=row.kind, ref=row.ref, **describe(error))
         return len(rows)
 

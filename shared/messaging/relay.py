@@ -42,13 +42,15 @@ _MARK = """
     UPDATE {schema}.delivery d
     SET attempts = d.attempts + 1,
         next_publish_at = CAST(:now AS timestamptz)
-            + least(CAST(:first AS float) * power(2, least(d.attempts, 20)), CAST(:longest AS float)) * interval '1 second'
+            + least(CAST(:first AS float) * power(2, least(d.attempts, 20)), CAST(:longest AS float))
+            * interval '1 second'
     FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]))
          AS sent(municipality, event_id, consumer)
     WHERE (d.municipality, d.event_id, d.consumer) = (sent.municipality, sent.event_id, sent.consumer)
 """
 _ALL_DUE = """
-    UPDATE {schema}.delivery d SET next_publish_at = CAST(:now AS timestamptz) + (late.rank / CAST(:pace AS float)) * interval '1 second'
+    UPDATE {schema}.delivery d
+    SET next_publish_at = CAST(:now AS timestamptz) + (late.rank / CAST(:pace AS float)) * interval '1 second'
     FROM (SELECT municipality, event_id, consumer, row_number() OVER (ORDER BY next_publish_at) AS rank
           FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0) AS late
     WHERE (d.municipality, d.event_id, d.consumer) = (late.municipality, late.event_id, late.consumer)
@@ -84,7 +86,7 @@ class Relay:
                 was_away = True
                 log.warning("relay_broker_away", **describe(error))
                 await asyncio.sleep(BROKER_AWAY_PAUSE_S)
-            except Exception as error:  # the database is away: nothing is lost, try again
+            except Exception as error:  # noqa: BLE001 - the database is away: nothing is lost, try again
                 log.warning("relay_failed", **describe(error))
                 await asyncio.sleep(BROKER_AWAY_PAUSE_S)
 

@@ -96,11 +96,13 @@ def messaging_v1(schema: str) -> list[str]:
     return [
         f"""CREATE TABLE {schema}.outbox (
             municipality text NOT NULL, event_id uuid NOT NULL, aggregate_id text NOT NULL,
-            aggregate_version integer NOT NULL, type text NOT NULL, payload bytea NOT NULL, sealed text, sealed_for text, occurred_at timestamptz NOT NULL,
+            aggregate_version integer NOT NULL, type text NOT NULL, payload bytea NOT NULL,
+            sealed text, sealed_for text, occurred_at timestamptz NOT NULL,
             CONSTRAINT outbox_pkey PRIMARY KEY (municipality, event_id))""",
         f"""CREATE TABLE {schema}.delivery (
             municipality text NOT NULL, event_id uuid NOT NULL, consumer text NOT NULL,
-            next_publish_at timestamptz NOT NULL, attempts integer NOT NULL DEFAULT 0, acked_at timestamptz, outcome text,
+            next_publish_at timestamptz NOT NULL, attempts integer NOT NULL DEFAULT 0,
+            acked_at timestamptz, outcome text,
             CONSTRAINT delivery_pkey PRIMARY KEY (municipality, event_id, consumer),
             CONSTRAINT delivery_municipality_event_id_fkey FOREIGN KEY (municipality, event_id)
                 REFERENCES {schema}.outbox (municipality, event_id) ON DELETE CASCADE)""",

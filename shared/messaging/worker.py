@@ -132,7 +132,7 @@ class _CloseBeforeLoopStops(dramatiq.Middleware):
     def __init__(self, close: Loop) -> None:
         self._close = close
 
-    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:  # noqa: ARG002
         thread = get_event_loop_thread()
         if thread is not None:
             thread.run_coroutine(self._close())
@@ -149,6 +149,6 @@ async def _keep_running(loop: Loop) -> None:
             await loop()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # one loop's bug must not stop the others
+        except Exception as error:  # noqa: BLE001 - one loop's bug must not stop the others
             log.error("loop_died", **describe(error))
             await asyncio.sleep(LOOP_RESTART_PAUSE_S)

@@ -113,7 +113,7 @@ def _health(db: Database, readiness: Callable[[], Awaitable[None]] | None) -> li
             await db.ping()
             if readiness is not None:
                 await readiness()
-        except Exception as error:  # whatever it is, this process cannot serve now
+        except Exception as error:  # noqa: BLE001 - whatever it is, this process cannot serve now
             return Response(f"not ready: {type(error).__name__}", status_code=503, media_type=MediaType.TEXT)
         return Response("ready", media_type=MediaType.TEXT)
 

@@ -32,7 +32,7 @@ class TownDirectory:
         self._read_at = float("-inf")
 
     async def find(self, host: str) -> Town | None:
-        """The town of a host name (a port is ignored). With a default town (`make run` only) any host is that town's."""
+        """The town of a host name (a port is ignored). With a default town (`make run` only) any other host is its."""
         name = host[:HOST_MAX_LENGTH].lower().rsplit(":", 1)[0] if not host.startswith("[") else host.lower()
         town = self._lookup(name)
         if town is None or time.monotonic() - self._read_at > REFRESH_INTERVAL_S:

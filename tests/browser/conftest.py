@@ -1,0 +1,176 @@
+"""A real browser on the whole product: residents at phone size, staff at tablet size, axe on every page."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from deploy.local.servers import Servers
+from deploy.provision import clone_database, drop_database
+from shared.clock import JST
+from tests.conftest import TEMPLATE, in_database
+from tests.stack import ROOT, STAFF_LOGIN, STAFF_PASSWORD, Stack, running_stack
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 360, "height": 740}
+TABLET = {"width": 1180, "height": 820}
+# A Tuesday morning on which the town hall is open.
+MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
+DATABASE = "choudo_browser"
+BROWSER_REDIS_DATABASE = 9
+PAGE_TIMEOUT_MS = 10_000
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.fixture(scope="package")
+def stack(
+    servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The whole product, on a database of its own, on a Tuesday morning."""
+    folder = tmp_path_factory.mktemp("stack")
+    asyncio.run(_fresh_database(servers, template_environ))
+    redis = in_database(servers.redis_url, str(BROWSER_REDIS_DATABASE))
+    environ = {
+        name: in_database(value, DATABASE) if name.endswith("DATABASE_URL") else value
+        for name, value in template_environ.items()
+    } | {"CHOUDO_REDIS_URL": redis}
+    with running_stack(environ, in_database(servers.database_url, DATABASE), folder, starts_at=MORNING) as running:
+        yield running
+
+
+async def _fresh_database(servers: Servers, template_environ: dict[str, str]) -> None:
+    await drop_database(servers.database_url, DATABASE)
+    await clone_database(servers.database_url, TEMPLATE, DATABASE, template_environ)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", CHROMIUM), args=CHROMIUM_FLAGS, headless=True
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_phone(chromium: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+    """Makes phones: each its own visitor, with or without JavaScript."""
+    contexts: list[BrowserContext] = []
+
+    def make(*, javascript: bool = True) -> Page:
+        context = chromium.new_context(
+            viewport=PHONE,  # type: ignore[arg-type]
+            device_scale_factor=2,
+            has_touch=True,
+            is_mobile=True,
+            locale="ja-JP",
+            timezone_id="Asia/Tokyo",
+            base_url=stack.url,
+            java_script_enabled=javascript,
+        )
+        contexts.append(context)
+        return _watched(context)
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def phone(new_phone: Callable[..., Page]) -> Page:
+    """A resident's phone."""
+    return new_phone()
+
+
+@pytest.fixture
+def tablet(chromium: Browser, stack: Stack) -> Iterator[Page]:
+    """A counter's tablet, signed in, on today's line."""
+    context = chromium.new_context(
+        viewport=TABLET,  # type: ignore[arg-type]
+        has_touch=True,
+        locale="ja-JP",
+        timezone_id="Asia/Tokyo",
+        base_url=stack.url,
+    )
+    page = _watched(context)
+    page.goto("/counter")
+    page.get_by_label("ログインID").fill(STAFF_LOGIN)
+    page.get_by_label("パスワード").fill(STAFF_PASSWORD)
+    page.get_by_role("button", name="ログイン").click()
+    page.wait_for_url("**/counter")
+    yield page
+    context.close()
+
+
+def _watched(context: BrowserContext) -> Page:
+    context.set_default_timeout(PAGE_TIMEOUT_MS)
+    page = context.new_page()
+    # What the browser complains about (a blocked script, a style the policy forbids) is a bug of the page.
+    page.on(
+        "console",
+        lambda message: _fail(message.text) if message.type == "error" and "409" not in message.text else None,
+    )
+    page.on("pageerror", lambda error: _fail(str(error)))
+    return page
+
+
+def _fail(text: str) -> None:
+    _complaints.append(text)
+
+
+_complaints: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def no_complaints() -> Iterator[None]:
+    """The browser's console stayed quiet during the test."""
+    _complaints.clear()
+    yield
+    assert not _complaints, _complaints
+
+
+def check_accessible(page: Page) -> None:
+    """Run axe on the page as it stands; fail with what it found and where."""
+    page.evaluate(AXE.read_text("utf-8"))
+    result = page.evaluate(f"axe.run(document, {json.dumps(AXE_RULES)})")
+    found = [
+        f"{rule['id']}: {rule['help']} {[node['target'] for node in rule['nodes'][:3]]}"
+        for rule in result["violations"]
+    ]
+    assert not found, f"{page.url}: {found}"
+
+
+def check_fits(page: Page) -> None:
+    """Nothing makes the page scroll sideways."""
+    widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert widths[0] <= widths[1], f"{page.url} is {widths[0]} px wide on a screen of {widths[1]} px"
+
+
+SHOTS = Path(os.environ["CHOUDO_SCREENSHOTS"]) if "CHOUDO_SCREENSHOTS" in os.environ else None
+
+
+def look(page: Page, name: str) -> None:
+    """Every page of a journey: accessible, fitting, and, when a folder is asked for, on a picture."""
+    check_accessible(page)
+    check_fits(page)
+    if SHOTS is not None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
