@@ -24,6 +24,8 @@ class SealBroken(Exception):
 
 
 class _Inner(msgspec.Struct, array_like=True, frozen=True):
+    # A box's secret is the same in both directions: without it, a service's own text sent back to it would open.
+    sender: bytes
     purpose: str
     body: bytes
 
@@ -48,7 +50,8 @@ class ServiceBox:
     def seal_for(self, service: str, purpose: str, body: bytes) -> str:
         """Seal `body` so that only `service` can open it, and can tell that we sealed it for `purpose`."""
         box = Box(self._private_keys[0], self._public_keys[service][0])
-        return _to_text(box.encrypt(msgspec.msgpack.encode(_Inner(purpose, body))))
+        inner = _Inner(bytes(self._private_keys[0].public_key), purpose, body)
+        return _to_text(box.encrypt(msgspec.msgpack.encode(inner)))
 
     def open_from(self, service: str, purpose: str, sealed: str) -> bytes:
         """Open what `service` sealed for us and this `purpose`.
@@ -65,7 +68,12 @@ class ServiceBox:
                     plain = Box(private_key, public_key).decrypt(raw)
                 except (CryptoError, ValueError):
                     continue
-                inner = msgspec.msgpack.decode(plain, type=_Inner)
+                try:
+                    inner = msgspec.msgpack.decode(plain, type=_Inner)
+                except msgspec.DecodeError as error:
+                    raise SealBroken("shape") from error
+                if inner.sender != bytes(public_key):
+                    raise SealBroken("sender")
                 if inner.purpose != purpose:
                     raise SealBroken("purpose")
                 return inner.body
@@ -101,7 +109,7 @@ class SubjectVault:
         key = self._unwrap(wrapped_key, context)
         try:
             return Aead(key).decrypt(sealed, aad=f"{context}/{field}".encode()).decode()
-        except CryptoError as error:
+        except (CryptoError, ValueError) as error:
             raise SealBroken("value") from error
 
     def commitment(self, wrapped_key: bytes, context: str, field: str, value: str) -> str:
@@ -113,7 +121,7 @@ class SubjectVault:
         for master in self._masters:
             try:
                 return master.decrypt(wrapped_key, aad=context.encode())
-            except CryptoError:
+            except (CryptoError, ValueError):
                 continue
         raise SealBroken("data key")
 

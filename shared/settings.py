@@ -38,7 +38,7 @@ def load(kind: type[T], environ: Mapping[str, str], *, service: str | None = Non
                 values[field.name] = msgspec.convert(raw, field.type, strict=False)
             except msgspec.ValidationError as error:
                 problems.append(f"{name}: {error}")
-        elif field.required:
+        elif field.required and not any(problem.startswith(f"{name}_FILE:") for problem in problems):
             problems.append(f"{name}: missing")
     if problems:
         raise MissingSettings("settings: " + "; ".join(problems))
@@ -63,4 +63,6 @@ def _read(environ: Mapping[str, str], name: str, problems: list[str]) -> str | N
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
         problems.append(f"{name}_FILE: {error.strerror}")
-        return None
+    except UnicodeDecodeError:
+        problems.append(f"{name}_FILE: not UTF-8")
+    return None

@@ -65,9 +65,8 @@ def verify_token(text: str, public_keys: Sequence[str]) -> Token:
             continue
         except jwt.InvalidTokenError as error:
             raise BadToken("shape") from error
-        expires_at = datetime.fromtimestamp(int(claims.pop("exp")), UTC)
         try:
-            return Token(msgspec.convert(claims, Identity), expires_at)
-        except msgspec.ValidationError as error:
+            return Token(msgspec.convert(claims, Identity), datetime.fromtimestamp(int(claims["exp"]), UTC))
+        except (msgspec.ValidationError, ValueError, TypeError, OverflowError, OSError) as error:
             raise BadToken("claims") from error
     raise BadToken("signature")
