@@ -1,0 +1,1 @@
+"""Booking knows when and where: slots, places, appointments and the line at the counter."""

@@ -1,0 +1,60 @@
+"""The number of an appointment (予約番号): read over the phone, typed by hand, shown as a QR code. It opens nothing alone.
+
+Six random signs and a check sign. The alphabet leaves out signs that look alike (0 O D Q, 1 I L, 2 Z, 5 S, 6 G, 8 B,
+U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted sum finds every single wrong
+sign and every two signs exchanged.
+"""
+
+import unicodedata
+from collections.abc import Callable
+
+ALPHABET = "23456789ACEFHJKMNPRTWXY"
+RANDOM_LENGTH = 6
+LENGTH = RANDOM_LENGTH + 1
+TYPED_MAX_LENGTH = 40
+CODE_LENGTH = 6
+
+_MEANT = str.maketrans({"Z": "2", "S": "5", "G": "6", "B": "8"})
+_DASHES = "-ーｰ−_・."
+
+
+def make_number(choose: Callable[[str], str]) -> str:
+    """A new number; `choose` picks one sign of the alphabet (`secrets.choice`)."""
+    signs = "".join(choose(ALPHABET) for _ in range(RANDOM_LENGTH))
+    return signs + check_sign(signs)
+
+
+def check_sign(signs: str) -> str:
+    """The last sign, computed from those before it."""
+    total = sum(weight * ALPHABET.index(sign) for weight, sign in enumerate(signs, start=1))
+    return ALPHABET[-total * pow(LENGTH, -1, len(ALPHABET)) % len(ALPHABET)]
+
+
+def read_number(typed: str) -> str | None:
+    """What was typed or scanned as a number, in any width and case, with spaces and dashes; None if it is none."""
+    if len(typed) > TYPED_MAX_LENGTH:
+        return None
+    signs = _plain(typed).upper().translate(_MEANT)
+    if len(signs) != LENGTH or any(sign not in ALPHABET for sign in signs):
+        return None
+    return signs if check_sign(signs[:RANDOM_LENGTH]) == signs[RANDOM_LENGTH] else None
+
+
+def show_number(number: str) -> str:
+    """As people see it: ``K4M-7RXA``."""
+    return f"{number[:3]}-{number[3:]}"
+
+
+def read_code(typed: str) -> str | None:
+    """What was typed as a code: six digits in any width; None if it is none."""
+    if len(typed) > TYPED_MAX_LENGTH:
+        return None
+    digits = _plain(typed)
+    return digits if len(digits) == CODE_LENGTH and digits.isascii() and digits.isdigit() else None
+
+
+def _plain(typed: str) -> str:
+    text = unicodedata.normalize("NFKC", typed)
+    return "".join(
+        sign for sign in text if not sign.isspace() and sign not in _DASHES and unicodedata.category(sign) != "Pd"
+    )

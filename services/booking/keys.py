@@ -1,0 +1,67 @@
+"""Booking's keys: sealing at rest and between services, and what is derived from the master key."""
+
+import base64
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.booking.settings import Settings
+from shared.crypto import ServiceBox, SubjectVault
+
+ACCESS_LIFETIME = timedelta(hours=12)
+ACCESS_MAX_LENGTH = 200
+
+
+class Keys:
+    """Everything secret that commands and pages work with. The first of several master keys makes, all of them open."""
+
+    def __init__(self, *, vault: SubjectVault, box: ServiceBox, master_keys: list[bytes]) -> None:
+        self.vault = vault
+        self.box = box
+        self._code_keys = [_derive(master, "code") for master in master_keys]
+        self._access_keys = [_derive(master, "access") for master in master_keys]
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Keys":
+        """Read the keys of a service that is starting."""
+        return cls(
+            vault=SubjectVault.from_settings(settings.master_key),
+            box=ServiceBox.from_settings(settings.box_key, settings.box_public_keys),
+            master_keys=[base64.b64decode(text) for text in settings.master_key.split(",")],
+        )
+
+    def code_hash(self, appointment_id: UUID, code: str) -> bytes:
+        """What is stored of a code. Six digits are guessable offline, so the hash is keyed: useless without our key."""
+        return _mac(self._code_keys[0], f"{appointment_id}/{code}")
+
+    def is_code(self, appointment_id: UUID, code: str, stored: bytes) -> bool:
+        """Whether a typed code is the one stored."""
+        text = f"{appointment_id}/{code}"
+        return any([hmac.compare_digest(_mac(key, text), stored) for key in self._code_keys])
+
+    def grant_access(self, municipality: str, appointment_id: UUID, *, now: datetime) -> str:
+        """The value of the cookie that opens this appointment, and only this one, for `ACCESS_LIFETIME`."""
+        expires = int((now + ACCESS_LIFETIME).timestamp())
+        return f"{expires}.{_mac(self._access_keys[0], f'{municipality}/{appointment_id}/{expires}').hex()}"
+
+    def has_access(self, cookie: str, municipality: str, appointment_id: UUID, *, now: datetime) -> bool:
+        """Whether a cookie opens this appointment now."""
+        expires, _, mac = cookie[:ACCESS_MAX_LENGTH].partition(".")
+        if not (expires.isascii() and expires.isdigit() and mac.isascii()) or int(expires) <= now.timestamp():
+            return False
+        text = f"{municipality}/{appointment_id}/{expires}"
+        return any([hmac.compare_digest(_mac(key, text).hex(), mac) for key in self._access_keys])
+
+
+def subject_context(municipality: str, subject_ref: UUID) -> str:
+    """What a subject's data key is bound to."""
+    return f"{municipality}/{subject_ref}"
+
+
+def _derive(master: bytes, purpose: str) -> bytes:
+    return hmac.digest(master, f"choudo/booking/{purpose}".encode(), hashlib.sha256)
+
+
+def _mac(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), hashlib.sha256)

@@ -1,0 +1,1 @@
+"""The pages of booking, with their templates beside them."""

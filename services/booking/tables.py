@@ -1,0 +1,337 @@
+"""Booking's own schema. The municipality leads every key; row-level security covers every table with a town in it."""
+
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID, ExcludeConstraint
+
+from shared.db import service_metadata
+from shared.ledger.ledger import Ledger
+from shared.messaging.outbox import Outbox
+from shared.web.sessions import EndedSessions
+
+_TIME = TIMESTAMP(timezone=True)
+_UUID = UUID(as_uuid=True)
+
+metadata = service_metadata("booking")
+outbox = Outbox("booking", metadata)
+ledger = Ledger(metadata, outbox)
+ended_sessions = EndedSessions(metadata)
+
+# --- projections of routing's catalogue ------------------------------------------------------------------------------
+
+town_facts = Table(
+    "town_facts",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+procedure = Table(
+    "procedure",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("counters", ARRAY(Text), nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("discreet", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+counter = Table(
+    "counter",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("name_ja", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("place_ja", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+booking_rules = Table(
+    "booking_rules",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("horizon_days", Integer, nullable=False),
+    Column("notice_min", Integer, nullable=False),
+    Column("cancel_until_min", Integer, nullable=False),
+    Column("hold_min", Integer, nullable=False),
+    Column("holidays", Boolean, nullable=False),
+    Column("year_end", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+counter_rule = Table(
+    "counter_rule",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("counter", Text, primary_key=True),
+    # The office of the counter, for the line, even before the catalogue has arrived.
+    Column("office", Text, nullable=False),
+    Column("slot_min", Integer, nullable=False),
+    Column("places", Integer, nullable=False),
+    Column("staff_only_places", Integer, nullable=False),
+    Column("hours", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("staff_only_places BETWEEN 0 AND places", name="staff_only_places"),
+)
+closure = Table(
+    "closure",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("first_day", Date, primary_key=True),
+    Column("last_day", Date, primary_key=True),
+    Column("reason_ja", Text, nullable=False),
+    CheckConstraint("first_day <= last_day", name="days"),
+)
+
+# --- slots and places ------------------------------------------------------------------------------------------------
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("slot_id", _UUID, primary_key=True),
+    Column("counter", Text, nullable=False),
+    Column("starts_at", _TIME, nullable=False),
+    Column("ends_at", _TIME, nullable=False),
+    Column("capacity", Integer, nullable=False),
+    # The rules no longer have it, but somebody is in it: what is still free is not given out.
+    Column("withdrawn", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("municipality", "slot_id", "capacity"),
+    CheckConstraint("starts_at < ends_at", name="times"),
+    CheckConstraint("capacity BETWEEN 1 AND 50", name="capacity"),
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("counter", "="),
+        (text("tstzrange(starts_at, ends_at)"), "&&"),
+        using="gist",
+        name="slot_no_overlap_excl",
+    ),
+    Index("slot_municipality_counter_starts_at_idx", "municipality", "counter", "starts_at"),
+)
+place = Table(
+    "place",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("slot_id", _UUID, primary_key=True),
+    Column("place_no", Integer, primary_key=True),
+    Column("capacity", Integer, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("hold_id", _UUID),
+    Column("held_by", Text),
+    Column("held_until", _TIME),
+    # Who holds or held it on the way to `appointment_id`; kept when the hold became an appointment.
+    Column("visit_id", _UUID),
+    Column("appointment_id", _UUID),
+    # The application's time of the last change: the trigger judges by it whether a hold still lived.
+    Column("changed_at", _TIME, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "slot_id", "capacity"],
+        ["booking.slot.municipality", "booking.slot.slot_id", "booking.slot.capacity"],
+    ),
+    ForeignKeyConstraint(
+        ["municipality", "appointment_id"],
+        ["booking.appointment.municipality", "booking.appointment.appointment_id"],
+        use_alter=True,
+    ),
+    UniqueConstraint("municipality", "appointment_id"),
+    CheckConstraint("place_no BETWEEN 1 AND capacity", name="place_no"),
+    CheckConstraint("audience IN ('public', 'staff')", name="audience"),
+    CheckConstraint(
+        "(hold_id IS NULL) = (held_until IS NULL) AND (hold_id IS NULL) = (held_by IS NULL)"
+        " AND (hold_id IS NULL OR visit_id IS NOT NULL)",
+        name="hold_whole",
+    ),
+    CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_taker"),
+    Index(
+        "place_one_hold_per_visit_idx",
+        "municipality",
+        "visit_id",
+        unique=True,
+        postgresql_where=text("hold_id IS NOT NULL"),
+    ),
+)
+
+# --- visits and appointments -----------------------------------------------------------------------------------------
+
+subject_key = Table(
+    "subject_key",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("subject_ref", _UUID, primary_key=True),
+    # A data key wrapped by the master key. Destroying it erases whatever it sealed.
+    Column("wrapped_key", LargeBinary, nullable=False),
+)
+visit = Table(
+    "visit",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("visit_id", _UUID, primary_key=True),
+    Column("pass_id", _UUID, nullable=False),
+    Column("guest_ref", Text, nullable=False),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("case_id", _UUID, nullable=False),
+    Column("contact_ref", _UUID),
+    Column("procedure", Text, nullable=False),
+    Column("reach", Text, nullable=False),
+    # The approved items as they came with the pass; blanked when the visit ends.
+    Column("draft_sealed", LargeBinary),
+    # After booking: the code, for as long as the visit lives.
+    Column("code_sealed", LargeBinary),
+    Column("passed_at", _TIME, nullable=False),
+    Column("arrived_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("appointment_id", _UUID),
+    UniqueConstraint("municipality", "pass_id"),
+)
+appointment = Table(
+    "appointment",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("appointment_id", _UUID, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("procedure", Text, nullable=False),
+    Column("counter", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("slot_id", _UUID),
+    Column("place_no", Integer),
+    Column("starts_at", _TIME, nullable=False),
+    Column("ends_at", _TIME, nullable=False),
+    # The day in Japan.
+    Column("day", Date, nullable=False),
+    Column("visit_id", _UUID),
+    Column("guest_ref", Text),
+    Column("subject_ref", _UUID),
+    Column("case_id", _UUID),
+    Column("contact_ref", _UUID),
+    Column("reach", Text, nullable=False),
+    Column("name_sealed", LargeBinary),
+    Column("kana_sealed", LargeBinary),
+    Column("ticket_no", Integer),
+    Column("booked_at", _TIME, nullable=False),
+    Column("changed_at", _TIME, nullable=False),
+    Column("checked_in_at", _TIME),
+    Column("called_at", _TIME),
+    Column("serving_at", _TIME),
+    Column("done_at", _TIME),
+    Column("no_show_at", _TIME),
+    Column("cancelled_at", _TIME),
+    Column("code_failures", Integer, nullable=False, server_default=text("0")),
+    Column("locked_until", _TIME),
+    UniqueConstraint("municipality", "number"),
+    ForeignKeyConstraint(
+        ["municipality", "slot_id", "place_no"],
+        ["booking.place.municipality", "booking.place.slot_id", "booking.place.place_no"],
+    ),
+    CheckConstraint("kind IN ('booked', 'walk_in')", name="kind"),
+    CheckConstraint(
+        "state IN ('booked', 'checked_in', 'called', 'serving', 'done', 'no_show', 'cancelled')", name="state"
+    ),
+    CheckConstraint(
+        "(slot_id IS NULL) = (place_no IS NULL) AND (kind = 'walk_in' OR slot_id IS NOT NULL)", name="place_whole"
+    ),
+    CheckConstraint("kind = 'booked' OR state <> 'booked'", name="walk_in_is_here"),
+    CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    # Whatever the application does: one live appointment in a place.
+    Index(
+        "appointment_one_per_place_idx",
+        "municipality",
+        "slot_id",
+        "place_no",
+        unique=True,
+        postgresql_where=text("state <> 'cancelled' AND slot_id IS NOT NULL"),
+    ),
+    Index(
+        "appointment_ticket_idx",
+        "municipality",
+        "counter",
+        "day",
+        "ticket_no",
+        unique=True,
+        postgresql_where=text("ticket_no IS NOT NULL"),
+    ),
+    Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
+)
+access = Table(
+    "access",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("link_hash", LargeBinary, primary_key=True),
+    Column("appointment_id", _UUID, nullable=False),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("issued_at", _TIME, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "appointment_id"],
+        ["booking.appointment.municipality", "booking.appointment.appointment_id"],
+    ),
+    Index("access_municipality_appointment_id_issued_at_idx", "municipality", "appointment_id", "issued_at"),
+)
+ticket_roll = Table(
+    "ticket_roll",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("counter", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("last_no", Integer, nullable=False),
+)
+
+# --- keeping order ---------------------------------------------------------------------------------------------------
+
+counter_version = Table(
+    "counter_version",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("counter", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("earliest_at", _TIME),
+    Column("published_at", _TIME, nullable=False),
+)
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("response", JSONB),
+    Column("created_at", _TIME, nullable=False),
+    Index("idempotency_municipality_created_at_idx", "municipality", "created_at"),
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("audit_id", _UUID, primary_key=True),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_ref", Text, nullable=False),
+    Column("office", Text),
+    Column("command", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("ref_version", BigInteger),
+    Index("audit_municipality_occurred_at_idx", "municipality", "occurred_at"),
+)
