@@ -1,0 +1,1 @@
+"""Routing's decisions: pure functions over frozen structs."""

@@ -1,0 +1,62 @@
+"""The catalogue as the rules see it."""
+
+from typing import Literal
+
+import msgspec
+
+Possible = Literal["yes", "partial", "no"]
+Channel = Literal["online", "counter", "helper"]
+CHANNELS: tuple[Channel, ...] = ("online", "counter", "helper")
+
+# The line of the pack is typical of Japanese towns; the town has not confirmed it yet.
+UNCONFIRMED_SOURCE = "general"
+
+
+class Procedure(msgspec.Struct, frozen=True, kw_only=True):
+    """A procedure (手続き) that the town offers."""
+
+    code: str
+    name_ja: str
+    name_plain_ja: str
+    name_en: str
+    kana: str
+    category: str
+    words: tuple[str, ...]
+    office: str
+    online: Possible
+    counter: Possible
+    helper: Possible
+    counter_minutes: int
+    fee_yen: int
+    items: tuple[str, ...]
+    identity: str
+    source: str
+    counters: tuple[str, ...]
+    discreet: bool
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the town has not confirmed these facts yet."""
+        return self.source == UNCONFIRMED_SOURCE
+
+    def possible(self, channel: Channel) -> Possible:
+        """Whether the law and the town allow this channel."""
+        return {"online": self.online, "counter": self.counter, "helper": self.helper}[channel]
+
+
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
+    """A counter (窓口); `number` hangs above it."""
+
+    code: str
+    number: str
+    name_ja: str
+    office: str
+    place_ja: str
+
+
+class Town(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach the town hall by other ways than this site."""
+
+    name_ja: str
+    phone: str
+    address_ja: str

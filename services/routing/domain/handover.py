@@ -1,0 +1,57 @@
+"""What may pass from a case to another service, and whether an offer still stands."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+Reach = Literal["email", "sms", "none"]
+REACHES: tuple[Reach, ...] = ("email", "sms", "none")
+
+# The items that a counter appointment can use, in the order in which they are shown.
+BOOKING_ITEMS = ("name", "kana")
+CONTACT = "contact"
+
+# A preview that nobody answers within this time was closed: that is a decline.
+OFFER_LIFETIME = timedelta(minutes=60)
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One item, shown to the person, who may say yes or no to passing it on."""
+
+    offer_id: str
+    item: str
+    state: Literal["offered", "previewed", "approved", "declined"]
+    approval_id: str | None
+    expires_at: datetime
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What the person answered about one offer."""
+
+    offer: Offer
+    approved: bool
+
+
+def target_service(item: str) -> str:
+    """Who would get an item: the contact goes to notifications alone, the rest to booking."""
+    return "notifications" if item == CONTACT else "booking"
+
+
+def read_answers(
+    offers: Sequence[Offer], answers: Mapping[str, str], shown: Mapping[str, str], now: datetime
+) -> tuple[list[Decision], list[str], bool]:
+    """What was decided, which items have no answer yet, and whether what was shown is no longer what stands.
+
+    `answers` and `shown` are by item: `yes` or `no`, and the reference of the offer that the person saw.
+    """
+    decisions, missing, is_stale = [], [], set(shown) - {offer.item for offer in offers} != set()
+    for offer in offers:
+        if shown.get(offer.item) != offer.offer_id or now >= offer.expires_at:
+            is_stale = True
+        elif answers.get(offer.item) in ("yes", "no"):
+            decisions.append(Decision(offer, answers[offer.item] == "yes"))
+        else:
+            missing.append(offer.item)
+    return decisions, missing, is_stale

@@ -1,0 +1,44 @@
+"""Sessions and signing in: how long they last, where they may lead, and how many tries there are."""
+
+from datetime import datetime, timedelta
+
+GUEST_LIFETIME = timedelta(days=30)
+# A working day at the counter.
+STAFF_LIFETIME = timedelta(hours=12)
+
+FAILURES_MAX = 10
+LOCK_DURATION = timedelta(minutes=15)
+LOGIN_MAX_LENGTH = 60
+PASSWORD_MAX_LENGTH = 200
+# NIST SP 800-63B asks for at least eight characters and forbids rules about their kinds.
+PASSWORD_MIN_LENGTH = 8
+
+NEXT_MAX_LENGTH = 1_000
+
+
+def is_locked(locked_until: datetime | None, now: datetime) -> bool:
+    """Whether an account takes no tries at the moment."""
+    return locked_until is not None and now < locked_until
+
+
+def after_failure(failures: int, now: datetime) -> datetime | None:
+    """Until when an account is locked, after so many failures in a row."""
+    return now + LOCK_DURATION if failures >= FAILURES_MAX else None
+
+
+def safe_next(path: str | None, default: str = "/") -> str:
+    """Where to go afterwards: only a path of this site, never another site, and never back to renewing.
+
+    Browsers read `//host`, `/\\host` and paths with control characters in them as other sites.
+    """
+    if (
+        not path
+        or len(path) > NEXT_MAX_LENGTH
+        or not path.startswith("/")
+        or path.startswith("//")
+        or "\\" in path
+        or any(ord(char) < 0x21 or ord(char) == 0x7F for char in path)
+        or path.split("?")[0].split("#")[0].startswith(("/session/", "/sign-out"))
+    ):
+        return default
+    return path

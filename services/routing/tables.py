@@ -1,0 +1,293 @@
+"""The service's own schema. The municipality leads every key, and row-level security covers each table."""
+
+from sqlalchemy import (
+    TIMESTAMP,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from shared.db import service_metadata
+from shared.ledger.ledger import Ledger
+from shared.messaging.outbox import Outbox
+from shared.web.sessions import EndedSessions
+
+SERVICE = "routing"
+_TIME = TIMESTAMP(timezone=True)
+_UUID = UUID(as_uuid=True)
+_TEXTS = ARRAY(Text)
+
+metadata = service_metadata(SERVICE)
+outbox = Outbox(SERVICE, metadata)
+ledger = Ledger(metadata, outbox)
+ended_sessions = EndedSessions(metadata)
+
+
+def _town() -> Column[str]:
+    return Column("municipality", Text, primary_key=True)
+
+
+# --- the catalogue (手続きの一覧) ---
+
+catalogue = Table(
+    "catalogue",
+    metadata,
+    _town(),
+    Column("version", Integer, nullable=False),
+    # Of everything that is published: the same content is no new version.
+    Column("content_hash", Text, nullable=False),
+    Column("town_name_ja", Text, nullable=False),
+    Column("town_phone", Text, nullable=False),
+    Column("town_address_ja", Text, nullable=False),
+    Column("published_at", _TIME, nullable=False),
+)
+
+procedure = Table(
+    "procedure",
+    metadata,
+    _town(),
+    Column("code", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    # No longer offered; kept, because cases and history name it.
+    Column("withdrawn_at", _TIME),
+    Column("name_ja", Text, nullable=False),
+    Column("name_plain_ja", Text, nullable=False),
+    Column("name_en", Text, nullable=False),
+    Column("kana", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("words", _TEXTS, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("online", Text, nullable=False),
+    Column("counter", Text, nullable=False),
+    Column("helper", Text, nullable=False),
+    Column("counter_minutes", Integer, nullable=False),
+    Column("fee_yen", Integer, nullable=False),
+    Column("items", _TEXTS, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("counters", _TEXTS, nullable=False),
+    Column("discreet", Boolean, nullable=False),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    _town(),
+    Column("code", Text, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("name_ja", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("place_ja", Text, nullable=False),
+)
+
+# --- who is signed in ---
+
+account = Table(
+    "account",
+    metadata,
+    _town(),
+    Column("account_id", _UUID, primary_key=True),
+    Column("login", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("roles", _TEXTS, nullable=False),
+    Column("office", Text),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", _TIME),
+    Column("version", Integer, nullable=False),
+    Column("opened_at", _TIME, nullable=False),
+    UniqueConstraint("municipality", "login"),
+)
+
+session_table = Table(
+    "session",
+    metadata,
+    _town(),
+    Column("session_id", Text, primary_key=True),
+    Column("refresh_hash", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("account_id", _UUID),
+    # A guest's own items: minted at the first datum.
+    Column("subject_ref", _UUID),
+    Column("created_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("ended_at", _TIME),
+    CheckConstraint("kind IN ('guest', 'staff')", name="kind"),
+    UniqueConstraint("municipality", "refresh_hash"),
+    Index("session_account_idx", "municipality", "account_id"),
+    ForeignKeyConstraint(
+        ["municipality", "account_id"], ["routing.account.municipality", "routing.account.account_id"]
+    ),
+)
+
+# --- cases and the person's own items ---
+
+case_file = Table(
+    "case_file",
+    metadata,
+    _town(),
+    Column("case_id", _UUID, primary_key=True),
+    Column("procedure", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("guest_ref", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("subject_ref", _UUID),
+    # The keys of the items that this case may use; None until the person has said something.
+    Column("items", _TEXTS),
+    Column("reach", Text),
+    # The contact before it is handed over: sealed with the subject's key, blanked afterwards.
+    Column("contact_sealed", LargeBinary),
+    Column("contact_commitment", Text),
+    Column("contact_given_at", _TIME),
+    # What notifications knows the contact by, once it was handed over, and by which approval.
+    Column("contact_ref", _UUID),
+    Column("contact_approval_id", _UUID),
+    Column("idempotency_key", _UUID, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("state IN ('opened', 'told', 'handed_over')", name="state"),
+    CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
+    Index("case_file_subject_idx", "municipality", "subject_ref"),
+    Index("case_file_created_at_idx", "municipality", "created_at"),
+)
+
+subject_key = Table(
+    "subject_key",
+    metadata,
+    _town(),
+    Column("subject_ref", _UUID, primary_key=True),
+    # Destroying it erases everything that it sealed, backups included.
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("made_at", _TIME, nullable=False),
+)
+
+item = Table(
+    "item",
+    metadata,
+    _town(),
+    Column("subject_ref", _UUID, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    # Tells whether a value changed without opening it.
+    Column("commitment", Text, nullable=False),
+    Column("procedure", Text, nullable=False),
+    Column("case_id", _UUID, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("collected_at", _TIME, nullable=False),
+)
+
+offer = Table(
+    "offer",
+    metadata,
+    _town(),
+    Column("offer_id", _UUID, primary_key=True),
+    Column("case_id", _UUID, nullable=False),
+    Column("item", Text, nullable=False),
+    # What exactly was offered: another value needs another offer.
+    Column("commitment", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("approval_id", _UUID),
+    Column("offered_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("decided_at", _TIME),
+    CheckConstraint("state IN ('offered', 'previewed', 'approved', 'declined')", name="state"),
+    Index("offer_case_idx", "municipality", "case_id"),
+)
+
+pass_issued = Table(
+    "pass_issued",
+    metadata,
+    _town(),
+    Column("pass_id", _UUID, primary_key=True),
+    Column("case_id", _UUID, nullable=False),
+    Column("items", _TEXTS, nullable=False),
+    Column("issued_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Index("pass_issued_case_idx", "municipality", "case_id"),
+)
+
+# --- projections: what others told us ---
+
+availability = Table(
+    "availability",
+    metadata,
+    _town(),
+    Column("counter", Text, primary_key=True),
+    Column("earliest_at", _TIME),
+    Column("as_of", _TIME, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+appointment = Table(
+    "appointment",
+    metadata,
+    _town(),
+    Column("appointment_id", _UUID, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("subject_ref", _UUID),
+    Column("case_id", _UUID),
+    Column("procedure", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("counter", Text, nullable=False),
+    Column("starts_at", _TIME, nullable=False),
+    Column("ends_at", _TIME, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("appointment_case_idx", "municipality", "case_id"),
+)
+
+reuse = Table(
+    "reuse",
+    metadata,
+    _town(),
+    Column("entry_id", _UUID, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("received_at", _TIME, nullable=False),
+    Column("entry_type", Text, nullable=False),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("office", Text),
+    Column("source_procedure", Text),
+    Column("source_step", Text),
+    Column("source_collected_at", _TIME),
+    Column("target_service", Text, nullable=False),
+    Column("target_procedure", Text),
+    Column("target_step", Text, nullable=False),
+    Column("case_id", _UUID),
+    Column("items", _TEXTS, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("visibility", Text, nullable=False),
+    Index("reuse_subject_idx", "municipality", "subject_ref", "occurred_at"),
+)
+
+# --- what staff and operators did ---
+
+audit = Table(
+    "audit",
+    metadata,
+    _town(),
+    Column("audit_id", _UUID, primary_key=True),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_ref", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("office", Text),
+    Index("audit_occurred_at_idx", "municipality", "occurred_at"),
+)
