@@ -4,7 +4,10 @@ Routing loads the catalogue from it, booking the opening rules, notifications th
 """
 
 import csv
+import io
 import tomllib
+from collections import Counter as Tally
+from collections.abc import Iterable
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -96,8 +99,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     online: Possible
     counter: Possible
     helper: Possible
-    counter_minutes: int
-    fee_yen: int
+    counter_minutes: Annotated[int, msgspec.Meta(ge=0, le=480)]
+    fee_yen: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
     items: tuple[str, ...]
     identity: str
     source: str
@@ -133,10 +136,14 @@ def read_town_pack(folder: Path) -> TownPack:
     """Read and check a pack.
 
     Raises:
-        BadTownPack: a file is missing, does not fit its schema, or names a counter that does not exist.
+        BadTownPack: a file is missing, does not fit its schema, contradicts itself, or names a counter that does not
+            exist.
     """
     town = _read_town(folder / "town.toml")
     procedures = _read_procedures(folder / "procedures.csv")
+    _refuse_twice("town.toml, counter", (counter.code for counter in town.counters))
+    _refuse_twice("procedures.csv,", (procedure.code for procedure in procedures))
+    _refuse_contradictions(town)
     known = {counter.code for counter in town.counters}
     for rule in town.opening:
         _refuse_unknown("town.toml, opening", set(rule.counters) - known)
@@ -164,12 +171,13 @@ def _read_town(path: Path) -> _TownFile:
 
 def _read_procedures(path: Path) -> tuple[Procedure, ...]:
     procedures = []
-    for number, row in enumerate(csv.DictReader(_read(path).splitlines()), start=2):
+    reader = csv.DictReader(io.StringIO(_read(path), newline=""))
+    for row in reader:
         lists = {name: tuple(filter(None, (row.get(name) or "").split("|"))) for name in ("items", "counters", "words")}
         try:
             procedures.append(msgspec.convert(row | lists, Procedure, strict=False))
         except msgspec.ValidationError as error:
-            raise BadTownPack(f"{path.name}, line {number}: {error}") from error
+            raise BadTownPack(f"{path.name}, line {reader.line_num}: {error}") from error
     if not procedures:
         raise BadTownPack(f"{path.name}: no procedure in it")
     return tuple(procedures)
@@ -186,6 +194,29 @@ def _read(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadTownPack(f"{path.name}: not UTF-8, byte {error.start}") from error
+
+
+def _refuse_contradictions(town: _TownFile) -> None:
+    for counter in town.counters:
+        if counter.staff_only_places > counter.places:
+            raise BadTownPack(f"town.toml, counter {counter.code}: more staff-only places than places")
+    for number, rule in enumerate(town.opening, start=1):
+        where = f"town.toml, opening {number}"
+        if rule.opens_at >= rule.closes_at:
+            raise BadTownPack(f"{where}: closes before it opens")
+        if (rule.lunch_from is None) != (rule.lunch_to is None):
+            raise BadTownPack(f"{where}: lunch needs both its times")
+        if rule.lunch_from is not None and rule.lunch_to is not None and rule.lunch_from >= rule.lunch_to:
+            raise BadTownPack(f"{where}: lunch ends before it begins")
+    for number, closure in enumerate(town.closures, start=1):
+        if closure.first_day > closure.last_day:
+            raise BadTownPack(f"town.toml, closure {number}: ends before it begins")
+
+
+def _refuse_twice(where: str, codes: Iterable[str]) -> None:
+    for code, count in Tally(codes).items():
+        if count > 1:
+            raise BadTownPack(f"{where} {code}: twice")
 
 
 def _refuse_unknown(where: str, codes: set[str]) -> None:

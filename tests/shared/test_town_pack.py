@@ -1,0 +1,179 @@
+"""A town pack that cannot be used says in which file, at which line or place, and why."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shared.town_pack import FILE_MAX_BYTES, BadTownPack, read_town_pack
+
+SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "towns" / "ninomiya"
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """A copy of the sample town to spoil."""
+    return Path(shutil.copytree(SAMPLE, tmp_path / "town"))
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def change_line(path: Path, number: int, line: str) -> None:
+    lines = path.read_text("utf-8").splitlines()
+    lines[number - 1] = line
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def problem(pack: Path) -> str:
+    with pytest.raises(BadTownPack) as raised:
+        read_town_pack(pack)
+    return str(raised.value)
+
+
+def test_the_sample_town_is_sound() -> None:
+    pack = read_town_pack(SAMPLE)
+    assert pack.town.code == "143421"
+    assert len(pack.procedures) == 35
+    allowance = next(procedure for procedure in pack.procedures if procedure.name_ja.startswith("児童手当"))
+    assert allowance.counters
+    assert allowance.kana
+
+
+def test_a_byte_order_mark_of_a_spreadsheet_is_no_problem(pack: Path) -> None:
+    path = pack / "procedures.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_town_pack(pack).procedures) == 35
+
+
+@pytest.mark.parametrize("name", ["town.toml", "procedures.csv"])
+def test_a_missing_unreadable_or_huge_file_is_named(pack: Path, name: str) -> None:
+    (pack / name).write_bytes("# 二宮町".encode("shift_jis"))
+    assert problem(pack).startswith(f"{name}: not UTF-8")
+    (pack / name).write_bytes(b"#" * (FILE_MAX_BYTES + 1))
+    assert problem(pack).startswith(f"{name}: larger than")
+    (pack / name).unlink()
+    assert problem(pack).startswith(f"{name}: No such file")
+
+
+def test_a_slip_in_toml_is_told_with_its_line(pack: Path) -> None:
+    lines = (pack / "town.toml").read_text("utf-8").splitlines()
+    number = next(index for index, line in enumerate(lines, start=1) if line.startswith("name_en"))
+    change_line(pack / "town.toml", number, 'name_en = "Ninomiya')
+    assert problem(pack).startswith("town.toml: ")
+    assert f"line {number}" in problem(pack)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('code = "143421"', 'code = "14 34 21"', "$.town.code"),
+        ('name_kana = "ニノミヤマチ"', "", "name_kana"),
+        ("horizon_days = 45", "horizon_days = 900", "$.booking.horizon_days"),
+        ("horizon_days = 45", "horizont_days = 45", "horizont_days"),
+        ("slot_min = 60", "slot_min = 1", "$.counters[0].slot_min"),
+        ("reminders_before_min = [1440]", 'reminders_before_min = ["day"]', "$.notices.reminders_before_min[0]"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_with_its_place(pack: Path, old: str, new: str, place: str) -> None:
+    change(pack / "town.toml", old, new)
+    assert problem(pack).startswith("town.toml: ")
+    assert place in problem(pack)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('code = "1"\n', 'code = "0"\n', "counter 0: twice"),
+        ("places = 1", "places = 1\nstaff_only_places = 2", "counter 0: more staff-only places than places"),
+    ],
+)
+def test_a_contradiction_between_counters_is_told(pack: Path, old: str, new: str, words: str) -> None:
+    change(pack / "town.toml", old, new)
+    assert problem(pack) == f"town.toml, {words}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("opens_at = 17:00:00\ncloses_at = 09:00:00", "closes before it opens"),
+        ("opens_at = 09:00:00\ncloses_at = 17:00:00\nlunch_from = 12:00:00", "lunch needs both its times"),
+        (
+            "opens_at = 09:00:00\ncloses_at = 17:00:00\nlunch_from = 13:00:00\nlunch_to = 12:00:00",
+            "lunch ends before it begins",
+        ),
+    ],
+)
+def test_an_opening_rule_that_never_opens_is_told(pack: Path, rule: str, words: str) -> None:
+    path = pack / "town.toml"
+    count = path.read_text("utf-8").count("[[opening]]")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f'\n[[opening]]\ncounters = ["1"]\nweekdays = [1]\n{rule}\n')
+    assert problem(pack) == f"town.toml, opening {count + 1}: {words}"
+
+
+def test_a_closure_that_ends_before_it_begins_is_told(pack: Path) -> None:
+    path = pack / "town.toml"
+    count = path.read_text("utf-8").count("[[closures]]")
+    with path.open("a", encoding="utf-8") as file:
+        file.write('\n[[closures]]\nfirst_day = 2026-12-02\nlast_day = 2026-12-01\nreason_ja = "停電"\n')
+    assert problem(pack) == f"town.toml, closure {count + 1}: ends before it begins"
+
+
+def test_a_counter_that_does_not_exist_is_told_with_who_asks_for_it(pack: Path) -> None:
+    with (pack / "town.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[opening]]\ncounters = ["1", "77"]\nweekdays = [1]\nopens_at = 09:00:00\ncloses_at = 17:00:00\n')
+    assert problem(pack) == "town.toml, opening: no such counter: 77"
+
+
+def test_a_procedure_at_a_counter_that_does_not_exist_is_told(pack: Path) -> None:
+    change(pack / "procedures.csv", ",general,2,", ",general,2|88,")
+    assert problem(pack) == "procedures.csv, RES01: no such counter: 88"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        (",yes,10,300,", ",yes,ten,300,", "$.counter_minutes"),
+        (",partial,yes,yes,", ",perhaps,yes,yes,", "$.online"),
+        (",yes,10,300,", ",yes,-10,300,", "$.counter_minutes"),
+        (",yes,10,300,", ",yes,10,-300,", "$.fee_yen"),
+        ("RES01,", "RES 01,", "$.code"),
+    ],
+)
+def test_a_procedure_that_does_not_fit_is_told_with_its_line(pack: Path, old: str, new: str, place: str) -> None:
+    change(pack / "procedures.csv", old, new)
+    assert problem(pack).startswith("procedures.csv, line 2: ")
+    assert place in problem(pack)
+
+
+def test_lines_are_counted_as_an_editor_counts_them(pack: Path) -> None:
+    path = pack / "procedures.csv"
+    header, first, *rest = path.read_text("utf-8").splitlines()
+    over_two_lines = first.replace("住民票の写し", '"住民票の\n写し"', 1)
+    broken = rest[0].replace(",yes,no,40,", ",yes,no,forty,", 1)
+    assert broken != rest[0]
+    path.write_text("\n".join([header, over_two_lines, "", broken, *rest[1:]]) + "\n", "utf-8")
+    assert problem(pack).startswith("procedures.csv, line 5: ")
+
+
+@pytest.mark.parametrize("line", ["RES99", "RES99" + ",x" * 40])
+def test_a_line_with_too_few_or_too_many_fields_is_told(pack: Path, line: str) -> None:
+    change_line(pack / "procedures.csv", 3, line)
+    assert problem(pack).startswith("procedures.csv, line 3: ")
+
+
+def test_a_procedure_that_comes_twice_is_told(pack: Path) -> None:
+    path = pack / "procedures.csv"
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([*lines, lines[1]]) + "\n", "utf-8")
+    assert problem(pack) == "procedures.csv, RES01: twice"
+
+
+def test_a_pack_without_procedures_is_no_pack(pack: Path) -> None:
+    path = pack / "procedures.csv"
+    path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
+    assert problem(pack) == "procedures.csv: no procedure in it"
