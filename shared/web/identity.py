@@ -35,17 +35,18 @@ def require_visitor(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
     _live_identity(connection)
 
 
-def require_role(role: str) -> Any:
-    """Signed-in people with this role only."""
+def require_role(*roles: str) -> Any:
+    """Signed-in people with this role only, or one of these."""
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         token = token_of(connection)
         if token is None or token.identity.kind not in STAFF_KINDS:
             raise SignInNeeded
-        if not _live_identity(connection).has_role(role):
+        identity = _live_identity(connection)
+        if not any(identity.has_role(role) for role in roles):
             raise Refusal("role_missing", 403)
 
-    guard.__name__ = f"require_{role}"
+    guard.__name__ = f"require_{'_or_'.join(roles)}"
     return guard
 
 
