@@ -1,0 +1,45 @@
+"""The web application of notifications."""
+
+from pathlib import Path
+
+from litestar.di import Provide
+
+from services.notifications.api import post_receipts
+from services.notifications.pages.notices import get_notices, post_task_done
+from services.notifications.settings import Settings
+from services.notifications.tables import SERVICE, ended_sessions
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.web.app import create_service_app
+from shared.web.middleware import AroundRequest
+from shared.web.refusals import RefusalText
+
+TEMPLATE_DIRS = [Path(__file__).with_name("pages")]
+
+
+def _(message: str) -> str:
+    """Marks a text for the catalogues; it is translated when shown."""
+    return message
+
+
+REFUSALS = {
+    "receipt_token": RefusalText(_("受けつけませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
+}
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
+    """The application, on its own database unless one is given."""
+    is_local = settings.environment == "local"
+    return create_service_app(
+        service=SERVICE,
+        db=db or Database(settings.database_url, service=SERVICE),
+        route_handlers=[get_notices, post_task_done, post_receipts],
+        template_dirs=TEMPLATE_DIRS,
+        token_public_keys=[settings.token_public_key],
+        is_session_ended=ended_sessions.is_ended,
+        refusals=REFUSALS,
+        dependencies={"settings": Provide(lambda: settings, sync_to_thread=False)},
+        clock=clock,
+        default_municipality=settings.default_municipality if is_local else None,
+        secure=not is_local,
+    )

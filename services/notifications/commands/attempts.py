@@ -1,0 +1,408 @@
+"""Attempts at sending: begun and ended in transactions of their own, with none open while the provider is called."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Row, and_, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.commands.contacts import Reading, read_addresses
+from services.notifications.commands.subjects import ACCESS, context_of
+from services.notifications.commands.tasks import open_task
+from services.notifications.domain.notices import (
+    AppointmentState,
+    Decision,
+    Leave,
+    LookAgain,
+    Send,
+    Settle,
+    Waiting,
+    decide,
+)
+from services.notifications.domain.outcomes import Outcome
+from services.notifications.domain.retries import TRIES_MAX, next_try
+from services.notifications.keys import Keys
+from services.notifications.orders import Order
+from services.notifications.tables import (
+    SERVICE,
+    appointment,
+    attempt,
+    catalogue_counter,
+    catalogue_procedure,
+    catalogue_town,
+    contact_point,
+    notice,
+    subject_key,
+)
+from shared.crypto import SealBroken
+from shared.events.booking import SealedAccess
+from shared.log import get_logger
+from shared.messaging.due import schedule
+
+log = get_logger(__name__)
+
+# A worker that dies is taken for dead so long after it began; a batch is made to end sooner (see `senders`).
+LEASE = timedelta(seconds=20)
+HANDED_BACK_PAUSE = timedelta(seconds=1)
+PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
+
+_DONE_WITH = text(
+    f"DELETE FROM {SERVICE}.due WHERE municipality = :municipality AND kind = 'send' AND ref = ANY (:refs)"
+)
+_CLOSE = text(f"""
+    UPDATE {SERVICE}.attempt a
+    SET outcome = told.outcome, finished_at = :now, provider_ref = told.provider_ref, error_code = told.error_code
+    FROM unnest(CAST(:notices AS uuid[]), CAST(:leases AS uuid[]), CAST(:outcomes AS text[]),
+                CAST(:refs AS text[]), CAST(:errors AS text[]))
+         AS told(notice_id, lease_token, outcome, provider_ref, error_code)
+    WHERE a.municipality = :municipality AND (a.notice_id, a.lease_token) = (told.notice_id, told.lease_token)
+      AND a.outcome IS NULL
+    RETURNING a.notice_id
+""")
+_MOVE = text(f"""
+    UPDATE {SERVICE}.notice n
+    SET state = told.state, tries = told.tries, reason = told.reason,
+        settled_at = CASE WHEN told.state IN ('sent', 'failed', 'undeliverable') THEN CAST(:now AS timestamptz) END,
+        delivery = CASE WHEN told.state = 'sent' THEN coalesce(n.delivery, 'accepted') ELSE n.delivery END
+    FROM unnest(CAST(:notices AS uuid[]), CAST(:states AS text[]), CAST(:tries AS int[]), CAST(:reasons AS text[]))
+         AS told(notice_id, state, tries, reason)
+    WHERE n.municipality = :municipality AND n.notice_id = told.notice_id AND n.state = 'sending'
+""")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What became of an order."""
+
+    order: Order
+    outcome: Outcome
+
+
+async def begin_attempts(
+    session: AsyncSession, keys: Keys, municipality: str, notice_ids: Sequence[UUID], *, now: datetime
+) -> list[Order]:
+    """Decide on notices whose turn it is, and begin an attempt at each that is to be sent now.
+
+    The addresses are read here, with their ledger entries. The caller commits before calling any provider.
+    """
+    rows = (await session.execute(_select(municipality, notice_ids))).all()
+    attempts = await _attempts_of(session, municipality, notice_ids)
+    dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), now)]
+    await _close_dead(session, municipality, dead, now=now)
+
+    decisions: list[tuple[Row[Any], Decision]] = []
+    for row in rows:
+        tries = row.tries + (row.notice_id in dead)
+        decision = decide(_waiting(row, attempts.get(row.notice_id), now), _newest(row), now=now)
+        if isinstance(decision, Send) and tries >= TRIES_MAX:
+            decision = Settle("undeliverable", "gave_up", task=True)
+        decisions.append((row, decision))
+
+    readings = [_reading(row) for row, decision in decisions if isinstance(decision, Send)]
+    addresses = await read_addresses(session, keys.vault, municipality, readings, now=now) if readings else {}
+    orders = []
+    finished = [str(notice_id) for notice_id in set(notice_ids) - {row.notice_id for row in rows}]
+    for row, decision in decisions:
+        match decision:
+            case Send() if row.notice_id in addresses:
+                last = attempts.get(row.notice_id)
+                number = last.last_no + 1 if last else 1
+                orders.append(_order(row, keys, municipality, number, row.notice_id in dead, addresses[row.notice_id]))
+            case Send():
+                await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
+                finished.append(str(row.notice_id))
+            case LookAgain(at):
+                ref = str(row.notice_id)
+                await schedule(session, SERVICE, municipality=municipality, kind="send", ref=ref, due_at=at)
+            case Settle():
+                await _settle(session, municipality, row, decision, now=now)
+                finished.append(str(row.notice_id))
+            case Leave() if row.state != "sending":
+                finished.append(str(row.notice_id))
+    await _write_begun(session, orders, now=now)
+    if finished:
+        await session.execute(_DONE_WITH, {"municipality": municipality, "refs": finished})
+    return orders
+
+
+async def end_attempts(
+    session: AsyncSession, municipality: str, results: Sequence[Result], *, now: datetime, chance: Callable[[], float]
+) -> None:
+    """Record what became of the attempts, and plan the next ones. An attempt that was taken over stays as it is.
+
+    `chance` gives random numbers from 0 to 1, for the jitter of retries.
+    """
+    told = {
+        "municipality": municipality,
+        "now": now,
+        "notices": [result.order.notice_id for result in results],
+        "leases": [result.order.lease_token for result in results],
+        "outcomes": [result.outcome.kind for result in results],
+        "refs": [result.outcome.provider_ref for result in results],
+        "errors": [result.outcome.error_code for result in results],
+    }
+    ours = set((await session.execute(_CLOSE, told)).scalars())
+    moves: list[tuple[UUID, str, int, str | None]] = []
+    finished: list[str] = []
+    for result in results:
+        order = result.order
+        if order.notice_id not in ours:
+            continue
+        state, tries, reason, again_at = _next_state(result, now=now, chance=chance())
+        moves.append((order.notice_id, state, tries, reason))
+        if again_at is not None:
+            ref = str(order.notice_id)
+            await schedule(session, SERVICE, municipality=municipality, kind="send", ref=ref, due_at=again_at)
+            continue
+        finished.append(str(order.notice_id))
+        if state != "sent":
+            await open_task(
+                session,
+                municipality=municipality,
+                notice_id=order.notice_id,
+                appointment_id=order.appointment_id,
+                number=order.number,
+                reason="rejected" if state == "failed" else "gave_up",
+                now=now,
+            )
+    if moves:
+        notices, states, tries_of, reasons = (list(column) for column in zip(*moves, strict=True))
+        moved = {"notices": notices, "states": states, "tries": tries_of, "reasons": reasons}
+        await session.execute(_MOVE, {"municipality": municipality, "now": now} | moved)
+    if finished:
+        await session.execute(_DONE_WITH, {"municipality": municipality, "refs": finished})
+
+
+def _next_state(result: Result, *, now: datetime, chance: float) -> tuple[str, int, str | None, datetime | None]:
+    """The notice's next state, its tries, the reason, and when to come back (None: never)."""
+    order, outcome = result.order, result.outcome
+    match outcome.kind:
+        case "accepted":
+            return "sent", order.tries, None, None
+        case "permanent":
+            return "failed", order.tries, outcome.error_code, None
+        case "not_started":
+            return "pending", order.tries, None, now + HANDED_BACK_PAUSE
+        case "temporary" | "unknown":
+            tries = order.tries + 1
+            at = next_try(tries, now=now, useful_until=order.useful_until, chance=chance)
+            if at is None:
+                return "undeliverable", tries, "gave_up", None
+            return ("unknown" if outcome.kind == "unknown" else "pending"), tries, outcome.error_code, at
+
+
+class _Attempts(msgspec.Struct, frozen=True):
+    last_no: int
+    open_until: datetime | None
+
+
+def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
+    town = notice.c.municipality
+    joined = (
+        notice.join(appointment, and_(appointment.c.municipality == town,
+                                      appointment.c.appointment_id == notice.c.appointment_id))
+        .outerjoin(contact_point, and_(contact_point.c.municipality == town,
+                                       contact_point.c.contact_ref == notice.c.contact_ref))
+        .outerjoin(subject_key, and_(subject_key.c.municipality == town,
+                                     subject_key.c.subject_ref == appointment.c.subject_ref))
+        .outerjoin(catalogue_town, catalogue_town.c.municipality == town)
+        .outerjoin(catalogue_procedure, and_(catalogue_procedure.c.municipality == town,
+                                             catalogue_procedure.c.code == appointment.c.procedure))
+        .outerjoin(catalogue_counter, and_(catalogue_counter.c.municipality == town,
+                                           catalogue_counter.c.code == appointment.c.counter))
+    )  # fmt: skip
+    return (
+        select(
+            notice,
+            appointment.c.number,
+            appointment.c.subject_ref,
+            appointment.c.case_id,
+            appointment.c.procedure,
+            appointment.c.office,
+            appointment.c.starts_at,
+            appointment.c.ends_at,
+            appointment.c.access_sealed,
+            appointment.c.state.label("newest_state"),
+            appointment.c.sequence.label("newest_sequence"),
+            contact_point.c.reach.label("contact_reach"),
+            contact_point.c.language,
+            subject_key.c.wrapped_key,
+            catalogue_town.c.name_ja.label("town_name"),
+            catalogue_town.c.phone.label("town_phone"),
+            catalogue_town.c.public_url,
+            catalogue_procedure.c.name_ja.label("procedure_name"),
+            catalogue_procedure.c.discreet,
+            catalogue_counter.c.number.label("counter_number"),
+            catalogue_counter.c.name_ja.label("counter_name"),
+            catalogue_counter.c.place_ja.label("place"),
+        )
+        .select_from(joined)
+        .where(town == municipality, notice.c.notice_id.in_(notice_ids))
+        .order_by(notice.c.notice_id)
+        .limit(len(notice_ids))
+        .with_for_update(of=notice)
+    )
+
+
+async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Sequence[UUID]) -> dict[UUID, _Attempts]:
+    rows = await session.execute(
+        select(
+            attempt.c.notice_id,
+            func.max(attempt.c.attempt_no),
+            func.max(attempt.c.leased_until).filter(attempt.c.outcome.is_(None)),
+        )
+        .where(attempt.c.municipality == municipality, attempt.c.notice_id.in_(notice_ids))
+        .group_by(attempt.c.notice_id)
+    )
+    return {row[0]: _Attempts(row[1], row[2]) for row in rows}
+
+
+def _is_dead(known: _Attempts | None, now: datetime) -> bool:
+    return known is not None and known.open_until is not None and known.open_until <= now
+
+
+async def _close_dead(session: AsyncSession, municipality: str, notice_ids: list[UUID], *, now: datetime) -> None:
+    """Nobody knows whether the provider accepted these. They are tried again under the same key, which it may know."""
+    if not notice_ids:
+        return
+    await session.execute(
+        update(attempt)
+        .where(
+            attempt.c.municipality == municipality,
+            attempt.c.notice_id.in_(notice_ids),
+            attempt.c.outcome.is_(None),
+        )
+        .values(outcome="unknown", finished_at=now, error_code="lease_expired")
+    )
+    await session.execute(
+        update(notice)
+        .where(notice.c.municipality == municipality, notice.c.notice_id.in_(notice_ids))
+        .values(tries=notice.c.tries + 1)
+    )
+
+
+def _waiting(row: Row[Any], known: _Attempts | None, now: datetime) -> Waiting:
+    return Waiting(
+        kind=row.kind,
+        state=row.state,
+        sequence=row.sequence,
+        created_at=row.created_at,
+        useful_until=row.useful_until,
+        keeps_quiet=row.keeps_quiet,
+        reach=row.contact_reach,
+        in_flight=known is not None and known.open_until is not None and known.open_until > now,
+        has_words=row.town_name is not None,
+    )
+
+
+def _newest(row: Row[Any]) -> AppointmentState:
+    return AppointmentState(state=row.newest_state, sequence=row.newest_sequence, starts_at=row.starts_at)
+
+
+def _reading(row: Row[Any]) -> Reading:
+    return Reading(
+        notice_id=row.notice_id,
+        kind=row.kind,
+        contact_ref=row.contact_ref,
+        procedure=row.procedure,
+        office=row.office,
+        case_id=row.case_id,
+    )
+
+
+def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_dead: bool, address: str) -> Order:
+    access = _open_access(row, keys, municipality)
+    return Order(
+        municipality=municipality,
+        notice_id=row.notice_id,
+        attempt_no=attempt_no,
+        lease_token=uuid4(),
+        tries=row.tries + was_dead,
+        kind=row.kind,
+        reach=row.contact_reach,
+        created_at=row.created_at,
+        useful_until=row.useful_until,
+        appointment_id=row.appointment_id,
+        number=row.number,
+        sequence=row.newest_sequence,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        procedure_name=row.procedure_name,
+        # What we know nothing of is not shown either.
+        discreet=row.discreet is not False,
+        counter_number=row.counter_number,
+        counter_name=row.counter_name,
+        place=row.place or "",
+        town_name=row.town_name,
+        town_phone=row.town_phone,
+        public_url=row.public_url,
+        language=row.language,
+        address=address,
+        link_token=access.link_token if access else None,
+        code=access.code if access else None,
+    )
+
+
+def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess | None:
+    if row.access_sealed is None or row.wrapped_key is None:
+        return None
+    context, field = context_of(municipality, row.subject_ref), f"{ACCESS}/{row.appointment_id}"
+    try:
+        opened = keys.vault.open(row.wrapped_key, context, field, bytes(row.access_sealed))
+    except SealBroken:
+        # The message goes out without link and code: number and telephone still help. But a broken seal is ours to see.
+        log.error("access_unreadable", notice_id=str(row.notice_id))
+        return None
+    return msgspec.json.decode(opened, type=SealedAccess)
+
+
+async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decision: Settle, *, now: datetime) -> None:
+    await session.execute(
+        update(notice)
+        .where(notice.c.municipality == municipality, notice.c.notice_id == row.notice_id)
+        .values(state=decision.state, reason=decision.reason, settled_at=now, reach=row.contact_reach)
+    )
+    if decision.task:
+        await open_task(
+            session,
+            municipality=municipality,
+            notice_id=row.notice_id,
+            appointment_id=row.appointment_id,
+            number=row.number,
+            reason=decision.reason,
+            now=now,
+        )
+
+
+async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: datetime) -> None:
+    if not orders:
+        return
+    await session.execute(
+        insert(attempt),
+        [
+            {
+                "municipality": order.municipality,
+                "notice_id": order.notice_id,
+                "attempt_no": order.attempt_no,
+                "lease_token": order.lease_token,
+                "leased_until": now + LEASE,
+                "started_at": now,
+                "provider": PROVIDERS[order.reach],
+            }
+            for order in orders
+        ],
+    )
+    await session.execute(
+        text(f"""
+            UPDATE {SERVICE}.notice n SET state = 'sending', reach = begun.reach
+            FROM unnest(CAST(:notices AS uuid[]), CAST(:reaches AS text[])) AS begun(notice_id, reach)
+            WHERE n.municipality = :municipality AND n.notice_id = begun.notice_id
+        """),
+        {
+            "municipality": orders[0].municipality,
+            "notices": [order.notice_id for order in orders],
+            "reaches": [order.reach for order in orders],
+        },
+    )

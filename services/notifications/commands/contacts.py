@@ -1,0 +1,181 @@
+"""Contact points (連絡先): how a person wants to be reached. The address is sealed with the subject's own key."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
+from services.notifications.keys import Keys
+from services.notifications.tables import SERVICE, contact_point, ledger, notice, subject_key
+from shared.crypto import SealBroken, SubjectVault
+from shared.errors import Poison
+from shared.events.routing import ContactGiven, SealedContact
+from shared.ledger.entry import Entry
+from shared.messaging.due import schedule
+
+ITEM = "contact"
+PURPOSE = "予約のお知らせを送るため"
+ADDRESS_MAX_LENGTH = 320
+# More notices than this do not wait for one contact.
+WAITING_MAX = 100
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one address is read: for which notice, of which appointment."""
+
+    notice_id: UUID
+    kind: str
+    contact_ref: UUID
+    procedure: str
+    office: str
+    case_id: UUID | None
+
+
+async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven, *, now: datetime) -> None:
+    """Keep a contact that was given, unless we know a newer one, and send what waited for it.
+
+    Raises:
+        Poison: the sealed address cannot be opened, is missing, or is too long.
+    """
+    address = _open_address(keys, event)
+    sealed = None
+    if address is not None:
+        sealed = await seal_for_subject(
+            session,
+            keys.vault,
+            municipality=event.municipality,
+            subject_ref=event.subject_ref,
+            field=ADDRESS,
+            value=address,
+            now=now,
+        )
+    values = {
+        "version": event.aggregate_version,
+        "subject_ref": event.subject_ref,
+        "reach": event.reach,
+        "address_sealed": sealed,
+        "language": event.language,
+        "approval_id": event.approval_id,
+        "case_id": event.case_id,
+        "given_at": event.occurred_at,
+    }
+    statement = insert(contact_point).values(municipality=event.municipality, contact_ref=event.contact_ref, **values)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["municipality", "contact_ref"],
+            set_=values,
+            where=contact_point.c.version < statement.excluded.version,
+        )
+    )
+    waiting = await session.execute(
+        select(notice.c.notice_id)
+        .where(
+            notice.c.municipality == event.municipality,
+            notice.c.contact_ref == event.contact_ref,
+            notice.c.reach.is_(None),
+            notice.c.state.in_(("pending", "unknown")),
+        )
+        .limit(WAITING_MAX)
+    )
+    for (notice_id,) in waiting:
+        await schedule(
+            session, SERVICE, municipality=event.municipality, kind="send", ref=str(notice_id), due_at=now, keep=True
+        )
+
+
+async def read_addresses(
+    session: AsyncSession, vault: SubjectVault, municipality: str, readings: Sequence[Reading], *, now: datetime
+) -> dict[UUID, str]:
+    """The addresses to send these notices to, by notice. The only function that opens an address.
+
+    Each notice's use is written to the ledger in this transaction, once: trying again is the same use. An address
+    that was erased meanwhile is missing from the answer.
+    """
+    rows = (
+        await session.execute(
+            select(contact_point, subject_key.c.wrapped_key)
+            .join(
+                subject_key,
+                tuple_(subject_key.c.municipality, subject_key.c.subject_ref)
+                == tuple_(contact_point.c.municipality, contact_point.c.subject_ref),
+            )
+            .where(
+                contact_point.c.municipality == municipality,
+                contact_point.c.contact_ref.in_({reading.contact_ref for reading in readings}),
+                contact_point.c.address_sealed.is_not(None),
+            )
+            .limit(len(readings))
+        )
+    ).all()
+    contacts = {row.contact_ref: row for row in rows}
+    ids = {reading.notice_id: uuid5(NAMESPACE_URL, f"notice:{reading.notice_id}:address") for reading in readings}
+    entries = ledger.tables.entry
+    written = set(
+        (
+            await session.execute(
+                select(entries.c.entry_id)
+                .where(entries.c.municipality == municipality, entries.c.entry_id.in_(ids.values()))
+                .limit(len(readings))
+            )
+        ).scalars()
+    )
+    addresses: dict[UUID, str] = {}
+    uses: list[Entry] = []
+    for reading in readings:
+        contact = contacts.get(reading.contact_ref)
+        if contact is None:
+            continue
+        try:
+            context = context_of(municipality, contact.subject_ref)
+            addresses[reading.notice_id] = vault.open(
+                contact.wrapped_key, context, ADDRESS, bytes(contact.address_sealed)
+            )
+        except SealBroken:
+            continue
+        if ids[reading.notice_id] not in written:
+            uses.append(
+                Entry(
+                    entry_id=ids[reading.notice_id],
+                    municipality=municipality,
+                    occurred_at=now,
+                    entry_type="applied",
+                    subject_ref=contact.subject_ref,
+                    actor_kind="system",
+                    actor_ref=SERVICE,
+                    office=reading.office,
+                    source_procedure=reading.procedure,
+                    source_case=contact.case_id,
+                    source_step=ITEM,
+                    source_collected_at=contact.given_at,
+                    target_service=SERVICE,
+                    target_procedure=reading.procedure,
+                    target_case=reading.case_id,
+                    target_step=f"notice_{reading.kind}",
+                    provided_at=now,
+                    items=(ITEM,),
+                    purpose=PURPOSE,
+                    correlation=contact.approval_id,
+                )
+            )
+    await ledger.write(session, *uses)
+    return addresses
+
+
+def _open_address(keys: Keys, event: ContactGiven) -> str | None:
+    if event.reach == "none":
+        return None
+    if event.sealed is None:
+        raise Poison("not_sealed")
+    try:
+        body = keys.box.open_from("routing", "contact", event.sealed)
+        address = msgspec.msgpack.decode(body, type=SealedContact).address
+    except (SealBroken, msgspec.DecodeError) as error:
+        raise Poison("seal") from error
+    if not address or len(address) > ADDRESS_MAX_LENGTH:
+        raise Poison("address_length")
+    return address

@@ -1,0 +1,65 @@
+"""Receipts (配信結果): what a provider tells later about a message that it accepted."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.commands.tasks import open_task
+from services.notifications.domain.outcomes import is_forward
+from services.notifications.tables import SERVICE, appointment, notice
+from shared.messaging.due import unschedule
+
+
+class DeliveryReceipt(msgspec.Struct, frozen=True):
+    """The gateway's callback: `id` is ours, `status` its verdict."""
+
+    id: str
+    status: Literal["accepted", "delivered", "failed"]
+
+
+async def record_receipt(
+    session: AsyncSession, municipality: str, notice_id: UUID, status: str, *, now: datetime
+) -> bool:
+    """Note what a provider tells, if it is newer than what we know; return whether the notice is ours.
+
+    A receipt also settles a notice of which we did not know whether the provider had accepted it.
+    """
+    row = (
+        await session.execute(
+            select(notice.c.delivery, notice.c.state, notice.c.appointment_id)
+            .where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        return False
+    told = "not_delivered" if status == "failed" else status
+    if not is_forward(row.delivery, told):  # type: ignore[arg-type]
+        return True
+    values: dict[str, object] = {"delivery": told}
+    if row.state == "unknown":
+        values |= {"state": "sent", "settled_at": now, "reason": None}
+        await unschedule(session, SERVICE, municipality=municipality, kind="send", ref=str(notice_id))
+    await session.execute(
+        update(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id).values(**values)
+    )
+    if told == "not_delivered":
+        number = await session.scalar(
+            select(appointment.c.number).where(
+                appointment.c.municipality == municipality, appointment.c.appointment_id == row.appointment_id
+            )
+        )
+        await open_task(
+            session,
+            municipality=municipality,
+            notice_id=notice_id,
+            appointment_id=row.appointment_id,
+            number=number or "",
+            reason="not_delivered",
+            now=now,
+        )
+    return True

@@ -1,0 +1,34 @@
+"""Reactions to other services' events."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.commands.appointments import AppointmentEvent, follow_appointment
+from services.notifications.commands.catalogue import apply_catalogue
+from services.notifications.commands.contacts import record_contact
+from services.notifications.keys import Keys
+from services.notifications.tables import ended_sessions
+from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AppointmentProgressed
+from shared.events.routing import CataloguePublished, ContactGiven, SessionEnded
+from shared.messaging.consumer import Handlers
+
+
+def make_handlers(keys: Keys) -> Handlers:
+    """The handler of every event that notifications subscribes to (`shared/events/subscriptions.py`)."""
+
+    async def on_contact_given(session: AsyncSession, event: ContactGiven, *, now: datetime) -> None:
+        await record_contact(session, keys, event, now=now)
+
+    async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
+        await follow_appointment(session, keys, event, now=now)
+
+    return {
+        CataloguePublished: apply_catalogue,
+        ContactGiven: on_contact_given,
+        SessionEnded: ended_sessions.on_session_ended,
+        AppointmentBooked: on_appointment,
+        AppointmentChanged: on_appointment,
+        AppointmentCancelled: on_appointment,
+        AppointmentProgressed: on_appointment,
+    }

@@ -1,0 +1,1 @@
+"""Decisions: what to tell, when, and when to try again. Pure functions over frozen Structs."""

@@ -1,0 +1,116 @@
+"""Which notice an appointment's newest state asks for, and what to do with one whose turn it is."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from services.notifications.domain.quiet_hours import after_quiet, is_quiet
+
+Kind = Literal["confirmation", "change", "cancellation", "reminder"]
+State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
+Reach = Literal["email", "sms", "none"]
+
+WAITING: tuple[State, ...] = ("pending", "unknown")
+# An appointment arrives by another way than its contact: the notice waits for it, but not for ever.
+CONTACT_WAIT = timedelta(minutes=10)
+CONTACT_LOOK_AGAIN = timedelta(seconds=5)
+USEFUL = timedelta(hours=24)
+# Even of an appointment that has begun, one is told that it was cancelled.
+USEFUL_AT_LEAST = timedelta(minutes=30)
+
+
+class AppointmentState(msgspec.Struct, frozen=True, kw_only=True):
+    """What decisions need of the newest state of an appointment."""
+
+    state: str
+    sequence: int
+    starts_at: datetime
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice whose turn it is. `reach` is the contact's, None while the contact is not known."""
+
+    kind: Kind
+    state: State
+    sequence: int
+    created_at: datetime
+    useful_until: datetime
+    keeps_quiet: bool
+    reach: Reach | None
+    # Whether somebody else is sending it at this moment.
+    in_flight: bool
+    # Whether the catalogue that gives the notice its words has arrived.
+    has_words: bool
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send it now."""
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """Nothing to do: settled, or in another's hands."""
+
+
+class LookAgain(msgspec.Struct, frozen=True):
+    """Not yet."""
+
+    at: datetime
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """It will not be sent. With `task`, staff are asked to reach the person."""
+
+    state: State
+    reason: str
+    task: bool = False
+
+
+Decision = Send | Leave | LookAgain | Settle
+
+
+def useful_until(kind: Kind, *, starts_at: datetime, now: datetime) -> datetime:
+    """Until when sending it makes sense."""
+    if kind == "reminder":
+        return starts_at
+    if kind == "cancellation":
+        return now + USEFUL
+    return max(min(starts_at, now + USEFUL), now + USEFUL_AT_LEAST)
+
+
+def is_overtaken(kind: Kind, sequence: int, newest: AppointmentState) -> bool:
+    """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
+    if kind == "cancellation":
+        return False
+    return newest.state != "booked" or newest.sequence > sequence
+
+
+def decide(notice: Waiting, newest: AppointmentState, *, now: datetime) -> Decision:
+    """What to do with a notice whose turn it is."""
+    if notice.in_flight or notice.state not in (*WAITING, "sending"):
+        return Leave()
+    if is_overtaken(notice.kind, notice.sequence, newest):
+        return Settle("superseded", "overtaken")
+    if notice.reach == "none":
+        return Settle("printed_slip", "chosen")
+    if notice.kind == "reminder" and now >= newest.starts_at:
+        return Settle("superseded", "begun")
+    if notice.reach is None and now - notice.created_at >= CONTACT_WAIT:
+        return Settle("undeliverable", "contact_missing", task=True)
+    if now >= notice.useful_until:
+        return Settle("undeliverable", "too_late", task=True)
+    if notice.reach is None or not notice.has_words:
+        return LookAgain(now + CONTACT_LOOK_AGAIN)
+    if notice.keeps_quiet and is_quiet(now):
+        later = after_quiet(now)
+        return LookAgain(later) if later < newest.starts_at else Settle("superseded", "quiet_hours")
+    return Send()
+
+
+def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:
+    """What tells two notices of one kind and appointment apart; the same occasion is told once only."""
+    if kind == "change":
+        return str(sequence)
+    if kind == "reminder":
+        return f"{rule}:{sequence}"
+    return "once"

@@ -1,0 +1,78 @@
+"""An order (送るもの): everything that one attempt at one notice needs, so that sending needs no database."""
+
+from datetime import datetime
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+
+from services.notifications.domain.notices import Kind, Reach
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt. `address`, `link_token` and `code` are open here, and go nowhere but into the message."""
+
+    municipality: str
+    notice_id: UUID
+    attempt_no: int
+    lease_token: UUID
+    tries: int
+    kind: Kind
+    reach: Reach
+    created_at: datetime
+    useful_until: datetime
+    appointment_id: UUID
+    number: str
+    sequence: int
+    starts_at: datetime
+    ends_at: datetime
+    procedure_name: str | None
+    discreet: bool
+    counter_number: str | None
+    counter_name: str | None
+    place: str
+    town_name: str
+    town_phone: str
+    public_url: str
+    language: str
+    address: str
+    link_token: str | None
+    code: str | None
+
+    @property
+    def key(self) -> str:
+        """The same for every attempt at a notice: what lets a provider tell a repetition from a second message."""
+        return f"{self.municipality}:{self.notice_id}"
+
+    @property
+    def host(self) -> str:
+        """The town's host name, for identifiers in mail and calendars."""
+        return urlsplit(self.public_url).hostname or "localhost"
+
+    @property
+    def link(self) -> str:
+        """Where the person sees, changes and cancels the appointment, on the town's own host."""
+        if self.link_token is None or self.kind == "cancellation":
+            return self.find_link
+        return f"{self.public_url}/booking/a/{self.link_token}"
+
+    @property
+    def find_link(self) -> str:
+        """Where number and code open an appointment."""
+        return f"{self.public_url}/booking/find"
+
+    def __repr__(self) -> str:
+        # Never what is open in it: a representation ends up in logs.
+        return f"Order({self.key}, attempt {self.attempt_no})"
+
+
+def read_key(key: str) -> tuple[str, UUID]:
+    """The municipality and the notice of an order's key.
+
+    Raises:
+        ValueError: it is none of ours.
+    """
+    municipality, _, notice_id = key.rpartition(":")
+    if not municipality:
+        raise ValueError("no municipality")
+    return municipality, UUID(notice_id)

@@ -1,0 +1,1 @@
+"""HTML handlers with their templates beside them."""

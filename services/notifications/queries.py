@@ -1,0 +1,107 @@
+"""What can be asked: the delivery log and the open tasks. No address is in any answer."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import and_, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.tables import appointment, attempt, notice, staff_task
+
+PAGE = 100
+TASKS_MAX = 200
+
+
+class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the delivery log."""
+
+    notice_id: UUID
+    kind: str
+    number: str
+    reach: str | None
+    state: str
+    delivery: str | None
+    reason: str | None
+    attempts: int
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody to be called: the number leads to the appointment in booking."""
+
+    task_id: UUID
+    reason: str
+    number: str
+    kind: str
+    starts_at: datetime
+    opened_at: datetime
+
+
+async def list_notices(
+    session: AsyncSession, municipality: str, *, before: datetime | None = None
+) -> list[LoggedNotice]:
+    """The newest notices first, at most `PAGE`; with `before`, those made earlier."""
+    attempts = (
+        select(func.count())
+        .select_from(attempt)
+        .where(attempt.c.municipality == notice.c.municipality, attempt.c.notice_id == notice.c.notice_id)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            notice.c.notice_id,
+            notice.c.kind,
+            appointment.c.number,
+            notice.c.reach,
+            notice.c.state,
+            notice.c.delivery,
+            notice.c.reason,
+            attempts.label("attempts"),
+            notice.c.created_at,
+            notice.c.settled_at,
+        )
+        .join(
+            appointment,
+            and_(
+                appointment.c.municipality == notice.c.municipality,
+                appointment.c.appointment_id == notice.c.appointment_id,
+            ),
+        )
+        .where(notice.c.municipality == municipality)
+        .order_by(notice.c.created_at.desc(), notice.c.notice_id)
+        .limit(PAGE)
+    )
+    if before is not None:
+        query = query.where(notice.c.created_at < before)
+    return [LoggedNotice(**row._mapping) for row in await session.execute(query)]
+
+
+async def list_open_tasks(session: AsyncSession, municipality: str) -> list[OpenTask]:
+    """What staff still have to do, the most urgent first."""
+    rows = await session.execute(
+        select(
+            staff_task.c.task_id,
+            staff_task.c.reason,
+            staff_task.c.number,
+            notice.c.kind,
+            appointment.c.starts_at,
+            staff_task.c.opened_at,
+        )
+        .join(
+            notice,
+            and_(notice.c.municipality == staff_task.c.municipality, notice.c.notice_id == staff_task.c.notice_id),
+        )
+        .join(
+            appointment,
+            and_(
+                appointment.c.municipality == staff_task.c.municipality,
+                appointment.c.appointment_id == staff_task.c.appointment_id,
+            ),
+        )
+        .where(staff_task.c.municipality == municipality, staff_task.c.done_at.is_(None))
+        .order_by(appointment.c.starts_at, staff_task.c.task_id)
+        .limit(TASKS_MAX)
+    )
+    return [OpenTask(**row._mapping) for row in rows]

@@ -1,0 +1,111 @@
+"""The words of a notice: mail with a calendar file, or SMS. Pure: an order in, a message out."""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from pathlib import Path
+
+from icalendar import Calendar, Event, vCalAddress, vText
+
+from services.notifications.domain.sms import PARTS_MAX, count_parts, domestic_number
+from services.notifications.orders import Order
+from services.notifications.senders.sender import Message
+from shared.web.i18n import gettext as _
+from shared.web.i18n import use_language
+from shared.web.templating import jst_datetime, make_environment
+
+TEMPLATE_DIR = Path(__file__).with_name("templates")
+CALENDAR_FILE = "yoyaku.ics"
+PRODUCT_ID = "-//Choudo//notifications//JA"
+# Which notices carry a calendar file, and its METHOD.
+CALENDAR_METHODS = {"confirmation": "REQUEST", "change": "REQUEST", "cancellation": "CANCEL"}
+
+# Plain text: nothing to escape.
+_environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
+
+
+def render(order: Order, *, mail_from: str) -> Message:
+    """The message for an order, in its reader's language. The same order gives the same bytes."""
+    with use_language(order.language):
+        if order.reach == "sms":
+            return Message(
+                key=order.key, to=domestic_number(order.address), content=render_sms(order).encode(), sender=""
+            )
+        sender = mail_from or f"no-reply@{order.host}"
+        return Message(key=order.key, to=order.address, content=_render_mail(order, sender), sender=sender)
+
+
+def render_sms(order: Order) -> str:
+    """The text of an SMS, in as few parts as may be: the place is left out when it would need too many."""
+    text = _fill("sms.txt", order, place=order.place)
+    return text if count_parts(text) <= PARTS_MAX else _fill("sms.txt", order, place="")
+
+
+def message_id(order: Order) -> str:
+    """The same for every attempt at a notice, so that a mailbox shows it once."""
+    return f"<{order.notice_id}@{order.host}>"
+
+
+def _render_mail(order: Order, sender: str) -> bytes:
+    mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
+    mail["Subject"] = _fill("mail_subject.txt", order)
+    mail["From"] = Address(display_name=order.town_name, addr_spec=sender)
+    mail["To"] = Address(addr_spec=order.address)
+    mail["Date"] = order.created_at
+    mail["Message-ID"] = message_id(order)
+    # Nobody's holiday answer is wanted.
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(_fill("mail.txt", order, place=order.place), cte="base64")
+    method = CALENDAR_METHODS.get(order.kind)
+    if method is not None:
+        calendar = render_calendar(order, method, sender)
+        mail.add_alternative(calendar.decode(), subtype="calendar", params={"method": method}, cte="base64")
+        # Some programs look at attachments only.
+        mail.add_attachment(
+            calendar, maintype="text", subtype="calendar", filename=CALENDAR_FILE, params={"method": method}
+        )
+    return mail.as_bytes()
+
+
+def render_calendar(order: Order, method: str, sender: str) -> bytes:
+    """An iTIP message (RFC 5546): the same UID for the life of the appointment, SEQUENCE as booking counts it."""
+    calendar = Calendar()
+    calendar.add("prodid", PRODUCT_ID)
+    calendar.add("version", "2.0")
+    calendar.add("method", method)
+    event = Event()
+    event.add("uid", f"{order.appointment_id}@{order.host}")
+    event.add("sequence", order.sequence + (1 if method == "CANCEL" else 0))
+    event.add("dtstamp", order.created_at)
+    event.add("dtstart", order.starts_at)
+    event.add("dtend", order.ends_at)
+    event.add("summary", _summary(order))
+    event.add("location", order.place)
+    event.add("description", _("予約番号 %(number)s", number=order.number) + f"\n{order.find_link}\n{order.town_phone}")
+    event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
+    organizer = vCalAddress(f"mailto:{sender}")
+    organizer.params["cn"] = vText(order.town_name)
+    event.add("organizer", organizer)
+    attendee = vCalAddress(f"mailto:{order.address}")
+    attendee.params["rsvp"] = vText("FALSE")
+    attendee.params["partstat"] = vText("ACCEPTED")
+    event.add("attendee", attendee)
+    calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def _summary(order: Order) -> str:
+    # A calendar is shared with family and colleagues: what is discreet has no name in it.
+    if order.discreet or order.procedure_name is None:
+        return _("%(town)sの予約", town=order.town_name)
+    return _("%(procedure)s（%(town)s）", procedure=order.procedure_name, town=order.town_name)
+
+
+def _fill(template: str, order: Order, *, place: str = "") -> str:
+    text = _environment.get_template(template).render(
+        order=order,
+        place=place,
+        when=jst_datetime(order.starts_at, era=True),
+        procedure="" if order.discreet else order.procedure_name or "",
+    )
+    return text.strip("\n") + ("\n" if template == "mail.txt" else "")

@@ -1,0 +1,179 @@
+"""The sending loop: claims notices that are due across towns, and takes batches of them to their providers.
+
+A due row and an attempt are both leased. No transaction is open while a provider is called.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.notifications.commands.attempts import LEASE, Result, begin_attempts, end_attempts
+from services.notifications.domain.outcomes import Outcome
+from services.notifications.keys import Keys
+from services.notifications.metrics import ATTEMPTS, DISPATCH_SECONDS
+from services.notifications.orders import Order
+from services.notifications.rendering import render
+from services.notifications.senders.sender import Message, Sender
+from shared.clock import Clock
+from shared.db import Database
+from shared.log import describe, get_logger
+
+log = get_logger(__name__)
+
+POLL_INTERVAL_S = 0.2
+FAILED_PAUSE_S = 1.0
+BATCH = 64
+BATCHES_AT_ONCE = 4
+STOP_WITHIN_S = 10.0
+
+
+class SendingLoop:
+    """Sends one service's notices. Several loops may run: a due row is leased to one of them."""
+
+    def __init__(
+        self, db: Database, keys: Keys, senders: Mapping[str, Sender], clock: Clock, *, mail_from: str = ""
+    ) -> None:
+        self._db = db
+        self._keys = keys
+        self._senders = senders
+        self._clock = clock
+        self._mail_from = mail_from
+        self._claim = text(f"""
+            UPDATE {db.service}.due SET leased_until = :lease, attempts = due.attempts + 1
+            WHERE (municipality, kind, ref) IN (
+                SELECT municipality, kind, ref FROM {db.service}.due
+                WHERE kind = 'send' AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+                ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+            RETURNING municipality, ref
+        """)
+
+    async def run(self) -> None:
+        """Send until cancelled; then let the batches in hand come to their end."""
+        batches: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                if len(batches) >= BATCHES_AT_ONCE:
+                    await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
+                batches = {batch for batch in batches if not batch.done()}
+                try:
+                    claimed = await self._claim_due()
+                except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
+                    log.warning("sending_loop_failed", **describe(error))
+                    await asyncio.sleep(FAILED_PAUSE_S)
+                    continue
+                if claimed:
+                    batches.add(asyncio.create_task(self._send_all(claimed)))
+                if sum(map(len, claimed.values())) < BATCH:
+                    await asyncio.sleep(POLL_INTERVAL_S)
+        finally:
+            if batches:
+                await asyncio.wait(batches, timeout=STOP_WITHIN_S)
+            for batch in batches:
+                batch.cancel()
+            for sender in self._senders.values():
+                await sender.close()
+
+    async def run_once(self) -> int:
+        """Claim one batch and send it; return how many notices had their turn."""
+        claimed = await self._claim_due()
+        await self._send_all(claimed)
+        return sum(map(len, claimed.values()))
+
+    async def _claim_due(self) -> dict[str, list[UUID]]:
+        now = self._clock()
+        async with self._db.begin_across_towns() as session:
+            rows = (await session.execute(self._claim, {"now": now, "lease": now + LEASE, "batch": BATCH})).all()
+        claimed: dict[str, list[UUID]] = defaultdict(list)
+        for row in rows:
+            claimed[row.municipality].append(UUID(row.ref))
+        return claimed
+
+    async def _send_all(self, claimed: Mapping[str, Sequence[UUID]]) -> None:
+        orders: list[Order] = []
+        for municipality, notice_ids in claimed.items():
+            try:
+                async with self._db.begin(municipality) as session:
+                    orders += await begin_attempts(session, self._keys, municipality, notice_ids, now=self._clock())
+            except Exception as error:  # noqa: BLE001 - the lease runs out, and they have another turn
+                log.error("attempts_not_begun", count=len(notice_ids), **describe(error))
+        await _Dispatch(self._db, self._senders, self._clock, self._mail_from).send(orders)
+
+
+class _Dispatch:
+    """One batch on its way."""
+
+    def __init__(self, db: Database, senders: Mapping[str, Sender], clock: Clock, mail_from: str) -> None:
+        self._db = db
+        self._senders = senders
+        self._clock = clock
+        self._mail_from = mail_from
+        self._orders: dict[str, Order] = {}
+        self._results: list[Result] = []
+        self._writing = asyncio.Lock()
+
+    async def send(self, orders: Sequence[Order]) -> None:
+        """Render the orders, hand them to their senders, and write down what became of each."""
+        messages: dict[str, list[Message]] = defaultdict(list)
+        now = self._clock()
+        for order in orders:
+            self._orders[order.key] = order
+            message = await self._render(order)
+            if message is not None:
+                messages[order.reach].append(message)
+            if order.attempt_no == 1:
+                DISPATCH_SECONDS.labels(order.kind).observe(max(0.0, (now - order.created_at).total_seconds()))
+        await asyncio.gather(*(self._hand_over(reach, batch) for reach, batch in messages.items()))
+
+    async def _render(self, order: Order) -> Message | None:
+        try:
+            return render(order, mail_from=self._mail_from)
+        except Exception as error:  # noqa: BLE001 - one notice's bug must not hold up the others
+            log.error("notice_not_rendered", notice_id=str(order.notice_id), **describe(error))
+            await self._report(order.key, Outcome(kind="permanent", error_code="rendering"))
+            return None
+
+    async def _hand_over(self, reach: str, messages: Sequence[Message]) -> None:
+        sender = self._senders.get(reach)
+        if sender is None:
+            for message in messages:
+                await self._report(message.key, Outcome(kind="permanent", error_code="no_provider"))
+            return
+        try:
+            await sender.send_batch(messages, self._report)
+        except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
+            log.error("sender_failed", channel=reach, **describe(error))
+
+    async def _report(self, key: str, outcome: Outcome) -> None:
+        order = self._orders[key]
+        ATTEMPTS.labels(order.reach, order.kind, outcome.kind).inc()
+        log.info(
+            "notice_attempt",
+            municipality=order.municipality,
+            notice_id=str(order.notice_id),
+            attempt=order.attempt_no,
+            channel=order.reach,
+            outcome=outcome.kind,
+            code=outcome.error_code,
+        )
+        self._results.append(Result(order, outcome))
+        # One writer at a time: whoever comes next writes down everything that has come in meanwhile.
+        async with self._writing:
+            results, self._results = self._results, []
+            if results:
+                await self._write(results, self._clock())
+
+    async def _write(self, results: Sequence[Result], now: datetime) -> None:
+        by_town: dict[str, list[Result]] = defaultdict(list)
+        for result in results:
+            by_town[result.order.municipality].append(result)
+        for municipality, group in by_town.items():
+            try:
+                async with self._db.begin(municipality) as session:
+                    await end_attempts(session, municipality, group, now=now, chance=random.random)
+            except Exception as error:  # noqa: BLE001 - unknown what became of them: their leases run out
+                log.error("attempts_not_ended", count=len(group), **describe(error))

@@ -1,0 +1,217 @@
+"""The service's own schema. The municipality leads every key; row-level security covers what is a town's own."""
+
+from sqlalchemy import (
+    TIMESTAMP,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import UUID
+
+from shared.db import service_metadata
+from shared.ledger.ledger import Ledger
+from shared.messaging.outbox import Outbox
+from shared.web.sessions import EndedSessions
+
+SERVICE = "notifications"
+_TIME = TIMESTAMP(timezone=True)
+_UUID = UUID(as_uuid=True)
+
+metadata = service_metadata(SERVICE)
+outbox = Outbox(SERVICE, metadata)
+ledger = Ledger(metadata, outbox)
+ended_sessions = EndedSessions(metadata)
+
+# A subject's data key, wrapped by the master key. Destroying it erases what it sealed, backups included.
+subject_key = Table(
+    "subject_key",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("subject_ref", _UUID, primary_key=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("made_at", _TIME, nullable=False),
+)
+
+contact_point = Table(
+    "contact_point",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("contact_ref", _UUID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("reach", Text, nullable=False),
+    # None: a printed slip was chosen, or the address was erased.
+    Column("address_sealed", LargeBinary),
+    Column("language", Text, nullable=False),
+    Column("approval_id", _UUID, nullable=False),
+    Column("case_id", _UUID, nullable=False),
+    Column("given_at", _TIME, nullable=False),
+    CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    Index("contact_point_subject_idx", "municipality", "subject_ref"),
+)
+
+# Projection of booking's appointments: the newest version of each.
+appointment = Table(
+    "appointment",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("appointment_id", _UUID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("subject_ref", _UUID),
+    Column("contact_ref", _UUID),
+    Column("case_id", _UUID),
+    Column("procedure", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("counter", Text, nullable=False),
+    Column("starts_at", _TIME, nullable=False),
+    Column("ends_at", _TIME, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    # The earliest that we heard of it: what "so long after booking" counts from.
+    Column("booked_at", _TIME, nullable=False),
+    # The way to open it (link and code), kept only as long as a notice may need it.
+    Column("access_sealed", LargeBinary),
+    Column("access_version", Integer, nullable=False, server_default="0"),
+)
+
+# Projection of routing's catalogue: what a notice says of a town, a procedure, a counter.
+catalogue_town = Table(
+    "catalogue_town",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("name_ja", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+    Column("public_url", Text, nullable=False),
+)
+
+catalogue_procedure = Table(
+    "catalogue_procedure",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("discreet", Boolean, nullable=False),
+)
+
+catalogue_counter = Table(
+    "catalogue_counter",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("number", Text, nullable=False),
+    Column("name_ja", Text, nullable=False),
+    Column("place_ja", Text, nullable=False),
+)
+
+reminder_rule = Table(
+    "reminder_rule",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("before_min", Integer),
+    Column("after_booking_s", Integer),
+    CheckConstraint("(before_min IS NULL) <> (after_booking_s IS NULL)", name="one_time"),
+)
+
+NOTICE_KINDS = ("confirmation", "change", "cancellation", "reminder")
+NOTICE_STATES = (
+    "pending",
+    "sending",
+    "sent",
+    "failed",
+    "unknown",
+    "superseded",
+    "undeliverable",
+    "printed_slip",
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("notice_id", _UUID, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("appointment_id", _UUID, nullable=False),
+    # What of the appointment it tells: a duplicate event finds the row there and makes no second notice.
+    Column("occasion", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("appointment_version", Integer, nullable=False),
+    Column("contact_ref", _UUID),
+    # None until the contact is known.
+    Column("reach", Text),
+    Column("state", Text, nullable=False),
+    Column("keeps_quiet", Boolean, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    Column("useful_until", _TIME, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("settled_at", _TIME),
+    Column("reason", Text),
+    # What the provider's receipts say: accepted, then delivered or not. It only moves forward.
+    Column("delivery", Text),
+    UniqueConstraint("municipality", "appointment_id", "kind", "occasion"),
+    CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),
+    CheckConstraint(f"state IN {NOTICE_STATES}", name="state"),
+    Index("notice_created_idx", "municipality", text("created_at DESC")),
+    Index(
+        "notice_waiting_idx", "municipality", "contact_ref", postgresql_where=text("state IN ('pending', 'unknown')")
+    ),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("notice_id", _UUID, primary_key=True),
+    Column("attempt_no", Integer, primary_key=True),
+    Column("lease_token", _UUID, nullable=False),
+    Column("leased_until", _TIME, nullable=False),
+    Column("started_at", _TIME, nullable=False),
+    Column("finished_at", _TIME),
+    Column("outcome", Text),
+    Column("provider", Text, nullable=False),
+    Column("provider_ref", Text),
+    Column("error_code", Text),
+    ForeignKeyConstraint(
+        ["municipality", "notice_id"], [f"{SERVICE}.notice.municipality", f"{SERVICE}.notice.notice_id"]
+    ),
+)
+
+# Somebody whom nobody could reach: staff call them. Never silence.
+staff_task = Table(
+    "staff_task",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("task_id", _UUID, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("notice_id", _UUID, nullable=False),
+    Column("appointment_id", _UUID, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("opened_at", _TIME, nullable=False),
+    Column("done_at", _TIME),
+    Column("done_by", Text),
+    UniqueConstraint("municipality", "notice_id"),
+    Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("audit_id", _UUID, primary_key=True),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_ref", Text, nullable=False),
+    Column("office", Text),
+    Column("action", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+)

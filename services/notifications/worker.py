@@ -1,0 +1,69 @@
+"""The worker process: `python -m services.notifications.worker`. Consumers, relay, reminders, sealer, sending."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from services.notifications.commands.appointments import forget_access, remind
+from services.notifications.consumers import make_handlers
+from services.notifications.keys import Keys, make_keys
+from services.notifications.senders.sender import Sender
+from services.notifications.senders.sms_gateway import SmsGatewaySender
+from services.notifications.senders.smtp import SmtpSender
+from services.notifications.sending import SendingLoop
+from services.notifications.settings import Settings, load_settings
+from services.notifications.tables import SERVICE
+from shared.clock import Clock, clock_from, utc_now
+from shared.db import Database
+from shared.ledger.sealer import Sealer
+from shared.log import configure_logging
+from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.worker import Loop, Worker
+from shared.settings import MissingSettings
+
+DUE_HANDLERS: dict[str, DueHandler] = {"reminder": remind, "forget": forget_access}
+BAD_SETTINGS = 2
+
+
+def make_senders(settings: Settings) -> dict[str, Sender]:
+    """The ways out, by how a person is reached."""
+    senders: dict[str, Sender] = {"email": SmtpSender(settings.smtp_url)}
+    if settings.sms_gateway_url:
+        senders["sms"] = SmsGatewaySender(settings.sms_gateway_url, settings.sms_gateway_token)
+    return senders
+
+
+def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock) -> Sequence[Loop]:
+    """The loops of this service, beside relay and receipts."""
+    sending = SendingLoop(db, keys, make_senders(settings), clock, mail_from=settings.mail_from)
+    return [DueLoop(db, DUE_HANDLERS, clock).run, Sealer(db).run, sending.run]
+
+
+def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
+    """The worker of this service."""
+    keys = make_keys(settings)
+    return Worker(
+        database_url=settings.database_url,
+        service=SERVICE,
+        redis_url=settings.redis_url,
+        make_handlers=lambda _: make_handlers(keys),
+        make_loops=lambda db, clock: make_loops(settings, keys, db, clock),
+        clock=clock,
+        metrics_port=settings.metrics_port,
+    )
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit status."""
+    configure_logging(SERVICE)
+    try:
+        settings = load_settings(os.environ)
+    except MissingSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_SETTINGS
+    make_worker(settings, clock=clock_from(os.environ)).run_until_signalled()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
