@@ -65,6 +65,7 @@ class Relay:
         self._broker = broker
         self._clock = clock
         self._draining: list[str] = []
+        self._generation_key = f"{GENERATION_KEY}:{db.service}"
         self._claim = text(_CLAIM.format(schema=db.service))
         self._mark = text(_MARK.format(schema=db.service))
         self._all_due = text(_ALL_DUE.format(schema=db.service))
@@ -143,9 +144,11 @@ class Relay:
             return
         async with self._db.begin_across_towns() as session:
             await session.execute(self._all_due, {"now": self._clock(), "pace": PACE_PER_SECOND})
+        # Only now: had the database failed, the next look must find the broker new again.
+        await asyncio.to_thread(self._broker.client.set, self._generation_key, "1")
 
     def _ask_broker(self) -> tuple[bool, list[str]]:
-        is_new = bool(self._broker.client.set(f"{GENERATION_KEY}:{self._db.service}", "1", nx=True))
+        is_new = not self._broker.client.exists(self._generation_key)
         draining = [name for name in SERVICES if self._broker.queue_length(events_queue(name)) >= DRAINED_BELOW]
         return is_new, draining
 
