@@ -51,7 +51,11 @@ def days_between(first: date, last: date) -> Iterator[date]:
 
 
 def closure_names(
-    days: Sequence[date], *, closures: Sequence[tuple[date, date, str]], holidays: Mapping[date, str], year_end: str | None
+    days: Sequence[date],
+    *,
+    closures: Sequence[tuple[date, date, str]],
+    holidays: Mapping[date, str],
+    year_end: str | None,
 ) -> dict[date, str]:
     """Why each of these days is closed, if it is: the town's own closure, then a holiday's name, then the year's end."""
     names: dict[date, str] = {}

@@ -1,0 +1,238 @@
+"""Booking: a held place becomes an appointment, with its number, code, link, ledger entries and event."""
+
+import secrets
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.facts import seal_access, tell
+from services.booking.commands.keyed import check_key, request_hash
+from services.booking.commands.marks import MARK_DIRTY, SETTLE
+from services.booking.commands.visits import KANA, NAME, Draft, open_draft
+from services.booking.domain.number import CODE_LENGTH, make_number
+from services.booking.domain.rules import JST
+from services.booking.keys import Keys, subject_context
+from services.booking.tables import ledger, outbox
+from shared.crypto import new_code, new_link_token, token_hash
+from shared.errors import Refusal
+from shared.events.booking import AppointmentBooked, SealedAccess
+from shared.ledger.entry import Entry, LegalBasis
+
+CALLING_PURPOSE = "窓口でお呼びするため"
+STEP_CALLING = "appointment"
+STEP_COLLECTED = "you"
+LEGAL_BASIS: LegalBasis = "appi_69_2_1"
+
+
+class BookAppointment(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to turn a visit's hold into an appointment. A visit makes one appointment."""
+
+    municipality: str
+    visit_id: UUID
+    visitor: str
+    key: str
+
+
+class Booked(msgspec.Struct, frozen=True, kw_only=True):
+    """The appointment as its maker gets it. `version` and `sequence` as published."""
+
+    appointment_id: UUID
+    number: str
+    procedure: str
+    counter: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+_LOOK = text("""
+    SELECT v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
+           v.draft_sealed, v.passed_at, v.arrived_at, k.wrapped_key,
+           p.hold_id, p.held_until, p.slot_id, p.place_no, s.counter, s.starts_at, s.ends_at,
+           coalesce(c.office, r.office, '') AS office
+    FROM visit v
+    LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (v.municipality, v.subject_ref)
+    LEFT JOIN place p ON p.municipality = v.municipality AND p.visit_id = v.visit_id AND p.hold_id IS NOT NULL
+    LEFT JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
+    LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.counter)
+    LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
+    WHERE v.municipality = :municipality AND v.visit_id = :visit_id
+    FOR UPDATE OF v
+""")
+_MADE = text("""
+    SELECT appointment_id, number, procedure, counter, starts_at, ends_at FROM appointment
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+""")
+# The place first: the statement makes an appointment only from the hold that is still alive.
+_BOOK = text(f"""
+    WITH placed AS (
+        UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, appointment_id = :appointment_id,
+                           changed_at = :now
+        WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.place_no = :place_no
+          AND p.visit_id = :visit_id AND p.hold_id = :hold_id AND p.held_until > :now
+        RETURNING p.slot_id, p.place_no),
+    made AS (
+        INSERT INTO appointment
+            (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office,
+             slot_id, place_no, starts_at, ends_at, day, visit_id, guest_ref, subject_ref, case_id, contact_ref, reach,
+             name_sealed, kana_sealed, booked_at, changed_at)
+        SELECT :municipality, :appointment_id, :number, 'booked', 'booked', 1, 0, :procedure, :counter, :office,
+               placed.slot_id, placed.place_no, :starts_at, :ends_at, :day, :visit_id, :visitor, :subject_ref, :case_id,
+               :contact_ref, :reach, :name_sealed, :kana_sealed, :now, :now
+        FROM placed RETURNING counter),
+    opened AS (
+        INSERT INTO access (municipality, link_hash, appointment_id, code_hash, issued_at)
+        SELECT :municipality, :link_hash, :appointment_id, :code_hash, :now FROM made),
+    ended AS (
+        UPDATE visit SET appointment_id = :appointment_id, code_sealed = :code_sealed, draft_sealed = NULL
+        WHERE municipality = :municipality AND visit_id = :visit_id AND EXISTS (SELECT 1 FROM made)),
+    answered AS (
+        INSERT INTO idempotency (municipality, owner, key, request_hash, response, created_at)
+        SELECT :municipality, :owner, :key, :request_hash, CAST(:response AS jsonb), :now FROM made
+        ON CONFLICT (municipality, owner, key) DO NOTHING),
+    marked AS ({MARK_DIRTY.format(changed="made")})
+    SELECT count(*) FROM made
+""")
+
+
+async def book_appointment(session: AsyncSession, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
+    """Turn a held place into an appointment. Ordered again, it is the appointment that was made.
+
+    Raises:
+        Refusal: `visit_unknown` (404), `visit_over` (410), `hold_missing` (409), `hold_expired` (410).
+    """
+    look = {"municipality": order.municipality, "visit_id": order.visit_id}
+    row = (await session.execute(_LOOK, look)).one_or_none()
+    if row is None or row.guest_ref != order.visitor:
+        raise Refusal("visit_unknown", 404)
+    if row.appointment_id is not None:
+        made = look | {"appointment_id": row.appointment_id}
+        return msgspec.convert((await session.execute(_MADE, made)).one(), Booked, from_attributes=True)
+    if row.expires_at <= now or row.draft_sealed is None:
+        raise Refusal("visit_over", 410)
+    if row.hold_id is None:
+        raise Refusal("hold_missing", 409)
+    if row.held_until <= now:
+        raise Refusal("hold_expired", 410)
+    if row.wrapped_key is None:
+        # The subject was erased while choosing: what they brought cannot be read any more.
+        raise Refusal("visit_over", 410)
+    booked = Booked(
+        appointment_id=uuid4(),
+        number=make_number(secrets.choice),
+        procedure=row.procedure,
+        counter=row.counter,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+    )
+    access = SealedAccess(link_token=new_link_token(), code=new_code(CODE_LENGTH))
+    draft = open_draft(keys, order.municipality, row.subject_ref, order.visit_id, row.wrapped_key, row.draft_sealed)
+    values = look | _names(keys, order.municipality, booked.appointment_id, row, draft)
+    context = subject_context(order.municipality, row.subject_ref)
+    count = await session.execute(
+        _BOOK,
+        values
+        | {
+            "appointment_id": booked.appointment_id,
+            "number": booked.number,
+            "hold_id": row.hold_id,
+            "slot_id": row.slot_id,
+            "place_no": row.place_no,
+            "procedure": row.procedure,
+            "counter": row.counter,
+            "office": row.office,
+            "starts_at": row.starts_at,
+            "ends_at": row.ends_at,
+            "day": row.starts_at.astimezone(JST).date(),
+            "visitor": order.visitor,
+            "subject_ref": row.subject_ref,
+            "case_id": row.case_id,
+            "contact_ref": row.contact_ref,
+            "reach": row.reach,
+            "link_hash": token_hash(access.link_token),
+            "code_hash": keys.code_hash(booked.appointment_id, access.code),
+            "code_sealed": keys.vault.seal(row.wrapped_key, context, f"code/{order.visit_id}", access.code),
+            "owner": f"visit:{order.visit_id}",
+            "key": check_key(order.key),
+            "request_hash": request_hash("book", order.visit_id),
+            "response": msgspec.json.encode(booked).decode(),
+            "now": now,
+            "settle_at": now + SETTLE,
+        },
+    )
+    if count.scalar_one() == 0:
+        raise Refusal("hold_expired", 410)
+    await ledger.write(session, *_applied(order, row, draft, keys, now=now))
+    fact = tell(AppointmentBooked, _State(order.municipality, booked, row), now=now)
+    if row.contact_ref is not None:
+        fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
+    await outbox.publish(session, fact)
+    return booked
+
+
+class _State:
+    """The public state of an appointment that was just made."""
+
+    version, sequence, state = 1, 0, "booked"
+
+    def __init__(self, municipality: str, booked: Booked, row: Any) -> None:
+        self.municipality = municipality
+        for name in booked.__struct_fields__:
+            setattr(self, name, getattr(booked, name))
+        for name in ("subject_ref", "contact_ref", "case_id", "office"):
+            setattr(self, name, getattr(row, name))
+
+
+def _names(keys: Keys, municipality: str, appointment_id: UUID, row: Any, draft: Draft) -> dict[str, bytes | None]:
+    """Name and kana for calling, sealed with the subject's key for this appointment; None for what was declined."""
+    context = subject_context(municipality, row.subject_ref)
+    sealed: dict[str, bytes | None] = {}
+    for item in (NAME, KANA):
+        value = draft.value(item)
+        sealed[f"{item}_sealed"] = (
+            None if value is None else keys.vault.seal(row.wrapped_key, context, f"{item}/{appointment_id}", value)
+        )
+    return sealed
+
+
+def _applied(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now: datetime) -> list[Entry]:
+    """One entry per approval: these items were used for calling, on the person's own request."""
+    context = subject_context(order.municipality, row.subject_ref)
+    by_approval: dict[UUID, list[Any]] = defaultdict(list)
+    for item in draft.items:
+        if item.key in (NAME, KANA):
+            by_approval[item.approval_id].append(item)
+    return [
+        Entry(
+            entry_id=uuid4(),
+            municipality=order.municipality,
+            occurred_at=now,
+            entry_type="applied",
+            subject_ref=row.subject_ref,
+            actor_kind="guest",
+            actor_ref=order.visitor,
+            office=row.office or None,
+            source_procedure=row.procedure,
+            source_case=row.case_id,
+            source_step=STEP_COLLECTED,
+            target_service="booking",
+            target_procedure=row.procedure,
+            target_case=row.case_id,
+            target_step=STEP_CALLING,
+            requested_at=row.passed_at,
+            provided_at=row.arrived_at,
+            items=tuple(item.key for item in items),
+            commitments={
+                item.key: keys.vault.commitment(row.wrapped_key, context, item.key, item.value) for item in items
+            },
+            purpose=CALLING_PURPOSE,
+            legal_basis=LEGAL_BASIS,
+            explicit_request=True,
+            correlation=approval_id,
+        )
+        for approval_id, items in by_approval.items()
+    ]

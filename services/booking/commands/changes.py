@@ -1,0 +1,194 @@
+"""The resident moves or cancels their appointment. The old place is theirs until the new one is certain."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.facts import seal_access, tell
+from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.marks import mark_availability
+from services.booking.domain.number import CODE_LENGTH
+from services.booking.domain.rules import JST, refuse_too_late, refuse_unbookable
+from services.booking.keys import Keys
+from services.booking.queries.rules import get_rules
+from services.booking.tables import outbox
+from shared.crypto import new_code, new_link_token, token_hash
+from shared.errors import Refusal
+from shared.events.booking import AppointmentCancelled, AppointmentChanged, SealedAccess
+
+
+class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to move an appointment to another slot. `version` is the one that the resident saw."""
+
+    municipality: str
+    appointment_id: UUID
+    slot_id: UUID
+    version: int
+    key: str
+
+
+class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to cancel an appointment."""
+
+    municipality: str
+    appointment_id: UUID
+    version: int
+    key: str
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """What an appointment is now. `code` is new when a message with it goes out, and shown once."""
+
+    appointment_id: UUID
+    number: str
+    version: int
+    code: str | None = None
+
+
+_LOCK = text("""
+    SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
+""")
+_TARGET = text("""
+    SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, s.withdrawn, c.counters, coalesce(k.office, r.office) AS office
+    FROM slot s
+    LEFT JOIN procedure c ON c.municipality = s.municipality AND c.code = :procedure
+    LEFT JOIN counter k ON (k.municipality, k.code) = (s.municipality, s.counter)
+    LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
+    WHERE (s.municipality, s.slot_id) = (:municipality, :slot_id)
+""")
+_PICK = text("""
+    SELECT p.place_no FROM place p
+    WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.audience = 'public'
+      AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)
+    ORDER BY p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED
+""")
+_MOVE = text("""
+    UPDATE appointment
+    SET slot_id = :slot_id, place_no = :place_no, counter = :counter, office = :office, starts_at = :starts_at,
+        ends_at = :ends_at, day = :day, version = version + 1, sequence = sequence + 1, changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+    RETURNING *
+""")
+_CANCEL = text("""
+    UPDATE appointment
+    SET state = 'cancelled', version = version + 1, sequence = sequence + 1, cancelled_at = :now, changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+    RETURNING *
+""")
+_FREE = text("""
+    UPDATE place SET appointment_id = NULL, visit_id = NULL, changed_at = :now
+    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND appointment_id = :appointment_id
+""")
+_TAKE = text("""
+    UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
+                     visit_id = NULL, changed_at = :now
+    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
+""")
+_NEW_ACCESS = text("""
+    INSERT INTO access (municipality, link_hash, appointment_id, code_hash, issued_at)
+    VALUES (:municipality, :link_hash, :appointment_id, :code_hash, :now)
+""")
+
+
+async def change_appointment(session: AsyncSession, order: ChangeAppointment, keys: Keys, *, now: datetime) -> Changed:
+    """Move an appointment to a free place of another slot, all or nothing.
+
+    Raises:
+        Refusal: `appointment_unknown` (404), `appointment_moved` (409, another version), `appointment_cancelled`,
+            `appointment_started`, `change_too_late`, `same_slot`, `slot_unfit`, `slot_too_soon`, `slot_too_far`,
+            `slot_closed`, `slot_taken` (409), `slot_unknown` (404), `key_reused` (422).
+    """
+    hashed = request_hash("change", order.slot_id, order.version)
+    answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
+    if answered is not None:
+        return msgspec.convert(answered, Changed)
+    old = await _lock(session, order, now=now)
+    policy = (await get_rules(session, order.municipality)).policy
+    names = {"municipality": order.municipality, "slot_id": order.slot_id}
+    new = (await session.execute(_TARGET, names | {"procedure": old.procedure})).one_or_none()
+    if new is None:
+        raise Refusal("slot_unknown", 404)
+    if new.slot_id == old.slot_id:
+        raise Refusal("same_slot", 409)
+    if new.counter not in (new.counters or ()):
+        raise Refusal("slot_unfit", 409)
+    refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
+    place_no = (await session.execute(_PICK, names | {"now": now})).scalar_one_or_none()
+    if place_no is None:
+        raise Refusal("slot_taken", 409)
+    mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
+    moved = (
+        await session.execute(
+            _MOVE,
+            mine
+            | {
+                "slot_id": order.slot_id,
+                "place_no": place_no,
+                "counter": new.counter,
+                "office": new.office or old.office,
+                "starts_at": new.starts_at,
+                "ends_at": new.ends_at,
+                "day": new.starts_at.astimezone(JST).date(),
+            },
+        )
+    ).one()
+    await session.execute(_FREE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await session.execute(_TAKE, mine | {"slot_id": order.slot_id, "place_no": place_no})
+    await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
+    fact = tell(AppointmentChanged, moved, now=now)
+    code = None
+    if old.contact_ref is not None:
+        # The message brings a new way in. Older links keep working; of the codes, the newest ones do (commands/access.py).
+        access = SealedAccess(link_token=new_link_token(), code=new_code(CODE_LENGTH))
+        code = access.code
+        hashes = {
+            "link_hash": token_hash(access.link_token),
+            "code_hash": keys.code_hash(order.appointment_id, access.code),
+        }
+        await session.execute(_NEW_ACCESS, mine | hashes)
+        fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
+    await outbox.publish(session, fact)
+    changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
+    await keep_answer(session, order.municipality, _owner(order), order.key, changed)
+    return msgspec.structs.replace(changed, code=code)
+
+
+async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *, now: datetime) -> Changed:
+    """Cancel an appointment; its place is free at once.
+
+    Raises:
+        Refusal: as `change_appointment`.
+    """
+    hashed = request_hash("cancel", order.version)
+    answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
+    if answered is not None:
+        return msgspec.convert(answered, Changed)
+    old = await _lock(session, order, now=now)
+    mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
+    row = (await session.execute(_CANCEL, mine)).one()
+    await session.execute(_FREE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await mark_availability(session, order.municipality, [old.counter], now=now)
+    await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
+    changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
+    await keep_answer(session, order.municipality, _owner(order), order.key, changed)
+    return changed
+
+
+def _owner(order: ChangeAppointment | CancelAppointment) -> str:
+    return f"appointment:{order.appointment_id}"
+
+
+async def _lock(session: AsyncSession, order: ChangeAppointment | CancelAppointment, *, now: datetime) -> Any:
+    key = {"municipality": order.municipality, "appointment_id": order.appointment_id}
+    row = (await session.execute(_LOCK, key)).one_or_none()
+    if row is None:
+        raise Refusal("appointment_unknown", 404)
+    policy = (await get_rules(session, order.municipality)).policy
+    refuse_too_late(policy, state=row.state, starts_at=row.starts_at, now=now)
+    if row.version != order.version:
+        raise Refusal("appointment_moved", 409)
+    return row

@@ -1,0 +1,68 @@
+"""Telling the others what became of an appointment."""
+
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+import msgspec
+
+from services.booking.domain.line import State
+from services.booking.keys import Keys
+from shared.events.booking import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentChanged,
+    AppointmentProgressed,
+    SealedAccess,
+)
+
+ACCESS_PURPOSE = "access"
+Fact = type[AppointmentBooked | AppointmentChanged | AppointmentCancelled | AppointmentProgressed]
+
+
+class AppointmentState(Protocol):
+    """A row of `appointment`, or anything with its public columns."""
+
+    municipality: str
+    appointment_id: UUID
+    number: str
+    version: int
+    sequence: int
+    state: State
+    subject_ref: UUID | None
+    contact_ref: UUID | None
+    case_id: UUID | None
+    procedure: str
+    office: str
+    counter: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
+    """The event with the appointment's whole public state."""
+    return kind(
+        event_id=uuid4(),
+        municipality=row.municipality,
+        aggregate_id=str(row.appointment_id),
+        aggregate_version=row.version,
+        occurred_at=now,
+        sealed=sealed,
+        appointment_id=row.appointment_id,
+        number=row.number,
+        subject_ref=row.subject_ref,
+        contact_ref=row.contact_ref,
+        case_id=row.case_id,
+        procedure=row.procedure,
+        office=row.office,
+        counter=row.counter,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        state=row.state,
+        sequence=row.sequence,
+    )
+
+
+def seal_access(keys: Keys, access: SealedAccess) -> str:
+    """The way to open the appointment, for notifications' eyes only."""
+    return keys.box.seal_for("notifications", ACCESS_PURPOSE, msgspec.msgpack.encode(access))

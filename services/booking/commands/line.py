@@ -1,0 +1,210 @@
+"""What staff do at the counter: check in, call, serve, finish, mark as absent, take back; and walk-ins."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.facts import tell
+from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.marks import write_audit
+from services.booking.domain.line import STAMPS, Action, Progress, State, next_state
+from services.booking.domain.number import make_number, read_number
+from services.booking.queries.slots import find_procedure, list_counters
+from services.booking.tables import outbox
+from shared.clock import jst_day
+from shared.errors import Refusal
+from shared.events.booking import AppointmentProgressed
+from shared.tokens import Identity
+
+
+class MoveAlong(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to take one step with somebody in the line. `version` is the one that the tablet showed."""
+
+    appointment_id: UUID
+    action: Action
+    version: int
+
+
+class TakeWalkIn(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to give somebody without an appointment a ticket. No name is needed."""
+
+    procedure: str
+    key: str
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody stands now."""
+
+    appointment_id: UUID
+    number: str
+    state: State
+    version: int
+    counter: str
+    office: str
+    ticket_no: int | None
+
+
+_LOCK = text("""
+    SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
+""")
+_BY_NUMBER = text("""
+    SELECT * FROM appointment WHERE (municipality, number) = (:municipality, :number) FOR UPDATE
+""")
+# The stamp of the new state is set, those of later ones are cleared (an undo takes them back).
+_STEP = text("""
+    UPDATE appointment
+    SET state = :state, version = version + 1, changed_at = :now, ticket_no = coalesce(ticket_no, :ticket_no),
+        checked_in_at = :checked_in_at, called_at = :called_at, serving_at = :serving_at, done_at = :done_at,
+        no_show_at = :no_show_at
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+    RETURNING *
+""")
+_TICKET = text("""
+    INSERT INTO ticket_roll (municipality, counter, day, last_no) VALUES (:municipality, :counter, :day, 1)
+    ON CONFLICT (municipality, counter, day) DO UPDATE SET last_no = ticket_roll.last_no + 1
+    RETURNING last_no
+""")
+_WALK_IN = text("""
+    INSERT INTO appointment
+        (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office, starts_at,
+         ends_at, day, reach, ticket_no, booked_at, changed_at, checked_in_at)
+    VALUES (:municipality, :appointment_id, :number, 'walk_in', 'checked_in', 1, 0, :procedure, :counter, :office, :now,
+            :ends_at, :day, 'none', :ticket_no, :now, :now, :now)
+    RETURNING *
+""")
+
+
+async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *, now: datetime) -> Moved:
+    """Take one step. Of two tablets that press at once, one wins.
+
+    Raises:
+        Refusal: `appointment_unknown` (404), `line_moved` (409, with the `state` it is in now), `step_impossible` (409),
+            `other_office` (403), `not_today` (409).
+    """
+    key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
+    row = (await session.execute(_LOCK, key)).one_or_none()
+    if row is None:
+        raise Refusal("appointment_unknown", 404)
+    if actor.office is not None and row.office != actor.office:
+        raise Refusal("other_office", 403)
+    if row.version != order.version:
+        raise Refusal("line_moved", 409, state=row.state)
+    return await _step(session, actor, row, order.action, now=now)
+
+
+async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str, *, now: datetime) -> Moved:
+    """Check in by the number of a QR code or as typed, at any counter: who came to the wrong one is told where to go.
+
+    Raises:
+        Refusal: `number_unreadable` (400), `appointment_unknown` (404), `not_today`, `step_impossible` (409).
+    """
+    number = read_number(typed)
+    if number is None:
+        raise Refusal("number_unreadable", 400)
+    row = (await session.execute(_BY_NUMBER, {"municipality": actor.municipality, "number": number})).one_or_none()
+    if row is None:
+        raise Refusal("appointment_unknown", 404)
+    return await _step(session, actor, row, "check-in", now=now)
+
+
+async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn, *, now: datetime) -> Moved:
+    """Put somebody without an appointment into the line, with a ticket.
+
+    Raises:
+        Refusal: `procedure_unknown` (400), `key_reused` (422).
+    """
+    municipality = actor.municipality
+    owner = f"staff:{actor.ref}"
+    hashed = request_hash("walk_in", order.procedure)
+    answered = await claim_key(session, municipality, owner, order.key, hashed, now=now)
+    if answered is not None:
+        return msgspec.convert(answered, Moved)
+    procedure = await find_procedure(session, municipality, order.procedure)
+    if procedure is None or not procedure.counters:
+        raise Refusal("procedure_unknown", 400)
+    counters = await list_counters(session, municipality)
+    known = [code for code in procedure.counters if code in counters]
+    if not known:
+        raise Refusal("procedure_unknown", 400)
+    counter = next((code for code in known if counters[code].office == actor.office), known[0])
+    day = jst_day(now)
+    row = (
+        await session.execute(
+            _WALK_IN,
+            {
+                "municipality": municipality,
+                "appointment_id": uuid4(),
+                "number": make_number(secrets.choice),
+                "procedure": procedure.code,
+                "counter": counter,
+                "office": counters[counter].office,
+                "ends_at": now + timedelta(minutes=max(1, procedure.minutes)),
+                "day": day,
+                "ticket_no": await _next_ticket(session, municipality, counter, day),
+                "now": now,
+            },
+        )
+    ).one()
+    await write_audit(session, actor, "walk-in", str(row.appointment_id), version=row.version, now=now)
+    await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
+    moved = _moved(row)
+    await keep_answer(session, municipality, owner, order.key, moved)
+    return moved
+
+
+async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime) -> Moved:
+    if row.day != jst_day(now):
+        raise Refusal("not_today", 409, day=row.day.isoformat())
+    progress = Progress(
+        kind=row.kind, state=row.state, reached={column: getattr(row, column) for column in STAMPS.values()}
+    )
+    state = next_state(progress, action)
+    ticket_no = row.ticket_no
+    if ticket_no is None and state in ("checked_in", "called", "serving"):
+        ticket_no = await _next_ticket(session, actor.municipality, row.counter, row.day)
+    values: dict[str, Any] = {
+        "municipality": actor.municipality,
+        "appointment_id": row.appointment_id,
+        "state": state,
+        "ticket_no": ticket_no,
+        "now": now,
+    }
+    stepped = (await session.execute(_STEP, values | _stamps(row, state, back=action == "undo", now=now))).one()
+    await write_audit(session, actor, action, str(row.appointment_id), version=stepped.version, now=now)
+    await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
+    return _moved(stepped)
+
+
+def _stamps(row: Any, state: State, *, back: bool, now: datetime) -> dict[str, datetime | None]:
+    """When each state was reached: the new one now, later ones not yet; an undo keeps the moments of what stays."""
+    order = [column for name, column in STAMPS.items() if name != "no_show"]
+    reached = {column: getattr(row, column) for column in STAMPS.values()}
+    if state == "no_show":
+        return reached | {"no_show_at": now}
+    last = order.index(STAMPS[state]) if state in STAMPS else -1
+    stamps = {column: reached[column] if position <= last else None for position, column in enumerate(order)}
+    if state in STAMPS and not back:
+        stamps[STAMPS[state]] = now
+    return stamps | {"no_show_at": None}
+
+
+async def _next_ticket(session: AsyncSession, municipality: str, counter: str, day: Any) -> int:
+    key = {"municipality": municipality, "counter": counter, "day": day}
+    return int((await session.execute(_TICKET, key)).scalar_one())
+
+
+def _moved(row: Any) -> Moved:
+    return Moved(
+        appointment_id=row.appointment_id,
+        number=row.number,
+        state=row.state,
+        version=row.version,
+        counter=row.counter,
+        office=row.office,
+        ticket_no=row.ticket_no,
+    )

@@ -1,0 +1,59 @@
+"""Marks that a command leaves for later: that a counter's free places changed, and what staff did."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.tokens import Identity
+
+AVAILABILITY, AVAILABILITY_CHECK = "availability", "availability_check"
+# Free places are looked at again this long after a change, so at most once a second.
+SETTLE = timedelta(seconds=1)
+
+# A mark that stands already is left alone: updating it would make every booking of a counter wait for the one before.
+# What commits just while the mark is being worked off is seen by the check one second later (commands/availability.py).
+MARK_DIRTY = """
+    INSERT INTO due (municipality, kind, ref, due_at)
+    SELECT :municipality, 'availability', changed.counter, CAST(:settle_at AS timestamptz) FROM {changed} AS changed
+    WHERE NOT EXISTS (
+        SELECT 1 FROM due d WHERE d.municipality = :municipality AND d.kind = 'availability' AND d.ref = changed.counter
+          AND d.leased_until IS NULL AND d.due_at <= :settle_at)
+    ON CONFLICT (municipality, kind, ref)
+    DO UPDATE SET due_at = least(due.due_at, excluded.due_at), leased_until = NULL, attempts = 0
+"""
+_MARK = text(MARK_DIRTY.format(changed="unnest(CAST(:counters AS text[]))").replace("changed.counter", "changed"))
+_AUDIT = text("""
+    INSERT INTO audit (municipality, audit_id, occurred_at, actor_kind, actor_ref, office, command, ref, ref_version)
+    VALUES (:municipality, :audit_id, :now, :actor_kind, :actor_ref, :office, :command, :ref, :ref_version)
+""")
+
+
+async def mark_availability(
+    session: AsyncSession, municipality: str, counters: Iterable[str], *, now: datetime
+) -> None:
+    """The free places of these counters changed: within a second their earliest is computed and published."""
+    codes = sorted(set(counters))
+    await session.execute(_MARK, {"municipality": municipality, "counters": codes, "settle_at": now + SETTLE})
+
+
+async def write_audit(
+    session: AsyncSession, actor: Identity, command: str, ref: str, *, version: int | None = None, now: datetime
+) -> None:
+    """Who of the staff did what to what, in the transaction that does it."""
+    await session.execute(
+        _AUDIT,
+        {
+            "municipality": actor.municipality,
+            "audit_id": uuid4(),
+            "now": now,
+            "actor_kind": actor.kind,
+            "actor_ref": actor.ref,
+            "office": actor.office,
+            "command": command,
+            "ref": ref,
+            "ref_version": version,
+        },
+    )

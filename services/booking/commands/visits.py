@@ -1,0 +1,163 @@
+"""A visit: what a resident brought with their pass, sealed, for as long as they choose and confirm a time."""
+
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.marks import mark_availability
+from services.booking.keys import Keys, subject_context
+from shared.errors import Refusal
+from shared.messaging.due import schedule
+from shared.passes import Pass
+
+VISIT_LIFETIME = timedelta(minutes=60)
+END_VISIT = "end_visit"
+NAME, KANA = "name", "kana"
+
+
+class DraftItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One approved item with the approval that let it cross."""
+
+    key: str
+    value: str
+    approval_id: UUID
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """The approved items of a visit. Sealed at rest with the subject's key."""
+
+    items: tuple[DraftItem, ...] = ()
+
+    def value(self, key: str) -> str | None:
+        """An item's value, if it was approved."""
+        return next((item.value for item in self.items if item.key == key), None)
+
+
+_KEY = text("""
+    INSERT INTO subject_key (municipality, subject_ref, wrapped_key) VALUES (:municipality, :subject_ref, :wrapped_key)
+    ON CONFLICT (municipality, subject_ref) DO NOTHING
+""")
+_READ_KEY = text(
+    "SELECT wrapped_key FROM subject_key WHERE (municipality, subject_ref) = (:municipality, :subject_ref)"
+)
+_OPEN = text("""
+    INSERT INTO visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach,
+                       draft_sealed, passed_at, arrived_at, expires_at)
+    VALUES (:municipality, :visit_id, :pass_id, :guest_ref, :subject_ref, :case_id, :contact_ref, :procedure, :reach,
+            :draft_sealed, :passed_at, :now, :expires_at)
+    ON CONFLICT (municipality, pass_id) DO NOTHING RETURNING visit_id
+""")
+_OPENED = text("SELECT visit_id, guest_ref FROM visit WHERE (municipality, pass_id) = (:municipality, :pass_id)")
+_RELEASE = text("""
+    UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
+    FROM slot s
+    WHERE p.municipality = :municipality AND p.visit_id = :visit_id AND p.hold_id IS NOT NULL
+      AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
+    RETURNING s.counter
+""")
+_LOCK = text("""
+    SELECT guest_ref FROM visit WHERE (municipality, visit_id) = (:municipality, :visit_id) FOR UPDATE
+""")
+_END = text("""
+    UPDATE visit SET draft_sealed = NULL, code_sealed = NULL
+    WHERE (municipality, visit_id) = (:municipality, :visit_id)
+""")
+
+
+async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, *, now: datetime) -> UUID:
+    """Open a pass once, into a sealed draft. The same browser gets the same visit again.
+
+    Raises:
+        Refusal: `pass_used` (409), another browser brings it.
+    """
+    if ticket.guest_ref != visitor:
+        raise Refusal("pass_used", 409)
+    wrapped_key = await _subject_key(session, ticket.municipality, ticket.subject_ref, keys)
+    visit_id = uuid4()
+    draft = Draft(
+        items=tuple(DraftItem(key=item.key, value=item.value, approval_id=item.approval_id) for item in ticket.items)
+    )
+    context = subject_context(ticket.municipality, ticket.subject_ref)
+    sealed = keys.vault.seal(wrapped_key, context, f"draft/{visit_id}", msgspec.json.encode(draft).decode())
+    opened = await session.execute(
+        _OPEN,
+        {
+            "municipality": ticket.municipality,
+            "visit_id": visit_id,
+            "pass_id": ticket.pass_id,
+            "guest_ref": ticket.guest_ref,
+            "subject_ref": ticket.subject_ref,
+            "case_id": ticket.case_id,
+            "contact_ref": ticket.contact_ref,
+            "procedure": ticket.procedure,
+            "reach": ticket.reach,
+            "draft_sealed": sealed,
+            "passed_at": ticket.issued_at,
+            "now": now,
+            "expires_at": now + VISIT_LIFETIME,
+        },
+    )
+    if opened.one_or_none() is not None:
+        await schedule(
+            session,
+            "booking",
+            municipality=ticket.municipality,
+            kind=END_VISIT,
+            ref=str(visit_id),
+            due_at=now + VISIT_LIFETIME,
+        )
+        return visit_id
+    known = (await session.execute(_OPENED, {"municipality": ticket.municipality, "pass_id": ticket.pass_id})).one()
+    if known.guest_ref != visitor:
+        raise Refusal("pass_used", 409)
+    first: UUID = known.visit_id
+    return first
+
+
+async def release_hold(
+    session: AsyncSession, municipality: str, visit_id: UUID, visitor: str, *, now: datetime
+) -> None:
+    """Give back the place that a visit holds, if it holds one.
+
+    Raises:
+        Refusal: `visit_unknown` (404).
+    """
+    key = {"municipality": municipality, "visit_id": visit_id}
+    row = (await session.execute(_LOCK, key)).one_or_none()
+    if row is None or row.guest_ref != visitor:
+        raise Refusal("visit_unknown", 404)
+    counters = (await session.execute(_RELEASE, key | {"now": now})).scalars().all()
+    if counters:
+        await mark_availability(session, municipality, counters, now=now)
+
+
+async def on_end_visit_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+    """Due kind `end_visit`: the draft and the code are forgotten, and a hold that nobody confirmed is given back."""
+    key = {"municipality": municipality, "visit_id": UUID(ref)}
+    await session.execute(_LOCK, key)
+    await session.execute(_END, key)
+    counters = (await session.execute(_RELEASE, key | {"now": now})).scalars().all()
+    if counters:
+        await mark_availability(session, municipality, counters, now=now)
+
+
+def open_draft(
+    keys: Keys, municipality: str, subject_ref: UUID, visit_id: UUID, wrapped_key: bytes, sealed: bytes
+) -> Draft:
+    """What a visit brought. The only reader of a draft.
+
+    Raises:
+        SealBroken: it is not this visit's.
+    """
+    context = subject_context(municipality, subject_ref)
+    return msgspec.json.decode(keys.vault.open(wrapped_key, context, f"draft/{visit_id}", sealed), type=Draft)
+
+
+async def _subject_key(session: AsyncSession, municipality: str, subject_ref: UUID, keys: Keys) -> bytes:
+    row = {"municipality": municipality, "subject_ref": subject_ref}
+    context = subject_context(municipality, subject_ref)
+    await session.execute(_KEY, row | {"wrapped_key": keys.vault.new_key(context)})
+    return bytes((await session.execute(_READ_KEY, row)).scalar_one())

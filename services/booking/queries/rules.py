@@ -1,0 +1,65 @@
+"""The town's policy, and why a day is closed."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import jpholiday
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.domain.calendar import closure_names
+from services.booking.domain.rules import Policy
+
+CLOSURES_MAX = 1_000
+YEAR_END_NAME_JA = "年末年始"
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The policy, and which days close by themselves."""
+
+    policy: Policy
+    holidays: bool
+    year_end: bool
+
+
+_RULES = text("SELECT * FROM booking_rules WHERE municipality = :municipality LIMIT 1")
+_CLOSURES = text("""
+    SELECT first_day, last_day, reason_ja FROM closure
+    WHERE municipality = :municipality AND last_day >= :first AND first_day <= :last ORDER BY first_day LIMIT :most
+""")
+
+
+async def get_rules(session: AsyncSession, municipality: str) -> Rules:
+    """The town's rules; the defaults until a town pack was loaded."""
+    row = (await session.execute(_RULES, {"municipality": municipality})).one_or_none()
+    if row is None:
+        return Rules(policy=Policy(), holidays=True, year_end=True)
+    policy = Policy(
+        horizon_days=row.horizon_days,
+        notice_min=row.notice_min,
+        cancel_until_min=row.cancel_until_min,
+        hold_min=row.hold_min,
+    )
+    return Rules(policy=policy, holidays=row.holidays, year_end=row.year_end)
+
+
+async def list_closed_days(
+    session: AsyncSession, municipality: str, rules: Rules, days: Sequence[date]
+) -> dict[date, str]:
+    """Which of these days (in order) are closed for everybody, and why, in Japanese."""
+    if not days:
+        return {}
+    span = {"municipality": municipality, "first": days[0], "last": days[-1], "most": CLOSURES_MAX}
+    rows = (await session.execute(_CLOSURES, span)).all()
+    return closure_names(
+        days,
+        closures=[(row.first_day, row.last_day, row.reason_ja) for row in rows],
+        holidays=_holidays(days[0], days[-1]) if rules.holidays else {},
+        year_end=YEAR_END_NAME_JA if rules.year_end else None,
+    )
+
+
+def _holidays(first: date, last: date) -> dict[date, str]:
+    """National holidays and the days off in lieu of them (国民の祝日に関する法律)."""
+    return dict(jpholiday.between(first, last))

@@ -1,0 +1,186 @@
+"""Free slots: of a procedure's counters, over days; and what lies nearest to one that is gone."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.domain.rules import JST, Policy, earliest_start, last_day
+
+SLOTS_MAX = 5_000
+ALTERNATIVES_MAX = 6
+
+
+class OpenSlot(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot in the bookable window; `free` public places, 0 when full."""
+
+    slot_id: UUID
+    counter: str
+    starts_at: datetime
+    ends_at: datetime
+    free: int
+
+
+class Alternative(msgspec.Struct, frozen=True, kw_only=True):
+    """Another free slot, near the one that is gone."""
+
+    slot_id: UUID
+    starts_at: datetime
+    counter: str
+
+
+class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
+    """A procedure of the catalogue as booking knows it."""
+
+    code: str
+    name_ja: str
+    office: str
+    counters: tuple[str, ...]
+    minutes: int
+    discreet: bool
+
+
+class CounterView(msgspec.Struct, frozen=True, kw_only=True):
+    """A counter (窓口) as people find it."""
+
+    code: str
+    number: str
+    name_ja: str
+    office: str
+    place_ja: str
+
+
+_FREE = """p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"""
+_SLOTS = text(f"""
+    SELECT s.slot_id, s.counter, s.starts_at, s.ends_at,
+           count(*) FILTER (WHERE p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)) AS free
+    FROM slot s JOIN place p ON p.municipality = s.municipality AND p.slot_id = s.slot_id AND p.audience = 'public'
+    WHERE s.municipality = :municipality AND s.counter = ANY (:counters)
+      AND s.starts_at >= :earliest AND s.starts_at < :until AND NOT s.withdrawn
+    GROUP BY s.municipality, s.slot_id
+    ORDER BY s.starts_at, s.counter LIMIT {SLOTS_MAX}
+""")
+# The nearest before and after, each by the index, then the nearest of both.
+_ALTERNATIVES = text(f"""
+    WITH wanted AS (SELECT counter, starts_at FROM slot WHERE municipality = :municipality AND slot_id = :slot_id),
+    candidate AS (
+        (SELECT s.slot_id, s.starts_at, s.counter FROM slot s, wanted w
+         WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
+           AND s.starts_at >= greatest(w.starts_at, :earliest) AND s.starts_at < :until AND s.slot_id <> :slot_id
+           AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+         ORDER BY s.starts_at LIMIT :most)
+        UNION ALL
+        (SELECT s.slot_id, s.starts_at, s.counter FROM slot s, wanted w
+         WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
+           AND s.starts_at >= :earliest AND s.starts_at < least(w.starts_at, :until)
+           AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+         ORDER BY s.starts_at DESC LIMIT :most))
+    SELECT c.slot_id, c.starts_at, c.counter FROM candidate c, wanted w
+    ORDER BY abs(extract(epoch FROM c.starts_at - w.starts_at)), c.starts_at, c.counter LIMIT :most
+""")
+_EARLIEST = text(f"""
+    SELECT s.starts_at FROM slot s
+    WHERE s.municipality = :municipality AND s.counter = :counter AND NOT s.withdrawn
+      AND s.starts_at >= :earliest AND s.starts_at < :until
+      AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+    ORDER BY s.starts_at LIMIT 1
+""")
+_PROCEDURE = text("""
+    SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
+    WHERE municipality = :municipality AND code = :code
+""")
+_PROCEDURES = text("""
+    SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
+    WHERE municipality = :municipality AND cardinality(counters) > 0 ORDER BY code LIMIT 1000
+""")
+_COUNTERS = text("""
+    SELECT r.counter AS code, coalesce(c.number, r.counter) AS number, coalesce(c.name_ja, r.counter) AS name_ja,
+           coalesce(c.office, r.office) AS office, coalesce(c.place_ja, '') AS place_ja
+    FROM counter_rule r LEFT JOIN counter c ON (c.municipality, c.code) = (r.municipality, r.counter)
+    WHERE r.municipality = :municipality ORDER BY r.counter LIMIT 1000
+""")
+
+
+def window_end(policy: Policy, now: datetime) -> datetime:
+    """The end of the last bookable day."""
+    return start_of_day(last_day(policy, now) + timedelta(days=1))
+
+
+def start_of_day(day: date) -> datetime:
+    """Midnight in Japan."""
+    return datetime.combine(day, time(0), JST)
+
+
+async def list_slots(
+    session: AsyncSession,
+    municipality: str,
+    counters: Sequence[str],
+    policy: Policy,
+    *,
+    first: date,
+    last: date,
+    now: datetime,
+) -> list[OpenSlot]:
+    """Every slot of these counters from `first` to `last` that is within notice and horizon, free or full."""
+    asked = {
+        "municipality": municipality,
+        "counters": list(counters),
+        "earliest": max(earliest_start(policy, now), start_of_day(first)),
+        "until": min(window_end(policy, now), start_of_day(last + timedelta(days=1))),
+        "now": now,
+    }
+    rows = (await session.execute(_SLOTS, asked)).all()
+    return [OpenSlot(slot_id=row[0], counter=row[1], starts_at=row[2], ends_at=row[3], free=row[4]) for row in rows]
+
+
+async def list_alternatives(
+    session: AsyncSession, municipality: str, slot_id: UUID, counters: Sequence[str], policy: Policy, *, now: datetime
+) -> list[Alternative]:
+    """The free slots nearest in time to one that is gone, at the same counters."""
+    asked = {
+        "municipality": municipality,
+        "slot_id": slot_id,
+        "counters": list(counters),
+        "earliest": earliest_start(policy, now),
+        "until": window_end(policy, now),
+        "now": now,
+        "most": ALTERNATIVES_MAX,
+    }
+    rows = (await session.execute(_ALTERNATIVES, asked)).all()
+    return [Alternative(slot_id=row.slot_id, starts_at=row.starts_at, counter=row.counter) for row in rows]
+
+
+async def find_earliest(
+    session: AsyncSession, municipality: str, counter: str, policy: Policy, *, now: datetime
+) -> datetime | None:
+    """When the earliest free public place of a counter begins; None when the whole horizon is full."""
+    asked = {
+        "municipality": municipality,
+        "counter": counter,
+        "earliest": earliest_start(policy, now),
+        "until": window_end(policy, now),
+        "now": now,
+    }
+    earliest: datetime | None = (await session.execute(_EARLIEST, asked)).scalar_one_or_none()
+    return earliest
+
+
+async def find_procedure(session: AsyncSession, municipality: str, code: str) -> ProcedureView | None:
+    """A procedure by its code."""
+    row = (await session.execute(_PROCEDURE, {"municipality": municipality, "code": code})).one_or_none()
+    return msgspec.convert(row, ProcedureView, from_attributes=True) if row else None
+
+
+async def list_procedures(session: AsyncSession, municipality: str) -> list[ProcedureView]:
+    """All procedures that can be done at a counter."""
+    rows = (await session.execute(_PROCEDURES, {"municipality": municipality})).all()
+    return [msgspec.convert(row, ProcedureView, from_attributes=True) for row in rows]
+
+
+async def list_counters(session: AsyncSession, municipality: str) -> dict[str, CounterView]:
+    """All counters of the town, by code."""
+    rows = (await session.execute(_COUNTERS, {"municipality": municipality})).all()
+    return {row.code: msgspec.convert(row, CounterView, from_attributes=True) for row in rows}

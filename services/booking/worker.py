@@ -1,0 +1,52 @@
+"""Booking's worker: hears events, relays its own, and does what is due. `python -m services.booking.worker`."""
+
+import os
+from collections.abc import Sequence
+
+from services.booking.commands.availability import on_availability_check_due, on_availability_due
+from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
+from services.booking.commands.opening import EXTEND_HORIZON, on_extend_horizon_due
+from services.booking.commands.visits import END_VISIT, on_end_visit_due
+from services.booking.consumers import HANDLERS
+from services.booking.settings import Settings, load_settings
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.ledger.sealer import Sealer
+from shared.log import configure_logging
+from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.worker import Loop, Worker
+
+DUE_HANDLERS: dict[str, DueHandler] = {
+    AVAILABILITY: on_availability_due,
+    AVAILABILITY_CHECK: on_availability_check_due,
+    EXTEND_HORIZON: on_extend_horizon_due,
+    END_VISIT: on_end_visit_due,
+}
+
+
+def make_loops(db: Database, clock: Clock) -> Sequence[Loop]:
+    """What runs beside the relay: the due rows and the ledger's sealer."""
+    return [DueLoop(db, DUE_HANDLERS, clock).run, Sealer(db).run]
+
+
+def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
+    """The worker of this service, not started yet."""
+    return Worker(
+        database_url=settings.database_url,
+        service="booking",
+        redis_url=settings.redis_url,
+        make_handlers=lambda _: HANDLERS,
+        make_loops=make_loops,
+        clock=clock,
+        metrics_port=settings.metrics_port,
+    )
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    configure_logging("booking-worker")
+    make_worker(load_settings(os.environ)).run_until_signalled()
+
+
+if __name__ == "__main__":
+    main()
