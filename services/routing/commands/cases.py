@@ -1,0 +1,322 @@
+"""Cases (案件): one person's way through one procedure, and what they say of themselves in it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Row, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.vault import (
+    STEP_YOU,
+    Use,
+    contact_field,
+    ensure_subject_key,
+    keep_items,
+    read_values,
+    subject_context,
+    write_use,
+)
+from services.routing.domain.channels import READY_CHANNELS
+from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
+from services.routing.tables import SERVICE, case_file, procedure, session_table
+from shared.crypto import SubjectVault
+from shared.errors import Refusal
+from shared.messaging.due import schedule
+from shared.tokens import Identity
+
+PURPOSE_BOOK = "窓口の予約のため"
+PURPOSE_CONTACT = "予約のお知らせを送るため"
+PURPOSE_PREFILL = "同じことを二度書かずにすむようにするため"
+
+# A contact that nobody hands over does not stay: a visit lasts no longer than this.
+DRAFT_LIFETIME = timedelta(hours=24)
+DUE_CONTACT_DRAFT = "contact_draft"
+
+
+class AboutYou(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person said of themselves, checked. `contact` None: as it was given before (or not needed)."""
+
+    items: dict[str, str]
+    reach: Reach
+    contact: str | None
+
+
+class FilledForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What the form about oneself starts with. `known_contact` is the reach of a contact that was given before."""
+
+    items: dict[str, str]
+    from_before: bool
+    reach: str | None
+    known_contact: str | None
+
+
+async def open_case(
+    session: AsyncSession,
+    *,
+    identity: Identity,
+    procedure_code: str,
+    channel: str,
+    idempotency_key: UUID,
+    now: datetime,
+) -> UUID:
+    """Begin a procedure by a channel; the same key again gives the same case.
+
+    Raises:
+        Refusal: `procedure_unknown` (404), `channel_impossible` (409), `channel_not_ready` (409).
+    """
+    row = (
+        await session.execute(
+            select(procedure).where(
+                procedure.c.municipality == identity.municipality,
+                procedure.c.code == procedure_code,
+                procedure.c.withdrawn_at.is_(None),
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise Refusal("procedure_unknown", 404)
+    if channel not in READY_CHANNELS:
+        raise Refusal("channel_not_ready", 409)
+    if row.counter == "no" or not row.counters:
+        raise Refusal("channel_impossible", 409)
+    case_id: UUID | None = (
+        await session.execute(
+            insert(case_file)
+            .values(
+                municipality=identity.municipality,
+                case_id=uuid4(),
+                procedure=row.code,
+                channel=channel,
+                state="opened",
+                guest_ref=identity.ref,
+                session_id=identity.session_id,
+                idempotency_key=idempotency_key,
+                created_at=now,
+                updated_at=now,
+                version=1,
+            )
+            .on_conflict_do_nothing(index_elements=["municipality", "guest_ref", "idempotency_key"])
+            .returning(case_file.c.case_id)
+        )
+    ).scalar_one_or_none()
+    if case_id is not None:
+        return case_id
+    known: UUID = (
+        await session.execute(
+            select(case_file.c.case_id).where(
+                case_file.c.municipality == identity.municipality,
+                case_file.c.guest_ref == identity.ref,
+                case_file.c.idempotency_key == idempotency_key,
+            )
+        )
+    ).scalar_one()
+    return known
+
+
+async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """A case of the person who asks.
+
+    Raises:
+        Refusal: `case_unknown` (404), also when it is somebody else's.
+    """
+    query = select(case_file).where(
+        case_file.c.municipality == identity.municipality,
+        case_file.c.case_id == case_id,
+        case_file.c.guest_ref == identity.ref,
+    )
+    row = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise Refusal("case_unknown", 404)
+    return row
+
+
+async def fill_form(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+) -> FilledForm:
+    """What this person gave before, for the form about themselves: in this case, or at first in any of theirs.
+
+    The reading is written to the ledger; looking again at the same form is kept out of the person's own history.
+    """
+    case = await get_own_case(session, identity, case_id)
+    subject_ref = case.subject_ref or await _guests_subject(session, identity)
+    if subject_ref is None:
+        return FilledForm(items={}, from_before=False, reach=case.reach, known_contact=None)
+    is_first = case.items is None
+    use = Use(
+        entry_type="previewed",
+        case_id=case_id,
+        procedure=case.procedure,
+        target_service=SERVICE,
+        target_step=STEP_YOU,
+        purpose=PURPOSE_PREFILL,
+        outcome="done" if is_first else "own_form",
+        visibility="subject" if is_first else "internal",
+    )
+    keys = BOOKING_ITEMS if is_first else tuple(case.items)
+    values = await read_values(session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, now=now)
+    contact = await _known_contact(session, identity.municipality, subject_ref, case)
+    return FilledForm(
+        items={key: value.value for key, value in values.items()},
+        from_before=is_first and bool(values),
+        reach=case.reach or (contact.reach if contact else None),
+        known_contact=contact.reach if contact else None,
+    )
+
+
+async def tell_about_you(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    told: AboutYou,
+    now: datetime,
+) -> None:
+    """Keep what a person said of themselves: items in the vault, the contact as a sealed draft of this case.
+
+    Raises:
+        Refusal: `case_unknown` (404), `contact_needed` (422) when there is neither a new contact nor a former one.
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    town = identity.municipality
+    subject_ref = case.subject_ref or await _mint_subject(session, identity)
+    await keep_items(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=subject_ref,
+        values=told.items,
+        case_id=case_id,
+        procedure=case.procedure,
+        purpose=PURPOSE_BOOK,
+        now=now,
+    )
+    contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
+    await session.execute(
+        update(case_file)
+        .where(case_file.c.municipality == town, case_file.c.case_id == case_id)
+        .values(
+            subject_ref=subject_ref,
+            items=sorted(told.items),
+            reach=told.reach,
+            state="told",
+            updated_at=now,
+            version=case.version + 1,
+            **contact,
+        )
+    )
+
+
+async def blank_contact_draft(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+    """Due handler: a contact that was typed but never handed over is forgotten."""
+    await session.execute(
+        update(case_file)
+        .where(
+            case_file.c.municipality == municipality,
+            case_file.c.case_id == UUID(ref),
+            case_file.c.contact_sealed.is_not(None),
+        )
+        .values(contact_sealed=None, contact_commitment=None, contact_given_at=None, updated_at=now)
+    )
+
+
+async def _contact_columns(
+    session: AsyncSession,
+    vault: SubjectVault,
+    identity: Identity,
+    case: Row[Any],
+    subject_ref: UUID,
+    told: AboutYou,
+    now: datetime,
+) -> dict[str, object]:
+    """The contact's columns of the case, after what was said."""
+    nothing: dict[str, object] = dict.fromkeys(
+        ("contact_sealed", "contact_commitment", "contact_given_at", "contact_ref", "contact_approval_id")
+    )
+    if told.reach == "none":
+        return nothing
+    if told.contact is None:
+        known = await _known_contact(session, identity.municipality, subject_ref, case)
+        if known is None or known.reach != told.reach:
+            raise Refusal("contact_needed", 422)
+        return {name: getattr(known, name) for name in nothing}
+    town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
+    key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
+    commitment = vault.commitment(key, context, CONTACT, told.contact)
+    if commitment == case.contact_commitment and told.reach == case.reach:
+        return {}
+    use = Use(
+        entry_type="collected",
+        case_id=case.case_id,
+        procedure=case.procedure,
+        target_service=SERVICE,
+        target_step=STEP_YOU,
+        purpose=PURPOSE_CONTACT,
+    )
+    await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
+    await schedule(
+        session,
+        SERVICE,
+        municipality=town,
+        kind=DUE_CONTACT_DRAFT,
+        ref=str(case.case_id),
+        due_at=now + DRAFT_LIFETIME,
+    )
+    return nothing | {
+        "contact_sealed": vault.seal(key, context, contact_field(case.case_id), told.contact),
+        "contact_commitment": commitment,
+        "contact_given_at": now,
+    }
+
+
+async def _known_contact(
+    session: AsyncSession, municipality: str, subject_ref: UUID, case: Row[Any]
+) -> Row[Any] | None:
+    """This case's contact, else the newest of the same person's cases that was handed over."""
+    if case.reach in REACHES and (case.contact_sealed is not None or case.contact_ref is not None):
+        return case
+    return (
+        await session.execute(
+            select(case_file)
+            .where(
+                case_file.c.municipality == municipality,
+                case_file.c.subject_ref == subject_ref,
+                case_file.c.contact_ref.is_not(None),
+            )
+            .order_by(case_file.c.updated_at.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+
+
+async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | None:
+    """The subject of a guest's session. Staff have none: every person they write for is a subject of their own."""
+    if identity.kind != "guest":
+        return None
+    return (
+        await session.execute(
+            select(session_table.c.subject_ref).where(
+                session_table.c.municipality == identity.municipality,
+                session_table.c.session_id == identity.session_id,
+            )
+        )
+    ).scalar_one_or_none()
+
+
+async def _mint_subject(session: AsyncSession, identity: Identity) -> UUID:
+    """At the first datum a person becomes a subject: random, never matched by name or birth date."""
+    fresh = uuid4()
+    if identity.kind != "guest":
+        return fresh
+    mine = (
+        session_table.c.municipality == identity.municipality,
+        session_table.c.session_id == identity.session_id,
+    )
+    # Two forms of one visitor at once: the row's lock lets the first one decide.
+    await session.execute(
+        update(session_table).where(*mine, session_table.c.subject_ref.is_(None)).values(subject_ref=fresh)
+    )
+    return await _guests_subject(session, identity) or fresh

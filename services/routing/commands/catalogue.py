@@ -1,0 +1,128 @@
+"""Publishing a town's catalogue: from a town pack into the tables, and to the other services as an event."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from sqlalchemy import Table, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.audit import record_audit
+from services.routing.tables import catalogue, counter, outbox, procedure
+from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry
+from shared.town_pack import Counter as PackCounter
+from shared.town_pack import Procedure as PackProcedure
+from shared.town_pack import TownPack
+
+OPERATOR = "operator"
+
+
+async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
+    """Make the pack's procedures and counters the town's catalogue; return its version.
+
+    The same content again changes nothing and publishes nothing. A procedure that the pack no longer has is withdrawn,
+    not removed: cases and history name it.
+    """
+    facts = pack.town
+    values = {
+        "content_hash": _content_hash(pack, public_url),
+        "town_name_ja": facts.name_ja,
+        "town_phone": facts.phone,
+        "town_address_ja": facts.address_ja,
+        "published_at": now,
+    }
+    # Two loads of one town at once: the second waits here, and then finds the content unchanged.
+    upsert = insert(catalogue).values(municipality=facts.code, version=1, **values)
+    version: int | None = (
+        await session.execute(
+            upsert.on_conflict_do_update(
+                index_elements=["municipality"],
+                set_=values | {"version": catalogue.c.version + 1},
+                where=catalogue.c.content_hash != upsert.excluded.content_hash,
+            ).returning(catalogue.c.version)
+        )
+    ).scalar_one_or_none()
+    if version is None:
+        current = catalogue.select().where(catalogue.c.municipality == facts.code)
+        return int((await session.execute(current)).one().version)
+
+    await _replace(session, procedure, facts.code, [_procedure_row(line) for line in pack.procedures])
+    gone = procedure.c.code.not_in([line.code for line in pack.procedures])
+    await session.execute(
+        update(procedure)
+        .where(procedure.c.municipality == facts.code, gone, procedure.c.withdrawn_at.is_(None))
+        .values(withdrawn_at=now)
+    )
+    await session.execute(
+        counter.delete().where(
+            counter.c.municipality == facts.code, counter.c.code.not_in([line.code for line in pack.counters])
+        )
+    )
+    await _replace(session, counter, facts.code, [_counter_row(line) for line in pack.counters])
+    await outbox.publish(session, _published(pack, public_url, version, now))
+    await record_audit(
+        session,
+        municipality=facts.code,
+        actor_kind=OPERATOR,
+        actor_ref=OPERATOR,
+        action="publish_catalogue",
+        ref=str(version),
+        now=now,
+    )
+    return version
+
+
+async def _replace(session: AsyncSession, table: Table, municipality: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    statement = insert(table).values([{"municipality": municipality, "position": index, **row}
+                                      if "position" in table.c else {"municipality": municipality, **row}
+                                      for index, row in enumerate(rows)])  # fmt: skip
+    keys = {column.name for column in table.primary_key}
+    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+    await session.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed))
+
+
+def _procedure_row(line: PackProcedure) -> dict[str, Any]:
+    lists = ("words", "items", "counters")
+    row = {name: getattr(line, name) for name in line.__struct_fields__ if name not in lists}
+    return row | {name: list(getattr(line, name)) for name in lists} | {"withdrawn_at": None}
+
+
+def _counter_row(line: PackCounter) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in ("code", "number", "name_ja", "office", "place_ja")}
+
+
+def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> CataloguePublished:
+    return CataloguePublished(
+        event_id=uuid4(),
+        municipality=pack.town.code,
+        aggregate_id=pack.town.code,
+        aggregate_version=version,
+        occurred_at=now,
+        town_name_ja=pack.town.name_ja,
+        town_phone=pack.town.phone,
+        town_host=public_url,
+        procedures=tuple(
+            ProcedureEntry(
+                code=line.code,
+                name_ja=line.name_ja,
+                office=line.office,
+                counters=line.counters,
+                minutes=line.counter_minutes,
+                discreet=line.discreet,
+            )
+            for line in pack.procedures
+        ),
+        counters=tuple(CounterEntry(**_counter_row(line)) for line in pack.counters),
+    )
+
+
+def _content_hash(pack: TownPack, public_url: str) -> str:
+    content = msgspec.to_builtins(
+        (pack.town, public_url, pack.procedures, [_counter_row(line) for line in pack.counters]), str_keys=True
+    )
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

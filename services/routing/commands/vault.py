@@ -1,0 +1,313 @@
+"""The person's own items: sealed with the subject's key, with provenance and versions.
+
+Values are opened in one function only, `read_values`, which writes the ledger entry in the same transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import and_, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.domain.handover import CONTACT
+from services.routing.tables import SERVICE, case_file, item, ledger, subject_key
+from shared.crypto import SubjectVault
+from shared.events.ledger import EntryType
+from shared.ledger.entry import Entry, LegalBasis
+from shared.tokens import Identity
+
+ITEMS_MAX = 100
+STEP_YOU = "you"
+
+How = Literal["typed_by_resident", "typed_by_staff"]
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reading or a decision is for: becomes ledger entries. `approval_id` is cited by whoever applies later."""
+
+    entry_type: EntryType
+    case_id: UUID
+    procedure: str
+    target_service: str
+    target_step: str
+    purpose: str
+    legal_basis: LegalBasis = "appi_69_1"
+    explicit_request: bool = False
+    outcome: str = "done"
+    visibility: Literal["subject", "internal"] = "subject"
+    approval_id: UUID | None = None
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """One item as it stands: the value and where it came from."""
+
+    value: str
+    commitment: str
+    case_id: UUID
+    collected_at: datetime
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an item came from, without its value."""
+
+    key: str
+    version: int
+    commitment: str
+    procedure: str
+    case_id: UUID
+    step: str
+    collected_at: datetime
+
+
+async def ensure_subject_key(
+    session: AsyncSession, vault: SubjectVault, *, municipality: str, subject_ref: UUID, now: datetime
+) -> bytes:
+    """The subject's wrapped data key, made if there is none. Its row stays locked: versions are given in turn."""
+    made = vault.new_key(subject_context(municipality, subject_ref))
+    await session.execute(
+        upsert(subject_key)
+        .values(municipality=municipality, subject_ref=subject_ref, wrapped_key=made, made_at=now)
+        .on_conflict_do_nothing()
+    )
+    return await _wrapped_key(session, municipality, subject_ref, lock=True)
+
+
+async def keep_items(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    subject_ref: UUID,
+    values: Mapping[str, str],
+    case_id: UUID,
+    procedure: str,
+    purpose: str,
+    now: datetime,
+) -> None:
+    """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
+
+    What came from another case and was left as it was counts as used without being asked again.
+    """
+    town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
+    key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
+    known = {source.key: source for source in await list_sources(session, town, subject_ref)}
+    collected: list[str] = []
+    corrected: list[str] = []
+    unchanged: list[Source] = []
+    commitments: dict[str, str] = {}
+    for name, value in values.items():
+        commitments[name] = vault.commitment(key, context, name, value)
+        before = known.get(name)
+        if before is not None and before.commitment == commitments[name]:
+            if before.case_id != case_id:
+                unchanged.append(before)
+            continue
+        version = before.version + 1 if before else 1
+        (corrected if before else collected).append(name)
+        await session.execute(
+            insert(item).values(
+                municipality=town,
+                subject_ref=subject_ref,
+                key=name,
+                version=version,
+                sealed=vault.seal(key, context, f"{name}/{version}", value),
+                commitment=commitments[name],
+                procedure=procedure,
+                case_id=case_id,
+                step=STEP_YOU,
+                how="typed_by_staff" if identity.kind == "staff" else "typed_by_resident",
+                collected_at=now,
+            )
+        )
+
+    def use(entry_type: EntryType) -> Use:
+        return Use(
+            entry_type=entry_type,
+            case_id=case_id,
+            procedure=procedure,
+            target_service=SERVICE,
+            target_step=STEP_YOU,
+            purpose=purpose,
+        )
+
+    typed: tuple[tuple[EntryType, list[str]], ...] = (("collected", collected), ("corrected", corrected))
+    for entry_type, names in typed:
+        if names:
+            chosen = {name: commitments[name] for name in names}
+            await write_use(session, identity, subject_ref, use(entry_type), chosen, now=now)
+    for group in _by_source(unchanged):
+        await _write_group(session, identity, subject_ref, use("applied"), group, now=now)
+
+
+async def list_sources(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[Source]:
+    """The newest version of every item of a subject, without values."""
+    rows = await session.execute(
+        select(item)
+        .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref)
+        .distinct(item.c.key)
+        .order_by(item.c.key, item.c.version.desc())
+        .limit(ITEMS_MAX)
+    )
+    return [_source(row) for row in rows]
+
+
+async def read_values(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    subject_ref: UUID,
+    keys: Sequence[str],
+    use: Use,
+    now: datetime,
+) -> dict[str, Value]:
+    """The newest values of items, and `contact` from the case's draft. The only function that opens them.
+
+    The use is written to the ledger in this transaction. Items that are not there are missing from the answer.
+
+    Raises:
+        SealBroken: a stored value was altered.
+    """
+    town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
+    sealed = await _sealed_items(session, town, subject_ref, keys, use)
+    if not sealed:
+        return {}
+    wrapped = await _wrapped_key(session, town, subject_ref)
+    values = {
+        source.key: Value(
+            value=vault.open(wrapped, context, field, text),
+            commitment=source.commitment,
+            case_id=source.case_id,
+            collected_at=source.collected_at,
+        )
+        for source, field, text in sealed
+    }
+    for group in _by_source([source for source, _, _ in sealed]):
+        await _write_group(session, identity, subject_ref, use, group, now=now)
+    return values
+
+
+async def write_use(
+    session: AsyncSession,
+    identity: Identity,
+    subject_ref: UUID,
+    use: Use,
+    commitments: Mapping[str, str],
+    *,
+    source: Source | None = None,
+    now: datetime,
+) -> None:
+    """Write one ledger entry about items, by key, with salted commitments to their values."""
+    entry = Entry(
+        entry_id=uuid4(),
+        municipality=identity.municipality,
+        occurred_at=now,
+        entry_type=use.entry_type,
+        subject_ref=subject_ref,
+        actor_kind=identity.kind,
+        actor_ref=identity.ref,
+        office=identity.office,
+        source_procedure=source.procedure if source else None,
+        source_case=source.case_id if source else None,
+        source_step=source.step if source else None,
+        source_collected_at=source.collected_at if source else None,
+        target_service=use.target_service,
+        target_procedure=use.procedure,
+        target_case=use.case_id,
+        target_step=use.target_step,
+        requested_at=now,
+        provided_at=now,
+        items=tuple(commitments),
+        commitments=dict(commitments),
+        purpose=use.purpose,
+        legal_basis=use.legal_basis,
+        explicit_request=use.explicit_request,
+        outcome=use.outcome,
+        visibility=use.visibility,
+        correlation=use.approval_id,
+    )
+    await ledger.write(session, entry)
+
+
+def subject_context(municipality: str, subject_ref: UUID) -> str:
+    """What a subject's key is bound to."""
+    return f"{municipality}/{subject_ref}"
+
+
+def contact_field(case_id: UUID) -> str:
+    """What a contact's draft is bound to: it opens for its own case only."""
+    return f"{CONTACT}/{case_id}"
+
+
+async def _sealed_items(
+    session: AsyncSession, municipality: str, subject_ref: UUID, keys: Sequence[str], use: Use
+) -> list[tuple[Source, str, bytes]]:
+    rows = await session.execute(
+        select(item)
+        .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref, item.c.key.in_(keys))
+        .distinct(item.c.key)
+        .order_by(item.c.key, item.c.version.desc())
+        .limit(ITEMS_MAX)
+    )
+    sealed = [(_source(row), f"{row.key}/{row.version}", bytes(row.sealed)) for row in rows]
+    if CONTACT in keys:
+        draft = (
+            await session.execute(
+                select(case_file).where(
+                    case_file.c.municipality == municipality,
+                    case_file.c.case_id == use.case_id,
+                    case_file.c.subject_ref == subject_ref,
+                    case_file.c.contact_sealed.is_not(None),
+                )
+            )
+        ).one_or_none()
+        if draft is not None:
+            source = Source(
+                key=CONTACT,
+                version=1,
+                commitment=draft.contact_commitment,
+                procedure=draft.procedure,
+                case_id=draft.case_id,
+                step=STEP_YOU,
+                collected_at=draft.contact_given_at,
+            )
+            sealed.append((source, contact_field(draft.case_id), bytes(draft.contact_sealed)))
+    return sealed
+
+
+async def _wrapped_key(session: AsyncSession, municipality: str, subject_ref: UUID, *, lock: bool = False) -> bytes:
+    query = select(subject_key.c.wrapped_key).where(
+        and_(subject_key.c.municipality == municipality, subject_key.c.subject_ref == subject_ref)
+    )
+    return bytes((await session.execute(query.with_for_update() if lock else query)).scalar_one())
+
+
+async def _write_group(
+    session: AsyncSession, identity: Identity, subject_ref: UUID, use: Use, group: list[Source], *, now: datetime
+) -> None:
+    commitments = {source.key: source.commitment for source in group}
+    await write_use(session, identity, subject_ref, use, commitments, source=group[0], now=now)
+
+
+def _by_source(sources: Sequence[Source]) -> list[list[Source]]:
+    """Together what was collected in the same step of the same case: one entry names one source."""
+    groups: dict[tuple[UUID, str], list[Source]] = {}
+    for source in sources:
+        groups.setdefault((source.case_id, source.step), []).append(source)
+    return list(groups.values())
+
+
+def _source(row: Any) -> Source:
+    return Source(
+        key=row.key,
+        version=row.version,
+        commitment=row.commitment,
+        procedure=row.procedure,
+        case_id=row.case_id,
+        step=row.step,
+        collected_at=row.collected_at,
+    )

@@ -1,0 +1,111 @@
+"""What the town offers, and when its counters are free."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.domain.catalogue import Counter, Procedure, Town
+from services.routing.domain.channels import Availability
+from services.routing.tables import availability, case_file, catalogue, counter, procedure
+from shared.errors import Refusal
+
+PROCEDURES_MAX = 1_000
+COUNTERS_MAX = 200
+FREQUENT_MAX = 6
+FREQUENT_PERIOD = timedelta(days=30)
+_FIELDS = Procedure.__struct_fields__
+
+
+async def get_town(session: AsyncSession, municipality: str) -> Town:
+    """How to reach the town hall.
+
+    Raises:
+        Refusal: `catalogue_missing` (503): no town pack was loaded yet.
+    """
+    row = (await session.execute(select(catalogue).where(catalogue.c.municipality == municipality))).one_or_none()
+    if row is None:
+        raise Refusal("catalogue_missing", 503)
+    return Town(name_ja=row.town_name_ja, phone=row.town_phone, address_ja=row.town_address_ja)
+
+
+async def list_procedures(session: AsyncSession, municipality: str) -> list[Procedure]:
+    """Every procedure that is offered, in the town's order."""
+    rows = await session.execute(
+        select(procedure)
+        .where(procedure.c.municipality == municipality, procedure.c.withdrawn_at.is_(None))
+        .order_by(procedure.c.position, procedure.c.code)
+        .limit(PROCEDURES_MAX)
+    )
+    return [_procedure(row) for row in rows]
+
+
+async def get_procedure(session: AsyncSession, municipality: str, code: str) -> Procedure:
+    """One procedure that is offered.
+
+    Raises:
+        Refusal: `procedure_unknown` (404).
+    """
+    row = (
+        await session.execute(
+            select(procedure).where(
+                procedure.c.municipality == municipality,
+                procedure.c.code == code,
+                procedure.c.withdrawn_at.is_(None),
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise Refusal("procedure_unknown", 404)
+    return _procedure(row)
+
+
+async def procedure_names(session: AsyncSession, municipality: str) -> dict[str, tuple[str, str]]:
+    """Name and office of every procedure there ever was, by code."""
+    rows = await session.execute(
+        select(procedure.c.code, procedure.c.name_ja, procedure.c.office)
+        .where(procedure.c.municipality == municipality)
+        .limit(PROCEDURES_MAX)
+    )
+    return {row.code: (row.name_ja, row.office) for row in rows}
+
+
+async def list_counters(session: AsyncSession, municipality: str) -> dict[str, Counter]:
+    """The town's counters, by code."""
+    rows = await session.execute(select(counter).where(counter.c.municipality == municipality).limit(COUNTERS_MAX))
+    return {
+        row.code: Counter(
+            code=row.code, number=row.number, name_ja=row.name_ja, office=row.office, place_ja=row.place_ja
+        )
+        for row in rows
+    }
+
+
+async def list_availability(session: AsyncSession, municipality: str, counters: Sequence[str]) -> list[Availability]:
+    """What booking last said about these counters."""
+    rows = await session.execute(
+        select(availability)
+        .where(availability.c.municipality == municipality, availability.c.counter.in_(counters))
+        .limit(COUNTERS_MAX)
+    )
+    return [Availability(counter=row.counter, earliest_at=row.earliest_at, as_of=row.as_of) for row in rows]
+
+
+async def list_frequent_codes(session: AsyncSession, municipality: str, now: datetime) -> list[str]:
+    """The codes of what people began most often in the last 30 days, most frequent first."""
+    rows = await session.execute(
+        select(case_file.c.procedure)
+        .where(case_file.c.municipality == municipality, case_file.c.created_at > now - FREQUENT_PERIOD)
+        .group_by(case_file.c.procedure)
+        .order_by(func.count().desc(), case_file.c.procedure)
+        .limit(FREQUENT_MAX)
+    )
+    return list(rows.scalars())
+
+
+def _procedure(row: Any) -> Procedure:
+    lists = ("words", "items", "counters")
+    values = {name: getattr(row, name) for name in _FIELDS}
+    return Procedure(**(values | {name: tuple(values[name]) for name in lists}))

@@ -1,0 +1,38 @@
+"""The worker process: `python -m services.routing.worker`."""
+
+import os
+from collections.abc import Sequence
+
+from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
+from services.routing.consumers import make_handlers
+from services.routing.settings import SERVICE, load_settings
+from shared.clock import Clock, clock_from
+from shared.db import Database
+from shared.ledger.sealer import Sealer
+from shared.log import configure_logging
+from shared.messaging.due import DueLoop
+from shared.messaging.worker import Loop, Worker
+
+
+def make_loops(db: Database, clock: Clock) -> Sequence[Loop]:
+    """What runs beside relay and receipts: forgetting contact drafts in time, and chaining the ledger."""
+    return [DueLoop(db, {DUE_CONTACT_DRAFT: blank_contact_draft}, clock).run, Sealer(db).run]
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    configure_logging(SERVICE)
+    settings = load_settings(os.environ)
+    Worker(
+        database_url=settings.database_url,
+        service=SERVICE,
+        redis_url=settings.redis_url,
+        make_handlers=lambda _: make_handlers(),
+        make_loops=make_loops,
+        clock=clock_from(os.environ),
+        metrics_port=settings.metrics_port,
+    ).run_until_signalled()
+
+
+if __name__ == "__main__":
+    main()
