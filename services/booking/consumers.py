@@ -30,7 +30,7 @@ _COUNTER = text("""
 """)
 
 
-async def on_catalogue_published(session: AsyncSession, event: CataloguePublished, *, now: datetime) -> None:
+async def on_catalogue_published(session: AsyncSession, event: CataloguePublished, *, now: datetime) -> None:  # noqa: ARG001  every handler is given the time
     """Replace the projection of the catalogue, unless a newer one is there."""
     town = {"municipality": event.municipality, "version": event.aggregate_version}
     facts = {"name_ja": event.town_name_ja, "phone": event.town_phone, "host": event.town_host}

@@ -38,7 +38,7 @@ class Keys:
     def is_code(self, appointment_id: UUID, code: str, stored: bytes) -> bool:
         """Whether a typed code is the one stored."""
         text = f"{appointment_id}/{code}"
-        return any([hmac.compare_digest(_mac(key, text), stored) for key in self._code_keys])
+        return any(hmac.compare_digest(_mac(key, text), stored) for key in self._code_keys)
 
     def grant_access(self, municipality: str, appointment_id: UUID, *, now: datetime) -> str:
         """The value of the cookie that opens this appointment, and only this one, for `ACCESS_LIFETIME`."""
@@ -51,7 +51,7 @@ class Keys:
         if not (expires.isascii() and expires.isdigit() and mac.isascii()) or int(expires) <= now.timestamp():
             return False
         text = f"{municipality}/{appointment_id}/{expires}"
-        return any([hmac.compare_digest(_mac(key, text).hex(), mac) for key in self._access_keys])
+        return any(hmac.compare_digest(_mac(key, text).hex(), mac) for key in self._access_keys)
 
 
 def subject_context(municipality: str, subject_ref: UUID) -> str:

@@ -61,7 +61,7 @@ async def try_code(
         return Found(outcome="locked", locked_until=row.locked_until)
     mine = {"municipality": municipality, "appointment_id": row.appointment_id}
     stored = (await session.execute(_CODES, mine | {"most": CODES_ACCEPTED})).scalars().all()
-    if any([keys.is_code(row.appointment_id, code, bytes(known)) for known in stored]):
+    if any(keys.is_code(row.appointment_id, code, bytes(known)) for known in stored):
         if row.code_failures or row.locked_until:
             await session.execute(_COUNT, mine | {"failures": 0, "locked_until": None})
         return Found(outcome="open", appointment_id=row.appointment_id, number=row.number)

@@ -142,7 +142,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
     fact = tell(AppointmentChanged, moved, now=now)
     code = None
     if old.contact_ref is not None:
-        # The message brings a new way in. Older links keep working; of the codes, the newest ones do (commands/access.py).
+        # The message brings a new way in. Older links keep working, and the newest codes (commands/access.py).
         access = SealedAccess(link_token=new_link_token(), code=new_code(CODE_LENGTH))
         code = access.code
         hashes = {

@@ -50,8 +50,9 @@ _LOOK = text("""
 """)
 
 FREE_PREDICATE = "p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"
-# One statement: give back the old place, take a free one (racers skip what another has locked), remember the answer, and
-# mark the counters. It does nothing when the key was used for something else, or when this very slot is held already.
+# One statement: give back the old place, take a free one (racers skip what another has locked), remember the answer,
+# and mark the counters. It does nothing when the key was used for something else, or when this very slot is held
+# already.
 TAKE = """
     WITH known AS (
         SELECT request_hash FROM idempotency

@@ -83,8 +83,8 @@ async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *
     """Take one step. Of two tablets that press at once, one wins.
 
     Raises:
-        Refusal: `appointment_unknown` (404), `line_moved` (409, with the `state` it is in now), `step_impossible` (409),
-            `other_office` (403), `not_today` (409).
+        Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
+            `step_impossible`, `not_today` (409).
     """
     key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
     row = (await session.execute(_LOCK, key)).one_or_none()

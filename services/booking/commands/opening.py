@@ -13,7 +13,6 @@ from services.booking.commands.marks import mark_availability
 from services.booking.commands.tidying import tidy_up
 from services.booking.domain.calendar import OpeningHours, SlotTime, days_between, slots_of_day
 from services.booking.queries.rules import get_rules, list_closed_days
-from services.booking.queries.slots import start_of_day
 from shared.clock import JST, jst_day
 from shared.messaging.due import schedule
 from shared.town_pack import TownPack
@@ -56,8 +55,10 @@ _COUNTER_RULES = text("""
 """)
 
 _PLAN = """
-    plan AS (SELECT * FROM unnest(CAST(:slot_ids AS uuid[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]))
-             AS plan(slot_id, starts_at, ends_at))
+    plan AS (
+        SELECT * FROM unnest(
+            CAST(:slot_ids AS uuid[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])
+        ) AS plan(slot_id, starts_at, ends_at))
 """
 # Slots that are not planned (any more) and that nobody is in. Their places are locked first, so that whoever is just
 # taking one is waited for, and seen.
@@ -67,8 +68,9 @@ _LOCK_UNPLANNED = text(f"""
     WHERE s.municipality = :municipality AND s.counter = :counter AND s.starts_at > :now
       AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at)
                         AND s.capacity = :places
-                        AND (SELECT count(*) FROM place q WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
-                             AND q.audience = 'staff') = :staff_only_places)
+                        AND (SELECT count(*) FROM place q
+                             WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
+                               AND q.audience = 'staff') = :staff_only_places)
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
 _IN_USE = text("""
@@ -80,7 +82,8 @@ _IN_USE = text("""
 """)
 _DROP_PLACES = text("DELETE FROM place WHERE municipality = :municipality AND slot_id = ANY (:slot_ids)")
 _DROP_SLOTS = text("DELETE FROM slot WHERE municipality = :municipality AND slot_id = ANY (:slot_ids)")
-# A slot somebody is in stays as it is, whatever its capacity should be now; if its time is no longer planned, nobody joins.
+# A slot somebody is in stays as it is, whatever its capacity should be now. If its time is no longer planned, nobody
+# joins them.
 _WITHDRAW = text(f"""
     WITH {_PLAN}
     UPDATE slot s SET withdrawn = true
@@ -181,7 +184,7 @@ async def open_horizon(
     )
 
 
-async def on_extend_horizon_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+async def on_extend_horizon_due(session: AsyncSession, municipality: str, _ref: str, now: datetime) -> None:
     """Due kind `extend_horizon`: every day, the horizon moves on by a day."""
     await open_horizon(session, municipality, now=now)
     await tidy_up(session, municipality, now=now)

@@ -35,7 +35,7 @@ def is_year_end(day: date) -> bool:
 
 
 def slots_of_day(day: date, hours: Sequence[OpeningHours], *, slot_min: int) -> list[SlotTime]:
-    """The slots of a counter on a day that is not closed: whole slots only, none reaching into lunch or past closing."""
+    """A counter's slots of a day that is not closed: whole slots only, none reaching into lunch or past closing."""
     found: set[SlotTime] = set()
     for rule in hours:
         if day.isoweekday() in rule.weekdays:
@@ -57,7 +57,7 @@ def closure_names(
     holidays: Mapping[date, str],
     year_end: str | None,
 ) -> dict[date, str]:
-    """Why each of these days is closed, if it is: the town's own closure, then a holiday's name, then the year's end."""
+    """Why each of these days is closed, if it is: the town's own closure, or a holiday's name, or the year's end."""
     names: dict[date, str] = {}
     for day in days:
         own = next((reason for first, last, reason in closures if first <= day <= last), None)

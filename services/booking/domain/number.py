@@ -1,8 +1,8 @@
-"""The number of an appointment (予約番号): read over the phone, typed by hand, shown as a QR code. It opens nothing alone.
+"""The number of an appointment (予約番号): read aloud, typed by hand, shown as a QR code. It opens nothing alone.
 
 Six random signs and a check sign. The alphabet leaves out signs that look alike (0 O D Q, 1 I L, 2 Z, 5 S, 6 G, 8 B,
-U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted sum finds every single wrong
-sign and every two signs exchanged.
+U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted sum finds every single
+wrong sign and every two signs exchanged.
 """
 
 import unicodedata

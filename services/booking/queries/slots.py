@@ -70,13 +70,15 @@ _ALTERNATIVES = text(f"""
         (SELECT s.slot_id, s.starts_at, s.counter FROM slot s, wanted w
          WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
            AND s.starts_at >= greatest(w.starts_at, :earliest) AND s.starts_at < :until AND s.slot_id <> :slot_id
-           AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+           AND EXISTS (SELECT 1 FROM place p
+                       WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
          ORDER BY s.starts_at LIMIT :most)
         UNION ALL
         (SELECT s.slot_id, s.starts_at, s.counter FROM slot s, wanted w
          WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
            AND s.starts_at >= :earliest AND s.starts_at < least(w.starts_at, :until)
-           AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+           AND EXISTS (SELECT 1 FROM place p
+                       WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
          ORDER BY s.starts_at DESC LIMIT :most))
     SELECT c.slot_id, c.starts_at, c.counter FROM candidate c, wanted w
     ORDER BY abs(extract(epoch FROM c.starts_at - w.starts_at)), c.starts_at, c.counter LIMIT :most

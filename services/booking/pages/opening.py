@@ -1,0 +1,47 @@
+"""Who may open an appointment: whoever has its cookie (by link, or number and code), or the guest who booked it."""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import Cookie
+
+from services.booking.domain.number import read_number
+from services.booking.keys import ACCESS_LIFETIME, Keys
+from services.booking.queries.appointments import AppointmentView, find_appointment
+from shared.db import Database
+from shared.web.identity import find_identity
+from shared.web.town import Town
+
+COOKIE_PREFIX = "choudo_appointment_"
+
+
+async def find_open_appointment(
+    request: Request[Any, Any, Any], typed: str, db: Database, keys: Keys, town: Town, *, now: datetime
+) -> AppointmentView | None:
+    """The appointment, if this visitor may open it; None if not, and equally if there is none."""
+    number = read_number(typed)
+    if number is None:
+        return None
+    async with db.begin(town.code) as session:
+        found = await find_appointment(session, town.code, number)
+    if found is None or found.kind != "booked":
+        return None
+    cookie = request.cookies.get(COOKIE_PREFIX + number, "")
+    if cookie and keys.has_access(cookie, town.code, found.appointment_id, now=now):
+        return found
+    identity = find_identity(request)
+    return found if identity is not None and identity.ref == found.guest_ref else None
+
+
+def access_cookie(keys: Keys, municipality: str, found: Any, *, secure: bool, now: datetime) -> Cookie:
+    """The cookie that opens this appointment and no other; sent to booking's pages only."""
+    return Cookie(
+        key=COOKIE_PREFIX + found.number,
+        value=keys.grant_access(municipality, found.appointment_id, now=now),
+        path="/booking",
+        max_age=int(ACCESS_LIFETIME.total_seconds()),
+        httponly=True,
+        secure=secure,
+        samesite="lax",
+    )

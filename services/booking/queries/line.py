@@ -1,0 +1,140 @@
+"""Today's line: for the tablets (with the names that were passed on for calling), and for the board (numbers only)."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.domain.line import STAMPS, Action, Progress, State, possible_actions
+from services.booking.keys import Keys, subject_context
+from shared.crypto import SealBroken
+from shared.log import get_logger
+
+log = get_logger(__name__)
+
+LINE_MAX = 500
+BOARD_MAX = 60
+
+
+class LineItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody in today's line. `name` and `kana` only if they were passed on for calling."""
+
+    appointment_id: UUID
+    number: str
+    kind: str
+    state: State
+    version: int
+    procedure_name: str
+    counter: str
+    counter_number: str
+    ticket_no: int | None
+    starts_at: datetime
+    reach: str
+    name: str | None
+    kana: str | None
+    actions: tuple[Action, ...]
+
+
+class BoardItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket on the public call display."""
+
+    counter: str
+    counter_number: str
+    ticket_no: int
+    state: State
+
+
+class LineMark(msgspec.Struct, frozen=True):
+    """Changes whenever the line of an office does."""
+
+    count: int
+    versions: int
+
+
+# Those who wait, in the order of their times; then those who did not come; then those who are done.
+_LINE = text(f"""
+    SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(c.number, a.counter) AS counter_number,
+           k.wrapped_key
+    FROM appointment a
+    LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
+    LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
+    LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (a.municipality, a.subject_ref)
+    WHERE a.municipality = :municipality AND a.day = :day AND a.state <> 'cancelled'
+      AND (CAST(:office AS text) IS NULL OR a.office = :office)
+    ORDER BY CASE a.state WHEN 'done' THEN 2 WHEN 'no_show' THEN 1 ELSE 0 END, a.starts_at, a.booked_at, a.number
+    LIMIT {LINE_MAX}
+""")
+_MARKS = text("""
+    SELECT office, count(*) AS count, sum(version) AS versions FROM appointment
+    WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
+""")
+_BOARD = text(f"""
+    SELECT a.counter, coalesce(c.number, a.counter) AS counter_number, a.ticket_no, a.state
+    FROM appointment a LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
+    WHERE a.municipality = :municipality AND a.day = :day AND a.state IN ('called', 'serving')
+      AND a.ticket_no IS NOT NULL
+    ORDER BY a.counter, a.called_at DESC NULLS LAST, a.ticket_no LIMIT {BOARD_MAX}
+""")
+
+
+async def list_line(
+    session: AsyncSession, municipality: str, day: date, office: str | None, keys: Keys
+) -> list[LineItem]:
+    """The line of an office, or of all."""
+    asked = {"municipality": municipality, "day": day, "office": office}
+    rows = (await session.execute(_LINE, asked)).all()
+    return [
+        LineItem(
+            appointment_id=row.appointment_id,
+            number=row.number,
+            kind=row.kind,
+            state=row.state,
+            version=row.version,
+            procedure_name=row.procedure_name,
+            counter=row.counter,
+            counter_number=row.counter_number,
+            ticket_no=row.ticket_no,
+            starts_at=row.starts_at,
+            reach=row.reach,
+            name=_open_name(row, "name", municipality, keys),
+            kana=_open_name(row, "kana", municipality, keys),
+            actions=tuple(
+                possible_actions(
+                    Progress(
+                        kind=row.kind,
+                        state=row.state,
+                        reached={column: getattr(row, column) for column in STAMPS.values()},
+                    )
+                )
+            ),
+        )
+        for row in rows
+    ]
+
+
+async def read_line_marks(session: AsyncSession, municipality: str, day: date) -> dict[str, LineMark]:
+    """One mark per office, cheap enough to be asked twice a second."""
+    rows = (await session.execute(_MARKS, {"municipality": municipality, "day": day})).all()
+    return {row.office: LineMark(row.count, int(row.versions)) for row in rows}
+
+
+async def list_board(session: AsyncSession, municipality: str, day: date) -> list[BoardItem]:
+    """The tickets that are called or served now."""
+    rows = (await session.execute(_BOARD, {"municipality": municipality, "day": day})).all()
+    return [msgspec.convert(row, BoardItem, from_attributes=True) for row in rows]
+
+
+def _open_name(row: Any, item: str, municipality: str, keys: Keys) -> str | None:
+    """For calling only, the purpose that the booking's `applied` entry states. The only reader of these columns."""
+    sealed = getattr(row, f"{item}_sealed")
+    if sealed is None or row.wrapped_key is None:
+        return None
+    try:
+        context = subject_context(municipality, row.subject_ref)
+        return keys.vault.open(row.wrapped_key, context, f"{item}/{row.appointment_id}", sealed)
+    except SealBroken:
+        log.error("name_unreadable", appointment_id=str(row.appointment_id))
+        return None
