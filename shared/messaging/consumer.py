@@ -59,7 +59,11 @@ _REFUSE = """
     VALUES (:municipality, :event_id, :now, :now, 'refused')
     ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'refused'
     WHERE inbox.outcome IS NULL
+    RETURNING event_id
 """
+_OUTCOME = (
+    "SELECT outcome FROM {schema}.inbox WHERE (municipality, event_id) = (:municipality, CAST(:event_id AS uuid))"
+)
 
 
 class Consumer:
@@ -74,6 +78,7 @@ class Consumer:
         self._claim = text(_CLAIM.format(schema=db.service))
         self._mourn = text(_MOURN.format(schema=db.service))
         self._refuse = text(_REFUSE.format(schema=db.service))
+        self._outcome = text(_OUTCOME.format(schema=db.service))
 
     async def consume(self, envelope: Envelope) -> None:
         """Apply one message's event, whether new, repeated or out of order, and send its receipt."""
@@ -111,8 +116,9 @@ class Consumer:
             raise Poison("no_handler")
         PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
         async with self._db.begin(envelope.municipality) as session:
-            if (await session.execute(self._claim, key)).one_or_none() is not None:
-                await handler(session, event, now=now)
+            if (await session.execute(self._claim, key)).one_or_none() is None:
+                return await self._decided(session, envelope)
+            await handler(session, event, now=now)
         return "applied"
 
     async def _give_up(self, envelope: Envelope, reason: str) -> str:
@@ -128,10 +134,18 @@ class Consumer:
             "now": self._clock(),
         }
         async with self._db.begin_across_towns() as session:
+            refused = await session.execute(
+                self._refuse, {name: letter[name] for name in ("municipality", "event_id", "now")}
+            )
+            if refused.one_or_none() is None:  # another copy of the message was quicker
+                return await self._decided(session, envelope)
             await session.execute(self._mourn, letter)
-            await session.execute(self._refuse, {name: letter[name] for name in ("municipality", "event_id", "now")})
         log.error("event_dead", type=envelope.type, event_id=envelope.event_id, reason=reason)
         return "refused"
+
+    async def _decided(self, session: AsyncSession, envelope: Envelope) -> str:
+        key = {"municipality": envelope.municipality, "event_id": envelope.event_id}
+        return str((await session.execute(self._outcome, key)).scalar_one())
 
 
 def _decode(envelope: Envelope) -> Event:
