@@ -47,13 +47,17 @@ class ReceiptSender:
 
     async def run(self) -> None:
         """Send batches until cancelled, then what is left."""
+        batch: list[tuple[str, Receipt]] = []
         try:
             while True:
-                first = await self._waiting.get()
+                batch = [await self._waiting.get()]
                 await asyncio.sleep(FLUSH_INTERVAL_S)
-                await self._flush([first])
+                await self._flush(batch)
         except asyncio.CancelledError:
-            await self._flush([])
+            # What is in hand may go twice: that is harmless, and losing it costs a republishing.
+            while batch or not self._waiting.empty():
+                await self._flush(batch)
+                batch = []
             raise
 
     async def _flush(self, batch: list[tuple[str, Receipt]]) -> None:
