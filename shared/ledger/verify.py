@@ -60,8 +60,10 @@ async def verify(db: Database, municipality: str) -> Verdict:
     async with db.begin(municipality) as session:
         totals = (
             await session.execute(
-                text(f"""SELECT (SELECT count(*) FROM {db.service}.ledger_entry) AS entries,
-                                (SELECT count(*) FROM {db.service}.ledger_chain) AS links""")
+                text(f"""SELECT
+                    (SELECT count(*) FROM {db.service}.ledger_entry WHERE municipality = :town) AS entries,
+                    (SELECT count(*) FROM {db.service}.ledger_chain WHERE municipality = :town) AS links"""),
+                {"town": municipality},
             )
         ).one()
     return msgspec.structs.replace(verdict, unchained=max(0, totals.entries - totals.links))

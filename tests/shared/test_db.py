@@ -1,0 +1,134 @@
+"""A transaction sees one town, whoever asks; an error says nothing of what was typed."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from shared.db import Database
+from shared.log import describe
+from tests.conftest import TestDatabase
+from tests.shared.conftest import MakeDb
+
+HERE, THERE = "143421", "999999"
+INSERT = text("""
+    INSERT INTO booking.ended_session (municipality, session_id, tokens_valid_until) VALUES (:town, :id, now())
+""")
+COUNT = text("SELECT count(*) FROM booking.ended_session")
+
+
+async def add(db: Database, town: str, session_id: str) -> None:
+    async with db.begin(town) as session:
+        await session.execute(INSERT, {"town": town, "id": session_id})
+
+
+async def test_a_transaction_sees_the_rows_of_its_town_only(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    await add(db, HERE, "a")
+    await add(db, THERE, "b")
+    await add(db, THERE, "c")
+    for town, expected in ((HERE, 1), (THERE, 2), ("000000", 0), ("", 0), ("%", 0), ("143421' OR '1'='1", 0)):
+        async with db.begin(town) as session:
+            assert (await session.execute(COUNT)).scalar_one() == expected
+
+
+async def test_without_a_town_there_are_no_rows(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    await add(db, HERE, "a")
+    async with db.begin_across_towns() as session:
+        assert (await session.execute(COUNT)).scalar_one() == 0
+        with pytest.raises(ProgrammingError, match="row-level security"):
+            await session.execute(INSERT, {"town": HERE, "id": "b"})
+
+
+async def test_the_town_of_one_transaction_is_forgotten_by_the_next_on_its_connection(database: TestDatabase) -> None:
+    db = Database(database.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking", pool_size=1, overflow=0)
+    try:
+        await add(db, HERE, "a")
+        async with db.begin_across_towns() as session:
+            assert (await session.execute(COUNT)).scalar_one() == 0
+        with pytest.raises(RuntimeError):
+            async with db.begin(HERE):
+                raise RuntimeError("rolled back")
+        async with db.begin_across_towns() as session:
+            assert (await session.execute(COUNT)).scalar_one() == 0
+    finally:
+        await db.dispose()
+
+
+async def test_rows_of_another_town_can_be_neither_written_changed_nor_moved(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    await add(db, THERE, "b")
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with db.begin(HERE) as session:
+            await session.execute(INSERT, {"town": THERE, "id": "x"})
+    async with db.begin(HERE) as session:
+        everything = await session.execute(text("UPDATE booking.ended_session SET tokens_valid_until = now()"))
+        assert everything.rowcount == 0  # type: ignore[attr-defined]
+        removed = await session.execute(text("DELETE FROM booking.ended_session"))
+        assert removed.rowcount == 0  # type: ignore[attr-defined]
+    await add(db, HERE, "a")
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with db.begin(HERE) as session:
+            await session.execute(text("UPDATE booking.ended_session SET municipality = :town"), {"town": THERE})
+    async with db.begin(THERE) as session:
+        assert (await session.execute(COUNT)).scalar_one() == 1
+
+
+async def test_leaving_the_block_commits_and_raising_rolls_back(make_db: MakeDb) -> None:
+    db = make_db("booking")
+
+    async def fail() -> None:
+        async with db.begin(HERE) as session:
+            await session.execute(INSERT, {"town": HERE, "id": "a"})
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    await add(db, HERE, "b")
+    async with db.begin(HERE) as session:
+        assert (await session.execute(COUNT)).scalar_one() == 1
+
+
+async def test_an_error_says_nothing_of_the_values_of_a_statement(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    with pytest.raises(DBAPIError) as raised:
+        async with db.begin(HERE) as session:
+            await session.execute(
+                text("SELECT CAST(:wrong AS text) FROM booking.no_such_table WHERE name = :name"),
+                {"wrong": "山田花子", "name": "090-1234-5678"},
+            )
+    assert "山田" not in str(raised.value)
+    assert "1234" not in str(raised.value)
+
+
+async def test_neither_postgresqls_text_nor_what_is_logged_of_it_quotes_a_row(make_db: MakeDb) -> None:
+    """PostgreSQL quotes the row (DETAIL: Key … already exists) unless row-level security hides it."""
+    db = make_db("booking")
+    await add(db, HERE, "hanako@example.jp")
+    with pytest.raises(DBAPIError) as raised:
+        await add(db, HERE, "hanako@example.jp")
+    assert "hanako" not in str(raised.value)
+    described = describe(raised.value)
+    assert "hanako" not in repr(described)
+    assert described["sqlstate"] == "23505"
+    assert described["error"] == "IntegrityError"
+
+
+async def test_a_session_has_its_time_limits_and_speaks_utc(make_db: MakeDb) -> None:
+    async with make_db("routing").begin(HERE) as session:
+        for setting, value in (
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "3s"),
+            ("idle_in_transaction_session_timeout", "15s"),
+            ("TimeZone", "UTC"),
+            ("search_path", "routing"),
+        ):
+            assert (await session.execute(text(f"SHOW {setting}"))).scalar_one() == value
+
+
+async def test_a_ping_tells_whether_the_database_is_there(make_db: MakeDb) -> None:
+    await make_db("routing").ping()
+    away = Database("postgresql://nobody:x@127.0.0.1:9/none", service="routing")
+    with pytest.raises(OSError, match="Connect"):
+        await away.ping()
+    await away.dispose()
