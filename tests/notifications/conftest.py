@@ -1,0 +1,16 @@
+"""The service of a test."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.conftest import TestDatabase
+from tests.notifications.harness import Notifications, running_notifications
+
+
+@pytest_asyncio.fixture
+async def service(database: TestDatabase) -> AsyncIterator[Notifications]:
+    """Notifications with its catalogue in place."""
+    async with running_notifications(database) as running:
+        await running.hear(running.catalogue())
+        yield running

@@ -1,0 +1,254 @@
+"""A town whose notifications service a test drives by hand: events in, loops step by step, a real sink at the end."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Row, text
+
+from deploy.local.sink import Sink
+from services.notifications.consumers import make_handlers
+from services.notifications.keys import make_keys
+from services.notifications.sending import SendingLoop
+from services.notifications.settings import Settings, load_settings
+from services.notifications.tables import SERVICE
+from services.notifications.worker import DUE_HANDLERS, make_senders
+from shared.crypto import ServiceBox
+from shared.db import Database
+from shared.events.base import Event, event_type
+from shared.events.booking import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentChanged,
+    AppointmentProgressed,
+    SealedAccess,
+)
+from shared.events.routing import (
+    CataloguePublished,
+    ContactGiven,
+    CounterEntry,
+    ProcedureEntry,
+    Reach,
+    SealedContact,
+)
+from shared.messaging.broker import Envelope, Receipt
+from shared.messaging.consumer import Consumer
+from shared.messaging.due import DueLoop
+from tests.conftest import TestDatabase
+
+TOWN = "143421"
+OTHER_TOWN = "999999"
+PUBLIC_URL = "https://ninomiya.example.jp"
+TOKEN = "gateway-token"
+EMAIL = "hanako.kakushi@example.jp"
+PHONE = "+819012345678"
+LINK_TOKEN = "l" * 43
+CODE = "482913"
+# A Tuesday morning in Japan.
+NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+START = NOW + timedelta(days=3)
+
+Appointment = TypeVar("Appointment", AppointmentBooked, AppointmentChanged, AppointmentCancelled, AppointmentProgressed)
+
+
+class Notifications:
+    """The service in a test. `now` is its clock; `receipts` are the consumer's answers."""
+
+    def __init__(self, settings: Settings, environ: dict[str, str], db: Database, sink: Sink) -> None:
+        self.settings = settings
+        self.db = db
+        self.sink = sink
+        self.now = NOW
+        self.receipts: list[Receipt] = []
+        public = environ["CHOUDO_BOX_PUBLIC_KEYS"]
+        self._routing = ServiceBox.from_settings(environ["CHOUDO_ROUTING_BOX_KEY"], public)
+        self._booking = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], public)
+        self.keys = make_keys(settings)
+        self._consumer = Consumer(db, make_handlers(self.keys), self._note_receipt, lambda: self.now)
+        self._due = DueLoop(db, DUE_HANDLERS, lambda: self.now)
+        self.senders = make_senders(settings)
+        self.sending = self.make_sending()
+
+    def make_sending(self) -> SendingLoop:
+        """A sending loop of its own, as a second worker has."""
+        return SendingLoop(self.db, self.keys, self.senders, lambda: self.now)
+
+    async def _note_receipt(self, _: str, receipt: Receipt) -> None:
+        self.receipts.append(receipt)
+
+    async def hear(self, *events: Event) -> None:
+        """Let the consumer take events in this order, each exactly as the relay would bring it."""
+        for event in events:
+            envelope = Envelope(
+                publisher="booking",
+                consumer=SERVICE,
+                municipality=event.municipality,
+                event_id=str(event.event_id),
+                type=event_type(type(event)),
+                payload=msgspec.json.encode(msgspec.structs.replace(event, sealed=None)).decode(),
+                sealed=event.sealed,
+                attempt=1,
+            )
+            await self._consumer.consume(envelope)
+
+    async def pass_time(self, **amount: float) -> None:
+        """Let time go by, and what is due happen: reminders, then sending."""
+        self.now += timedelta(**amount)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything that is due at this moment happen."""
+        while await self._due.run_once():
+            pass
+        while await self.sending.run_once():
+            pass
+
+    async def rows(self, query: str, municipality: str = TOWN, **values: Any) -> Sequence[Row[Any]]:
+        """Ask the database, as the service's role in a town's transaction."""
+        async with self.db.begin(municipality) as session:
+            return (await session.execute(text(query), values)).all()
+
+    async def states(self) -> dict[str, str]:
+        """The newest notice's state of each kind."""
+        rows = await self.rows("SELECT kind, state FROM notice ORDER BY created_at, sequence")
+        return {row.kind: row.state for row in rows}
+
+    async def open_tasks(self) -> list[str]:
+        """The reasons of the open staff tasks."""
+        return [row.reason for row in await self.rows("SELECT reason FROM staff_task WHERE done_at IS NULL")]
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def catalogue(self, *, municipality: str = TOWN, version: int = 1, name: str = "二宮町") -> CataloguePublished:
+        return CataloguePublished(
+            event_id=uuid4(),
+            municipality=municipality,
+            aggregate_id=municipality,
+            aggregate_version=version,
+            occurred_at=self.now,
+            town_name_ja=name,
+            town_phone="0463-71-3311",
+            town_host=PUBLIC_URL,
+            procedures=(
+                ProcedureEntry(code="CHI01", name_ja="児童手当", office="子育て", counters=("7",), minutes=20),
+                ProcedureEntry(
+                    code="OKU01", name_ja="おくやみ", office="総合", counters=("0",), minutes=60, discreet=True
+                ),
+            ),
+            counters=(
+                CounterEntry(code="7", number="7", name_ja="子育て", office="子育て", place_ja="町役場 2階 7番"),
+                CounterEntry(code="0", number="相談室", name_ja="おくやみ窓口", office="総合", place_ja="町役場 1階"),
+            ),
+        )
+
+    def contact(
+        self,
+        reach: Reach = "email",
+        address: str | None = None,
+        *,
+        contact_ref: UUID | None = None,
+        subject_ref: UUID | None = None,
+        municipality: str = TOWN,
+        language: str = "ja",
+        version: int = 1,
+    ) -> ContactGiven:
+        contact_ref = contact_ref or uuid4()
+        address = address or {"email": EMAIL, "sms": PHONE, "none": ""}[reach]
+        sealed = None
+        if reach != "none":
+            body = msgspec.msgpack.encode(SealedContact(address=address))
+            sealed = self._routing.seal_for(SERVICE, "contact", body)
+        return ContactGiven(
+            event_id=uuid4(),
+            municipality=municipality,
+            aggregate_id=str(contact_ref),
+            aggregate_version=version,
+            occurred_at=self.now,
+            sealed=sealed,
+            contact_ref=contact_ref,
+            subject_ref=subject_ref or uuid4(),
+            reach=reach,
+            language=language,
+            approval_id=uuid4(),
+            case_id=uuid4(),
+        )
+
+    def booked(
+        self,
+        contact: ContactGiven | None,
+        *,
+        procedure: str = "CHI01",
+        counter: str = "7",
+        starts_at: datetime = START,
+        number: str = "N-1042",
+    ) -> AppointmentBooked:
+        appointment_id = uuid4()
+        body = msgspec.msgpack.encode(SealedAccess(link_token=LINK_TOKEN, code=CODE))
+        return AppointmentBooked(
+            event_id=uuid4(),
+            municipality=contact.municipality if contact else TOWN,
+            aggregate_id=str(appointment_id),
+            aggregate_version=1,
+            occurred_at=self.now,
+            sealed=self._booking.seal_for(SERVICE, "access", body),
+            appointment_id=appointment_id,
+            number=number,
+            subject_ref=contact.subject_ref if contact else None,
+            contact_ref=contact.contact_ref if contact else None,
+            case_id=contact.case_id if contact else None,
+            procedure=procedure,
+            office="子育て",
+            counter=counter,
+            starts_at=starts_at,
+            ends_at=starts_at + timedelta(minutes=45),
+            state="booked",
+            sequence=0,
+        )
+
+    def followed(self, kind: type[Appointment], before: Event, **changes: Any) -> Appointment:
+        """The next event of the same appointment."""
+        fields = {name: getattr(before, name) for name in before.__struct_fields__}
+        fields |= {
+            "event_id": uuid4(),
+            "aggregate_version": before.aggregate_version + 1,
+            "occurred_at": self.now,
+            "sealed": None,
+        }
+        return kind(**(fields | changes))
+
+    def changed(self, before: Event, starts_at: datetime) -> AppointmentChanged:
+        sequence = before.sequence + 1  # type: ignore[attr-defined]
+        ends_at = starts_at + timedelta(minutes=45)
+        return self.followed(AppointmentChanged, before, starts_at=starts_at, ends_at=ends_at, sequence=sequence)
+
+    def cancelled(self, before: Event) -> AppointmentCancelled:
+        return self.followed(AppointmentCancelled, before, state="cancelled")
+
+
+@asynccontextmanager
+async def running_notifications(database: TestDatabase) -> AsyncIterator[Notifications]:
+    """The service on a test's database, with a sink of its own and two towns."""
+    async with database.admin_engine().begin() as connection:
+        for code, host in ((TOWN, "ninomiya.example.jp"), (OTHER_TOWN, "other.example.jp")):
+            await connection.execute(
+                text("INSERT INTO town.municipality VALUES (:code, :code, :code, :code)"), {"code": code}
+            )
+            await connection.execute(text("INSERT INTO town.host VALUES (:host, :code)"), {"host": host, "code": code})
+    async with Sink(token=TOKEN) as sink:
+        environ = database.environ | {
+            "CHOUDO_SMTP_URL": sink.smtp_url,
+            "CHOUDO_SMS_GATEWAY_URL": sink.sms_url,
+            "CHOUDO_SMS_GATEWAY_TOKEN": TOKEN,
+        }
+        settings = load_settings(environ)
+        db = Database(settings.database_url, service=SERVICE)
+        running = Notifications(settings, environ, db, sink)
+        try:
+            yield running
+        finally:
+            for sender in running.senders.values():
+                await sender.close()
+            await db.dispose()
