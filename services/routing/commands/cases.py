@@ -19,6 +19,7 @@ from services.routing.commands.vault import (
     subject_context,
     write_use,
 )
+from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.tables import SERVICE, case_file, procedure, session_table
@@ -67,15 +68,17 @@ async def open_case(
     Raises:
         Refusal: `procedure_unknown` (404), `channel_impossible` (409), `channel_not_ready` (409).
     """
-    row = (
-        await session.execute(
-            select(procedure).where(
-                procedure.c.municipality == identity.municipality,
-                procedure.c.code == procedure_code,
-                procedure.c.withdrawn_at.is_(None),
+    row = None
+    if is_code(procedure_code):
+        row = (
+            await session.execute(
+                select(procedure).where(
+                    procedure.c.municipality == identity.municipality,
+                    procedure.c.code == procedure_code,
+                    procedure.c.withdrawn_at.is_(None),
+                )
             )
-        )
-    ).one_or_none()
+        ).one_or_none()
     if row is None:
         raise Refusal("procedure_unknown", 404)
     if channel not in READY_CHANNELS:
@@ -164,6 +167,20 @@ async def fill_form(
         reach=case.reach or (contact.reach if contact else None),
         known_contact=contact.reach if contact else None,
     )
+
+
+async def find_known_reach(session: AsyncSession, *, identity: Identity, case_id: UUID) -> str | None:
+    """How this person can be reached by a contact that they gave before: then its field may stay empty.
+
+    Raises:
+        Refusal: `case_unknown` (404).
+    """
+    case = await get_own_case(session, identity, case_id)
+    subject_ref = case.subject_ref or await _guests_subject(session, identity)
+    if subject_ref is None:
+        return None
+    known = await _known_contact(session, identity.municipality, subject_ref, case)
+    return str(known.reach) if known is not None else None
 
 
 async def tell_about_you(

@@ -1,5 +1,6 @@
 """The catalogue as the rules see it."""
 
+import re
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,13 @@ CHANNELS: tuple[Channel, ...] = ("online", "counter", "helper")
 
 # The line of the pack is typical of Japanese towns; the town has not confirmed it yet.
 UNCONFIRMED_SOURCE = "general"
+
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,20}")
+
+
+def is_code(text: str) -> bool:
+    """Whether a text can be a procedure's code at all: what cannot is never looked up."""
+    return _CODE.fullmatch(text) is not None
 
 
 class Procedure(msgspec.Struct, frozen=True, kw_only=True):

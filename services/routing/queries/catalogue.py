@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.catalogue import Counter, Procedure, Town
+from services.routing.domain.catalogue import Counter, Procedure, Town, is_code
 from services.routing.domain.channels import Availability
 from services.routing.tables import availability, case_file, catalogue, counter, procedure
 from shared.errors import Refusal
@@ -48,6 +48,8 @@ async def get_procedure(session: AsyncSession, municipality: str, code: str) -> 
     Raises:
         Refusal: `procedure_unknown` (404).
     """
+    if not is_code(code):
+        raise Refusal("procedure_unknown", 404)
     row = (
         await session.execute(
             select(procedure).where(

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy import and_, case, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.tables import appointment, case_file, ledger, reuse, session_table
@@ -190,7 +190,7 @@ async def list_history(
 
 def _order_within_a_moment() -> Any:
     """One transaction's entries have one time: what came last in the person's eyes is shown first."""
-    return func.array_position(["offered", "previewed"], reuse.c.entry_type).desc().nulls_first()
+    return case((reuse.c.entry_type == "offered", 0), (reuse.c.entry_type == "previewed", 1), else_=2).desc()
 
 
 async def _count_pending(session: AsyncSession, municipality: str, subject_ref: UUID) -> int:

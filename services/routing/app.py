@@ -1,0 +1,61 @@
+"""Routing's web application."""
+
+from pathlib import Path
+
+from litestar.di import Provide
+
+from services.routing import api
+from services.routing.keys import make_keys
+from services.routing.pages import cases, front, mine, sessions
+from services.routing.pages.tries import Tries
+from services.routing.pages.wording import REFUSALS
+from services.routing.settings import SERVICE, Settings
+from services.routing.tables import ended_sessions
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.web.app import create_service_app
+from shared.web.middleware import AroundRequest
+
+PAGES_DIR = Path(__file__).with_name("pages")
+
+HANDLERS = (
+    front.show_front,
+    front.show_search,
+    front.show_procedure,
+    cases.post_case,
+    cases.show_you,
+    cases.post_you,
+    cases.show_handover,
+    cases.post_handover,
+    sessions.renew_get,
+    sessions.renew_post,
+    sessions.show_sign_in,
+    sessions.post_sign_in,
+    sessions.post_sign_out,
+    mine.show_my,
+    mine.show_history,
+    mine.copy_history,
+    api.get_procedures,
+)
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
+    """The ASGI application. It closes the database when it shuts down."""
+    keys = make_keys(settings)
+    tries = Tries()
+    return create_service_app(
+        service=SERVICE,
+        db=db or Database(settings.database_url, service=SERVICE),
+        route_handlers=HANDLERS,
+        template_dirs=[PAGES_DIR],
+        token_public_keys=settings.token_public_keys,
+        is_session_ended=ended_sessions.is_ended,
+        refusals=REFUSALS,
+        dependencies={
+            "keys": Provide(lambda: keys, sync_to_thread=False),
+            "tries": Provide(lambda: tries, sync_to_thread=False),
+        },
+        clock=clock,
+        default_municipality=settings.default_municipality if settings.is_local else None,
+        secure=not settings.is_local,
+    )

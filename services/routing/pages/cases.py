@@ -1,0 +1,290 @@
+"""A case: begin it, say who you are and how to reach you, see what would be passed on, and go on to booking."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+
+from services.routing.commands.cases import (
+    AboutYou,
+    fill_form,
+    find_known_reach,
+    get_own_case,
+    open_case,
+    tell_about_you,
+)
+from services.routing.commands.handover import Preview, Undecided, decide_handover, preview_handover
+from services.routing.commands.sessions import NewSession, start_guest_session
+from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
+from services.routing.keys import Keys
+from services.routing.pages.cookies import give_session
+from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS
+from services.routing.pages.wording import REACHES as REACH_NAMES
+from services.routing.queries.catalogue import procedure_names
+from shared.db import Database
+from shared.tokens import Identity
+from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, PHONE_MAX_LENGTH, Form, parse_uuid, read_form
+from shared.web.i18n import current_language, translate
+from shared.web.i18n import gettext as _
+from shared.web.identity import PUBLIC, RenewSession, find_identity, require_visitor, token_of
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+CODE_MAX_LENGTH = 20
+
+
+@post("/cases", opt=PUBLIC)
+async def post_case(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    keys: NamedDependency[Keys],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """Begin a procedure. A visitor whom nobody knows yet becomes a guest here."""
+    fields = await read_form(request)
+    identity = _known_visitor(request)
+    started: NewSession | None = None
+    async with db.begin(town.code) as session:
+        if identity is None:
+            started = await start_guest_session(session, municipality=town.code, now=now)
+            identity = started.identity
+        case_id = await open_case(
+            session,
+            identity=identity,
+            procedure_code=fields.get("procedure", "")[:CODE_MAX_LENGTH],
+            channel=fields.get("channel", "")[:CODE_MAX_LENGTH],
+            idempotency_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
+            now=now,
+        )
+    response = see_other(f"/cases/{case_id}/you")
+    if started is not None:
+        give_session(response, started, keys, now=now, secure=secure)
+    return response
+
+
+@get("/cases/{case_id:str}/you", guards=[require_visitor])
+async def show_you(
+    request: Request[Any, Any, Any],
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template:
+    """The form about oneself, with what was given before."""
+    case = _case_id(case_id)
+    async with db.begin(identity.municipality) as session:
+        filled = await fill_form(session, keys.vault, identity=identity, case_id=case, now=now)
+        name_ja = await _procedure_name(session, identity, case)
+    values = filled.items | {"reach": filled.reach or ""}
+    return _you_page(request, case, name_ja, values, {}, filled.known_contact, from_before=filled.from_before)
+
+
+@post("/cases/{case_id:str}/you", guards=[require_visitor])
+async def post_you(
+    request: Request[Any, Any, Any],
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """Keep what was said; with a problem, the form again as it was typed."""
+    case = _case_id(case_id)
+    form = Form(await read_form(request))
+    async with db.begin(identity.municipality) as session:
+        known_contact = await find_known_reach(session, identity=identity, case_id=case)
+        name_ja = await _procedure_name(session, identity, case)
+        told = _read_you(form, known_contact)
+        if told is not None:
+            await tell_about_you(session, keys.vault, identity=identity, case_id=case, told=told, now=now)
+    if told is None:
+        return _you_page(request, case, name_ja, form.values, form.errors, known_contact)
+    return see_other(f"/cases/{case}/handover")
+
+
+@get("/cases/{case_id:str}/handover", guards=[require_visitor])
+async def show_handover(
+    request: Request[Any, Any, Any],
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """What would be passed on, to whom and why."""
+    case = _case_id(case_id)
+    async with db.begin(identity.municipality) as session:
+        preview = await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
+        name_ja = await _procedure_name(session, identity, case)
+    if preview is None:
+        return see_other(f"/cases/{case}/you")
+    answers = {offer.item: offer.answer for offer in preview.offers}
+    return _handover_page(request, case, name_ja, preview, answers, {})
+
+
+@post("/cases/{case_id:str}/handover", guards=[require_visitor])
+async def post_handover(
+    request: Request[Any, Any, Any],
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """Hear yes or no for each item, and answer with the pass in a form that leads to booking."""
+    case = _case_id(case_id)
+    fields = await read_form(request)
+    passable = (*BOOKING_ITEMS, CONTACT)
+    answers = {key: fields[f"pass_{key}"] for key in passable if f"pass_{key}" in fields}
+    shown = {key: fields[f"offer_{key}"] for key in passable if f"offer_{key}" in fields}
+    async with db.begin(identity.municipality) as session:
+        outcome = await decide_handover(
+            session,
+            keys,
+            identity=identity,
+            case_id=case,
+            answers=answers,
+            shown=shown,
+            language=current_language().code,
+            now=now,
+        )
+        name_ja = await _procedure_name(session, identity, case)
+        # Shown again with what is true now; what was answered stays.
+        preview = (
+            await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
+            if isinstance(outcome, Undecided)
+            else None
+        )
+    if isinstance(outcome, Undecided) and preview is not None:
+        errors = {f"pass_{key}": _("「はい」か「いいえ」を選んでください。") for key in outcome.missing}
+        status = 409 if outcome.is_stale else 422
+        return _handover_page(
+            request, case, name_ja, preview, answers, errors, is_stale=outcome.is_stale, status=status
+        )
+    if outcome is None or isinstance(outcome, Undecided):
+        return see_other(f"/cases/{case}/you")
+    return page(
+        request,
+        "handed_over.html",
+        case_id=case,
+        procedure_name=name_ja,
+        sealed_pass=outcome.sealed_pass,
+        items=[translate(ITEMS[key]) for key in outcome.items],
+        expires_at=outcome.expires_at,
+    )
+
+
+def _known_visitor(request: Request[Any, Any, Any]) -> Identity | None:
+    """The visitor, or None for somebody new. Whose token has run out is renewed first: they own cases already."""
+    token = token_of(request)
+    if token is None:
+        return None
+    identity = find_identity(request)
+    if identity is None or request.scope["state"].get("session_ended"):
+        raise RenewSession
+    return identity
+
+
+def _case_id(text: str) -> UUID:
+    return parse_uuid(text, code="case_unknown")
+
+
+async def _procedure_name(session: Any, identity: Identity, case_id: UUID) -> str:
+    case = await get_own_case(session, identity, case_id)
+    names = await procedure_names(session, identity.municipality)
+    return names[case.procedure][0]
+
+
+def _read_you(form: Form, known_contact: str | None) -> AboutYou | None:
+    """The checked answers, or None: then the form's errors say why."""
+    name = form.text("name", max_length=NAME_MAX_LENGTH, required=False)
+    kana = form.kana("kana", required=False)
+    chosen = form.choice("reach", REACHES)
+    contact: str | None = None
+    if chosen == "email" and not _may_stay_empty(form, "email", chosen, known_contact):
+        contact = form.email("email")
+    elif chosen == "sms" and not _may_stay_empty(form, "phone", chosen, known_contact):
+        contact = form.mobile_phone("phone")
+    if not form.ok:
+        return None
+    reach: Reach = next(reach for reach in REACHES if reach == chosen)
+    items = {key: value for key, value in (("name", name), ("kana", kana)) if value}
+    return AboutYou(items=items, reach=reach, contact=contact)
+
+
+def _may_stay_empty(form: Form, field: str, reach: str, known_contact: str | None) -> bool:
+    return known_contact == reach and not form.value(field).strip()
+
+
+def _you_page(
+    request: Request[Any, Any, Any],
+    case_id: UUID,
+    procedure_name: str,
+    values: dict[str, str],
+    errors: dict[str, str],
+    known_contact: str | None,
+    *,
+    from_before: bool = False,
+) -> Template:
+    # The summary lists problems in the order of the page.
+    order = ("name", "kana", "reach", "email", "phone")
+    return page(
+        request,
+        "you.html",
+        status=422 if errors else 200,
+        case_id=case_id,
+        procedure_name=procedure_name,
+        values=values,
+        errors={name: errors[name] for name in order if name in errors},
+        known_contact=known_contact,
+        from_before=from_before,
+        limits={"name": NAME_MAX_LENGTH, "email": EMAIL_MAX_LENGTH, "phone": PHONE_MAX_LENGTH},
+    )
+
+
+def _handover_page(
+    request: Request[Any, Any, Any],
+    case_id: UUID,
+    procedure_name: str,
+    preview: Preview,
+    answers: dict[str, Any],
+    errors: dict[str, str],
+    *,
+    is_stale: bool = False,
+    status: int = 200,
+) -> Template:
+    offers = [
+        {
+            "item": offer.item,
+            "offer_id": offer.offer_id,
+            "label": translate(ITEMS[offer.item]),
+            "value": offer.value or _("前に教えていただいた連絡先（%(reach)s）", reach=_reach_name(preview.reach)),
+            "target": translate(TARGETS[offer.target]),
+            "reason": translate(HANDOVER_REASONS[offer.target]),
+            "legal_basis": translate(LEGAL_BASIS["appi_69_2_1"]),
+            "answer": answers.get(offer.item, ""),
+        }
+        for offer in preview.offers
+    ]
+    return page(
+        request,
+        "handover.html",
+        status=status,
+        case_id=case_id,
+        procedure_name=procedure_name,
+        offers=offers,
+        errors=errors,
+        is_stale=is_stale,
+        reach=preview.reach,
+    )
+
+
+def _reach_name(reach: str) -> str:
+    return translate(REACH_NAMES[reach])

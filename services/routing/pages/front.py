@@ -1,0 +1,134 @@
+"""The front door: find a procedure, and compare the ways to do it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Template
+
+from services.routing.domain.catalogue import Procedure
+from services.routing.domain.channels import compare_channels
+from services.routing.domain.search import QUERY_MAX_LENGTH, search
+from services.routing.pages.wording import channel_cards
+from services.routing.queries.catalogue import (
+    FREQUENT_MAX,
+    get_procedure,
+    get_town,
+    list_availability,
+    list_counters,
+    list_frequent_codes,
+    list_procedures,
+)
+from shared.db import Database
+from shared.web.identity import PUBLIC
+from shared.web.pages import page
+from shared.web.town import Town
+
+
+@get("/", opt=PUBLIC)
+async def show_front(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+) -> Template:
+    """Search, what is asked for most, and every category."""
+    async with db.begin(town.code) as session:
+        facts = await get_town(session, town.code)
+        procedures = await list_procedures(session, town.code)
+        frequent_codes = await list_frequent_codes(session, town.code, now)
+    return page(
+        request,
+        "front.html",
+        facts=facts,
+        frequent=_frequent_first(procedures, frequent_codes)[:FREQUENT_MAX],
+        is_counted=bool(frequent_codes),
+        categories=_categories(procedures),
+        count=len(procedures),
+    )
+
+
+@get("/search", opt=PUBLIC)
+async def show_search(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+) -> Template:
+    """What was found for a word, or all procedures of a category."""
+    query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
+    category = request.query_params.get("category", "").strip()[:QUERY_MAX_LENGTH]
+    async with db.begin(town.code) as session:
+        facts = await get_town(session, town.code)
+        procedures = await list_procedures(session, town.code)
+        frequent_codes = await list_frequent_codes(session, town.code, now)
+    if category:
+        found = [procedure for procedure in procedures if procedure.category == category]
+    elif query:
+        ranked = search(_frequent_first(procedures, frequent_codes, spread=False), query)
+        found = [match.procedure for match in ranked]
+    else:
+        found = procedures
+    return page(
+        request,
+        "search.html",
+        facts=facts,
+        query=query,
+        category=category,
+        found=found,
+        categories=_categories(procedures),
+    )
+
+
+@get("/procedures/{code:str}", opt=PUBLIC)
+async def show_procedure(
+    request: Request[Any, Any, Any],
+    code: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+) -> Template:
+    """The three channels of one procedure, side by side."""
+    async with db.begin(town.code) as session:
+        facts = await get_town(session, town.code)
+        procedure = await get_procedure(session, town.code, code)
+        counters = await list_counters(session, town.code)
+        availability = await list_availability(session, town.code, procedure.counters)
+    comparison = compare_channels(procedure, counters, availability, now)
+    return page(
+        request,
+        "procedure.html",
+        facts=facts,
+        procedure=procedure,
+        cards=channel_cards(procedure, comparison, facts, now),
+        suggested=comparison.suggested,
+        idempotency_key=uuid4(),
+    )
+
+
+def _categories(procedures: Sequence[Procedure]) -> list[tuple[str, int]]:
+    """Every category with its number of procedures, in the town's order."""
+    counts: dict[str, int] = {}
+    for procedure in procedures:
+        counts[procedure.category] = counts.get(procedure.category, 0) + 1
+    return list(counts.items())
+
+
+def _frequent_first(procedures: Sequence[Procedure], codes: Sequence[str], *, spread: bool = True) -> list[Procedure]:
+    """What people begin most often comes first; the rest in the town's order, with `spread` one category after another.
+
+    Spread, a new town's front page shows something of everything before anybody was counted.
+    """
+    order = {code: index for index, code in enumerate(codes)}
+    turn: dict[str, int] = {}
+    turns = {}
+    for procedure in procedures:
+        turns[procedure.code] = turn[procedure.category] = turn.get(procedure.category, -1) + 1
+    return sorted(
+        procedures,
+        key=lambda procedure: (order.get(procedure.code, len(order)), turns[procedure.code] if spread else 0),
+    )

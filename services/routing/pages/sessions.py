@@ -1,0 +1,173 @@
+"""Renewing a visitor's token without their noticing, and signing in and out."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.response import Redirect, Template
+
+from services.routing.commands.accounts import check_password, count_try, forget_tries, stronger_hash
+from services.routing.commands.sessions import end_session, find_session, start_guest_session, start_staff_session
+from services.routing.domain.sessions import LOGIN_MAX_LENGTH, PASSWORD_MAX_LENGTH, safe_next
+from services.routing.keys import Keys
+from services.routing.pages.cookies import REFRESH_COOKIE, give_session, give_token, take_session
+from services.routing.pages.tries import Tries
+from shared.db import Database
+from shared.errors import Refusal
+from shared.web.forms import read_form
+from shared.web.i18n import gettext as _
+from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+STAFF_HOME = "/counter"
+
+
+@get("/session/renew", opt=PUBLIC)
+async def renew_get(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    keys: NamedDependency[Keys],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """A fresh token, and back to where the visitor came from."""
+    return await _renew(request, db, town, keys, now=now, secure=secure, status=303)
+
+
+@post("/session/renew", opt=PUBLIC)
+async def renew_post(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    keys: NamedDependency[Keys],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """As for a GET, by 307: the browser brings the form's fields along, and nothing that was typed is lost."""
+    return await _renew(request, db, town, keys, now=now, secure=secure, status=307)
+
+
+@get("/sign-in", opt=PUBLIC)
+async def show_sign_in(request: Request[Any, Any, Any]) -> Template:
+    """The form for staff."""
+    return _sign_in_page(request, next_path=safe_next(request.query_params.get("next"), ""))
+
+
+@post("/sign-in", opt=PUBLIC)
+async def post_sign_in(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    keys: NamedDependency[Keys],
+    secure: NamedDependency[bool],
+    tries: NamedDependency[Tries],
+) -> Template | Redirect:
+    """Check a password. An unknown account and a wrong password look the same, and take as long."""
+    fields = await read_form(request)
+    login, password = fields.get("login", "").replace("\x00", "").strip(), fields.get("password", "")
+    next_path = safe_next(fields.get("next"), "")
+    errors = {}
+    if not login:
+        errors["login"] = _("ログインIDを入力してください。")
+    if not password:
+        errors["password"] = _("パスワードを入力してください。")
+    if errors:
+        return _sign_in_page(request, next_path=next_path, login=login, errors=errors)
+    login, password = login[:LOGIN_MAX_LENGTH], password[:PASSWORD_MAX_LENGTH]
+
+    tries.count(town.code, request.client.host if request.client else "", login)
+    # Counted and committed first; then nothing is held while the password is checked.
+    async with db.begin(town.code) as session:
+        candidate = await count_try(session, municipality=town.code, login=login, now=now)
+    if not await check_password(candidate, password) or candidate is None:
+        errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もういちど入力してください。")}
+        return _sign_in_page(request, next_path=next_path, login=login, errors=errors)
+    new_hash = await stronger_hash(candidate, password)
+    async with db.begin(town.code) as session:
+        await forget_tries(session, municipality=town.code, candidate=candidate, new_hash=new_hash)
+        started = await start_staff_session(
+            session,
+            municipality=town.code,
+            account_id=candidate.account_id,
+            roles=candidate.roles,
+            office=candidate.office,
+            now=now,
+        )
+    response = see_other(next_path or STAFF_HOME)
+    give_session(response, started, keys, now=now, secure=secure)
+    return response
+
+
+@post("/sign-out", opt=PUBLIC)
+async def post_sign_out(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+) -> Redirect:
+    """End the session everywhere, at once. A token that has run out may end its session, too."""
+    token = token_of(request)
+    is_staff = token is not None and token.identity.kind in STAFF_KINDS
+    if token is not None:
+        async with db.begin(town.code) as session:
+            await end_session(session, municipality=town.code, session_id=token.identity.session_id, now=now)
+    response = see_other("/sign-in" if is_staff else "/")
+    take_session(response)
+    return response
+
+
+async def _renew(
+    request: Request[Any, Any, Any],
+    db: Database,
+    town: Town,
+    keys: Keys,
+    *,
+    now: datetime,
+    secure: bool,
+    status: Literal[303, 307],
+) -> Redirect:
+    next_path = safe_next(request.query_params.get("next"))
+    refresh_token = request.cookies.get(REFRESH_COOKIE)
+    token = token_of(request)
+    if refresh_token:
+        async with db.begin(town.code) as session:
+            live = await find_session(session, municipality=town.code, refresh_token=refresh_token, now=now)
+        if live is not None:
+            response = Redirect(next_path, status_code=status)
+            give_token(response, live.identity, keys, expires_at=live.expires_at, now=now, secure=secure)
+            return response
+    if token is not None and token.identity.kind in STAFF_KINDS:
+        response = Redirect("/sign-in", query_params={"next": next_path}, status_code=303)
+        take_session(response)
+        return response
+    sent_cookies = bool(refresh_token) or token is not None
+    if not sent_cookies and "probe" in request.query_params:
+        # We gave cookies a moment ago and they did not come back: without them this would go round for ever.
+        raise Refusal("cookies_needed", 400)
+    async with db.begin(town.code) as session:
+        started = await start_guest_session(session, municipality=town.code, now=now)
+    if sent_cookies:
+        response = Redirect(next_path, status_code=status)
+    else:
+        probe = {"next": next_path, "probe": "1"}
+        response = Redirect("/session/renew", query_params=probe, status_code=status)
+    give_session(response, started, keys, now=now, secure=secure)
+    return response
+
+
+def _sign_in_page(
+    request: Request[Any, Any, Any], *, next_path: str, login: str = "", errors: dict[str, str] | None = None
+) -> Template:
+    return page(
+        request,
+        "sign_in.html",
+        status=422 if errors else 200,
+        next_path=next_path,
+        login=login,
+        errors=errors or {},
+        login_max_length=LOGIN_MAX_LENGTH,
+    )

@@ -1,0 +1,314 @@
+"""Codes into plain Japanese. Every text is marked here for the catalogues, and translated when it is shown."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from services.routing.domain.catalogue import Procedure, Town
+from services.routing.domain.channels import ChannelOption, Comparison
+from services.routing.queries.mine import HistoryEntry
+from shared.web.i18n import translate
+from shared.web.refusals import RefusalText
+from shared.web.templating import duration, jst_datetime, jst_time, to_day, yen
+
+
+def _(message: str) -> str:
+    """Marks a text for the catalogues."""
+    return message
+
+
+REFUSALS: dict[str, RefusalText] = {
+    "catalogue_missing": RefusalText(
+        _("準備をしているところです"), _("手続きの一覧を読みこんでいます。少し待ってから、もういちどお試しください。")
+    ),
+    "procedure_unknown": RefusalText(
+        _("この手続きは見つかりません"),
+        _("番号がちがうか、受付が終わった手続きです。はじめのページからさがしてください。"),
+    ),
+    "case_unknown": RefusalText(
+        _("この申しこみは見つかりません"),
+        _("べつの端末で始めたか、時間がたちすぎています。お手数ですが、手続きをさがして、もういちど始めてください。"),
+    ),
+    "channel_not_ready": RefusalText(
+        _("この方法は、まだ始まっていません"), _("いまは窓口の予約か、役場への電話でお手続きできます。")
+    ),
+    "channel_impossible": RefusalText(
+        _("この手続きは、窓口の予約ではできません"), _("手続きのページで、ほかの方法をごらんください。")
+    ),
+    "contact_needed": RefusalText(
+        _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
+    ),
+    "account_incomplete": RefusalText(
+        _("ログインIDとパスワードが必要です"), _("両方を入力して、もういちどお試しください。")
+    ),
+}
+
+ITEMS: dict[str, str] = {
+    "name": _("お名前"),
+    "kana": _("お名前のよみがな"),
+    "contact": _("連絡先"),
+    "email": _("メールアドレス"),
+    "phone": _("電話番号"),
+    "address": _("住所"),
+    "previous_address": _("前の住所"),
+    "new_address": _("新しい住所"),
+    "birth_date": _("生年月日"),
+    "sex": _("性別"),
+    "household": _("世帯"),
+    "domicile": _("本籍"),
+    "child": _("お子さん"),
+    "spouse": _("結婚するお相手"),
+    "witnesses": _("証人"),
+    "deceased": _("亡くなった方"),
+    "bank_account": _("口座"),
+    "insurance": _("健康保険"),
+    "employer": _("お勤め先"),
+    "doctor": _("かかりつけ医"),
+    "medical_certificate": _("診断書"),
+    "due_date": _("出産予定日"),
+    "tax_year": _("年度"),
+    "copies_purpose": _("枚数と使いみち"),
+    "seal_impression": _("印鑑"),
+    "notice_number": _("通知書の番号"),
+    "vehicle_number": _("標識番号"),
+    "dog": _("犬"),
+    "waste_items": _("ごみの品目"),
+    "photos": _("写真"),
+    "topic": _("相談したいこと"),
+}
+OTHER_ITEM = _("そのほかの項目")
+
+BRING: dict[str, str] = {
+    "identity_one": _("本人確認書類をひとつ（マイナンバーカード、運転免許証、パスポートなど）"),
+    "identity_one_photo": _("顔写真のついた本人確認書類（マイナンバーカード、運転免許証、パスポートなど）"),
+    "same_day_note": _("顔写真のついた本人確認書類があれば、その日に登録できます"),
+    "mynumber_card": _("マイナンバーカードと暗証番号"),
+    "mynumber_or_one": _("マイナンバーカード、またはほかの本人確認書類をひとつ"),
+    "seal_card": _("印鑑登録証（カード）"),
+    "card_notice": _("役場から届いた交付通知書"),
+    "bankbook": _("振込先の通帳かキャッシュカード"),
+    "insurance_certificate": _("資格確認書など、健康保険がわかるもの"),
+    "seal": _("登録する印鑑"),
+    "medical_certificate": _("診断書"),
+    "vehicle_number": _("標識番号（ナンバー）がわかるもの"),
+    "damage_photos": _("こわれたところの写真"),
+    "own_phone": _("ふだん使っているスマートフォン"),
+}
+
+CHANNEL_TITLES = {"online": _("オンライン"), "counter": _("役場の窓口"), "helper": _("スマホのサポーター")}
+
+REASONS: dict[str, str] = {
+    "possible": _("この方法で手続きできます。"),
+    "partly": _("申請はできますが、あとで窓口に来ていただくことがあります。"),
+    "in_person_by_law": _("法律で、窓口に来ていただくことが決まっています。"),
+    "not_online": _("この手続きは、まだオンラインではできません。"),
+    "no_counter": _("この手続きは、窓口の予約ではあつかっていません。"),
+    "not_with_helper": _("この手続きは、サポーターといっしょにはできません。"),
+}
+COUNTER_POSSIBLE = _("係の者がお話をうかがいながら、いっしょに進めます。")
+NEXT_VERSION = {
+    "online": _("オンライン申請は、次の版で始まります。いまは窓口の予約か、電話（%(phone)s）をご利用ください。"),
+    "helper": _("サポーターの予約は、次の版で始まります。いまは窓口の予約か、電話（%(phone)s）をご利用ください。"),
+}
+NEXT_VERSION_PHONE_ONLY = _("この方法は、次の版で始まります。いまは電話（%(phone)s）でおたずねください。")
+
+WHY: dict[str, str] = {
+    "earliest": _("いちばん早くできます。"),
+    "only_one_ready": _("いま、このサイトから申しこめる方法です。"),
+    "whole_procedure": _("これだけで手続きが終わります。"),
+    "short": _("短い時間で終わります。"),
+    "nothing_to_bring": _("持ちものがいりません。"),
+    "together": _("わからないことを、その場で聞けます。"),
+}
+
+TARGETS = {
+    "routing": _("手続きの受付（このサイト）"),
+    "booking": _("窓口の予約"),
+    "notifications": _("お知らせの係"),
+}
+LEGAL_BASIS = {
+    "appi_69_1": _("個人情報保護法 第69条第1項（集めた目的の中で使うこと）"),
+    "appi_69_2_1": _("個人情報保護法 第69条第2項第1号（ご本人の同意）"),
+    "appi_69_2_2": _("個人情報保護法 第69条第2項第2号（役場の仕事に必要な範囲で使うこと）"),
+}
+HANDOVER_REASONS = {
+    "booking": _("窓口でお名前をお呼びするために、予約の係へわたします。"),
+    "notifications": _("予約の確認やお知らせを送るために、お知らせの係へわたします。"),
+}
+REACHES = {"email": _("メール"), "sms": _("SMS"), "none": _("紙の控え")}
+
+CASE_STATES = {
+    "opened": _("お名前と連絡のしかたを入力するところです"),
+    "told": _("わたす情報を確かめるところです"),
+    "handed_over": _("日にちと時間をえらぶところです"),
+}
+APPOINTMENT_STATES = {
+    "booked": _("予約済み"),
+    "checked_in": _("受付済み"),
+    "called": _("お呼びしています"),
+    "serving": _("対応中"),
+    "done": _("終わりました"),
+    "no_show": _("来られませんでした"),
+    "cancelled": _("取り消しました"),
+}
+
+# One plain sentence an entry: who did what with which items, and what for.
+_SENTENCES: dict[str, str] = {
+    "collected": _("%(actor)sが「%(items)s」を入力しました。目的は「%(purpose)s」です。"),
+    "corrected": _("%(actor)sが「%(items)s」を書きなおしました。目的は「%(purpose)s」です。"),
+    "offered": _("「%(items)s」を%(target)sへわたしてよいか、おたずねする準備をしました。目的は「%(purpose)s」です。"),
+    "previewed": _("%(target)sで使う「%(items)s」を、使う前に画面でお見せしました。目的は「%(purpose)s」です。"),
+    "approved": _("%(actor)sが「%(items)s」を%(target)sへわたすことを認めました。目的は「%(purpose)s」です。"),
+    "declined": _("%(actor)sが「%(items)s」を%(target)sへわたさないことにしました。"),
+    "applied": _("%(service)sが「%(items)s」を使いました。もういちど書かずにすみました。目的は「%(purpose)s」です。"),
+    "staff_viewed": _("%(office)sの職員が「%(items)s」を見ました。目的は「%(purpose)s」です。"),
+    "helper_assisted": _("サポーターが「%(items)s」の入力を手伝いました。目的は「%(purpose)s」です。"),
+    "refused": _("%(service)sは「%(items)s」を使いませんでした。目的は「%(purpose)s」でした。"),
+    "erased": _("%(service)sが「%(items)s」を消しました。"),
+}
+_SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
+_YOU = _("あなた")
+_STAFF = _("%(office)sの職員")
+_STAFF_ANYWHERE = _("役場の職員")
+_SYSTEM = _("役場のシステム")
+_PROCEDURE_OF = _("手続き：%(procedure)s")
+_COLLECTED_IN = _("もとの入力：%(procedure)s（%(when)s）")
+_SEPARATOR = _("、")
+
+
+class ChannelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel as the page shows it: texts only."""
+
+    channel: str
+    title: str
+    possible: bool
+    ready: bool
+    suggested: bool
+    reason: str
+    earliest: str | None
+    as_of: str | None
+    duration_text: str | None
+    place: str | None
+    fee: str | None
+    bring: tuple[str, ...]
+    why: tuple[str, ...]
+
+
+class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry as the page shows it."""
+
+    occurred_at: datetime
+    sentence: str
+    details: tuple[str, ...]
+
+
+def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now: datetime) -> list[ChannelCard]:
+    """The three channels in words."""
+    counter_is_ready = comparison.option("counter").ready
+    return [
+        ChannelCard(
+            channel=option.channel,
+            title=translate(CHANNEL_TITLES[option.channel]),
+            possible=option.possible != "no",
+            ready=option.ready,
+            suggested=option.channel == comparison.suggested,
+            reason=_channel_reason(option, town, counter_is_ready=counter_is_ready),
+            earliest=_earliest(option, now),
+            as_of=_as_of(option, now),
+            duration_text=_minutes(option),
+            place=_place(option),
+            fee=yen(procedure.fee_yen) if option.possible != "no" else None,
+            bring=tuple(translate(BRING[code]) for code in option.bring),
+            why=tuple(translate(WHY[code]) for code in comparison.why)
+            if option.channel == comparison.suggested
+            else (),
+        )
+        for option in comparison.options
+    ]
+
+
+def item_names(keys: Iterable[str]) -> str:
+    """Names of items for a sentence, each once."""
+    names = dict.fromkeys(translate(ITEMS.get(key, OTHER_ITEM)) for key in keys)
+    return translate(_SEPARATOR).join(names)
+
+
+def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> HistoryLine:
+    """One entry as a plain sentence. `names` are the name and office of procedures, by code."""
+    procedure = names.get(entry.target_procedure or entry.source_procedure or "")
+    office = entry.office or (procedure[1] if procedure else None)
+    sentence = translate(_SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)) % {
+        "actor": _actor(entry),
+        "items": item_names(entry.items),
+        "target": translate(TARGETS.get(entry.target_service, _SYSTEM)),
+        "service": translate(TARGETS.get(entry.service, _SYSTEM)),
+        "purpose": translate(entry.purpose),
+        "office": office or translate(_SYSTEM),
+    }
+    details = []
+    if procedure:
+        details.append(translate(_PROCEDURE_OF) % {"procedure": procedure[0]})
+    source = names.get(entry.source_procedure or "")
+    if source and entry.source_collected_at and entry.entry_type in ("applied", "staff_viewed", "helper_assisted"):
+        when = jst_datetime(entry.source_collected_at)
+        details.append(translate(_COLLECTED_IN) % {"procedure": source[0], "when": when})
+    if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
+        details.append(translate(LEGAL_BASIS[entry.legal_basis]))
+    return HistoryLine(occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details))
+
+
+def _actor(entry: HistoryEntry) -> str:
+    if entry.actor_kind in ("guest", "resident"):
+        return translate(_YOU)
+    if entry.actor_kind == "staff":
+        return translate(_STAFF) % {"office": entry.office} if entry.office else translate(_STAFF_ANYWHERE)
+    return translate(_SYSTEM)
+
+
+def _channel_reason(option: ChannelOption, town: Town, *, counter_is_ready: bool) -> str:
+    if option.reason == "next_version":
+        text = NEXT_VERSION.get(option.channel) if counter_is_ready else None
+        return translate(text or NEXT_VERSION_PHONE_ONLY) % {"phone": town.phone}
+    if option.reason == "possible" and option.channel == "counter":
+        return translate(COUNTER_POSSIBLE)
+    return translate(REASONS[option.reason])
+
+
+def _earliest(option: ChannelOption, now: datetime) -> str | None:
+    if option.earliest == "at" and option.earliest_at is not None:
+        if to_day(option.earliest_at) == to_day(now):
+            return translate(_("きょう %(time)s")) % {"time": jst_time(option.earliest_at)}
+        return jst_datetime(option.earliest_at, year=to_day(option.earliest_at).year != to_day(now).year)
+    texts = {
+        "any_time": _("いつでも（24時間）"),
+        "next_version": _("次の版から"),
+        "full": _("いまは空きがありません"),
+        "unknown": _("次のページで空きを確かめます"),
+    }
+    return translate(texts[option.earliest]) if option.earliest in texts else None
+
+
+def _as_of(option: ChannelOption, now: datetime) -> str | None:
+    if option.earliest not in ("at", "full") or option.as_of is None:
+        return None
+    is_today = to_day(option.as_of) == to_day(now)
+    when = jst_time(option.as_of) if is_today else jst_datetime(option.as_of, year=False)
+    return translate(_("%(when)s現在の空きです。")) % {"when": when}
+
+
+def _minutes(option: ChannelOption) -> str | None:
+    if option.minutes is None:
+        return None
+    text = duration(option.minutes)
+    return translate(_("およそ%(duration)s（めやす）")) % {"duration": text} if option.minutes_estimated else text
+
+
+def _place(option: ChannelOption) -> str | None:
+    if option.possible == "no":
+        return None
+    if option.channel == "online":
+        return translate(_("家など、どこでも"))
+    if option.channel == "helper":
+        return translate(_("公民館など、町の施設"))
+    return option.counter.place_ja if option.counter else None
