@@ -132,5 +132,5 @@ async def get_appointment(
 
 
 def _key(request: Request[Any, Any, Any], otherwise: str) -> str:
-    """The client's idempotency key. A visit makes one appointment and holds a slot once, so without one it is safe too."""
+    """The client's idempotency key. Safe without one, too: a visit makes one appointment and one hold of a slot."""
     return request.headers.get("idempotency-key", otherwise)

@@ -22,8 +22,8 @@ from shared.errors import Refusal
 
 T = TypeVar("T")
 
-# Under a rush, requests wait here in line instead of fighting for connections: the pool has a time limit, this has none,
-# and pages that only read still find a connection.
+# Under a rush, requests wait here in line instead of fighting for connections: the pool has a time limit, this has
+# none, and pages that only read still find a connection.
 WRITERS_AT_ONCE = 12
 TRIES = 3
 

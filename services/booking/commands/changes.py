@@ -41,12 +41,11 @@ class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What an appointment is now. `code` is new when a message with it goes out, and shown once."""
+    """What an appointment is now."""
 
     appointment_id: UUID
     number: str
     version: int
-    code: str | None = None
 
 
 _LOCK = text("""
@@ -140,11 +139,9 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
     await session.execute(_TAKE, mine | {"slot_id": order.slot_id, "place_no": place_no})
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
     fact = tell(AppointmentChanged, moved, now=now)
-    code = None
     if old.contact_ref is not None:
         # The message brings a new way in. Older links keep working, and the newest codes (commands/access.py).
         access = SealedAccess(link_token=new_link_token(), code=new_code(CODE_LENGTH))
-        code = access.code
         hashes = {
             "link_hash": token_hash(access.link_token),
             "code_hash": keys.code_hash(order.appointment_id, access.code),
@@ -154,7 +151,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
     await outbox.publish(session, fact)
     changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
-    return msgspec.structs.replace(changed, code=code)
+    return changed
 
 
 async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *, now: datetime) -> Changed:

@@ -28,6 +28,14 @@ STAMPS: Mapping[State, str] = {
     "done": "done_at",
     "no_show": "no_show_at",
 }
+# The step that usually comes next: the tablet's large button.
+USUAL: Mapping[State, Action] = {
+    "booked": "check-in",
+    "checked_in": "call",
+    "called": "start",
+    "serving": "done",
+    "no_show": "call",
+}
 _BEFORE: Mapping[State, tuple[State, ...]] = {
     "done": ("serving", "called", "checked_in"),
     "no_show": ("called", "checked_in"),
@@ -64,7 +72,8 @@ def possible_actions(progress: Progress) -> list[Action]:
     actions: list[Action] = [action for action, (allowed, _) in STEPS.items() if progress.state in allowed]
     if _can_step_back(progress):
         actions.append("undo")
-    return actions
+    usual = USUAL.get(progress.state)
+    return sorted(actions, key=lambda action: action != usual)
 
 
 def show_ticket(counter: str, ticket_no: int) -> str:

@@ -68,7 +68,7 @@ _LINE = text(f"""
     LIMIT {LINE_MAX}
 """)
 _MARKS = text("""
-    SELECT office, count(*) AS count, sum(version) AS versions FROM appointment
+    SELECT office, count(*) AS people, sum(version) AS versions FROM appointment
     WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
 """)
 _BOARD = text(f"""
@@ -118,7 +118,7 @@ async def list_line(
 async def read_line_marks(session: AsyncSession, municipality: str, day: date) -> dict[str, LineMark]:
     """One mark per office, cheap enough to be asked twice a second."""
     rows = (await session.execute(_MARKS, {"municipality": municipality, "day": day})).all()
-    return {row.office: LineMark(row.count, int(row.versions)) for row in rows}
+    return {row.office: LineMark(row.people, int(row.versions)) for row in rows}
 
 
 async def list_board(session: AsyncSession, municipality: str, day: date) -> list[BoardItem]:

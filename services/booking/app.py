@@ -1,0 +1,111 @@
+"""The web application of booking: routes and wiring."""
+
+from pathlib import Path
+
+from litestar.di import Provide
+
+from services.booking.api import get_appointment, get_slots, post_appointment, post_hold
+from services.booking.flow import Rush
+from services.booking.keys import Keys
+from services.booking.live import LineWatch
+from services.booking.pages.appointments import (
+    get_appointment_page,
+    get_booking_root,
+    get_calendar_file,
+    get_cancel_page,
+    get_change_page,
+    get_find_page,
+    get_link,
+    get_qr,
+    get_slip_page,
+    post_cancel_page,
+    post_change_page,
+    post_find_page,
+)
+from services.booking.pages.board import get_board, get_board_now
+from services.booking.pages.counter import (
+    get_counter,
+    get_events,
+    get_line,
+    get_ticket,
+    post_action,
+    post_check_in,
+    post_walk_in,
+)
+from services.booking.pages.visits import (
+    get_confirm_page,
+    get_visit_page,
+    post_arrive,
+    post_book_page,
+    post_hold_page,
+    post_release_page,
+)
+from services.booking.refusals import REFUSALS
+from services.booking.settings import SERVICE, Settings
+from services.booking.tables import ended_sessions
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.web.app import create_service_app
+from shared.web.middleware import AroundRequest
+
+ROUTES = [
+    post_hold,
+    post_appointment,
+    get_slots,
+    get_appointment,
+    post_arrive,
+    get_visit_page,
+    post_hold_page,
+    get_confirm_page,
+    post_book_page,
+    post_release_page,
+    get_booking_root,
+    get_appointment_page,
+    get_slip_page,
+    get_qr,
+    get_calendar_file,
+    get_change_page,
+    post_change_page,
+    get_cancel_page,
+    post_cancel_page,
+    get_link,
+    get_find_page,
+    post_find_page,
+    get_board,
+    get_board_now,
+    get_counter,
+    get_line,
+    get_events,
+    post_check_in,
+    post_walk_in,
+    get_ticket,
+    post_action,
+]
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
+    """The application, on its own database unless one is given."""
+    database = db or Database(settings.database_url, service=SERVICE)
+    keys = Keys.from_settings(settings)
+    watch = LineWatch(database, clock)
+    rush = Rush()
+    return create_service_app(
+        service=SERVICE,
+        db=database,
+        route_handlers=ROUTES,
+        template_dirs=[Path(__file__).with_name("pages")],
+        token_public_keys=settings.token_public_keys,
+        is_session_ended=ended_sessions.is_ended,
+        refusals=REFUSALS,
+        dependencies={
+            "keys": Provide(lambda: keys, sync_to_thread=False),
+            "rush": Provide(lambda: rush, sync_to_thread=False),
+            "watch": Provide(lambda: watch, sync_to_thread=False),
+            "clock": Provide(lambda: clock, sync_to_thread=False),
+            "is_ended": Provide(lambda: ended_sessions.is_ended, sync_to_thread=False),
+        },
+        clock=clock,
+        default_municipality=settings.default_municipality if settings.is_local else None,
+        secure=not settings.is_local,
+        on_shutdown=watch.stop,
+    )

@@ -1,0 +1,48 @@
+"""`/board`: the public call display. Ticket numbers only: no name, no procedure."""
+
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.response import Template
+
+from services.booking.domain.line import show_ticket
+from services.booking.queries.line import list_board
+from shared.clock import jst_day
+from shared.db import Database
+from shared.web.identity import PUBLIC
+from shared.web.pages import page
+from shared.web.town import Town
+
+Req = Request[Any, Any, Any]
+
+
+@get("/board", opt=PUBLIC)
+async def get_board(
+    request: Req, db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
+) -> Template:
+    """The whole display."""
+    return page(request, "board.html", counters=await _counters(db, town, now))
+
+
+@get("/board/now", opt=PUBLIC)
+async def get_board_now(
+    request: Req, db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
+) -> Template:
+    """What changes of it."""
+    return page(request, "board_now.html", counters=await _counters(db, town, now))
+
+
+async def _counters(db: Database, town: Town, now: datetime) -> list[dict[str, Any]]:
+    async with db.begin(town.code) as session:
+        items = await list_board(session, town.code, jst_day(now))
+    return [
+        {
+            "number": group[0].counter_number,
+            "called": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "called"],
+            "serving": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "serving"],
+        }
+        for group in (list(items_of) for _, items_of in groupby(items, key=lambda item: item.counter))
+    ]

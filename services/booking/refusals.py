@@ -1,0 +1,79 @@
+"""Booking's refusals in plain Japanese: what happened, and what to do next."""
+
+from shared.web.refusals import RefusalText
+
+
+def _(message: str) -> str:
+    """Marks a text for the catalogues; it is translated when shown."""
+    return message
+
+
+_CHOOSE = _("ほかの時間を選んでください。")
+
+REFUSALS: dict[str, RefusalText] = {
+    "visit_unknown": RefusalText(
+        _("予約の途中の情報が見つかりません"),
+        _("別の端末やブラウザーでは、続きができません。手続きのページから、もう一度お進みください。"),
+    ),
+    "visit_over": RefusalText(
+        _("予約の手続きの時間が過ぎました"),
+        _("手続きのページから、もう一度お進みください。入力した内容は手続きのページに残っています。"),
+    ),
+    "visit_booked": RefusalText(
+        _("この予約はもう済んでいます"), _("日時を変えるときは、予約のページの「日時を変える」からお進みください。")
+    ),
+    "slot_taken": RefusalText(
+        _("この時間は、ほかの方の予約が入りました"), _("下の近い時間か、ほかの日を選んでください。")
+    ),
+    "slot_unknown": RefusalText(_("この時間は見つかりません"), _CHOOSE),
+    "slot_unfit": RefusalText(_("この時間は、この手続きでは使えません"), _CHOOSE),
+    "slot_too_soon": RefusalText(
+        _("この時間は、もう予約できません"),
+        _("始まる時間が近いため、受付を終わりました。ほかの時間を選ぶか、窓口に直接お越しください。"),
+    ),
+    "slot_too_far": RefusalText(_("この日は、まだ予約できません"), _("もっと近い日を選んでください。")),
+    "slot_closed": RefusalText(_("この時間は、受け付けていません"), _CHOOSE),
+    "same_slot": RefusalText(_("今の予約と同じ時間です"), _("変えるときは、ほかの時間を選んでください。")),
+    "hold_missing": RefusalText(_("時間がまだ選ばれていません"), _("日と時間を選んでから、お進みください。")),
+    "hold_expired": RefusalText(
+        _("おさえていた時間が過ぎました"), _("もう一度、日と時間を選んでください。入力した内容は残っています。")
+    ),
+    "key_unreadable": RefusalText(_("入力を読みとれませんでした"), _("前のページにもどって、もう一度送ってください。")),
+    "key_reused": RefusalText(
+        _("同じ画面から、ちがう内容が送られました"), _("ページを読み直して、やり直してください。")
+    ),
+    "appointment_unknown": RefusalText(
+        _("予約が見つかりません"), _("予約番号を確かめてください。今日ではない予約や、取り消した予約かもしれません。")
+    ),
+    "appointment_moved": RefusalText(
+        _("予約の内容が、別の画面で変わりました"), _("予約のページを開いて、今の内容を確かめてください。")
+    ),
+    "appointment_cancelled": RefusalText(
+        _("この予約は取り消されています"), _("必要なときは、手続きのページから新しく予約してください。")
+    ),
+    "appointment_started": RefusalText(
+        _("始まった予約は、変えたり取り消したりできません"),
+        _("ご用のあるときは、窓口か電話でお知らせください。"),
+    ),
+    "change_too_late": RefusalText(
+        _("予約を変えられる時間を過ぎました"), _("変えたいときや来られないときは、電話でお知らせください。")
+    ),
+    "link_unknown": RefusalText(
+        _("このリンクでは開けません"),
+        _("リンクの終わりまで正しく写っているか確かめるか、予約番号と暗証番号で開いてください。"),
+    ),
+    "procedure_unknown": RefusalText(
+        _("この手続きの窓口の情報がありません"), _("少し待ってもう一度お試しになるか、電話でお問い合わせください。")
+    ),
+    "line_moved": RefusalText(
+        _("ほかの端末で先に操作されました"), _("今の順番の画面にもどって、状態を確かめてください。")
+    ),
+    "step_impossible": RefusalText(
+        _("今の状態では、この操作はできません"), _("今の順番の画面にもどって、状態を確かめてください。")
+    ),
+    "other_office": RefusalText(_("ほかの課の予約です"), _("担当の課の窓口にご案内ください。")),
+    "not_today": RefusalText(_("今日の予約ではありません"), _("予約の日をご本人と確かめてください。")),
+    "number_unreadable": RefusalText(
+        _("予約番号を読みとれませんでした"), _("数字とアルファベット7文字です。もう一度入力してください。")
+    ),
+}
