@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from typing import Any
 
 import structlog
 
@@ -25,10 +26,10 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _unfill],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _describe_exception,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -45,6 +46,23 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger: `log.info("case_opened", case_id=…)`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def _unfill(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A library that reports an exception fills its sentence with what failed: keep the sentence, not the filling."""
+    if event.get("exc_info"):
+        event["event"] = str(event["_record"].msg).partition("\n")[0]
+    return event
+
+
+def _describe_exception(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Instead of a traceback, whose last line is the error's message: libraries log exceptions too."""
+    info = event.pop("exc_info", None)
+    if info:
+        error = info if isinstance(info, BaseException) else info[1] if isinstance(info, tuple) else sys.exc_info()[1]
+        if error is not None:
+            event.update(describe(error))
+    return event
 
 
 def describe(error: BaseException) -> dict[str, object]:

@@ -13,7 +13,7 @@ from shared.events.booking import AvailabilityChanged
 from shared.events.routing import ContactGiven
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import ATTEMPT_LIMIT, Consumer, Handler
-from tests.shared.conftest import MakeDb, TestClock
+from tests.shared.conftest import Logged, MakeDb, TestClock
 from tests.shared.makers import TOWN, make_availability, make_booked, make_contact_given, make_envelope, rows_of
 
 # A table that every service has, used here as the handlers' own: a second effect would raise `attempts`.
@@ -277,16 +277,12 @@ async def test_a_handler_sees_the_rows_of_its_town_only(make_db: MakeDb, clock: 
     assert seen == ["143421", "999999"]
 
 
-async def test_nothing_of_an_error_is_logged_but_its_kind(
-    make_db: MakeDb, clock: TestClock, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_nothing_of_an_error_is_logged_but_its_kind(make_db: MakeDb, clock: TestClock, logged: Logged) -> None:
     service = Service(make_db, clock, raising(RuntimeError("山田花子 090-1234-5678")))
     await service.consume(make_envelope(make_availability()))
-    logged = "".join(capsys.readouterr())
-    assert "event_failed" in logged
-    assert "RuntimeError" in logged
-    assert "山田" not in logged
-    assert "1234" not in logged
+    assert [line["error"] for line in logged.of("event_failed")] == ["RuntimeError"]
+    assert "山田" not in logged.text
+    assert "1234" not in logged.text
 
 
 async def test_a_senseless_event_id_harms_nobody(make_db: MakeDb, clock: TestClock) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Database
 from shared.messaging.due import BATCH, LEASE, DueHandler, DueLoop, schedule, unschedule
-from tests.shared.conftest import START, MakeDb, TestClock
+from tests.shared.conftest import START, Logged, MakeDb, TestClock
 from tests.shared.makers import TOWN, rows_of
 
 ROWS = "SELECT * FROM booking.due ORDER BY ref"
@@ -227,7 +227,7 @@ async def test_who_comes_back_after_its_lease_ended_does_nothing(make_db: MakeDb
 
 
 async def test_a_handler_that_fails_leaves_nothing_keeps_the_rest_going_and_is_tried_again(
-    make_db: MakeDb, clock: TestClock, capsys: pytest.CaptureFixture[str]
+    make_db: MakeDb, clock: TestClock, logged: Logged
 ) -> None:
     db, diary = make_db("booking"), Diary()
 
@@ -242,7 +242,8 @@ async def test_a_handler_that_fails_leaves_nothing_keeps_the_rest_going_and_is_t
     await make_loop(db, fail_for_a, clock).run_once()
     assert diary.refs == ["b"]
     assert [(row.kind, row.ref) for row in await rows_of(db, ROWS)] == [("remind", "a"), ("effect", "b")]
-    assert "山田" not in "".join(capsys.readouterr())
+    assert [line["error"] for line in logged.of("due_failed")] == ["RuntimeError"]
+    assert "山田" not in logged.text
     clock.pass_time(seconds=LEASE.total_seconds())
     await make_loop(db, diary, clock).run_once()
     assert diary.refs == ["b", "a"]
