@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hmac
 import json
+import logging
 import os
 import signal
 import socket
@@ -149,6 +150,8 @@ class Sink:
             (self._folder / STORE_FILE).unlink(missing_ok=True)
 
     async def __aenter__(self) -> Self:
+        # aiosmtpd writes every command, with its addresses.
+        logging.getLogger("mail.log").setLevel(logging.WARNING)
         self._read_store()
         loop = asyncio.get_running_loop()
         smtp_socket, http_socket = (_listen(port) for port in self._wanted_ports)

@@ -1,11 +1,11 @@
 """`/notices`: what was sent and what became of it, for staff. Numbers and channels only, no addresses."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, Parameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from services.notifications.commands.tasks import complete_task
@@ -26,7 +26,7 @@ async def get_notices(
     request: Request[Any, Any, Any],
     db: NamedDependency[Database],
     town: NamedDependency[Town],
-    before: Annotated[str | None, Parameter(query="before", max_length=BEFORE_MAX_LENGTH)] = None,
+    before: FromQuery[str | None] = None,
 ) -> Template:
     """Open tasks on top, then the delivery log, newest first."""
     async with db.begin(town.code) as session:
@@ -52,7 +52,7 @@ async def post_task_done(
 
 def _read_moment(text: str | None) -> datetime | None:
     """A moment from the address of "older"; anything else is as if it were not there."""
-    if text is None:
+    if text is None or len(text) > BEFORE_MAX_LENGTH:
         return None
     try:
         # A plus sign in an address that was typed or shortened by hand arrives as a space.

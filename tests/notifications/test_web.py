@@ -1,0 +1,202 @@
+"""The delivery log, the staff tasks, and the providers' receipts, over HTTP."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from services.notifications.app import create_app
+from shared.tokens import Identity, sign_token
+from tests.conftest import TestDatabase
+from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, OTHER_TOWN, PHONE, TOKEN, TOWN, Notifications
+
+RECEIPTS = "/notifications/api/receipts/sms_gateway"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+async def client(service: Notifications) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(service.settings, clock=lambda: service.now, db=service.db)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ninomiya.example.jp") as made:
+        yield made
+
+
+@pytest.fixture
+def signed_in(service: Notifications, database: TestDatabase, client: httpx.AsyncClient) -> httpx.AsyncClient:
+    return sign_in(service, database, client, roles=("counter",))
+
+
+def sign_in(
+    service: Notifications,
+    database: TestDatabase,
+    client: httpx.AsyncClient,
+    *,
+    roles: tuple[str, ...],
+    municipality: str = TOWN,
+) -> httpx.AsyncClient:
+    identity = Identity(municipality=municipality, kind="staff", ref="staff-1", session_id="s1", roles=roles)
+    token = sign_token(identity, database.environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=service.now)
+    client.headers["cookie"] = f"choudo_token={token}"
+    client.headers["origin"] = "http://ninomiya.example.jp"
+    return client
+
+
+async def fail_one(service: Notifications) -> None:
+    service.sink.behave("sms", "reject_permanent")
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+
+
+async def test_the_log_shows_numbers_and_states_and_no_personal_data(
+    service: Notifications, signed_in: httpx.AsyncClient
+) -> None:
+    await fail_one(service)
+    contact = service.contact("email")
+    await service.hear(contact, service.booked(contact, number="N-2077"), service.booked(None, number="N-3001"))
+    await service.settle()
+    answer = await signed_in.get("/notices")
+    assert answer.status_code == 200
+    for words in ("お知らせの記録", "N-1042", "N-2077", "N-3001", "送れませんでした", "送りました", "控えを印刷"):
+        assert words in answer.text, words
+    for secret in (EMAIL, PHONE, "09012345678", LINK_TOKEN, CODE):
+        assert secret not in answer.text
+
+
+async def test_an_empty_log_says_so(signed_in: httpx.AsyncClient) -> None:
+    answer = await signed_in.get("/notices")
+    assert "お知らせはまだありません" in answer.text
+    assert "連絡がつかない人はいません" in answer.text
+
+
+async def test_a_long_log_goes_on_on_another_page(service: Notifications, signed_in: httpx.AsyncClient) -> None:
+    for number in range(101):
+        await service.pass_time(seconds=1)
+        await service.hear(service.booked(None, number=f"N-{number:04}"))
+    first = await signed_in.get("/notices")
+    assert "N-0100" in first.text
+    assert "N-0000" not in first.text
+    href = first.text.split('href="/notices?before=')[1].split('"')[0]
+    older = await signed_in.get(f"/notices?before={href}")
+    assert "N-0000" in older.text
+    assert "N-0001" not in older.text
+    for garbage in ("x", "2026-01-01", "%00", "9" * 100):
+        assert (await signed_in.get(f"/notices?before={garbage}")).status_code == 200
+
+
+async def test_a_task_is_done_once_and_audited(service: Notifications, signed_in: httpx.AsyncClient) -> None:
+    await fail_one(service)
+    [task] = await service.rows("SELECT task_id FROM staff_task")
+    assert f"/notices/tasks/{task.task_id}/done" in (await signed_in.get("/notices")).text
+    for _ in range(2):
+        answer = await signed_in.post(f"/notices/tasks/{task.task_id}/done")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/notices")
+    assert await service.open_tasks() == []
+    rows = await service.rows("SELECT actor_ref, action, ref FROM audit")
+    assert [tuple(row) for row in rows] == [("staff-1", "task_completed", str(task.task_id))]
+
+
+async def test_unknown_tasks_and_tasks_of_other_towns_are_not_found(
+    service: Notifications, signed_in: httpx.AsyncClient
+) -> None:
+    other = service.contact("sms", municipality=OTHER_TOWN)
+    service.sink.behave("sms", "reject_permanent")
+    await service.hear(service.catalogue(municipality=OTHER_TOWN), other, service.booked(other))
+    await service.settle()
+    [task] = await service.rows("SELECT task_id FROM staff_task", municipality=OTHER_TOWN)
+    for task_id in (task.task_id, uuid4(), "garbage"):
+        assert (await signed_in.post(f"/notices/tasks/{task_id}/done")).status_code == 404
+    assert "N-1042" not in (await signed_in.get("/notices")).text
+
+
+@pytest.mark.parametrize("path", ["/notices", "/notices?before=x"])
+async def test_the_log_is_for_staff_only(
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
+    assert (await sign_in(service, database, client, roles=("helper",)).get(path)).status_code == 403
+    assert (await sign_in(service, database, client, roles=("manager",)).get(path)).status_code == 200
+    elsewhere = sign_in(service, database, client, roles=("manager",), municipality=OTHER_TOWN)
+    assert (await elsewhere.get(path)).status_code == 303
+
+
+async def test_a_form_of_another_site_is_refused(service: Notifications, signed_in: httpx.AsyncClient) -> None:
+    await fail_one(service)
+    [task] = await service.rows("SELECT task_id FROM staff_task")
+    answer = await signed_in.post(f"/notices/tasks/{task.task_id}/done", headers={"origin": "http://evil.example"})
+    assert answer.status_code == 403
+    assert await service.open_tasks() == ["rejected"]
+
+
+async def test_receipts_move_forward_only(service: Notifications, client: httpx.AsyncClient) -> None:
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    [sent] = service.sink.messages()
+    said = []
+    for status in ("accepted", "delivered", "delivered", "failed"):
+        answer = await client.post(RECEIPTS, json={"id": sent.key, "status": status}, headers=BEARER)
+        assert answer.status_code == 204
+        said.append((await service.rows("SELECT delivery FROM notice"))[0].delivery)
+    assert said == ["accepted", "delivered", "delivered", "delivered"]
+    assert await service.open_tasks() == []
+
+
+async def test_a_message_that_did_not_arrive_becomes_a_task(service: Notifications, client: httpx.AsyncClient) -> None:
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    [sent] = service.sink.messages()
+    for _ in range(2):
+        await client.post(RECEIPTS, json=[{"id": sent.key, "status": "failed"}], headers=BEARER)
+    assert await service.open_tasks() == ["not_delivered"]
+
+
+async def test_a_receipt_tells_what_became_of_an_unknown_attempt(
+    service: Notifications, client: httpx.AsyncClient
+) -> None:
+    service.sink.behave("sms", "drop_after_accept")
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    assert await service.states() == {"confirmation": "unknown"}
+    [sent] = service.sink.messages()
+    await client.post(RECEIPTS, json={"id": sent.key, "status": "delivered"}, headers=BEARER)
+    await service.pass_time(minutes=5)
+    assert await service.states() == {"confirmation": "sent"}
+    assert service.sink.messages()[0].times == 1
+
+
+async def test_receipts_need_the_gateways_token_and_sense(service: Notifications, client: httpx.AsyncClient) -> None:
+    key = f"{TOWN}:{uuid4()}"
+    good = {"id": key, "status": "delivered"}
+    for headers in ({}, {"authorization": "Bearer x"}, {"authorization": "Bearer ほ".encode().decode("latin-1")}):
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        assert (await client.post(RECEIPTS, json=good, headers=encoded)).status_code == 401
+    assert (await client.post("/notifications/api/receipts/other", json=good, headers=BEARER)).status_code == 404
+    # Nobody's message: the gateway shall not repeat it for ever.
+    assert (await client.post(RECEIPTS, json=good, headers=BEARER)).status_code == 204
+    for bad in (b"", b"{}", b"\xff", b'{"id":"x","status":"delivered"}', b'{"id":"a:b","status":"delivered"}',
+                b'{"id":"143421:x","status":"eaten"}'):  # fmt: skip
+        answer = await client.post(RECEIPTS, content=bad, headers=BEARER)
+        assert answer.status_code == 400, bad
+        assert answer.json()["code"] == "bad_request"
+
+
+async def test_without_a_token_of_the_gateway_nobody_may_report(service: Notifications, database: TestDatabase) -> None:
+    settings = msgspec.structs.replace(service.settings, sms_gateway_token="")
+    app = create_app(settings, clock=lambda: service.now, db=service.db)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ninomiya.example.jp") as client:
+        body = {"id": f"{TOWN}:{uuid4()}", "status": "delivered"}
+        assert (await client.post(RECEIPTS, json=body, headers={"authorization": "Bearer "})).status_code == 401
+
+
+async def test_an_unknown_host_is_not_found_and_health_needs_none(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/notices", headers={"host": "nobody.example"})).status_code == 404
+    assert (await client.get("/healthz", headers={"host": "nobody.example"})).text == "ok"
+    assert (await client.get("/readyz", headers={"host": "nobody.example"})).status_code == 200
