@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from services.booking import flow
 from services.booking.commands.appointments import BookAppointment, Booked
@@ -99,9 +99,9 @@ async def get_slots(
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
-    procedure: Annotated[str, Parameter(query="procedure", max_length=CODE_MAX_LENGTH)],
-    first: Annotated[date | None, Parameter(query="from")] = None,
-    days: Annotated[int, Parameter(query="days", ge=1, le=DAYS_MAX)] = 31,
+    procedure: Annotated[str, QueryParameter(name="procedure", max_length=CODE_MAX_LENGTH)],
+    first: Annotated[date | None, QueryParameter(name="from")] = None,
+    days: Annotated[int, QueryParameter(name="days", ge=1, le=DAYS_MAX)] = 31,
 ) -> list[OpenSlot]:
     """The bookable slots of a procedure, free or full."""
     async with db.begin(town.code) as session:

@@ -9,7 +9,7 @@ from services.booking.commands.opening import EXTEND_HORIZON, on_extend_horizon_
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.consumers import HANDLERS
 from services.booking.settings import Settings, load_settings
-from shared.clock import Clock, utc_now
+from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
@@ -45,7 +45,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging("booking-worker")
-    make_worker(load_settings(os.environ)).run_until_signalled()
+    make_worker(load_settings(os.environ), clock=clock_from(os.environ)).run_until_signalled()
 
 
 if __name__ == "__main__":

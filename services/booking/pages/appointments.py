@@ -8,7 +8,7 @@ import icalendar
 import segno
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
 from services.booking import flow
@@ -252,7 +252,7 @@ async def get_booking_root() -> Redirect:
 
 @get("/booking/find", opt=PUBLIC)
 async def get_find_page(
-    request: Req, number: Annotated[str, Parameter(query="number", max_length=TYPED_MAX_LENGTH)] = ""
+    request: Req, number: Annotated[str, QueryParameter(name="number", max_length=TYPED_MAX_LENGTH)] = ""
 ) -> Template:
     """Number and code, please."""
     return page(request, "find.html", form=Form({"number": number}), outcome=None, locked_until=None)

@@ -32,7 +32,7 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 GUARDS = [require_visitor]
-PASS_ISSUER, PASS_PURPOSE = "routing", "book"  # noqa: S105  a purpose, no secret
+PASS_ISSUER, PASS_PURPOSE = "routing", "book"
 # Why a time could not be held: said above the times, so that another can be chosen at once.
 CHOOSE_AGAIN = frozenset(
     {"slot_taken", "slot_too_soon", "slot_too_far", "slot_closed", "slot_unknown", "slot_unfit", "key_reused"}
