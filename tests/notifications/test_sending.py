@@ -13,6 +13,7 @@ import pytest
 from deploy.local.sink import Sent
 from services.notifications.commands.attempts import LEASE, begin_attempts
 from services.notifications.commands.contacts import PURPOSE
+from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders import sms_gateway, smtp
 from services.notifications.senders.sender import Message, Report
 from services.notifications.senders.sms_gateway import SmsGatewaySender
@@ -37,7 +38,7 @@ async def test_a_confirmation_goes_out_by_sms(service: Notifications) -> None:
     await book(service)
     await service.settle()
     [sent] = service.sink.messages(channel="sms", to="090-1234-5678".replace("-", ""))
-    assert sent.text.startswith("【二宮町】予約できました。番号N-1042 11月27日（金）10:00 町役場 2階 7番")
+    assert sent.text.startswith("【二宮町】予約できました。番号N-1042 11月27日（金） 10:00 町役場 2階 7番")
     assert sent.text.endswith(f"https://ninomiya.example.jp/booking/a/{'l' * 43}")
     assert "482913" not in sent.text
     [row] = await service.rows(ATTEMPTS)
@@ -335,3 +336,29 @@ async def test_a_notice_speaks_its_readers_language(service: Notifications) -> N
     await service.settle()
     [sent] = service.sink.messages()
     assert "Fri" in sent.text
+
+
+async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: Notifications) -> None:
+    """Seen to fail without the look at the newest state before every attempt: then the confirmation goes out."""
+    contact = service.contact("sms")
+    booked = service.booked(contact)
+    gateway = service.senders["sms"]
+
+    class Cancelling:
+        """A provider that fails while the person cancels."""
+
+        async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
+            service.senders["sms"] = gateway
+            await service.hear(service.cancelled(booked))
+            for message in messages:
+                await report(message.key, Outcome(kind="temporary", error_code="busy"))
+
+        async def close(self) -> None: ...
+
+    service.senders["sms"] = Cancelling()
+    await service.hear(contact, booked)
+    await service.sending.run_once()
+    await service.pass_time(seconds=10)
+    assert await service.states() == {"confirmation": "superseded", "cancellation": "sent"}
+    [sent] = service.sink.messages()
+    assert "取り消しました" in sent.text
