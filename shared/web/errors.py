@@ -1,5 +1,6 @@
 """One renderer for everything that is not success: a page in plain Japanese, or problem+json for an API."""
 
+import socket
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -33,7 +34,9 @@ class ErrorPages:
 
     def for_http(self, request: Request[Any, Any, Any], error: HTTPException) -> Answer:
         """What Litestar refuses: unknown path, wrong method, unreadable parameters."""
-        code = STATUS_CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
+        if error.status_code >= 500:  # an absent template, an answer that cannot be encoded
+            return self.for_any(request, error)
+        code = STATUS_CODES.get(error.status_code, "bad_request")
         return self._answer(request, Refusal(code, error.status_code))
 
     def for_any(self, request: Request[Any, Any, Any], error: Exception) -> Answer:
@@ -84,13 +87,15 @@ class ErrorPages:
 
 
 def _return_path(request: Request[Any, Any, Any]) -> str:
-    query = request.url.query
-    return request.url.path + (f"?{query}" if query else "")
+    # As the browser sent it: unquoted, a `?` or a letter beyond ASCII would come back as another address.
+    path, query = request.scope["raw_path"].decode("ascii", "ignore"), request.scope["query_string"].decode("latin-1")
+    return path + (f"?{query}" if query else "")
 
 
 def wants_json(request: Request[Any, Any, Any]) -> bool:
     """Whether a program asked, rather than a person's browser."""
-    segments = request.url.path.split("/")
+    # Not `request.url`, which cannot be built from every Host header that a scanner may send.
+    segments = request.scope["path"].split("/")
     return "api" in segments[1:3] or request.headers.get("accept", "").startswith(
         ("application/json", "application/problem")
     )
@@ -101,4 +106,4 @@ def _is_busy(error: Exception) -> bool:
         return True
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in BUSY_SQLSTATES
-    return isinstance(error, ConnectionError)
+    return isinstance(error, ConnectionError | TimeoutError | socket.gaierror)

@@ -37,9 +37,12 @@ async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The fields of a posted form, the last value of each name; multiple values are joined by a space.
 
     Raises:
-        Refusal: `form_unreadable` (400), too many fields or files among them.
+        Refusal: `form_unreadable` (400), not text, too many fields or files among them.
     """
-    data = await request.form()
+    try:
+        data = await request.form()
+    except (ValueError, LookupError) as error:  # bytes that are no text
+        raise Refusal("form_unreadable", 400) from error
     pairs = list(data.multi_items())
     if len(pairs) > FIELDS_MAX or any(not isinstance(value, str) for _name, value in pairs):
         raise Refusal("form_unreadable", 400)

@@ -57,12 +57,15 @@ def provide_identity(request: ASGIConnection[Any, Any, Any, Any]) -> Identity:
 
 def find_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity | None:
     """The identity of a live token, for pages that are public but know their visitor."""
+    state = connection.scope["state"]
     token = token_of(connection)
-    return token.identity if token and not token.is_expired(connection.scope["state"]["now"]) else None
+    if token is None or token.is_expired(state["now"]) or state.get("session_ended"):
+        return None
+    return token.identity
 
 
 def _live_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
     identity = find_identity(connection)
-    if identity is None or connection.scope["state"].get("session_ended"):
+    if identity is None:
         raise RenewSession
     return identity

@@ -23,6 +23,7 @@ from shared.web.town import TownDirectory
 log = get_logger(__name__)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 # Asked by machines that know no town.
 TOWNLESS_PATHS = ("/healthz", "/readyz", "/metrics", "/static/")
 
@@ -78,9 +79,11 @@ class AroundRequest:
         finally:
             # The route's pattern, never the path: a path may hold a link's token.
             route = scope.get("path_template") or "unmatched"
+            # Nor a method that somebody made up: each would be a metric of its own.
+            method = scope["method"] if scope["method"] in METHODS else "other"
             seconds = time.perf_counter() - started
-            REQUEST_SECONDS.labels(self._service, scope["method"], route, str(status)).observe(seconds)
-            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1_000, 1))
+            REQUEST_SECONDS.labels(self._service, method, route, str(status)).observe(seconds)
+            log.info("request", method=method, route=route, status=status, ms=round(seconds * 1_000, 1))
 
 
 class KnowVisitor:

@@ -15,14 +15,14 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
     """A page: the template's own values, and what every page has (`town`, `now`, `signed_in`, `path`, `nav`)."""
     state = request.scope["state"]
     token = state.get("token")
-    signed_in = token.identity if token else None
+    signed_in = token.identity if token and not state.get("session_ended") else None
     text_size = request.cookies.get("text_size")
     common = {
         "town": state.get("town"),
         "now": state["now"],
         "signed_in": signed_in,
-        "path": request.url.path,
-        "nav": _navigation(signed_in, request.url.path),
+        "path": request.scope["path"],
+        "nav": _navigation(signed_in, request.scope["path"]),
         "text_size": text_size if text_size in TEXT_SIZES else None,
         "request_id": state["request_id"],
     }

@@ -8,6 +8,8 @@ from sqlalchemy import text
 from shared.db import Database
 
 REFRESH_INTERVAL_S = 30.0
+# A town that was added just now answers soon; scanners with made-up host names do not reach the database each time.
+MISS_INTERVAL_S = 1.0
 HOST_MAX_LENGTH = 255
 
 _HOSTS = text("""
@@ -35,7 +37,7 @@ class TownDirectory:
         """The town of a host name (a port is ignored). With a default town (`make run` only) any other host is its."""
         name = host[:HOST_MAX_LENGTH].lower().rsplit(":", 1)[0] if not host.startswith("[") else host.lower()
         town = self._lookup(name)
-        if town is None or time.monotonic() - self._read_at > REFRESH_INTERVAL_S:
+        if time.monotonic() - self._read_at > (REFRESH_INTERVAL_S if town else MISS_INTERVAL_S):
             await self._read()
             town = self._lookup(name)
         return town
