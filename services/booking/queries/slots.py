@@ -172,6 +172,8 @@ async def find_earliest(
 
 async def find_procedure(session: AsyncSession, municipality: str, code: str) -> ProcedureView | None:
     """A procedure by its code."""
+    if not code.isprintable():
+        return None
     row = (await session.execute(_PROCEDURE, {"municipality": municipality, "code": code})).one_or_none()
     return msgspec.convert(row, ProcedureView, from_attributes=True) if row else None
 

@@ -1,0 +1,179 @@
+"""Pure rules: numbers, calendars, policies, the line."""
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.booking.domain.calendar import (
+    JST,
+    OpeningHours,
+    closure_names,
+    days_between,
+    is_year_end,
+    slots_of_day,
+)
+from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
+from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number, show_number
+from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
+from shared.errors import Refusal
+
+numbers = st.integers(0, 2**32).map(lambda seed: make_number(random.Random(seed).choice))
+NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
+
+
+@given(numbers)
+def test_a_number_reads_back_however_it_is_typed(number: str) -> None:
+    assert len(number) == LENGTH
+    full_width = "".join(chr(ord(sign) + 0xFEE0) for sign in number)
+    for typed in (number, number.lower(), show_number(number), f" {number[:2]} {number[2:]}　", full_width, f"{number[:3]}ー{number[3:]}"):  # fmt: skip
+        assert read_number(typed) == number
+
+
+@given(numbers, st.integers(0, LENGTH - 1), st.sampled_from(ALPHABET))
+def test_one_wrong_sign_is_found(number: str, position: int, sign: str) -> None:
+    wrong = number[:position] + sign + number[position + 1 :]
+    assert (read_number(wrong) == number) if wrong == number else (read_number(wrong) is None)
+
+
+@given(numbers, st.integers(0, LENGTH - 2))
+def test_two_signs_exchanged_are_found(number: str, position: int) -> None:
+    wrong = number[:position] + number[position + 1] + number[position] + number[position + 2 :]
+    assert wrong == number or read_number(wrong) is None
+
+
+@given(st.text(max_size=200))
+def test_garbage_is_no_number_and_no_code_and_no_error(typed: str) -> None:
+    read = read_number(typed)
+    assert read is None or len(read) == LENGTH
+    code = read_code(typed)
+    assert code is None or len(code) == 6
+
+
+def test_look_alikes_are_understood() -> None:
+    number = next(
+        made for seed in range(10_000) if {"2", "5", "8"} <= set(made := make_number(random.Random(seed).choice))
+    )
+    assert read_number(number.replace("2", "z").replace("5", "S").replace("8", "B")) == number
+
+
+def test_a_code_is_read_in_any_width() -> None:
+    assert read_code("１２３ ４５６") == "123456"
+    assert read_code("12345") is None
+    assert read_code("१२३४५६") is None
+
+
+def test_only_whole_slots_and_none_into_lunch() -> None:
+    hours = OpeningHours(
+        weekdays=(1,), opens_at=time(8, 30), closes_at=time(17, 15), lunch_from=time(12), lunch_to=time(13)
+    )
+    slots = slots_of_day(date(2026, 6, 1), [hours], slot_min=60)
+    starts = [slot.starts_at.astimezone(JST).strftime("%H:%M") for slot in slots]
+    assert starts == ["08:30", "09:30", "10:30", "13:00", "14:00", "15:00", "16:00"]
+    assert slots_of_day(date(2026, 6, 2), [hours], slot_min=60) == []
+
+
+def test_slots_until_midnight_stay_on_their_day() -> None:
+    night = OpeningHours(weekdays=(1,), opens_at=time(22), closes_at=time(0))
+    slots = slots_of_day(date(2026, 6, 1), [night], slot_min=60)
+    assert [slot.starts_at.astimezone(UTC).hour for slot in slots] == [13, 14]
+    assert slots[-1].ends_at == datetime(2026, 6, 2, 0, 0, tzinfo=JST)
+
+
+def test_overlapping_rules_make_no_overlapping_slots() -> None:
+    rules = [
+        OpeningHours(weekdays=(1,), opens_at=time(9), closes_at=time(12)),
+        OpeningHours(weekdays=(1,), opens_at=time(9, 15), closes_at=time(12)),
+    ]
+    slots = slots_of_day(date(2026, 6, 1), rules, slot_min=30)
+    assert all(before.ends_at <= after.starts_at for before, after in zip(slots, slots[1:], strict=False))
+
+
+def test_the_years_end_is_closed_from_1229_to_0103() -> None:
+    days = list(days_between(date(2026, 12, 27), date(2027, 1, 5)))
+    assert [day.isoformat() for day in days if is_year_end(day)] == [
+        "2026-12-29", "2026-12-30", "2026-12-31", "2027-01-01", "2027-01-02", "2027-01-03",
+    ]  # fmt: skip
+
+
+def test_a_closure_names_its_reason_first() -> None:
+    days = [date(2027, 1, 1), date(2027, 1, 2), date(2027, 1, 4)]
+    names = closure_names(
+        days,
+        closures=[(date(2027, 1, 4), date(2027, 1, 4), "点検")],
+        holidays={date(2027, 1, 1): "元日"},
+        year_end="年末年始",
+    )
+    assert names == {days[0]: "元日", days[1]: "年末年始", days[2]: "点検"}
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "withdrawn", "code"),
+    [
+        (NOON + timedelta(minutes=59), False, "slot_too_soon"),
+        (NOON - timedelta(days=1), False, "slot_too_soon"),
+        (datetime(2026, 7, 17, 0, 0, tzinfo=JST), False, "slot_too_far"),
+        (NOON + timedelta(days=1), True, "slot_closed"),
+    ],
+)
+def test_what_may_not_be_booked_says_why(starts_at: datetime, withdrawn: bool, code: str) -> None:
+    with pytest.raises(Refusal, match=code):
+        refuse_unbookable(Policy(), starts_at=starts_at, withdrawn=withdrawn, now=NOON)
+
+
+def test_the_last_day_counts_in_japan() -> None:
+    late = datetime(2026, 7, 16, 23, 30, tzinfo=JST)
+    refuse_unbookable(Policy(), starts_at=late, withdrawn=False, now=NOON)
+    # At 0:10 in Japan it is still yesterday in UTC, and the horizon has moved on all the same.
+    after_midnight = datetime(2026, 6, 2, 0, 10, tzinfo=JST)
+    refuse_unbookable(Policy(), starts_at=late + timedelta(days=1), withdrawn=False, now=after_midnight)
+
+
+def test_changing_ends_with_the_limit() -> None:
+    policy = Policy(cancel_until_min=60)
+    refuse_too_late(policy, state="booked", starts_at=NOON + timedelta(minutes=60), now=NOON)
+    for state, starts_at, code in (
+        ("booked", NOON + timedelta(minutes=59), "change_too_late"),
+        ("booked", NOON, "appointment_started"),
+        ("done", NOON + timedelta(days=1), "appointment_started"),
+        ("cancelled", NOON + timedelta(days=1), "appointment_cancelled"),
+    ):
+        with pytest.raises(Refusal, match=code):
+            refuse_too_late(policy, state=state, starts_at=starts_at, now=NOON)
+
+
+def progress(state: str, kind: str = "booked", *reached: str) -> Progress:
+    stamps = {column: NOON if column in reached else None for column in STAMPS.values()}
+    return Progress(kind=kind, state=state, reached=stamps)  # type: ignore[arg-type]
+
+
+def test_the_line_goes_from_reception_to_done() -> None:
+    state = "booked"
+    for action, expected in (("check-in", "checked_in"), ("call", "called"), ("call", "called"), ("start", "serving"), ("done", "done")):  # fmt: skip
+        state = next_state(progress(state), action)  # type: ignore[arg-type]
+        assert state == expected
+
+
+def test_undo_goes_one_step_back() -> None:
+    assert next_state(progress("no_show", "booked", "checked_in_at", "called_at"), "undo") == "called"
+    assert next_state(progress("no_show"), "undo") == "booked"
+    assert next_state(progress("called", "walk_in", "checked_in_at"), "undo") == "checked_in"
+    with pytest.raises(Refusal, match="step_impossible"):
+        next_state(progress("checked_in", "walk_in", "checked_in_at"), "undo")
+
+
+@pytest.mark.parametrize("state", ["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"])
+def test_what_is_offered_is_what_is_possible(state: str) -> None:
+    offered = possible_actions(progress(state))
+    for action in ACTIONS:
+        if action in offered:
+            next_state(progress(state), action)
+        else:
+            with pytest.raises(Refusal, match="step_impossible"):
+                next_state(progress(state), action)
+
+
+def test_a_ticket_is_short() -> None:
+    assert show_ticket("7", 12) == "7-012"

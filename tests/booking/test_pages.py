@@ -1,0 +1,239 @@
+"""The pages in a browser's place: forms, cookies, other people's browsers, garbage."""
+
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx
+
+from services.booking.domain.number import show_number
+from tests.booking.conftest import CHILD, FAMILY, HOST, OTHER_HOST, OTHER_TOWN, BookingTown
+
+GARBAGE = (
+    "",
+    "x" * 5_000,
+    "' OR 1=1 --",
+    "<script>alert(1)</script>",
+    "\u0000\ud7ff",
+    "𠮷﨑",
+    "🙂",
+    "-1",
+    "../..",
+    "９" * 50,
+)
+
+
+def fields_of(body: str, action: str) -> dict[str, str]:
+    """The hidden fields of a form."""
+    form = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', body, re.DOTALL)
+    assert form is not None, action
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0]))
+
+
+async def go(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
+    assert answer.status_code == 303, answer.text
+    return await browser.get(answer.headers["location"])
+
+
+async def test_the_whole_way_from_the_pass_to_a_cancelled_appointment(town: BookingTown) -> None:
+    async with town.browser() as browser:
+        page = await go(
+            browser, await browser.post("/booking/arrive", data={"pass": town.seal(town.make_pass("guest"))})
+        )
+        assert page.status_code == 200, page.text
+        assert "児童手当の申請" in page.text
+        assert "庁舎点検" in page.text
+        path = page.url.path
+        slot = re.search(r'name="slot" value="([0-9a-f-]{36})"', page.text)
+        assert slot is not None
+        form = fields_of(page.text, f"{path}/hold")
+        confirm = await go(browser, await browser.post(f"{path}/hold", data=form | {"slot": slot[1]}))
+        assert "ヨシザキ ハナコさま" in confirm.text
+        assert "𠮷﨑 花子" in confirm.text
+        assert "メールでお送りします" in confirm.text
+        form = fields_of(confirm.text, f"{path}/book")
+        first = await browser.post(f"{path}/book", data=form)
+        second = await browser.post(f"{path}/book", data=form)
+        assert first.headers["location"] == second.headers["location"]
+        cookie = first.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "path=/booking" in cookie
+        page = await go(browser, first)
+        assert page.status_code == 200, page.text
+        assert "暗証番号" in page.text
+        assert "data:image/svg+xml" in page.text
+        code = re.search(r'lead">(\d{6})<', page.text)
+        assert code is not None
+        appointment = page.url.path
+        number = appointment.rsplit("/", 1)[1]
+        slip = await browser.get(f"{appointment}/slip")
+        assert show_number(number) in slip.text
+        assert code[1] in slip.text
+        svg = await browser.get(f"{appointment}/qr.svg")
+        assert svg.headers["content-type"].startswith("image/svg+xml")
+        ics = await browser.get(f"{appointment}/calendar.ics")
+        assert "method=PUBLISH" in ics.headers["content-type"]
+        assert "SEQUENCE:0" in ics.text
+        change = await browser.get(f"{appointment}/change")
+        other = re.findall(r'name="slot" value="([0-9a-f-]{36})"', change.text)[3]
+        asked = await browser.get(
+            f"{appointment}/change", params=fields_of(change.text, f"{appointment}/change") | {"slot": other}
+        )
+        form = fields_of(asked.text, f"{appointment}/change")
+        changed = await go(browser, await browser.post(f"{appointment}/change", data=form))
+        assert "日時を変えました" in changed.text
+        assert "SEQUENCE:1" in (await browser.get(f"{appointment}/calendar.ics")).text
+        sure = await browser.get(f"{appointment}/cancel")
+        cancelled = await go(
+            browser, await browser.post(f"{appointment}/cancel", data=fields_of(sure.text, f"{appointment}/cancel"))
+        )
+        assert "取り消しました" in cancelled.text
+        ics = await browser.get(f"{appointment}/calendar.ics")
+        assert "METHOD:CANCEL" in ics.text
+        late = await browser.get(f"{appointment}/cancel")
+        assert late.status_code == 409
+    async with town.browser(None) as stranger:
+        denied = await stranger.get(appointment)
+        assert denied.status_code == 303
+        assert denied.headers["location"].startswith("/booking/find")
+        wrong = await stranger.post("/booking/find", data={"number": number, "code": "000000"})
+        assert wrong.status_code == 400
+        assert number in wrong.text
+        opened = await stranger.post("/booking/find", data={"number": f" {number.lower()} ", "code": code[1]})
+        page = await go(stranger, opened)
+        assert "取り消しました" in page.text
+        assert code[1] not in page.text
+        assert "ハナコ" not in page.text
+
+
+async def test_a_pass_is_for_one_browser_once_and_not_for_ever(town: BookingTown) -> None:
+    sealed = town.seal(town.make_pass("guest"))
+    async with town.browser() as browser, town.browser("thief") as thief, town.browser(host=OTHER_HOST) as elsewhere:
+        first = await browser.post("/booking/arrive", data={"pass": sealed})
+        again = await browser.post("/booking/arrive", data={"pass": sealed})
+        assert first.headers["location"] == again.headers["location"]
+        stolen = await thief.post("/booking/arrive", data={"pass": sealed})
+        assert stolen.status_code == 409
+        assert "ほかの端末で使われました" in stolen.text
+        assert (await thief.get(first.headers["location"])).status_code == 404
+        foreign = await elsewhere.post("/booking/arrive", data={"pass": sealed})
+        assert foreign.status_code in (303, 307)
+    town.now += timedelta(minutes=16)
+    async with town.browser() as browser:
+        expired = await browser.post("/booking/arrive", data={"pass": sealed})
+        assert expired.status_code == 410
+        assert "入力した内容は残っています" in expired.text
+
+
+async def test_a_taken_time_offers_the_nearest_others(town: BookingTown) -> None:
+    slot = (await town.slots("3"))[0]
+    winner, loser = await town.visit("winner", procedure=FAMILY), await town.visit("loser", procedure=FAMILY)
+    await town.hold(winner, "winner", slot.slot_id)
+    async with town.browser("loser") as browser:
+        page = await browser.post(
+            f"/booking/visits/{loser}/hold", data={"slot": str(slot.slot_id), "idempotency_key": "k"}
+        )
+        assert page.status_code == 409
+        assert "近い時間で空いている" in page.text
+        problem = await browser.post("/booking/api/holds", json={"slot_id": str(slot.slot_id), "visit_id": str(loser)})
+        assert problem.status_code == 409
+        alternatives = problem.json()["alternatives"]
+        assert len(alternatives) == 6
+        assert set(alternatives[0]) == {"slot_id", "starts_at", "counter"}
+        starts = (await town.slots("3"))[1].starts_at
+        assert alternatives[0]["starts_at"].startswith(starts.strftime("%Y-%m-%dT%H:%M"))
+
+
+async def test_the_json_side_holds_books_and_shows(town: BookingTown) -> None:
+    visit_id = await town.visit("guest")
+    async with town.browser() as browser, town.browser(None) as stranger:
+        slots = (await stranger.get("/booking/api/slots", params={"procedure": CHILD, "days": 5})).json()
+        order = {"slot_id": slots[0]["slot_id"], "visit_id": str(visit_id)}
+        held = await browser.post("/booking/api/holds", json=order, headers={"idempotency-key": "a"})
+        assert held.status_code == 201
+        assert (
+            await browser.post("/booking/api/holds", json=order, headers={"idempotency-key": "a"})
+        ).json() == held.json()
+        booked = await browser.post("/booking/api/appointments", json={"visit_id": str(visit_id)})
+        assert booked.status_code == 201
+        number = booked.json()["number"]
+        assert (await browser.get(f"/booking/api/appointments/{number}")).json()["state"] == "booked"
+        assert (await stranger.get(f"/booking/api/appointments/{number}")).status_code == 404
+        assert (await browser.post("/booking/api/holds", json=order)).status_code == 409
+
+
+async def test_garbage_is_answered_with_a_page_never_with_an_error_of_ours(town: BookingTown) -> None:
+    visit_id = await town.visit("guest")
+    booked = await town.booked("guest")
+    own = f"/booking/appointments/{booked.number}"
+    visit = f"/booking/visits/{visit_id}"
+    async with town.browser() as browser, town.staff() as staff:
+        for garbage in GARBAGE:
+            answers = [
+                await browser.post("/booking/arrive", data={"pass": garbage}),
+                await browser.get(visit, params={"day": garbage, "lapsed": garbage}),
+                await browser.post(f"{visit}/hold", data={"slot": garbage, "idempotency_key": garbage, "day": garbage}),
+                await browser.post(f"{visit}/hold", data={"slot": str(visit_id), "idempotency_key": garbage}),
+                await browser.post(f"{visit}/book", data={"idempotency_key": garbage}),
+                await browser.get("/booking/find", params={"number": garbage}),
+                await browser.post("/booking/find", data={"number": garbage, "code": garbage}),
+                await browser.post("/booking/find", data={"number": booked.number, "code": garbage}),
+                await browser.get(own, params={"changed": garbage}),
+                await browser.get(f"{own}/change", params={"day": garbage, "slot": garbage}),
+                await browser.post(f"{own}/change", data={"slot": garbage, "version": garbage, "day": garbage}),
+                await browser.post(f"{own}/cancel", data={"version": garbage, "idempotency_key": garbage}),
+                await browser.post(f"{own}/cancel", data={"version": "7", "idempotency_key": garbage}),
+                await browser.get("/booking/api/slots", params={"procedure": garbage}),
+                await browser.get("/booking/api/slots", params={"procedure": CHILD, "from": garbage, "days": garbage}),
+                await browser.post("/booking/api/holds", json={"slot_id": garbage, "visit_id": garbage}),
+                await browser.post("/booking/api/holds", content=garbage.encode()),
+                await staff.post("/counter/check-in", data={"number": garbage}),
+                await staff.post("/counter/walk-ins", data={"procedure": garbage, "idempotency_key": garbage}),
+                await staff.post("/counter/walk-ins", data={"procedure": garbage, "idempotency_key": "k"}),
+                await staff.post(f"/counter/{booked.appointment_id}/call", data={"version": garbage}),
+                await staff.get("/counter", params={"told": garbage}),
+            ]
+            for answer in answers:
+                assert answer.status_code < 500, (answer.request.method, answer.request.url.path, garbage)
+                assert "<script>alert" not in answer.text
+    rows = await town.rows("SELECT state, version FROM booking.appointment WHERE kind = 'booked'")
+    assert [tuple(row) for row in rows] == [("booked", 1)]  # type: ignore[arg-type]
+
+
+async def test_ids_of_others_and_of_other_towns_are_not_found(town: BookingTown) -> None:
+    await town.booked("guest")
+    visit_id = await town.visit("guest")
+    async with town.browser("other") as other, town.browser(host=OTHER_HOST, town=OTHER_TOWN) as elsewhere:
+        for browser in (other, elsewhere):
+            assert (await browser.get(f"/booking/visits/{visit_id}")).status_code == 404
+            assert (await browser.get(f"/booking/visits/{uuid4()}/confirm")).status_code == 404
+            assert (await browser.post(f"/booking/visits/{visit_id}/book", data={})).status_code == 404
+            assert (await browser.post(f"/booking/visits/{visit_id}/release", data={})).status_code == 404
+
+
+async def test_an_unknown_host_is_no_town_and_another_site_is_refused(town: BookingTown) -> None:
+    async with town.browser(host="elsewhere.example") as lost:
+        assert (await lost.get("/booking/find")).status_code == 404
+    async with town.browser() as browser:
+        crossed = await browser.post("/booking/find", data={}, headers={"sec-fetch-site": "cross-site"})
+        assert crossed.status_code == 403
+
+
+async def test_a_link_is_exchanged_for_a_cookie_and_a_wrong_one_explained(town: BookingTown) -> None:
+    async with town.browser(None) as browser:
+        wrong = await browser.get("/booking/a/nonsense")
+        assert wrong.status_code == 404
+        assert "このリンクでは開けません" in wrong.text
+        assert (await browser.get("/booking")).headers["location"] == "/booking/find"
+
+
+async def test_an_access_cookie_opens_its_own_appointment_only(town: BookingTown) -> None:
+    first, second = await town.booked("a"), await town.booked("b")
+    value = town.keys.grant_access("143421", first.appointment_id, now=town.now)
+    async with town.browser(None) as browser:
+        browser.cookies.set(f"choudo_appointment_{first.number}", value, domain=HOST)
+        browser.cookies.set(f"choudo_appointment_{second.number}", value, domain=HOST)
+        assert (await browser.get(f"/booking/appointments/{first.number}")).status_code == 200
+        assert (await browser.get(f"/booking/appointments/{second.number}")).status_code == 303
+        town.now += timedelta(hours=12)
+        assert (await browser.get(f"/booking/appointments/{first.number}")).status_code == 303
