@@ -75,7 +75,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     calendar.add("method", method)
     event = Event()
     event.add("uid", f"{order.appointment_id}@{order.host}")
-    event.add("sequence", order.sequence + (1 if method == "CANCEL" else 0))
+    event.add("sequence", order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)
     event.add("dtend", order.ends_at)

@@ -225,7 +225,8 @@ class Notifications:
         return self.followed(AppointmentChanged, before, starts_at=starts_at, ends_at=ends_at, sequence=sequence)
 
     def cancelled(self, before: Event) -> AppointmentCancelled:
-        return self.followed(AppointmentCancelled, before, state="cancelled")
+        sequence = before.sequence + 1  # type: ignore[attr-defined]
+        return self.followed(AppointmentCancelled, before, state="cancelled", sequence=sequence)
 
 
 @asynccontextmanager
