@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from types import FrameType
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from services.booking.queries.line import LineMark, read_line_marks
 from shared.clock import Clock, jst_day
 from shared.db import Database
@@ -87,7 +89,8 @@ class LineWatch:
             try:
                 async with self._db.begin(municipality) as session:
                     marks = await read_line_marks(session, municipality, jst_day(self._clock()))
-            except Exception as error:  # the database is away: tablets show the last line, and that it is not live
+            except (SQLAlchemyError, OSError) as error:
+                # The database is away: tablets go on showing the line that they have.
                 log.warning("line_watch_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
                 continue

@@ -17,9 +17,9 @@ from services.booking.commands.opening import load_opening_rules
 from services.booking.commands.visits import arrive
 from services.booking.consumers import on_catalogue_published
 from services.booking.keys import Keys
+from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, list_slots
 from services.booking.settings import Settings, load_settings
-from services.booking.queries.rules import get_rules
 from shared.clock import JST
 from shared.crypto import ServiceBox
 from shared.db import Database
@@ -187,9 +187,7 @@ async def bare_town(database: TestDatabase) -> AsyncIterator[BookingTown]:
     async with database.admin_engine().begin() as connection:
         for code, host in ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST)):
             await connection.execute(
-                text(
-                    "INSERT INTO town.municipality (code, name_ja, name_kana, name_en) VALUES (:code, '町', 'マチ', 'x')"
-                ),
+                text("INSERT INTO town.municipality VALUES (:code, '町', 'マチ', 'x')"),
                 {"code": code},
             )
             await connection.execute(

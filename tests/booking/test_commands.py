@@ -192,7 +192,7 @@ async def test_cancelling_frees_the_place_at_once_and_only_in_time(town: Booking
 
 async def test_a_change_seen_in_an_old_version_is_refused(town: BookingTown) -> None:
     booked = await town.booked()
-    with pytest.raises(Refusal, match="appointment_moved"):
-        async with town.db.begin(TOWN) as session:
-            slots = await town.slots()
-            await change_appointment(session, change(booked, slots[4].slot_id, version=7), town.keys, now=town.now)
+    order = change(booked, (await town.slots())[4].slot_id, version=7)
+    async with town.db.begin(TOWN) as session:
+        with pytest.raises(Refusal, match="appointment_moved"):
+            await change_appointment(session, order, town.keys, now=town.now)

@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,8 @@ NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
 def test_a_number_reads_back_however_it_is_typed(number: str) -> None:
     assert len(number) == LENGTH
     full_width = "".join(chr(ord(sign) + 0xFEE0) for sign in number)
-    for typed in (number, number.lower(), show_number(number), f" {number[:2]} {number[2:]}　", full_width, f"{number[:3]}ー{number[3:]}"):  # fmt: skip
+    spaced, dashed = f" {number[:2]} {number[2:]}　", f"{number[:3]}ー{number[3:]}"
+    for typed in (number, number.lower(), show_number(number), spaced, full_width, dashed):
         assert read_number(typed) == number
 
 
@@ -88,7 +90,7 @@ def test_overlapping_rules_make_no_overlapping_slots() -> None:
         OpeningHours(weekdays=(1,), opens_at=time(9, 15), closes_at=time(12)),
     ]
     slots = slots_of_day(date(2026, 6, 1), rules, slot_min=30)
-    assert all(before.ends_at <= after.starts_at for before, after in zip(slots, slots[1:], strict=False))
+    assert all(before.ends_at <= after.starts_at for before, after in pairwise(slots))
 
 
 def test_the_years_end_is_closed_from_1229_to_0103() -> None:
@@ -151,9 +153,11 @@ def progress(state: str, kind: str = "booked", *reached: str) -> Progress:
 
 def test_the_line_goes_from_reception_to_done() -> None:
     state = "booked"
-    for action, expected in (("check-in", "checked_in"), ("call", "called"), ("call", "called"), ("start", "serving"), ("done", "done")):  # fmt: skip
+    steps = {"check-in": "checked_in", "call": "called", "start": "serving", "done": "done"}
+    for action, expected in steps.items():
         state = next_state(progress(state), action)  # type: ignore[arg-type]
         assert state == expected
+    assert next_state(progress("called"), "call") == "called"
 
 
 def test_undo_goes_one_step_back() -> None:

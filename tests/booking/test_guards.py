@@ -60,9 +60,15 @@ async def test_one_appointment_never_has_two_places(town: BookingTown) -> None:
 async def test_a_live_hold_is_not_replaced_by_another_visit(town: BookingTown) -> None:
     visit_id = await town.visit("guest")
     hold = await town.hold(visit_id, "guest", (await town.slots("7"))[0].slot_id)
-    sql = """UPDATE place SET hold_id = :hold, held_by = 'thief', visit_id = :visit, held_until = :until, changed_at = :now
+    sql = """UPDATE place
+             SET hold_id = :hold, held_by = 'thief', visit_id = :visit, held_until = :until, changed_at = :now
              WHERE hold_id = :old"""
-    thief = {"hold": uuid4(), "visit": uuid4(), "until": town.now + timedelta(hours=1), "old": hold.hold_id}
+    thief: dict[str, Any] = {
+        "hold": uuid4(),
+        "visit": uuid4(),
+        "until": town.now + timedelta(hours=1),
+        "old": hold.hold_id,
+    }
     with pytest.raises(IntegrityError, match="held by another visit"):
         await run(town, sql, now=town.now + timedelta(minutes=9), **thief)
     # Who forgets to bring the time meets the old one, by which the hold lives.
