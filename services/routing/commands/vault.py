@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy import and_, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -148,7 +149,7 @@ async def list_sources(session: AsyncSession, municipality: str, subject_ref: UU
     rows = await session.execute(
         select(item)
         .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref)
-        .distinct(item.c.key)
+        .ext(distinct_on(item.c.key))
         .order_by(item.c.key, item.c.version.desc())
         .limit(ITEMS_MAX)
     )
@@ -249,7 +250,7 @@ async def _sealed_items(
     rows = await session.execute(
         select(item)
         .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref, item.c.key.in_(keys))
-        .distinct(item.c.key)
+        .ext(distinct_on(item.c.key))
         .order_by(item.c.key, item.c.version.desc())
         .limit(ITEMS_MAX)
     )

@@ -162,7 +162,7 @@ async def list_history(
             select(
                 func.count().filter(*chosen[3:]).label("total") if chosen[3:] else func.count().label("total"),
                 func.coalesce(
-                    func.sum(func.cardinality(reuse.c.items)).filter(reuse.c.entry_type == "applied"), 0
+                    func.sum(func.cardinality(reuse.c["items"])).filter(reuse.c.entry_type == "applied"), 0
                 ).label("spared"),
                 func.min(reuse.c.occurred_at).label("first_at"),
                 func.max(reuse.c.received_at).label("last_received_at"),

@@ -1,0 +1,117 @@
+"""What each channel costs, and which one is suggested."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.routing.domain.catalogue import Procedure
+from services.routing.domain.channels import compare_channels, things_to_bring
+from tests.routing.makers import NOW, make_availability, make_counter, make_procedure
+
+COUNTERS = {"7": make_counter("7"), "8": make_counter("8")}
+ALL = frozenset({"online", "counter", "helper"})
+
+
+def test_the_earliest_of_all_counters_of_a_procedure_counts() -> None:
+    procedure = make_procedure(counters=("7", "8"))
+    seen = [make_availability("7", in_min=500), make_availability("8", in_min=90), make_availability("2", in_min=5)]
+    option = compare_channels(procedure, COUNTERS, seen, NOW).option("counter")
+    assert (option.earliest, option.earliest_at) == ("at", NOW + timedelta(minutes=90))
+    assert option.counter == COUNTERS["8"]
+    assert option.as_of == NOW - timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("seen", "earliest"),
+    [
+        ([], "unknown"),
+        ([make_availability("7", in_min=None)], "full"),
+        ([make_availability("7", in_min=-5)], "unknown"),
+        ([make_availability("7", in_min=0)], "unknown"),
+        ([make_availability("7", in_min=1)], "at"),
+    ],
+)
+def test_what_is_not_known_is_not_claimed(seen: list, earliest: str) -> None:  # type: ignore[type-arg]
+    assert compare_channels(make_procedure(), COUNTERS, seen, NOW).option("counter").earliest == earliest
+
+
+def test_one_counter_full_and_one_unheard_of_is_not_full() -> None:
+    procedure = make_procedure(counters=("7", "8"))
+    comparison = compare_channels(procedure, COUNTERS, [make_availability("7", in_min=None)], NOW)
+    assert comparison.option("counter").earliest == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("changes", "channel", "possible", "ready", "reason"),
+    [
+        ({}, "counter", "yes", True, "possible"),
+        ({}, "online", "yes", False, "next_version"),
+        ({}, "helper", "yes", False, "next_version"),
+        ({"online": "no"}, "online", "no", False, "not_online"),
+        ({"online": "no", "source": "in-person required by law"}, "online", "no", False, "in_person_by_law"),
+        ({"helper": "no"}, "helper", "no", False, "not_with_helper"),
+        ({"counter": "no"}, "counter", "no", False, "no_counter"),
+        ({"counters": ()}, "counter", "no", False, "no_counter"),
+        ({"counters": ("unknown",)}, "counter", "no", False, "no_counter"),
+        ({"counter": "partial"}, "counter", "partial", True, "partly"),
+    ],
+)
+def test_each_channel_says_whether_and_why(
+    changes: dict[str, object], channel: str, possible: str, ready: bool, reason: str
+) -> None:
+    comparison = compare_channels(make_procedure(**changes), COUNTERS, [make_availability()], NOW)
+    option = next(option for option in comparison.options if option.channel == channel)
+    assert (option.possible, option.ready, option.reason) == (possible, ready, reason)
+
+
+@pytest.mark.parametrize(
+    ("procedure", "ready", "in_min", "suggested", "why"),
+    [
+        (make_procedure(), {"counter"}, 60, "counter", {"only_one_ready", "together"}),
+        (make_procedure(), ALL, 60, "online", {"earliest", "short"}),
+        (make_procedure(online="partial"), ALL, 60, "counter", {"whole_procedure", "together"}),
+        (make_procedure(online="no", helper="no"), ALL, None, "counter", {"only_one_ready", "together"}),
+        (make_procedure(counter="no", helper="yes", online="no"), {"counter"}, 60, None, set()),
+        (make_procedure(counter_minutes=5, identity="none", items=()), {"counter"}, 60, "counter",
+         {"only_one_ready", "together", "short", "nothing_to_bring"}),
+    ],
+)  # fmt: skip
+def test_one_channel_is_suggested_with_reasons(
+    procedure: Procedure, ready: set[str], in_min: int | None, suggested: str | None, why: set[str]
+) -> None:
+    chosen = frozenset(ready)
+    comparison = compare_channels(
+        procedure,
+        COUNTERS,
+        [make_availability(in_min=in_min)],
+        NOW,
+        ready=chosen,  # type: ignore[arg-type]
+    )
+    assert comparison.suggested == suggested
+    assert set(comparison.why) == why
+
+
+@pytest.mark.parametrize(
+    ("identity", "items", "bring"),
+    [
+        ("none", (), ()),
+        ("one", (), ("identity_one",)),
+        ("one_photo", (), ("identity_one_photo",)),
+        ("one_photo_same_day", ("seal_impression",), ("identity_one_photo", "same_day_note", "seal")),
+        ("mynumber", (), ("mynumber_card",)),
+        ("mynumber_or_one", ("bank_account",), ("mynumber_or_one", "bankbook")),
+        ("mynumber_online_or_one", (), ("mynumber_or_one",)),
+        ("seal_card", (), ("seal_card",)),
+        ("one_plus_notice", (), ("identity_one", "card_notice")),
+        ("something new", (), ("identity_one",)),
+    ],
+)
+def test_what_to_bring_follows_from_the_identity_code(identity: str, items: tuple[str, ...], bring: object) -> None:
+    procedure = make_procedure(identity=identity, items=items)
+    assert things_to_bring(procedure, "counter") == bring
+
+
+def test_a_helper_asks_for_ones_own_phone_and_online_for_the_card() -> None:
+    procedure = make_procedure(items=())
+    assert things_to_bring(procedure, "helper")[0] == "own_phone"
+    assert things_to_bring(procedure, "online") == ("mynumber_card",)

@@ -1,0 +1,119 @@
+"""Projections: newer versions win, duplicates and disorder are harmless."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import select
+
+from services.routing.consumers import make_handlers
+from services.routing.queries.mine import HISTORY_PAGE, list_history
+from services.routing.tables import appointment, availability
+from shared.db import Database
+from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AvailabilityChanged
+from shared.events.ledger import ReuseRecorded
+from shared.events.subscriptions import SUBSCRIPTIONS
+from tests.routing.makers import NOW, OTHER_TOWN, TOWN
+
+HANDLERS = make_handlers()
+APPOINTMENT_ID = uuid4()
+
+
+async def hear(db: Database, *events: Any) -> None:
+    for event in events:
+        async with db.begin(event.municipality) as session:
+            await HANDLERS[type(event)](session, event, now=NOW)
+
+
+def make_appointment(kind: Any, version: int, state: str, **changes: Any) -> Any:
+    values = {
+        "event_id": uuid4(), "municipality": TOWN, "aggregate_id": str(APPOINTMENT_ID), "aggregate_version": version,
+        "occurred_at": NOW, "appointment_id": APPOINTMENT_ID, "number": "24-0317", "subject_ref": None,
+        "contact_ref": None, "case_id": None, "procedure": "CHI02", "office": "子育て", "counter": "7",
+        "starts_at": NOW + timedelta(hours=version), "ends_at": NOW + timedelta(hours=version + 1), "state": state,
+        "sequence": version,
+    }  # fmt: skip
+    return kind(**(values | changes))
+
+
+def make_reuse(subject_ref: UUID, **changes: Any) -> ReuseRecorded:
+    """booking used a name, unless told otherwise."""
+    entry_id = uuid4()
+    values: dict[str, Any] = {
+        "event_id": uuid4(), "municipality": TOWN, "aggregate_id": str(entry_id), "aggregate_version": 1,
+        "occurred_at": NOW, "entry_id": entry_id, "service": "booking", "entry_type": "applied",
+        "subject_ref": subject_ref, "actor_kind": "guest", "office": None, "source_procedure": "CHI02",
+        "source_step": "you", "source_collected_at": NOW, "target_service": "booking", "target_procedure": "CHI02",
+        "target_step": "book", "case_id": None, "items": ("name",), "purpose": "窓口でお呼びするため",
+        "legal_basis": "appi_69_2_1", "outcome": "done", "visibility": "subject",
+    }  # fmt: skip
+    return ReuseRecorded(**(values | changes))
+
+
+def test_every_subscription_has_a_handler() -> None:
+    wanted = {kind for kind, consumers in SUBSCRIPTIONS.items() if "routing" in consumers}
+    assert set(HANDLERS) == wanted
+
+
+async def test_an_appointment_shows_its_newest_state_whatever_comes_when(db: Database) -> None:
+    booked = make_appointment(AppointmentBooked, 1, "booked")
+    changed = make_appointment(AppointmentChanged, 2, "booked")
+    cancelled = make_appointment(AppointmentCancelled, 3, "cancelled")
+    await hear(db, changed, booked, cancelled, changed, booked)
+    async with db.begin(TOWN) as session:
+        row = (await session.execute(select(appointment))).one()
+    assert (row.state, row.version, row.starts_at) == ("cancelled", 3, NOW + timedelta(hours=3))
+
+
+async def test_availability_keeps_the_newest_version(db: Database) -> None:
+    def made(version: int, in_min: int | None) -> AvailabilityChanged:
+        earliest = NOW + timedelta(minutes=in_min) if in_min is not None else None
+        return AvailabilityChanged(
+            event_id=uuid4(), municipality=TOWN, aggregate_id="7", aggregate_version=version, occurred_at=NOW,
+            counter="7", earliest_at=earliest, as_of=NOW,
+        )  # fmt: skip
+
+    await hear(db, made(2, None), made(1, 30))
+    async with db.begin(TOWN) as session:
+        assert (await session.execute(select(availability.c.earliest_at))).scalar_one() is None
+    await hear(db, made(3, 45))
+    async with db.begin(TOWN) as session:
+        assert (await session.execute(select(availability.c.earliest_at))).scalar_one() == NOW + timedelta(minutes=45)
+
+
+async def test_history_is_newest_first_counted_filtered_and_of_one_person(db: Database) -> None:
+    me, other = uuid4(), uuid4()
+    first = make_reuse(me, entry_type="collected", service="routing", target_service="routing")
+    used = make_reuse(me, occurred_at=NOW + timedelta(minutes=1), items=("name", "kana"))
+    sent = make_reuse(
+        me, service="notifications", target_service="notifications", office="子育て", items=("contact",),
+        occurred_at=NOW + timedelta(minutes=2),
+    )  # fmt: skip
+    hidden = make_reuse(me, visibility="internal")
+    await hear(db, sent, first, used, used, hidden, make_reuse(other), make_reuse(me, municipality=OTHER_TOWN))
+    async with db.begin(TOWN) as session:
+        history = await list_history(session, TOWN, me)
+        booking_only = await list_history(session, TOWN, me, service="booking")
+        of_office = await list_history(session, TOWN, me, office="子育て")
+    assert [entry.entry_id for entry in history.entries] == [sent.entry_id, used.entry_id, first.entry_id]
+    assert (history.total, history.spared_items, history.offices) == (3, 3, ("子育て",))
+    assert [entry.entry_id for entry in booking_only.entries] == [used.entry_id]
+    assert (booking_only.total, booking_only.spared_items) == (1, 3)
+    assert [entry.entry_id for entry in of_office.entries] == [sent.entry_id]
+
+
+async def test_a_long_history_comes_in_pages(db: Database) -> None:
+    me = uuid4()
+    await hear(db, *(make_reuse(me, occurred_at=NOW + timedelta(seconds=n)) for n in range(HISTORY_PAGE + 1)))
+    async with db.begin(TOWN) as session:
+        first = await list_history(session, TOWN, me)
+        second = await list_history(session, TOWN, me, skip=HISTORY_PAGE)
+    assert (len(first.entries), first.has_more) == (HISTORY_PAGE, True)
+    assert (len(second.entries), second.has_more) == (1, False)
+
+
+def test_no_event_we_hear_has_a_field_for_a_value() -> None:
+    for kind in HANDLERS:
+        names = {field.name for field in msgspec.structs.fields(kind)}
+        assert not names & {"name", "kana", "email", "phone", "address"}, kind

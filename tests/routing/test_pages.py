@@ -1,0 +1,558 @@
+"""The pages as a browser sees them, on a real database, over ASGI."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+
+from services.routing.commands.accounts import open_staff_account
+from services.routing.consumers import on_appointment, on_reuse_recorded
+from services.routing.domain.sessions import FAILURES_MAX, STAFF_LIFETIME
+from services.routing.tables import availability, case_file, ledger, session_table
+from shared.crypto import ServiceBox
+from shared.db import Database
+from shared.events.booking import AppointmentBooked
+from shared.passes import open_pass
+from shared.tokens import TOKEN_LIFETIME
+from tests.conftest import TestDatabase
+from tests.routing.conftest import TestClock, Visitor
+from tests.routing.makers import EMAIL, KANA, NAME, NOW, OTHER_HOST, TOWN, new_key
+from tests.routing.test_consumers import make_reuse
+
+NewVisitor = Callable[..., Visitor]
+PASSWORD = "correct horse battery"
+SEE_OTHER, UNPROCESSABLE = 303, 422
+GARBAGE = [
+    "\x00", "🙂", "<script>alert(1)</script>", "'; DROP TABLE routing.item; --", "あ" * 5_000, "\u202e反対",
+    "%00", "{{7*7}}",
+    "\r\nBcc: x@example.jp", "../../etc/passwd", "-1", "1e999", "　", "\ud7ff", "𠮷" * 61,
+]  # fmt: skip
+
+
+def hidden(answer: httpx.Response, name: str) -> str:
+    """The value of a hidden field of a page."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', answer.text)
+    assert found, f"no field {name}"
+    return unescape(found[1])
+
+
+async def fill(visitor: Visitor, **fields: str) -> str:
+    """A case with the form about oneself filled in."""
+    case = await visitor.open_case()
+    told = {"name": NAME, "kana": "ﾖｼﾀﾞ さきこ", "reach": "email", "email": f" {EMAIL} ", "phone": ""}
+    answer = await visitor.tell(case, **(told | fields))
+    assert answer.status_code == SEE_OTHER, answer.text
+    assert answer.headers["location"] == f"{case}/handover"
+    return case
+
+
+async def answer_offers(visitor: Visitor, case: str, **answers: str) -> httpx.Response:
+    """Answer the preview: yes, unless told otherwise."""
+    shown = await visitor.get(f"{case}/handover")
+    assert shown.status_code == httpx.codes.OK
+    items = re.findall(r'name="offer_(\w+)"', shown.text)
+    fields = {f"offer_{item}": hidden(shown, f"offer_{item}") for item in items}
+    return await visitor.post(f"{case}/handover", fields | {f"pass_{item}": answers.get(item, "yes") for item in items})
+
+
+# --- finding and comparing ---
+
+
+async def test_the_front_page_leads_to_everything(visitor: Visitor) -> None:
+    answer = await visitor.get("/")
+    assert answer.status_code == httpx.codes.OK
+    for part in ("/search", "/booking/find", "/my/history", "0463-71-3311", "/search?category=", "/procedures/"):
+        assert part in answer.text
+    assert "おもな手続き" in answer.text
+    assert "set-cookie" not in answer.headers
+
+
+async def test_what_is_begun_most_often_comes_first(visitor: Visitor) -> None:
+    for _ in range(2):
+        await visitor.open_case("ENV02")
+    answer = await visitor.get("/")
+    assert "よく使われている手続き" in answer.text
+    assert re.findall(r"/procedures/(\w+)", answer.text)[0] == "ENV02"
+
+
+async def test_the_child_allowance_is_found(visitor: Visitor) -> None:
+    for query in ["児童手当", "じどうてあて", "ｼﾞﾄﾞｳﾃｱﾃ", "子どものお金", "child allowance", "子育て"]:
+        answer = await visitor.get("/search", params={"q": query})
+        assert "/procedures/CHI02" in answer.text
+        listed = (await visitor.get("/routing/api/procedures", params={"q": query})).json()["procedures"]
+        assert "CHI02" in [procedure["code"] for procedure in listed]
+
+
+async def test_an_empty_result_helps(visitor: Visitor) -> None:
+    answer = await visitor.get("/search", params={"q": "ありえない言葉"})
+    assert answer.status_code == httpx.codes.OK
+    assert "みつかりませんでした" in answer.text
+    assert "0463-71-3311" in answer.text
+    assert "/search?category=" in answer.text
+
+
+async def test_a_category_lists_its_procedures(visitor: Visitor) -> None:
+    answer = await visitor.get("/search", params={"category": "子育て"})
+    assert set(re.findall(r"/procedures/(\w+)", answer.text)) == {"CHI02", "CHI03"}
+
+
+async def test_garbage_in_a_search_is_only_a_search(visitor: Visitor) -> None:
+    for garbage in GARBAGE:
+        for params in ({"q": garbage}, {"category": garbage}):
+            answer = await visitor.get("/search", params=params)
+            assert answer.status_code == httpx.codes.OK
+            assert "<script>alert" not in answer.text
+        assert (await visitor.get("/routing/api/procedures", params={"q": garbage})).status_code == httpx.codes.OK
+
+
+async def test_three_channels_stand_side_by_side_with_the_real_earliest_time(db: Database, visitor: Visitor) -> None:
+    async with db.begin(TOWN) as session:
+        values = {
+            "municipality": TOWN,
+            "counter": "7",
+            "earliest_at": NOW + timedelta(hours=1),
+            "as_of": NOW,
+            "version": 1,
+        }
+        await session.execute(availability.insert().values(**values))
+    answer = await visitor.get("/procedures/CHI02")
+    for part in ("オンライン", "役場の窓口", "スマホのサポーター", "きょう 午前10時10分", "20分", "無料",
+                 "町役場 2階 7番", "通帳かキャッシュカード", "おすすめ", "次の版で始まります"):  # fmt: skip
+        assert part in answer.text, part
+    assert "見本のデータ" not in answer.text
+    assert "見本のデータです（町の確認前）" in (await visitor.get("/procedures/RES01")).text
+
+
+async def test_what_has_no_counter_gives_the_phone_number(visitor: Visitor) -> None:
+    answer = await visitor.get("/procedures/DIG01")
+    assert "電話でお申しこみください" in answer.text
+    assert 'action="/cases"' not in answer.text
+
+
+async def test_an_unknown_procedure_is_told_kindly(visitor: Visitor) -> None:
+    for code in ["NOPE", "chi02", "%00", "..%2F..", "x" * 300, "🙂"]:
+        answer = await visitor.get(f"/procedures/{code}")
+        assert answer.status_code == httpx.codes.NOT_FOUND
+        assert "つぎにできること" in answer.text
+
+
+async def test_an_unknown_host_is_not_found(new_visitor: NewVisitor) -> None:
+    assert (await new_visitor("evil.example").get("/")).status_code == httpx.codes.NOT_FOUND
+
+
+# --- the whole way to the pass ---
+
+
+async def test_the_whole_way_to_the_pass(database: TestDatabase, visitor: Visitor) -> None:
+    page = await visitor.get("/procedures/CHI02")
+    fields = {name: hidden(page, name) for name in ("procedure", "channel", "idempotency_key")}
+    begun = await visitor.post("/cases", fields)
+    assert begun.status_code == SEE_OTHER
+    cookies = begun.headers.get_list("set-cookie")
+    assert all("HttpOnly" in cookie and "SameSite=lax" in cookie for cookie in cookies)
+    assert {cookie.partition("=")[0] for cookie in cookies} == {"choudo_token", "choudo_session"}
+    assert next(cookie for cookie in cookies if cookie.startswith("choudo_session")).count("Path=/session") == 1
+    case = begun.headers["location"].removesuffix("/you")
+    assert (await visitor.get(f"{case}/handover")).headers["location"] == f"{case}/you"
+    assert "お名前と連絡のしかた" in (await visitor.get(f"{case}/you")).text
+    await visitor.tell(case, name=NAME, kana="よしだ　さきこ", reach="email", email=EMAIL)
+    shown = await visitor.get(f"{case}/handover")
+    for part in (NAME, KANA, EMAIL, "個人情報保護法"):
+        assert part in shown.text
+    assert "checked" not in shown.text
+    passed = await answer_offers(visitor, case)
+    assert passed.status_code == httpx.codes.OK
+    assert 'action="/booking/arrive"' in passed.text
+    environ = database.environ
+    box = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
+    ticket = open_pass(box, "routing", "book", hidden(passed, "pass"), municipality=TOWN, now=NOW)
+    assert {item.key: item.value for item in ticket.items} == {"name": NAME, "kana": KANA}
+    assert (ticket.reach, ticket.procedure, str(ticket.case_id)) == ("email", "CHI02", case.rsplit("/", 1)[-1])
+
+
+async def test_nothing_but_the_way_to_be_reached_is_required(visitor: Visitor) -> None:
+    case = await visitor.open_case()
+    empty = await visitor.tell(case, reach="")
+    assert empty.status_code == UNPROCESSABLE
+    assert empty.text.count('href="#f-') == 1
+    assert (await visitor.tell(case, reach="none")).status_code == SEE_OTHER
+    shown = await visitor.get(f"{case}/handover")
+    assert "番号でお呼びします" in shown.text
+    assert "/booking/arrive" in (await visitor.post(f"{case}/handover")).text
+
+
+async def test_a_phone_number_in_any_notation(visitor: Visitor) -> None:
+    for phone in [
+        "090-1234-5678",
+        "09012345678",
+        "０９０－１２３４－５６７８",
+        "090ー1234ー5678",
+        "+81 90 1234 5678",
+        "090 (1234) 5678",
+    ]:
+        case = await visitor.open_case()
+        assert (await visitor.tell(case, reach="sms", phone=phone)).status_code == SEE_OTHER
+        assert "+819012345678" in (await visitor.get(f"{case}/handover")).text
+
+
+PROBLEMS: list[tuple[dict[str, str], set[str]]] = [
+    ({"reach": "email"}, {"email"}),
+    ({"reach": "email", "email": "no at sign"}, {"email"}),
+    ({"reach": "email", "email": "a..b@docomo.ne.jp"}, {"email"}),
+    ({"reach": "sms"}, {"phone"}),
+    ({"reach": "sms", "phone": "0463-71-3311"}, {"phone"}),
+    ({"reach": "pigeon"}, {"reach"}),
+    ({"reach": "none", "name": "太郎🙂"}, {"name"}),
+    ({"reach": "none", "kana": "吉田"}, {"kana"}),
+    ({"reach": "none", "name": "あ" * 61}, {"name"}),
+    ({"reach": "", "name": "🙂", "kana": "abc"}, {"name", "kana", "reach"}),
+]
+
+
+async def test_every_problem_is_told_at_its_field_and_what_was_typed_is_kept(visitor: Visitor) -> None:
+    case = await visitor.open_case()
+    for fields, wrong in PROBLEMS:
+        answer = await visitor.tell(case, **fields)
+        assert answer.status_code == UNPROCESSABLE, fields
+        assert set(re.findall(r'href="#f-(\w+)"', answer.text)) == wrong
+        for name, value in fields.items():
+            if name != "reach":
+                assert f'value="{value}"' in answer.text
+
+
+async def test_garbage_in_every_field_is_never_a_crash(visitor: Visitor) -> None:
+    for garbage in GARBAGE:
+        case = await visitor.open_case()
+        for field in ("name", "kana", "reach", "email", "phone"):
+            for reach in ("email", "sms", "none"):
+                answer = await visitor.tell(case, **({"reach": reach} | {field: garbage}))
+                assert answer.status_code in (SEE_OTHER, UNPROCESSABLE), (field, reach, answer.status_code)
+                assert "<script>alert" not in answer.text
+        for field in ("procedure", "channel", "idempotency_key"):
+            values = {"procedure": "CHI02", "channel": "counter", "idempotency_key": new_key()} | {field: garbage}
+            assert (await visitor.post("/cases", values)).status_code in (400, 404, 409), (field, garbage)
+        fields = {"pass_name": garbage, "offer_name": garbage, "pass_contact": garbage}
+        answer = await visitor.post(f"{case}/handover", fields)
+        assert answer.status_code in (200, SEE_OTHER, 409, 413, UNPROCESSABLE), garbage
+
+
+async def test_missing_answers_are_asked_for_and_given_ones_are_kept(visitor: Visitor) -> None:
+    case = await fill(visitor)
+    answer = await answer_offers(visitor, case, name="", kana="no")
+    assert answer.status_code == UNPROCESSABLE
+    assert "#f-pass_name" in answer.text
+    assert answer.text.count(" checked") == 2
+
+
+async def test_a_stale_preview_is_shown_again(visitor: Visitor) -> None:
+    case = await fill(visitor)
+    shown = await visitor.get(f"{case}/handover")
+    fields = {f"offer_{item}": hidden(shown, f"offer_{item}") for item in ("name", "kana", "contact")}
+    await visitor.tell(case, name="別の名", kana=KANA, reach="email", email=EMAIL)
+    answer = await visitor.post(
+        f"{case}/handover", fields | {f"pass_{item}": "yes" for item in ("name", "kana", "contact")}
+    )
+    assert answer.status_code == httpx.codes.CONFLICT
+    assert "別の名" in answer.text
+    assert "もういちど選んでください" in answer.text
+
+
+async def test_a_double_tap_is_one_case(db: Database, visitor: Visitor) -> None:
+    await visitor.open_case("RES01")
+    fields = {"procedure": "CHI02", "channel": "counter", "idempotency_key": new_key()}
+    answers = await asyncio.gather(*(visitor.post("/cases", fields) for _ in range(4)))
+    assert len({answer.headers["location"] for answer in answers}) == 1
+
+
+async def test_nobody_sees_anothers_case(visitor: Visitor, new_visitor: NewVisitor) -> None:
+    case = await fill(visitor)
+    stranger, elsewhere = new_visitor(), new_visitor(OTHER_HOST)
+    await stranger.open_case()
+    await elsewhere.open_case()
+    for other in (stranger, elsewhere):
+        for answer in (
+            await other.get(f"{case}/you"),
+            await other.get(f"{case}/handover"),
+            await other.tell(case, reach="none"),
+            await other.post(f"{case}/handover"),
+        ):
+            assert answer.status_code == httpx.codes.NOT_FOUND
+            assert NAME not in answer.text
+
+
+async def test_an_unknown_case_is_told_kindly(visitor: Visitor) -> None:
+    for case_id in ["x", str(UUID(int=0)), "🙂", "..", "%00"]:
+        await visitor.open_case()
+        answer = await visitor.get(f"/cases/{case_id}/you")
+        assert answer.status_code == httpx.codes.NOT_FOUND
+
+
+async def test_a_token_of_another_town_is_no_token_here(visitor: Visitor, new_visitor: NewVisitor) -> None:
+    await visitor.open_case()
+    elsewhere = new_visitor(OTHER_HOST)
+    elsewhere.http.cookies.set("choudo_token", visitor.http.cookies["choudo_token"])
+    assert (await elsewhere.get("/my")).headers["location"].startswith("/session/renew")
+
+
+async def test_another_sites_form_is_refused(visitor: Visitor) -> None:
+    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}):
+        answer = await visitor.post("/cases", {"procedure": "CHI02"}, headers=headers)
+        assert answer.status_code == httpx.codes.FORBIDDEN
+
+
+# --- sessions ---
+
+
+async def test_an_expired_token_is_renewed_and_a_posted_form_travels_along(
+    db: Database, clock: TestClock, visitor: Visitor
+) -> None:
+    case = await visitor.open_case()
+    clock.move(TOKEN_LIFETIME)
+    renew = await visitor.tell(case, name=NAME, reach="none")
+    assert renew.status_code == httpx.codes.TEMPORARY_REDIRECT
+    back = await visitor.post(renew.headers["location"], {"name": NAME, "reach": "none"})
+    assert (back.status_code, back.headers["location"]) == (httpx.codes.TEMPORARY_REDIRECT, f"{case}/you")
+    assert (await visitor.post(back.headers["location"], {"name": NAME, "reach": "none"})).status_code == SEE_OTHER
+    clock.move(TOKEN_LIFETIME)
+    renew = await visitor.get(f"{case}/you")
+    assert renew.status_code == SEE_OTHER
+    back = await visitor.get(renew.headers["location"])
+    assert (back.status_code, back.headers["location"]) == (SEE_OTHER, f"{case}/you")
+    assert NAME in (await visitor.get(f"{case}/you")).text
+
+
+async def test_a_known_visitor_whose_token_ran_out_begins_another_case_as_the_same_person(
+    db: Database, clock: TestClock, visitor: Visitor
+) -> None:
+    await visitor.open_case()
+    clock.move(TOKEN_LIFETIME)
+    fields = {"procedure": "RES01", "channel": "counter", "idempotency_key": new_key()}
+    assert (await visitor.post("/cases", fields)).headers["location"] == "/session/renew?next=%2Fcases"
+    await visitor.post("/session/renew?next=/cases", fields)
+    await visitor.post("/cases", fields)
+    async with db.begin(TOWN) as session:
+        assert len(set((await session.execute(select(case_file.c.guest_ref))).scalars())) == 1
+
+
+async def test_a_new_visitor_becomes_a_guest_on_the_way(visitor: Visitor) -> None:
+    answer = await visitor.http.get("/my", follow_redirects=True)
+    assert answer.status_code == httpx.codes.OK
+    assert answer.url.path == "/my"
+
+
+async def test_without_cookies_there_is_an_end_and_an_explanation(visitor: Visitor) -> None:
+    answer = await visitor.get("/my")
+    for _ in range(3):
+        visitor.http.cookies.clear()
+        if answer.status_code == SEE_OTHER:
+            answer = await visitor.get(answer.headers["location"])
+    assert answer.status_code == httpx.codes.BAD_REQUEST
+    assert "クッキー" in answer.text
+
+
+async def test_renewing_leads_nowhere_but_here(visitor: Visitor) -> None:
+    await visitor.open_case()
+    for path in (
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "javascript:alert(1)",
+        "",
+        "/session/renew",
+    ):
+        for method in ("GET", "POST"):
+            answer = await visitor.http.request(method, "/session/renew", params={"next": path})
+            assert answer.headers["location"] == "/", path
+        assert hidden(await visitor.get("/sign-in", params={"next": path}), "next") == "", path
+
+
+async def test_ending_a_guests_session_leaves_nothing_on_the_device(visitor: Visitor) -> None:
+    case = await fill(visitor)
+    answer = await visitor.post("/sign-out")
+    assert (answer.status_code, answer.headers["location"]) == (SEE_OTHER, "/")
+    assert dict(visitor.http.cookies) == {}
+    answer = await visitor.http.get(f"{case}/you", follow_redirects=True)
+    assert answer.status_code == httpx.codes.NOT_FOUND
+    assert NAME not in answer.text
+
+
+async def open_account(db: Database) -> None:
+    async with db.begin(TOWN) as session:
+        await open_staff_account(
+            session, municipality=TOWN, login="madoguchi", password=PASSWORD, roles=("counter",), office=None, now=NOW
+        )
+
+
+async def sign_in(visitor: Visitor, **fields: str) -> httpx.Response:
+    return await visitor.post("/sign-in", {"login": "madoguchi", "password": PASSWORD, "next": "", **fields})
+
+
+async def test_staff_sign_in_go_on_where_they_wanted_and_out_again(
+    db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    await open_account(db)
+    answer = await sign_in(visitor, next="/counter?day=2026-11-24")
+    assert (answer.status_code, answer.headers["location"]) == (SEE_OTHER, "/counter?day=2026-11-24")
+    clock.move(TOKEN_LIFETIME)
+    renewed = await visitor.get("/session/renew", params={"next": "/counter"})
+    assert renewed.headers["location"] == "/counter"
+    kept = dict(visitor.http.cookies)
+    answer = await visitor.post("/sign-out")
+    assert answer.headers["location"] == "/sign-in"
+    # Whoever copied the cookies has nothing of them.
+    for name, value in kept.items():
+        visitor.http.cookies.set(name, value)
+    assert (await visitor.get("/my")).headers["location"].startswith("/session/renew")
+    answer = await visitor.get("/session/renew", params={"next": "/counter"})
+    assert answer.headers["location"] == "/sign-in?next=%2Fcounter"
+
+
+async def test_a_working_day_later_staff_sign_in_again(db: Database, visitor: Visitor, clock: TestClock) -> None:
+    await open_account(db)
+    await sign_in(visitor)
+    clock.move(STAFF_LIFETIME)
+    answer = await visitor.get("/session/renew", params={"next": "/counter"})
+    assert answer.headers["location"] == "/sign-in?next=%2Fcounter"
+
+
+async def test_an_unknown_account_and_a_wrong_password_look_the_same(db: Database, visitor: Visitor) -> None:
+    await open_account(db)
+    wrong, unknown = await sign_in(visitor, password="wrong"), await sign_in(visitor, login="nobody", password="wrong")
+    assert wrong.status_code == unknown.status_code == UNPROCESSABLE
+    pattern = re.compile(r'(name="login"|id="f-login")[^>]*>|お問い合わせ.*?</p>', re.DOTALL)
+    assert pattern.sub("", wrong.text) == pattern.sub("", unknown.text)
+    assert "wrong" not in wrong.text
+    assert 'value="madoguchi"' in wrong.text
+
+
+@pytest.mark.parametrize("login", ["madoguchi", "nobody"])
+async def test_tries_to_sign_in_are_limited_known_or_not(db: Database, visitor: Visitor, login: str) -> None:
+    await open_account(db)
+    for _ in range(FAILURES_MAX):
+        assert (await sign_in(visitor, login=login, password="wrong")).status_code == UNPROCESSABLE
+    answer = await sign_in(visitor, login=login)
+    assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    assert "回数が多すぎます" in answer.text
+
+
+async def test_garbage_at_the_sign_in_is_never_a_crash(visitor: Visitor) -> None:
+    for garbage in GARBAGE:
+        for fields in ({"login": garbage}, {"password": garbage, "login": new_key()}):
+            assert (await sign_in(visitor, **fields)).status_code == UNPROCESSABLE, garbage
+    answer = await sign_in(visitor, next=GARBAGE[2])
+    assert GARBAGE[2] not in answer.text
+
+
+async def test_an_empty_sign_in_names_both_fields(visitor: Visitor) -> None:
+    answer = await sign_in(visitor, login=" ", password="")
+    assert set(re.findall(r'href="#f-(\w+)"', answer.text)) == {"login", "password"}
+
+
+# --- one's own pages ---
+
+
+async def test_history_shows_every_reuse_in_plain_sentences(db: Database, visitor: Visitor) -> None:
+    case = await fill(visitor)
+    await answer_offers(visitor, case, kana="no")
+    waiting = await visitor.get("/my/history")
+    assert "まだ届いていない記録が" in waiting.text
+    async with db.begin(TOWN) as session:
+        subject_ref = (await session.execute(select(session_table.c.subject_ref))).scalar_one()
+        for row in (await session.execute(select(ledger.tables.entry))).all():
+            event = make_reuse(
+                subject_ref,
+                **{name: getattr(row, name) for name in ("entry_id", "entry_type", "actor_kind", "target_service",
+                                                         "purpose", "legal_basis", "visibility", "occurred_at")},
+                items=tuple(row.items),
+                service="routing",
+            )  # fmt: skip
+            await on_reuse_recorded(session, event, now=NOW)
+        await on_reuse_recorded(session, make_reuse(subject_ref, actor_kind="system"), now=NOW)
+    answer = await visitor.get("/my/history")
+    for part in (
+        "あなたが「お名前、お名前のよみがな」を入力しました。",
+        "あなたが「お名前」を窓口の予約へわたすことを認めました。目的は「窓口でお名前をお呼びするため」です。",
+        "あなたが「お名前のよみがな」を窓口の予約へわたさないことにしました。",
+        "窓口の予約が「お名前」を使いました。もういちど書かずにすみました。",
+        "2026年（令和8年）11月24日",
+        "児童手当の申請",
+    ):
+        assert part in answer.text, part
+    assert "まだ届いていない" not in answer.text
+    assert NAME not in answer.text
+    filtered = await visitor.get("/my/history", params={"service": "notifications"})
+    assert "お知らせの係" in filtered.text
+    assert "「お名前」を使いました" not in filtered.text
+    copy = (await visitor.get("/my/history.json")).json()
+    assert (copy["total"], copy["spared_items"]) == (len(copy["entries"]), 1)
+    assert NAME not in str(copy)
+
+
+async def test_an_empty_history_explains_itself(visitor: Visitor) -> None:
+    await visitor.open_case()
+    answer = await visitor.get("/my/history")
+    assert "まだ記録はありません" in answer.text
+    assert (await visitor.get("/my/history.json")).json()["entries"] == []
+
+
+async def test_garbage_in_the_filters_is_no_filter(visitor: Visitor) -> None:
+    await fill(visitor)
+    for garbage in [*GARBAGE, "9" * 40, "-3", "0"]:
+        for name in ("service", "office", "page"):
+            assert (await visitor.get("/my/history", params={name: garbage})).status_code == httpx.codes.OK
+
+
+async def test_my_page_shows_appointments_and_unfinished_cases(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case, unfinished = await fill(visitor), await visitor.open_case("RES01")
+    event: dict[str, Any] = {
+        "event_id": uuid4(), "municipality": TOWN, "aggregate_id": "a", "aggregate_version": 1, "occurred_at": NOW,
+        "appointment_id": uuid4(), "number": "24-0317", "subject_ref": None, "contact_ref": None,
+        "case_id": UUID(case.rsplit("/", 1)[-1]), "procedure": "CHI02", "office": "子育て", "counter": "7",
+        "starts_at": NOW, "ends_at": NOW, "state": "booked", "sequence": 0,
+    }  # fmt: skip
+    async with db.begin(TOWN) as session:
+        await on_appointment(session, AppointmentBooked(**event), now=NOW)
+    answer = await visitor.get("/my")
+    for part in ("24-0317", "町役場 2階 7番", f"{unfinished}/you"):
+        assert part in answer.text
+    assert f"{case}/handover" not in answer.text
+    stranger = new_visitor()
+    await stranger.open_case()
+    assert "24-0317" not in (await stranger.get("/my")).text
+
+
+async def test_no_page_sends_a_browser_elsewhere(visitor: Visitor) -> None:
+    case = await fill(visitor)
+    for path in (
+        "/",
+        "/search",
+        "/procedures/CHI02",
+        f"{case}/you",
+        f"{case}/handover",
+        "/my",
+        "/my/history",
+        "/sign-in",
+    ):
+        answer = await visitor.get(path)
+        assert not re.search(r'(?:src|href|action)="(?:https?:)?//', answer.text), path
+        assert not re.search(r"<(?:script|style)(?![^>]*src)[^>]*>|\son\w+=|\sstyle=", answer.text), path
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.text.count("<h1") == 1
+
+
+async def test_the_service_says_how_it_is(visitor: Visitor, db: Database) -> None:
+    assert (await visitor.get("/healthz")).text == "ok"
+    assert (await visitor.get("/readyz")).text == "ready"
+    async with db.begin(TOWN) as session:
+        await session.execute(text("DELETE FROM routing.catalogue WHERE municipality = :town"), {"town": TOWN})
+    answer = await visitor.get("/")
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE

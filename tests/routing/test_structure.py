@@ -1,0 +1,63 @@
+"""What must stay true of the code itself."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from litestar.handlers import HTTPRouteHandler
+
+from services.routing.app import HANDLERS
+from services.routing.domain import channels
+from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS, REASONS, WHY
+from shared.events.booking import State
+from shared.web.prefixes import service_for
+from tests.routing.makers import make_pack
+
+ROUTING = Path(__file__).resolve().parents[2] / "services" / "routing"
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Every method call of a module, with the function that it stands in."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    yield function.name, node.func.attr
+
+
+def test_values_are_opened_in_one_function_only() -> None:
+    opened = {
+        (path.relative_to(ROUTING).as_posix(), function)
+        for path in ROUTING.rglob("*.py")
+        for function, method in calls(ast.parse(path.read_text("utf-8")))
+        if method in ("open", "open_from")
+    }
+    assert opened == {("commands/vault.py", "read_values")}
+
+
+def test_sealed_values_are_selected_in_one_module_only() -> None:
+    readers = {
+        path.relative_to(ROUTING).as_posix()
+        for path in ROUTING.rglob("*.py")
+        if "row.sealed" in path.read_text("utf-8") or "draft.contact_sealed" in path.read_text("utf-8")
+    }
+    assert readers == {"commands/vault.py"}
+
+
+def test_every_route_is_guarded_or_listed_as_public_and_ours() -> None:
+    for handler in HANDLERS:
+        assert isinstance(handler, HTTPRouteHandler)
+        assert bool(handler.guards) != bool(handler.opt.get("public")), handler
+        for path in handler.paths:
+            assert service_for(path) == "routing", path
+
+
+def test_there_are_words_for_every_code() -> None:
+    assert set(channels.Reason.__args__) - {"next_version"} <= set(REASONS)  # type: ignore[attr-defined]
+    assert {code for codes in channels._IDENTITY.values() for code in codes} <= set(BRING)
+    assert set(channels._THINGS.values()) <= set(BRING)
+    assert set(State.__args__) == set(APPOINTMENT_STATES)  # type: ignore[attr-defined]
+    assert set(CASE_STATES) == {"opened", "told", "handed_over"}
+    assert {item for line in make_pack().procedures for item in line.items} <= set(ITEMS)
+    for code in ("earliest", "only_one_ready", "whole_procedure", "short", "nothing_to_bring", "together"):
+        assert code in WHY
