@@ -6,7 +6,8 @@ Our own process around `dramatiq.Worker`, because dramatiq's command line hangs 
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -92,13 +93,11 @@ class Worker:
 
     def _declare_actors(self, ready: threading.Event) -> None:
         async def consume(envelope: dict[str, Any]) -> None:
-            await _wait_for(ready)
-            async with asyncio.timeout(ACTOR_TIMEOUT_S):
+            async with self._in_hand(ready):
                 await self._consumer.consume(msgspec.convert(envelope, Envelope))
 
         async def receive_receipts(receipts: list[dict[str, Any]]) -> None:
-            await _wait_for(ready)
-            async with asyncio.timeout(ACTOR_TIMEOUT_S):
+            async with self._in_hand(ready):
                 assert self._db is not None
                 await settle(self._db, msgspec.convert(receipts, list[Receipt]), self._clock)
 
@@ -106,6 +105,16 @@ class Worker:
         name = self._service
         actor(actor_name=f"{name}.consume", queue_name=events_queue(name))(consume)
         actor(actor_name=f"{name}.receive_receipts", queue_name=receipts_queue(name))(receive_receipts)
+
+    @asynccontextmanager
+    async def _in_hand(self, ready: threading.Event) -> AsyncIterator[None]:
+        await _wait_for(ready)
+        try:
+            async with asyncio.timeout(ACTOR_TIMEOUT_S):
+                yield
+        except Exception as error:  # noqa: BLE001 dramatiq would log the whole message and keep it for a week
+            # What it was about comes again from PostgreSQL.
+            log.error("message_failed", **describe(error))
 
     async def _open(self) -> None:
         db = self._db = Database(self._database_url, service=self._service)
