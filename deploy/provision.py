@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import asyncpg
 
 from deploy.secrets import required
-from shared.migrations import SERVICES, script_location, upgrade
+from shared.migrations import SERVICES, upgrade
 from shared.migrations_env import VERSION_TABLE
 
 APP_CONNECTION_LIMIT: Final = 60
@@ -81,14 +81,9 @@ async def provision(admin_url: str, environ: Mapping[str, str], *, migrate: bool
     await _make_roles_and_database(admin_url, apps, owners, database)
     await _make_schemas(_in_database(admin_url, database), apps, owners)
     if migrate:
-        for service in _migrated_services():
+        for service in SERVICES:
             await asyncio.to_thread(upgrade, service, required(environ, f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"))
         await _narrow_version_tables(_in_database(admin_url, database), apps)
-
-
-def _migrated_services() -> list[str]:
-    # TODO: return SERVICES itself once all three have migrations: a missing folder has to be an error.
-    return [service for service in SERVICES if (script_location(service) / "env.py").exists()]
 
 
 async def clone_database(admin_url: str, template: str, name: str, environ: Mapping[str, str]) -> None:
@@ -207,7 +202,7 @@ async def _make_schema(connection: "asyncpg.Connection", service: str, *, app: s
 async def _narrow_version_tables(database_url: str, apps: Mapping[str, Role]) -> None:
     connection = await _connect(database_url)
     try:
-        for service in _migrated_services():
+        for service in SERVICES:
             role = apps[service]
             table = f"{_name(service)}.{_name(VERSION_TABLE)}"
             await connection.execute(f"REVOKE INSERT, UPDATE, DELETE ON {table} FROM {_name(role.name)}")

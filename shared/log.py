@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-LOGGED_FRAMES = 8
+LOGGED_FRAMES = 6
 
 
 def configure_logging(service: str, *, level: str = "INFO") -> None:
@@ -67,9 +67,13 @@ def _describe_exception(_: Any, __: str, event: structlog.typing.EventDict) -> s
 
 def describe(error: BaseException) -> dict[str, object]:
     """What may be logged of an error: its kind, PostgreSQL's code, where. Its message never: it may quote somebody."""
-    frames = traceback.extract_tb(error.__traceback__)[-LOGGED_FRAMES:]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename][-LOGGED_FRAMES:]
     return {
         "error": type(error).__name__,
         "sqlstate": getattr(getattr(error, "orig", None), "sqlstate", None),
-        "at": [f"{frame.filename.rsplit('/site-packages/')[-1]}:{frame.lineno} {frame.name}" for frame in frames],
+        "at": [
+            f"{frame.filename.rsplit('/site-packages/')[-1]}:{frame.lineno} {frame.name}"
+            for frame in [*ours, *frames[-1:]]
+        ],
     }

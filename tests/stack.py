@@ -48,15 +48,15 @@ class Stack:
 
     def start(self, name: str) -> None:
         """Start one process (again)."""
-        log = (self.logs / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", PROCESSES[name]],
-            cwd=ROOT,
-            env=self.environ,
-            stdout=log,
-            stderr=log,
-            preexec_fn=die_with_parent(signal.SIGKILL),
-        )
+        with (self.logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", PROCESSES[name]],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> int:
         """Signal one process and wait for its end; return its exit status."""

@@ -60,7 +60,7 @@ async def _fresh_database(servers: Servers, template_environ: dict[str, str]) ->
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
+def chromium(stack: Stack) -> Iterator[Browser]:  # noqa: ARG001 - Playwright owns the thread's loop from here on
     """Debian's Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
