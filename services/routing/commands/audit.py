@@ -7,6 +7,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.tables import audit
+from shared.tokens import Identity
 
 
 async def record_audit(
@@ -33,3 +34,18 @@ async def record_audit(
             office=office,
         )
     )
+
+
+async def record_staff_deed(session: AsyncSession, identity: Identity, *, action: str, ref: str, now: datetime) -> None:
+    """Write what staff did on somebody's behalf. What residents do for themselves is in the ledger only."""
+    if identity.kind != "guest":
+        await record_audit(
+            session,
+            municipality=identity.municipality,
+            actor_kind=identity.kind,
+            actor_ref=identity.ref,
+            action=action,
+            ref=ref,
+            office=identity.office,
+            now=now,
+        )

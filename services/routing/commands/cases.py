@@ -9,6 +9,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -106,6 +107,7 @@ async def open_case(
         )
     ).scalar_one_or_none()
     if case_id is not None:
+        await record_staff_deed(session, identity, action="open_case", ref=str(case_id), now=now)
         return case_id
     known: UUID = (
         await session.execute(
@@ -212,6 +214,7 @@ async def tell_about_you(
         now=now,
     )
     contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
+    await record_staff_deed(session, identity, action="tell_about_you", ref=str(case_id), now=now)
     await session.execute(
         update(case_file)
         .where(case_file.c.municipality == town, case_file.c.case_id == case_id)

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, PURPOSE_CONTACT, get_own_case
 from services.routing.commands.vault import Source, Use, list_sources, read_values, write_use
 from services.routing.domain.handover import (
@@ -187,6 +188,7 @@ async def decide_handover(
         .where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
         .values(state="handed_over", updated_at=now, version=case_file.c.version + 1)
     )
+    await record_staff_deed(session, identity, action="decide_handover", ref=str(case_id), now=now)
     sealed = seal_pass(keys.box, "booking", PASS_PURPOSE, ticket)
     return HandedOver(sealed_pass=sealed, expires_at=ticket.expires_at, items=tuple(approved))
 

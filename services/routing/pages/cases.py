@@ -207,6 +207,8 @@ def _read_you(form: Form, known_contact: str | None) -> AboutYou | None:
     name = form.text("name", max_length=NAME_MAX_LENGTH, required=False)
     kana = form.kana("kana", required=False)
     chosen = form.choice("reach", REACHES)
+    if not chosen:
+        form.errors["reach"] = _("お知らせの受けとり方を、ひとつ選んでください。")
     contact: str | None = None
     if chosen == "email" and not _may_stay_empty(form, "email", chosen, known_contact):
         contact = form.email("email")

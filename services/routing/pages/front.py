@@ -45,7 +45,8 @@ async def show_front(
         request,
         "front.html",
         facts=facts,
-        frequent=_frequent_first(procedures, frequent_codes)[:FREQUENT_MAX],
+        # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
+        frequent=[line for line in _frequent_first(procedures, frequent_codes) if not line.discreet][:FREQUENT_MAX],
         is_counted=bool(frequent_codes),
         categories=_categories(procedures),
         count=len(procedures),

@@ -204,7 +204,7 @@ class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now: datetime) -> list[ChannelCard]:
-    """The three channels in words."""
+    """The three channels in words. The suggested one comes first: on a phone, what is first is what is seen."""
     counter_is_ready = comparison.option("counter").ready
     return [
         ChannelCard(
@@ -224,13 +224,15 @@ def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now:
             if option.channel == comparison.suggested
             else (),
         )
-        for option in comparison.options
+        for option in sorted(comparison.options, key=lambda option: option.channel != comparison.suggested)
     ]
 
 
 def item_names(keys: Iterable[str]) -> str:
-    """Names of items for a sentence, each once."""
-    names = dict.fromkeys(translate(ITEMS.get(key, OTHER_ITEM)) for key in keys)
+    """Names of items for a sentence, each once, in the order in which a form asks for them."""
+    order = {key: index for index, key in enumerate(ITEMS)}
+    listed = sorted(keys, key=lambda key: order.get(key, len(order)))
+    names = dict.fromkeys(translate(ITEMS.get(key, OTHER_ITEM)) for key in listed)
     return translate(_SEPARATOR).join(names)
 
 
