@@ -157,7 +157,7 @@ APPOINTMENT_STATES = {
 _SENTENCES: dict[str, str] = {
     "collected": _("%(actor)sが「%(items)s」を入力しました。目的は「%(purpose)s」です。"),
     "corrected": _("%(actor)sが「%(items)s」を書きなおしました。目的は「%(purpose)s」です。"),
-    "offered": _("「%(items)s」を%(target)sへわたしてよいか、おたずねする準備をしました。目的は「%(purpose)s」です。"),
+    "offered": _("「%(items)s」を%(target)sへわたしてよいか、おたずねしました。目的は「%(purpose)s」です。"),
     "previewed": _("%(target)sで使う「%(items)s」を、使う前に画面でお見せしました。目的は「%(purpose)s」です。"),
     "approved": _("%(actor)sが「%(items)s」を%(target)sへわたすことを認めました。目的は「%(purpose)s」です。"),
     "declined": _("%(actor)sが「%(items)s」を%(target)sへわたさないことにしました。"),
