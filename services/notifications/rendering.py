@@ -10,6 +10,7 @@ from icalendar import Calendar, Event, vCalAddress, vText
 from services.notifications.domain.sms import PARTS_MAX, count_parts, domestic_number
 from services.notifications.orders import Order
 from services.notifications.senders.sender import Message
+from shared.reference_number import show_number
 from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
 from shared.web.templating import jst_datetime, make_environment
@@ -81,7 +82,10 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     event.add("dtend", order.ends_at)
     event.add("summary", _summary(order))
     event.add("location", order.place)
-    event.add("description", _("予約番号 %(number)s", number=order.number) + f"\n{order.find_link}\n{order.town_phone}")
+    event.add(
+        "description",
+        _("予約番号 %(number)s", number=show_number(order.number)) + f"\n{order.find_link}\n{order.town_phone}",
+    )
     event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
     organizer = vCalAddress(f"mailto:{sender}")
     organizer.params["cn"] = vText(order.town_name)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 from babel.dates import format_date, format_time
 
+from shared.reference_number import show_number
 from shared.web.assets import asset
 from shared.web.i18n import LANGUAGES, SOURCE, Language, current_language, gettext, translate, translate_plural
 
@@ -55,6 +56,7 @@ def make_environment(*template_dirs: Path) -> jinja2.Environment:
         yen=yen,
         duration=duration,
         asset=asset,
+        reference=show_number,
     )
     environment.globals.update(
         static=asset, current_language=current_language, languages=tuple(LANGUAGES.values()), SOURCE_LANGUAGE=SOURCE

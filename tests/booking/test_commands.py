@@ -14,10 +14,10 @@ from services.booking.commands.changes import (
     change_appointment,
 )
 from services.booking.commands.visits import on_end_visit_due
-from services.booking.domain.number import show_number
 from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.events.booking import AppointmentBooked, SealedAccess
+from shared.reference_number import show_number
 from tests.booking.conftest import FAMILY, OTHER_TOWN, TOWN, BookingTown
 
 

@@ -17,9 +17,10 @@ from services.booking.domain.calendar import (
     slots_of_day,
 )
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
-from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number, show_number
+from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
 from shared.errors import Refusal
+from shared.reference_number import show_number
 
 numbers = st.integers(0, 2**32).map(lambda seed: make_number(random.Random(seed).choice))
 NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import httpx
 
-from services.booking.domain.number import show_number
+from shared.reference_number import show_number
 from tests.booking.conftest import CHILD, FAMILY, HOST, OTHER_HOST, OTHER_TOWN, BookingTown
 
 GARBAGE = (
@@ -60,7 +60,7 @@ async def test_the_whole_way_from_the_pass_to_a_cancelled_appointment(town: Book
         assert "path=/booking" in cookie
         page = await go(browser, first)
         assert page.status_code == 200, page.text
-        assert "暗証番号" in page.text
+        assert "確認コード" in page.text
         assert "data:image/svg+xml" in page.text
         code = re.search(r'lead">(\d{6})<', page.text)
         assert code is not None

@@ -183,7 +183,7 @@ class Notifications:
         procedure: str = "CHI01",
         counter: str = "7",
         starts_at: datetime = START,
-        number: str = "N-1042",
+        number: str = "NNN1042",
     ) -> AppointmentBooked:
         appointment_id = uuid4()
         body = msgspec.msgpack.encode(SealedAccess(link_token=LINK_TOKEN, code=CODE))

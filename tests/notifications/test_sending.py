@@ -38,7 +38,7 @@ async def test_a_confirmation_goes_out_by_sms(service: Notifications) -> None:
     await book(service)
     await service.settle()
     [sent] = service.sink.messages(channel="sms", to="090-1234-5678".replace("-", ""))
-    assert sent.text.startswith("【二宮町】予約できました。番号N-1042 11月27日（金） 10:00 町役場 2階 7番")
+    assert sent.text.startswith("【二宮町】予約できました。番号NNN-1042 11月27日（金） 10:00 町役場 2階 7番")
     assert sent.text.endswith(f"https://ninomiya.example.jp/booking/a/{'l' * 43}")
     assert "482913" not in sent.text
     [row] = await service.rows(ATTEMPTS)
@@ -186,7 +186,7 @@ def _note(found: list[Any]) -> Report:
 async def test_two_workers_share_a_burst_and_send_nothing_twice(service: Notifications) -> None:
     for number in range(100):
         contact = service.contact("sms" if number % 2 else "email")
-        await service.hear(contact, service.booked(contact, number=f"N-{number}"))
+        await service.hear(contact, service.booked(contact, number=f"NNN{number:04}"))
     loops = [service.make_sending() for _ in range(3)]
     for _ in range(3):
         await asyncio.gather(*(loop.run_once() for loop in loops))
@@ -314,7 +314,7 @@ async def test_a_mail_is_a_real_mail_with_a_calendar_file(
     body = mails[0].get_body(("plain",))
     assert body is not None
     text = body.get_content()
-    for words in ("N-1042", "2026年（令和8年）11月27日（金）午前10時", "町役場 2階 7番", "482913", "0463-71-3311"):
+    for words in ("NNN-1042", "2026年（令和8年）11月27日（金）午前10時", "町役場 2階 7番", "482913", "0463-71-3311"):
         assert words in text, words
 
 

@@ -56,11 +56,11 @@ async def test_the_log_shows_numbers_and_states_and_no_personal_data(
 ) -> None:
     await fail_one(service)
     contact = service.contact("email")
-    await service.hear(contact, service.booked(contact, number="N-2077"), service.booked(None, number="N-3001"))
+    await service.hear(contact, service.booked(contact, number="NNN2077"), service.booked(None, number="NNN3001"))
     await service.settle()
     answer = await signed_in.get("/notices")
     assert answer.status_code == 200
-    for words in ("お知らせの記録", "N-1042", "N-2077", "N-3001", "送れませんでした", "送りました", "控えを印刷"):
+    for words in ("お知らせの記録", "NNN-1042", "NNN-2077", "NNN-3001", "送れませんでした", "送りました", "控えを印刷"):
         assert words in answer.text, words
     for secret in (EMAIL, PHONE, "09012345678", LINK_TOKEN, CODE):
         assert secret not in answer.text
@@ -75,14 +75,14 @@ async def test_an_empty_log_says_so(signed_in: httpx.AsyncClient) -> None:
 async def test_a_long_log_goes_on_on_another_page(service: Notifications, signed_in: httpx.AsyncClient) -> None:
     for number in range(101):
         await service.pass_time(seconds=1)
-        await service.hear(service.booked(None, number=f"N-{number:04}"))
+        await service.hear(service.booked(None, number=f"NNN{number:04}"))
     first = await signed_in.get("/notices")
-    assert "N-0100" in first.text
-    assert "N-0000" not in first.text
+    assert "NNN-0100" in first.text
+    assert "NNN-0000" not in first.text
     href = first.text.split('href="/notices?before=')[1].split('"')[0]
     older = await signed_in.get(f"/notices?before={href}")
-    assert "N-0000" in older.text
-    assert "N-0001" not in older.text
+    assert "NNN-0000" in older.text
+    assert "NNN-0001" not in older.text
     for garbage in ("x", "2026-01-01", "%00", "9" * 100):
         assert (await signed_in.get(f"/notices?before={garbage}")).status_code == 200
 
@@ -109,7 +109,7 @@ async def test_unknown_tasks_and_tasks_of_other_towns_are_not_found(
     [task] = await service.rows("SELECT task_id FROM staff_task", municipality=OTHER_TOWN)
     for task_id in (task.task_id, uuid4(), "garbage"):
         assert (await signed_in.post(f"/notices/tasks/{task_id}/done")).status_code == 404
-    assert "N-1042" not in (await signed_in.get("/notices")).text
+    assert "NNN-1042" not in (await signed_in.get("/notices")).text
 
 
 @pytest.mark.parametrize("path", ["/notices", "/notices?before=x"])

@@ -40,11 +40,6 @@ def read_number(typed: str) -> str | None:
     return signs if check_sign(signs[:RANDOM_LENGTH]) == signs[RANDOM_LENGTH] else None
 
 
-def show_number(number: str) -> str:
-    """As people see it: ``K4M-7RXA``."""
-    return f"{number[:3]}-{number[3:]}"
-
-
 def read_code(typed: str) -> str | None:
     """What was typed as a code: six digits in any width; None if it is none."""
     if len(typed) > TYPED_MAX_LENGTH:

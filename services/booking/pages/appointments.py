@@ -15,7 +15,7 @@ from services.booking import flow
 from services.booking.commands.access import open_link, try_code
 from services.booking.commands.changes import CancelAppointment, ChangeAppointment, cancel_appointment
 from services.booking.commands.keyed import KEY_MAX_LENGTH
-from services.booking.domain.number import TYPED_MAX_LENGTH, show_number
+from services.booking.domain.number import TYPED_MAX_LENGTH
 from services.booking.domain.rules import refuse_too_late
 from services.booking.flow import Rush
 from services.booking.keys import Keys
@@ -30,6 +30,7 @@ from services.booking.refusals import REFUSALS
 from shared.clock import JST
 from shared.db import Database
 from shared.errors import Refusal
+from shared.reference_number import show_number
 from shared.web.forms import Form, parse_uuid, read_form
 from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
@@ -269,7 +270,10 @@ async def post_find_page(
 ) -> Template | Redirect:
     """Opens the appointment, or says how often one may still try."""
     form = Form(await read_form(request))
-    for field, missing in (("number", _("予約番号を入力してください。")), ("code", _("暗証番号を入力してください。"))):
+    for field, missing in (
+        ("number", _("予約番号を入力してください。")),
+        ("code", _("確認コードを入力してください。")),
+    ):
         if not form.value(field).strip():
             form.errors[field] = missing
     if not form.ok:
