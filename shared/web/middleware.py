@@ -25,7 +25,8 @@ log = get_logger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 # Asked by machines that know no town.
-TOWNLESS_PATHS = ("/healthz", "/readyz", "/metrics", "/static/")
+TOWNLESS_ENDINGS = ("/healthz", "/readyz", "/metrics")
+STATIC_PREFIX = "/static/"
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -101,7 +102,7 @@ class KnowVisitor:
         self._is_session_ended = is_session_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(TOWNLESS_PATHS):
+        if not (scope["path"].endswith(TOWNLESS_ENDINGS) or scope["path"].startswith(STATIC_PREFIX)):
             await self._look_at(cast("HTTPScope", scope))
         await self._app(scope, receive, send)
 
