@@ -1,21 +1,25 @@
-"""Racers over HTTP for one place: how many win, what the others get, and how long the rush takes."""
+"""Racers over HTTP for the only place of a slot: how many win, what the others get, and how long the rush takes.
 
-import asyncio
-import time
+To see the race fail, take the guards away: `python -m tests.benchmarks race --without-guard` serves the same product
+with the predicate of the holding statement always true (`unguarded_front.py`) and without the database's trigger.
+Several racers win then, and the command ends with 1. `tests/booking/test_race.py` does the same to the bare statement.
+"""
+
 from collections import Counter
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-import httpx
 import msgspec
 
-from tests.visitors import make_guest, make_pass
+from shared.clock import utc_now
+from tests.benchmarks.client import Answer, ask_at_once, make_request
+from tests.benchmarks.crowd import bring_visitors
+from tests.benchmarks.figures import Figure, make_figure, percentile
+from tests.benchmarks.house import TOWN, House
 
-# All racers are connected before the start; more sockets than this only measure the client.
-CONNECTIONS = 500
-TIMEOUT_S = 60.0
+RUSHES = (20, 100, 500, 2_000)
+# 生活環境: one place a slot, and it is public.
+COUNTER, PROCEDURE = "9", "ENV02"
+WARM_UP = 30
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,70 +30,74 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     with_alternatives: int
     server_errors: int
     others: int
-    seconds: float
-    slowest_s: float
+    p95_s: float
+
+    @property
+    def is_fair(self) -> bool:
+        """One winner, everybody else told where else there is room, no error."""
+        return self.winners == 1 and self.with_alternatives == self.racers - 1 and self.server_errors == 0
 
 
-class Racer(msgspec.Struct, frozen=True):
-    """A visitor who has arrived with a pass and waits for the start."""
-
-    cookies: dict[str, str]
-    visit_id: str
-
-
-async def gather_racers(url: str, environ: Mapping[str, str], count: int, *, now: datetime) -> list[Racer]:
-    """Let so many visitors arrive at booking, each with a pass of their own."""
-    gate = asyncio.Semaphore(16)
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client:
-
-        async def arrive() -> Racer:
-            guest, cookies = make_guest(environ, now=now)
-            async with gate:
-                answer = await client.post(
-                    "/booking/arrive",
-                    data={"pass": make_pass(environ, guest, now=now)},
-                    headers=_headers(cookies, url),
-                )
-            assert answer.status_code == httpx.codes.SEE_OTHER, answer.text[:500]
-            return Racer(cookies, answer.headers["location"].rstrip("/").rsplit("/", 1)[-1].partition("?")[0])
-
-        return list(await asyncio.gather(*(arrive() for _ in range(count))))
-
-
-async def race(url: str, racers: list[Racer], slot_id: str) -> Outcome:
-    """All racers ask for the same slot at once."""
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, limits=limits) as client:
-        start = asyncio.Event()
-
-        async def run(racer: Racer) -> tuple[int, dict[str, Any], float]:
-            await start.wait()
-            began = time.perf_counter()
-            answer = await client.post(
+async def race(house: House, slot_id: UUID, racers: int) -> Outcome:
+    """So many visitors ask for the same slot at the same moment."""
+    visitors = await bring_visitors(house.environ, racers, procedure=PROCEDURE, municipality=TOWN, now=utc_now())
+    answers = await ask_at_once(
+        house.url,
+        [
+            make_request(
+                house.url,
+                "POST",
                 "/booking/api/holds",
-                json={"slot_id": slot_id, "visit_id": racer.visit_id},
-                headers=_headers(racer.cookies, url) | {"idempotency-key": uuid4().hex},
+                headers=visitor.headers | {"Idempotency-Key": uuid4().hex},
+                body={"slot_id": slot_id, "visit_id": visitor.visit_id},
             )
-            return answer.status_code, answer.json(), time.perf_counter() - began
+            for visitor in visitors
+        ],
+    )
+    return _outcome(answers)
 
-        tasks = [asyncio.create_task(run(racer)) for racer in racers]
-        await asyncio.sleep(0)
-        began = time.perf_counter()
-        start.set()
-        answers = await asyncio.gather(*tasks)
-        seconds = time.perf_counter() - began
-    statuses = Counter(status for status, _body, _seconds in answers)
+
+async def measure(house: House) -> tuple[list[Figure], bool]:
+    """The figures of all rushes, and whether every one of them was fair."""
+    slots = await house.free_slots(COUNTER)
+    await race(house, slots.pop(), WARM_UP)
+    figures, fair = [], True
+    for racers in RUSHES:
+        outcome = await race(house, slots.pop(), racers)
+        health = make_request(house.url, "GET", "/booking/healthz")
+        bare = await ask_at_once(house.url, [health] * racers)
+        fair = fair and outcome.is_fair
+        figures += _figures(outcome, percentile([answer.seconds for answer in bare], 0.95))
+    return figures, fair
+
+
+def _outcome(answers: list[Answer]) -> Outcome:
+    statuses = Counter(answer.status for answer in answers)
+    lost = [msgspec.json.decode(answer.body) for answer in answers if answer.status == 409]
     return Outcome(
-        racers=len(racers),
+        racers=len(answers),
         winners=statuses[201],
-        with_alternatives=sum(1 for status, body, _ in answers if status == 409 and body.get("alternatives")),
+        with_alternatives=sum(1 for problem in lost if problem.get("alternatives")),
         server_errors=sum(count for status, count in statuses.items() if status >= 500),
         others=sum(count for status, count in statuses.items() if status not in (201, 409) and status < 500),
-        seconds=seconds,
-        slowest_s=max(seconds for _status, _body, seconds in answers),
+        p95_s=percentile([answer.seconds for answer in answers], 0.95),
     )
 
 
-def _headers(cookies: Mapping[str, str], url: str) -> dict[str, str]:
-    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    return {"cookie": cookie, "origin": url, "sec-fetch-site": "same-origin", "accept": "application/json"}
+def _figures(outcome: Outcome, bare_p95_s: float) -> list[Figure]:
+    racers = outcome.racers
+    return [
+        make_figure("race", f"{racers} racers: winners", outcome.winners, "winners", "1", met=outcome.winners == 1),
+        make_figure(
+            "race", f"{racers} racers: losers told of alternatives", outcome.with_alternatives, "racers",
+            str(racers - 1), met=outcome.with_alternatives == racers - 1,
+        ),
+        make_figure(
+            "race", f"{racers} racers: errors of the server", outcome.server_errors + outcome.others, "answers", "0",
+            met=outcome.server_errors + outcome.others == 0,
+        ),
+        make_figure(
+            "race", f"{racers} racers: p95 of an answer", outcome.p95_s * 1_000, "ms", "",
+            reference=bare_p95_s * 1_000, reference_name=f"{racers} × GET /booking/healthz at once",
+        ),
+    ]  # fmt: skip

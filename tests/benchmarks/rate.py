@@ -1,0 +1,235 @@
+"""Holds and bookings a second on one web process, beside pgbench running the very same statements.
+
+Both work on a town of their own with many places, as booking's own role with row-level security on. The workers rest
+meanwhile, for both alike: what they do later with the outbox is another figure (`pickup`, `notices`).
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import msgspec
+
+from deploy.local.servers import postgres_bin
+from services.booking.commands.appointments import BookAppointment, book_appointment
+from services.booking.commands.holds import HoldPlace, hold_place
+from services.booking.keys import Keys
+from services.booking.settings import load_settings
+from shared.clock import utc_now
+from shared.db import Database
+from tests.benchmarks.client import CONNECTIONS, ask_as_fast_as_possible, make_request
+from tests.benchmarks.crowd import Visitor, bring_visitors
+from tests.benchmarks.figures import Figure, make_figure, percentile
+from tests.benchmarks.house import House
+from tests.benchmarks.statements import Script, Statement, recording, uuid_of
+from tests.stack import SAMPLE_TOWN, run_cli
+
+BENCH_TOWN, BENCH_HOST = "bench", "bench.localhost"
+COUNTER, PROCEDURE = "7", "CHI02"
+PLACES, SLOT_MIN = 50, 15
+WORKERS = ("routing-worker", "booking-worker", "notifications-worker")
+
+WARM_UP = 300
+HOLD_SECONDS, BOOK_SECONDS = 6, 4
+# More than can be held in that time; whatever is left over is nobody's.
+HOLDS_PREPARED = 12_000
+PGBENCH_CLIENTS = 16
+PGBENCH_TRANSACTIONS = 600
+TARGET_RATIO, FLOOR = 0.30, 300
+VISIT_KIND = 1
+SCRIPT = Path(__file__).with_name("wrk.lua")
+
+_HELD = "SELECT visit_id FROM booking.place WHERE municipality = $1 AND hold_id IS NOT NULL"
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a run of the load generator came to."""
+
+    per_second: float
+    p95_ms: float
+
+
+async def measure(house: House) -> list[Figure]:
+    """The figures of both requests."""
+    await house.settle()
+    _load_bench_town(house)
+    await house.settle()
+    for worker in WORKERS:
+        house.stack.stop(worker)
+    now = utc_now()
+    slots = await house.free_slots(COUNTER, municipality=BENCH_TOWN)
+    visitors = await _bring(house, WARM_UP + HOLDS_PREPARED, now=now)
+    warm, rest = visitors[:WARM_UP], visitors[WARM_UP:]
+    hold = [_hold(house, visitor, slots[number % len(slots)]) for number, visitor in enumerate(warm + rest)]
+    await _load(house, hold[:WARM_UP], HOLD_SECONDS)
+    holds = await _load(house, hold[WARM_UP:], HOLD_SECONDS)
+    reference = await _Pgbench.prepare(house, slots, now=now)
+    bare_holds = reference.run("hold")
+
+    held = {row["visit_id"] for row in await house.rows(_HELD, BENCH_TOWN)}
+    await _load(house, [_book(house, visitor) for visitor in warm if visitor.visit_id in held], HOLD_SECONDS)
+    bookings = await _load(house, [_book(house, visitor) for visitor in rest if visitor.visit_id in held], BOOK_SECONDS)
+    bare_bookings = reference.run("book")
+    for worker in WORKERS:
+        house.stack.start(worker)
+    return [
+        *_figures("holds/s over HTTP", holds, bare_holds),
+        *_figures("bookings/s over HTTP", bookings, bare_bookings),
+    ]
+
+
+def _figures(name: str, load: Load, reference: Load) -> list[Figure]:
+    is_met = load.per_second >= FLOOR and load.per_second >= TARGET_RATIO * reference.per_second
+    note = (
+        f"One web process, {CONNECTIONS} connections, load by {'wrk' if _wrk() else 'our own client (no wrk here)'}. "
+        f"The reference: pgbench, {PGBENCH_CLIENTS} clients, prepared statements, with the statements recorded from "
+        "the product's own commands (`tests/benchmarks/statements.py`). The workers rest meanwhile, for both alike."
+    )
+    return [
+        make_figure("rate", name, load.per_second, "/s", f"≥ {TARGET_RATIO:.2f} × reference and ≥ {FLOOR}/s",
+                    reference=reference.per_second, reference_name="pgbench, the same statements", met=is_met,
+                    note=note),
+        make_figure("rate", f"{name}: p95 of an answer", load.p95_ms, "ms", "", reference=reference.p95_ms,
+                    reference_name="pgbench, mean of a transaction"),
+    ]  # fmt: skip
+
+
+def _load_bench_town(house: House) -> None:
+    """The sample town under another name, with a counter that has room for thousands."""
+    folder = house.stack.logs / "bench-town"
+    shutil.copytree(SAMPLE_TOWN, folder)
+    text = (folder / "town.toml").read_text("utf-8")
+    text = text.replace('code = "143421"', f'code = "{BENCH_TOWN}"')
+    text = text.replace('hosts = ["ninomiya.localhost"]', f'hosts = ["{BENCH_HOST}"]')
+    before, counter, after = text.partition(f'[[counters]]\ncode = "{COUNTER}"\n')
+    after = re.sub(r"slot_min = \d+\nplaces = \d+", f"slot_min = {SLOT_MIN}\nplaces = {PLACES}", after, count=1)
+    (folder / "town.toml").write_text(before + counter + after, "utf-8")
+    run_cli(house.environ, "town", "load", str(folder))
+
+
+async def _bring(house: House, count: int, *, now: datetime, visit_ids: Sequence[UUID] | None = None) -> list[Visitor]:
+    return await bring_visitors(
+        house.environ, count, procedure=PROCEDURE, municipality=BENCH_TOWN, now=now, visit_ids=visit_ids
+    )
+
+
+def _hold(house: House, visitor: Visitor, slot_id: UUID) -> bytes:
+    body = {"slot_id": slot_id, "visit_id": visitor.visit_id}
+    headers = visitor.headers | {"Idempotency-Key": uuid4().hex}
+    return make_request(house.url, "POST", "/booking/api/holds", headers=headers, body=body, host=BENCH_HOST)
+
+
+def _book(house: House, visitor: Visitor) -> bytes:
+    body = {"visit_id": visitor.visit_id}
+    headers = visitor.headers | {"Idempotency-Key": uuid4().hex}
+    return make_request(house.url, "POST", "/booking/api/appointments", headers=headers, body=body, host=BENCH_HOST)
+
+
+# --- load -------------------------------------------------------------------------------------------------------------
+
+
+def _wrk() -> str | None:
+    return shutil.which("wrk")
+
+
+async def _load(house: House, requests: Sequence[bytes], seconds: int) -> Load:
+    """Send requests as fast as they are answered. For the warm-up there are fewer than can be sent."""
+    is_warm_up = len(requests) <= WARM_UP
+    if is_warm_up or _wrk() is None:
+        answers, took = await ask_as_fast_as_possible(house.url, requests, seconds=seconds)
+        refused = [answer for answer in answers if answer.status != 201]
+        assert not refused, refused[0]
+        assert is_warm_up or len(answers) < len(requests), "all requests were sent before the time was over"
+        return Load(len(answers) / took, percentile([answer.seconds * 1_000 for answer in answers], 0.95))
+    return await asyncio.to_thread(_run_wrk, house, requests, seconds)
+
+
+def _run_wrk(house: House, requests: Sequence[bytes], seconds: int) -> Load:
+    path = house.stack.logs / "requests"
+    path.write_bytes(b"".join(request + b"\0" for request in requests))
+    wrk = _wrk()
+    assert wrk
+    done = subprocess.run(
+        [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", SCRIPT, house.url, "--", path],
+        capture_output=True, text=True, check=True, timeout=seconds + 30,
+    )  # fmt: skip
+    said: dict[str, int] = msgspec.json.decode(done.stdout.strip().rsplit("\n", 1)[-1])
+    assert said["refused"] == said["broken"] == 0, done.stdout
+    assert said["sent"] <= len(requests), f"all {len(requests)} requests were sent before the time was over"
+    return Load(said["answers"] / (said["microseconds"] / 1e6), said["p95_us"] / 1_000)
+
+
+# --- the reference ----------------------------------------------------------------------------------------------------
+
+
+class _Pgbench:
+    """Runs the recorded statements for visits of its own, in the same tables."""
+
+    def __init__(self, house: House, scripts: dict[str, Path]) -> None:
+        self._house = house
+        self._scripts = scripts
+
+    @classmethod
+    async def prepare(cls, house: House, slots: Sequence[UUID], *, now: datetime) -> "_Pgbench":
+        """Record both commands on one more visit, render them, and bring the visitors whom the scripts serve."""
+        ids = [uuid_of(VISIT_KIND, number) for number in range(PGBENCH_CLIENTS * PGBENCH_TRANSACTIONS)]
+        await _bring(house, len(ids), now=now, visit_ids=ids)
+        (sample,) = await _bring(house, 1, now=now)
+        hold, book = await _record(house, sample, slots[0], now=now)
+        array = ", ".join(f"'{slot_id}'" for slot_id in slots)
+        slot = f"(ARRAY[{array}]::uuid[])[:i::bigint % {len(slots)} + 1]"
+        kinds = {sample.visit_id: VISIT_KIND}
+        looked = {name: f":look_{name}" for name in ("place_no", "hold_id", "slot_id")}
+        scripts = {}
+        for name, statements, known in (("hold", hold, {"slot_id": slot}), ("book", book, looked)):
+            script = Script(known=known, kinds=kinds, clients=PGBENCH_CLIENTS)
+            # Statement 0 sets the town; what booking's look finds is what its next statement asks for.
+            text = script.render(statements, remember={1: "look_"} if name == "book" else None)
+            scripts[name] = house.stack.logs / f"{name}.pgbench"
+            scripts[name].write_text(text, "utf-8")
+        return cls(house, scripts)
+
+    def run(self, name: str) -> Load:
+        """Run one script to its end. Raises if a transaction failed, or wrote less than the product does."""
+        url = urlsplit(self._house.environ["CHOUDO_BOOKING_DATABASE_URL"])
+        done = subprocess.run(
+            [postgres_bin() / "pgbench", "-n", "-M", "prepared", "-c", str(PGBENCH_CLIENTS), "-j", "1",
+             "-t", str(PGBENCH_TRANSACTIONS), "-D", "n=0", "-f", self._scripts[name]],
+            env={
+                "PATH": os.environ["PATH"], "PGHOST": url.hostname or "", "PGPORT": str(url.port),
+                "PGUSER": unquote(url.username or ""), "PGPASSWORD": unquote(url.password or ""),
+                "PGDATABASE": url.path.lstrip("/"), "PGOPTIONS": "-c search_path=booking -c timezone=UTC",
+            },
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
+        assert "number of failed transactions: 0 " in done.stdout, done.stdout
+        rate = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
+        latency = re.search(r"^latency average = ([\d.]+) ms", done.stdout, re.MULTILINE)
+        assert rate
+        assert latency
+        return Load(float(rate[1]), float(latency[1]))
+
+
+async def _record(
+    house: House, visitor: Visitor, slot_id: UUID, *, now: datetime
+) -> tuple[list[Statement], list[Statement]]:
+    db = Database(house.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking")
+    keys = Keys.from_settings(load_settings(house.environ))
+    who: dict[str, Any] = {"municipality": BENCH_TOWN, "visit_id": visitor.visit_id, "visitor": visitor.guest_ref}
+    with recording(db) as hold:
+        async with db.begin(BENCH_TOWN) as session:
+            await hold_place(session, HoldPlace(**who, slot_id=slot_id, key=f"hold-{visitor.visit_id}"), now=now)
+    with recording(db) as book:
+        async with db.begin(BENCH_TOWN) as session:
+            await book_appointment(session, BookAppointment(**who, key=f"book-{visitor.visit_id}"), keys, now=now)
+    await db.dispose()
+    return hold, book
