@@ -1,0 +1,37 @@
+"""The whole product as processes, on a database of its own, on a Tuesday morning when the town hall is open."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from deploy.local.servers import Servers
+from deploy.provision import clone_database, drop_database
+from shared.clock import JST
+from tests.conftest import TEMPLATE, in_database
+from tests.stack import Stack, running_stack
+
+MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
+DATABASE = "choudo_journeys"
+JOURNEYS_REDIS_DATABASE = 8
+
+
+@pytest.fixture(scope="package")
+def stack(
+    servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Front, three workers and the sink."""
+
+    async def fresh() -> None:
+        await drop_database(servers.database_url, DATABASE)
+        await clone_database(servers.database_url, TEMPLATE, DATABASE, template_environ)
+
+    asyncio.run(fresh())
+    environ = {
+        name: in_database(value, DATABASE) if name.endswith("DATABASE_URL") else value
+        for name, value in template_environ.items()
+    } | {"CHOUDO_REDIS_URL": in_database(servers.redis_url, str(JOURNEYS_REDIS_DATABASE))}
+    admin_url = in_database(servers.database_url, DATABASE)
+    with running_stack(environ, admin_url, tmp_path_factory.mktemp("journeys"), starts_at=MORNING) as running:
+        yield running
