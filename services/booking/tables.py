@@ -154,7 +154,6 @@ place = Table(
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],
         use_alter=True,
     ),
-    UniqueConstraint("municipality", "appointment_id"),
     CheckConstraint("place_no BETWEEN 1 AND capacity", name="place_no"),
     CheckConstraint("audience IN ('public', 'staff')", name="audience"),
     CheckConstraint(
@@ -163,6 +162,14 @@ place = Table(
         name="hold_whole",
     ),
     CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_taker"),
+    # Only the places that are taken: nobody may look for free ones by it.
+    Index(
+        "place_one_place_per_appointment_idx",
+        "municipality",
+        "appointment_id",
+        unique=True,
+        postgresql_where=text("appointment_id IS NOT NULL"),
+    ),
     Index(
         "place_one_hold_per_visit_idx",
         "municipality",

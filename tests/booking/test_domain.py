@@ -19,6 +19,7 @@ from services.booking.domain.calendar import (
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
 from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
+from services.booking.pages.wording import place_label
 from shared.errors import Refusal
 from shared.reference_number import show_number
 
@@ -182,3 +183,18 @@ def test_what_is_offered_is_what_is_possible(state: str) -> None:
 
 def test_a_ticket_is_short() -> None:
     assert show_ticket("7", 12) == "7-012"
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "name", "said"),
+    [
+        ("町役場 2階 7番", "7", "子育て", "町役場 2階 7番窓口（子育て）"),
+        ("町役場 2階 ７番", "7", "子育て", "町役場 2階 7番窓口（子育て）"),
+        ("町役場 2階", "7", "子育て", "町役場 2階 7番窓口（子育て）"),
+        ("町役場 1階 17番", "7", "子育て", "町役場 1階 17番 7番窓口（子育て）"),
+        ("町役場 1階 相談室", "相談室", "福祉", "町役場 1階 相談室（福祉）"),
+        ("", "3", "届出", "3番窓口（届出）"),
+    ],
+)
+def test_a_place_says_the_number_of_its_counter_once(place: str, number: str, name: str, said: str) -> None:
+    assert place_label(place, number, name) == said

@@ -48,7 +48,7 @@ async def test_two_live_appointments_never_share_a_place(town: BookingTown) -> N
 
 async def test_one_appointment_never_has_two_places(town: BookingTown) -> None:
     booked = await town.booked()
-    with pytest.raises(IntegrityError, match="place_municipality_appointment_id_key"):
+    with pytest.raises(IntegrityError, match="place_one_place_per_appointment_idx"):
         await run(
             town,
             """UPDATE place SET appointment_id = :id WHERE (slot_id, place_no) IN

@@ -1,10 +1,11 @@
 """The pages in a browser's place: forms, cookies, other people's browsers, garbage."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import uuid4
 
 import httpx
+from sqlalchemy import text
 
 from shared.reference_number import show_number
 from tests.booking.conftest import CHILD, FAMILY, HOST, OTHER_HOST, OTHER_TOWN, BookingTown
@@ -237,3 +238,58 @@ async def test_an_access_cookie_opens_its_own_appointment_only(town: BookingTown
         assert (await browser.get(f"/booking/appointments/{second.number}")).status_code == 303
         town.now += timedelta(hours=12)
         assert (await browser.get(f"/booking/appointments/{first.number}")).status_code == 303
+
+
+async def test_two_weeks_are_shown_at_a_time_and_the_first_free_day_is_chosen(town: BookingTown) -> None:
+    visit_id = await town.visit("guest")
+    visit = f"/booking/visits/{visit_id}"
+    async with town.browser() as browser:
+        now = (await browser.get(visit)).text
+        assert days_of(now) == [date(2026, 6, day) for day in range(1, 15)]
+        assert 'href="' + f'{visit}?day=2026-06-01#times" aria-current="date"' in now
+        assert "きょう 午前9時30分" in now
+        assert "前の2週間" not in now
+        following = re.search(r'href="([^"]*from=[^"#]*)#days"', now)
+        assert following is not None
+        later = (await browser.get(following[1])).text
+        assert days_of(later) == [date(2026, 6, day) for day in range(15, 22)]
+        assert "6月15日（月）の時間" in later
+        assert "前の2週間" in later
+        assert "次の2週間" not in later
+        chosen = (await browser.get(visit, params={"day": "2026-06-17"})).text
+        assert days_of(chosen) == days_of(later)
+        assert "6月17日（水）の時間" in chosen
+
+
+async def test_one_tap_holds_the_earliest_time(town: BookingTown) -> None:
+    visit_id = await town.visit("guest")
+    earliest = (await town.slots())[0]
+    async with town.browser() as browser:
+        page = (await browser.get(f"/booking/visits/{visit_id}")).text
+        form = fields_of(page, f"/booking/visits/{visit_id}/hold")
+        slot = re.search(r'name="slot" value="([^"]+)"', page)
+        assert slot is not None
+        assert slot[1] == str(earliest.slot_id)
+        confirm = await go(
+            browser, await browser.post(f"/booking/visits/{visit_id}/hold", data=form | {"slot": slot[1]})
+        )
+        assert "午前9時30分" in confirm.text
+        # The sample's place names the counter's number too; a page says it once.
+        assert "町役場 2階 7番窓口（子育て）" in confirm.text
+
+
+async def test_two_weeks_without_a_free_place_say_so(town: BookingTown) -> None:
+    visit_id = await town.visit("guest")
+    async with town.database.owner_engine("booking").begin() as connection:
+        await connection.execute(text("UPDATE booking.slot SET withdrawn = true WHERE starts_at < '2026-06-16'"))
+    async with town.browser() as browser:
+        first = await browser.get(f"/booking/visits/{visit_id}")
+        assert "6月16日（火）の時間" in first.text
+        empty = await browser.get(f"/booking/visits/{visit_id}", params={"from": "2026-06-01"})
+        assert "この2週間に、空いている時間はありません" in empty.text
+
+
+def days_of(page: str) -> list[date]:
+    """The days of the strip, chosen or not."""
+    cells = re.findall(r'day__month">(\d+)/</span>(\d+)<', page)
+    return [date(2026, int(month), int(day)) for month, day in cells]

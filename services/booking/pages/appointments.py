@@ -19,9 +19,10 @@ from services.booking.domain.number import TYPED_MAX_LENGTH
 from services.booking.domain.rules import refuse_too_late
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.days import counter_label, read_choice
+from services.booking.pages.days import read_choice
 from services.booking.pages.opening import access_cookie, find_open_appointment
 from services.booking.pages.visits import CHOOSE_AGAIN, read_alternatives
+from services.booking.pages.wording import counter_label, place_label, say_when
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, find_procedure
@@ -137,13 +138,14 @@ async def get_change_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     day: FromQuery[str] = "",
+    first_day: Annotated[str, QueryParameter(name="from")] = "",
     slot: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Another time: choose it, then confirm it. The old place stays until the new one is certain."""
     found = await _open(request, number, db, keys, town, now=now)
     if found is None:
         return _ask_for_code(number)
-    return await _change_page(request, found, db, town, day=day, slot=slot, now=now)
+    return await _change_page(request, found, db, town, day=day, first_day=first_day, slot=slot, now=now)
 
 
 @post("/booking/appointments/{number:str}/change", opt=PUBLIC)
@@ -196,7 +198,7 @@ async def get_cancel_page(
         "cancel.html",
         appointment=found,
         number=show_number(found.number),
-        where=counter_label(found.counter_number, found.counter_name),
+        where=_where(found),
         key=str(uuid4()),
     )
 
@@ -301,7 +303,7 @@ def make_calendar(found: AppointmentView, *, host: str, method: str) -> bytes:
     event.add("dtend", found.ends_at.astimezone(JST))
     what = _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=found.procedure_name)
     event.add("summary", what)
-    event.add("location", f"{found.counter_place} {counter_label(found.counter_number, found.counter_name)}".strip())
+    event.add("location", _where(found))
     event.add("description", _("予約番号：%(number)s", number=show_number(found.number)))
     event.add("status", "CANCELLED" if found.state == "cancelled" else "CONFIRMED")
     calendar = icalendar.Calendar()
@@ -332,6 +334,10 @@ def _ask_for_code(typed: str) -> Redirect:
     return see_other(f"/booking/find?number={number[:TYPED_MAX_LENGTH]}")
 
 
+def _where(found: AppointmentView) -> str:
+    return place_label(found.counter_place, found.counter_number, found.counter_name)
+
+
 async def _details(
     request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town, *, now: datetime
 ) -> dict[str, Any]:
@@ -345,7 +351,7 @@ async def _details(
     return {
         "appointment": found,
         "number": show_number(found.number),
-        "where": counter_label(found.counter_number, found.counter_name),
+        "where": _where(found),
         "code": code,
         "facts": facts,
         "qr": qr,
@@ -381,6 +387,7 @@ async def _change_page(
     town: Town,
     *,
     day: str,
+    first_day: str = "",
     slot: str = "",
     now: datetime,
     refusal: Refusal | None = None,
@@ -390,7 +397,15 @@ async def _change_page(
         procedure = await find_procedure(session, town.code, found.procedure)
         if procedure is None:
             raise Refusal("procedure_unknown", 409)
-        choice = await read_choice(session, town.code, procedure, day, without=found.slot_id, now=now)
+        choice = await read_choice(
+            session,
+            town.code,
+            procedure,
+            typed_day=day,
+            typed_from=first_day,
+            without=found.slot_id,
+            now=now,
+        )
     chosen: OpenSlot | None = next(
         (item for times in choice.times for item in times.slots if str(item.slot_id) == slot and item.free), None
     )
@@ -401,11 +416,12 @@ async def _change_page(
         status=refusal.status if refusal else 200,
         appointment=found,
         number=show_number(found.number),
-        where=counter_label(found.counter_number, found.counter_name),
+        where=_where(found),
         choice=choice,
         chosen=chosen,
         chosen_where=_label_of(choice.times, chosen),
         counter_label=counter_label,
+        say_when=say_when,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
         alternatives=read_alternatives(refusal),
@@ -416,7 +432,12 @@ async def _change_page(
 
 def _label_of(times: Any, chosen: OpenSlot | None) -> str:
     return next(
-        (counter_label(item.counter.number, item.counter.name_ja) for item in times if chosen in item.slots), ""
+        (
+            place_label(item.counter.place_ja, item.counter.number, item.counter.name_ja)
+            for item in times
+            if chosen in item.slots
+        ),
+        "",
     )
 
 

@@ -1,8 +1,8 @@
-"""The calendar strip and the times of a day, for choosing and for changing."""
+"""Two weeks of days, and the times of one of them, for choosing and for changing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -18,6 +18,8 @@ from shared.web.i18n import gettext as _
 
 FEW_MAX = 2
 DAY_LENGTH = 10
+# Whole calendar weeks, so that weekdays stand below one another.
+SHOWN_DAYS = 14
 
 
 class DayCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,29 +38,34 @@ class CounterTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the page for choosing a time shows. `closed_because` explains an empty day."""
+    """All that the page for choosing a time shows.
+
+    `days` are two weeks of those that can be booked; `earlier` and `later` begin the weeks beside them. `earliest` is
+    the first free slot of all. `closed_because` explains an empty day.
+    """
 
     days: Sequence[DayCell]
+    earlier: date | None
+    later: date | None
     day: date
     closed_because: str | None
     times: Sequence[CounterTimes]
-    any_free: bool
+    earliest: OpenSlot | None
 
 
 async def read_choice(
     session: AsyncSession,
     municipality: str,
     procedure: ProcedureView,
-    typed_day: str,
     *,
+    typed_day: str,
+    typed_from: str = "",
     without: UUID | None = None,
     now: datetime,
 ) -> Choice:
-    """The days up to the horizon, and the times of the wanted day, or of the first that has a free place."""
+    """The two weeks with the wanted day or from the wanted one, else those with the first free place; and its times."""
     rules = await get_rules(session, municipality)
     first, last = jst_day(now), last_day(rules.policy, now)
-    days = list(days_between(first, last))
-    closed = await list_closed_days(session, municipality, rules, days)
     slots = [
         slot
         for slot in await list_slots(
@@ -69,18 +76,36 @@ async def read_choice(
     by_day: dict[date, list[OpenSlot]] = defaultdict(list)
     for slot in slots:
         by_day[slot.starts_at.astimezone(JST).date()].append(slot)
+    earliest = next((slot for slot in slots if slot.free), None)
+
+    wanted = read_day(typed_day, first=first, last=last)
+    wanted_from = read_day(typed_from, first=first, last=last)
+    first_free = earliest.starts_at.astimezone(JST).date() if earliest else first
+    begin, end = two_weeks(wanted or wanted_from or first_free, first=first, last=last)
+    days = list(days_between(begin, end))
+    closed = await list_closed_days(session, municipality, rules, days)
     cells = [_cell(day, by_day.get(day, ()), closed, today=first) for day in days]
-    free_days = [cell.day for cell in cells if cell.state in ("open", "few")]
-    day = read_day(typed_day, first=first, last=last) or (free_days[0] if free_days else first)
-    cell = cells[(day - first).days]
-    counters = await list_counters(session, municipality)
+    free_here = next((cell.day for cell in cells if cell.state in ("open", "few")), None)
+    day = wanted or free_here or begin
+    is_full = wanted is None and free_here is None and earliest is not None
     return Choice(
         days=cells,
+        earlier=max(begin - timedelta(days=SHOWN_DAYS), first) if begin > first else None,
+        later=end + timedelta(days=1) if end < last else None,
         day=day,
-        closed_because=_explain(cell, closed),
-        times=_times(by_day.get(day, ()), counters),
-        any_free=bool(free_days),
+        closed_because=_("この2週間に、空いている時間はありません。ほかの週を見てください。")
+        if is_full
+        else _explain(cells[(day - begin).days], closed),
+        times=() if is_full else _times(by_day.get(day, ()), await list_counters(session, municipality)),
+        earliest=earliest,
     )
+
+
+def two_weeks(day: date, *, first: date, last: date) -> tuple[date, date]:
+    """The first and last day of the two calendar weeks that hold a day, counted from the week of `first` on."""
+    monday = first - timedelta(days=first.weekday())
+    begin = monday + (day - monday) // timedelta(days=SHOWN_DAYS) * timedelta(days=SHOWN_DAYS)
+    return max(begin, first), min(begin + timedelta(days=SHOWN_DAYS - 1), last)
 
 
 def read_day(typed: str, *, first: date, last: date) -> date | None:
@@ -90,13 +115,6 @@ def read_day(typed: str, *, first: date, last: date) -> date | None:
     except ValueError:
         return None
     return day if first <= day <= last else None
-
-
-def counter_label(number: str, name: str) -> str:
-    """``7番窓口（子育て）``; a counter whose number is a name (相談室) is called by it."""
-    if number.isascii() and number.isdigit():
-        return _("%(number)s番窓口（%(name)s）", number=number, name=name)
-    return f"{number}（{name}）"
 
 
 def _cell(day: date, slots: Sequence[OpenSlot], closed: Mapping[date, str], *, today: date) -> DayCell:

@@ -1,12 +1,12 @@
 """From the pass to the appointment: arrive, choose a day and time, confirm, book. Works without JavaScript."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
 from services.booking import flow
@@ -16,8 +16,9 @@ from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.visits import arrive, release_hold
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.days import counter_label, read_choice
+from services.booking.pages.days import read_choice
 from services.booking.pages.opening import access_cookie
+from services.booking.pages.wording import counter_label, place_label, say_when
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import VisitView, get_visit
 from services.booking.refusals import REFUSALS
@@ -66,10 +67,14 @@ async def get_visit_page(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
     day: FromQuery[str] = "",
+    first_day: Annotated[str, QueryParameter(name="from")] = "",
     lapsed: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Days and times."""
-    return await _choose(request, db, keys, town, identity, _visit_id(visit_id), day=day, now=now, lapsed=bool(lapsed))
+    visit = _visit_id(visit_id)
+    return await _choose(
+        request, db, keys, town, identity, visit, day=day, first_day=first_day, now=now, lapsed=bool(lapsed)
+    )
 
 
 @post("/booking/visits/{visit_id:str}/hold", guards=GUARDS)
@@ -132,8 +137,7 @@ async def get_confirm_page(
         visit=visit,
         held=visit.held,
         procedure=procedure,
-        counter_label=counter_label(counter.number, counter.name_ja),
-        counter=counter,
+        where=place_label(counter.place_ja, counter.number, counter.name_ja),
         key=str(uuid4()),
     )
 
@@ -192,6 +196,7 @@ async def _choose(
     visit_id: UUID,
     *,
     day: str,
+    first_day: str = "",
     now: datetime,
     lapsed: bool = False,
     refusal: Refusal | None = None,
@@ -203,7 +208,7 @@ async def _choose(
         if visit.expires_at <= now:
             raise Refusal("visit_over", 410)
         procedure = await _procedure(session, town.code, visit)
-        choice = await read_choice(session, town.code, procedure, day, now=now)
+        choice = await read_choice(session, town.code, procedure, typed_day=day, typed_from=first_day, now=now)
     text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
@@ -213,6 +218,7 @@ async def _choose(
         procedure=procedure,
         choice=choice,
         counter_label=counter_label,
+        say_when=say_when,
         held=visit.held if visit.held and visit.held.is_live(now) else None,
         lapsed=lapsed,
         refused_title=translate(text.title) if text else None,
