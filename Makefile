@@ -49,7 +49,7 @@ bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 screenshots: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## pictures of the running product for the README
-	$(BIN)/python -m docs.screenshots $(ARGS)
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 assets: $(ASSETS_STAMP)  ## style sheets, scripts and icons
 
