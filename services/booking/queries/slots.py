@@ -63,23 +63,24 @@ _SLOTS = text(f"""
     GROUP BY s.municipality, s.slot_id
     ORDER BY s.starts_at, s.counter LIMIT {SLOTS_MAX}
 """)
-# The nearest before and after, each by the index, then the nearest of both.
+# The nearest before and after, of each counter by the index and no further, then the nearest of all.
 _ALTERNATIVES = text(f"""
     WITH wanted AS (SELECT counter, starts_at FROM slot WHERE municipality = :municipality AND slot_id = :slot_id),
     candidate AS (
-        (SELECT s.slot_id, s.starts_at, s.counter FROM slot s, wanted w
-         WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
-           AND s.starts_at >= greatest(w.starts_at, :earliest) AND s.starts_at < :until AND s.slot_id <> :slot_id
-           AND EXISTS (SELECT 1 FROM place p
-                       WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
-         ORDER BY s.starts_at LIMIT :most)
-        UNION ALL
-        (SELECT s.slot_id, s.starts_at, s.counter FROM slot s, wanted w
-         WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
-           AND s.starts_at >= :earliest AND s.starts_at < least(w.starts_at, :until)
-           AND EXISTS (SELECT 1 FROM place p
-                       WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
-         ORDER BY s.starts_at DESC LIMIT :most))
+        SELECT near.* FROM wanted w, unnest(CAST(:counters AS text[])) AS asked(counter), LATERAL (
+            (SELECT s.slot_id, s.starts_at, s.counter FROM slot s
+             WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
+               AND s.starts_at >= greatest(w.starts_at, :earliest) AND s.starts_at < :until AND s.slot_id <> :slot_id
+               AND EXISTS (SELECT 1 FROM place p
+                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+             ORDER BY s.starts_at LIMIT :most)
+            UNION ALL
+            (SELECT s.slot_id, s.starts_at, s.counter FROM slot s
+             WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
+               AND s.starts_at >= :earliest AND s.starts_at < least(w.starts_at, :until)
+               AND EXISTS (SELECT 1 FROM place p
+                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+             ORDER BY s.starts_at DESC LIMIT :most)) AS near)
     SELECT c.slot_id, c.starts_at, c.counter FROM candidate c, wanted w
     ORDER BY abs(extract(epoch FROM c.starts_at - w.starts_at)), c.starts_at, c.counter LIMIT :most
 """)
