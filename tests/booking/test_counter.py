@@ -1,6 +1,7 @@
 """Staff's tablet: the line, two tablets at once, walk-ins, check-in, the board, and live events."""
 
 import asyncio
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from services.booking.commands.line import MoveAlong, TakeWalkIn, move_along, ta
 from services.booking.live import LineWatch
 from shared.clock import utc_now
 from shared.errors import Refusal
+from shared.reference_number import show_number
 from shared.tokens import Identity
 from shared.web.identity import SESSION_COOKIE
 from tests.booking.conftest import CHILD, FAMILY, HOST, TOWN, BookingTown
@@ -174,3 +176,18 @@ async def test_a_server_ends_in_time_while_a_tablet_listens(bare_town: BookingTo
         assert "here" in await anext(lines)
         await asyncio.sleep(1)
         # Leaving `serving` sends SIGTERM while the stream is still open, and waits no longer than ten seconds.
+
+
+async def test_after_check_in_a_row_shows_the_ticket_and_still_the_number_that_the_resident_holds(
+    town: BookingTown,
+) -> None:
+    booked = await town.booked("guest")
+    async with town.staff() as staff:
+        before = (await staff.get("/counter/line")).text
+        assert f"</span>{show_number(booked.number)}</span>" in before
+        assert "line__reference" not in before
+        await staff.post("/counter/check-in", data={"number": booked.number})
+        await staff.post("/counter/walk-ins", data={"procedure": CHILD, "idempotency_key": "k"})
+        after = (await staff.get("/counter/line")).text
+    assert "</span>7-001</span>" in after
+    assert re.findall(r'line__reference"><span[^>]*>予約番号</span>([^<]+)<', after) == [show_number(booked.number)]

@@ -292,13 +292,15 @@ def _row(item: LineItem, identity: Identity) -> dict[str, Any]:
     return {
         "id": str(item.appointment_id),
         "number": show_ticket(item.counter, item.ticket_no) if item.ticket_no else show_number(item.number),
+        # Whoever booked holds the booking's number; whoever walked in holds nothing but the ticket.
+        "reference": show_number(item.number) if item.ticket_no and item.kind == "booked" else None,
         "time": jst_time(item.starts_at, short=True),
         "state": LOOKS.get(item.state, "done"),
         "state_label": state_label(item.state),
         "title": _("%(name)sさま", name=called_by) if called_by else _("番号でお呼びください"),
         "written": item.name if item.kana and item.name else None,
         "note": f"{item.procedure_name}・{place}" if identity.office is None else item.procedure_name,
-        "badges": [{"label": _("予約") if item.kind == "booked" else _("当日")}],
+        "badges": [] if item.kind == "booked" else [{"label": _("当日")}],
         "primary": actions[0] if usual else None,
         "others": actions[1:] if usual else actions,
     }
