@@ -46,6 +46,7 @@ format: $(PYTHON_STAMP)  ## put the code into shape
 	$(BIN)/ruff check --fix .
 
 bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md and .json
+	@sh deploy/local/packages.sh --optional wrk
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 screenshots: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## pictures of the running product for the README

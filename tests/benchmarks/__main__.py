@@ -15,7 +15,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-import asyncpg
 import uvloop
 
 from deploy.local.servers import embedded_servers
@@ -115,15 +114,11 @@ def _house(folder: Path, *, guarded: bool) -> Iterator[House]:
         admin_url = in_database(servers.database_url, DATABASE)
         if not guarded:
             PROCESSES["front"] = "tests.benchmarks.unguarded_front"
-            asyncio.run(_execute(admin_url, DROP_TRIGGER))
         with running_stack(environ, admin_url, folder / "stack", trial_reminder_after_s=REMINDER_AFTER_S) as stack:
-            yield House(stack, admin_url, servers.redis_url)
-
-
-async def _execute(url: str, sql: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(sql)
-    await connection.close()
+            house = House(stack, admin_url, servers.redis_url)
+            if not guarded:
+                asyncio.run(house.execute(DROP_TRIGGER))
+            yield house
 
 
 def _allow_open_files() -> None:

@@ -53,6 +53,14 @@ class House(msgspec.Struct):
         finally:
             await connection.close()
 
+    async def execute(self, sql: str) -> None:
+        """Run a statement as the administrator."""
+        connection = await asyncpg.connect(self.admin_url)
+        try:
+            await connection.execute(sql, timeout=60)
+        finally:
+            await connection.close()
+
     async def free_slots(self, counter: str, *, municipality: str = TOWN) -> list[UUID]:
         """Slots of a counter, from tomorrow on, in which every place is free."""
         return [row["slot_id"] for row in await self.rows(_FREE_SLOTS, municipality, counter)]
