@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 
 FILE_MAX_BYTES = 1_000_000
+FREQUENT_MAX = 6
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
 Possible = Literal["yes", "partial", "no"]
 
@@ -24,7 +25,10 @@ class BadTownPack(Exception):
 
 
 class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`code` is the 全国地方公共団体コード. `hosts` are the names under which the town's site answers."""
+    """`code` is the 全国地方公共団体コード. `hosts` are the names under which the town's site answers.
+
+    `frequent` are the procedures that most people need, for the front page; empty: what was begun most often.
+    """
 
     code: Code
     name_ja: str
@@ -35,6 +39,7 @@ class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: tuple[str, ...]
     # The address in messages, such as https://choudo.town.example.jp; empty: the running site fills it in.
     public_url: str = ""
+    frequent: Annotated[tuple[Code, ...], msgspec.Meta(max_length=FREQUENT_MAX)] = ()
 
 
 class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,6 +154,7 @@ def read_town_pack(folder: Path) -> TownPack:
         _refuse_unknown("town.toml, opening", set(rule.counters) - known)
     for procedure in procedures:
         _refuse_unknown(f"procedures.csv, {procedure.code}", set(procedure.counters) - known)
+    _refuse_infrequent(town.town, procedures)
     return TownPack(
         town=town.town,
         counters=town.counters,
@@ -211,6 +217,17 @@ def _refuse_contradictions(town: _TownFile) -> None:
     for number, closure in enumerate(town.closures, start=1):
         if closure.first_day > closure.last_day:
             raise BadTownPack(f"town.toml, closure {number}: ends before it begins")
+
+
+def _refuse_infrequent(town: TownFacts, procedures: Iterable[Procedure]) -> None:
+    # What others should not see over somebody's shoulder is never put before everybody.
+    shown = {procedure.code: procedure.discreet for procedure in procedures}
+    _refuse_twice("town.toml, frequent", town.frequent)
+    for code in town.frequent:
+        if code not in shown:
+            raise BadTownPack(f"town.toml, frequent: no such procedure: {code}")
+        if shown[code]:
+            raise BadTownPack(f"town.toml, frequent: {code} is discreet, leave it out")
 
 
 def _refuse_twice(where: str, codes: Iterable[str]) -> None:

@@ -47,6 +47,8 @@ catalogue = Table(
     Column("town_name_ja", Text, nullable=False),
     Column("town_phone", Text, nullable=False),
     Column("town_address_ja", Text, nullable=False),
+    # What the town puts on its front page, in its order.
+    Column("frequent", _TEXTS, nullable=False, server_default="{}"),
     Column("published_at", _TIME, nullable=False),
 )
 

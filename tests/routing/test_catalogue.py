@@ -1,9 +1,12 @@
 """Publishing a town's catalogue."""
 
 import asyncio
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
 from services.routing.commands.catalogue import publish_catalogue
@@ -11,7 +14,8 @@ from services.routing.queries.catalogue import get_town, list_counters, list_pro
 from services.routing.tables import audit, outbox
 from shared.db import Database
 from shared.events.routing import CataloguePublished
-from tests.routing.makers import HOST, NOW, TOWN, make_pack
+from shared.town_pack import BadTownPack, read_town_pack
+from tests.routing.makers import HOST, NOW, PACK_DIR, TOWN, make_pack
 
 URL = f"http://{HOST}"
 
@@ -76,3 +80,16 @@ async def test_town_and_counters_are_kept_and_the_operator_is_on_record(db: Data
         assert (await list_counters(session, TOWN))["7"].place_ja == "町役場 2階 7番"
         rows = (await session.execute(select(audit.c.action, audit.c.ref))).all()
     assert [tuple(row) for row in rows] == [("publish_catalogue", "1")]
+
+
+@pytest.mark.parametrize(
+    ("codes", "complaint"),
+    [('["NOPE"]', "no such procedure: NOPE"), ('["FAM05"]', "discreet"), ('["RES01", "RES01"]', "twice"),
+     ('["a b"]', "frequent"), ('["A", "B", "C", "D", "E", "F", "G"]', "length")],
+)  # fmt: skip
+def test_a_front_page_that_cannot_be_is_refused(tmp_path: Path, codes: str, complaint: str) -> None:
+    shutil.copytree(PACK_DIR, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "town.toml"
+    file.write_text(file.read_text("utf-8").replace("hosts =", f"frequent = {codes}\nhosts =", 1), "utf-8")
+    with pytest.raises(BadTownPack, match=complaint):
+        read_town_pack(tmp_path)

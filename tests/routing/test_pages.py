@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import select, text
 
 from services.routing.commands.accounts import open_staff_account
+from services.routing.commands.catalogue import publish_catalogue
 from services.routing.consumers import on_appointment, on_reuse_recorded
 from services.routing.domain.sessions import FAILURES_MAX, STAFF_LIFETIME
 from services.routing.tables import availability, case_file, ledger, session_table
@@ -23,8 +25,9 @@ from shared.passes import open_pass
 from shared.tokens import TOKEN_LIFETIME
 from tests.conftest import TestDatabase
 from tests.routing.conftest import TestClock, Visitor
-from tests.routing.makers import EMAIL, KANA, NAME, NOW, OTHER_HOST, TOWN, new_key
+from tests.routing.makers import EMAIL, KANA, NAME, NOW, OTHER_HOST, TOWN, make_pack, new_key
 from tests.routing.test_consumers import make_reuse
+from tests.routing.test_handover import entries
 
 NewVisitor = Callable[..., Visitor]
 PASSWORD = "correct horse battery"
@@ -74,12 +77,17 @@ async def test_the_front_page_leads_to_everything(visitor: Visitor) -> None:
     assert "set-cookie" not in answer.headers
 
 
-async def test_what_is_begun_most_often_comes_first(visitor: Visitor) -> None:
+async def test_what_the_town_puts_first_comes_first_then_what_is_begun_most_often(
+    db: Database, visitor: Visitor
+) -> None:
     for _ in range(2):
         await visitor.open_case("ENV02")
-    answer = await visitor.get("/")
-    assert "よく使われている手続き" in answer.text
-    assert re.findall(r"/procedures/(\w+)", answer.text)[0] == "ENV02"
+    assert re.findall(r"/procedures/(\w+)", (await visitor.get("/")).text)[0] == "ENV02"
+    pack = make_pack()
+    pack = msgspec.structs.replace(pack, town=msgspec.structs.replace(pack.town, frequent=("TAX01", "RES02")))
+    async with db.begin(TOWN) as session:
+        assert await publish_catalogue(session, pack, public_url="http://ninomiya.test", now=NOW) == 2
+    assert re.findall(r"/procedures/(\w+)", (await visitor.get("/")).text)[:3] == ["TAX01", "RES02", "ENV02"]
 
 
 async def test_the_child_allowance_is_found(visitor: Visitor) -> None:
@@ -199,7 +207,7 @@ async def test_a_phone_number_in_any_notation(visitor: Visitor) -> None:
     ]:
         case = await visitor.open_case()
         assert (await visitor.tell(case, reach="sms", phone=phone)).status_code == SEE_OTHER
-        assert "+819012345678" in (await visitor.get(f"{case}/handover")).text
+        assert "090-1234-5678" in (await visitor.get(f"{case}/handover")).text
 
 
 PROBLEMS: list[tuple[dict[str, str], set[str]]] = [
@@ -249,6 +257,43 @@ async def test_missing_answers_are_asked_for_and_given_ones_are_kept(visitor: Vi
     assert answer.status_code == UNPROCESSABLE
     assert "#f-pass_name" in answer.text
     assert answer.text.count(" checked") == 2
+
+
+async def test_one_button_hands_over_all_that_was_shown(database: TestDatabase, db: Database, visitor: Visitor) -> None:
+    case = await fill(visitor)
+    shown = await visitor.get(f"{case}/handover")
+    assert '<details class="stack" id="each">' in shown.text
+    offers = {f"offer_{item}": hidden(shown, f"offer_{item}") for item in ("name", "kana", "contact")}
+    passed = await visitor.post(f"{case}/handover", offers | {"all": "yes"})
+    assert passed.status_code == httpx.codes.OK
+    box = ServiceBox.from_settings(
+        database.environ["CHOUDO_BOOKING_BOX_KEY"], database.environ["CHOUDO_BOX_PUBLIC_KEYS"]
+    )
+    ticket = open_pass(box, "routing", "book", hidden(passed, "pass"), municipality=TOWN, now=NOW)
+    assert ([item.key for item in ticket.items], ticket.reach) == (["name", "kana"], "email")
+    assert [entry[2] for entry in await entries(db) if entry[0] == "approved"] == [["kana", "name"], ["contact"]]
+
+
+async def test_one_button_consents_to_nothing_that_was_not_shown(visitor: Visitor) -> None:
+    case = await fill(visitor)
+    shown = await visitor.get(f"{case}/handover")
+    offer = {"offer_name": hidden(shown, "offer_name")}
+    for fields in ({"all": "yes"}, offer | {"all": "yes"}, offer | {"all": "no"}, offer | {"all": "yes "}):
+        answer = await visitor.post(f"{case}/handover", fields)
+        assert answer.status_code == httpx.codes.CONFLICT, fields
+        assert 'name="pass"' not in answer.text
+        assert " checked" not in answer.text
+
+
+async def test_choosing_one_by_one_opens_by_itself_when_it_is_needed(visitor: Visitor) -> None:
+    case = await fill(visitor)
+    is_open = '<details class="stack" id="each" open>'
+    assert is_open in (await visitor.get(f"{case}/handover?each=1")).text
+    assert is_open in (await answer_offers(visitor, case, name="")).text
+    await answer_offers(visitor, case, name="no")
+    again = await visitor.get(f"{case}/handover")
+    assert is_open in again.text
+    assert again.text.count(" checked") == 3
 
 
 async def test_a_stale_preview_is_shown_again(visitor: Visitor) -> None:

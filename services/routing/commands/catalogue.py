@@ -32,6 +32,7 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         "town_name_ja": facts.name_ja,
         "town_phone": facts.phone,
         "town_address_ja": facts.address_ja,
+        "frequent": list(facts.frequent),
         "published_at": now,
     }
     # Two loads of one town at once: the second waits here, and then finds the content unchanged.

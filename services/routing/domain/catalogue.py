@@ -63,8 +63,9 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Town(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach the town hall by other ways than this site."""
+    """How to reach the town hall by other ways than this site, and what the town puts first on its front page."""
 
     name_ja: str
     phone: str
     address_ja: str
+    frequent: tuple[str, ...] = ()

@@ -17,12 +17,12 @@ from services.routing.commands.cases import (
     open_case,
     tell_about_you,
 )
-from services.routing.commands.handover import Preview, Undecided, decide_handover, preview_handover
+from services.routing.commands.handover import Preview, ShownOffer, Undecided, decide_handover, preview_handover
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys
 from services.routing.pages.cookies import give_session
-from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS
+from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, show_phone
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.catalogue import procedure_names
 from shared.db import Database
@@ -126,7 +126,9 @@ async def show_handover(
     if preview is None:
         return see_other(f"/cases/{case}/you")
     answers = {offer.item: offer.answer for offer in preview.offers}
-    return _handover_page(request, case, name_ja, preview, answers, {})
+    # Whoever declined something before finds their answers again, not the button for everything alone.
+    is_each_open = "each" in request.query_params or "no" in answers.values()
+    return _handover_page(request, case, name_ja, preview, answers, {}, is_each_open=is_each_open)
 
 
 @post("/cases/{case_id:str}/handover", guards=[require_visitor])
@@ -138,12 +140,18 @@ async def post_handover(
     identity: NamedDependency[Identity],
     keys: NamedDependency[Keys],
 ) -> Template | Redirect:
-    """Hear yes or no for each item, and answer with the pass in a form that leads to booking."""
+    """Hear yes or no for each item, or yes for all that was shown, and answer with the pass in a form to booking."""
     case = _case_id(case_id)
     fields = await read_form(request)
     passable = (*BOOKING_ITEMS, CONTACT)
-    answers = {key: fields[f"pass_{key}"] for key in passable if f"pass_{key}" in fields}
     shown = {key: fields[f"offer_{key}"] for key in passable if f"offer_{key}" in fields}
+    is_for_all = fields.get("all") == "yes"
+    # The one button consents to exactly the items above it: what else may have come up meanwhile is asked anew.
+    answers = (
+        dict.fromkeys(shown, "yes")
+        if is_for_all
+        else {key: fields[f"pass_{key}"] for key in passable if f"pass_{key}" in fields}
+    )
     async with db.begin(identity.municipality) as session:
         outcome = await decide_handover(
             session,
@@ -164,9 +172,16 @@ async def post_handover(
         )
     if isinstance(outcome, Undecided) and preview is not None:
         errors = {f"pass_{key}": _("「はい」か「いいえ」を選んでください。") for key in outcome.missing}
-        status = 409 if outcome.is_stale else 422
         return _handover_page(
-            request, case, name_ja, preview, answers, errors, is_stale=outcome.is_stale, status=status
+            request,
+            case,
+            name_ja,
+            preview,
+            {} if is_for_all else answers,
+            errors,
+            is_stale=outcome.is_stale,
+            is_each_open=not is_for_all,
+            status=409 if outcome.is_stale else 422,
         )
     if outcome is None or isinstance(outcome, Undecided):
         return see_other(f"/cases/{case}/you")
@@ -260,20 +275,28 @@ def _handover_page(
     errors: dict[str, str],
     *,
     is_stale: bool = False,
+    is_each_open: bool = False,
     status: int = 200,
 ) -> Template:
-    offers = [
+    by_target: dict[str, list[dict[str, str]]] = {}
+    for offer in preview.offers:
+        by_target.setdefault(offer.target, []).append(
+            {
+                "item": offer.item,
+                "offer_id": offer.offer_id,
+                "term": translate(ITEMS[offer.item]),
+                "text": _offered_value(offer, preview.reach),
+                "answer": answers.get(offer.item, ""),
+            }
+        )
+    groups = [
         {
-            "item": offer.item,
-            "offer_id": offer.offer_id,
-            "label": translate(ITEMS[offer.item]),
-            "value": offer.value or _("前に教えていただいた連絡先（%(reach)s）", reach=_reach_name(preview.reach)),
-            "target": translate(TARGETS[offer.target]),
-            "reason": translate(HANDOVER_REASONS[offer.target]),
-            "legal_basis": translate(LEGAL_BASIS["appi_69_2_1"]),
-            "answer": answers.get(offer.item, ""),
+            "target": target,
+            "target_name": translate(TARGETS[target]),
+            "reason": translate(HANDOVER_REASONS[target]),
+            "offers": offers,
         }
-        for offer in preview.offers
+        for target, offers in by_target.items()
     ]
     return page(
         request,
@@ -281,11 +304,19 @@ def _handover_page(
         status=status,
         case_id=case_id,
         procedure_name=procedure_name,
-        offers=offers,
+        groups=groups,
+        legal_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
         errors=errors,
         is_stale=is_stale,
+        is_each_open=is_each_open,
         reach=preview.reach,
     )
+
+
+def _offered_value(offer: ShownOffer, reach: str) -> str:
+    if offer.value is None:
+        return _("前に教えていただいた連絡先（%(reach)s）", reach=_reach_name(reach))
+    return show_phone(offer.value) if offer.item == CONTACT and reach == "sms" else offer.value
 
 
 def _reach_name(reach: str) -> str:

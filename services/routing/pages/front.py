@@ -15,7 +15,6 @@ from services.routing.domain.channels import compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
 from services.routing.pages.wording import channel_cards
 from services.routing.queries.catalogue import (
-    FREQUENT_MAX,
     get_procedure,
     get_town,
     list_availability,
@@ -24,6 +23,7 @@ from services.routing.queries.catalogue import (
     list_procedures,
 )
 from shared.db import Database
+from shared.town_pack import FREQUENT_MAX
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
 from shared.web.town import Town
@@ -36,18 +36,18 @@ async def show_front(
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
 ) -> Template:
-    """Search, what is asked for most, and every category."""
+    """Search, what most people need, and every category."""
     async with db.begin(town.code) as session:
         facts = await get_town(session, town.code)
         procedures = await list_procedures(session, town.code)
-        frequent_codes = await list_frequent_codes(session, town.code, now)
+        # The town knows best; counting fills the rest, and all of it for a town that says nothing.
+        frequent_codes = list(dict.fromkeys([*facts.frequent, *await list_frequent_codes(session, town.code, now)]))
     return page(
         request,
         "front.html",
         facts=facts,
         # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
         frequent=[line for line in _frequent_first(procedures, frequent_codes) if not line.discreet][:FREQUENT_MAX],
-        is_counted=bool(frequent_codes),
         categories=_categories(procedures),
         count=len(procedures),
     )
@@ -120,7 +120,7 @@ def _categories(procedures: Sequence[Procedure]) -> list[tuple[str, int]]:
 
 
 def _frequent_first(procedures: Sequence[Procedure], codes: Sequence[str], *, spread: bool = True) -> list[Procedure]:
-    """What people begin most often comes first; the rest in the town's order, with `spread` one category after another.
+    """What people need most comes first; the rest in the town's order, with `spread` one category after another.
 
     Spread, a new town's front page shows something of everything before anybody was counted.
     """

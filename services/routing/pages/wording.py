@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
+import phonenumbers
 
 from services.routing.domain.catalogue import Procedure, Town
 from services.routing.domain.channels import ChannelOption, Comparison
@@ -133,8 +134,8 @@ LEGAL_BASIS = {
     "appi_69_2_2": _("個人情報保護法 第69条第2項第2号（役場の仕事に必要な範囲で使うこと）"),
 }
 HANDOVER_REASONS = {
-    "booking": _("窓口でお名前をお呼びするために、予約の係へわたします。"),
-    "notifications": _("予約の確認やお知らせを送るために、お知らせの係へわたします。"),
+    "booking": _("窓口でお名前をお呼びするためです。"),
+    "notifications": _("予約の確認やお知らせを送るためです。"),
 }
 REACHES = {"email": _("メール"), "sms": _("SMS"), "none": _("紙の控え")}
 
@@ -226,6 +227,12 @@ def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now:
         )
         for option in sorted(comparison.options, key=lambda option: option.channel != comparison.suggested)
     ]
+
+
+def show_phone(number: str) -> str:
+    """A Japanese number as people write it: ``090-1234-5678``."""
+    national = phonenumbers.PhoneNumberFormat.NATIONAL
+    return phonenumbers.format_number(phonenumbers.parse(number, "JP"), national)
 
 
 def item_names(keys: Iterable[str]) -> str:

@@ -11,16 +11,16 @@ from services.routing.domain.catalogue import Counter, Procedure, Town, is_code
 from services.routing.domain.channels import Availability
 from services.routing.tables import availability, case_file, catalogue, counter, procedure
 from shared.errors import Refusal
+from shared.town_pack import FREQUENT_MAX
 
 PROCEDURES_MAX = 1_000
 COUNTERS_MAX = 200
-FREQUENT_MAX = 6
 FREQUENT_PERIOD = timedelta(days=30)
 _FIELDS = Procedure.__struct_fields__
 
 
 async def get_town(session: AsyncSession, municipality: str) -> Town:
-    """How to reach the town hall.
+    """The town hall, and what it puts first.
 
     Raises:
         Refusal: `catalogue_missing` (503): no town pack was loaded yet.
@@ -28,7 +28,12 @@ async def get_town(session: AsyncSession, municipality: str) -> Town:
     row = (await session.execute(select(catalogue).where(catalogue.c.municipality == municipality))).one_or_none()
     if row is None:
         raise Refusal("catalogue_missing", 503)
-    return Town(name_ja=row.town_name_ja, phone=row.town_phone, address_ja=row.town_address_ja)
+    return Town(
+        name_ja=row.town_name_ja,
+        phone=row.town_phone,
+        address_ja=row.town_address_ja,
+        frequent=tuple(row.frequent),
+    )
 
 
 async def list_procedures(session: AsyncSession, municipality: str) -> list[Procedure]:
