@@ -18,6 +18,8 @@ log = get_logger(__name__)
 
 POLL_INTERVAL_S = 0.25
 LEASE = timedelta(seconds=30)
+# What fails again and again is tried after 30 s, 1 min, 2 min … about an hour, and never forgotten.
+LEASE_DOUBLINGS = 7
 BATCH = 100
 FAILED_PAUSE_S = 1.0
 
@@ -54,12 +56,15 @@ class DueLoop:
         self._handlers = handlers
         self._clock = clock
         self._claim = text(f"""
-            UPDATE {db.service}.due SET leased_until = :lease, attempts = due.attempts + 1
+            UPDATE {db.service}.due
+            SET leased_until = CAST(:now AS timestamptz)
+                    + CAST(:lease AS interval) * power(2, least(due.attempts, :doublings)),
+                attempts = due.attempts + 1
             WHERE (municipality, kind, ref) IN (
                 SELECT municipality, kind, ref FROM {db.service}.due
                 WHERE kind = ANY (:kinds) AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
                 ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-            RETURNING municipality, kind, ref
+            RETURNING municipality, kind, ref, leased_until
         """)
         self._finish = text(f"""
             DELETE FROM {db.service}.due
@@ -81,14 +86,18 @@ class DueLoop:
 
     async def run_once(self) -> int:
         """Claim one batch and handle it; return how many were claimed."""
-        now = self._clock()
-        lease = now + LEASE
         async with self._db.begin_across_towns() as session:
-            claim = {"kinds": list(self._handlers), "now": now, "lease": lease, "batch": BATCH}
+            claim = {
+                "kinds": list(self._handlers),
+                "now": self._clock(),
+                "lease": LEASE,
+                "doublings": LEASE_DOUBLINGS,
+                "batch": BATCH,
+            }
             rows = (await session.execute(self._claim, claim)).all()
         for row in rows:
             try:
-                await self._handle(row.municipality, row.kind, row.ref, lease)
+                await self._handle(row.municipality, row.kind, row.ref, row.leased_until)
             except Exception as error:  # noqa: BLE001 - its lease runs out and it is tried again
                 log.error("due_failed", kind=row.kind, ref=row.ref, **describe(error))
         return len(rows)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import text
@@ -285,3 +286,22 @@ async def test_the_loop_survives_an_absent_database(make_db: MakeDb, monkeypatch
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert diary.refs == ["a"]
+
+
+async def test_what_fails_again_and_again_is_tried_ever_more_rarely_and_never_forgotten(
+    make_db: MakeDb, clock: TestClock
+) -> None:
+    db, tries = make_db("booking"), []
+
+    async def fail(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+        tries.append(now)
+        raise ValueError
+
+    await ask(db, "a")
+    loop = make_loop(db, fail, clock)
+    for _ in range(4 * 60 * 2):
+        await loop.run_once()
+        clock.pass_time(seconds=LEASE.total_seconds())
+    pauses = [(later - earlier) / LEASE for earlier, later in pairwise(tries)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 128]
+    assert len(await rows_of(db, ROWS)) == 1
