@@ -51,16 +51,17 @@ class ErrorPages:
 
     def for_renewal(self, request: Request[Any, Any, Any], _: RenewSession) -> Answer:
         """To routing and back. A GET comes back as a GET; 307 makes the browser bring a form's fields both ways."""
+        return self._send_to(request, "/session/renew")
+
+    def for_sign_in(self, request: Request[Any, Any, Any], _: SignInNeeded) -> Answer:
+        """To routing's sign-in page, which returns here and keeps a form's fields meanwhile."""
+        return self._send_to(request, "/sign-in")
+
+    def _send_to(self, request: Request[Any, Any, Any], path: str) -> Answer:
         if wants_json(request):
             return self._answer(request, Refusal("session_needed", 401))
         status: Literal[303, 307] = 303 if request.method in ("GET", "HEAD") else 307
-        return Redirect("/session/renew", query_params={"next": _return_path(request)}, status_code=status)
-
-    def for_sign_in(self, request: Request[Any, Any, Any], _: SignInNeeded) -> Answer:
-        """To routing's sign-in page, which returns here."""
-        if wants_json(request):
-            return self._answer(request, Refusal("session_needed", 401))
-        return Redirect("/sign-in", query_params={"next": _return_path(request)}, status_code=303)
+        return Redirect(path, query_params={"next": _return_path(request)}, status_code=status)
 
     def _answer(self, request: Request[Any, Any, Any], refusal: Refusal) -> Answer:
         text = self._texts.get(refusal.code, self._texts["bad_request"])

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.consumers import on_appointment, on_reuse_recorded
-from services.routing.domain.sessions import FAILURES_MAX, STAFF_LIFETIME
+from services.routing.domain.sessions import CARRIED_FIELDS_MAX, CARRIED_MAX_LENGTH, FAILURES_MAX, STAFF_LIFETIME
 from services.routing.tables import availability, case_file, ledger, session_table
 from shared.crypto import ServiceBox
 from shared.db import Database
@@ -498,6 +498,89 @@ async def test_garbage_at_the_sign_in_is_never_a_crash(visitor: Visitor) -> None
 async def test_an_empty_sign_in_names_both_fields(visitor: Visitor) -> None:
     answer = await sign_in(visitor, login=" ", password="")
     assert set(re.findall(r'href="#f-(\w+)"', answer.text)) == {"login", "password"}
+
+
+# --- a form whose session ran out ---
+
+TYPED = {"version": "3", "note": '𠮷田 "<b>"\nつぎの行', "next": "//evil.example", "login": "x", "password": "y"}
+ACTION = "/counter/0190/call?day=2026-11-24"
+
+
+async def arrive_at_sign_in(visitor: Visitor, path: str, fields: dict[str, str]) -> httpx.Response:
+    """A form comes by 307 from a guard that found no session."""
+    return await visitor.http.post("/sign-in", params={"next": path}, data=fields)
+
+
+def hidden_fields(answer: httpx.Response) -> dict[str, str]:
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', answer.text)
+    return {unescape(name): unescape(value) for name, value in found}
+
+
+async def test_a_form_waits_while_staff_sign_in_and_then_goes_on(db: Database, visitor: Visitor) -> None:
+    await open_account(db)
+    arrived = await arrive_at_sign_in(visitor, ACTION, TYPED)
+    assert arrived.status_code == httpx.codes.OK
+    assert "入力したことは残っています" in arrived.text
+    assert 'id="f-login" name="login" value=""' in arrived.text
+    waiting = hidden_fields(arrived)
+    assert waiting == {"next": ACTION} | {f"carried.{name}": value for name, value in TYPED.items()}
+    wrong = await visitor.post("/sign-in", waiting | {"login": "madoguchi", "password": "wrong"})
+    assert wrong.status_code == UNPROCESSABLE
+    assert hidden_fields(wrong) == waiting
+    done = await visitor.post("/sign-in", waiting | {"login": "madoguchi", "password": PASSWORD})
+    assert done.status_code == httpx.codes.OK
+    assert f'<form method="post" action="{ACTION}">' in done.text
+    assert "つづける" in done.text
+    assert hidden_fields(done) == TYPED
+    assert "choudo_token" in visitor.http.cookies
+
+
+async def test_a_session_that_is_gone_for_good_keeps_the_form_on_its_way(
+    db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    await open_account(db)
+    await sign_in(visitor)
+    clock.move(STAFF_LIFETIME)
+    renew = await visitor.http.post("/session/renew", params={"next": ACTION}, data=TYPED)
+    assert renew.status_code == httpx.codes.TEMPORARY_REDIRECT
+    assert httpx.URL(renew.headers["location"]).path == "/sign-in"
+    arrived = await visitor.post(renew.headers["location"], TYPED)
+    assert hidden_fields(arrived)["next"] == ACTION
+
+
+async def test_a_form_that_waited_never_leads_to_another_site(db: Database, visitor: Visitor) -> None:
+    await open_account(db)
+    for path in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/sign-out", ""):
+        arrived = await arrive_at_sign_in(visitor, path, {"version": "3"})
+        assert hidden_fields(arrived) == {"next": ""}, path
+        fields = {"next": path, "carried.version": "3"}
+        done = await visitor.post("/sign-in", fields | {"login": "madoguchi", "password": PASSWORD})
+        assert (done.status_code, done.headers["location"]) == (SEE_OTHER, "/counter"), path
+
+
+async def test_a_form_that_is_too_long_to_wait_is_said_to_be_lost(db: Database, visitor: Visitor) -> None:
+    await open_account(db)
+    many = {f"f{number}": "x" for number in range(CARRIED_FIELDS_MAX + 1)}
+    for fields in (many, {"note": "あ" * (CARRIED_MAX_LENGTH + 1)}):
+        arrived = await arrive_at_sign_in(visitor, ACTION, fields)
+        assert hidden_fields(arrived) == {"next": ""}
+        assert "長すぎて残せませんでした" in arrived.text
+    # The longest that can wait still fits into a request, in the characters that take most room.
+    longest = {"n": "𠮷" * (CARRIED_MAX_LENGTH - 1)}
+    waiting = hidden_fields(await arrive_at_sign_in(visitor, ACTION, longest))
+    done = await visitor.post("/sign-in", waiting | {"login": "madoguchi", "password": PASSWORD})
+    assert hidden_fields(done) == longest
+
+
+async def test_staff_can_sign_out_from_every_page_and_residents_are_not_offered_it(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    await open_account(db)
+    await sign_in(visitor)
+    assert 'action="/sign-out"' in (await visitor.get("/")).text
+    resident = new_visitor()
+    await resident.open_case()
+    assert 'action="/sign-out"' not in (await resident.get("/")).text
 
 
 # --- one's own pages ---

@@ -1,5 +1,6 @@
 """Sessions and signing in: how long they last, where they may lead, and how many tries there are."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 GUEST_LIFETIME = timedelta(days=30)
@@ -14,6 +15,12 @@ PASSWORD_MAX_LENGTH = 200
 PASSWORD_MIN_LENGTH = 8
 
 NEXT_MAX_LENGTH = 1_000
+
+# A form that waits while somebody signs in. Its fields come again beside login and password: at twelve bytes a
+# character (%F0%A0%AE%B7 is 𠮷) they stay below what a request may be (shared/web/app.py: FORM_MAX_BYTES).
+CARRIED_PREFIX = "carried."
+CARRIED_FIELDS_MAX = 50
+CARRIED_MAX_LENGTH = 5_000
 
 
 def is_locked(locked_until: datetime | None, now: datetime) -> bool:
@@ -42,3 +49,16 @@ def safe_next(path: str | None, default: str = "/") -> str:
     ):
         return default
     return path
+
+
+def carry(fields: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a form that can wait while somebody signs in: all of them, or none when they are too many."""
+    length = sum(len(name) + len(value) for name, value in fields.items())
+    return dict(fields) if len(fields) <= CARRIED_FIELDS_MAX and length <= CARRIED_MAX_LENGTH else {}
+
+
+def read_carried(fields: Mapping[str, str]) -> dict[str, str]:
+    """What waited, as it comes back with the sign-in."""
+    return carry(
+        {name.removeprefix(CARRIED_PREFIX): value for name, value in fields.items() if name.startswith(CARRIED_PREFIX)}
+    )

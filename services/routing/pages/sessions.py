@@ -1,5 +1,6 @@
 """Renewing a visitor's token without their noticing, and signing in and out."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,7 +10,14 @@ from litestar.response import Redirect, Template
 
 from services.routing.commands.accounts import check_password, count_try, forget_tries, stronger_hash
 from services.routing.commands.sessions import end_session, find_session, start_guest_session, start_staff_session
-from services.routing.domain.sessions import LOGIN_MAX_LENGTH, PASSWORD_MAX_LENGTH, safe_next
+from services.routing.domain.sessions import (
+    CARRIED_PREFIX,
+    LOGIN_MAX_LENGTH,
+    PASSWORD_MAX_LENGTH,
+    carry,
+    read_carried,
+    safe_next,
+)
 from services.routing.keys import Keys
 from services.routing.pages.cookies import REFRESH_COOKIE, give_session, give_token, take_session
 from services.routing.pages.tries import Tries
@@ -66,17 +74,26 @@ async def post_sign_in(
     secure: NamedDependency[bool],
     tries: NamedDependency[Tries],
 ) -> Template | Redirect:
-    """Check a password. An unknown account and a wrong password look the same, and take as long."""
+    """Check a password. An unknown account and a wrong password look the same, and take as long.
+
+    A form whose session ran out arrives here by 307, told by `next` in the address: its fields wait on the page.
+    """
     fields = await read_form(request)
+    if "next" in request.query_params:
+        next_path = safe_next(request.query_params["next"], "")
+        if next_path and (carried := carry(fields)):
+            return _sign_in_page(request, next_path=next_path, carried=carried)
+        # A path that takes forms is no page to go back to without them.
+        return _sign_in_page(request, next_path="", is_lost=bool(next_path and fields))
     login, password = fields.get("login", "").replace("\x00", "").strip(), fields.get("password", "")
-    next_path = safe_next(fields.get("next"), "")
+    next_path, carried = safe_next(fields.get("next"), ""), read_carried(fields)
     errors = {}
     if not login:
         errors["login"] = _("ログインIDを入力してください。")
     if not password:
         errors["password"] = _("パスワードを入力してください。")
     if errors:
-        return _sign_in_page(request, next_path=next_path, login=login, errors=errors)
+        return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     login, password = login[:LOGIN_MAX_LENGTH], password[:PASSWORD_MAX_LENGTH]
 
     tries.count(town.code, request.client.host if request.client else "", login)
@@ -85,7 +102,7 @@ async def post_sign_in(
         candidate = await count_try(session, municipality=town.code, login=login, now=now)
     if not await check_password(candidate, password) or candidate is None:
         errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もういちど入力してください。")}
-        return _sign_in_page(request, next_path=next_path, login=login, errors=errors)
+        return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     new_hash = await stronger_hash(candidate, password)
     async with db.begin(town.code) as session:
         await forget_tries(session, municipality=town.code, candidate=candidate, new_hash=new_hash)
@@ -97,7 +114,10 @@ async def post_sign_in(
             office=candidate.office,
             now=now,
         )
-    response = see_other(next_path or STAFF_HOME)
+    response: Template | Redirect = see_other(next_path or STAFF_HOME)
+    if carried and next_path:
+        # Sent again only by a press: meanwhile somebody else may have signed in than who had typed it.
+        response = page(request, "signed_in.html", next_path=next_path, carried=carried, home=STAFF_HOME)
     give_session(response, started, keys, now=now, secure=secure)
     return response
 
@@ -141,7 +161,7 @@ async def _renew(
             give_token(response, live.identity, keys, expires_at=live.expires_at, now=now, secure=secure)
             return response
     if token is not None and token.identity.kind in STAFF_KINDS:
-        response = Redirect("/sign-in", query_params={"next": next_path}, status_code=303)
+        response = Redirect("/sign-in", query_params={"next": next_path}, status_code=status)
         take_session(response)
         return response
     sent_cookies = bool(refresh_token) or token is not None
@@ -160,7 +180,13 @@ async def _renew(
 
 
 def _sign_in_page(
-    request: Request[Any, Any, Any], *, next_path: str, login: str = "", errors: dict[str, str] | None = None
+    request: Request[Any, Any, Any],
+    *,
+    next_path: str,
+    login: str = "",
+    errors: dict[str, str] | None = None,
+    carried: Mapping[str, str] | None = None,
+    is_lost: bool = False,
 ) -> Template:
     return page(
         request,
@@ -170,4 +196,6 @@ def _sign_in_page(
         login=login,
         errors=errors or {},
         login_max_length=LOGIN_MAX_LENGTH,
+        carried={CARRIED_PREFIX + name: value for name, value in (carried or {}).items()},
+        is_lost=is_lost,
     )
