@@ -62,15 +62,19 @@ _PLAN = """
 """
 # Slots that are not planned (any more) and that nobody is in. Their places are locked first, so that whoever is just
 # taking one is waited for, and seen.
+# The slots are found first, by their counter: otherwise every place of the town is looked at for every counter.
 _LOCK_UNPLANNED = text(f"""
-    WITH {_PLAN}
-    SELECT p.slot_id FROM place p JOIN slot s USING (municipality, slot_id)
-    WHERE s.municipality = :municipality AND s.counter = :counter AND s.starts_at > :now
-      AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at)
-                        AND s.capacity = :places
-                        AND (SELECT count(*) FROM place q
-                             WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
-                               AND q.audience = 'staff') = :staff_only_places)
+    WITH {_PLAN},
+    unplanned AS MATERIALIZED (
+        SELECT s.slot_id FROM slot s
+        WHERE s.municipality = :municipality AND s.counter = :counter AND s.starts_at > :now
+          AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at)
+                            AND s.capacity = :places
+                            AND (SELECT count(*) FROM place q
+                                 WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
+                                   AND q.audience = 'staff') = :staff_only_places))
+    SELECT p.slot_id FROM place p
+    WHERE p.municipality = :municipality AND p.slot_id = ANY (ARRAY(SELECT slot_id FROM unplanned))
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
 _IN_USE = text("""
