@@ -1,15 +1,18 @@
 """Writing to the ledger: the entry and its publication join the caller's transaction."""
 
+from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
-from sqlalchemy import MetaData, insert
+from sqlalchemy import MetaData, Table, TextClause, text
+from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.events.base import Event
 from shared.events.ledger import ReuseRecorded
 from shared.ledger.entry import Entry
 from shared.ledger.tables import LedgerTables
-from shared.messaging.outbox import Outbox
+from shared.messaging.outbox import PUBLISH, Outbox, publish_values
 
 
 class Ledger:
@@ -18,13 +21,18 @@ class Ledger:
     def __init__(self, metadata: MetaData, outbox: Outbox) -> None:
         self.tables = LedgerTables(metadata)
         self._outbox = outbox
+        self._write = _write_statement(self.tables.entry)
 
-    async def write(self, session: AsyncSession, *entries: Entry) -> None:
-        """Write entries into the transaction of `session`, and publish each without values."""
+    async def write(self, session: AsyncSession, *entries: Entry, events: Sequence[Event] = ()) -> None:
+        """Write entries into the transaction of `session`, and publish each without values.
+
+        `events` are published in the same statement: what a command tells beside its entries.
+        """
         if not entries:
+            await self._outbox.publish(session, *events)
             return
-        await session.execute(insert(self.tables.entry), [_row(entry) for entry in entries])
-        await self._outbox.publish(session, *(self._recorded(entry) for entry in entries))
+        values = publish_values([*(self._recorded(entry) for entry in entries), *events])
+        await session.execute(self._write, values | {"entries": msgspec.json.encode(entries).decode()})
 
     def _recorded(self, entry: Entry) -> ReuseRecorded:
         return ReuseRecorded(
@@ -54,8 +62,16 @@ class Ledger:
         )
 
 
-def _row(entry: Entry) -> dict[str, object]:
-    return {name: getattr(entry, name) for name in entry.__struct_fields__} | {"items": list(entry.items)}
+def _write_statement(table: Table) -> TextClause:
+    names = ", ".join(column.name for column in table.columns)
+    postgresql = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves the constructors of dialects untyped
+    typed = ", ".join(f"{column.name} {column.type.compile(postgresql)}" for column in table.columns)
+    return text(f"""
+        WITH entered AS (
+            INSERT INTO {table.fullname} ({names})
+            SELECT {names} FROM jsonb_to_recordset(CAST(:entries AS jsonb)) AS entry({typed})),
+        {PUBLISH.format(schema=table.schema)}
+    """)
 
 
 def read_row(row: msgspec.Struct | object) -> Entry:

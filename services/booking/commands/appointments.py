@@ -17,7 +17,7 @@ from services.booking.commands.visits import KANA, NAME, Draft, open_draft
 from services.booking.domain.number import CODE_LENGTH, make_number
 from services.booking.domain.rules import JST
 from services.booking.keys import Keys, subject_context
-from services.booking.tables import ledger, outbox
+from services.booking.tables import ledger
 from shared.crypto import new_code, new_link_token, token_hash
 from shared.errors import Refusal
 from shared.events.booking import AppointmentBooked, SealedAccess
@@ -166,11 +166,10 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     )
     if count.scalar_one() == 0:
         raise Refusal("hold_expired", 410)
-    await ledger.write(session, *_applied(order, row, draft, keys, now=now))
     fact = tell(AppointmentBooked, _State(order.municipality, booked, row), now=now)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
-    await outbox.publish(session, fact)
+    await ledger.write(session, *_applied(order, row, draft, keys, now=now), events=[fact])
     return booked
 
 
