@@ -8,21 +8,11 @@ from services.booking.api import get_appointment, get_slots, post_appointment, p
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
-from services.booking.pages.appointments import (
-    get_appointment_page,
-    get_booking_root,
-    get_calendar_file,
-    get_cancel_page,
-    get_change_page,
-    get_find_page,
-    get_link,
-    get_qr,
-    get_slip_page,
-    post_cancel_page,
-    post_change_page,
-    post_find_page,
-)
+from services.booking.pages.access import get_booking_root, get_find_page, get_link, post_find_page
+from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
 from services.booking.pages.board import get_board, get_board_now
+from services.booking.pages.calendar_file import get_calendar_file
+from services.booking.pages.changes import get_cancel_page, get_change_page, post_cancel_page, post_change_page
 from services.booking.pages.counter import (
     get_counter,
     get_events,
@@ -32,6 +22,7 @@ from services.booking.pages.counter import (
     post_check_in,
     post_walk_in,
 )
+from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
     get_confirm_page,
     get_visit_page,
@@ -89,6 +80,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     keys = Keys.from_settings(settings)
     watch = LineWatch(database, clock)
     rush = Rush()
+    tries = CodeTries()
     return create_service_app(
         service=SERVICE,
         db=database,
@@ -100,6 +92,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         dependencies={
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "rush": Provide(lambda: rush, sync_to_thread=False),
+            "tries": Provide(lambda: tries, sync_to_thread=False),
             "watch": Provide(lambda: watch, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
             "is_ended": Provide(lambda: ended_sessions.is_ended, sync_to_thread=False),

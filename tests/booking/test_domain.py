@@ -19,6 +19,7 @@ from services.booking.domain.calendar import (
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
 from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
+from services.booking.pages.tries import network_of
 from services.booking.pages.wording import place_label
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -198,3 +199,9 @@ def test_a_ticket_is_short() -> None:
 )
 def test_a_place_says_the_number_of_its_counter_once(place: str, number: str, name: str, said: str) -> None:
     assert place_label(place, number, name) == said
+
+
+def test_an_address_counts_with_its_network() -> None:
+    assert network_of("203.0.113.7") == network_of("::ffff:203.0.113.7") != network_of("203.0.113.8")
+    assert network_of("2001:db8:1:2::1") == network_of("2001:db8:1:2:ffff::9") != network_of("2001:db8:1:3::1")
+    assert network_of("testclient") == "testclient"

@@ -293,3 +293,26 @@ def days_of(page: str) -> list[date]:
     """The days of the strip, chosen or not."""
     cells = re.findall(r'day__month">(\d+)/</span>(\d+)<', page)
     return [date(2026, int(month), int(day)) for month, day in cells]
+
+
+async def test_one_address_cannot_lock_the_codes_of_many_strangers(town: BookingTown) -> None:
+    """Fails without the count in `post_find_page` (seen): the last stranger's code is wrong, not refused."""
+    strangers = [await town.booked(f"guest-{number}", slot=number) for number in range(7)]
+    async with town.browser(None) as thief:
+        for stranger in strangers[:6]:
+            for _ in range(5):
+                await thief.post("/booking/find", data={"number": stranger.number, "code": "000000"})
+        last = await thief.post("/booking/find", data={"number": strangers[6].number, "code": "000000"})
+        assert last.status_code == 429
+        assert "回数が多すぎます" in last.text
+        assert f'value="{strangers[6].number}"' in last.text
+    rows = await town.rows(
+        "SELECT code_failures FROM booking.appointment WHERE number = :number", number=strangers[6].number
+    )
+    assert [tuple(row) for row in rows] == [(0,)]  # type: ignore[arg-type]
+
+
+async def test_the_board_renews_itself_without_javascript(town: BookingTown) -> None:
+    async with town.browser(None) as browser:
+        board = await browser.get("/board")
+    assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in board.text

@@ -21,7 +21,7 @@ from services.booking.commands.line import (
 from services.booking.domain.line import ACTIONS, Action, State, show_ticket
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
-from services.booking.pages.wording import place_label
+from services.booking.pages.wording import where_is
 from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
 from services.booking.queries.line import LineItem, list_line
 from services.booking.queries.slots import list_procedures
@@ -170,7 +170,7 @@ async def get_ticket(
         "ticket.html",
         ticket=show_ticket(found.counter, found.ticket_no),
         appointment=found,
-        where=place_label(found.counter_place, found.counter_number, found.counter_name),
+        where=where_is(found),
         facts=facts,
     )
 

@@ -5,12 +5,14 @@ from typing import Any
 
 from litestar import Request
 from litestar.datastructures import Cookie
+from litestar.response import Redirect
 
-from services.booking.domain.number import read_number
+from services.booking.domain.number import TYPED_MAX_LENGTH, read_number
 from services.booking.keys import ACCESS_LIFETIME, Keys
 from services.booking.queries.appointments import AppointmentView, find_appointment
 from shared.db import Database
-from shared.web.identity import find_identity
+from shared.web.identity import RenewSession, find_identity, token_of
+from shared.web.pages import see_other
 from shared.web.town import Town
 
 COOKIE_PREFIX = "choudo_appointment_"
@@ -32,6 +34,28 @@ async def find_open_appointment(
         return found
     identity = find_identity(request)
     return found if identity is not None and identity.ref == found.guest_ref else None
+
+
+async def open_appointment(
+    request: Request[Any, Any, Any], typed: str, db: Database, keys: Keys, town: Town, *, now: datetime
+) -> AppointmentView | None:
+    """As `find_open_appointment`, once a token that has run out was renewed.
+
+    Raises:
+        RenewSession: perhaps it is the guest who booked it.
+    """
+    found = await find_open_appointment(request, typed, db, keys, town, now=now)
+    if found is None:
+        token = token_of(request)
+        if token is not None and token.is_expired(now):
+            raise RenewSession
+    return found
+
+
+def ask_for_code(typed: str) -> Redirect:
+    """The same for a number that does not exist as for one of somebody else."""
+    number = typed if typed.isascii() and typed.replace("-", "").isalnum() else ""
+    return see_other(f"/booking/find?number={number[:TYPED_MAX_LENGTH]}")
 
 
 def access_cookie(keys: Keys, municipality: str, found: Any, *, secure: bool, now: datetime) -> Cookie:

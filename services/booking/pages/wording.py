@@ -3,6 +3,7 @@
 import unicodedata
 from datetime import datetime
 
+from services.booking.queries.appointments import AppointmentView
 from shared.clock import jst_day
 from shared.web.i18n import gettext as _
 from shared.web.templating import jst_datetime, jst_time
@@ -21,6 +22,11 @@ def place_label(place: str, number: str, name: str) -> str:
     if words and unicodedata.normalize("NFKC", words[-1]) in (number, f"{number}番", f"{number}番窓口"):
         words.pop()
     return " ".join([*words, counter_label(number, name)])
+
+
+def where_is(found: AppointmentView) -> str:
+    """The place of an appointment."""
+    return place_label(found.counter_place, found.counter_number, found.counter_name)
 
 
 def say_when(moment: datetime, *, now: datetime) -> str:

@@ -1,0 +1,95 @@
+"""The ways in without an account: the link of a message, or number and code."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Redirect, Template
+
+from services.booking.commands.access import open_link, try_code
+from services.booking.domain.number import TYPED_MAX_LENGTH
+from services.booking.keys import Keys
+from services.booking.pages.opening import access_cookie
+from services.booking.pages.tries import CodeTries
+from shared.db import Database
+from shared.errors import Refusal
+from shared.web.forms import Form, read_form
+from shared.web.i18n import gettext as _
+from shared.web.identity import PUBLIC
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+Req = Request[Any, Any, Any]
+
+
+@get("/booking/a/{token:str}", opt=PUBLIC)
+async def get_link(
+    token: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """The link of a message: exchanged for a cookie, and gone from the address at once."""
+    async with db.begin(town.code) as session:
+        found = await open_link(session, town.code, token)
+    if found.outcome != "open":
+        raise Refusal("link_unknown", 404)
+    return Redirect(
+        f"/booking/appointments/{found.number}",
+        status_code=303,
+        cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
+        headers={"referrer-policy": "no-referrer"},
+    )
+
+
+@get("/booking", opt=PUBLIC)
+async def get_booking_root() -> Redirect:
+    """The front of this service is finding one's appointment."""
+    return see_other("/booking/find")
+
+
+@get("/booking/find", opt=PUBLIC)
+async def get_find_page(
+    request: Req, number: Annotated[str, QueryParameter(name="number", max_length=TYPED_MAX_LENGTH)] = ""
+) -> Template:
+    """Number and code, please."""
+    return page(request, "find.html", form=Form({"number": number}), outcome=None, locked_until=None)
+
+
+@post("/booking/find", opt=PUBLIC)
+async def post_find_page(
+    request: Req,
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    secure: NamedDependency[bool],
+    tries: NamedDependency[CodeTries],
+) -> Template | Redirect:
+    """Opens the appointment, or says how often one may still try."""
+    form = Form(await read_form(request))
+    for field, missing in (
+        ("number", _("予約番号を入力してください。")),
+        ("code", _("確認コードを入力してください。")),
+    ):
+        if not form.value(field).strip():
+            form.errors[field] = missing
+    if not form.ok:
+        return page(request, "find.html", status=400, form=form, outcome="empty", locked_until=None)
+    if not tries.count(town.code, request.client.host if request.client else ""):
+        return page(request, "find.html", status=429, form=form, outcome="too_many", locked_until=None)
+    # What a wrong code costs is committed, therefore the outcome is no exception.
+    async with db.begin(town.code) as session:
+        found = await try_code(session, town.code, form.value("number"), form.value("code"), keys, now=now)
+    if found.outcome == "open":
+        return Redirect(
+            f"/booking/appointments/{found.number}",
+            status_code=303,
+            cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
+        )
+    status = 429 if found.outcome == "locked" else 400
+    return page(request, "find.html", status=status, form=form, outcome=found.outcome, locked_until=found.locked_until)

@@ -1,0 +1,71 @@
+"""The appointment as a file for the resident's own calendar."""
+
+from datetime import datetime
+from typing import Any
+
+import icalendar
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from services.booking.keys import Keys
+from services.booking.pages.opening import ask_for_code, open_appointment
+from services.booking.pages.wording import where_is
+from services.booking.queries.appointments import AppointmentView, find_town_facts
+from shared.clock import JST
+from shared.db import Database
+from shared.reference_number import show_number
+from shared.web.i18n import gettext as _
+from shared.web.identity import PUBLIC
+from shared.web.town import Town
+
+Req = Request[Any, Any, Any]
+
+
+@get("/booking/appointments/{number:str}/calendar.ics", opt=PUBLIC)
+async def get_calendar_file(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Response[bytes] | Redirect:
+    """The appointment for a calendar: the same UID for ever, SEQUENCE rising with every change."""
+    found = await open_appointment(request, number, db, keys, town, now=now)
+    if found is None:
+        return ask_for_code(number)
+    async with db.begin(town.code) as session:
+        facts = await find_town_facts(session, town.code)
+    method = "CANCEL" if found.state == "cancelled" else "PUBLISH"
+    return Response(
+        make_calendar(found, host=facts.host or town.code, method=method),
+        headers={
+            "content-type": f"text/calendar; method={method}; charset=utf-8",
+            "content-disposition": f'attachment; filename="{found.number}.ics"',
+        },
+    )
+
+
+def make_calendar(found: AppointmentView, *, host: str, method: str) -> bytes:
+    """An iCalendar file (RFC 5545, 5546). A procedure that others should not see is not named."""
+    event = icalendar.Event()
+    event.add("uid", f"{found.appointment_id}@{host}")
+    event.add("dtstamp", found.changed_at)
+    event.add("sequence", found.sequence)
+    event.add("dtstart", found.starts_at.astimezone(JST))
+    event.add("dtend", found.ends_at.astimezone(JST))
+    what = _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=found.procedure_name)
+    event.add("summary", what)
+    event.add("location", where_is(found))
+    event.add("description", _("予約番号：%(number)s", number=show_number(found.number)))
+    event.add("status", "CANCELLED" if found.state == "cancelled" else "CONFIRMED")
+    calendar = icalendar.Calendar()
+    calendar.add("prodid", "-//Choudo//Booking//JA")
+    calendar.add("version", "2.0")
+    calendar.add("method", method)
+    calendar.add_component(event)
+    calendar.add_missing_timezones()
+    written: bytes = calendar.to_ical()
+    return written

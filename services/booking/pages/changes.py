@@ -1,0 +1,216 @@
+"""Changing and cancelling an appointment: choose or ask, then confirm."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Redirect, Template
+
+from services.booking import flow
+from services.booking.commands.changes import CancelAppointment, ChangeAppointment, cancel_appointment
+from services.booking.commands.keyed import KEY_MAX_LENGTH
+from services.booking.domain.rules import refuse_too_late
+from services.booking.flow import Rush
+from services.booking.keys import Keys
+from services.booking.pages.days import read_choice
+from services.booking.pages.opening import ask_for_code, open_appointment
+from services.booking.pages.visits import CHOOSE_AGAIN, read_alternatives
+from services.booking.pages.wording import counter_label, place_label, say_when, where_is
+from services.booking.queries.appointments import AppointmentView
+from services.booking.queries.rules import get_rules
+from services.booking.queries.slots import OpenSlot, find_procedure
+from services.booking.refusals import REFUSALS
+from shared.db import Database
+from shared.errors import Refusal
+from shared.reference_number import show_number
+from shared.web.forms import parse_uuid, read_form
+from shared.web.i18n import translate
+from shared.web.identity import PUBLIC
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+VERSION_MAX = 1_000_000
+
+Req = Request[Any, Any, Any]
+
+
+@get("/booking/appointments/{number:str}/change", opt=PUBLIC)
+async def get_change_page(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    day: FromQuery[str] = "",
+    first_day: Annotated[str, QueryParameter(name="from")] = "",
+    slot: FromQuery[str] = "",
+) -> Template | Redirect:
+    """Another time: choose it, then confirm it. The old place stays until the new one is certain."""
+    found = await open_appointment(request, number, db, keys, town, now=now)
+    if found is None:
+        return ask_for_code(number)
+    return await _change_page(request, found, db, town, day=day, first_day=first_day, slot=slot, now=now)
+
+
+@post("/booking/appointments/{number:str}/change", opt=PUBLIC)
+async def post_change_page(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Template | Redirect:
+    """Confirmed: the appointment moves."""
+    found = await open_appointment(request, number, db, keys, town, now=now)
+    if found is None:
+        return ask_for_code(number)
+    fields = await read_form(request)
+    try:
+        order = ChangeAppointment(
+            municipality=town.code,
+            appointment_id=found.appointment_id,
+            slot_id=parse_uuid(fields.get("slot", ""), code="slot_unknown"),
+            version=_version(fields),
+            key=_key(fields),
+        )
+        await flow.change(db, rush, order, found.procedure, keys, now=now)
+    except Refusal as refusal:
+        if refusal.code not in CHOOSE_AGAIN | {"same_slot"}:
+            raise
+        return await _change_page(request, found, db, town, day=fields.get("day", ""), now=now, refusal=refusal)
+    return see_other(f"/booking/appointments/{found.number}?changed=1")
+
+
+@get("/booking/appointments/{number:str}/cancel", opt=PUBLIC)
+async def get_cancel_page(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Template | Redirect:
+    """Really?"""
+    found = await open_appointment(request, number, db, keys, town, now=now)
+    if found is None:
+        return ask_for_code(number)
+    await check_not_too_late(db, town, found, now=now)
+    return page(
+        request,
+        "cancel.html",
+        appointment=found,
+        number=show_number(found.number),
+        where=where_is(found),
+        key=str(uuid4()),
+    )
+
+
+@post("/booking/appointments/{number:str}/cancel", opt=PUBLIC)
+async def post_cancel_page(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Redirect:
+    """Confirmed: it is cancelled, and its place is free."""
+    found = await open_appointment(request, number, db, keys, town, now=now)
+    if found is None:
+        return ask_for_code(number)
+    fields = await read_form(request)
+    order = CancelAppointment(
+        municipality=town.code, appointment_id=found.appointment_id, version=_version(fields), key=_key(fields)
+    )
+    await rush.run(db, town.code, lambda session: cancel_appointment(session, order, now=now))
+    return see_other(f"/booking/appointments/{found.number}")
+
+
+async def check_not_too_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> None:
+    """Whether the resident may still change or cancel it.
+
+    Raises:
+        Refusal: as `refuse_too_late`.
+    """
+    async with db.begin(town.code) as session:
+        policy = (await get_rules(session, town.code)).policy
+    refuse_too_late(policy, state=found.state, starts_at=found.starts_at, now=now)
+
+
+async def _change_page(
+    request: Req,
+    found: AppointmentView,
+    db: Database,
+    town: Town,
+    *,
+    day: str,
+    first_day: str = "",
+    slot: str = "",
+    now: datetime,
+    refusal: Refusal | None = None,
+) -> Template:
+    await check_not_too_late(db, town, found, now=now)
+    async with db.begin(town.code) as session:
+        procedure = await find_procedure(session, town.code, found.procedure)
+        if procedure is None:
+            raise Refusal("procedure_unknown", 409)
+        choice = await read_choice(
+            session,
+            town.code,
+            procedure,
+            typed_day=day,
+            typed_from=first_day,
+            without=found.slot_id,
+            now=now,
+        )
+    chosen: OpenSlot | None = next(
+        (item for times in choice.times for item in times.slots if str(item.slot_id) == slot and item.free), None
+    )
+    text = REFUSALS[refusal.code] if refusal else None
+    return page(
+        request,
+        "change.html",
+        status=refusal.status if refusal else 200,
+        appointment=found,
+        number=show_number(found.number),
+        where=where_is(found),
+        choice=choice,
+        chosen=chosen,
+        chosen_where=_label_of(choice.times, chosen),
+        counter_label=counter_label,
+        say_when=say_when,
+        refused_title=translate(text.title) if text else None,
+        refused_advice=translate(text.advice) if text else None,
+        alternatives=read_alternatives(refusal),
+        key=str(uuid4()),
+        base=f"/booking/appointments/{found.number}/change",
+    )
+
+
+def _label_of(times: Any, chosen: OpenSlot | None) -> str:
+    return next(
+        (
+            place_label(item.counter.place_ja, item.counter.number, item.counter.name_ja)
+            for item in times
+            if chosen in item.slots
+        ),
+        "",
+    )
+
+
+def _version(fields: dict[str, str]) -> int:
+    text = fields.get("version", "")
+    if not (text.isascii() and text.isdigit()) or int(text[:10]) > VERSION_MAX:
+        raise Refusal("form_unreadable", 400)
+    return int(text[:10])
+
+
+def _key(fields: dict[str, str]) -> str:
+    return fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4())
