@@ -7,9 +7,15 @@ run_migrations("routing", metadata)
 """
 
 from alembic import context
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
 
 VERSION_TABLE = "alembic_version"
+
+_WORKS_IN = text("""
+    SELECT quote_ident(r.rolname) FROM pg_namespace n
+    CROSS JOIN LATERAL aclexplode(n.nspacl) AS given JOIN pg_roles r ON r.oid = given.grantee
+    WHERE n.nspname = :schema AND given.privilege_type = 'USAGE' AND given.grantee <> n.nspowner
+""")
 
 
 def run_migrations(service: str, metadata: MetaData) -> None:
@@ -33,3 +39,11 @@ def run_migrations(service: str, metadata: MetaData) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def application_role(connection: Connection, schema: str) -> str:
+    """The role (quoted) that works in the schema without owning it: who was given its use by the provisioner.
+
+    Raises when there is none or more than one: what is taken away from nobody would stay allowed.
+    """
+    return str(connection.execute(_WORKS_IN, {"schema": schema}).scalar_one())

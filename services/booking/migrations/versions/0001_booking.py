@@ -1,11 +1,11 @@
 """Everything that booking starts with."""
 
 from alembic import op
-from sqlalchemy import text
 
 from shared.db import row_level_security
 from shared.ledger.tables import ledger_v1
 from shared.messaging.tables import messaging_v1
+from shared.migrations_env import application_role
 from shared.web.sessions import ended_session_v1
 
 revision = "0001"
@@ -197,7 +197,8 @@ CREATE TRIGGER guard_place BEFORE UPDATE ON booking.place FOR EACH ROW EXECUTE F
 def upgrade() -> None:
     for statement in messaging_v1("booking"):
         op.execute(statement)
-    for statement in ledger_v1("booking", _application_role()):
+    role = application_role(op.get_bind(), "booking")
+    for statement in ledger_v1("booking", role):
         op.execute(statement)
     for statement in ended_session_v1("booking"):
         op.execute(statement)
@@ -212,7 +213,7 @@ def upgrade() -> None:
         for statement in row_level_security("booking", table):
             op.execute(statement)
     # What staff did is written once: nobody changes or removes it.
-    op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON booking.audit FROM {_application_role()}")
+    op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON booking.audit FROM {role}")
 
 
 def downgrade() -> None:
@@ -220,15 +221,3 @@ def downgrade() -> None:
     for table in (*reversed(OWN_TABLES), *SHARED_TABLES):
         op.execute(f"DROP TABLE booking.{table}")
     op.execute("DROP FUNCTION booking.guard_place()")
-
-
-def _application_role() -> str:
-    """The role that works in the schema without owning it: who was given its use by the provisioner."""
-    found = op.get_bind().execute(
-        text("""
-            SELECT quote_ident(r.rolname) FROM pg_namespace n
-            CROSS JOIN LATERAL aclexplode(n.nspacl) AS given JOIN pg_roles r ON r.oid = given.grantee
-            WHERE n.nspname = 'booking' AND given.privilege_type = 'USAGE' AND given.grantee <> n.nspowner
-        """)
-    )
-    return str(found.scalar_one())

@@ -1,17 +1,16 @@
 """Everything that the first version needs."""
 
 from alembic import op
-from sqlalchemy import text
 
 from shared.db import row_level_security
 from shared.ledger.tables import ledger_v1
 from shared.messaging.tables import messaging_v1
+from shared.migrations_env import application_role
 from shared.web.sessions import ended_session_v1
 
 revision, down_revision, branch_labels, depends_on = "0001", None, None, None
 
 SCHEMA = "notifications"
-OWNER_SUFFIX = "_owner"
 
 TABLES = (
     f"""CREATE TABLE {SCHEMA}.subject_key (
@@ -123,17 +122,15 @@ ALL_TABLES = (
 
 def upgrade() -> None:
     """Make all tables."""
-    # The application's role is named like the owner's that runs this, without the suffix (see deploy/secrets.py).
-    owner: str = op.get_bind().execute(text("SELECT current_user")).scalar_one()
-    application_role = '"' + owner.removesuffix(OWNER_SUFFIX).replace('"', '""') + '"'
-    statements = [*messaging_v1(SCHEMA), *ledger_v1(SCHEMA, application_role), *ended_session_v1(SCHEMA), *TABLES]
+    role = application_role(op.get_bind(), SCHEMA)
+    statements = [*messaging_v1(SCHEMA), *ledger_v1(SCHEMA, role), *ended_session_v1(SCHEMA), *TABLES]
     for statement in statements:
         op.execute(statement)
     for table in OF_ONE_TOWN:
         for statement in row_level_security(SCHEMA, table):
             op.execute(statement)
     # What staff did stays as it was written.
-    op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {SCHEMA}.audit FROM {application_role}")
+    op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {SCHEMA}.audit FROM {role}")
 
 
 def downgrade() -> None:
