@@ -4,6 +4,9 @@ choudo town check FOLDER          read a town pack and say what is wrong with it
 choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts
 choudo account open LOGIN …       open a staff account; the password is read from the environment or made and printed
 choudo ledger verify [TOWN]       check the chains of all three ledgers: 0 intact, 1 broken, 2 bad input
+
+The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well.
+Each may be given as a file (CHOUDO_BOOKING_DATABASE_URL_FILE).
 """
 
 import argparse
@@ -18,12 +21,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from shared.clock import clock_from
 from shared.db import Database
+from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
 from shared.town_pack import BadTownPack, TownPack, read_town_pack
@@ -68,8 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
         return asyncio.run(_run(given, os.environ))
     except BadTownPack as error:
         print(f"town pack: {error}", file=sys.stderr)
-    except KeyError as error:
-        print(f"missing in the environment: {error.args[0]}", file=sys.stderr)
+    except Refusal as error:
+        details = "".join(f", {name} {value}" for name, value in error.details.items())
+        print(f"refused: {error.code}{details}", file=sys.stderr)
+    except MissingVariable as error:
+        print(f"missing in the environment: {error}", file=sys.stderr)
     return BAD_INPUT
 
 
@@ -92,7 +100,7 @@ async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
     now = clock_from(environ)()
     town = pack.town
     await _register_town(pack, environ)
-    public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL", f"https://{town.hosts[0]}")
+    public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
     async with _database("booking", environ) as db, db.begin(town.code) as session:
         await load_opening_rules(session, pack, now=now)
     async with _database("notifications", environ) as db, db.begin(town.code) as session:
@@ -105,8 +113,8 @@ async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
 
 async def _register_town(pack: TownPack, environ: Mapping[str, str]) -> None:
     # The list of towns and hosts is global: only the administrator of the database may write it.
-    database = urlsplit(environ["CHOUDO_ROUTING_DATABASE_URL"]).path
-    url = urlunsplit(urlsplit(environ["DATABASE_URL"])._replace(path=database))
+    database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
+    url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))
     connection = await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)
     try:
         async with connection.transaction():
@@ -130,7 +138,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
             office=given.office,
             now=clock_from(environ)(),
         )
-    shown = "(as given)" if "CHOUDO_NEW_PASSWORD" in environ else password
+    shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
     return INTACT
 
@@ -156,7 +164,7 @@ async def _towns(db: Database) -> list[str]:
 
 @asynccontextmanager
 async def _database(service: str, environ: Mapping[str, str]) -> AsyncIterator[Database]:
-    db = Database(environ[f"CHOUDO_{service.upper()}_DATABASE_URL"], service=service)
+    db = Database(required(environ, f"CHOUDO_{service.upper()}_DATABASE_URL"), service=service)
     try:
         yield db
     finally:

@@ -61,13 +61,20 @@ def sample_staff_password(data_dir: Path) -> str:
     return _kept(data_dir)[SAMPLE_STAFF_PASSWORD]
 
 
+class MissingVariable(ValueError):
+    """A variable is not set, or its file cannot be read; the message names it."""
+
+
 def required(environ: Mapping[str, str], name: str) -> str:
-    """A variable, or what is in the file that ``<name>_FILE`` names. Raises ValueError when there is neither."""
+    """A variable, or what is in the file that ``<name>_FILE`` names. Raises MissingVariable."""
     if value := environ.get(name):
         return value
     if path := environ.get(f"{name}_FILE"):
-        return Path(path).read_text("utf-8").strip()
-    raise ValueError(f"{name} (or {name}_FILE) is not set")
+        try:
+            return Path(path).read_text("utf-8").strip()
+        except OSError as error:
+            raise MissingVariable(f"{name}_FILE cannot be read: {error.strerror}") from error
+    raise MissingVariable(f"{name} (or {name}_FILE) is not set")
 
 
 def database_name(database_url: str) -> str:
