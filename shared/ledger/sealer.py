@@ -4,6 +4,7 @@ It finds unchained entries by anti-join: an id or time cursor would miss what co
 """
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +19,14 @@ log = get_logger(__name__)
 INTERVAL_S = 0.5
 FAILED_PAUSE_S = 2.0
 BATCH = 500
+# Entries commit seconds after their time at the latest, so looking back this far finds them; all of the ledger is
+# looked through only now and then, for clocks that were set wrong.
+LOOK_BACK = timedelta(minutes=10)
+SWEEP_INTERVAL_S = 600.0
+SWEEP_TIMEOUT_MS = 60_000
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_SWEEP_TIMEOUT = text(f"SET LOCAL statement_timeout = {SWEEP_TIMEOUT_MS}")
 _TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
 
 
@@ -31,7 +39,9 @@ class Sealer:
         self._lock = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.ledger/' || :municipality, 0))")
         self._unchained = text(f"""
             SELECT e.* FROM {schema}.ledger_entry e
-            WHERE e.municipality = :municipality
+            WHERE e.municipality = :municipality AND e.occurred_at >= coalesce(CAST(:since AS timestamptz), (
+                    SELECT max(newest.occurred_at) FROM {schema}.ledger_entry newest
+                    WHERE newest.municipality = :municipality) - CAST(:look_back AS interval))
               AND NOT EXISTS (SELECT 1 FROM {schema}.ledger_chain c
                               WHERE (c.municipality, c.entry_id) = (e.municipality, e.entry_id))
             ORDER BY e.occurred_at, e.entry_id LIMIT :batch
@@ -47,33 +57,41 @@ class Sealer:
 
     async def run(self) -> None:
         """Seal until cancelled."""
+        loop = asyncio.get_running_loop()
+        next_sweep = 0.0
         while True:
             try:
-                await self.seal_all()
+                sweep = loop.time() >= next_sweep
+                await self.seal_all(sweep=sweep)
+                if sweep:
+                    next_sweep = loop.time() + SWEEP_INTERVAL_S
                 await asyncio.sleep(INTERVAL_S)
             except Exception as error:  # noqa: BLE001 - the database is away: entries wait unchained
                 log.warning("sealer_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
 
-    async def seal_all(self) -> int:
-        """Chain every unchained entry of every town; return how many."""
+    async def seal_all(self, *, sweep: bool = True) -> int:
+        """Chain the unchained entries of every town; return how many. Without `sweep`, only entries of late."""
         async with self._db.begin_across_towns() as session:
             towns = (await session.execute(_TOWNS)).scalars().all()
         sealed = 0
         for municipality in towns:
             while True:
                 async with self._db.begin(municipality) as session:
-                    count = await self._seal_batch(session, municipality)
+                    count = await self._seal_batch(session, municipality, sweep=sweep)
                 sealed += count
                 if count < BATCH:
                     break
         return sealed
 
-    async def _seal_batch(self, session: AsyncSession, municipality: str) -> int:
+    async def _seal_batch(self, session: AsyncSession, municipality: str, *, sweep: bool) -> int:
         town = {"municipality": municipality}
+        if sweep:
+            await session.execute(_SWEEP_TIMEOUT)
         if not (await session.execute(self._lock, town)).scalar_one():
             return 0
-        rows = (await session.execute(self._unchained, town | {"batch": BATCH})).all()
+        look = {"batch": BATCH, "look_back": LOOK_BACK, "since": BEGINNING if sweep else None}
+        rows = (await session.execute(self._unchained, town | look)).all()
         if not rows:
             return 0
         last = (await session.execute(self._last, town)).one_or_none()

@@ -54,6 +54,7 @@ class LedgerTables:
             Column("retention", Text, nullable=False),
             Column("correlation", _UUID),
             Index("ledger_entry_subject_idx", "municipality", "subject_ref", "occurred_at"),
+            Index("ledger_entry_occurred_at_idx", "municipality", "occurred_at"),
         )
         self.chain = Table(
             "ledger_chain",
@@ -85,6 +86,7 @@ def ledger_v1(schema: str, application_role: str) -> list[str]:
             visibility text NOT NULL, retention text NOT NULL, correlation uuid,
             CONSTRAINT ledger_entry_pkey PRIMARY KEY (municipality, entry_id))""",
         f"CREATE INDEX ledger_entry_subject_idx ON {schema}.ledger_entry (municipality, subject_ref, occurred_at)",
+        f"CREATE INDEX ledger_entry_occurred_at_idx ON {schema}.ledger_entry (municipality, occurred_at)",
         f"""CREATE TABLE {schema}.ledger_chain (
             municipality text NOT NULL, seq bigint NOT NULL, entry_id uuid NOT NULL, prev_hash text NOT NULL,
             entry_hash text NOT NULL,

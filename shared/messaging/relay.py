@@ -13,7 +13,7 @@ from shared.db import Database
 from shared.events.subscriptions import SERVICES
 from shared.log import describe, get_logger
 from shared.messaging.broker import GENERATION_KEY, ChoudoBroker, Envelope, events_queue
-from shared.telemetry import DELIVERIES_PUBLISHED
+from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 
 log = get_logger(__name__)
 
@@ -22,11 +22,15 @@ BATCH = 500
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
 LOOK_INTERVAL_S = 1.0
+MEASURE_INTERVAL_S = 15.0
 BROKER_AWAY_PAUSE_S = 0.5
 # Nothing is published a second time while more than this many messages wait: slowness is no loss.
 DRAINED_BELOW = 1
 # After an outage everything unacknowledged is due at once, spread out so that consumers are not flooded.
 PACE_PER_SECOND = 500
+# At most so many are hurried after an outage, in transactions of so many; beyond that each comes at its own time.
+HURRIED_MAX = 100_000
+HURRIED_CHUNK = 2_000
 
 _CLAIM = """
     SELECT d.municipality, d.event_id, d.consumer, d.attempts, o.type, o.payload,
@@ -38,6 +42,10 @@ _CLAIM = """
     LIMIT :batch
     FOR UPDATE OF d SKIP LOCKED
 """
+_OLDEST = """
+    SELECT min(o.occurred_at) FROM {schema}.delivery d JOIN {schema}.outbox o USING (municipality, event_id)
+    WHERE d.acked_at IS NULL
+"""
 _MARK = """
     UPDATE {schema}.delivery d
     SET attempts = d.attempts + 1,
@@ -48,12 +56,17 @@ _MARK = """
          AS sent(municipality, event_id, consumer)
     WHERE (d.municipality, d.event_id, d.consumer) = (sent.municipality, sent.event_id, sent.consumer)
 """
-_ALL_DUE = """
+_LATE = """
+    SELECT municipality, event_id, consumer FROM {schema}.delivery
+    WHERE acked_at IS NULL AND attempts > 0 ORDER BY next_publish_at LIMIT :most
+"""
+_HURRY = """
     UPDATE {schema}.delivery d
     SET next_publish_at = CAST(:now AS timestamptz) + (late.rank / CAST(:pace AS float)) * interval '1 second'
-    FROM (SELECT municipality, event_id, consumer, row_number() OVER (ORDER BY next_publish_at) AS rank
-          FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0) AS late
+    FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]), CAST(:ranks AS integer[]))
+         AS late(municipality, event_id, consumer, rank)
     WHERE (d.municipality, d.event_id, d.consumer) = (late.municipality, late.event_id, late.consumer)
+      AND d.acked_at IS NULL
 """
 
 
@@ -68,20 +81,27 @@ class Relay:
         self._generation_key = f"{GENERATION_KEY}:{db.service}"
         self._claim = text(_CLAIM.format(schema=db.service))
         self._mark = text(_MARK.format(schema=db.service))
-        self._all_due = text(_ALL_DUE.format(schema=db.service))
+        self._oldest = text(_OLDEST.format(schema=db.service))
+        self._late = text(_LATE.format(schema=db.service))
+        self._hurry = text(_HURRY.format(schema=db.service))
 
     async def run(self) -> None:
         """Relay until cancelled; survive an absent broker or database."""
-        next_look = 0.0
+        next_look = next_measure = 0.0
         loop = asyncio.get_running_loop()
         was_away = False
         while True:
             try:
+                # What is new goes out first, whatever the look at the broker comes to.
+                published = await self.publish_due()
                 if was_away or loop.time() >= next_look:
+                    next_look = loop.time() + LOOK_INTERVAL_S
                     await self.look_at_broker(was_away=was_away)
                     was_away = False
-                    next_look = loop.time() + LOOK_INTERVAL_S
-                if await self.publish_due() < BATCH:
+                if loop.time() >= next_measure:
+                    next_measure = loop.time() + MEASURE_INTERVAL_S
+                    await self.measure_oldest()
+                if published < BATCH:
                     await asyncio.sleep(POLL_INTERVAL_S)
             except RedisError as error:
                 was_away = True
@@ -142,10 +162,36 @@ class Relay:
         is_new, self._draining = await asyncio.to_thread(self._ask_broker)
         if not is_new and not was_away:
             return
-        async with self._db.begin_across_towns() as session:
-            await session.execute(self._all_due, {"now": self._clock(), "pace": PACE_PER_SECOND})
+        await self._hurry_unacknowledged()
         # Only now: had the database failed, the next look must find the broker new again.
         await asyncio.to_thread(self._broker.client.set, self._generation_key, "1")
+
+    async def measure_oldest(self) -> None:
+        """Set the metric that an alert watches: the age of the oldest delivery without a receipt."""
+        async with self._db.begin_across_towns() as session:
+            oldest = (await session.execute(self._oldest)).scalar_one_or_none()
+        age_s = (self._clock() - oldest).total_seconds() if oldest else 0.0
+        OLDEST_UNACKNOWLEDGED_SECONDS.labels(self._db.service).set(max(0.0, age_s))
+
+    async def _hurry_unacknowledged(self) -> None:
+        now = self._clock()
+        async with self._db.begin_across_towns() as session:
+            rows = (await session.execute(self._late, {"most": HURRIED_MAX})).all()
+        # Small transactions: however much waits, none comes near the statement timeout or keeps receipts waiting.
+        for first in range(0, len(rows), HURRIED_CHUNK):
+            chunk = rows[first : first + HURRIED_CHUNK]
+            async with self._db.begin_across_towns() as session:
+                await session.execute(
+                    self._hurry,
+                    {
+                        "now": now,
+                        "pace": PACE_PER_SECOND,
+                        "towns": [row.municipality for row in chunk],
+                        "events": [row.event_id for row in chunk],
+                        "consumers": [row.consumer for row in chunk],
+                        "ranks": list(range(first + 1, first + 1 + len(chunk))),
+                    },
+                )
 
     def _ask_broker(self) -> tuple[bool, list[str]]:
         is_new = not self._broker.client.exists(self._generation_key)

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from shared.clock import Clock
 from shared.errors import Refusal
+from shared.events.subscriptions import SERVICES
 from shared.log import get_logger
 from shared.telemetry import REQUEST_SECONDS
 from shared.tokens import BadToken, Token, verify_token
@@ -25,8 +26,17 @@ log = get_logger(__name__)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 # Asked by machines that know no town.
-TOWNLESS_ENDINGS = ("/healthz", "/readyz", "/metrics")
+TOWNLESS_PATHS = frozenset(
+    {"/metrics"}
+    | {
+        f"{prefix}/{name}"
+        for prefix in ("", *(f"/{service}" for service in SERVICES))
+        for name in ("healthz", "readyz")
+    }
+)
 STATIC_PREFIX = "/static/"
+# Every cookie of ours begins so: the token, the session, the appointments'.
+OUR_COOKIES = "choudo_"
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -102,7 +112,7 @@ class KnowVisitor:
         self._is_session_ended = is_session_ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (scope["path"].endswith(TOWNLESS_ENDINGS) or scope["path"].startswith(STATIC_PREFIX)):
+        if not (scope["path"] in TOWNLESS_PATHS or scope["path"].startswith(STATIC_PREFIX)):
             await self._look_at(cast("HTTPScope", scope))
         await self._app(scope, receive, send)
 
@@ -147,8 +157,8 @@ def _refuse_other_origins(headers: Headers) -> None:
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc == headers.get("host"):
         return
-    # Neither header: not a browser of the last years. Without our cookie there is nothing to abuse.
-    if origin is not None or _cookie(headers.get("cookie", ""), SESSION_COOKIE):
+    # Neither header: not a browser of the last years. Without a cookie of ours there is nothing to abuse.
+    if origin is not None or OUR_COOKIES in headers.get("cookie", ""):
         raise Refusal("cross_site", 403)
 
 

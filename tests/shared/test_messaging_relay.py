@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from shared.messaging.broker import ChoudoBroker, Receipt, events_queue, make_broker
 from shared.messaging.receipts import settle
 from shared.messaging.relay import FIRST_RETRY, LONGEST_RETRY, Relay
+from shared.telemetry import OLDEST_UNACKNOWLEDGED_SECONDS
 from tests.conftest import NOWHERE
 from tests.shared.conftest import START, MakeDb, TestClock
 from tests.shared.makers import make_availability, make_booked, make_session_ended, publish, rows_of, take_all
@@ -228,3 +229,33 @@ async def test_the_relay_keeps_running_without_broker_and_catches_up(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert len(take_all(broker, "routing.events")) == 1
+
+
+async def test_the_age_of_the_oldest_unacknowledged_delivery_is_a_metric(
+    make_db: MakeDb, broker: ChoudoBroker, clock: TestClock
+) -> None:
+    db = make_db("booking")
+    relay = Relay(db, broker, clock)
+    gauge = OLDEST_UNACKNOWLEDGED_SECONDS.labels("booking")
+    await relay.measure_oldest()
+    assert gauge._value.get() == 0
+    await publish(db, make_availability())
+    clock.pass_time(seconds=90)
+    await relay.measure_oldest()
+    assert gauge._value.get() == 90
+
+
+async def test_after_an_outage_a_bounded_number_is_hurried_in_chunks(
+    make_db: MakeDb, broker: ChoudoBroker, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = make_db("booking")
+    await publish(db, *(make_availability() for _ in range(25)))
+    relay = Relay(db, broker, clock)
+    await relay.publish_due()
+    monkeypatch.setattr("shared.messaging.relay.HURRIED_CHUNK", 10)
+    monkeypatch.setattr("shared.messaging.relay.HURRIED_MAX", 20)
+    await relay.look_at_broker(was_away=True)
+    hurried = await rows_of(
+        db, f"SELECT count(*) FROM booking.delivery WHERE next_publish_at < '{(clock.now + FIRST_RETRY).isoformat()}'"
+    )
+    assert hurried == [(20,)]
