@@ -68,7 +68,8 @@ _PICK = text("""
 _MOVE = text("""
     UPDATE appointment
     SET slot_id = :slot_id, place_no = :place_no, counter = :counter, office = :office, starts_at = :starts_at,
-        ends_at = :ends_at, day = :day, version = version + 1, sequence = sequence + 1, changed_at = :now
+        ends_at = :ends_at, day = :day, ticket_no = NULL, version = version + 1, sequence = sequence + 1,
+        changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)

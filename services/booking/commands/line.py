@@ -58,7 +58,7 @@ _BY_NUMBER = text("""
 # The stamp of the new state is set, those of later ones are cleared (an undo takes them back).
 _STEP = text("""
     UPDATE appointment
-    SET state = :state, version = version + 1, changed_at = :now, ticket_no = coalesce(ticket_no, :ticket_no),
+    SET state = :state, version = version + 1, changed_at = :now, ticket_no = :ticket_no,
         checked_in_at = :checked_in_at, called_at = :called_at, serving_at = :serving_at, done_at = :done_at,
         no_show_at = :no_show_at
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
@@ -164,7 +164,8 @@ async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action
         kind=row.kind, state=row.state, reached={column: getattr(row, column) for column in STAMPS.values()}
     )
     state = next_state(progress, action)
-    ticket_no = row.ticket_no
+    # Whoever is not here any more has no ticket: it belongs to this counter and day, and they may move to others.
+    ticket_no = None if state == "booked" else row.ticket_no
     if ticket_no is None and state in ("checked_in", "called", "serving"):
         ticket_no = await _next_ticket(session, actor.municipality, row.counter, row.day)
     values: dict[str, Any] = {
