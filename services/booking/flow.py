@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
@@ -26,6 +26,7 @@ T = TypeVar("T")
 # none, and pages that only read still find a connection.
 WRITERS_AT_ONCE = 12
 TRIES = 3
+DEADLOCK = "40P01"
 
 
 class Rush:
@@ -35,16 +36,21 @@ class Rush:
         self._gate = asyncio.Semaphore(writers)
 
     async def run(self, db: Database, municipality: str, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Do the work in a transaction; once more if a twin of it was faster, or the random number is taken."""
+        """Do the work in a transaction; again if a twin was faster, the random number is taken, or two waited for each
+        other: PostgreSQL undid one of them."""
         async with self._gate:
             for left in range(TRIES - 1, -1, -1):
                 try:
                     async with db.begin(municipality) as session:
                         return await work(session)
-                except IntegrityError:
-                    if left == 0:
+                except DBAPIError as error:
+                    if left == 0 or not _is_worth_another_try(error):
                         raise
         raise AssertionError("every way out of the loop returns or raises")
+
+
+def _is_worth_another_try(error: DBAPIError) -> bool:
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) == DEADLOCK
 
 
 async def hold(db: Database, rush: Rush, order: HoldPlace, keys: Keys, *, now: datetime) -> Hold:

@@ -15,12 +15,14 @@ SETTLE = timedelta(seconds=1)
 
 # A mark that stands already is left alone: updating it would make every booking of a counter wait for the one before.
 # What commits just while the mark is being worked off is seen by the check one second later (commands/availability.py).
+# In the order of the counters, always the same: two transactions that mark the same two wait, and never for each other.
 MARK_DIRTY = """
     INSERT INTO due (municipality, kind, ref, due_at)
     SELECT :municipality, 'availability', changed.counter, CAST(:settle_at AS timestamptz) FROM {changed} AS changed
     WHERE NOT EXISTS (
         SELECT 1 FROM due d WHERE d.municipality = :municipality AND d.kind = 'availability' AND d.ref = changed.counter
           AND d.leased_until IS NULL AND d.due_at <= :settle_at)
+    ORDER BY changed.counter
     ON CONFLICT (municipality, kind, ref)
     DO UPDATE SET due_at = least(due.due_at, excluded.due_at), leased_until = NULL, attempts = 0
 """
