@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from services.notifications.commands.appointments import forget_access, remind
+from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
 from services.notifications.senders.sender import Sender
@@ -21,7 +22,11 @@ from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.worker import Loop, Worker
 from shared.settings import MissingSettings
 
-DUE_HANDLERS: dict[str, DueHandler] = {"reminder": remind, "forget": forget_access}
+DUE_HANDLERS: dict[str, DueHandler] = {
+    "reminder": remind,
+    "forget": forget_access,
+    "replan": replan_reminders,
+}
 BAD_SETTINGS = 2
 
 

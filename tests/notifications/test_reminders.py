@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.notifications.commands import rules as rule_commands
 from services.notifications.commands.rules import load_notice_rules
 from shared.clock import JST
 from shared.events.booking import AppointmentProgressed
@@ -139,3 +140,63 @@ async def test_loading_the_rules_again_replaces_them(service: Notifications) -> 
     await load(service, NoticeRules(reminders_before_min=(60, 60, 2_880, 0)))
     rows = await service.rows("SELECT rule FROM reminder_rule ORDER BY rule")
     assert [row.rule for row in rows] == ["before2880", "before60"]
+
+
+async def test_what_is_booked_already_is_reminded_by_the_towns_new_rule(
+    service: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail: the reminder planned by the old rule found its rule gone, and nobody had planned another."""
+    monkeypatch.setattr(rule_commands, "REPLAN_BATCH", 2)
+    await load(service, NoticeRules(reminders_before_min=(1_440,)))
+    contacts = [service.contact("sms", f"+8190123456{number}") for number in range(10, 15)]
+    await service.hear(*contacts, *(service.booked(contact) for contact in contacts))
+    await service.settle()
+    assert {row.due_at for row in await service.rows(PLANNED)} == {START - timedelta(days=1)}
+
+    await load(service, NoticeRules(reminders_before_min=(2_880,)))
+    await service.settle()
+    planned = await service.rows(PLANNED)
+    assert [row.due_at for row in planned] == [START - timedelta(days=2)] * 5
+    assert {row.ref.partition(":")[2] for row in planned} == {"before2880"}
+    service.now = START - timedelta(days=2)
+    await service.settle()
+    assert reminders(service) == 5
+    await service.pass_time(days=1)
+    assert reminders(service) == 5
+
+
+async def test_a_new_rule_whose_time_has_passed_leaves_nobody_without_a_reminder(service: Notifications) -> None:
+    await load(service, NoticeRules(reminders_before_min=(1_440,)))
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    service.now = START - timedelta(hours=36)
+    await load(service, NoticeRules(reminders_before_min=(2_880,)))
+    await service.settle()
+    assert [row.due_at for row in await service.rows(PLANNED)] == [START - timedelta(days=1)]
+    service.now = START - timedelta(days=1)
+    await service.settle()
+    assert reminders(service) == 1
+
+
+async def test_loading_the_same_rules_again_reminds_nobody_twice_and_forgets_nobody(service: Notifications) -> None:
+    await load(service, NoticeRules(reminders_before_min=(1_440,)))
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    # The reminder is due, and the town is loaded again before the worker came to it.
+    service.now = START - timedelta(days=1)
+    await load(service, NoticeRules(reminders_before_min=(1_440,)))
+    await service.settle()
+    assert reminders(service) == 1
+    await load(service, NoticeRules(reminders_before_min=(1_440,)))
+    await service.pass_time(minutes=5)
+    assert reminders(service) == 1
+
+
+async def test_without_rules_nobody_is_reminded(service: Notifications) -> None:
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await load(service, NoticeRules(reminders_before_min=()))
+    await service.settle()
+    assert await service.rows(PLANNED) == []

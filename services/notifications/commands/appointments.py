@@ -60,7 +60,10 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
 
 
 async def remind(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
-    """A reminder's time has come: tell it, if the appointment still stands and has not begun."""
+    """A reminder's time has come: tell it, if the appointment still stands, has not begun, and the rule still holds.
+
+    When a town changes its rules, `commands/rules.py` plans the reminders of what is booked anew.
+    """
     appointment_text, _, rule_name = ref.partition(":")
     appointment_id = UUID(appointment_text)
     known = await _find(session, municipality, appointment_id)
