@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import msgspec
 
@@ -46,6 +47,42 @@ async def test_an_appointment_that_arrives_before_its_contact_waits_for_it(servi
     await service.hear(contact)
     await service.settle()
     assert await service.states() == {"confirmation": "sent"}
+
+
+async def test_another_approval_of_the_same_address_is_cited_from_then_on(service: Notifications) -> None:
+    first = service.contact()
+    again = msgspec.structs.replace(
+        service.contact(contact_ref=first.contact_ref, subject_ref=first.subject_ref, version=2), sealed=None
+    )
+    # Before the address it can wait: it is not refused.
+    await service.hear(again)
+    assert (await service.rows("SELECT 1 FROM contact_point"), service.receipts[1:]) == ([], [])
+    await service.hear(first, again, msgspec.structs.replace(first, event_id=uuid4()))
+    await service.hear(service.booked(again))
+    await service.settle()
+    [sent] = service.sink.messages()
+    assert sent.to == EMAIL
+    [entry] = await service.rows("SELECT correlation, source_case FROM ledger_entry")
+    assert (entry.correlation, entry.source_case) == (again.approval_id, again.case_id)
+
+
+async def test_a_contact_that_is_taken_back_is_forgotten(service: Notifications) -> None:
+    contact = service.contact()
+    booked = service.booked(contact)
+    await service.hear(contact, booked)
+    await service.settle()
+    same = {"contact_ref": contact.contact_ref, "subject_ref": contact.subject_ref}
+    withdrawn = service.contact("none", **same, version=3)  # type: ignore[arg-type]
+    approval = msgspec.structs.replace(service.contact(**same, version=2), sealed=None)  # type: ignore[arg-type]
+    await service.hear(withdrawn, approval, msgspec.structs.replace(contact, event_id=uuid4()))
+    [row] = await service.rows("SELECT reach, address_sealed, version FROM contact_point")
+    assert (row.reach, row.address_sealed, row.version) == ("none", None, 3)
+    await service.hear(service.changed(booked, START + timedelta(days=1)))
+    await service.settle()
+    await service.pass_time(days=3)
+    assert len(service.sink.messages()) == 1
+    assert (await service.states())["change"] == "printed_slip"
+    assert await service.open_tasks() == []
 
 
 async def test_a_contact_that_never_arrives_becomes_a_task_for_staff(service: Notifications) -> None:

@@ -36,13 +36,24 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID | None
 
 
+class ContactNotYet(Exception):
+    """A later word on a contact came before the address: it is tried again, and by then the address is here."""
+
+
 async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven, *, now: datetime) -> None:
     """Keep a contact that was given, unless we know a newer one, and send what waited for it.
 
+    A later version without an address is another approval of the same one. One with reach `none` takes the contact
+    back: its address is destroyed, and what waited for it becomes a printed slip.
+
     Raises:
         Poison: the sealed address cannot be opened, is missing, or is too long.
+        ContactNotYet: another approval of an address that has not arrived.
     """
-    address = _open_address(keys, event)
+    is_same_address = event.sealed is None and event.reach != "none" and event.aggregate_version > 1
+    if is_same_address and not await _is_known(session, event):
+        raise ContactNotYet
+    address = None if is_same_address else _open_address(keys, event)
     sealed = None
     if address is not None:
         sealed = await seal_for_subject(
@@ -54,7 +65,7 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
             value=address,
             now=now,
         )
-    values = {
+    values: dict[str, object] = {
         "version": event.aggregate_version,
         "subject_ref": event.subject_ref,
         "reach": event.reach,
@@ -65,6 +76,8 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
         "given_at": event.occurred_at,
     }
     statement = insert(contact_point).values(municipality=event.municipality, contact_ref=event.contact_ref, **values)
+    if is_same_address:
+        del values["address_sealed"]
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["municipality", "contact_ref"],
@@ -164,6 +177,13 @@ async def read_addresses(
             )
     await ledger.write(session, *uses)
     return addresses
+
+
+async def _is_known(session: AsyncSession, event: ContactGiven) -> bool:
+    query = select(contact_point.c.version).where(
+        contact_point.c.municipality == event.municipality, contact_point.c.contact_ref == event.contact_ref
+    )
+    return (await session.execute(query)).one_or_none() is not None
 
 
 def _open_address(keys: Keys, event: ContactGiven) -> str | None:
