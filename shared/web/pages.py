@@ -43,8 +43,8 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
         ]
     else:
         items = [
-            ("/", _("手続きをさがす"), "search"),
-            ("/booking/find", _("予約の確認・変更"), "calendar"),
-            ("/my/history", _("わたしの情報のやりとり履歴"), "history"),
+            ("/", _("さがす"), "search"),
+            ("/booking/find", _("予約の確認"), "calendar"),
+            ("/my/history", _("情報の履歴"), "history"),
         ]
     return [{"href": href, "label": label, "icon": icon, "current": href == path} for href, label, icon in items]
