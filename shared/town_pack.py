@@ -76,12 +76,16 @@ class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BookingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The town's policy for booking. `year_end` closes 12/29–1/3, which no holiday library knows."""
+    """The town's policy for booking. `year_end` closes 12/29–1/3, which no holiday library knows.
+
+    `max_open_appointments` is how many appointments one person may have ahead of them at the same time.
+    """
 
     horizon_days: Annotated[int, msgspec.Meta(ge=1, le=180)] = 45
     notice_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 60
     cancel_until_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 0
     hold_min: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    max_open_appointments: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
     holidays: bool = True
     year_end: bool = True
 

@@ -22,7 +22,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.events.booking import State
 from shared.tokens import Identity
-from shared.web.identity import PUBLIC, require_visitor
+from shared.web.identity import PUBLIC, STAFF_KINDS, require_visitor
 from shared.web.town import Town
 
 DAYS_MAX = 62
@@ -89,7 +89,11 @@ async def post_appointment(
 ) -> Booked:
     """201 with the appointment, the same one however often it is sent."""
     order = BookAppointment(
-        municipality=town.code, visit_id=data.visit_id, visitor=identity.ref, key=_key(request, "book")
+        municipality=town.code,
+        visit_id=data.visit_id,
+        visitor=identity.ref,
+        key=_key(request, "book"),
+        by_staff=identity.kind in STAFF_KINDS,
     )
     return await flow.book(db, rush, order, keys, now=now)
 

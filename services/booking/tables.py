@@ -76,6 +76,7 @@ booking_rules = Table(
     Column("notice_min", Integer, nullable=False),
     Column("cancel_until_min", Integer, nullable=False),
     Column("hold_min", Integer, nullable=False),
+    Column("max_open_appointments", Integer, nullable=False),
     Column("holidays", Boolean, nullable=False),
     Column("year_end", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
@@ -282,6 +283,14 @@ appointment = Table(
         postgresql_where=text("ticket_no IS NOT NULL"),
     ),
     Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
+    # What somebody has ahead of them.
+    Index(
+        "appointment_open_of_guest_idx",
+        "municipality",
+        "guest_ref",
+        "starts_at",
+        postgresql_where=text("state = 'booked'"),
+    ),
 )
 access = Table(
     "access",

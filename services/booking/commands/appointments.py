@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
-from services.booking.commands.visits import KANA, NAME, Draft, open_draft
+from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETIME, Draft, open_draft
 from services.booking.domain.number import CODE_LENGTH, make_number
-from services.booking.domain.rules import JST
+from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
 from services.booking.tables import ledger
 from shared.crypto import new_code, new_link_token, token_hash
@@ -26,6 +26,7 @@ from shared.ledger.entry import Entry, LegalBasis
 CALLING_PURPOSE = "窓口でお呼びするため"
 STEP_CALLING = "appointment"
 STEP_COLLECTED = "you"
+INTEGER_MAX = 2**31 - 1
 LEGAL_BASIS: LegalBasis = "appi_69_2_1"
 
 
@@ -36,6 +37,8 @@ class BookAppointment(msgspec.Struct, frozen=True, kw_only=True):
     visit_id: UUID
     visitor: str
     key: str
+    # Of the town's people, who book for many: how many appointments they made does not matter.
+    by_staff: bool = False
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,17 +52,20 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
 
 
+# The visits of one guest are booked one after another: what `_BOOK` counts, nobody is just adding to.
 _LOOK = text("""
-    SELECT v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
+    SELECT pg_advisory_xact_lock(hashtextextended('open_appointments/' || v.municipality || '/' || v.guest_ref, 0)),
+           v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
            v.draft_sealed, v.passed_at, v.arrived_at, k.wrapped_key,
            p.hold_id, p.held_until, p.slot_id, p.place_no, s.counter, s.starts_at, s.ends_at,
-           coalesce(c.office, r.office, '') AS office
+           coalesce(c.office, r.office, '') AS office, b.max_open_appointments
     FROM visit v
     LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (v.municipality, v.subject_ref)
     LEFT JOIN place p ON p.municipality = v.municipality AND p.visit_id = v.visit_id AND p.hold_id IS NOT NULL
     LEFT JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.counter)
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
+    LEFT JOIN booking_rules b ON b.municipality = v.municipality
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id
     FOR UPDATE OF v
 """)
@@ -69,11 +75,15 @@ _MADE = text("""
 """)
 # The place first: the statement makes an appointment only from the hold that is still alive.
 _BOOK = text(f"""
-    WITH placed AS (
+    WITH ahead AS (
+        SELECT count(*) AS appointments FROM appointment
+        WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now),
+    placed AS (
         UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, appointment_id = :appointment_id,
                            changed_at = :now
         WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.place_no = :place_no
           AND p.visit_id = :visit_id AND p.hold_id = :hold_id AND p.held_until > :now
+          AND (SELECT appointments FROM ahead) < CAST(:max_open_appointments AS integer)
         RETURNING p.slot_id, p.place_no),
     made AS (
         INSERT INTO appointment
@@ -94,8 +104,11 @@ _BOOK = text(f"""
         INSERT INTO idempotency (municipality, owner, key, request_hash, response, created_at)
         SELECT :municipality, :owner, :key, :request_hash, CAST(:response AS jsonb), :now FROM made
         ON CONFLICT (municipality, owner, key) DO NOTHING),
+    prolonged AS (
+        UPDATE due SET due_at = :code_ends_at, leased_until = NULL, attempts = 0
+        WHERE (municipality, kind, ref) = (:municipality, :end_visit, :visit_ref) AND EXISTS (SELECT 1 FROM made)),
     marked AS ({MARK_DIRTY.format(changed="made")})
-    SELECT count(*) FROM made
+    SELECT (SELECT count(*) FROM made) AS made, (SELECT appointments FROM ahead) AS ahead
 """)
 
 
@@ -103,7 +116,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     """Turn a held place into an appointment. Ordered again, it is the appointment that was made.
 
     Raises:
-        Refusal: `visit_unknown` (404), `visit_over` (410), `hold_missing` (409), `hold_expired` (410).
+        Refusal: `visit_unknown` (404), `visit_over` (410), `hold_missing` (409), `hold_expired` (410),
+            `too_many_appointments` (409).
     """
     look = {"municipality": order.municipality, "visit_id": order.visit_id}
     row = (await session.execute(_LOOK, look)).one_or_none()
@@ -133,7 +147,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     draft = open_draft(keys, order.municipality, row.subject_ref, order.visit_id, row.wrapped_key, row.draft_sealed)
     values = look | _names(keys, order.municipality, booked.appointment_id, row, draft)
     context = subject_context(order.municipality, row.subject_ref)
-    count = await session.execute(
+    most = _most_ahead(order, row)
+    outcome = await session.execute(
         _BOOK,
         values
         | {
@@ -162,15 +177,29 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             "response": msgspec.json.encode(booked).decode(),
             "now": now,
             "settle_at": now + SETTLE,
+            "max_open_appointments": most,
+            # The code is shown for as long as a visit lives, counted from now.
+            "end_visit": END_VISIT,
+            "visit_ref": str(order.visit_id),
+            "code_ends_at": now + VISIT_LIFETIME,
         },
     )
-    if count.scalar_one() == 0:
+    counted = outcome.one()
+    if counted.made == 0:
+        if counted.ahead >= most:
+            raise Refusal("too_many_appointments", 409)
         raise Refusal("hold_expired", 410)
     fact = tell(AppointmentBooked, _State(order.municipality, booked, row), now=now)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
     await ledger.write(session, *_applied(order, row, draft, keys, now=now), events=[fact])
     return booked
+
+
+def _most_ahead(order: BookAppointment, row: Any) -> int:
+    if order.by_staff:
+        return INTEGER_MAX
+    return Policy().max_open_appointments if row.max_open_appointments is None else int(row.max_open_appointments)
 
 
 class _State:

@@ -40,7 +40,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 _LOOK = text("""
     SELECT v.guest_ref, v.expires_at, v.appointment_id, c.counters,
            s.counter, s.starts_at, s.ends_at, s.withdrawn,
-           r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min
+           r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min, r.max_open_appointments
     FROM visit v
     LEFT JOIN procedure c ON (c.municipality, c.code) = (v.municipality, v.procedure)
     LEFT JOIN slot s ON s.municipality = v.municipality AND s.slot_id = :slot_id

@@ -23,12 +23,14 @@ EXTEND_AT = time(0, 5)
 
 _SAVE_RULES = text("""
     INSERT INTO booking_rules
-        (municipality, horizon_days, notice_min, cancel_until_min, hold_min, holidays, year_end, version)
-    VALUES (:municipality, :horizon_days, :notice_min, :cancel_until_min, :hold_min, :holidays, :year_end, 1)
+        (municipality, horizon_days, notice_min, cancel_until_min, hold_min, max_open_appointments, holidays, year_end,
+         version)
+    VALUES (:municipality, :horizon_days, :notice_min, :cancel_until_min, :hold_min, :max_open_appointments, :holidays,
+            :year_end, 1)
     ON CONFLICT (municipality) DO UPDATE
-    SET (horizon_days, notice_min, cancel_until_min, hold_min, holidays, year_end, version) =
-        (excluded.horizon_days, excluded.notice_min, excluded.cancel_until_min, excluded.hold_min, excluded.holidays,
-         excluded.year_end, booking_rules.version + 1)
+    SET (horizon_days, notice_min, cancel_until_min, hold_min, max_open_appointments, holidays, year_end, version) =
+        (excluded.horizon_days, excluded.notice_min, excluded.cancel_until_min, excluded.hold_min,
+         excluded.max_open_appointments, excluded.holidays, excluded.year_end, booking_rules.version + 1)
 """)
 _SAVE_COUNTER = text("""
     INSERT INTO counter_rule (municipality, counter, office, slot_min, places, staff_only_places, hours, version)

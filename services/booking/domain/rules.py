@@ -17,6 +17,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     notice_min: int = 60
     cancel_until_min: int = 0
     hold_min: int = 10
+    max_open_appointments: int = 5
 
 
 def earliest_start(policy: Policy, now: datetime) -> datetime:

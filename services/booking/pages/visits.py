@@ -28,7 +28,7 @@ from shared.passes import open_pass
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
 from shared.web.i18n import translate
-from shared.web.identity import require_visitor
+from shared.web.identity import STAFF_KINDS, require_visitor
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
@@ -130,7 +130,11 @@ async def get_confirm_page(
         return see_other(f"/booking/appointments/{visit.number}")
     if visit.held is None or not visit.held.is_live(now):
         return see_other(f"/booking/visits/{visit.visit_id}?lapsed=1")
-    counter = counters[visit.held.counter]
+    counter = counters.get(visit.held.counter)
+    if counter is None:
+        # The town has closed this counter since: its times are gone, other counters may have some.
+        closed = Refusal("slot_closed", 409)
+        return await _choose(request, db, keys, town, identity, visit.visit_id, day="", now=now, refusal=closed)
     return page(
         request,
         "confirm.html",
@@ -158,7 +162,8 @@ async def post_book_page(
     fields = await read_form(request)
     visit = _visit_id(visit_id)
     key = fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or "book"
-    order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key)
+    by_staff = identity.kind in STAFF_KINDS
+    order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key, by_staff=by_staff)
     try:
         booked = await flow.book(db, rush, order, keys, now=now)
     except Refusal as refusal:
@@ -208,6 +213,7 @@ async def _choose(
         if visit.expires_at <= now:
             raise Refusal("visit_over", 410)
         procedure = await _procedure(session, town.code, visit)
+        counters = await list_counters(session, town.code)
         choice = await read_choice(session, town.code, procedure, typed_day=day, typed_from=first_day, now=now)
     text = REFUSALS[refusal.code] if refusal else None
     return page(
@@ -219,7 +225,7 @@ async def _choose(
         choice=choice,
         counter_label=counter_label,
         say_when=say_when,
-        held=visit.held if visit.held and visit.held.is_live(now) else None,
+        held=visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None,
         lapsed=lapsed,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,

@@ -35,12 +35,7 @@ async def get_rules(session: AsyncSession, municipality: str) -> Rules:
     row = (await session.execute(_RULES, {"municipality": municipality})).one_or_none()
     if row is None:
         return Rules(policy=Policy(), holidays=True, year_end=True)
-    policy = Policy(
-        horizon_days=row.horizon_days,
-        notice_min=row.notice_min,
-        cancel_until_min=row.cancel_until_min,
-        hold_min=row.hold_min,
-    )
+    policy = Policy(**{name: getattr(row, name) for name in Policy.__struct_fields__})
     return Rules(policy=policy, holidays=row.holidays, year_end=row.year_end)
 
 
