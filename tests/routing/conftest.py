@@ -81,8 +81,8 @@ def app(settings: Settings, clock: TestClock, db: Database) -> AroundRequest:
 class Visitor:
     """A browser: keeps cookies, sends where a form came from, and follows nothing by itself."""
 
-    def __init__(self, app: AroundRequest, host: str = HOST) -> None:
-        transport = httpx.ASGITransport(app=app)
+    def __init__(self, app: AroundRequest, host: str = HOST, client: str = "127.0.0.1") -> None:
+        transport = httpx.ASGITransport(app=app, client=(client, 123))
         self.http = httpx.AsyncClient(transport=transport, base_url=f"http://{host}", headers=SAME_ORIGIN)
 
     async def get(self, path: str, **more: Any) -> httpx.Response:
@@ -109,8 +109,8 @@ async def new_visitor(app: AroundRequest) -> AsyncIterator[Callable[..., Visitor
     """Makes visitors, each with a browser of their own."""
     visitors: list[Visitor] = []
 
-    def make(host: str = HOST) -> Visitor:
-        visitors.append(Visitor(app, host))
+    def make(host: str = HOST, client: str = "127.0.0.1") -> Visitor:
+        visitors.append(Visitor(app, host, client))
         return visitors[-1]
 
     yield make

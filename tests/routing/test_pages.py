@@ -11,12 +11,14 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 import pytest
+from limits import parse
 from sqlalchemy import select, text
 
 from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.consumers import on_appointment, on_reuse_recorded
-from services.routing.domain.sessions import CARRIED_FIELDS_MAX, CARRIED_MAX_LENGTH, FAILURES_MAX, STAFF_LIFETIME
+from services.routing.domain.sessions import CARRIED_FIELDS_MAX, CARRIED_MAX_LENGTH, STAFF_LIFETIME, TRIES_MAX
+from services.routing.pages import tries
 from services.routing.tables import availability, case_file, ledger, session_table
 from shared.crypto import ServiceBox
 from shared.db import Database
@@ -392,7 +394,7 @@ async def test_a_new_visitor_becomes_a_guest_on_the_way(visitor: Visitor) -> Non
     assert answer.url.path == "/my"
 
 
-async def test_without_cookies_there_is_an_end_and_an_explanation(visitor: Visitor) -> None:
+async def test_without_cookies_there_is_an_end_and_an_explanation(db: Database, visitor: Visitor) -> None:
     answer = await visitor.get("/my")
     for _ in range(3):
         visitor.http.cookies.clear()
@@ -400,6 +402,24 @@ async def test_without_cookies_there_is_an_end_and_an_explanation(visitor: Visit
             answer = await visitor.get(answer.headers["location"])
     assert answer.status_code == httpx.codes.BAD_REQUEST
     assert "クッキー" in answer.text
+    async with db.begin(TOWN) as session:
+        assert (await session.execute(select(session_table))).all() == []
+
+
+async def test_new_guests_and_cases_are_limited_by_address(
+    visitor: Visitor, new_visitor: NewVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "GUESTS_PER_ADDRESS", parse("2 per minute"))
+    monkeypatch.setattr(tries, "CASES_PER_ADDRESS", parse("3 per minute"))
+    await visitor.open_case()
+    assert (await new_visitor().http.get("/my", follow_redirects=True)).status_code == httpx.codes.OK
+    answer = await new_visitor().http.get("/my", follow_redirects=True)
+    assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    await visitor.open_case()
+    fields = {"procedure": "CHI02", "channel": "counter", "idempotency_key": new_key()}
+    assert (await new_visitor().post("/cases", fields)).status_code == httpx.codes.TOO_MANY_REQUESTS
+    assert (await visitor.post("/cases", fields)).status_code == httpx.codes.TOO_MANY_REQUESTS
+    await new_visitor(client="192.0.2.7").open_case()
 
 
 async def test_renewing_leads_nowhere_but_here(visitor: Visitor) -> None:
@@ -421,7 +441,8 @@ async def test_renewing_leads_nowhere_but_here(visitor: Visitor) -> None:
 async def test_ending_a_guests_session_leaves_nothing_on_the_device(visitor: Visitor) -> None:
     case = await fill(visitor)
     answer = await visitor.post("/sign-out")
-    assert (answer.status_code, answer.headers["location"]) == (SEE_OTHER, "/")
+    assert (answer.status_code, answer.headers["location"]) == (SEE_OTHER, "/booking/forget?next=%2F")
+    assert answer.headers["clear-site-data"] == '"cookies"'
     assert dict(visitor.http.cookies) == {}
     answer = await visitor.http.get(f"{case}/you", follow_redirects=True)
     assert answer.status_code == httpx.codes.NOT_FOUND
@@ -450,7 +471,8 @@ async def test_staff_sign_in_go_on_where_they_wanted_and_out_again(
     assert renewed.headers["location"] == "/counter"
     kept = dict(visitor.http.cookies)
     answer = await visitor.post("/sign-out")
-    assert answer.headers["location"] == "/sign-in"
+    assert answer.headers["location"] == "/booking/forget?next=%2Fsign-in"
+    assert answer.headers["clear-site-data"] == '"cookies"'
     # Whoever copied the cookies has nothing of them.
     for name, value in kept.items():
         visitor.http.cookies.set(name, value)
@@ -480,11 +502,28 @@ async def test_an_unknown_account_and_a_wrong_password_look_the_same(db: Databas
 @pytest.mark.parametrize("login", ["madoguchi", "nobody"])
 async def test_tries_to_sign_in_are_limited_known_or_not(db: Database, visitor: Visitor, login: str) -> None:
     await open_account(db)
-    for _ in range(FAILURES_MAX):
+    for _ in range(TRIES_MAX):
         assert (await sign_in(visitor, login=login, password="wrong")).status_code == UNPROCESSABLE
     answer = await sign_in(visitor, login=login)
     assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     assert "回数が多すぎます" in answer.text
+
+
+async def test_signing_in_often_is_no_reason_to_be_refused(db: Database, visitor: Visitor) -> None:
+    await open_account(db)
+    for _ in range(TRIES_MAX + 1):
+        assert (await sign_in(visitor)).status_code == SEE_OTHER
+
+
+async def test_a_stranger_does_not_lock_a_login_for_its_owner(
+    db: Database, new_visitor: NewVisitor, visitor: Visitor
+) -> None:
+    await open_account(db)
+    stranger = new_visitor(client="192.0.2.7")
+    for _ in range(TRIES_MAX):
+        await sign_in(stranger, password="wrong")
+    assert (await sign_in(stranger)).status_code == httpx.codes.TOO_MANY_REQUESTS
+    assert (await sign_in(visitor)).status_code == SEE_OTHER
 
 
 async def test_garbage_at_the_sign_in_is_never_a_crash(visitor: Visitor) -> None:

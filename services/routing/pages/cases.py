@@ -22,6 +22,7 @@ from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys
 from services.routing.pages.cookies import give_session
+from services.routing.pages.tries import Tries, address_of
 from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, show_phone
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.catalogue import procedure_names
@@ -45,10 +46,14 @@ async def post_case(
     now: NamedDependency[datetime],
     keys: NamedDependency[Keys],
     secure: NamedDependency[bool],
+    tries: NamedDependency[Tries],
 ) -> Redirect:
     """Begin a procedure. A visitor whom nobody knows yet becomes a guest here."""
     fields = await read_form(request)
     identity = _known_visitor(request)
+    tries.count_case(town.code, address_of(request))
+    if identity is None:
+        tries.count_guest(town.code, address_of(request))
     started: NewSession | None = None
     async with db.begin(town.code) as session:
         if identity is None:

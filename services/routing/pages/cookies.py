@@ -13,6 +13,9 @@ from shared.web.identity import SESSION_COOKIE
 
 REFRESH_COOKIE = "choudo_session"
 REFRESH_PATH = "/session"
+# Holds nothing: whether it comes back tells whether the browser keeps cookies.
+PROBE_COOKIE = "choudo_probe"
+PROBE_MAX_AGE_S = 60
 
 
 def give_token(
@@ -34,6 +37,26 @@ def take_session(response: Response[Any]) -> None:
     """Remove both cookies."""
     response.delete_cookie(SESSION_COOKIE, path="/")
     response.delete_cookie(REFRESH_COOKIE, path=REFRESH_PATH)
+
+
+def give_probe(response: Response[Any], *, secure: bool) -> None:
+    """Set a cookie that only tells whether cookies come back."""
+    response.set_cookie(
+        Cookie(
+            key=PROBE_COOKIE,
+            value="1",
+            path=REFRESH_PATH,
+            max_age=PROBE_MAX_AGE_S,
+            httponly=True,
+            secure=secure,
+            samesite="lax",
+        )
+    )
+
+
+def take_probe(response: Response[Any]) -> None:
+    """Remove it: it has told us."""
+    response.delete_cookie(PROBE_COOKIE, path=REFRESH_PATH)
 
 
 def _cookie(key: str, value: str, path: str, expires_at: datetime, now: datetime, *, secure: bool) -> Cookie:

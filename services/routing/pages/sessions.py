@@ -19,8 +19,16 @@ from services.routing.domain.sessions import (
     safe_next,
 )
 from services.routing.keys import Keys
-from services.routing.pages.cookies import REFRESH_COOKIE, give_session, give_token, take_session
-from services.routing.pages.tries import Tries
+from services.routing.pages.cookies import (
+    PROBE_COOKIE,
+    REFRESH_COOKIE,
+    give_probe,
+    give_session,
+    give_token,
+    take_probe,
+    take_session,
+)
+from services.routing.pages.tries import Tries, address_of
 from shared.db import Database
 from shared.errors import Refusal
 from shared.web.forms import read_form
@@ -30,6 +38,8 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 STAFF_HOME = "/counter"
+# Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
+FORGET = "/booking/forget"
 
 
 @get("/session/renew", opt=PUBLIC)
@@ -40,9 +50,10 @@ async def renew_get(
     now: NamedDependency[datetime],
     keys: NamedDependency[Keys],
     secure: NamedDependency[bool],
+    tries: NamedDependency[Tries],
 ) -> Redirect:
     """A fresh token, and back to where the visitor came from."""
-    return await _renew(request, db, town, keys, now=now, secure=secure, status=303)
+    return await _renew(request, db, town, keys, tries, now=now, secure=secure, status=303)
 
 
 @post("/session/renew", opt=PUBLIC)
@@ -53,9 +64,10 @@ async def renew_post(
     now: NamedDependency[datetime],
     keys: NamedDependency[Keys],
     secure: NamedDependency[bool],
+    tries: NamedDependency[Tries],
 ) -> Redirect:
     """As for a GET, by 307: the browser brings the form's fields along, and nothing that was typed is lost."""
-    return await _renew(request, db, town, keys, now=now, secure=secure, status=307)
+    return await _renew(request, db, town, keys, tries, now=now, secure=secure, status=307)
 
 
 @get("/sign-in", opt=PUBLIC)
@@ -96,7 +108,8 @@ async def post_sign_in(
         return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     login, password = login[:LOGIN_MAX_LENGTH], password[:PASSWORD_MAX_LENGTH]
 
-    tries.count(town.code, request.client.host if request.client else "", login)
+    address = address_of(request)
+    tries.count(town.code, address, login)
     # Counted and committed first; then nothing is held while the password is checked.
     async with db.begin(town.code) as session:
         candidate = await count_try(session, municipality=town.code, login=login, now=now)
@@ -114,6 +127,7 @@ async def post_sign_in(
             office=candidate.office,
             now=now,
         )
+    tries.forget(town.code, address, login)
     response: Template | Redirect = see_other(next_path or STAFF_HOME)
     if carried and next_path:
         # Sent again only by a press: meanwhile somebody else may have signed in than who had typed it.
@@ -129,13 +143,18 @@ async def post_sign_out(
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
 ) -> Redirect:
-    """End the session everywhere, at once. A token that has run out may end its session, too."""
+    """End the session everywhere, at once, and leave nothing in the browser.
+
+    A token that has run out may end its session, too.
+    """
     token = token_of(request)
     is_staff = token is not None and token.identity.kind in STAFF_KINDS
     if token is not None:
         async with db.begin(town.code) as session:
             await end_session(session, municipality=town.code, session_id=token.identity.session_id, now=now)
-    response = see_other("/sign-in" if is_staff else "/")
+    response = Redirect(FORGET, query_params={"next": "/sign-in" if is_staff else "/"}, status_code=303)
+    response.headers["Clear-Site-Data"] = '"cookies"'
+    # Browsers heed that header over HTTPS only, and not all of them do.
     take_session(response)
     return response
 
@@ -145,6 +164,7 @@ async def _renew(
     db: Database,
     town: Town,
     keys: Keys,
+    tries: Tries,
     *,
     now: datetime,
     secure: bool,
@@ -164,18 +184,21 @@ async def _renew(
         response = Redirect("/sign-in", query_params={"next": next_path}, status_code=status)
         take_session(response)
         return response
-    sent_cookies = bool(refresh_token) or token is not None
-    if not sent_cookies and "probe" in request.query_params:
-        # We gave cookies a moment ago and they did not come back: without them this would go round for ever.
-        raise Refusal("cookies_needed", 400)
-    async with db.begin(town.code) as session:
-        started = await start_guest_session(session, municipality=town.code, now=now)
-    if sent_cookies:
-        response = Redirect(next_path, status_code=status)
-    else:
+    if not refresh_token and token is None and PROBE_COOKIE not in request.cookies:
+        if "probe" in request.query_params:
+            # We gave a cookie a moment ago and it did not come back: without one this would go round for ever.
+            raise Refusal("cookies_needed", 400)
+        # Nothing is kept of a visitor before we know that their browser keeps something of us.
         probe = {"next": next_path, "probe": "1"}
         response = Redirect("/session/renew", query_params=probe, status_code=status)
+        give_probe(response, secure=secure)
+        return response
+    tries.count_guest(town.code, address_of(request))
+    async with db.begin(town.code) as session:
+        started = await start_guest_session(session, municipality=town.code, now=now)
+    response = Redirect(next_path, status_code=status)
     give_session(response, started, keys, now=now, secure=secure)
+    take_probe(response)
     return response
 
 

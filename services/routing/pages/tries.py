@@ -1,29 +1,69 @@
-"""How often one address, and one login, may try to sign in: kept in memory, beside the limit of each account."""
+"""How often one address, and one login, may do what costs something: kept in memory, beside an account's own limit."""
 
-from limits import parse
+from typing import Any
+
+from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
+from litestar import Request
 
+from services.routing.domain.sessions import FAILURES_MAX, LOCK_DURATION, TRIES_MAX
 from shared.errors import Refusal
 
-PER_ADDRESS = parse("60 per 15 minutes")
+_LOCK_MINUTES = int(LOCK_DURATION.total_seconds()) // 60
+# A whole town hall may share one address, and everybody in it signs in at half past eight.
+PER_ADDRESS = parse(f"300 per {_LOCK_MINUTES} minutes")
+# So many wrong passwords in a row for one login from one address; a right one starts the count anew.
+PER_LOGIN_AND_ADDRESS = parse(f"{TRIES_MAX} per {_LOCK_MINUTES} minutes")
 # As many as an account has in the database, so that an unknown login is refused like a known one.
-PER_LOGIN = parse("10 per 15 minutes")
+PER_LOGIN = parse(f"{FAILURES_MAX} per {_LOCK_MINUTES} minutes")
+# Phones of one carrier, and everybody on the town's wireless network, come from one address.
+GUESTS_PER_ADDRESS = parse("300 per minute")
+CASES_PER_ADDRESS = parse("300 per minute")
+
+
+def address_of(request: Request[Any, Any, Any]) -> str:
+    """The visitor's address; behind the proxy the one that it forwards (deploy/front.py)."""
+    return request.client.host if request.client else ""
 
 
 class Tries:
-    """Counts tries to sign in."""
+    """Counts tries to sign in, and what visitors without a name begin."""
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def count(self, municipality: str, address: str, login: str) -> None:
-        """Count one try.
+        """Count one try to sign in, before the password is looked at.
 
         Raises:
             Refusal: `too_many_tries` (429).
         """
-        if not self._limiter.hit(PER_ADDRESS, "address", municipality, address) or not self._limiter.hit(
-            PER_LOGIN, "login", municipality, login
-        ):
+        self._hit(PER_ADDRESS, "address", municipality, address)
+        self._hit(PER_LOGIN_AND_ADDRESS, "login_and_address", municipality, login, address)
+        self._hit(PER_LOGIN, "login", municipality, login)
+
+    def forget(self, municipality: str, address: str, login: str) -> None:
+        """The password was right: what this login's owner tried before does not count."""
+        self._limiter.clear(PER_LOGIN_AND_ADDRESS, "login_and_address", municipality, login, address)
+        self._limiter.clear(PER_LOGIN, "login", municipality, login)
+
+    def count_guest(self, municipality: str, address: str) -> None:
+        """Count one visitor who becomes a guest.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(GUESTS_PER_ADDRESS, "guest", municipality, address)
+
+    def count_case(self, municipality: str, address: str) -> None:
+        """Count one case that is begun.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(CASES_PER_ADDRESS, "case", municipality, address)
+
+    def _hit(self, limit: RateLimitItem, *key: str) -> None:
+        if not self._limiter.hit(limit, *key):
             raise Refusal("too_many_tries", 429)
