@@ -12,7 +12,7 @@ import msgspec
 from tests.stack import Stack
 
 TOWN = "143421"
-SETTLE_TIMEOUT_S = 60.0
+SETTLE_TIMEOUT_S = 120.0
 
 _FREE_SLOTS = """
     SELECT s.slot_id FROM booking.slot s JOIN booking.place p USING (municipality, slot_id)
