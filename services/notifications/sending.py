@@ -30,6 +30,8 @@ FAILED_PAUSE_S = 1.0
 BATCH = 64
 BATCHES_AT_ONCE = 4
 STOP_WITHIN_S = 10.0
+# Their leases run from the first of them on.
+ONE_BY_ONE_WITHIN_S = 5.0
 
 
 class SendingLoop:
@@ -96,12 +98,29 @@ class SendingLoop:
     async def _send_all(self, claimed: Mapping[str, Sequence[UUID]]) -> None:
         orders: list[Order] = []
         for municipality, notice_ids in claimed.items():
-            try:
-                async with self._db.begin(municipality) as session:
-                    orders += await begin_attempts(session, self._keys, municipality, notice_ids, now=self._clock())
-            except Exception as error:  # noqa: BLE001 - the lease runs out, and they have another turn
-                log.error("attempts_not_begun", count=len(notice_ids), **describe(error))
+            begun = await self._begin(municipality, notice_ids)
+            orders += begun if begun is not None else await self._begin_one_by_one(municipality, notice_ids)
         await _Dispatch(self._db, self._senders, self._clock, self._mail_from).send(orders)
+
+    async def _begin(self, municipality: str, notice_ids: Sequence[UUID]) -> list[Order] | None:
+        """The orders, or None when it could not be done: their leases run out, and they have another turn."""
+        try:
+            async with self._db.begin(municipality) as session:
+                return await begin_attempts(session, self._keys, municipality, notice_ids, now=self._clock())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
+            log.error("attempts_not_begun", notice_id=str(notice_ids[0]), count=len(notice_ids), **describe(error))
+            return None
+
+    async def _begin_one_by_one(self, municipality: str, notice_ids: Sequence[UUID]) -> list[Order]:
+        """After a batch failed: the one bad notice among them holds up nobody else."""
+        orders: list[Order] = []
+        stop_at = asyncio.get_running_loop().time() + ONE_BY_ONE_WITHIN_S
+        for notice_id in notice_ids if len(notice_ids) > 1 else ():
+            # Rather the database is away than each of them bad.
+            if asyncio.get_running_loop().time() >= stop_at:
+                break
+            orders += await self._begin(municipality, [notice_id]) or []
+        return orders
 
 
 class _Dispatch:

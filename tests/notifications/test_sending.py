@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
@@ -11,11 +12,12 @@ from uuid import UUID
 import pytest
 
 from deploy.local.sink import Sent
+from services.notifications import sending
 from services.notifications.commands.attempts import LEASE, begin_attempts
 from services.notifications.commands.contacts import PURPOSE
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders import sms_gateway, smtp
-from services.notifications.senders.sender import Message, Report
+from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
 from services.notifications.senders.sms_gateway import SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
 from shared.ledger.sealer import Sealer
@@ -183,7 +185,11 @@ def _note(found: list[Any]) -> Report:
     return report
 
 
-async def test_two_workers_share_a_burst_and_send_nothing_twice(service: Notifications) -> None:
+async def test_two_workers_share_a_burst_and_send_nothing_twice(
+    service: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A busy machine must not put some of them off: that is another test's matter.
+    monkeypatch.setattr(smtp, "START_WITHIN_S", 120.0)
     for number in range(100):
         contact = service.contact("sms" if number % 2 else "email")
         await service.hear(contact, service.booked(contact, number=f"NNN{number:04}"))
@@ -362,3 +368,79 @@ async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: No
     assert await service.states() == {"confirmation": "superseded", "cancellation": "sent"}
     [sent] = service.sink.messages()
     assert "取り消しました" in sent.text
+
+
+@asynccontextmanager
+async def slow_mail_server(answer_after_s: float) -> AsyncIterator[tuple[SmtpSender, list[str]]]:
+    """A server that takes its time for every answer, the greeting included; and the commands that it was given."""
+    heard: list[str] = []
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await asyncio.sleep(answer_after_s)
+            writer.write(b"220 slow\r\n")
+            while line := await reader.readline():
+                heard.append(line.split()[0].decode().upper())
+                await asyncio.sleep(answer_after_s)
+                writer.write(b"250 slow\r\n")
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        served.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield SmtpSender(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"), heard
+        await served.wait()
+    finally:
+        server.close()
+
+
+def _mails(count: int) -> list[Message]:
+    return [Message(key=f"k{number}", to=EMAIL, content=b"x", sender="a@example.jp") for number in range(count)]
+
+
+async def test_no_mail_begins_when_connecting_took_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen to fail: its lease ran out while it was being sent, and another worker sent it again."""
+    monkeypatch.setattr(smtp, "START_WITHIN_S", 0.3)
+    accepted: list[Any] = []
+    async with slow_mail_server(0.25) as (sender, heard):
+        await sender.send_batch(_mails(3), _note(accepted))
+    assert accepted == [(f"k{number}", NOT_STARTED) for number in range(3)]
+    assert "MAIL" not in heard
+
+
+async def test_all_steps_of_connecting_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp, "CONNECT_TIMEOUT_S", 0.4)
+    accepted: list[Any] = []
+    async with slow_mail_server(0.25) as (sender, heard):
+        await sender.send_batch(_mails(2), _note(accepted))
+    assert [(key, outcome.error_code) for key, outcome in accepted] == [("k0", "connect"), ("k1", "connect")]
+    assert "MAIL" not in heard
+
+
+def test_a_batch_ends_well_before_its_lease() -> None:
+    database_s = 10
+    ends_s = START_WITHIN_S + TIMEOUT_S + smtp.RSET_TIMEOUT_S
+    assert ends_s + database_s <= LEASE.total_seconds()
+
+
+async def test_one_notice_that_cannot_be_begun_holds_up_no_other(
+    service: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts = [service.contact("sms", f"+8190123456{number}") for number in range(10, 14)]
+    await service.hear(*contacts, *(service.booked(contact) for contact in contacts))
+    [bad, *_] = await service.rows("SELECT notice_id FROM notice ORDER BY notice_id")
+
+    async def begin(session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], *, now: Any) -> Any:
+        if bad.notice_id in notice_ids:
+            raise ValueError("a notice that nobody foresaw")
+        return await begin_attempts(session, keys, municipality, notice_ids, now=now)
+
+    monkeypatch.setattr(sending, "begin_attempts", begin)
+    await service.settle()
+    assert len(service.sink.messages()) == 3
+    monkeypatch.undo()
+    await service.pass_time(seconds=LEASE.total_seconds() + 1)
+    assert len(service.sink.messages()) == 4

@@ -44,8 +44,9 @@ from shared.messaging.due import schedule
 
 log = get_logger(__name__)
 
-# A worker that dies is taken for dead so long after it began; a batch is made to end sooner (see `senders`).
-LEASE = timedelta(seconds=20)
+# A worker that dies is taken for dead so long after it began. A batch is made to end sooner: its last message starts
+# within START_WITHIN_S and takes TIMEOUT_S (see `senders`); the rest is for the database, before and after.
+LEASE = timedelta(seconds=30)
 HANDED_BACK_PAUSE = timedelta(seconds=1)
 PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
 

@@ -15,6 +15,7 @@ from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
 
 CONNECT_TIMEOUT_S = 5.0
+RSET_TIMEOUT_S = 2.0
 QUIT_TIMEOUT_S = 2.0
 PORTS = {"smtp": 25, "smtps": 465}
 REPLY_CODES = range(200, 600)
@@ -47,6 +48,10 @@ class SmtpSender:
                     continue
                 if client is None:
                     client = await self._connect()
+                    # Connecting may have taken all the time there was.
+                    if client is not None and loop.time() >= stop_at:
+                        await report(message.key, NOT_STARTED)
+                        continue
                 if client is None:
                     # The server is away: it is for none of the others either.
                     away = Outcome(kind="temporary", error_code="connect")
@@ -75,7 +80,9 @@ class SmtpSender:
             timeout=CONNECT_TIMEOUT_S,
         )
         try:
-            await client.connect()
+            # The client's own limit is for each step: greeting, EHLO, TLS and login together have no more.
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.connect()
         except (SMTPException, OSError, TimeoutError):
             client.close()
             return None
@@ -116,7 +123,7 @@ async def _refused(client: SMTP, code: int, stage: str) -> tuple[Outcome, bool]:
     if code == CLOSING:
         return outcome, False
     try:
-        await client.rset(timeout=CONNECT_TIMEOUT_S)
+        await client.rset(timeout=RSET_TIMEOUT_S)
     except (SMTPException, OSError, TimeoutError):
         return outcome, False
     return outcome, True
