@@ -8,7 +8,7 @@ from services.booking.api import get_appointment, get_slots, post_appointment, p
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
-from services.booking.pages.access import get_booking_root, get_find_page, get_link, post_find_page
+from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
 from services.booking.pages.board import get_board, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
@@ -62,6 +62,7 @@ ROUTES = [
     get_link,
     get_find_page,
     post_find_page,
+    get_forget,
     get_board,
     get_board_now,
     get_counter,

@@ -57,11 +57,11 @@ async def test_link_and_code_travel_sealed_to_notifications_and_open_the_appoint
     box = ServiceBox.from_settings(town.environ["CHOUDO_NOTIFICATIONS_BOX_KEY"], town.environ["CHOUDO_BOX_PUBLIC_KEYS"])
     access = msgspec.msgpack.decode(box.open_from("booking", "access", rows[0].sealed), type=SealedAccess)  # type: ignore[attr-defined]
     async with town.db.begin(TOWN) as session:
-        assert (await open_link(session, TOWN, access.link_token)).number == booked.number
+        assert (await open_link(session, TOWN, access.link_token, now=town.now)).number == booked.number
         typed = f"　{show_number(booked.number).lower()} "
         assert (await try_code(session, TOWN, typed, access.code, town.keys, now=town.now)).outcome == "open"
     async with town.db.begin(OTHER_TOWN) as session:
-        assert (await open_link(session, OTHER_TOWN, access.link_token)).outcome == "wrong"
+        assert (await open_link(session, OTHER_TOWN, access.link_token, now=town.now)).outcome == "wrong"
 
 
 async def test_without_a_contact_nothing_sealed_goes_out(town: BookingTown) -> None:

@@ -191,3 +191,22 @@ async def test_after_check_in_a_row_shows_the_ticket_and_still_the_number_that_t
         after = (await staff.get("/counter/line")).text
     assert "</span>7-001</span>" in after
     assert re.findall(r'line__reference"><span[^>]*>予約番号</span>([^<]+)<', after) == [show_number(booked.number)]
+
+
+async def test_only_who_was_received_is_said_to_be(town: BookingTown) -> None:
+    """Fails without the state's check in `_find_checked_in` (seen): anybody of today is said to be received."""
+    booked, other = await town.booked(), await town.booked("b", procedure=FAMILY)
+    absent = await town.booked("c", slot=1)
+    await step(town, absent.appointment_id, "no-show", 1)
+    async with town.staff() as staff:
+        for number in (booked.number, other.number, absent.number, "2222222", "x"):
+            assert "を受け付けました" not in (await staff.get("/counter", params={"told": number})).text
+        answer = await staff.post("/counter/check-in", data={"number": booked.number})
+        assert "7-001を受け付けました" in (await staff.get(answer.headers["location"])).text
+        await step(town, booked.appointment_id, "undo", 2)
+        assert "を受け付けました" not in (await staff.get(answer.headers["location"])).text
+    tomorrow = town.now + timedelta(days=1)
+    await step(town, booked.appointment_id, "check-in", 3)
+    town.now = tomorrow
+    async with town.staff() as staff:
+        assert "を受け付けました" not in (await staff.get(answer.headers["location"])).text

@@ -32,6 +32,8 @@ PUBLIC = {
     "booking GET /booking/find",
     "booking POST /booking/find",
     "booking GET /booking/a/{token}",
+    # Forgets those cookies; who has none loses nothing.
+    "booking GET /booking/forget",
     "booking GET /booking/appointments/{number}",
     "booking GET /booking/appointments/{number}/slip",
     "booking GET /booking/appointments/{number}/qr.svg",

@@ -1,6 +1,6 @@
 """Opening an appointment without an account: by its link, or by number and code with few tries."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.number import read_code, read_number
 from services.booking.keys import Keys
+from shared.clock import jst_day
 from shared.crypto import token_hash
 
 FAILURES_MAX = 5
@@ -17,10 +18,12 @@ LOCKED_FOR = timedelta(minutes=15)
 # After a change the newest code goes out by message; the one on a printed slip still works.
 CODES_ACCEPTED = 2
 LINK_MAX_LENGTH = 100
+# Links and codes open an appointment until so long after its day.
+ACCESS_KEPT = timedelta(days=30)
 
 _BY_NUMBER = text("""
     SELECT appointment_id, number, code_failures, locked_until FROM appointment
-    WHERE municipality = :municipality AND number = :number AND kind = 'booked' FOR UPDATE
+    WHERE municipality = :municipality AND number = :number AND kind = 'booked' AND day >= :oldest FOR UPDATE
 """)
 _CODES = text("""
     SELECT code_hash FROM access WHERE municipality = :municipality AND appointment_id = :appointment_id
@@ -33,7 +36,7 @@ _COUNT = text("""
 _BY_LINK = text("""
     SELECT a.appointment_id, a.number FROM access x
     JOIN appointment a ON (a.municipality, a.appointment_id) = (x.municipality, x.appointment_id)
-    WHERE (x.municipality, x.link_hash) = (:municipality, :link_hash)
+    WHERE (x.municipality, x.link_hash) = (:municipality, :link_hash) AND a.day >= :oldest
 """)
 
 
@@ -44,6 +47,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     appointment_id: UUID | None = None
     number: str | None = None
     locked_until: datetime | None = None
+    # A number that nobody has: its tries are counted elsewhere (pages/tries.py), so that it looks like any other.
+    nobodys: str | None = None
+
+
+def oldest_day(now: datetime) -> date:
+    """The day of the oldest appointments that links and codes still open."""
+    return jst_day(now) - ACCESS_KEPT
 
 
 async def try_code(
@@ -54,9 +64,10 @@ async def try_code(
     if number is None or code is None:
         return Found(outcome="wrong")
     # Locked, so that tries sent at once are counted one by one.
-    row = (await session.execute(_BY_NUMBER, {"municipality": municipality, "number": number})).one_or_none()
+    asked = {"municipality": municipality, "number": number, "oldest": oldest_day(now)}
+    row = (await session.execute(_BY_NUMBER, asked)).one_or_none()
     if row is None:
-        return Found(outcome="wrong")
+        return Found(outcome="wrong", nobodys=number)
     if row.locked_until is not None and row.locked_until > now:
         return Found(outcome="locked", locked_until=row.locked_until)
     mine = {"municipality": municipality, "appointment_id": row.appointment_id}
@@ -74,11 +85,11 @@ async def try_code(
     return Found(outcome="wrong")
 
 
-async def open_link(session: AsyncSession, municipality: str, token: str) -> Found:
-    """Find the appointment that a link opens."""
+async def open_link(session: AsyncSession, municipality: str, token: str, *, now: datetime) -> Found:
+    """Find the appointment that a link opens, until 30 days after its day."""
     if len(token) > LINK_MAX_LENGTH:
         return Found(outcome="wrong")
-    key = {"municipality": municipality, "link_hash": token_hash(token)}
+    key = {"municipality": municipality, "link_hash": token_hash(token), "oldest": oldest_day(now)}
     row = (await session.execute(_BY_LINK, key)).one_or_none()
     if row is None:
         return Found(outcome="wrong")

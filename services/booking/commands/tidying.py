@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.access import oldest_day
+
 KEPT = timedelta(days=2)
 BATCH = 5_000
 
@@ -12,16 +14,27 @@ _OLD_KEYS = text(f"""
     DELETE FROM idempotency WHERE (municipality, owner, key) IN (
         SELECT municipality, owner, key FROM idempotency
         WHERE municipality = :municipality AND created_at < :before LIMIT {BATCH})
+    RETURNING 1
 """)
 _OLD_VISITS = text(f"""
     DELETE FROM visit WHERE (municipality, visit_id) IN (
         SELECT municipality, visit_id FROM visit
         WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})
+    RETURNING 1
+""")
+_OLD_ACCESS = text(f"""
+    DELETE FROM access WHERE (municipality, link_hash) IN (
+        SELECT x.municipality, x.link_hash FROM access x
+        JOIN appointment a ON (a.municipality, a.appointment_id) = (x.municipality, x.appointment_id)
+        WHERE x.municipality = :municipality AND a.day < :oldest LIMIT {BATCH})
+    RETURNING 1
 """)
 
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
-    """Forget answers nobody will ask for again, and visits whose pass has long expired."""
-    asked = {"municipality": municipality, "before": now - KEPT}
-    await session.execute(_OLD_KEYS, asked)
-    await session.execute(_OLD_VISITS, asked)
+    """Forget answers nobody will ask for again, visits whose pass has long expired, and ways in that open nothing."""
+    asked = {"municipality": municipality, "before": now - KEPT, "oldest": oldest_day(now)}
+    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS):
+        # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
+        while len((await session.execute(old, asked)).all()) == BATCH:
+            pass

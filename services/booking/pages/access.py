@@ -11,15 +11,18 @@ from litestar.response import Redirect, Template
 from services.booking.commands.access import open_link, try_code
 from services.booking.domain.number import TYPED_MAX_LENGTH
 from services.booking.keys import Keys
-from services.booking.pages.opening import access_cookie
+from services.booking.pages.opening import access_cookie, forgotten_cookies
 from services.booking.pages.tries import CodeTries
 from shared.db import Database
 from shared.errors import Refusal
+from shared.local_path import is_local_path
 from shared.web.forms import Form, read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+
+FORGET_PATH = "/booking/forget"
 
 Req = Request[Any, Any, Any]
 
@@ -35,7 +38,7 @@ async def get_link(
 ) -> Redirect:
     """The link of a message: exchanged for a cookie, and gone from the address at once."""
     async with db.begin(town.code) as session:
-        found = await open_link(session, town.code, token)
+        found = await open_link(session, town.code, token, now=now)
     if found.outcome != "open":
         raise Refusal("link_unknown", 404)
     return Redirect(
@@ -91,5 +94,20 @@ async def post_find_page(
             status_code=303,
             cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         )
-    status = 429 if found.outcome == "locked" else 400
-    return page(request, "find.html", status=status, form=form, outcome=found.outcome, locked_until=found.locked_until)
+    locked_until = found.locked_until
+    if found.nobodys is not None:
+        locked_until = tries.fail_nobodys(town.code, found.nobodys, now=now)
+    status, outcome = (429, "locked") if locked_until else (400, "wrong")
+    return page(request, "find.html", status=status, form=form, outcome=outcome, locked_until=locked_until)
+
+
+@get(FORGET_PATH, opt=PUBLIC)
+async def get_forget(
+    request: Req, secure: NamedDependency[bool], next_path: Annotated[str, QueryParameter(name="next")] = "/"
+) -> Redirect:
+    """After signing out, routing sends the browser by here: on a shared computer, no appointment stays open.
+
+    Only the browser knows which cookies it has, and shows them to booking's own paths alone.
+    """
+    target = next_path if is_local_path(next_path) and not next_path.startswith(FORGET_PATH) else "/"
+    return Redirect(target, status_code=303, cookies=forgotten_cookies(request.cookies, secure=secure))

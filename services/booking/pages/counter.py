@@ -1,7 +1,7 @@
 """`/counter`: today's line on the staff's tablet, live, and what staff do with it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -19,10 +19,16 @@ from services.booking.commands.line import (
     take_walk_in,
 )
 from services.booking.domain.line import ACTIONS, Action, State, show_ticket
+from services.booking.domain.number import read_number
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.wording import where_is
-from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
+from services.booking.queries.appointments import (
+    AppointmentView,
+    find_appointment,
+    find_appointment_by_id,
+    find_town_facts,
+)
 from services.booking.queries.line import LineItem, list_line
 from services.booking.queries.slots import list_procedures
 from services.booking.refusals import REFUSALS
@@ -45,6 +51,9 @@ RETRY_MS = 2_000
 
 Req = Request[Any, Any, Any]
 IsEnded = Callable[[Database, str, str], Awaitable[bool]]
+
+# Whoever came, and was received.
+HERE: frozenset[State] = frozenset({"checked_in", "called", "serving", "done"})
 
 # The names that the shared style knows for the states.
 LOOKS: dict[State, str] = {
@@ -222,11 +231,10 @@ async def _counter_page(
     day = jst_day(now)
     async with db.begin(town.code) as session:
         items = await list_line(session, town.code, day, identity.office, keys)
-        everybody = await list_line(session, town.code, day, None, keys) if told and identity.office else items
+        checked = await _find_checked_in(session, town.code, told, day) if told else None
         procedures = await list_procedures(session, town.code)
     mine = [item for item in procedures if identity.office in (None, item.office)] or procedures
     text = (REFUSALS.get(refusal.code) or REFUSALS["step_impossible"]) if refusal else None
-    checked = next((item for item in everybody if item.number == told), None)
     return page(
         request,
         "counter.html",
@@ -237,8 +245,8 @@ async def _counter_page(
         waiting=sum(item.state == "checked_in" for item in items),
         procedures=[{"value": item.code, "label": item.name_ja} for item in mine],
         checked=checked,
-        checked_row=_row(checked, identity) if checked else None,
-        elsewhere=checked is not None and checked not in items,
+        checked_as=_number_of(checked) if checked else None,
+        elsewhere=checked is not None and identity.office not in (None, checked.office),
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
         refused_state=state_label(refusal.details["state"]) if refusal and "state" in refusal.details else None,
@@ -246,6 +254,19 @@ async def _counter_page(
         typed=typed,
         key=str(uuid4()),
     )
+
+
+async def _find_checked_in(session: Any, municipality: str, told: str, day: date) -> AppointmentView | None:
+    """Who has just been checked in, by the number in the address; None if that is not true (any more)."""
+    number = read_number(told)
+    found = await find_appointment(session, municipality, number) if number else None
+    here = found is not None and jst_day(found.starts_at) == day and found.state in HERE
+    return found if here else None
+
+
+def _number_of(item: LineItem | AppointmentView) -> str:
+    """What is called: the ticket, or the number of who has none yet."""
+    return show_ticket(item.counter, item.ticket_no) if item.ticket_no else show_number(item.number)
 
 
 def state_label(state: State) -> str:
@@ -291,7 +312,7 @@ def _row(item: LineItem, identity: Identity) -> dict[str, Any]:
     place = _("%(number)s番", number=item.counter_number) if item.counter_number.isdigit() else item.counter_number
     return {
         "id": str(item.appointment_id),
-        "number": show_ticket(item.counter, item.ticket_no) if item.ticket_no else show_number(item.number),
+        "number": _number_of(item),
         # Whoever booked holds the booking's number; whoever walked in holds nothing but the ticket.
         "reference": show_number(item.number) if item.ticket_no and item.kind == "booked" else None,
         "time": jst_time(item.starts_at, short=True),

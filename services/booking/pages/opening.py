@@ -1,5 +1,6 @@
 """Who may open an appointment: whoever has its cookie (by link, or number and code), or the guest who booked it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from shared.web.pages import see_other
 from shared.web.town import Town
 
 COOKIE_PREFIX = "choudo_appointment_"
+COOKIE_PATH = "/booking"
 
 
 async def find_open_appointment(
@@ -63,9 +65,18 @@ def access_cookie(keys: Keys, municipality: str, found: Any, *, secure: bool, no
     return Cookie(
         key=COOKIE_PREFIX + found.number,
         value=keys.grant_access(municipality, found.appointment_id, now=now),
-        path="/booking",
+        path=COOKIE_PATH,
         max_age=int(ACCESS_LIFETIME.total_seconds()),
         httponly=True,
         secure=secure,
         samesite="lax",
     )
+
+
+def forgotten_cookies(sent: Mapping[str, str], *, secure: bool) -> list[Cookie]:
+    """What makes a browser drop every appointment's cookie that it sent."""
+    return [
+        Cookie(key=name, value="", path=COOKIE_PATH, max_age=0, httponly=True, secure=secure, samesite="lax")
+        for name in sent
+        if name.startswith(COOKIE_PREFIX) and read_number(name.removeprefix(COOKIE_PREFIX)) is not None
+    ]

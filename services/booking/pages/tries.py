@@ -1,17 +1,23 @@
 """How often one address may try number and code: kept in memory, beside the lock of each appointment's code.
 
-The lock alone would let one address lock the codes of many strangers, one number after another.
+The lock alone would let one address lock the codes of many strangers, one number after another. And numbers that nobody
+has are locked here as the others are in the database, so that the lock does not tell which numbers there are.
 """
 
+from datetime import datetime
 from ipaddress import IPv6Address, ip_address
 
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from services.booking.commands.access import FAILURES_MAX, LOCKED_FOR
+
 PER_ADDRESS = parse("30 per 15 minutes")
 # Whoever has one IPv6 address has a whole network of them.
 IPV6_NETWORK_BITS = 64
+# So many of nobody's numbers are remembered; then the one that was tried longest ago is forgotten.
+NOBODYS_MAX = 10_000
 
 
 class CodeTries:
@@ -19,10 +25,23 @@ class CodeTries:
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._nobodys: dict[tuple[str, str], tuple[int, datetime | None]] = {}
 
     def count(self, municipality: str, address: str) -> bool:
         """Count one try; False if there were too many."""
         return self._limiter.hit(PER_ADDRESS, "code", municipality, network_of(address))
+
+    def fail_nobodys(self, municipality: str, number: str, *, now: datetime) -> datetime | None:
+        """Count a wrong try at a number that nobody has; until when it is locked, if it is. As `try_code` counts."""
+        key = (municipality, number)
+        failures, locked_until = self._nobodys.pop(key, (0, None))
+        if locked_until is None or locked_until <= now:
+            failures += 1
+            locked_until = now + LOCKED_FOR if failures >= FAILURES_MAX else None
+        self._nobodys[key] = (0 if locked_until else failures, locked_until)
+        if len(self._nobodys) > NOBODYS_MAX:
+            del self._nobodys[next(iter(self._nobodys))]
+        return locked_until
 
 
 def network_of(address: str) -> str:
