@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl.public import PrivateKey
 
 from deploy.local.servers import write_private
-from shared.migrations import SERVICES
+from shared.events.subscriptions import SERVICES
 
 DEFAULT_DATABASE: Final = "choudo"
 # Paths of a superuser's URL that name no database of ours.

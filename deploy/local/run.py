@@ -291,25 +291,33 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         loop.add_signal_handler(signal_number, stopping.set)
 
     log_dir = data_dir / "logs"
-    start = asyncio.create_task(_prepare(environ, admin_url, data_dir))
     signalled = asyncio.create_task(stopping.wait())
-    await asyncio.wait((start, signalled), return_when=asyncio.FIRST_COMPLETED)
-    if stopping.is_set():
-        start.cancel()
-        return
-    town_says = start.result()
+    running: list[Child] = []
+    tasks: list[asyncio.Task[None]] = []
 
-    running = children(environ, log_dir)
-    tasks = [asyncio.create_task(child.keep_running(stopping), name=child.name) for child in running]
+    def run(chosen: Sequence[Child]) -> None:
+        running.extend(chosen)
+        tasks.extend(asyncio.create_task(child.keep_running(stopping), name=child.name) for child in chosen)
+
+    async def start() -> str:
+        # What takes longest, each by itself: the front's imports, the schemas, and the town. The front says that it is
+        # not ready until the schemas are there; a worker would only complain, and comes when they are.
+        front, *others = children(environ, log_dir)
+        run([front])
+        await provision(admin_url, environ)
+        town_says = await _prepare(environ, admin_url, data_dir)
+        run(others)
+        await wait_ready(f"http://127.0.0.1:{port}/readyz", front)
+        return town_says
+
+    starting = asyncio.create_task(start())
     try:
-        url = f"http://localhost:{port}"
-        ready = asyncio.create_task(wait_ready(f"http://127.0.0.1:{port}/readyz", running[0]))
-        await asyncio.wait((ready, signalled), return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            ready.result()
-            say(banner(url, environ, data_dir, town_says, time.monotonic() - began))
+        await asyncio.wait((starting, signalled), return_when=asyncio.FIRST_COMPLETED)
+        if stopping.is_set():
+            starting.cancel()
         else:
-            ready.cancel()
+            town_says = starting.result()
+            say(banner(f"http://localhost:{port}", environ, data_dir, town_says, time.monotonic() - began))
         await signalled
     finally:
         stopping.set()
@@ -318,10 +326,12 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
 
 
 async def _prepare(environ: Mapping[str, str], admin_url: str, data_dir: Path) -> str:
-    await provision(admin_url, environ)
     # Only this step may look after the table of hosts: the services never get the administrator's URL.
-    said = await load_town({**environ, "DATABASE_URL": admin_url}, data_dir / "logs" / "town.log")
-    return f"{await open_account(environ, data_dir, admin_url)}\n\n{said}"
+    town = {**environ, "DATABASE_URL": admin_url}
+    said, account = await asyncio.gather(
+        load_town(town, data_dir / "logs" / "town.log"), open_account(environ, data_dir, admin_url)
+    )
+    return f"{account}\n\n{said}"
 
 
 def banner(url: str, environ: Mapping[str, str], data_dir: Path, town_says: str, took_s: float) -> str:
