@@ -1,12 +1,12 @@
 """An order (送るもの): everything that one attempt at one notice needs, so that sending needs no database."""
 
 from datetime import datetime
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 
 from services.notifications.domain.notices import Kind, Reach
+from shared.reference_number import host_of
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def host(self) -> str:
         """The town's host name, for identifiers in mail and calendars."""
-        return urlsplit(self.public_url).hostname or "localhost"
+        return host_of(self.public_url)
 
     @property
     def link(self) -> str:

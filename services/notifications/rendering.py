@@ -10,7 +10,7 @@ from icalendar import Calendar, Event, vCalAddress, vText
 from services.notifications.domain.sms import PARTS_MAX, count_parts, domestic_number
 from services.notifications.orders import Order
 from services.notifications.senders.sender import Message
-from shared.reference_number import show_number
+from shared.reference_number import calendar_uid, show_number
 from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
 from shared.web.templating import jst_datetime, make_environment
@@ -75,7 +75,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     calendar.add("version", "2.0")
     calendar.add("method", method)
     event = Event()
-    event.add("uid", f"{order.appointment_id}@{order.host}")
+    event.add("uid", calendar_uid(order.appointment_id, order.public_url))
     event.add("sequence", order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)

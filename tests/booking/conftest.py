@@ -65,7 +65,7 @@ def make_catalogue(code: str = TOWN, version: int = 1) -> CataloguePublished:
         occurred_at=MORNING,
         town_name_ja="二宮町",
         town_phone="0463-71-3311",
-        town_host=HOST,
+        town_host=f"https://{HOST}:8443",
         procedures=(
             ProcedureEntry(code=CHILD, name_ja="児童手当の申請", office="子育て", counters=("7",), minutes=30),
             ProcedureEntry(code=FAMILY, name_ja="転入届", office="戸籍", counters=("3",), minutes=40, discreet=True),

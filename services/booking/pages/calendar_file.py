@@ -15,7 +15,7 @@ from services.booking.pages.wording import where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from shared.clock import JST
 from shared.db import Database
-from shared.reference_number import show_number
+from shared.reference_number import calendar_uid, show_number
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC
 from shared.web.town import Town
@@ -40,7 +40,7 @@ async def get_calendar_file(
         facts = await find_town_facts(session, town.code)
     method = "CANCEL" if found.state == "cancelled" else "PUBLISH"
     return Response(
-        make_calendar(found, host=facts.host or town.code, method=method),
+        make_calendar(found, public_url=facts.host, method=method),
         headers={
             "content-type": f"text/calendar; method={method}; charset=utf-8",
             "content-disposition": f'attachment; filename="{found.number}.ics"',
@@ -48,10 +48,10 @@ async def get_calendar_file(
     )
 
 
-def make_calendar(found: AppointmentView, *, host: str, method: str) -> bytes:
+def make_calendar(found: AppointmentView, *, public_url: str, method: str) -> bytes:
     """An iCalendar file (RFC 5545, 5546). A procedure that others should not see is not named."""
     event = icalendar.Event()
-    event.add("uid", f"{found.appointment_id}@{host}")
+    event.add("uid", calendar_uid(found.appointment_id, public_url))
     event.add("dtstamp", found.changed_at)
     event.add("sequence", found.sequence)
     event.add("dtstart", found.starts_at.astimezone(JST))
