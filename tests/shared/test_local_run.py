@@ -36,7 +36,12 @@ LAUNCH = """
 import pathlib, sys
 from deploy.local import run
 run.ROOT, run.GRACE_S = pathlib.Path(sys.argv[1]), 1.0
-run.provision = lambda *_: run.asyncio.sleep(0)
+async def provision(_, environ):
+    # The front starts beside it: with one after the other, the first page comes seconds later.
+    async with run.asyncio.timeout(45):
+        while not await run.asyncio.to_thread(run._answers, f"http://127.0.0.1:{environ['CHOUDO_PORT']}/"):
+            await run.asyncio.sleep(0.05)
+run.provision = provision
 sys.exit(run.main())
 """
 GONE_TIMEOUT_S = 15.0
