@@ -150,7 +150,7 @@ case_file = Table(
     Column("contact_sealed", LargeBinary),
     Column("contact_commitment", Text),
     Column("contact_given_at", _TIME),
-    # What notifications knows the contact by, once it was handed over, and by which approval.
+    # What notifications knows the contact by, once it was handed over, and by which approval of this case.
     Column("contact_ref", _UUID),
     Column("contact_approval_id", _UUID),
     Column("idempotency_key", _UUID, nullable=False),
@@ -162,6 +162,19 @@ case_file = Table(
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),
+)
+
+# A contact that notifications has: where it was typed, and how often what we told of it has changed. No address.
+contact = Table(
+    "contact",
+    metadata,
+    _town(),
+    Column("contact_ref", _UUID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("procedure", Text, nullable=False),
+    Column("case_id", _UUID, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("collected_at", _TIME, nullable=False),
 )
 
 subject_key = Table(

@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
+from services.routing.commands.handover import DUE_OFFERS, expire_offers
+from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
 from services.routing.settings import SERVICE, load_settings
 from shared.clock import Clock, clock_from
@@ -13,10 +15,12 @@ from shared.log import configure_logging
 from shared.messaging.due import DueLoop
 from shared.messaging.worker import Loop, Worker
 
+DUE_HANDLERS = {DUE_CONTACT_DRAFT: blank_contact_draft, DUE_OFFERS: expire_offers, DUE_TIDYING: tidy_up}
+
 
 def make_loops(db: Database, clock: Clock) -> Sequence[Loop]:
-    """What runs beside relay and receipts: forgetting contact drafts in time, and chaining the ledger."""
-    return [DueLoop(db, {DUE_CONTACT_DRAFT: blank_contact_draft}, clock).run, Sealer(db).run]
+    """What runs beside relay and receipts: what is due (drafts, offers, tidying), and chaining the ledger."""
+    return [DueLoop(db, DUE_HANDLERS, clock).run, Sealer(db).run]
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from services.routing.commands.vault import Use, read_values
 from services.routing.domain.handover import OFFER_LIFETIME
 from services.routing.keys import Keys
 from services.routing.tables import audit, case_file, item, ledger, outbox
+from services.routing.worker import DUE_HANDLERS
 from shared.crypto import SealBroken, ServiceBox
 from shared.db import Database
 from shared.errors import Refusal
@@ -185,7 +186,11 @@ async def test_the_contact_goes_sealed_to_notifications_alone_and_our_draft_is_b
         )
     async with db.begin(TOWN) as session:
         case = (await session.execute(select(case_file))).one()
-        due = (await session.execute(text("SELECT count(*) FROM routing.due"))).scalar_one()
+        due = (
+            await session.execute(
+                text("SELECT count(*) FROM routing.due WHERE kind = :kind"), {"kind": DUE_CONTACT_DRAFT}
+            )
+        ).scalar_one()
     assert (case.contact_sealed, case.contact_ref, due) == (None, event.contact_ref, 0)
 
 
@@ -250,6 +255,29 @@ async def test_a_preview_that_expired_is_a_decline(db: Database, keys: Keys, gue
     outcome = await decide(db, keys, guest, case_id, shown, after=OFFER_LIFETIME)
     assert isinstance(outcome, Undecided)
     assert outcome.is_stale
+    for _ in range(2):
+        await preview(db, keys, guest, case_id, after=OFFER_LIFETIME)
+    declined = [("declined", "booking", ["kana", "name"]), ("declined", "notifications", ["contact"])]
+    assert [entry for entry in await entries(db) if entry[0] == "declined"] == declined
+    (entry,) = await contact_entries(db, "declined")
+    assert (entry.outcome, entry.actor_kind) == ("expired", "system")
+
+
+async def test_a_preview_that_nobody_comes_back_to_is_declined_by_the_worker(
+    db: Database, keys: Keys, guest: Identity
+) -> None:
+    answered, closed = await begin(db, guest), await begin(db, guest)
+    for case_id in (answered, closed):
+        await tell(db, keys, guest, case_id, reach="none", contact=None)
+    await hand_over(db, keys, guest, answered)
+    await preview(db, keys, guest, closed)
+    loop = DueLoop(db, DUE_HANDLERS, lambda: LATER + OFFER_LIFETIME)
+    assert await loop.run_once() == 2
+    assert await loop.run_once() == 0
+    await preview(db, keys, guest, closed, after=OFFER_LIFETIME)
+    assert [entry for entry in await entries(db) if entry[0] == "declined"] == [
+        ("declined", "booking", ["kana", "name"])
+    ]
 
 
 async def test_no_answer_is_no_consent(db: Database, keys: Keys, guest: Identity) -> None:
@@ -301,8 +329,98 @@ async def test_what_was_given_before_is_not_asked_again(
     outcome = await decide(db, keys, guest, second, await preview(db, keys, guest, second))
     assert isinstance(outcome, HandedOver)
     assert open_as_booking(database, outcome.sealed_pass).contact_ref is not None
-    assert len(await contacts_given(db)) == 1
     assert ("applied", "routing", ["kana", "name"]) in await entries(db)
+
+
+def contact_events(rows: list[Any]) -> list[ContactGiven]:
+    events = [msgspec.json.decode(row.payload, type=ContactGiven) for row in rows]
+    return sorted(events, key=lambda event: event.aggregate_version)
+
+
+async def contact_entries(db: Database, entry_type: str) -> list[Any]:
+    table = ledger.tables.entry
+    async with db.begin(TOWN) as session:
+        rows = await session.execute(
+            select(table)
+            .where(
+                table.c.entry_type == entry_type,
+                table.c.target_service == "notifications",
+                table.c.visibility == "subject",
+            )
+            .order_by(table.c.occurred_at)
+        )
+        return list(rows.all())
+
+
+async def hand_over(
+    db: Database, keys: Keys, identity: Identity, case_id: UUID, after: timedelta = timedelta(0), **answers: str
+) -> HandedOver | Undecided | None:
+    return await decide(
+        db, keys, identity, case_id, await preview(db, keys, identity, case_id, after), after, **answers
+    )
+
+
+async def test_a_contact_that_is_used_again_cites_where_it_was_typed_and_its_own_approval(
+    db: Database, keys: Keys, guest: Identity
+) -> None:
+    first, second = await begin(db, guest), await begin(db, guest, "RES01")
+    await tell(db, keys, guest, first)
+    await hand_over(db, keys, guest, first)
+    await tell(db, keys, guest, second, contact=None)
+    for _ in range(2):
+        await hand_over(db, keys, guest, second, after=timedelta(minutes=1))
+    mine, other = await contact_entries(db, "approved")
+    assert [(entry.source_case, entry.source_procedure) for entry in (mine, other)] == [(first, "CHI02")] * 2
+    assert (other.source_step, other.source_collected_at, other.target_case) == ("you", LATER, second)
+    given, again = contact_events(await contacts_given(db))
+    assert given.contact_ref == again.contact_ref
+    assert [(event.aggregate_version, event.case_id, event.approval_id) for event in (given, again)] == [
+        (1, first, mine.correlation), (2, second, other.correlation),
+    ]  # fmt: skip
+    assert [row.sealed is None for row in await contacts_given(db)].count(False) == 1
+
+
+async def test_a_contact_that_is_declined_after_all_is_taken_back(
+    database: TestDatabase, db: Database, keys: Keys, guest: Identity
+) -> None:
+    case_id = await begin(db, guest)
+    await tell(db, keys, guest, case_id)
+    await hand_over(db, keys, guest, case_id)
+    for _ in range(2):
+        outcome = await hand_over(db, keys, guest, case_id, contact="no")
+        assert isinstance(outcome, HandedOver)
+        ticket = open_as_booking(database, outcome.sealed_pass)
+        assert (ticket.contact_ref, ticket.reach) == (None, "none")
+    given, withdrawn = contact_events(await contacts_given(db))
+    assert (withdrawn.aggregate_version, withdrawn.reach, withdrawn.contact_ref) == (2, "none", given.contact_ref)
+    # Whoever wants notices after all types the address again: it is kept nowhere.
+    assert await hand_over(db, keys, guest, case_id) is None
+    await tell(db, keys, guest, case_id)
+    assert isinstance(await hand_over(db, keys, guest, case_id), HandedOver)
+    assert len({event.contact_ref for event in contact_events(await contacts_given(db))}) == 2
+
+
+async def test_a_contact_that_another_case_still_uses_is_not_taken_back(
+    db: Database, keys: Keys, guest: Identity
+) -> None:
+    first, second, third = [await begin(db, guest) for _ in range(3)]
+    await tell(db, keys, guest, first)
+    await hand_over(db, keys, guest, first)
+    for case_id in (second, third):
+        await tell(db, keys, guest, case_id, contact=None)
+    # Never approved there: nothing to take back.
+    await hand_over(db, keys, guest, third, contact="no")
+    await hand_over(db, keys, guest, second)
+    await hand_over(db, keys, guest, second, contact="no")
+    events = contact_events(await contacts_given(db))
+    assert [(event.reach, event.case_id) for event in events] == [
+        ("email", first), ("email", second), ("email", first),
+    ]  # fmt: skip
+    await hand_over(db, keys, guest, first, contact="no")
+    assert contact_events(await contacts_given(db))[-1].reach == "none"
+    async with db.begin(TOWN) as session:
+        assert set((await session.execute(select(case_file.c.contact_ref))).scalars()) == {None}
+        assert await preview_handover(session, keys.vault, identity=guest, case_id=third, now=LATER) is None
 
 
 async def test_a_name_left_out_is_not_passed_although_it_was_given_before(
@@ -332,7 +450,7 @@ async def test_a_contact_that_nobody_handed_over_is_forgotten(db: Database, keys
     case_id = await begin(db, guest)
     await tell(db, keys, guest, case_id)
     async with db.begin(TOWN) as session:
-        due = (await session.execute(text("SELECT kind, ref, due_at FROM routing.due"))).one()
+        due = (await session.execute(text("SELECT ref, due_at FROM routing.due WHERE kind = 'contact_draft'"))).one()
     assert due.due_at == LATER + DRAFT_LIFETIME
     loop = DueLoop(db, {DUE_CONTACT_DRAFT: blank_contact_draft}, lambda: LATER + DRAFT_LIFETIME)
     assert await loop.run_once() == 1
@@ -344,15 +462,7 @@ async def test_a_contact_that_nobody_handed_over_is_forgotten(db: Database, keys
 
 
 async def test_staff_write_for_a_person_of_their_own_each_time(db: Database, keys: Keys) -> None:
-    async with db.begin(TOWN) as session:
-        account_id = await open_staff_account(
-            session, municipality=TOWN, login="a", password="long enough", roles=("counter",), office="戸籍", now=NOW
-        )
-        staff = (
-            await start_staff_session(
-                session, municipality=TOWN, account_id=account_id, roles=("counter",), office="戸籍", now=NOW
-            )
-        ).identity
+    staff = await sign_in_staff(db)
     first, second = await begin(db, staff), await begin(db, staff)
     await tell(db, keys, staff, first)
     async with db.begin(TOWN) as session:
@@ -366,6 +476,36 @@ async def test_staff_write_for_a_person_of_their_own_each_time(db: Database, key
     assert len(subjects) == 2
     assert offices == {"戸籍"}
     assert sorted(set(deeds) - {"open_account", "sign_in"}) == ["open_case", "tell_about_you"]
+
+
+async def sign_in_staff(db: Database) -> Identity:
+    async with db.begin(TOWN) as session:
+        account_id = await open_staff_account(
+            session, municipality=TOWN, login="a", password="long enough", roles=("counter",), office="戸籍", now=NOW
+        )
+        started = await start_staff_session(
+            session, municipality=TOWN, account_id=account_id, roles=("counter",), office="戸籍", now=NOW
+        )
+    return started.identity
+
+
+async def test_what_staff_look_at_again_is_told_to_the_resident(db: Database, keys: Keys) -> None:
+    staff = await sign_in_staff(db)
+    case_id = await begin(db, staff)
+    await tell(db, keys, staff, case_id)
+    async with db.begin(TOWN) as session:
+        await fill_form(session, keys.vault, identity=staff, case_id=case_id, now=LATER)
+    for _ in range(2):
+        await preview(db, keys, staff, case_id)
+    assert [entry for entry in await entries(db) if entry[0] == "staff_viewed"] == [
+        ("staff_viewed", "routing", ["contact"]),
+        ("staff_viewed", "routing", ["kana", "name"]),
+        ("staff_viewed", "routing", ["kana", "name"]),
+    ]
+    assert await entries(db, visibility="internal") == []
+    async with db.begin(TOWN) as session:
+        deeds = list((await session.execute(select(audit.c.action).where(audit.c.ref == str(case_id)))).scalars())
+    assert sorted(deeds) == ["open_case", "tell_about_you", "view_form", "view_handover", "view_handover"]
 
 
 async def test_the_same_key_again_is_the_same_case(db: Database, guest: Identity) -> None:

@@ -17,6 +17,7 @@ from services.routing.commands.vault import (
     ensure_subject_key,
     keep_items,
     read_values,
+    seen_again,
     subject_context,
     write_use,
 )
@@ -143,7 +144,8 @@ async def fill_form(
 ) -> FilledForm:
     """What this person gave before, for the form about themselves: in this case, or at first in any of theirs.
 
-    The reading is written to the ledger; looking again at the same form is kept out of the person's own history.
+    The reading is written to the ledger; looking again at one's own form is kept out of the history, unless it is staff
+    who look.
     """
     case = await get_own_case(session, identity, case_id)
     subject_ref = case.subject_ref or await _guests_subject(session, identity)
@@ -157,9 +159,10 @@ async def fill_form(
         target_service=SERVICE,
         target_step=STEP_YOU,
         purpose=PURPOSE_PREFILL,
-        outcome="done" if is_first else "own_form",
-        visibility="subject" if is_first else "internal",
     )
+    if not is_first:
+        use = seen_again(identity, msgspec.structs.replace(use, purpose=PURPOSE_BOOK, outcome="own_form"))
+        await record_staff_deed(session, identity, action="view_form", ref=str(case_id), now=now)
     keys = BOOKING_ITEMS if is_first else tuple(case.items)
     values = await read_values(session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, now=now)
     contact = await _known_contact(session, identity.municipality, subject_ref, case)
@@ -262,11 +265,14 @@ async def _contact_columns(
         known = await _known_contact(session, identity.municipality, subject_ref, case)
         if known is None or known.reach != told.reach:
             raise Refusal("contact_needed", 422)
-        return {name: getattr(known, name) for name in nothing}
+        # Each case asks for its own approval: another one's is not taken along.
+        approval_id = known.contact_approval_id if known.case_id == case.case_id else None
+        return {name: getattr(known, name) for name in nothing} | {"contact_approval_id": approval_id}
     town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
     key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
     commitment = vault.commitment(key, context, CONTACT, told.contact)
-    if commitment == case.contact_commitment and told.reach == case.reach:
+    is_kept = case.contact_sealed is not None or case.contact_ref is not None
+    if is_kept and commitment == case.contact_commitment and told.reach == case.reach:
         return {}
     use = Use(
         entry_type="collected",

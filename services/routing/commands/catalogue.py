@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_audit
+from services.routing.commands.tidying import plan_tidying
 from services.routing.tables import catalogue, counter, outbox, procedure
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry
 from shared.town_pack import Counter as PackCounter
@@ -46,6 +47,7 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
             ).returning(catalogue.c.version)
         )
     ).scalar_one_or_none()
+    await plan_tidying(session, facts.code, now=now)
     if version is None:
         current = catalogue.select().where(catalogue.c.municipality == facts.code)
         return int((await session.execute(current)).one().version)

@@ -6,32 +6,45 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, PURPOSE_CONTACT, get_own_case
-from services.routing.commands.vault import Source, Use, list_sources, read_values, write_use
+from services.routing.commands.vault import (
+    STEP_YOU,
+    Source,
+    System,
+    Use,
+    list_sources,
+    read_values,
+    seen_again,
+    write_use,
+)
 from services.routing.domain.handover import (
     BOOKING_ITEMS,
     CONTACT,
+    EXPIRED,
     OFFER_LIFETIME,
     Decision,
     Offer,
+    Reach,
     read_answers,
     target_service,
 )
 from services.routing.keys import Keys
-from services.routing.tables import SERVICE, case_file, offer, outbox, pass_issued
+from services.routing.tables import SERVICE, case_file, contact, offer, outbox, pass_issued
 from shared.crypto import SubjectVault
 from shared.events.ledger import EntryType
 from shared.events.routing import ContactGiven, SealedContact
-from shared.messaging.due import unschedule
+from shared.messaging.due import schedule, unschedule
 from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity
 
 PURPOSE_CALL = "窓口でお名前をお呼びするため"
 PURPOSES = {"booking": PURPOSE_CALL, "notifications": PURPOSE_CONTACT}
+# An offer that nobody answered in time becomes a decline: the worker writes it, or whoever opens the case before.
+DUE_OFFERS = "offers_expired"
 STEPS = {"booking": "book", "notifications": CONTACT}
 PASS_PURPOSE = "book"  # noqa: S105  a purpose, not a secret
 SEAL_PURPOSE = "contact"
@@ -76,12 +89,14 @@ async def preview_handover(
 ) -> Preview | None:
     """Offer what this case could pass on, and show it; None when the person has to say something first.
 
-    A new offer is written to the ledger as offered and previewed, once; looking again is kept out of their history.
+    A new offer is written to the ledger as offered and previewed, once; looking again is kept out of their history,
+    unless it is staff who look.
 
     Raises:
         Refusal: `case_unknown` (404).
     """
     case = await get_own_case(session, identity, case_id, lock=True)
+    await _decline_expired(session, case, now)
     passable = await _passable(session, case)
     if passable is None:
         return None
@@ -103,10 +118,16 @@ async def preview_handover(
                 expires_at=standing[key].expires_at,
             )
         )
+    if fresh:
+        due_at = now + OFFER_LIFETIME
+        await schedule(
+            session, SERVICE, municipality=identity.municipality, kind=DUE_OFFERS, ref=str(case_id), due_at=due_at
+        )
     for service in ("booking", "notifications"):
         chosen = {key: passable[key] for key in fresh if target_service(key) == service}
         if chosen:
             await write_use(session, identity, case.subject_ref, _use(case, "offered", service), chosen, now=now)
+    await record_staff_deed(session, identity, action="view_handover", ref=str(case_id), now=now)
     values = await _show(session, vault, identity, case, fresh, now, is_first=True)
     values |= await _show(session, vault, identity, case, [key for key in passable if key not in fresh], now,
                           is_first=False)  # fmt: skip
@@ -146,6 +167,7 @@ async def decide_handover(
         Refusal: `case_unknown` (404).
     """
     case = await get_own_case(session, identity, case_id, lock=True)
+    await _decline_expired(session, case, now)
     passable = await _passable(session, case)
     if passable is None:
         return None
@@ -153,12 +175,19 @@ async def decide_handover(
     decisions, missing, is_stale = read_answers(offers, answers, shown, now)
     if is_stale or missing or len(offers) < len(passable):
         return Undecided(missing=tuple(missing), is_stale=is_stale or len(offers) < len(passable))
+    wants_notices = any(decision.approved and decision.offer.item == CONTACT for decision in decisions)
+    if wants_notices and case.contact_sealed is None and case.contact_ref is None:
+        # Declined after it had been approved, and so forgotten: it has to be typed again.
+        await _forget_contact(session, case)
+        return None
 
     approvals = await _write_decisions(session, identity, case, passable, decisions, now)
     approved = [key for key in passable if key in approvals]
     contact_ref = None
     if CONTACT in approved:
         contact_ref = await _give_contact(session, keys, identity, case, approvals[CONTACT], language, now)
+    elif case.contact_ref is not None and case.contact_approval_id is not None:
+        await _withdraw_contact(session, case, language, now)
     items = await _open_for_pass(session, keys.vault, identity, case, approvals, decisions, now)
     ticket = Pass(
         pass_id=uuid4(),
@@ -184,13 +213,40 @@ async def decide_handover(
         )
     )
     await session.execute(
-        update(case_file)
-        .where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
-        .values(state="handed_over", updated_at=now, version=case_file.c.version + 1)
+        _update_case(case).values(state="handed_over", updated_at=now, version=case_file.c.version + 1)
     )
     await record_staff_deed(session, identity, action="decide_handover", ref=str(case_id), now=now)
     sealed = seal_pass(keys.box, "booking", PASS_PURPOSE, ticket)
     return HandedOver(sealed_pass=sealed, expires_at=ticket.expires_at, items=tuple(approved))
+
+
+async def expire_offers(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+    """Due handler: a preview that nobody answered is declined."""
+    query = select(case_file).where(case_file.c.municipality == municipality, case_file.c.case_id == UUID(ref))
+    case = (await session.execute(query.with_for_update())).one_or_none()
+    if case is not None:
+        await _decline_expired(session, case, now)
+
+
+async def _decline_expired(session: AsyncSession, case: Row[Any], now: datetime) -> None:
+    """Decline what was offered and not answered in time, once. The caller holds the case's lock."""
+    rows = await session.execute(
+        update(offer)
+        .where(
+            offer.c.municipality == case.municipality,
+            offer.c.case_id == case.case_id,
+            offer.c.state.in_(("offered", "previewed")),
+            offer.c.expires_at <= now,
+        )
+        .values(state="declined", decided_at=now)
+        .returning(offer.c.item, offer.c.commitment)
+    )
+    expired: dict[str, dict[str, str]] = {}
+    for row in rows:
+        expired.setdefault(target_service(row.item), {})[row.item] = row.commitment
+    for service, chosen in sorted(expired.items()):
+        use = msgspec.structs.replace(_use(case, "declined", service), outcome=EXPIRED)
+        await write_use(session, System(municipality=case.municipality), case.subject_ref, use, chosen, now=now)
 
 
 async def _passable(session: AsyncSession, case: Row[Any]) -> dict[str, str] | None:
@@ -246,7 +302,7 @@ async def _show(
         if chosen:
             use = _use(case, "previewed", service)
             if not is_first:
-                use = msgspec.structs.replace(use, outcome="shown_again", visibility="internal")
+                use = seen_again(identity, msgspec.structs.replace(use, outcome="shown_again"))
             read = await read_values(
                 session, vault, identity=identity, subject_ref=case.subject_ref, keys=chosen, use=use, now=now
             )
@@ -294,7 +350,7 @@ async def _write_decisions(
                 # The reading that fills the pass writes this entry: see `_open_for_pass`.
                 continue
             use = _use(case, "approved" if is_approved else "declined", service, approval_id if is_approved else None)
-            source = _contact_source(case) if service == "notifications" else None
+            source = await _contact_source(session, case) if service == "notifications" else None
             await write_use(session, identity, case.subject_ref, use, chosen, source=source, now=now)
     return approvals
 
@@ -336,8 +392,14 @@ async def _give_contact(
     language: str,
     now: datetime,
 ) -> UUID:
-    """Give the contact to notifications, sealed, and blank our draft of it. Given before: only its reference."""
+    """Give the contact to notifications, sealed, and blank our draft of it.
+
+    Given before: notifications keeps the address and learns by which approval, of which case, it is used from now on.
+    """
     if case.contact_ref is not None:
+        if case.contact_approval_id != approval_id:
+            await _publish_contact(session, case, case.reach, case.case_id, approval_id, language, now)
+            await session.execute(_update_case(case).values(contact_approval_id=approval_id))
         return UUID(str(case.contact_ref))
     use = msgspec.structs.replace(
         _use(case, "approved", "notifications", approval_id), outcome="handed_over", visibility="internal"
@@ -346,6 +408,17 @@ async def _give_contact(
         session, keys.vault, identity=identity, subject_ref=case.subject_ref, keys=[CONTACT], use=use, now=now
     )
     contact_ref = uuid4()
+    await session.execute(
+        insert(contact).values(
+            municipality=identity.municipality,
+            contact_ref=contact_ref,
+            version=1,
+            procedure=case.procedure,
+            case_id=case.case_id,
+            step=STEP_YOU,
+            collected_at=case.contact_given_at,
+        )
+    )
     address = msgspec.msgpack.encode(SealedContact(address=values[CONTACT].value))
     await outbox.publish(
         session,
@@ -365,14 +438,83 @@ async def _give_contact(
         ),
     )
     await session.execute(
-        update(case_file)
-        .where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case.case_id)
-        .values(contact_sealed=None, contact_ref=contact_ref, contact_approval_id=approval_id)
+        _update_case(case).values(contact_sealed=None, contact_ref=contact_ref, contact_approval_id=approval_id)
     )
     await unschedule(
         session, SERVICE, municipality=identity.municipality, kind=DUE_CONTACT_DRAFT, ref=str(case.case_id)
     )
     return contact_ref
+
+
+async def _withdraw_contact(session: AsyncSession, case: Row[Any], language: str, now: datetime) -> None:
+    """This case's approval is taken back. Notifications forgets the address, unless another case's approval stands."""
+    same_contact = (
+        case_file.c.municipality == case.municipality,
+        case_file.c.subject_ref == case.subject_ref,
+        case_file.c.contact_ref == case.contact_ref,
+    )
+    other = (
+        await session.execute(
+            select(case_file)
+            .where(*same_contact, case_file.c.case_id != case.case_id, case_file.c.contact_approval_id.is_not(None))
+            .order_by(case_file.c.updated_at.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if other is not None:
+        await _publish_contact(session, case, other.reach, other.case_id, other.contact_approval_id, language, now)
+        await session.execute(_update_case(case).values(contact_approval_id=None))
+        return
+    await _publish_contact(session, case, "none", case.case_id, case.contact_approval_id, language, now)
+    # Cases that only took it over have nothing to offer any more; this one remembers what was declined.
+    await session.execute(
+        update(case_file)
+        .where(*same_contact, case_file.c.case_id != case.case_id)
+        .values(contact_ref=None, contact_commitment=None, contact_given_at=None)
+    )
+    await session.execute(_update_case(case).values(contact_ref=None, contact_approval_id=None))
+
+
+async def _publish_contact(
+    session: AsyncSession,
+    case: Row[Any],
+    reach: Reach,
+    case_id: UUID,
+    approval_id: UUID,
+    language: str,
+    now: datetime,
+) -> None:
+    """The next version of a contact that notifications has: never with the address, which we do not keep."""
+    version = (
+        await session.execute(
+            update(contact)
+            .where(contact.c.municipality == case.municipality, contact.c.contact_ref == case.contact_ref)
+            .values(version=contact.c.version + 1)
+            .returning(contact.c.version)
+        )
+    ).scalar_one()
+    event = ContactGiven(
+        event_id=uuid4(),
+        municipality=case.municipality,
+        aggregate_id=str(case.contact_ref),
+        aggregate_version=version,
+        occurred_at=now,
+        contact_ref=case.contact_ref,
+        subject_ref=case.subject_ref,
+        reach=reach,
+        language=language,
+        approval_id=approval_id,
+        case_id=case_id,
+    )
+    await outbox.publish(session, event)
+
+
+async def _forget_contact(session: AsyncSession, case: Row[Any]) -> None:
+    await session.execute(_update_case(case).values(contact_commitment=None, contact_given_at=None))
+
+
+def _update_case(case: Row[Any]) -> Update:
+    return update(case_file).where(case_file.c.municipality == case.municipality, case_file.c.case_id == case.case_id)
 
 
 def _use(case: Row[Any], entry_type: EntryType, service: str, approval_id: UUID | None = None) -> Use:
@@ -389,13 +531,20 @@ def _use(case: Row[Any], entry_type: EntryType, service: str, approval_id: UUID 
     )
 
 
-def _contact_source(case: Row[Any]) -> Source:
+async def _contact_source(session: AsyncSession, case: Row[Any]) -> Source:
+    """Where the contact was typed: in this case, or in the one that it was taken over from."""
+    origin = None
+    if case.contact_ref is not None:
+        query = select(contact).where(
+            contact.c.municipality == case.municipality, contact.c.contact_ref == case.contact_ref
+        )
+        origin = (await session.execute(query)).one_or_none()
     return Source(
         key=CONTACT,
         version=1,
         commitment=case.contact_commitment,
-        procedure=case.procedure,
-        case_id=case.case_id,
-        step="you",
-        collected_at=case.contact_given_at,
+        procedure=origin.procedure if origin else case.procedure,
+        case_id=origin.case_id if origin else case.case_id,
+        step=origin.step if origin else STEP_YOU,
+        collected_at=origin.collected_at if origin else case.contact_given_at,
     )

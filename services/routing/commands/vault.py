@@ -43,6 +43,15 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     approval_id: UUID | None = None
 
 
+class System(msgspec.Struct, frozen=True, kw_only=True):
+    """Ourselves, where nobody acted: what became of something by the passing of time."""
+
+    municipality: str
+    kind: Literal["system"] = "system"
+    ref: str = SERVICE
+    office: str | None = None
+
+
 class Value(msgspec.Struct, frozen=True, kw_only=True):
     """One item as it stands: the value and where it came from."""
 
@@ -192,9 +201,23 @@ async def read_values(
     return values
 
 
+def seen_again(identity: Identity, use: Use) -> Use:
+    """A page with somebody's items that is opened once more: one's own stays out of the history, staff's never does."""
+    if identity.kind == "guest":
+        return msgspec.structs.replace(use, entry_type="previewed", visibility="internal")
+    return msgspec.structs.replace(
+        use,
+        entry_type="staff_viewed",
+        target_service=SERVICE,
+        legal_basis="appi_69_1",
+        outcome="done",
+        visibility="subject",
+    )
+
+
 async def write_use(
     session: AsyncSession,
-    identity: Identity,
+    identity: Identity | System,
     subject_ref: UUID,
     use: Use,
     commitments: Mapping[str, str],

@@ -15,6 +15,7 @@ CONTACT = "contact"
 
 # A preview that nobody answers within this time was closed: that is a decline.
 OFFER_LIFETIME = timedelta(minutes=60)
+EXPIRED = "expired"
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import phonenumbers
 
 from services.routing.domain.catalogue import Procedure, Town
 from services.routing.domain.channels import ChannelOption, Comparison
+from services.routing.domain.handover import EXPIRED
 from services.routing.queries.mine import HistoryEntry
 from shared.web.i18n import translate
 from shared.web.refusals import RefusalText
@@ -42,6 +43,10 @@ REFUSALS: dict[str, RefusalText] = {
     ),
     "account_incomplete": RefusalText(
         _("ログインIDとパスワードが必要です"), _("両方を入力して、もういちどお試しください。")
+    ),
+    "login_length": RefusalText(_("ログインIDが長すぎます"), _("60文字までにして、もういちどお試しください。")),
+    "password_length": RefusalText(
+        _("パスワードの長さが合いません"), _("8文字から200文字までにして、もういちどお試しください。")
     ),
 }
 
@@ -168,6 +173,7 @@ _SENTENCES: dict[str, str] = {
     "refused": _("%(service)sは「%(items)s」を使いませんでした。目的は「%(purpose)s」でした。"),
     "erased": _("%(service)sが「%(items)s」を消しました。"),
 }
+_SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
 _YOU = _("あなた")
 _STAFF = _("%(office)sの職員")
@@ -247,7 +253,9 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
     """One entry as a plain sentence. `names` are the name and office of procedures, by code."""
     procedure = names.get(entry.target_procedure or entry.source_procedure or "")
     office = entry.office or (procedure[1] if procedure else None)
-    sentence = translate(_SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)) % {
+    is_expired = entry.entry_type == "declined" and entry.outcome == EXPIRED
+    text = _SENTENCE_EXPIRED if is_expired else _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
+    sentence = translate(text) % {
         "actor": _actor(entry),
         "items": item_names(entry.items),
         "target": translate(TARGETS.get(entry.target_service, _SYSTEM)),

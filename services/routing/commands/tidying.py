@@ -1,0 +1,59 @@
+"""Once a day, what is no longer needed is removed: a bounded part of it, and the rest the sooner."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.tables import SERVICE
+from shared.messaging.due import schedule
+
+DUE_TIDYING = "tidy_up"
+EVERY = timedelta(days=1)
+AGAIN_SOON = timedelta(minutes=1)
+# Beyond their own end: as long as somebody may ask what happened.
+SESSIONS_KEPT = timedelta(days=30)
+PASSES_KEPT = timedelta(days=30)
+OFFERS_KEPT = timedelta(days=30)
+BATCH = 5_000
+
+# What nobody answered is declined first. The ledger has both answers for good.
+_STATEMENTS = (
+    (
+        SESSIONS_KEPT,
+        f"""DELETE FROM {SERVICE}.session WHERE (municipality, session_id) IN (
+            SELECT municipality, session_id FROM {SERVICE}.session
+            WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
+    ),
+    (
+        PASSES_KEPT,
+        f"""DELETE FROM {SERVICE}.pass_issued WHERE (municipality, pass_id) IN (
+            SELECT municipality, pass_id FROM {SERVICE}.pass_issued
+            WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
+    ),
+    (
+        OFFERS_KEPT,
+        f"""DELETE FROM {SERVICE}.offer WHERE (municipality, offer_id) IN (
+            SELECT municipality, offer_id FROM {SERVICE}.offer
+            WHERE municipality = :municipality AND expires_at < :before AND state IN ('approved', 'declined')
+            LIMIT {BATCH})""",
+    ),
+)
+
+
+async def plan_tidying(session: AsyncSession, municipality: str, *, now: datetime) -> None:
+    """Ask for the next round; an earlier one that was asked for stays."""
+    await schedule(
+        session, SERVICE, municipality=municipality, kind=DUE_TIDYING, ref=municipality, due_at=now + EVERY, keep=True
+    )
+
+
+async def tidy_up(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+    """Due handler: remove one batch of each kind, and plan the next round."""
+    is_full = False
+    for kept, statement in _STATEMENTS:
+        values = {"municipality": municipality, "before": now - kept}
+        removed = await session.execute(text(statement + " RETURNING municipality"), values)
+        is_full = len(removed.all()) == BATCH or is_full
+    due_at = now + (AGAIN_SOON if is_full else EVERY)
+    await schedule(session, SERVICE, municipality=municipality, kind=DUE_TIDYING, ref=ref, due_at=due_at)
