@@ -13,7 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_audit
 from services.routing.commands.sessions import end_session
-from services.routing.domain.sessions import after_failure, is_locked
+from services.routing.domain.sessions import (
+    LOGIN_MAX_LENGTH,
+    PASSWORD_MAX_LENGTH,
+    PASSWORD_MIN_LENGTH,
+    after_failure,
+    is_locked,
+)
 from services.routing.tables import account, session_table
 from shared.errors import Refusal
 
@@ -46,10 +52,17 @@ async def open_staff_account(
     """Open an account, or bring the one with this login to what is given; return its id.
 
     The same again changes nothing. Another password, other roles or another office end the account's open sessions.
+
+    Raises:
+        Refusal: `account_incomplete`, `login_length` or `password_length` (422): nobody could sign in with these.
     """
     login = login.strip()
     if not login or not password:
         raise Refusal("account_incomplete", 422)
+    if len(login) > LOGIN_MAX_LENGTH:
+        raise Refusal("login_length", 422, longest=LOGIN_MAX_LENGTH)
+    if not PASSWORD_MIN_LENGTH <= len(password) <= PASSWORD_MAX_LENGTH:
+        raise Refusal("password_length", 422, shortest=PASSWORD_MIN_LENGTH, longest=PASSWORD_MAX_LENGTH)
     row = (
         await session.execute(
             select(account).where(account.c.municipality == municipality, account.c.login == login).with_for_update()
