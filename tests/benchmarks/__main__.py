@@ -71,7 +71,7 @@ def _measure(parts: list[str], *, guarded: bool) -> tuple[list[Figure], bool]:
                         continue
                     print(f"{part} …", flush=True)
                     if part == "race":
-                        found, fair = runner.run(race.measure(house))
+                        found, fair = runner.run(race.measure(house, race.RUSHES if guarded else race.UNGUARDED_RUSHES))
                     else:
                         found = list(runner.run(_await(MEASURES[part](house))))
                     figures += _told(found)

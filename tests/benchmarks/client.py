@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 CONNECTIONS = 32
-TIMEOUT_S = 60.0
+TIMEOUT_S = 90.0
+NO_ANSWER = 0
 HEAD_MAX_BYTES = 1 << 20
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back, and how long it took."""
+    """What came back, and how long it took; the status is `NO_ANSWER` when nothing did in time."""
 
     status: int
     body: bytes
@@ -43,14 +44,17 @@ class Connection:
         """Send a request and read its answer; its time counts from `since`, or from now."""
         since = time.perf_counter() if since is None else since
         self._writer.write(request)
-        async with asyncio.timeout(TIMEOUT_S):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            status = int(head[9:12])
-            length = next(
-                (int(line[15:]) for line in head.split(b"\r\n") if line[:15].lower() == b"content-length:"), 0
-            )
-            body = await self._reader.readexactly(length)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                status, body = await self._read()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            status, body = NO_ANSWER, b""
         return Answer(status, body, time.perf_counter() - since)
+
+    async def _read(self) -> tuple[int, bytes]:
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        lengths = (line[15:] for line in head.split(b"\r\n") if line[:15].lower() == b"content-length:")
+        return int(head[9:12]), await self._reader.readexactly(int(next(lengths, b"0")))
 
     def close(self) -> None:
         """Hang up."""
