@@ -1,5 +1,6 @@
 """Which town a request is for: told by the host name alone. An unknown host is 404."""
 
+import asyncio
 import time
 
 import msgspec
@@ -32,15 +33,22 @@ class TownDirectory:
         self._default = default_municipality
         self._by_host: dict[str, Town] = {}
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def find(self, host: str) -> Town | None:
         """The town of a host name (a port is ignored). With a default town (`make run` only) any other host is its."""
         name = host[:HOST_MAX_LENGTH].lower().rsplit(":", 1)[0] if not host.startswith("[") else host.lower()
         town = self._lookup(name)
-        if time.monotonic() - self._read_at > (REFRESH_INTERVAL_S if town else MISS_INTERVAL_S):
-            await self._read()
-            town = self._lookup(name)
-        return town
+        if not self._is_old(town) or (town is not None and self._reading.locked()):
+            return town
+        # One reads for all who are waiting: in a rush they would take every connection there is.
+        async with self._reading:
+            if self._is_old(self._lookup(name)):
+                await self._read()
+        return self._lookup(name)
+
+    def _is_old(self, town: Town | None) -> bool:
+        return time.monotonic() - self._read_at > (REFRESH_INTERVAL_S if town else MISS_INTERVAL_S)
 
     def _lookup(self, name: str) -> Town | None:
         town = self._by_host.get(name)
