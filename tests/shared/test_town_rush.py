@@ -3,7 +3,7 @@
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import cast
+from typing import Self, cast
 
 import pytest
 
@@ -21,7 +21,7 @@ class SlowDatabase:
     def begin_across_towns(self) -> "SlowDatabase":
         return self
 
-    async def __aenter__(self) -> "SlowDatabase":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
