@@ -44,7 +44,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
     else:
         items = [
             ("/", _("さがす"), "search"),
-            ("/booking/find", _("予約の確認"), "calendar"),
+            ("/booking/find", _("予約"), "calendar"),
             ("/my/history", _("情報の履歴"), "history"),
         ]
     return [{"href": href, "label": label, "icon": icon, "current": href == path} for href, label, icon in items]
