@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_TOWN = ROOT / "deploy" / "towns" / "ninomiya"
 STAFF_LOGIN = "madoguchi"
 STAFF_PASSWORD = "staff-password-for-tests"
-START_TIMEOUT_S = 40.0
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 25.0
 POLL_S = 0.05
 

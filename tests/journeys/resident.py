@@ -98,8 +98,7 @@ class Resident:
         assert self.path.endswith("/you"), self.page.text
         self.send("/you", name=name, reach=reach, email=contact, phone=contact)
         assert self.path.endswith("/handover"), self.page.text
-        answers = dict.fromkeys(self.form("/handover").choices, "yes")
-        self.send("/handover", **answers)
+        self.send("/handover", all="yes")
         self.send("/booking/arrive")
         assert self.path.startswith("/booking/visits/"), self.page.text
         button, slot = next((name, value) for name, value in self.form("/hold").buttons if value)
