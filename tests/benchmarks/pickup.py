@@ -21,8 +21,9 @@ WARM_UP_SECONDS = 2
 BARE_SECONDS = 10
 TARGET_MS = 150
 ARRIVAL_TIMEOUT_S = 30.0
-# Of a counter that no town has, so that the projection it lands in disturbs nobody.
-COUNTER = "bench"
+# Of counters that no town has, so that the projections they land in disturb nobody; many, as in life: events of one
+# aggregate wait for each other at its row.
+COUNTERS = tuple(f"bench-{number}" for number in range(50))
 
 _PICKED_UP = """
     SELECT extract(epoch FROM i.seen_at - o.occurred_at) * 1000 AS ms
@@ -61,10 +62,10 @@ async def _publish(house: House, seconds: int) -> list[UUID]:
             event = AvailabilityChanged(
                 event_id=uuid4(),
                 municipality=TOWN,
-                aggregate_id=COUNTER,
+                aggregate_id=COUNTERS[number % len(COUNTERS)],
                 aggregate_version=first_version + number,
                 occurred_at=now,
-                counter=COUNTER,
+                counter=COUNTERS[number % len(COUNTERS)],
                 earliest_at=now,
                 as_of=now,
             )
