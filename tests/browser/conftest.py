@@ -39,7 +39,7 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(
     servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
@@ -60,7 +60,7 @@ async def _fresh_database(servers: Servers, template_environ: dict[str, str]) ->
     await clone_database(servers.database_url, TEMPLATE, DATABASE, template_environ)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium(stack: Stack) -> Iterator[Browser]:
     """Debian's Chromium."""
     with sync_playwright() as playwright:

@@ -17,7 +17,7 @@ DATABASE = "choudo_journeys"
 JOURNEYS_REDIS_DATABASE = 8
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(
     servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
