@@ -5,6 +5,7 @@ was due, so a server that stalls cannot hide it by being asked later.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
@@ -56,9 +57,11 @@ class Connection:
         lengths = (line[15:] for line in head.split(b"\r\n") if line[:15].lower() == b"content-length:")
         return int(head[9:12]), await self._reader.readexactly(int(next(lengths, b"0")))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         self._writer.close()
+        with contextlib.suppress(OSError):  # the server may have been quicker
+            await self._writer.wait_closed()
 
 
 def make_request(url: str, method: str, path: str, *, headers: Mapping[str, str] | None = None,
@@ -94,7 +97,7 @@ async def ask_at_once(url: str, requests: Sequence[bytes]) -> list[Answer]:
         )
     finally:
         for connection in connections:
-            connection.close()
+            await connection.close()
 
 
 async def ask_steadily(
@@ -121,7 +124,7 @@ async def ask_steadily(
         tasks.append(asyncio.create_task(send(request, due)))
     answers = await asyncio.gather(*tasks)
     for connection in everyone:
-        connection.close()
+        await connection.close()
     return list(answers)
 
 
@@ -141,5 +144,5 @@ async def ask_as_fast_as_possible(
     await asyncio.gather(*(keep_asking(connection) for connection in everyone))
     took = time.perf_counter() - began
     for connection in everyone:
-        connection.close()
+        await connection.close()
     return answers, took

@@ -53,13 +53,17 @@ def test_a_script_makes_the_ids_of_its_own_transaction_and_keeps_everything_else
 
 
 async def test_the_client_counts_from_when_a_request_was_due() -> None:
+    served: set[asyncio.Task[None] | None] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
         while await reader.readline():
             while await reader.readline() != b"\r\n":
                 pass
             await asyncio.sleep(0.05)
             writer.write(b"HTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\nno")
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -71,4 +75,5 @@ async def test_the_client_counts_from_when_a_request_was_due() -> None:
     assert waited == sorted(waited)
     assert waited[-1] > 0.15
     server.close()
+    await asyncio.gather(*filter(None, served))
     await server.wait_closed()
