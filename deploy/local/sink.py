@@ -110,6 +110,9 @@ class Sink:
         self._messages: deque[Sent] = deque(maxlen=KEPT)
         self._behaviours: dict[str, Behaviour] = {}
         self._left: dict[str, int] = {}
+        self._released = asyncio.Event()
+        self.in_hand = 0
+        """How many slow messages have come and are not answered yet."""
         self._next_number = 1
         self._callbacks: set[asyncio.Task[None]] = set()
         self.smtp_port = 0
@@ -142,6 +145,11 @@ class Sink:
         """Treat the next `times` messages of a channel in this way."""
         self._behaviours[channel] = Behaviour(channel=channel, mode=mode, times=times, slow_s=slow_s)
         self._left[channel] = times
+        self._released.clear()
+
+    def release(self) -> None:
+        """Be slow no longer: whoever waits for an answer gets it now."""
+        self._released.set()
 
     def clear(self) -> None:
         """Forget all messages, on disk too."""
@@ -173,6 +181,7 @@ class Sink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
         self._http.should_exit = True
         self._smtp.close()
         for connection in self._smtp_connections:
@@ -191,6 +200,15 @@ class Sink:
             return Behaviour(channel=channel, mode="ok")
         self._left[channel] -= 1
         return self._behaviours[channel]
+
+    async def be_slow(self, behaviour: Behaviour) -> None:
+        """Take the time that was asked for, or until `release`."""
+        self.in_hand += 1
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), behaviour.slow_s)
+        finally:
+            self.in_hand -= 1
 
     def is_token(self, shown: str) -> bool:
         """Whether a request may use the gateway."""
@@ -304,7 +322,7 @@ class _MailHandler:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802, ARG002
         behaviour: Behaviour = envelope.behaviour
         if behaviour.mode == "slow":
-            await asyncio.sleep(behaviour.slow_s)
+            await self._sink.be_slow(behaviour)
         if behaviour.mode == "garbage":
             return SMTP_GARBAGE
         for address in envelope.rcpt_tos:
@@ -397,7 +415,7 @@ async def _serve_sms(sink: Sink, scope: Scope, receive: Receive, send: Send) -> 
             await _answer_raw(send, HTTPStatus.OK, GARBAGE, "text/html")
             return
         case "slow":
-            await asyncio.sleep(behaviour.slow_s)
+            await sink.be_slow(behaviour)
     sent = sink.accept_sms(request)
     sink.tell_delivered(sent)
     if behaviour.mode == "drop_after_accept":

@@ -1,6 +1,7 @@
 """A town whose notifications service a test drives by hand: events in, loops step by step, a real sink at the end."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -50,8 +51,38 @@ CODE = "482913"
 # A Tuesday morning in Japan.
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 START = NOW + timedelta(days=3)
+# A ceiling and no wait: what takes so long does not happen at all.
+PATIENCE_S = 60.0
 
 Appointment = TypeVar("Appointment", AppointmentBooked, AppointmentChanged, AppointmentCancelled, AppointmentProgressed)
+
+
+async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait for what must come to be. Raises TimeoutError when it does not."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            answer = is_so()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.005)
+
+
+class LoopTime:
+    """The running event loop's own time, which a test moves on: a limit of ten seconds is over at once, and no sooner.
+
+    Without it a test would wait for a limit, or shorten it until a busy machine breaks it.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        real = loop.time
+        self._ahead_s = 0.0
+        # Never undone: it is this test's loop, and time that went back would leave its timers late.
+        loop.time = lambda: real() + self._ahead_s  # type: ignore[method-assign]
+
+    def pass_time(self, seconds: float) -> None:
+        """Every timer of the loop that ends within these seconds ends now."""
+        self._ahead_s += seconds
 
 
 class Notifications:

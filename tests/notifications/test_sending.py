@@ -1,7 +1,6 @@
 """Sending against real servers that behave well, badly, and in between."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -16,13 +15,13 @@ from services.notifications import sending
 from services.notifications.commands.attempts import LEASE, begin_attempts
 from services.notifications.commands.contacts import PURPOSE
 from services.notifications.domain.outcomes import Outcome
-from services.notifications.senders import sms_gateway, smtp
+from services.notifications.senders import smtp
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
 from services.notifications.senders.sms_gateway import SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
 from shared.ledger.sealer import Sealer
 from shared.ledger.verify import verify
-from tests.notifications.harness import EMAIL, OTHER_TOWN, START, TOKEN, TOWN, Notifications
+from tests.notifications.harness import EMAIL, OTHER_TOWN, START, TOKEN, TOWN, LoopTime, Notifications, until
 
 ATTEMPTS = "SELECT attempt_no, outcome, error_code, provider_ref FROM attempt ORDER BY attempt_no"
 
@@ -116,18 +115,20 @@ async def test_a_refused_address_becomes_a_task_for_staff(service: Notifications
 
 @pytest.mark.parametrize("reach", ["sms", "email"])
 async def test_a_provider_that_does_not_answer_in_time_is_unknown(
-    service: Notifications, reach: str, monkeypatch: pytest.MonkeyPatch
+    service: Notifications, reach: str, loop_time: LoopTime
 ) -> None:
-    monkeypatch.setattr(sms_gateway, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr(smtp, "TIMEOUT_S", 0.2)
-    service.sink.behave("sms" if reach == "sms" else "smtp", "slow", slow_s=1.5)
+    service.sink.behave("sms" if reach == "sms" else "smtp", "slow", slow_s=600)
     await book(service, reach)
-    began = time.monotonic()
-    await service.settle()
-    assert time.monotonic() - began < 1.4
+    settling = asyncio.create_task(service.settle())
+    await until(lambda: service.sink.in_hand == 1)
+    loop_time.pass_time(TIMEOUT_S)
+    await settling
     assert [kind for kind, _ in await outcomes(service)] == ["unknown"]
     await service.pass_time(seconds=10)
     assert await service.states() == {"confirmation": "sent"}
+    # The first one comes to its end after all: it is the same message.
+    service.sink.release()
+    await until(lambda: service.sink.in_hand == 0)
     assert len(service.sink.messages()) == 1
 
 
@@ -202,25 +203,39 @@ async def test_two_workers_share_a_burst_and_send_nothing_twice(
     assert {row.state for row in await service.rows("SELECT DISTINCT state FROM notice")} == {"sent"}
 
 
-async def test_an_idle_loop_calls_the_provider_soon_after_the_commit(service: Notifications) -> None:
+async def test_an_idle_loop_calls_the_provider_soon_after_the_commit(
+    service: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    claim = service.sending._claim_due
+
+    async def look() -> dict[str, list[UUID]]:
+        claimed = await claim()
+        looks.append(len(claimed))
+        return claimed
+
+    monkeypatch.setattr(service.sending, "_claim_due", look)
     loop = asyncio.create_task(service.sending.run())
-    await asyncio.sleep(0.3)
+    await until(lambda: len(looks) >= 2)
     await book(service)
-    began = time.monotonic()
-    while not service.sink.messages():
-        assert time.monotonic() - began < 2
-        await asyncio.sleep(0.01)
+    committed = len(looks)
+    await until(lambda: bool(service.sink.messages()))
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
+    # By the first look that began after the commit, and looks are a fifth of a second apart.
+    assert sum(looks[: committed + 2]) == 1
+    assert sending.POLL_INTERVAL_S <= 0.2
 
 
 async def test_stopping_lets_a_batch_in_hand_come_to_its_end(service: Notifications) -> None:
-    service.sink.behave("sms", "slow", slow_s=0.5)
+    service.sink.behave("sms", "slow")
     await book(service)
     loop = asyncio.create_task(service.sending.run())
-    while not await service.rows("SELECT 1 FROM attempt"):
-        await asyncio.sleep(0.02)
+    await until(lambda: service.sink.in_hand == 1)
     loop.cancel()
+    await asyncio.sleep(0)
+    assert not loop.done()
+    service.sink.release()
     await asyncio.gather(loop, return_exceptions=True)
     assert await service.states() == {"confirmation": "sent"}
 
@@ -371,18 +386,23 @@ async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: No
 
 
 @asynccontextmanager
-async def slow_mail_server(answer_after_s: float) -> AsyncIterator[tuple[SmtpSender, list[str]]]:
+async def slow_mail_server(answer_after_s: float, loop_time: LoopTime) -> AsyncIterator[tuple[SmtpSender, list[str]]]:
     """A server that takes its time for every answer, the greeting included; and the commands that it was given."""
     heard: list[str] = []
     served = asyncio.Event()
 
+    async def take_time() -> None:
+        loop_time.pass_time(answer_after_s)
+        # Whoever's limit has passed meanwhile gets to know it before the answer.
+        await asyncio.sleep(0.001)
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
-            await asyncio.sleep(answer_after_s)
+            await take_time()
             writer.write(b"220 slow\r\n")
             while line := await reader.readline():
                 heard.append(line.split()[0].decode().upper())
-                await asyncio.sleep(answer_after_s)
+                await take_time()
                 writer.write(b"250 slow\r\n")
         writer.close()
         with suppress(ConnectionError):
@@ -401,20 +421,21 @@ def _mails(count: int) -> list[Message]:
     return [Message(key=f"k{number}", to=EMAIL, content=b"x", sender="a@example.jp") for number in range(count)]
 
 
-async def test_no_mail_begins_when_connecting_took_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_mail_begins_when_connecting_took_all_the_time(
+    loop_time: LoopTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seen to fail: its lease ran out while it was being sent, and another worker sent it again."""
-    monkeypatch.setattr(smtp, "START_WITHIN_S", 0.3)
+    monkeypatch.setattr(smtp, "START_WITHIN_S", smtp.CONNECT_TIMEOUT_S - 1)
     accepted: list[Any] = []
-    async with slow_mail_server(0.25) as (sender, heard):
+    async with slow_mail_server(smtp.CONNECT_TIMEOUT_S / 2 - 0.2, loop_time) as (sender, heard):
         await sender.send_batch(_mails(3), _note(accepted))
     assert accepted == [(f"k{number}", NOT_STARTED) for number in range(3)]
     assert "MAIL" not in heard
 
 
-async def test_all_steps_of_connecting_share_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "CONNECT_TIMEOUT_S", 0.4)
+async def test_all_steps_of_connecting_share_one_limit(loop_time: LoopTime) -> None:
     accepted: list[Any] = []
-    async with slow_mail_server(0.25) as (sender, heard):
+    async with slow_mail_server(smtp.CONNECT_TIMEOUT_S * 0.6, loop_time) as (sender, heard):
         await sender.send_batch(_mails(2), _note(accepted))
     assert [(key, outcome.error_code) for key, outcome in accepted] == [("k0", "connect"), ("k1", "connect")]
     assert "MAIL" not in heard
