@@ -24,7 +24,7 @@ SAMPLE_TOWN = ROOT / "deploy" / "towns" / "ninomiya"
 STAFF_LOGIN = "madoguchi"
 STAFF_PASSWORD = "staff-password-for-tests"
 START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 25.0
+STOP_TIMEOUT_S = 60.0
 POLL_S = 0.05
 
 PROCESSES = {
@@ -75,7 +75,7 @@ class Stack:
         for url in (f"{self.url}/readyz", f"{self.url}/booking/readyz", f"{self.sink_url}/messages.json"):
             while True:
                 with contextlib.suppress(httpx.TransportError):
-                    if httpx.get(url, timeout=2).status_code == httpx.codes.OK:
+                    if httpx.get(url, timeout=10).status_code == httpx.codes.OK:
                         break
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{url} did not answer\n{self.log_tails()}")
@@ -90,16 +90,28 @@ class Stack:
 
     def messages(self, **filters: str) -> list[dict[str, Any]]:
         """What the sink received so far, newest first."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.sink_url}/messages.json", params=filters, timeout=5).json()
+        found: list[dict[str, Any]] = httpx.get(f"{self.sink_url}/messages.json", params=filters, timeout=30).json()
         return found
 
-    def wait_for_messages(self, count: int, *, timeout_s: float = 15.0, **filters: str) -> list[dict[str, Any]]:
+    def wait_for_messages(self, count: int, *, timeout_s: float = 60.0, **filters: str) -> list[dict[str, Any]]:
         """Wait until at least so many messages arrived. Raises AssertionError with the logs' ends."""
         deadline = time.monotonic() + timeout_s
         while len(found := self.messages(**filters)) < count:
             assert time.monotonic() < deadline, f"{len(found)} of {count} messages {filters}\n{self.log_tails()}"
             time.sleep(POLL_S)
         return found
+
+    def wait_for_message(self, subject: str, *, timeout_s: float = 60.0, **filters: str) -> dict[str, Any]:
+        """Wait for the message whose subject holds these words; others may come before it. Raises AssertionError."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = self.messages(**filters)
+            for message in found:
+                if subject in (message["subject"] or ""):
+                    return message
+            subjects = [message["subject"] for message in found]
+            assert time.monotonic() < deadline, f"no {subject!r} in {subjects}\n{self.log_tails()}"
+            time.sleep(POLL_S)
 
 
 @contextlib.contextmanager
@@ -171,7 +183,7 @@ def run_cli(environ: Mapping[str, str], *arguments: str) -> str:
         env=dict(environ),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, f"choudo {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
