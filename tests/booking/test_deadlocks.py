@@ -26,7 +26,7 @@ async def mark(session: AsyncSession, town: BookingTown, *counters: str) -> None
 
 
 async def until_somebody_waits(town: BookingTown) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             async with town.database.admin_engine().connect() as connection:
                 if (await connection.execute(_WAITING, {"name": town.db.engine.url.database})).scalar_one():

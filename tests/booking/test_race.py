@@ -23,8 +23,10 @@ from shared.web.identity import SESSION_COOKIE
 from tests.booking.conftest import FAMILY, HOST, TOWN, BookingTown
 
 RACERS = 500
-READY_TIMEOUT_S = 30
-TIMEOUT_S = 60
+READY_TIMEOUT_S = 120
+TIMEOUT_S = 120
+# Longer than uvicorn waits for open streams, on a busy machine too.
+STOP_TIMEOUT_S = 60
 
 _MAKE_VISITS = text("""
     INSERT INTO booking.visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, procedure, reach,
@@ -59,7 +61,7 @@ async def serving(town: BookingTown) -> AsyncIterator[str]:
                 await asyncio.sleep(0.1)
         yield url
         process.terminate()
-        assert await asyncio.to_thread(process.wait, 10) in (0, -15)
+        assert await asyncio.to_thread(process.wait, STOP_TIMEOUT_S) in (0, -15)
     finally:
         process.kill()
         process.wait()

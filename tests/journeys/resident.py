@@ -6,7 +6,7 @@ from typing import Self
 
 import httpx
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 
 
 @dataclass

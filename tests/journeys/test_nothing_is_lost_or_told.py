@@ -14,7 +14,7 @@ from shared.reference_number import show_number
 from tests.journeys.resident import Resident
 from tests.stack import Stack, run_cli
 
-SETTLE_TIMEOUT_S = 40.0
+SETTLE_TIMEOUT_S = 120.0
 
 
 def wait_for(what: Callable[[], bool], timeout_s: float = SETTLE_TIMEOUT_S) -> None:

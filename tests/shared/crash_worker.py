@@ -16,6 +16,10 @@ from shared.log import configure_logging
 from shared.messaging.worker import Worker
 
 WORK_S = 0.02
+# After so many effects it stays in the middle of each further one, until it is killed: 0 is never.
+HELD_S = 3_600
+HOLD_AFTER = int(os.environ.get("CRASH_WORKER_HOLDS_AFTER", "0"))
+_done = 0
 EFFECT = text("""
     INSERT INTO routing.due (municipality, kind, ref, due_at, attempts) VALUES (:town, 'effect', :ref, :now, 1)
     ON CONFLICT (municipality, kind, ref) DO UPDATE SET attempts = due.attempts + 1
@@ -23,9 +27,11 @@ EFFECT = text("""
 
 
 async def count_effect(session: AsyncSession, event: AvailabilityChanged, *, now: datetime) -> None:
-    """Take long enough for a kill to come in the middle."""
+    """Take a while, or stay in the middle: that is where a kill comes."""
+    global _done
     await session.execute(EFFECT, {"town": event.municipality, "ref": str(event.event_id), "now": now})
-    await asyncio.sleep(WORK_S)
+    _done += 1
+    await asyncio.sleep(HELD_S if HOLD_AFTER and _done > HOLD_AFTER else WORK_S)
 
 
 def main(service: str) -> None:

@@ -38,13 +38,13 @@ from deploy.local import run
 run.ROOT, run.GRACE_S = pathlib.Path(sys.argv[1]), 1.0
 async def provision(_, environ):
     # The front starts beside it: with one after the other, the first page comes seconds later.
-    async with run.asyncio.timeout(45):
+    async with run.asyncio.timeout(120):
         while not await run.asyncio.to_thread(run._answers, f"http://127.0.0.1:{environ['CHOUDO_PORT']}/"):
             await run.asyncio.sleep(0.05)
 run.provision = provision
 sys.exit(run.main())
 """
-GONE_TIMEOUT_S = 15.0
+GONE_TIMEOUT_S = 60.0
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def supervisor(tree: Path, root_dir: Path, data_dir: Path, port: int) -> "Iterat
         process.communicate()
 
 
-def read_until(process: "subprocess.Popen[str]", pattern: str) -> str:
+def read_until(process: "subprocess.Popen[str]", pattern: str, text: str = "") -> str:
+    """What it said before (`text`), and on to the line with the pattern."""
     assert process.stdout is not None
-    text = ""
     while not re.search(pattern, text):
         line = process.stdout.readline()
         assert line, f"ended before {pattern!r}:\n{text}"
@@ -110,11 +110,11 @@ def test_however_it_is_stopped_no_process_stays(
         said = read_until(process, "Ctrl-C")
         assert "counter staff: counter / secret" in said
         assert "sign in as           counter, password " in said
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
             assert response.status == 200
-        said += (
-            read_until(process, "booking ended with code 3; starting it again in 2 s") if how == signal.SIGINT else ""
-        )
+        if how == signal.SIGINT:
+            # On a slow machine it has said so before the banner.
+            read_until(process, "booking ended with code 3; starting it again in 2 s", said)
         descendants = psutil.Process(process.pid).children(recursive=True)
         assert len(descendants) >= 6
         process.send_signal(how)

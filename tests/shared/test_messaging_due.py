@@ -280,7 +280,7 @@ async def test_the_loop_survives_an_absent_database(make_db: MakeDb, monkeypatch
     await asyncio.sleep(0.2)
     assert not running.done()
     loop._db = db  # it comes back
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not diary.done:
             await asyncio.sleep(0.02)
     running.cancel()
