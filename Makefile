@@ -21,7 +21,7 @@ ASSETS_STAMP := shared/web/static/build/manifest.json
 
 ASSET_SOURCES := shared/web/assets.py $(wildcard shared/web/static/src/* shared/web/static/src/*/* shared/web/icons/*)
 
-.PHONY: help run test check lint format bench screenshots assets lock clean browser
+.PHONY: help run test check lint messages format bench screenshots assets lock clean browser
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
@@ -34,12 +34,16 @@ test: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## run all tests, or those of ARG
 
 check: lint test  ## what continuous integration runs
 
-lint: $(PYTHON_STAMP)  ## format, rules, types, import contracts, templates
+lint: $(PYTHON_STAMP)  ## format, rules, types, import contracts, templates, translations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint --quiet --lint shared services
+	$(BIN)/python -m deploy.messages --check
+
+messages: $(PYTHON_STAMP)  ## collect every text into the catalogues of translations
+	$(BIN)/python -m deploy.messages
 
 format: $(PYTHON_STAMP)  ## put the code into shape
 	$(BIN)/ruff format .

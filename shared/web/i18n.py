@@ -2,15 +2,14 @@
 
 Japanese is the source: every msgid is the Japanese sentence, so Japanese needs no catalogue, and a sentence that nobody
 has translated yet is shown in Japanese rather than as a key. Catalogues are read from
-``locale/<locale>/LC_MESSAGES/choudo.po`` at first use; there is no compiled file to forget.
+``locale/<locale>/LC_MESSAGES/choudo.po`` at first use; there is no compiled file to forget. ``make messages`` collects
+new texts into them (`deploy.messages`).
 
 The language is a context variable and not a template variable, because imported Jinja macros do not see the page's
 context, and because filters and refusals need it too.
 """
 
 import io
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,9 +24,6 @@ from babel.messages.pofile import read_po
 
 DOMAIN = "choudo"
 LOCALE_DIR = Path(__file__).with_name("locale")
-CONFIG_FILE = Path(__file__).with_name("babel.cfg")
-ROOT_DIR = Path(__file__).resolve().parents[2]
-EXTRACT_TIMEOUT_S = 120
 
 
 class Language(msgspec.Struct, frozen=True):
@@ -57,6 +53,9 @@ LANGUAGES = {
         Language("en", "en", "en", "English"),
     )
 }
+
+# The visitor's choice, beside `text_size`.
+LANGUAGE_COOKIE = "language"
 
 _current: ContextVar[Language] = ContextVar("choudo_language", default=SOURCE)
 
@@ -88,11 +87,16 @@ def use_language(code: str | None) -> Iterator[Language]:
         _current.reset(token)
 
 
+def catalogue_path(language: Language) -> Path:
+    """Where a language's translations are written."""
+    return LOCALE_DIR / language.locale / "LC_MESSAGES" / f"{DOMAIN}.po"
+
+
 @cache
 def translations(code: str) -> NullTranslations:
     """The catalogue of a language; one that is empty or absent answers in Japanese."""
     language = find_language(code)
-    path = LOCALE_DIR / language.locale / "LC_MESSAGES" / f"{DOMAIN}.po"
+    path = catalogue_path(language)
     if language is SOURCE or not path.exists():
         return NullTranslations()
     compiled = io.BytesIO()
@@ -118,36 +122,3 @@ def gettext(message: str, **values: object) -> str:
 
 
 _ = gettext
-
-
-def extract_messages() -> None:
-    """Collect every ``_()`` of the repository and merge it into each catalogue, keeping what is translated.
-
-    Raises CalledProcessError when a template or a source file cannot be read.
-    """
-    template = LOCALE_DIR / f"{DOMAIN}.pot"
-    _pybabel(
-        "extract", "-F", str(CONFIG_FILE), "-o", str(template), "--no-location", "--sort-output", "--omit-header", "."
-    )
-    for language in LANGUAGES.values():
-        if language is SOURCE:
-            continue
-        path = LOCALE_DIR / language.locale / "LC_MESSAGES" / f"{DOMAIN}.po"
-        common = ["-D", DOMAIN, "-i", str(template), "-d", str(LOCALE_DIR), "-l", language.locale]
-        if path.exists():
-            _pybabel("update", "--no-fuzzy-matching", "--ignore-pot-creation-date", *common)
-        else:
-            _pybabel("init", *common)
-
-
-def _pybabel(command: str, *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "babel.messages.frontend", command, *arguments],
-        cwd=ROOT_DIR,
-        check=True,
-        timeout=EXTRACT_TIMEOUT_S,
-    )
-
-
-if __name__ == "__main__":
-    extract_messages()

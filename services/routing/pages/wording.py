@@ -142,6 +142,14 @@ HANDOVER_REASONS = {
     "booking": _("窓口でお名前をお呼びするためです。"),
     "notifications": _("予約の確認やお知らせを送るためです。"),
 }
+# As the ledgers say it, of all three services: kept in Japanese, translated when shown.
+PURPOSES = (
+    _("窓口の予約のため"),
+    _("窓口でお名前をお呼びするため"),
+    _("窓口でお呼びするため"),
+    _("予約のお知らせを送るため"),
+    _("同じことを二度書かずにすむようにするため"),
+)
 REACHES = {"email": _("メール"), "sms": _("SMS"), "none": _("紙の控え")}
 
 CASE_STATES = {

@@ -1,0 +1,158 @@
+"""The catalogues of translations: collect every text of the repository into them, or check that they are well.
+
+    python -m deploy.messages            collect (`make messages`)
+    python -m deploy.messages --check    say what is wrong and change nothing (`make lint`)
+
+A text without a translation is no error: it is shown in Japanese. A catalogue holds the texts of now, sorted, without
+places and dates, so that it changes only when a text does.
+"""
+
+import argparse
+import io
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.pofile import read_po, write_po
+
+from deploy.plain_japanese import plain_problems
+from shared.web.i18n import DOMAIN, LANGUAGES, SOURCE, Language, catalogue_path
+
+ROOT_DIR: Final = Path(__file__).resolve().parent.parent
+CONFIG_FILE: Final = ROOT_DIR / "shared" / "web" / "babel.cfg"
+PLAIN: Final = "ja-easy"
+
+HEADER: Final = """\
+# Choudo: {name}. `make messages` collects the texts; a text left empty is shown in Japanese.
+msgid ""
+msgstr ""
+"Language: {locale}\\n"
+"MIME-Version: 1.0\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Content-Transfer-Encoding: 8bit\\n"
+"Plural-Forms: {plural}\\n"
+
+"""
+_PLACEHOLDER = re.compile(r"%\(\w+\)s|%%|\{\w+\}")
+_STRAY_PERCENT = re.compile(r"%(?!\(\w+\)s|%)")
+
+
+def extract(root: Path = ROOT_DIR, config: Path = CONFIG_FILE) -> Catalog:
+    """Every text that is marked for translation. Raises TemplateSyntaxError when a template cannot be read."""
+    with config.open(encoding="utf-8") as file:
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
+    found = Catalog(domain=DOMAIN)
+    for _, _, text, _, context in extract_from_dir(root, methods, options):
+        found.add(text, context=context)
+    return found
+
+
+def read_catalogue(language: Language) -> Catalog:
+    """What is on disk; an empty catalogue when there is none."""
+    path = catalogue_path(language)
+    if not path.exists():
+        return Catalog(locale=language.locale, domain=DOMAIN)
+    with path.open("rb") as file:
+        return read_po(file, locale=language.locale, domain=DOMAIN, abort_invalid=True)
+
+
+def merge(old: Catalog, texts: Catalog, language: Language) -> Catalog:
+    """The texts of now, with the translations that there are. What nobody asks for any more goes."""
+    merged = Catalog(locale=language.locale, domain=DOMAIN)
+    for text in _messages(texts):
+        known = old.get(text.id, text.context)
+        merged.add(
+            text.id,
+            string=known.string if known is not None else "",
+            flags=known.flags & {"fuzzy"} if known is not None else (),
+            context=text.context,
+        )
+    return merged
+
+
+def render(catalogue: Catalog, language: Language) -> bytes:
+    """The file's content."""
+    body = io.BytesIO()
+    write_po(body, catalogue, width=0, no_location=True, omit_header=True, sort_output=True)
+    header = HEADER.format(name=language.name, locale=language.locale, plural=catalogue.plural_forms)
+    return header.encode() + body.getvalue()
+
+
+def problems_of(catalogue: Catalog, *, plain: bool) -> list[str]:
+    """What is wrong with the translations, in words for their author. `plain`: they have to be やさしい日本語."""
+    problems = []
+    for message in _messages(catalogue):
+        if message.fuzzy:
+            problems.append(f"marked as uncertain (fuzzy): {message.id}")
+        sources, translated = _forms(message.id), [form for form in _forms(message.string) if form]
+        for form in translated:
+            if all(_placeholders(form) != _placeholders(source) for source in sources):
+                problems.append(f"other placeholders than its source: {form}")
+            if _STRAY_PERCENT.search(form) and message.python_format:
+                problems.append(f"a percent sign that is none of a placeholder: {form}")
+            if plain:
+                problems += plain_problems(form)
+    return problems
+
+
+def check(texts: Catalog) -> list[str]:
+    """Everything that is wrong with the catalogues on disk."""
+    problems = []
+    for language in _translated():
+        old, path = read_catalogue(language), catalogue_path(language)
+        if not path.exists() or path.read_bytes() != render(merge(old, texts, language), language):
+            problems.append(f"{language.code}: not what the texts of now give; run: make messages")
+        problems += [f"{language.code}: {problem}" for problem in problems_of(old, plain=language.code == PLAIN)]
+    return problems
+
+
+def collect(texts: Catalog) -> None:
+    """Write the catalogues anew and say what is still to be translated."""
+    for language in _translated():
+        old = read_catalogue(language)
+        merged = merge(old, texts, language)
+        path = catalogue_path(language)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(render(merged, language))
+        left = [message for message in _messages(merged) if not any(_forms(message.string))]
+        gone = sum(merged.get(message.id, message.context) is None for message in _messages(old))
+        print(f"{language.code}: {len(merged)} texts, {len(left)} without a translation, {gone} no longer asked for")
+
+
+def main() -> int:
+    """Collect, or with ``--check`` complain. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="deploy.messages", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when something is wrong")
+    texts = extract()
+    if not parser.parse_args().check:
+        collect(texts)
+        return 0
+    problems = check(texts)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _translated() -> list[Language]:
+    return [language for language in LANGUAGES.values() if language is not SOURCE]
+
+
+def _messages(catalogue: Catalog) -> Iterable[Message]:
+    return (message for message in catalogue if message.id)
+
+
+def _forms(text: str | Iterable[str] | None) -> list[str]:
+    return [text] if isinstance(text, str) else list(text or ())
+
+
+def _placeholders(text: str) -> list[str]:
+    return sorted(set(_PLACEHOLDER.findall(text)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
