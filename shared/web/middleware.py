@@ -18,6 +18,7 @@ from shared.events.subscriptions import SERVICES
 from shared.log import get_logger
 from shared.telemetry import REQUEST_SECONDS
 from shared.tokens import BadToken, Token, verify_token
+from shared.web.i18n import LANGUAGE_COOKIE, use_language
 from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
 from shared.web.town import TownDirectory
 
@@ -54,7 +55,7 @@ IsSessionEnded = Callable[[str, str], Awaitable[bool]]
 
 
 class AroundRequest:
-    """The outermost layer of a service: security headers, timing, metrics and one log line for whatever is answered."""
+    """The outermost layer of a service: language, security headers, timing, metrics, one log line."""
 
     def __init__(self, app: Litestar, *, service: str, clock: Clock, secure: bool) -> None:
         self.litestar = app
@@ -86,7 +87,9 @@ class AroundRequest:
             await send(message)
 
         try:
-            await self.litestar(scope, receive, send_with_headers)
+            # Error pages speak it too: they are made outside of every other layer.
+            with use_language(_cookie(Headers.from_scope(scope).get("cookie", ""), LANGUAGE_COOKIE)):
+                await self.litestar(scope, receive, send_with_headers)
         finally:
             # The route's pattern, never the path: a path may hold a link's token.
             route = scope.get("path_template") or "unmatched"
