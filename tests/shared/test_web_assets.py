@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from shared.web import assets
-from shared.web.assets import ROOT_DIR, AssetsMissingError, asset, build, load_manifest, select_tokens, squeeze_css
+from shared.web.assets import (
+    ROOT_DIR,
+    SOURCE_DIR,
+    AssetsMissingError,
+    asset,
+    build,
+    load_manifest,
+    select_tokens,
+    squeeze_css,
+)
 
 FIRST_VIEW_MAX_BYTES = 100_000
 TOKENS = ":root {\n  --a: #fff;\n  --b: var(--c);\n  --c: 1rem;\n  --unused: 2rem;\n}\n"
@@ -110,3 +119,10 @@ def test_icons_take_the_colour_of_their_text_and_no_inline_style() -> None:
     assert "style=" not in sprite
     for path in assets.ICON_DIR.glob("*.svg"):
         assert "currentColor" in path.read_text(), path.name
+
+
+def test_nothing_stays_highlighted_after_a_tap() -> None:
+    css = (SOURCE_DIR / "app.css").read_text("utf-8").partition("*/")[2]
+    hovers = [line.strip() for line in css.splitlines() if ":hover" in line]
+    assert len(hovers) > 5
+    assert [line for line in hovers if not line.startswith("@media (hover: hover) { ")] == []
