@@ -38,9 +38,9 @@ PASSWORD_BYTES = 9
 TOWN_COMMAND_TIMEOUT_S = 60
 
 _TOWN = """
-    INSERT INTO town.municipality (code, name_ja, name_kana, name_en) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (code) DO UPDATE
-    SET (name_ja, name_kana, name_en) = (excluded.name_ja, excluded.name_kana, excluded.name_en)
+    INSERT INTO town.municipality (code, name_ja, name_kana, name_en, phone) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (code) DO UPDATE SET (name_ja, name_kana, name_en, phone)
+    = (excluded.name_ja, excluded.name_kana, excluded.name_en, excluded.phone)
 """
 _HOST = """
     INSERT INTO town.host (host, municipality) VALUES ($1, $2)
@@ -119,7 +119,8 @@ async def _register_town(pack: TownPack, environ: Mapping[str, str]) -> None:
     try:
         async with connection.transaction():
             facts = pack.town
-            await connection.execute(_TOWN, facts.code, facts.name_ja, facts.name_kana, facts.name_en)
+            names = (facts.name_ja, facts.name_kana, facts.name_en)
+            await connection.execute(_TOWN, facts.code, *names, facts.phone)
             for host in facts.hosts:
                 await connection.execute(_HOST, host.lower(), facts.code)
     finally:

@@ -47,6 +47,8 @@ CREATE TABLE IF NOT EXISTS town.municipality (
     name_kana text NOT NULL,
     name_en text NOT NULL
 );
+-- Where somebody calls who is stuck on an error page; empty until the town is loaded.
+ALTER TABLE town.municipality ADD COLUMN IF NOT EXISTS phone text NOT NULL DEFAULT '';
 CREATE TABLE IF NOT EXISTS town.host (
     host text PRIMARY KEY CHECK (host = lower(host) AND length(host) <= 253),
     municipality text NOT NULL REFERENCES town.municipality (code)

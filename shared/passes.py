@@ -47,7 +47,8 @@ def open_pass(box: ServiceBox, issuer: str, purpose: str, sealed: str, *, munici
     """Open a pass that `issuer` sealed for us.
 
     Raises:
-        Refusal: `pass_invalid` (400), `pass_expired` (410). That it was used before is for the opener to tell.
+        Refusal: `pass_invalid` (400), `pass_expired` (410, with `case_id`: where another one is made). That it was used
+            before is for the opener to tell.
     """
     try:
         ticket = msgspec.msgpack.decode(box.open_from(issuer, f"pass:{purpose}", sealed), type=Pass)
@@ -56,5 +57,5 @@ def open_pass(box: ServiceBox, issuer: str, purpose: str, sealed: str, *, munici
     if ticket.municipality != municipality:
         raise Refusal("pass_invalid", 400)
     if now >= ticket.expires_at:
-        raise Refusal("pass_expired", 410)
+        raise Refusal("pass_expired", 410, case_id=str(ticket.case_id))
     return ticket

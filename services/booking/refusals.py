@@ -1,6 +1,6 @@
 """Booking's refusals in plain Japanese: what happened, and what to do next."""
 
-from shared.web.refusals import RefusalText
+from shared.web.refusals import MY_CASES, RefusalText
 
 
 def _(message: str) -> str:
@@ -14,10 +14,12 @@ REFUSALS: dict[str, RefusalText] = {
     "visit_unknown": RefusalText(
         _("予約の途中の情報が見つかりません"),
         _("別の端末やブラウザーでは、続きができません。手続きのページから、もう一度お進みください。"),
+        MY_CASES,
     ),
     "visit_over": RefusalText(
         _("予約の手続きの時間が過ぎました"),
         _("手続きのページから、もう一度お進みください。入力した内容は手続きのページに残っています。"),
+        MY_CASES,
     ),
     "visit_booked": RefusalText(
         _("この予約はもう済んでいます"), _("日時を変えるときは、予約のページの「日時を変える」からお進みください。")

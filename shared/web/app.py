@@ -49,8 +49,11 @@ def create_service_app(
     `secure` marks cookies and adds HSTS; only `make run` and tests, which speak plain HTTP on one machine, turn it off.
     """
 
+    towns = TownDirectory(db, default_municipality=default_municipality)
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await towns.prepare()
         yield
         if on_shutdown is not None:
             await on_shutdown()
@@ -60,8 +63,7 @@ def create_service_app(
         return await is_session_ended(db, municipality, session_id)
 
     checked: IsSessionEnded = ended
-    towns = TownDirectory(db, default_municipality=default_municipality)
-    errors = ErrorPages(refusals or {})
+    errors = ErrorPages(refusals or {}, towns)
     app = Litestar(
         route_handlers=[*route_handlers, *_health(db, readiness), static_router()],
         middleware=[

@@ -16,6 +16,7 @@ from shared.web.i18n import translate
 from shared.web.identity import RenewSession, SignInNeeded
 from shared.web.pages import page
 from shared.web.refusals import REFUSALS, RefusalText
+from shared.web.town import TownDirectory
 
 Answer = Response[Any] | Template | Redirect
 
@@ -29,8 +30,9 @@ BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57014", "53300", "57P01"
 class ErrorPages:
     """The exception handlers of a service, with its own refusals' texts."""
 
-    def __init__(self, texts: Mapping[str, RefusalText]) -> None:
+    def __init__(self, texts: Mapping[str, RefusalText], towns: TownDirectory) -> None:
         self._texts = {**REFUSALS, **texts}
+        self._towns = towns
 
     def for_http(self, request: Request[Any, Any, Any], error: HTTPException) -> Answer:
         """What Litestar refuses: unknown path, wrong method, unreadable parameters."""
@@ -76,6 +78,8 @@ class ErrorPages:
                 **refusal.details,
             }
             return Response(problem, status_code=refusal.status, media_type="application/problem+json")
+        # A path that no route has was refused before its town was looked for.
+        request.scope["state"].setdefault("town", self._towns.recall(request.headers.get("host", "")))
         return page(
             request,
             "error.html",
@@ -84,6 +88,7 @@ class ErrorPages:
             advice=advice,
             code=refusal.code,
             details=refusal.details,
+            onward_href=text.href,
         )
 
 

@@ -12,10 +12,15 @@ def _(message: str) -> str:
 
 
 class RefusalText(msgspec.Struct, frozen=True):
-    """Shown as a page: a title and what the person can do now."""
+    """Shown as a page: a title, what the person can do now, and where (`href`) if it is the same for everybody."""
 
     title: str
     advice: str
+    href: str = ""
+
+
+# A person's open cases, from where each goes on.
+MY_CASES = "/my"
 
 
 REFUSALS: dict[str, RefusalText] = {
@@ -44,14 +49,17 @@ REFUSALS: dict[str, RefusalText] = {
         _("ブラウザの設定でクッキーを使えるようにするか、電話または窓口でお申し込みください。"),
     ),
     "pass_invalid": RefusalText(
-        _("引きつぎの情報を読みとれませんでした"), _("手続きのページにもどって、もういちど進んでください。")
+        _("引きつぎの情報を読みとれませんでした"), _("手続きのページにもどって、もういちど進んでください。"), MY_CASES
     ),
     "pass_expired": RefusalText(
         _("引きつぎの時間が切れました"),
         _("手続きのページにもどって、もういちど進んでください。入力した内容は残っています。"),
+        MY_CASES,
     ),
     "pass_used": RefusalText(
-        _("この引きつぎは、ほかの端末で使われました"), _("手続きのページにもどって、もういちど進んでください。")
+        _("この引きつぎは、ほかの端末で使われました"),
+        _("手続きのページにもどって、もういちど進んでください。"),
+        MY_CASES,
     ),
     "internal": RefusalText(
         _("こちらの都合で、うまくいきませんでした"),

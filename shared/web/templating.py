@@ -4,6 +4,8 @@ Instants arrive as aware UTC datetimes and are shown in Asia/Tokyo; a plain `dat
 it is. A naive datetime is a bug and raises ValueError, because nobody can say which day it falls on.
 """
 
+import re
+import unicodedata
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -21,6 +23,8 @@ WEEKDAYS = "月火水木金土日"
 NOON_HOUR = 12
 BEFORE_MEIJI = 1867
 HOUR_MIN = 60
+_PHONE = re.compile(r"[+(]?\d[\d() -]*")
+_NOT_DIALLED = re.compile(r"[^\d+]")
 
 # First day of each era (元号法 and the imperial ordinances before it); Meiji from the Gregorian calendar's adoption on.
 ERAS = (
@@ -55,6 +59,7 @@ def make_environment(*template_dirs: Path) -> jinja2.Environment:
         wareki=wareki,
         yen=yen,
         duration=duration,
+        tel=tel,
         asset=asset,
         reference=show_number,
     )
@@ -169,6 +174,12 @@ def duration(length_min: int) -> str:
     if hours and minutes:
         return gettext("%(hours)s時間%(minutes)s分", hours=hours, minutes=minutes)
     return gettext("%(hours)s時間", hours=hours) if hours else gettext("%(minutes)s分", minutes=minutes)
+
+
+def tel(phone: str) -> str:
+    """``tel:0463713311`` for ``0463-71-3311（代表）``: what a phone dials. What stands after the number is left out."""
+    number = _PHONE.match(unicodedata.normalize("NFKC", phone).strip())
+    return "tel:" + _NOT_DIALLED.sub("", number[0] if number else "")
 
 
 def _is_japanese(language: Language) -> bool:

@@ -65,8 +65,8 @@ async def towns(database: TestDatabase) -> tuple[str, ...]:
     async with database.admin_engine().begin() as connection:
         for code in TOWNS:
             await connection.execute(
-                text("INSERT INTO town.municipality VALUES (:code, :name, :name, :name)"),
-                {"code": code, "name": f"町{code}"},
+                text("INSERT INTO town.municipality VALUES (:code, :name, :name, :name, :phone)"),
+                {"code": code, "name": f"町{code}", "phone": f"0463-{code}"},
             )
             await connection.execute(
                 text("INSERT INTO town.host VALUES (:host, :code)"), {"host": f"t{code}.test", "code": code}

@@ -18,6 +18,7 @@ from shared.web.templating import (
     jst_month,
     jst_time,
     make_environment,
+    tel,
     wareki,
     yen,
 )
@@ -32,6 +33,21 @@ def manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names as a build would give them, so that templates can be tested without one."""
     names = ("app.css", "app.js", "htmx.js", "icons.svg", "favicon.svg")
     monkeypatch.setattr(assets, "load_manifest", lambda: {name: name for name in names})
+
+
+@pytest.mark.parametrize(
+    ("phone", "link"),
+    [
+        ("0463-71-3311", "tel:0463713311"),
+        ("０４６３－７１－３３１１（代表）", "tel:0463713311"),
+        ("0463-71-3311 内線 12", "tel:0463713311"),
+        ("+81 463 71 3311", "tel:+81463713311"),
+        ("(0463) 71-3311", "tel:0463713311"),
+        ("役場", "tel:"),
+    ],
+)
+def test_a_phone_dials_the_number_and_nothing_else(phone: str, link: str) -> None:
+    assert tel(phone) == link
 
 
 # ---- Dates

@@ -30,7 +30,7 @@ class SlowDatabase:
     async def execute(self, _: object) -> object:
         self.asked += 1
         await self.may_answer.wait()
-        row = SimpleNamespace(host="ninomiya.localhost", code="143421", name_ja="二宮町")
+        row = SimpleNamespace(host="ninomiya.localhost", code="143421", name_ja="二宮町", phone="0463-71-3311")
         return SimpleNamespace(all=lambda: [row])
 
 

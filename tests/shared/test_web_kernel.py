@@ -30,6 +30,7 @@ from shared.web.pages import page
 from shared.web.refusals import REFUSALS
 from shared.web.sessions import EndedSessions
 from shared.web.town import Town
+from tests.conftest import TestDatabase
 from tests.shared.conftest import START, TOWNS, Logged, MakeDb, TestClock
 
 SITE = f"http://t{TOWNS[0]}.test"
@@ -446,6 +447,63 @@ async def test_without_its_database_a_page_says_to_try_again(dark_site: Site, lo
         assert answer.status_code == 503
         assert REFUSALS["unavailable"].title in answer.text
     assert logged.of("bug") == []
+
+
+PHONE_LINK = f'href="tel:0463{TOWNS[0]}"'
+
+
+async def test_whoever_is_stuck_finds_the_towns_phone_number(site: Site) -> None:
+    clerk = cookie(make_token(**STAFF | {"roles": ("manager",)}))
+    for status, path, headers in (
+        (410, "/refused", {}), (404, "/no/such/page", {}), (500, "/crash", {}), (500, "/crash/database", {}),
+        (500, "/crash/template", {}), (503, "/slow", {}), (403, "/line", clerk), (404, "/static/x", {}),
+    ):  # fmt: skip
+        answer = await site.get(path, headers=headers)
+        assert answer.status_code == status, path
+        assert PHONE_LINK in answer.text, path
+        assert f"電話で聞く：0463-{TOWNS[0]}" in answer.text
+    assert PHONE_LINK in (await site.post("/page")).text
+    assert "tel:" not in (await site.get("/page", headers={"host": "unknown.test"})).text
+    assert "tel:" not in (await site.get("/api/refused")).text
+
+
+async def test_the_phone_number_is_there_from_the_first_request_on(site: Site) -> None:
+    async with site.app.litestar.lifespan():
+        assert PHONE_LINK in (await site.get("/no/such/page")).text
+
+
+async def test_a_service_starts_without_its_database(dark_site: Site, logged: Logged) -> None:
+    async with dark_site.app.litestar.lifespan():
+        assert (await dark_site.get("/healthz")).text == "ok"
+        assert "tel:" not in (await dark_site.get("/no/such/page")).text
+    assert logged.of("towns_unread")
+
+
+async def test_a_town_without_a_phone_number_shows_none(site: Site, database: TestDatabase) -> None:
+    async with database.admin_engine().begin() as connection:
+        await connection.execute(text("UPDATE town.municipality SET phone = ''"))
+    answer = await site.get("/refused")
+    assert answer.status_code == 410
+    assert "tel:" not in answer.text
+
+
+async def test_the_phone_number_is_there_when_the_database_is_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, logged: Logged
+) -> None:
+    assert (await site.get("/page")).status_code == 200
+    await site.db.dispose()
+    gone = Database("postgresql://nobody:x@127.0.0.1:9/none", service="routing")
+    monkeypatch.setattr(site.db, "engine", gone.engine)
+    for interval in ("REFRESH_INTERVAL_S", "MISS_INTERVAL_S", "RETRY_INTERVAL_S"):
+        monkeypatch.setattr(town_module, interval, -1.0)
+    for path in ("/crash/database", "/refused", "/no/such/page"):
+        assert PHONE_LINK in (await site.get(path)).text
+    assert (await site.get("/crash/database")).status_code == 503
+    assert logged.of("towns_unread")
+    assert logged.of("bug") == []
+    # A town that nobody has asked for yet is not known.
+    assert (await site.get("/page", headers={"host": "new.test"})).status_code == 503
+    await gone.dispose()
 
 
 async def test_a_wait_that_ended_is_no_bug(site: Site, logged: Logged) -> None:
