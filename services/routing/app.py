@@ -27,6 +27,7 @@ HANDLERS = (
     cases.post_you,
     cases.show_handover,
     cases.post_handover,
+    cases.show_pass,
     sessions.renew_get,
     sessions.renew_post,
     sessions.show_sign_in,

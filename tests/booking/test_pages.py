@@ -125,8 +125,8 @@ async def test_a_pass_is_for_one_browser_once_and_not_for_ever(town: BookingTown
     town.now += timedelta(minutes=16)
     async with town.browser() as browser:
         expired = await browser.post("/booking/arrive", data={"pass": sealed})
-        assert expired.status_code == 410
-        assert "入力した内容は残っています" in expired.text
+        assert expired.status_code == 303
+        assert re.fullmatch(r"/cases/[0-9a-f-]{36}/pass\?late=1", expired.headers["location"])
 
 
 async def test_a_taken_time_offers_the_nearest_others(town: BookingTown) -> None:

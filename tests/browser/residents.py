@@ -35,17 +35,23 @@ def give_name(page: Page, *, name: str, kana: str, reach: str, contact: str) -> 
 
 
 def hand_over(page: Page, *, answer: str) -> None:
-    """Answer every item with はい (the one button) or いいえ (one by one), and carry the pass to booking."""
+    """Answer every item with はい or いいえ (one by one), and carry the pass to booking.
+
+    はい and なにも are one button.
+    """
     for_all = page.get_by_role("button", name="すべてわたして次へ進む")
     if not for_all.count():  # nothing to hand over
         page.get_by_role("button", name="次へ進む").click()
     elif answer == "はい":
         for_all.click()
+    elif answer == "なにも":
+        page.get_by_role("button", name="なにもわたさずに進む").click()
     else:
         page.get_by_text("ひとつずつ選ぶ").click()
         for choice in page.get_by_role("radio", name=re.compile(f"^{answer}")).all():
             choice.check(force=True)
         page.get_by_role("button", name="選んだとおりに次へ進む").click()
+    page.wait_for_url("**/pass")
     page.get_by_role("button", name="日にちと時間をえらぶ").click()
     page.wait_for_url("**/booking/visits/*")
 

@@ -21,15 +21,17 @@ from services.routing.commands.cases import (
     tell_about_you,
 )
 from services.routing.commands.handover import (
+    Decided,
     HandedOver,
     Preview,
     Undecided,
     decide_handover,
+    make_pass,
     preview_handover,
 )
 from services.routing.commands.sessions import start_guest_session, start_staff_session
 from services.routing.commands.vault import Use, read_values
-from services.routing.domain.handover import OFFER_LIFETIME
+from services.routing.domain.handover import OFFER_LIFETIME, SAME_PASS_TIME
 from services.routing.keys import Keys
 from services.routing.tables import audit, case_file, item, ledger, outbox
 from services.routing.worker import DUE_HANDLERS
@@ -90,9 +92,10 @@ async def decide(
     after: timedelta = timedelta(0),
     **answers: str,
 ) -> HandedOver | Undecided | None:
+    """Answer the offers, and take the pass from the page after that."""
     given = {offer.item: answers.get(offer.item, "yes") for offer in shown.offers}
     async with db.begin(TOWN) as session:
-        return await decide_handover(
+        outcome = await decide_handover(
             session,
             keys,
             identity=identity,
@@ -102,6 +105,16 @@ async def decide(
             language="ja",
             now=LATER + after,
         )
+    if not isinstance(outcome, Decided):
+        return outcome
+    return await take_pass(db, keys, identity, case_id, after + timedelta(seconds=1))
+
+
+async def take_pass(
+    db: Database, keys: Keys, identity: Identity, case_id: UUID, after: timedelta = timedelta(0)
+) -> HandedOver | None:
+    async with db.begin(TOWN) as session:
+        return await make_pass(session, keys, identity=identity, case_id=case_id, now=LATER + after)
 
 
 async def entries(db: Database, *, visibility: str = "subject") -> list[tuple[str, str, list[str]]]:
@@ -194,7 +207,17 @@ async def test_the_contact_goes_sealed_to_notifications_alone_and_our_draft_is_b
     assert (case.contact_sealed, case.contact_ref, due) == (None, event.contact_ref, 0)
 
 
-async def test_answering_again_gives_a_fresh_pass_and_nothing_else(
+async def pass_entries(db: Database) -> list[tuple[str, list[str]]]:
+    """What the ledger has of values that were opened for a pass; the resident's history has none of it."""
+    table = ledger.tables.entry
+    async with db.begin(TOWN) as session:
+        rows = await session.execute(
+            select(table).where(table.c.entry_type == "approved", table.c.visibility == "internal")
+        )
+        return sorted((row.outcome, sorted(row.items)) for row in rows if row.target_service == "booking")
+
+
+async def test_answering_again_gives_the_same_pass_and_changes_nothing(
     database: TestDatabase, db: Database, keys: Keys, guest: Identity
 ) -> None:
     case_id = await begin(db, guest)
@@ -205,14 +228,96 @@ async def test_answering_again_gives_a_fresh_pass_and_nothing_else(
     again = await preview(db, keys, guest, case_id)
     assert [offer.answer for offer in again.offers] == ["yes", "yes", "yes"]
     assert again.offers[2].value is None
-    second = await decide(db, keys, guest, case_id, again)
+    second = await decide(db, keys, guest, case_id, again, after=timedelta(minutes=5))
     assert isinstance(first, HandedOver)
     assert isinstance(second, HandedOver)
     one, two = (open_as_booking(database, outcome.sealed_pass) for outcome in (first, second))
-    assert one.pass_id != two.pass_id
-    assert (one.items, one.contact_ref) == (two.items, two.contact_ref)
+    assert (one.pass_id, one.issued_at, one.items, one.contact_ref) == (
+        two.pass_id, two.issued_at, two.items, two.contact_ref,
+    )  # fmt: skip
+    assert two.expires_at - one.expires_at == timedelta(minutes=5)
     assert await entries(db) == before
     assert len(await contacts_given(db)) == 1
+    assert await pass_entries(db) == [("another_pass", ["kana", "name"]), ("handed_over", ["kana", "name"])]
+
+
+async def test_a_pass_is_another_one_after_another_decision_or_half_an_hour(
+    database: TestDatabase, db: Database, keys: Keys, guest: Identity
+) -> None:
+    case_id = await begin(db, guest)
+    await tell(db, keys, guest, case_id)
+    shown = await preview(db, keys, guest, case_id)
+    step = timedelta(minutes=1)
+    outcomes = [
+        await decide(db, keys, guest, case_id, shown),
+        await decide(db, keys, guest, case_id, shown, after=step, name="no"),
+        # The same items as at first, by another approval.
+        await decide(db, keys, guest, case_id, shown, after=2 * step),
+        await take_pass(db, keys, guest, case_id, SAME_PASS_TIME),
+        await take_pass(db, keys, guest, case_id, SAME_PASS_TIME + 3 * step),
+    ]
+    tickets = [
+        open_as_booking(database, outcome.sealed_pass) for outcome in outcomes if isinstance(outcome, HandedOver)
+    ]
+    assert [[passed.key for passed in ticket.items] for ticket in tickets] == [
+        ["name", "kana"], ["kana"], ["name", "kana"], ["name", "kana"], ["name", "kana"],
+    ]  # fmt: skip
+    ids = [ticket.pass_id for ticket in tickets]
+    assert ids[3] == ids[2]
+    assert len(set(ids)) == 4
+    assert tickets[0].items[0].approval_id != tickets[2].items[0].approval_id
+    assert tickets[0].items[1].approval_id == tickets[2].items[1].approval_id
+
+
+async def test_there_is_no_pass_before_everything_is_decided_or_after_it_lapsed_or_changed(
+    db: Database, keys: Keys, guest: Identity
+) -> None:
+    case_id = await begin(db, guest)
+    assert await take_pass(db, keys, guest, case_id) is None
+    await tell(db, keys, guest, case_id)
+    assert await take_pass(db, keys, guest, case_id) is None
+    shown = await preview(db, keys, guest, case_id)
+    assert await take_pass(db, keys, guest, case_id) is None
+    assert isinstance(await decide(db, keys, guest, case_id, shown), HandedOver)
+    assert await take_pass(db, keys, guest, case_id, OFFER_LIFETIME) is None
+    await tell(db, keys, guest, case_id, items={"name": "別の名", "kana": KANA}, contact=None)
+    assert await take_pass(db, keys, guest, case_id) is None
+    assert "another_pass" not in [outcome for outcome, _ in await pass_entries(db)]
+
+
+async def test_a_pass_without_items_is_made_as_long_as_it_is_wanted(
+    database: TestDatabase, db: Database, keys: Keys, guest: Identity
+) -> None:
+    """Nothing lapses, and an hour later it must not lead to the visit that is over by then."""
+    case_id = await begin(db, guest)
+    await tell(db, keys, guest, case_id, items={}, reach="none", contact=None)
+    assert isinstance(await hand_over(db, keys, guest, case_id), HandedOver)
+    made = [await take_pass(db, keys, guest, case_id, timedelta(minutes=minutes)) for minutes in (1, 20, 60)]
+    ids = [open_as_booking(database, outcome.sealed_pass).pass_id for outcome in made if outcome is not None]
+    assert ids[0] == ids[1] != ids[2]
+
+
+async def test_passes_made_at_once_are_one(database: TestDatabase, db: Database, keys: Keys, guest: Identity) -> None:
+    """Seen to fail without the case's lock: two reloads made two passes."""
+    case_id = await begin(db, guest)
+    await tell(db, keys, guest, case_id)
+    shown = await preview(db, keys, guest, case_id)
+    async with db.begin(TOWN) as session:
+        decided = await decide_handover(
+            session,
+            keys,
+            identity=guest,
+            case_id=case_id,
+            answers={offer.item: "yes" for offer in shown.offers},
+            shown={offer.item: offer.offer_id for offer in shown.offers},
+            language="ja",
+            now=LATER,
+        )
+    assert decided == Decided(items=("name", "kana", "contact"))
+    await asyncio.gather(*(preview(db, keys, guest, case_id) for _ in range(4)))  # connections, ready for a race
+    made = await asyncio.gather(*(take_pass(db, keys, guest, case_id, timedelta(seconds=1)) for _ in range(4)))
+    assert len({open_as_booking(database, outcome.sealed_pass).pass_id for outcome in made if outcome}) == 1
+    assert [outcome for outcome, _ in await pass_entries(db)].count("handed_over") == 1
 
 
 async def test_double_submits_at_once_hand_over_once(db: Database, keys: Keys, guest: Identity) -> None:
@@ -305,6 +410,7 @@ async def test_somebody_elses_case_is_unknown(db: Database, keys: Keys, guest: I
         lambda: preview(db, keys, stranger, case_id),
         lambda: tell(db, keys, stranger, case_id),
         lambda: decide(db, keys, stranger, case_id, Preview(procedure="", reach="", offers=())),
+        lambda: take_pass(db, keys, stranger, case_id),
     ):
         with pytest.raises(Refusal, match="case_unknown"):
             await attempt()

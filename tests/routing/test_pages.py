@@ -17,13 +17,14 @@ from sqlalchemy import select, text
 from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.consumers import on_appointment, on_reuse_recorded
+from services.routing.domain.handover import OFFER_LIFETIME
 from services.routing.domain.sessions import CARRIED_FIELDS_MAX, CARRIED_MAX_LENGTH, STAFF_LIFETIME, TRIES_MAX
 from services.routing.pages import tries
 from services.routing.tables import availability, case_file, ledger, session_table
 from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.events.booking import AppointmentBooked
-from shared.passes import open_pass
+from shared.passes import PASS_LIFETIME, Pass, open_pass
 from shared.tokens import TOKEN_LIFETIME
 from tests.conftest import TestDatabase
 from tests.routing.conftest import TestClock, Visitor
@@ -65,6 +66,23 @@ async def answer_offers(visitor: Visitor, case: str, **answers: str) -> httpx.Re
     items = re.findall(r'name="offer_(\w+)"', shown.text)
     fields = {f"offer_{item}": hidden(shown, f"offer_{item}") for item in items}
     return await visitor.post(f"{case}/handover", fields | {f"pass_{item}": answers.get(item, "yes") for item in items})
+
+
+async def see_pass(visitor: Visitor, case: str, decided: httpx.Response) -> httpx.Response:
+    """The page with the pass, where the answer to the preview leads."""
+    assert (decided.status_code, decided.headers.get("location")) == (SEE_OTHER, f"{case}/pass"), decided.text
+    passed = await visitor.get(f"{case}/pass")
+    assert passed.status_code == httpx.codes.OK
+    assert 'action="/booking/arrive"' in passed.text
+    return passed
+
+
+def open_as_booking(database: TestDatabase, passed: httpx.Response, clock: TestClock | None = None) -> Pass:
+    """What booking finds in the pass."""
+    environ = database.environ
+    box = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
+    now = clock.now if clock else NOW
+    return open_pass(box, "routing", "book", hidden(passed, "pass"), municipality=TOWN, now=now)
 
 
 # --- finding and comparing ---
@@ -177,12 +195,8 @@ async def test_the_whole_way_to_the_pass(database: TestDatabase, visitor: Visito
     for part in (NAME, KANA, EMAIL, "個人情報保護法"):
         assert part in shown.text
     assert "checked" not in shown.text
-    passed = await answer_offers(visitor, case)
-    assert passed.status_code == httpx.codes.OK
-    assert 'action="/booking/arrive"' in passed.text
-    environ = database.environ
-    box = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
-    ticket = open_pass(box, "routing", "book", hidden(passed, "pass"), municipality=TOWN, now=NOW)
+    passed = await see_pass(visitor, case, await answer_offers(visitor, case))
+    ticket = open_as_booking(database, passed)
     assert {item.key: item.value for item in ticket.items} == {"name": NAME, "kana": KANA}
     assert (ticket.reach, ticket.procedure, str(ticket.case_id)) == ("email", "CHI02", case.rsplit("/", 1)[-1])
 
@@ -195,7 +209,8 @@ async def test_nothing_but_the_way_to_be_reached_is_required(visitor: Visitor) -
     assert (await visitor.tell(case, reach="none")).status_code == SEE_OTHER
     shown = await visitor.get(f"{case}/handover")
     assert "番号でお呼びします" in shown.text
-    assert "/booking/arrive" in (await visitor.post(f"{case}/handover")).text
+    passed = await see_pass(visitor, case, await visitor.post(f"{case}/handover"))
+    assert "わたす情報はありません" in passed.text
 
 
 async def test_a_phone_number_in_any_notation(visitor: Visitor) -> None:
@@ -266,21 +281,79 @@ async def test_one_button_hands_over_all_that_was_shown(database: TestDatabase, 
     shown = await visitor.get(f"{case}/handover")
     assert '<details class="stack" id="each">' in shown.text
     offers = {f"offer_{item}": hidden(shown, f"offer_{item}") for item in ("name", "kana", "contact")}
-    passed = await visitor.post(f"{case}/handover", offers | {"all": "yes"})
-    assert passed.status_code == httpx.codes.OK
-    box = ServiceBox.from_settings(
-        database.environ["CHOUDO_BOOKING_BOX_KEY"], database.environ["CHOUDO_BOX_PUBLIC_KEYS"]
-    )
-    ticket = open_pass(box, "routing", "book", hidden(passed, "pass"), municipality=TOWN, now=NOW)
+    passed = await see_pass(visitor, case, await visitor.post(f"{case}/handover", offers | {"all": "yes"}))
+    ticket = open_as_booking(database, passed)
     assert ([item.key for item in ticket.items], ticket.reach) == (["name", "kana"], "email")
     assert [entry[2] for entry in await entries(db) if entry[0] == "approved"] == [["kana", "name"], ["contact"]]
+
+
+async def test_one_button_hands_over_nothing(database: TestDatabase, db: Database, visitor: Visitor) -> None:
+    case = await fill(visitor)
+    shown = await visitor.get(f"{case}/handover")
+    for label, value in (("すべてわたして次へ進む", "yes"), ("なにもわたさずに進む", "no")):
+        found = re.search(
+            rf'<button class="([^"]*)" type="submit" name="all" value="{value}"><span>{label}<', shown.text
+        )
+        assert found, label
+        assert found[1] == "button button--secondary button--huge button--wide"
+    offers = {f"offer_{item}": hidden(shown, f"offer_{item}") for item in ("name", "kana", "contact")}
+    passed = await see_pass(visitor, case, await visitor.post(f"{case}/handover", offers | {"all": "no"}))
+    assert "わたす情報はありません。このまま予約できます。" in passed.text
+    ticket = open_as_booking(database, passed)
+    assert (ticket.items, ticket.contact_ref, ticket.reach) == ((), None, "none")
+    assert [entry for entry in await entries(db) if entry[0] in ("approved", "declined")] == [
+        ("declined", "booking", ["kana", "name"]), ("declined", "notifications", ["contact"]),
+    ]  # fmt: skip
+
+
+async def test_the_page_with_the_pass_may_be_reloaded_and_come_back_to(
+    database: TestDatabase, db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    case = await fill(visitor)
+    decided = await answer_offers(visitor, case)
+    clock.move(timedelta(seconds=1))
+    first = await see_pass(visitor, case, decided)
+    told = await entries(db)
+    clock.move(timedelta(minutes=1))
+    second = await visitor.get(f"{case}/pass")
+    clock.move(timedelta(minutes=8))
+    third = await visitor.get(f"{case}/pass?late=1")
+    assert "用意しなおしました" not in second.text
+    assert "用意しなおしました" in third.text
+    one, two, three = (open_as_booking(database, shown, clock) for shown in (first, second, third))
+    # The same pass leads to the same visit in booking, and to the place that is held there.
+    assert one.pass_id == two.pass_id == three.pass_id
+    assert one.items == two.items == three.items
+    assert three.expires_at == clock.now + PASS_LIFETIME
+    assert await entries(db) == told
+
+
+async def test_what_is_not_decided_is_decided_first(visitor: Visitor, clock: TestClock) -> None:
+    case = await visitor.open_case()
+    assert (await visitor.get(f"{case}/pass")).headers["location"] == f"{case}/handover"
+    assert (await visitor.get(f"{case}/handover")).headers["location"] == f"{case}/you"
+    await visitor.tell(case, name=NAME, reach="email", email=EMAIL)
+    assert (await visitor.get(f"{case}/pass")).headers["location"] == f"{case}/handover"
+    await see_pass(visitor, case, await answer_offers(visitor, case))
+    await visitor.tell(case, name="別の名", reach="email", email=EMAIL)
+    assert (await visitor.get(f"{case}/pass")).headers["location"] == f"{case}/handover"
+    await see_pass(visitor, case, await answer_offers(visitor, case, name="no"))
+    clock.move(OFFER_LIFETIME)
+    lapsed = await visitor.get(f"{case}/pass")
+    while lapsed.status_code == SEE_OTHER and "/session/renew" in lapsed.headers["location"]:
+        lapsed = await visitor.get((await visitor.get(lapsed.headers["location"])).headers["location"])
+    assert lapsed.headers["location"] == f"{case}/handover"
+    asked = await visitor.get(f"{case}/handover")
+    assert "checked" not in asked.text
+    assert "なにもわたさずに進む" in asked.text
 
 
 async def test_one_button_consents_to_nothing_that_was_not_shown(visitor: Visitor) -> None:
     case = await fill(visitor)
     shown = await visitor.get(f"{case}/handover")
     offer = {"offer_name": hidden(shown, "offer_name")}
-    for fields in ({"all": "yes"}, offer | {"all": "yes"}, offer | {"all": "no"}, offer | {"all": "yes "}):
+    answers = ("yes", "no", "yes ", "")
+    for fields in ({"all": "yes"}, {"all": "no"}, *(offer | {"all": answer} for answer in answers)):
         answer = await visitor.post(f"{case}/handover", fields)
         assert answer.status_code == httpx.codes.CONFLICT, fields
         assert 'name="pass"' not in answer.text
@@ -329,6 +402,7 @@ async def test_nobody_sees_anothers_case(visitor: Visitor, new_visitor: NewVisit
             await other.get(f"{case}/handover"),
             await other.tell(case, reach="none"),
             await other.post(f"{case}/handover"),
+            await other.get(f"{case}/pass"),
         ):
             assert answer.status_code == httpx.codes.NOT_FOUND
             assert NAME not in answer.text
@@ -692,6 +766,9 @@ async def test_my_page_shows_appointments_and_unfinished_cases(
     for part in ("24-0317", "町役場 2階 7番", f"{unfinished}/you"):
         assert part in answer.text
     assert f"{case}/handover" not in answer.text
+    # Going back to where the time was chosen from leads to what was booked: one case, one booking.
+    await answer_offers(visitor, case)
+    assert (await visitor.get(f"{case}/pass")).headers["location"] == "/booking/appointments/24-0317"
     stranger = new_visitor()
     await stranger.open_case()
     assert "24-0317" not in (await stranger.get("/my")).text
@@ -699,12 +776,14 @@ async def test_my_page_shows_appointments_and_unfinished_cases(
 
 async def test_no_page_sends_a_browser_elsewhere(visitor: Visitor) -> None:
     case = await fill(visitor)
+    await answer_offers(visitor, case)
     for path in (
         "/",
         "/search",
         "/procedures/CHI02",
         f"{case}/you",
         f"{case}/handover",
+        f"{case}/pass",
         "/my",
         "/my/history",
         "/sign-in",

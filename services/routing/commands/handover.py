@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, Update, insert, select, update
+from sqlalchemy import Row, Update, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
@@ -16,16 +16,19 @@ from services.routing.commands.vault import (
     Source,
     System,
     Use,
+    Value,
     list_sources,
     read_values,
     seen_again,
     write_use,
+    write_use_of_items,
 )
 from services.routing.domain.handover import (
     BOOKING_ITEMS,
     CONTACT,
     EXPIRED,
     OFFER_LIFETIME,
+    SAME_PASS_TIME,
     Decision,
     Offer,
     Reach,
@@ -76,11 +79,16 @@ class Undecided(msgspec.Struct, frozen=True, kw_only=True):
     is_stale: bool
 
 
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """Every item has its yes or no; these have a yes."""
+
+    items: tuple[str, ...]
+
+
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
-    """The pass that the browser carries to booking."""
+    """The pass that the browser carries to booking, and what is in it, or given to notifications with it."""
 
     sealed_pass: str
-    expires_at: datetime
     items: tuple[str, ...]
 
 
@@ -158,10 +166,10 @@ async def decide_handover(
     shown: Mapping[str, str],
     language: str,
     now: datetime,
-) -> HandedOver | Undecided | None:
-    """Write what the person approved and declined, give the contact to notifications, and make a fresh pass.
+) -> Decided | Undecided | None:
+    """Write what the person approved and declined, and give the contact to notifications. `make_pass` carries the rest.
 
-    Answering the same again gives another pass and changes nothing else. None: the person has to say something first.
+    Answering the same again changes nothing. None: the person has to say something first.
 
     Raises:
         Refusal: `case_unknown` (404).
@@ -183,41 +191,53 @@ async def decide_handover(
 
     approvals = await _write_decisions(session, identity, case, passable, decisions, now)
     approved = [key for key in passable if key in approvals]
-    contact_ref = None
     if CONTACT in approved:
-        contact_ref = await _give_contact(session, keys, identity, case, approvals[CONTACT], language, now)
+        await _give_contact(session, keys, identity, case, approvals[CONTACT], language, now)
     elif case.contact_ref is not None and case.contact_approval_id is not None:
         await _withdraw_contact(session, case, language, now)
-    items = await _open_for_pass(session, keys.vault, identity, case, approvals, decisions, now)
+    await session.execute(
+        _update_case(case).values(state="handed_over", updated_at=now, version=case_file.c.version + 1)
+    )
+    await record_staff_deed(session, identity, action="decide_handover", ref=str(case_id), now=now)
+    return Decided(items=tuple(approved))
+
+
+async def make_pass(
+    session: AsyncSession, keys: Keys, *, identity: Identity, case_id: UUID, now: datetime
+) -> HandedOver | None:
+    """Make the pass of what the person decided. None: something is to be decided, or said, first.
+
+    Made again soon, it is the same pass (`SAME_PASS_TIME`); the history of the resident has the approval once, and the
+    ledger each time that the values were opened. After another decision it is another pass.
+
+    Raises:
+        Refusal: `case_unknown` (404).
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    passable = await _passable(session, case) if case.state == "handed_over" else None
+    if passable is None:
+        return None
+    offers = await _standing_offers(session, case, passable, now)
+    if len(offers) < len(passable) or any(shown.state not in ("approved", "declined") for shown in offers):
+        return None
+    approvals = {shown.item: UUID(shown.approval_id) for shown in offers if shown.approval_id is not None}
+    pass_id, issued_at, is_again = await _issue_pass(session, case, list(approvals), now)
+    contact_ref = case.contact_ref if CONTACT in approvals else None
     ticket = Pass(
-        pass_id=uuid4(),
+        pass_id=pass_id,
         municipality=identity.municipality,
         guest_ref=identity.ref,
         subject_ref=case.subject_ref,
         case_id=case_id,
         procedure=case.procedure,
-        items=items,
+        items=await _open_for_pass(session, keys.vault, identity, case, approvals, now, is_again=is_again),
         contact_ref=contact_ref,
         reach=case.reach if contact_ref is not None else "none",
-        issued_at=now,
+        issued_at=issued_at,
         expires_at=now + PASS_LIFETIME,
     )
-    await session.execute(
-        insert(pass_issued).values(
-            municipality=identity.municipality,
-            pass_id=ticket.pass_id,
-            case_id=case_id,
-            items=approved,
-            issued_at=now,
-            expires_at=ticket.expires_at,
-        )
-    )
-    await session.execute(
-        _update_case(case).values(state="handed_over", updated_at=now, version=case_file.c.version + 1)
-    )
-    await record_staff_deed(session, identity, action="decide_handover", ref=str(case_id), now=now)
-    sealed = seal_pass(keys.box, "booking", PASS_PURPOSE, ticket)
-    return HandedOver(sealed_pass=sealed, expires_at=ticket.expires_at, items=tuple(approved))
+    await record_staff_deed(session, identity, action="make_pass", ref=str(case_id), now=now)
+    return HandedOver(sealed_pass=seal_pass(keys.box, "booking", PASS_PURPOSE, ticket), items=tuple(approvals))
 
 
 async def expire_offers(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -346,13 +366,54 @@ async def _write_decisions(
                 .values(state=state, approval_id=approval_id if is_approved else None, decided_at=now)
             )
             chosen = {changed_offer.item: passable[changed_offer.item] for changed_offer in changed}
-            if is_approved and service == "booking":
-                # The reading that fills the pass writes this entry: see `_open_for_pass`.
-                continue
             use = _use(case, "approved" if is_approved else "declined", service, approval_id if is_approved else None)
+            if is_approved and service == "booking":
+                await write_use_of_items(session, identity, case.subject_ref, use, list(chosen), now=now)
+                continue
             source = await _contact_source(session, case) if service == "notifications" else None
             await write_use(session, identity, case.subject_ref, use, chosen, source=source, now=now)
     return approvals
+
+
+async def _issue_pass(
+    session: AsyncSession, case: Row[Any], items: list[str], now: datetime
+) -> tuple[UUID, datetime, bool]:
+    """Note that a pass with these items is made: its id, since when there is this one, and whether it is made again."""
+    mine = (pass_issued.c.municipality == case.municipality, pass_issued.c.case_id == case.case_id)
+    decided_since = exists().where(
+        offer.c.municipality == case.municipality,
+        offer.c.case_id == case.case_id,
+        offer.c.decided_at >= pass_issued.c.issued_at,
+    )
+    query = (
+        select(pass_issued.c.pass_id, pass_issued.c.issued_at)
+        .where(
+            *mine,
+            pass_issued.c["items"] == items,
+            pass_issued.c.issued_at > now - SAME_PASS_TIME,
+            ~decided_since,
+        )
+        .order_by(pass_issued.c.issued_at.desc())
+        .limit(1)
+    )
+    known = (await session.execute(query)).one_or_none()
+    expires_at = now + PASS_LIFETIME
+    if known is not None:
+        again = update(pass_issued).where(*mine, pass_issued.c.pass_id == known.pass_id)
+        await session.execute(again.values(expires_at=expires_at))
+        return known.pass_id, known.issued_at, True
+    pass_id = uuid4()
+    await session.execute(
+        insert(pass_issued).values(
+            municipality=case.municipality,
+            pass_id=pass_id,
+            case_id=case.case_id,
+            items=items,
+            issued_at=now,
+            expires_at=expires_at,
+        )
+    )
+    return pass_id, now, False
 
 
 async def _open_for_pass(
@@ -361,26 +422,29 @@ async def _open_for_pass(
     identity: Identity,
     case: Row[Any],
     approvals: Mapping[str, UUID],
-    decisions: Sequence[Decision],
     now: datetime,
+    *,
+    is_again: bool,
 ) -> tuple[PassedItem, ...]:
-    """The values of what was approved for booking. The reading is the approval's entry in the ledger."""
-    again = {decision.offer.item for decision in decisions if decision.approved and decision.offer.state == "approved"}
-    items: list[PassedItem] = []
-    for is_again in (False, True):
-        chosen = [key for key in BOOKING_ITEMS if key in approvals and (key in again) is is_again]
+    """The values of what was approved for booking. Each reading is an entry that cites the approval."""
+    values: dict[str, Value] = {}
+    for approval_id in dict.fromkeys(approvals.values()):
+        chosen = [key for key in BOOKING_ITEMS if approvals.get(key) == approval_id]
         if not chosen:
             continue
-        use = _use(case, "approved", "booking", approvals[chosen[0]])
-        if is_again:
-            use = msgspec.structs.replace(use, outcome="another_pass", visibility="internal")
-        values = await read_values(
+        use = msgspec.structs.replace(
+            _use(case, "approved", "booking", approval_id),
+            outcome="another_pass" if is_again else "handed_over",
+            visibility="internal",
+        )
+        values |= await read_values(
             session, vault, identity=identity, subject_ref=case.subject_ref, keys=chosen, use=use, now=now
         )
-        items += [
-            PassedItem(key=key, value=values[key].value, approval_id=approvals[key]) for key in chosen if key in values
-        ]
-    return tuple(items)
+    return tuple(
+        PassedItem(key=key, value=values[key].value, approval_id=approvals[key])
+        for key in BOOKING_ITEMS
+        if key in values
+    )
 
 
 async def _give_contact(
@@ -391,7 +455,7 @@ async def _give_contact(
     approval_id: UUID,
     language: str,
     now: datetime,
-) -> UUID:
+) -> None:
     """Give the contact to notifications, sealed, and blank our draft of it.
 
     Given before: notifications keeps the address and learns by which approval, of which case, it is used from now on.
@@ -400,7 +464,7 @@ async def _give_contact(
         if case.contact_approval_id != approval_id:
             await _publish_contact(session, case, case.reach, case.case_id, approval_id, language, now)
             await session.execute(_update_case(case).values(contact_approval_id=approval_id))
-        return UUID(str(case.contact_ref))
+        return
     use = msgspec.structs.replace(
         _use(case, "approved", "notifications", approval_id), outcome="handed_over", visibility="internal"
     )
@@ -443,7 +507,6 @@ async def _give_contact(
     await unschedule(
         session, SERVICE, municipality=identity.municipality, kind=DUE_CONTACT_DRAFT, ref=str(case.case_id)
     )
-    return contact_ref
 
 
 async def _withdraw_contact(session: AsyncSession, case: Row[Any], language: str, now: datetime) -> None:

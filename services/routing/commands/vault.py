@@ -201,6 +201,15 @@ async def read_values(
     return values
 
 
+async def write_use_of_items(
+    session: AsyncSession, identity: Identity, subject_ref: UUID, use: Use, keys: Sequence[str], *, now: datetime
+) -> None:
+    """Write a use of items that nobody opens now: the same entries as a reading would, one for each source."""
+    sources = await list_sources(session, identity.municipality, subject_ref)
+    for group in _by_source([source for source in sources if source.key in keys]):
+        await _write_group(session, identity, subject_ref, use, group, now=now)
+
+
 def seen_again(identity: Identity, use: Use) -> Use:
     """A page with somebody's items that is opened once more: one's own stays out of the history, staff's never does."""
     if identity.kind == "guest":

@@ -16,6 +16,9 @@ CONTACT = "contact"
 # A preview that nobody answers within this time was closed: that is a decline.
 OFFER_LIFETIME = timedelta(minutes=60)
 EXPIRED = "expired"
+# Made again within this time, a pass is the same pass: whoever goes back, or reloads, finds their visit in booking
+# again, with the place that it holds. A visit lasts an hour from its arrival, so at least half of one is left.
+SAME_PASS_TIME = timedelta(minutes=30)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,15 +17,23 @@ from services.routing.commands.cases import (
     open_case,
     tell_about_you,
 )
-from services.routing.commands.handover import Preview, ShownOffer, Undecided, decide_handover, preview_handover
+from services.routing.commands.handover import (
+    Preview,
+    ShownOffer,
+    Undecided,
+    decide_handover,
+    make_pass,
+    preview_handover,
+)
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys
 from services.routing.pages.cookies import give_session
 from services.routing.pages.tries import Tries, address_of
-from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, show_phone
+from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, WITHOUT, show_phone
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.catalogue import procedure_names
+from services.routing.queries.mine import find_live_appointment
 from shared.db import Database
 from shared.tokens import Identity
 from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, PHONE_MAX_LENGTH, Form, parse_uuid, read_form
@@ -145,15 +153,15 @@ async def post_handover(
     identity: NamedDependency[Identity],
     keys: NamedDependency[Keys],
 ) -> Template | Redirect:
-    """Hear yes or no for each item, or yes for all that was shown, and answer with the pass in a form to booking."""
+    """Hear yes or no for each item, or one answer for all that was shown; the pass is made by the page after this."""
     case = _case_id(case_id)
     fields = await read_form(request)
     passable = (*BOOKING_ITEMS, CONTACT)
     shown = {key: fields[f"offer_{key}"] for key in passable if f"offer_{key}" in fields}
-    is_for_all = fields.get("all") == "yes"
-    # The one button consents to exactly the items above it: what else may have come up meanwhile is asked anew.
+    is_for_all = fields.get("all") in ("yes", "no")
+    # One button answers for exactly the items above it: what else may have come up meanwhile is asked anew.
     answers = (
-        dict.fromkeys(shown, "yes")
+        dict.fromkeys(shown, fields["all"])
         if is_for_all
         else {key: fields[f"pass_{key}"] for key in passable if f"pass_{key}" in fields}
     )
@@ -190,14 +198,37 @@ async def post_handover(
         )
     if outcome is None or isinstance(outcome, Undecided):
         return see_other(f"/cases/{case}/you")
+    return see_other(f"/cases/{case}/pass")
+
+
+@get("/cases/{case_id:str}/pass", guards=[require_visitor])
+async def show_pass(
+    request: Request[Any, Any, Any],
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """The pass in a form to booking. `late`: it was brought to booking too late, which sent its bearer back."""
+    case = _case_id(case_id)
+    async with db.begin(identity.municipality) as session:
+        name_ja = await _procedure_name(session, identity, case)
+        # Whoever comes through the browser's history, perhaps days later, may have booked: one case, one booking.
+        booked = await find_live_appointment(session, identity.municipality, case)
+        if booked is not None:
+            return see_other(f"/booking/appointments/{booked}")
+        carried = await make_pass(session, keys, identity=identity, case_id=case, now=now)
+    if carried is None:
+        return see_other(f"/cases/{case}/handover")
     return page(
         request,
         "handed_over.html",
         case_id=case,
         procedure_name=name_ja,
-        sealed_pass=outcome.sealed_pass,
-        items=[translate(ITEMS[key]) for key in outcome.items],
-        expires_at=outcome.expires_at,
+        sealed_pass=carried.sealed_pass,
+        items=[translate(ITEMS[key]) for key in carried.items],
+        is_late="late" in request.query_params,
     )
 
 
@@ -299,6 +330,7 @@ def _handover_page(
             "target": target,
             "target_name": translate(TARGETS[target]),
             "reason": translate(HANDOVER_REASONS[target]),
+            "without": translate(WITHOUT[target]),
             "offers": offers,
         }
         for target, offers in by_target.items()

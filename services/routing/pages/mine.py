@@ -17,6 +17,7 @@ from services.routing.pages.wording import (
 )
 from services.routing.queries.catalogue import list_counters, procedure_names
 from services.routing.queries.mine import (
+    CLOSED_STATES,
     HISTORY_COPY_MAX,
     HISTORY_PAGE,
     SERVICES,
@@ -35,7 +36,6 @@ from shared.web.pages import page
 
 PAGES_MAX = 200
 OFFICE_MAX_LENGTH = 60
-CLOSED_STATES = ("done", "no_show", "cancelled")
 
 _EMPTY = History(
     entries=(), total=0, spared_items=0, pending=0, first_at=None, last_received_at=None, offices=(), has_more=False

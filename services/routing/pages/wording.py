@@ -150,6 +150,11 @@ PURPOSES = (
     _("予約のお知らせを送るため"),
     _("同じことを二度書かずにすむようにするため"),
 )
+# What a no means: nothing else changes.
+WITHOUT = {
+    "booking": _("わたさないときは、番号でお呼びします。"),
+    "notifications": _("わたさないときは、お知らせを送りません。予約のあとで、番号を書いた紙を印刷できます。"),
+}
 REACHES = {"email": _("メール"), "sms": _("SMS"), "none": _("紙の控え")}
 
 CASE_STATES = {

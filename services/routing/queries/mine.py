@@ -16,6 +16,7 @@ APPOINTMENTS_MAX = 50
 HISTORY_PAGE = 50
 HISTORY_COPY_MAX = 2_000
 SERVICES = ("routing", "booking", "notifications")
+CLOSED_STATES = ("done", "no_show", "cancelled")
 
 
 class MyCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +126,22 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
         )
         for row in rows
     ]
+
+
+async def find_live_appointment(session: AsyncSession, municipality: str, case_id: UUID) -> str | None:
+    """The number of the appointment that a case has ahead of it, as booking last told it."""
+    query = (
+        select(appointment.c.number)
+        .where(
+            appointment.c.municipality == municipality,
+            appointment.c.case_id == case_id,
+            appointment.c.state.not_in(CLOSED_STATES),
+        )
+        .order_by(appointment.c.starts_at)
+        .limit(1)
+    )
+    number: str | None = (await session.execute(query)).scalar_one_or_none()
+    return number
 
 
 async def list_history(
