@@ -20,6 +20,7 @@ from services.routing.app import create_app as create_routing
 from services.routing.settings import load_settings as load_routing
 from shared.clock import clock_from
 from shared.log import configure_logging
+from shared.telemetry import serve_metrics
 from shared.web.prefixes import service_for
 
 DEFAULT_PORT = 8000
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--host", default=os.environ.get("CHOUDO_HOST", "127.0.0.1"))
     arguments = parser.parse_args()
     configure_logging(arguments.only or "front")
+    serve_metrics(os.environ.get("CHOUDO_METRICS_ADDRESS"))
     app: App = MAKERS[arguments.only](os.environ) if arguments.only else create_front(os.environ)
     make_server(app, host=arguments.host, port=int(os.environ.get("CHOUDO_PORT", DEFAULT_PORT))).run()
 

@@ -1,6 +1,9 @@
-"""Prometheus metrics that all services share. Labels are service names, codes and outcomes, never ids."""
+"""Prometheus metrics that all services share. Labels are service names, codes and outcomes, never ids.
 
-from prometheus_client import Counter, Gauge, Histogram
+They are read on a listener of their own, of web processes and workers alike: what the public reaches has no such page.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 DELIVERIES_PUBLISHED = Counter("choudo_deliveries_published_total", "Deliveries put on a queue", ["service"])
 EVENTS_CONSUMED = Counter("choudo_events_consumed_total", "Events taken from a queue", ["service", "outcome"])
@@ -19,3 +22,14 @@ REQUEST_SECONDS = Histogram(
     ["service", "method", "route", "status"],
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+
+
+def serve_metrics(address: str | None) -> None:
+    """Answer a scraper on `host:port` (`CHOUDO_METRICS_ADDRESS`), in a thread of its own; without one, nobody is told.
+
+    Raises:
+        ValueError: it is no address; OSError: it is taken.
+    """
+    if address:
+        host, _, port = address.rpartition(":")
+        start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1")

@@ -194,7 +194,12 @@ def children(environ: Mapping[str, str], log_dir: Path) -> list[Child]:
         "sink": ("deploy.local.sink", []),
     }
     return [
-        Child(name, ["-m", module], only_for(services, environ), log_dir / f"{name}.log")
+        Child(
+            name,
+            ["-m", module],
+            only_for(services, environ) | {"CHOUDO_METRICS_ADDRESS": f"127.0.0.1:{free_port()}"},
+            log_dir / f"{name}.log",
+        )
         for name, (module, services) in modules.items()
     ]
 
@@ -317,7 +322,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
             starting.cancel()
         else:
             town_says = starting.result()
-            say(banner(f"http://localhost:{port}", environ, data_dir, town_says, time.monotonic() - began))
+            say(banner(f"http://localhost:{port}", environ, running, data_dir, town_says, time.monotonic() - began))
         await signalled
     finally:
         stopping.set()
@@ -334,7 +339,9 @@ async def _prepare(environ: Mapping[str, str], admin_url: str, data_dir: Path) -
     return f"{account}\n\n{said}"
 
 
-def banner(url: str, environ: Mapping[str, str], data_dir: Path, town_says: str, took_s: float) -> str:
+def banner(
+    url: str, environ: Mapping[str, str], running: Sequence[Child], data_dir: Path, town_says: str, took_s: float
+) -> str:
     """What is printed once everything is up."""
     sink = f"http://localhost:{environ['CHOUDO_SINK_HTTP_PORT']}/"
     lines = [
@@ -349,6 +356,11 @@ def banner(url: str, environ: Mapping[str, str], data_dir: Path, town_says: str,
         "",
         *(f"  {line}" for line in town_says.splitlines()),
         "",
+        *(
+            f"  metrics of {child.name:<13} http://{child.environ['CHOUDO_METRICS_ADDRESS']}/metrics"
+            for child in running
+            if child.name != "sink"
+        ),
         f"  data and logs        {data_dir}",
         "  stop                 Ctrl-C",
         "",

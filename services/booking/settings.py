@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment: Annotated[Literal["local", "production"], SHARED] = "production"
     default_municipality: Annotated[str | None, SHARED] = None
     public_url: Annotated[str | None, SHARED] = None
-    metrics_port: int | None = None
+    metrics_address: Annotated[str | None, SHARED] = None
 
     @property
     def is_local(self) -> bool:

@@ -38,7 +38,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         make_handlers=lambda _: HANDLERS,
         make_loops=make_loops,
         clock=clock,
-        metrics_port=settings.metrics_port,
+        metrics_address=settings.metrics_address,
     )
 
 

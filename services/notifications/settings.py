@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sms_gateway_token: Annotated[str, SHARED] = ""
     # Empty: no-reply@ and the town's own host name.
     mail_from: str = ""
-    metrics_port: int | None = None
+    metrics_address: Annotated[str | None, SHARED] = None
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

@@ -54,7 +54,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         make_handlers=lambda _: make_handlers(keys),
         make_loops=lambda db, clock: make_loops(settings, keys, db, clock),
         clock=clock,
-        metrics_port=settings.metrics_port,
+        metrics_address=settings.metrics_address,
     )
 
 

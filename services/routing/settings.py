@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Only `make run` has a default town; elsewhere an unknown host is refused.
     default_municipality: Annotated[str | None, SHARED] = None
     public_url: Annotated[str | None, SHARED] = None
-    metrics_port: int | None = None
+    metrics_address: Annotated[str | None, SHARED] = None
 
     @property
     def is_local(self) -> bool:

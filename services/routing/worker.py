@@ -34,7 +34,7 @@ def main() -> None:
         make_handlers=lambda _: make_handlers(),
         make_loops=make_loops,
         clock=clock_from(os.environ),
-        metrics_port=settings.metrics_port,
+        metrics_address=settings.metrics_address,
     ).run_until_signalled()
 
 

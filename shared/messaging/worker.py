@@ -14,7 +14,6 @@ from typing import Any
 import dramatiq
 import msgspec
 from dramatiq.asyncio import get_event_loop_thread
-from prometheus_client import start_http_server
 
 from shared.clock import Clock, utc_now
 from shared.db import Database
@@ -23,6 +22,7 @@ from shared.messaging.broker import ChoudoBroker, Envelope, Receipt, events_queu
 from shared.messaging.consumer import Consumer, Handlers
 from shared.messaging.receipts import ReceiptSender, settle
 from shared.messaging.relay import Relay
+from shared.telemetry import serve_metrics
 
 log = get_logger(__name__)
 
@@ -47,14 +47,14 @@ class Worker:
         make_handlers: Callable[[Database], Handlers],
         make_loops: Callable[[Database, Clock], Sequence[Loop]],
         clock: Clock = utc_now,
-        metrics_port: int | None = None,
+        metrics_address: str | None = None,
     ) -> None:
         self._service = service
         self._database_url = database_url
         self._clock = clock
         self._make_handlers = make_handlers
         self._make_loops = make_loops
-        self._metrics_port = metrics_port
+        self._metrics_address = metrics_address
         self._broker: ChoudoBroker = make_broker(redis_url)
         self._worker = dramatiq.Worker(self._broker, worker_timeout=WORKER_IDLE_MS, worker_threads=WORKER_THREADS)
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,8 +68,7 @@ class Worker:
         self._worker.start()
         self._run(self._open())
         ready.set()
-        if self._metrics_port is not None:
-            start_http_server(self._metrics_port)
+        serve_metrics(self._metrics_address)
         log.info("worker_started", queues=[events_queue(self._service), receipts_queue(self._service)])
 
     def stop(self) -> None:

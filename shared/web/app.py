@@ -13,10 +13,10 @@ from litestar.middleware import DefineMiddleware
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from litestar.types import ControllerRouterHandler
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared.clock import Clock, utc_now
 from shared.db import Database
+from shared.log import describe, get_logger
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
 from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
@@ -24,6 +24,8 @@ from shared.web.refusals import RefusalText
 from shared.web.static_files import static_router
 from shared.web.templating import make_environment
 from shared.web.town import Town, TownDirectory
+
+log = get_logger(__name__)
 
 FORM_MAX_BYTES = 65_536
 
@@ -116,11 +118,8 @@ def _health(db: Database, readiness: Callable[[], Awaitable[None]] | None) -> li
             if readiness is not None:
                 await readiness()
         except Exception as error:  # noqa: BLE001 - whatever it is, this process cannot serve now
-            return Response(f"not ready: {type(error).__name__}", status_code=503, media_type=MediaType.TEXT)
+            log.warning("not_ready", **describe(error))
+            return Response("not ready", status_code=503, media_type=MediaType.TEXT)
         return Response("ready", media_type=MediaType.TEXT)
 
-    @get("/metrics", opt=PUBLIC)
-    async def metrics() -> Response[bytes]:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-    return [healthz, readyz, metrics]
+    return [healthz, readyz]

@@ -28,12 +28,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 # Asked by machines that know no town.
 TOWNLESS_PATHS = frozenset(
-    {"/metrics"}
-    | {
-        f"{prefix}/{name}"
-        for prefix in ("", *(f"/{service}" for service in SERVICES))
-        for name in ("healthz", "readyz")
-    }
+    f"{prefix}/{name}" for prefix in ("", *(f"/{service}" for service in SERVICES)) for name in ("healthz", "readyz")
 )
 STATIC_PREFIX = "/static/"
 # Every cookie of ours begins so: the token, the session, the appointments'.

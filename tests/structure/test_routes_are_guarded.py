@@ -6,7 +6,7 @@ from shared.web import identity
 from shared.web.prefixes import service_for
 from tests.structure.conftest import Route
 
-EVERYWHERE = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /static/{name}"}
+EVERYWHERE = {"GET /healthz", "GET /readyz", "GET /static/{name}"}
 
 PUBLIC = {
     # The front door: what can be done and how, for anybody.
