@@ -69,7 +69,13 @@ def create_service_app(
     app = Litestar(
         route_handlers=[*route_handlers, *_health(db, readiness), static_router()],
         middleware=[
-            DefineMiddleware(KnowVisitor, towns=towns, token_public_keys=token_public_keys, is_session_ended=checked)
+            DefineMiddleware(
+                KnowVisitor,
+                towns=towns,
+                token_public_keys=token_public_keys,
+                is_session_ended=checked,
+                secure=secure,
+            )
         ],
         exception_handlers={
             RenewSession: errors.for_renewal,

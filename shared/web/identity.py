@@ -11,6 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from shared.errors import Refusal
 from shared.tokens import Identity, Token
 
+# Named so over plain HTTP: `shared/web/cookies.py` says what browsers call it.
 SESSION_COOKIE = "choudo_token"
 PUBLIC = {"public": True}
 STAFF_KINDS = ("staff", "helper")

@@ -18,6 +18,7 @@ from shared.events.subscriptions import SERVICES
 from shared.log import get_logger
 from shared.telemetry import REQUEST_SECONDS
 from shared.tokens import BadToken, Token, verify_token
+from shared.web.cookies import OURS, cookie_name
 from shared.web.i18n import LANGUAGE_COOKIE, use_language
 from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
 from shared.web.town import TownDirectory
@@ -31,8 +32,6 @@ TOWNLESS_PATHS = frozenset(
     f"{prefix}/{name}" for prefix in ("", *(f"/{service}" for service in SERVICES)) for name in ("healthz", "readyz")
 )
 STATIC_PREFIX = "/static/"
-# Every cookie of ours begins so: the token, the session, the appointments'.
-OUR_COOKIES = "choudo_"
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -56,6 +55,7 @@ class AroundRequest:
         self.litestar = app
         self._service = service
         self._clock = clock
+        self._secure = secure
         self._headers = SECURITY_HEADERS | (HTTPS_ONLY_HEADERS if secure else {})
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -65,7 +65,7 @@ class AroundRequest:
         started = time.perf_counter()
         status = 500
         request_id = uuid4().hex[:12]
-        scope.setdefault("state", {}).update(now=self._clock(), request_id=request_id)
+        scope.setdefault("state", {}).update(now=self._clock(), request_id=request_id, secure=self._secure)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
@@ -102,12 +102,19 @@ class KnowVisitor:
     """
 
     def __init__(
-        self, app: ASGIApp, *, towns: TownDirectory, token_public_keys: list[str], is_session_ended: IsSessionEnded
+        self,
+        app: ASGIApp,
+        *,
+        towns: TownDirectory,
+        token_public_keys: list[str],
+        is_session_ended: IsSessionEnded,
+        secure: bool,
     ) -> None:
         self._app = app
         self._towns = towns
         self._keys = token_public_keys
         self._is_session_ended = is_session_ended
+        self._cookie_name = cookie_name(SESSION_COOKIE, secure=secure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not (scope["path"] in TOWNLESS_PATHS or scope["path"].startswith(STATIC_PREFIX)):
@@ -132,7 +139,7 @@ class KnowVisitor:
             state["session_ended"] = await self._is_session_ended(town.code, token.identity.session_id)
 
     def _token(self, headers: Headers) -> Token | None:
-        text = _cookie(headers.get("cookie", ""), SESSION_COOKIE)
+        text = _cookie(headers.get("cookie", ""), self._cookie_name)
         if not text:
             return None
         try:
@@ -156,7 +163,7 @@ def _refuse_other_origins(headers: Headers) -> None:
     if origin is not None and urlsplit(origin).netloc == headers.get("host"):
         return
     # Neither header: not a browser of the last years. Without a cookie of ours there is nothing to abuse.
-    if origin is not None or OUR_COOKIES in headers.get("cookie", ""):
+    if origin is not None or OURS in headers.get("cookie", ""):
         raise Refusal("cross_site", 403)
 
 

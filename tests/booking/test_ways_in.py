@@ -94,6 +94,27 @@ async def test_forgetting_drops_every_appointments_cookie_and_leads_on(town: Boo
         assert browser.cookies.get("text_size") == "large"
 
 
+async def test_in_production_an_appointments_cookie_is_taken_over_https_alone(town: BookingTown) -> None:
+    """Seen to fail with the plain names."""
+    booked = await town.booked()
+    link = (await access_of(town)).link_token
+    town.settings = msgspec.structs.replace(town.settings, environment="production", default_municipality=None)
+    async with town.browser(None) as browser:
+        browser.base_url = httpx.URL(f"https://{HOST}")
+        opened = await browser.get(f"/booking/a/{link}")
+        [given] = opened.headers.get_list("set-cookie")
+        assert given.startswith(f"__Secure-choudo_appointment_{booked.number}=")
+        assert all(part in given for part in ("Secure", "HttpOnly", "Path=/booking", "SameSite=lax"))
+        assert (await browser.get(opened.headers["location"])).status_code == 200
+        [gone] = (await browser.get("/booking/forget")).headers.get_list("set-cookie")
+        assert gone.startswith(f"__Secure-choudo_appointment_{booked.number}=")
+        assert "Secure" in gone
+        assert (await browser.get(opened.headers["location"])).status_code == 303
+        value = town.keys.grant_access(TOWN, booked.appointment_id, now=town.now)
+        browser.cookies.set(f"choudo_appointment_{booked.number}", value, domain=HOST, path="/booking")
+        assert (await browser.get(opened.headers["location"])).status_code == 303
+
+
 async def test_forgetting_leads_nowhere_else(town: BookingTown) -> None:
     async with town.browser(None) as browser:
         for path in ("https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil", "", "/booking/forget?x"):

@@ -25,6 +25,7 @@ from shared.tokens import TOKEN_LIFETIME, Identity, sign_token
 from shared.web import town as town_module
 from shared.web.app import FORM_MAX_BYTES, create_service_app
 from shared.web.assets import load_manifest
+from shared.web.cookies import cookie_name
 from shared.web.forms import read_form
 from shared.web.identity import PUBLIC, SESSION_COOKIE, find_identity, require_role, require_visitor
 from shared.web.pages import page
@@ -155,7 +156,7 @@ def make_token(*, kind: Any = "guest", town: str = TOWNS[0], at: datetime = STAR
 
 
 def cookie(token: str) -> dict[str, str]:
-    return {"cookie": f"theme=dark; {SESSION_COOKIE}={token}"}
+    return {"cookie": f"theme=dark; {cookie_name(SESSION_COOKIE, secure=True)}={token}"}
 
 
 STAFF: dict[str, Any] = {"kind": "staff", "roles": ("counter",), "office": "戸籍"}
@@ -333,6 +334,12 @@ async def test_a_program_without_cookies_may_post(site: Site) -> None:
 async def test_a_live_token_says_who_it_is(site: Site) -> None:
     assert (await site.get("/mine", headers=cookie(make_token()))).text == "r-1"
     assert f"{TOWNS[0]}/r-1" in (await site.get("/page", headers=cookie(make_token()))).text
+
+
+async def test_a_token_under_a_name_that_a_neighbours_site_may_set_is_none(site: Site) -> None:
+    for name in (SESSION_COOKIE, f"__Secure-{SESSION_COOKIE}"):
+        answer = await site.get("/page", headers={"cookie": f"{name}={make_token()}"})
+        assert "nobody" in answer.text, name
 
 
 async def test_without_a_live_token_the_browser_is_sent_for_one_and_comes_back(site: Site) -> None:

@@ -12,6 +12,7 @@ from services.booking.domain.number import TYPED_MAX_LENGTH, read_number
 from services.booking.keys import ACCESS_LIFETIME, Keys
 from services.booking.queries.appointments import AppointmentView, find_appointment
 from shared.db import Database
+from shared.web.cookies import cookie_name, gone_cookie, make_cookie, read_cookie
 from shared.web.identity import RenewSession, find_identity, token_of
 from shared.web.pages import see_other
 from shared.web.town import Town
@@ -31,7 +32,7 @@ async def find_open_appointment(
         found = await find_appointment(session, town.code, number)
     if found is None or found.kind != "booked":
         return None
-    cookie = request.cookies.get(COOKIE_PREFIX + number, "")
+    cookie = read_cookie(request, COOKIE_PREFIX + number, path=COOKIE_PATH)
     if cookie and keys.has_access(cookie, town.code, found.appointment_id, now=now):
         return found
     identity = find_identity(request)
@@ -62,21 +63,17 @@ def ask_for_code(typed: str) -> Redirect:
 
 def access_cookie(keys: Keys, municipality: str, found: Any, *, secure: bool, now: datetime) -> Cookie:
     """The cookie that opens this appointment and no other; sent to booking's pages only."""
-    return Cookie(
-        key=COOKIE_PREFIX + found.number,
-        value=keys.grant_access(municipality, found.appointment_id, now=now),
-        path=COOKIE_PATH,
-        max_age=int(ACCESS_LIFETIME.total_seconds()),
-        httponly=True,
-        secure=secure,
-        samesite="lax",
-    )
+    granted = keys.grant_access(municipality, found.appointment_id, now=now)
+    lifetime_s = int(ACCESS_LIFETIME.total_seconds())
+    return make_cookie(COOKIE_PREFIX + found.number, granted, max_age_s=lifetime_s, secure=secure, path=COOKIE_PATH)
 
 
 def forgotten_cookies(sent: Mapping[str, str], *, secure: bool) -> list[Cookie]:
     """What makes a browser drop every appointment's cookie that it sent."""
+    prefix = cookie_name(COOKIE_PREFIX, secure=secure, path=COOKIE_PATH)
+    numbers = [name.removeprefix(prefix) for name in sent if name.startswith(prefix)]
     return [
-        Cookie(key=name, value="", path=COOKIE_PATH, max_age=0, httponly=True, secure=secure, samesite="lax")
-        for name in sent
-        if name.startswith(COOKIE_PREFIX) and read_number(name.removeprefix(COOKIE_PREFIX)) is not None
+        gone_cookie(COOKIE_PREFIX + number, secure=secure, path=COOKIE_PATH)
+        for number in numbers
+        if read_number(number) is not None
     ]

@@ -1,18 +1,20 @@
-"""The two cookies: the signed token for the whole site, and the refresh secret that only `/session` sees."""
+"""The two cookies of a session: the signed token, and the refresh secret that routing alone looks at."""
 
 from datetime import datetime
 from typing import Any
 
-from litestar import Response
+from litestar import Request, Response
 from litestar.datastructures import Cookie
 
 from services.routing.commands.sessions import NewSession
 from services.routing.keys import Keys
 from shared.tokens import Identity, sign_token
+from shared.web.cookies import gone_cookie, make_cookie, read_cookie
 from shared.web.identity import SESSION_COOKIE
 
+# For the whole site, though only `/session` looks at it: the one name that no neighbour under the town's domain can
+# put into a browser allows no narrower path, and a session that somebody else put there would hear what is typed.
 REFRESH_COOKIE = "choudo_session"
-REFRESH_PATH = "/session"
 # Holds nothing: whether it comes back tells whether the browser keeps cookies.
 PROBE_COOKIE = "choudo_probe"
 PROBE_MAX_AGE_S = 60
@@ -23,49 +25,40 @@ def give_token(
 ) -> None:
     """Set a fresh token. The cookie outlives the token: an expired one still says who must be renewed."""
     token = sign_token(identity, keys.token_private_key, now=now)
-    response.set_cookie(_cookie(SESSION_COOKIE, token, "/", expires_at, now, secure=secure))
+    response.set_cookie(_until(SESSION_COOKIE, token, expires_at, now, secure=secure))
 
 
 def give_session(response: Response[Any], started: NewSession, keys: Keys, *, now: datetime, secure: bool) -> None:
     """Set both cookies of a session that was just started."""
     give_token(response, started.identity, keys, expires_at=started.expires_at, now=now, secure=secure)
-    refresh = _cookie(REFRESH_COOKIE, started.refresh_token, REFRESH_PATH, started.expires_at, now, secure=secure)
-    response.set_cookie(refresh)
+    response.set_cookie(_until(REFRESH_COOKIE, started.refresh_token, started.expires_at, now, secure=secure))
 
 
-def take_session(response: Response[Any]) -> None:
+def read_refresh(request: Request[Any, Any, Any]) -> str | None:
+    """The refresh secret that a browser sent."""
+    return read_cookie(request, REFRESH_COOKIE)
+
+
+def take_session(response: Response[Any], *, secure: bool) -> None:
     """Remove both cookies."""
-    response.delete_cookie(SESSION_COOKIE, path="/")
-    response.delete_cookie(REFRESH_COOKIE, path=REFRESH_PATH)
+    response.set_cookie(gone_cookie(SESSION_COOKIE, secure=secure))
+    response.set_cookie(gone_cookie(REFRESH_COOKIE, secure=secure))
 
 
 def give_probe(response: Response[Any], *, secure: bool) -> None:
     """Set a cookie that only tells whether cookies come back."""
-    response.set_cookie(
-        Cookie(
-            key=PROBE_COOKIE,
-            value="1",
-            path=REFRESH_PATH,
-            max_age=PROBE_MAX_AGE_S,
-            httponly=True,
-            secure=secure,
-            samesite="lax",
-        )
-    )
+    response.set_cookie(make_cookie(PROBE_COOKIE, "1", max_age_s=PROBE_MAX_AGE_S, secure=secure))
 
 
-def take_probe(response: Response[Any]) -> None:
+def has_probe(request: Request[Any, Any, Any]) -> bool:
+    """Whether it came back."""
+    return read_cookie(request, PROBE_COOKIE) is not None
+
+
+def take_probe(response: Response[Any], *, secure: bool) -> None:
     """Remove it: it has told us."""
-    response.delete_cookie(PROBE_COOKIE, path=REFRESH_PATH)
+    response.set_cookie(gone_cookie(PROBE_COOKIE, secure=secure))
 
 
-def _cookie(key: str, value: str, path: str, expires_at: datetime, now: datetime, *, secure: bool) -> Cookie:
-    return Cookie(
-        key=key,
-        value=value,
-        path=path,
-        max_age=max(0, int((expires_at - now).total_seconds())),
-        httponly=True,
-        secure=secure,
-        samesite="lax",
-    )
+def _until(name: str, value: str, expires_at: datetime, now: datetime, *, secure: bool) -> Cookie:
+    return make_cookie(name, value, max_age_s=max(0, int((expires_at - now).total_seconds())), secure=secure)

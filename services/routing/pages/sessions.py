@@ -20,11 +20,11 @@ from services.routing.domain.sessions import (
 )
 from services.routing.keys import Keys
 from services.routing.pages.cookies import (
-    PROBE_COOKIE,
-    REFRESH_COOKIE,
     give_probe,
     give_session,
     give_token,
+    has_probe,
+    read_refresh,
     take_probe,
     take_session,
 )
@@ -142,6 +142,7 @@ async def post_sign_out(
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
+    secure: NamedDependency[bool],
 ) -> Redirect:
     """End the session everywhere, at once, and leave nothing in the browser.
 
@@ -155,7 +156,7 @@ async def post_sign_out(
     response = Redirect(FORGET, query_params={"next": "/sign-in" if is_staff else "/"}, status_code=303)
     response.headers["Clear-Site-Data"] = '"cookies"'
     # Browsers heed that header over HTTPS only, and not all of them do.
-    take_session(response)
+    take_session(response, secure=secure)
     return response
 
 
@@ -171,7 +172,7 @@ async def _renew(
     status: Literal[303, 307],
 ) -> Redirect:
     next_path = safe_next(request.query_params.get("next"))
-    refresh_token = request.cookies.get(REFRESH_COOKIE)
+    refresh_token = read_refresh(request)
     token = token_of(request)
     if refresh_token:
         async with db.begin(town.code) as session:
@@ -182,9 +183,9 @@ async def _renew(
             return response
     if token is not None and token.identity.kind in STAFF_KINDS:
         response = Redirect("/sign-in", query_params={"next": next_path}, status_code=status)
-        take_session(response)
+        take_session(response, secure=secure)
         return response
-    if not refresh_token and token is None and PROBE_COOKIE not in request.cookies:
+    if not refresh_token and token is None and not has_probe(request):
         if "probe" in request.query_params:
             # We gave a cookie a moment ago and it did not come back: without one this would go round for ever.
             raise Refusal("cookies_needed", 400)
@@ -198,7 +199,7 @@ async def _renew(
         started = await start_guest_session(session, municipality=town.code, now=now)
     response = Redirect(next_path, status_code=status)
     give_session(response, started, keys, now=now, secure=secure)
-    take_probe(response)
+    take_probe(response, secure=secure)
     return response
 
 
