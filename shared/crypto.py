@@ -53,6 +53,17 @@ class ServiceBox:
         inner = _Inner(bytes(self._private_keys[0].public_key), purpose, body)
         return _to_text(box.encrypt(msgspec.msgpack.encode(inner)))
 
+    def shared_keys(self, service: str, purpose: str) -> list[bytes]:
+        """Keys that nobody but `service` and we can compute, for `purpose`: the first to write with, all to check with.
+
+        Every pair of a key of ours and one of theirs has one, so that both sides may list several while they rotate.
+        """
+        return [
+            hmac.digest(Box(private_key, public_key).shared_key(), f"choudo/{purpose}".encode(), hashlib.sha256)
+            for private_key in self._private_keys
+            for public_key in self._public_keys.get(service, ())
+        ]
+
     def open_from(self, service: str, purpose: str, sealed: str) -> bytes:
         """Open what `service` sealed for us and this `purpose`.
 

@@ -7,6 +7,11 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 DELIVERIES_PUBLISHED = Counter("choudo_deliveries_published_total", "Deliveries put on a queue", ["service"])
 EVENTS_CONSUMED = Counter("choudo_events_consumed_total", "Events taken from a queue", ["service", "outcome"])
+MESSAGES_REFUSED = Counter(
+    "choudo_messages_refused_total",
+    "Messages on our queues that no service of ours stamped for us",
+    ["service", "kind"],
+)
 PICKUP_SECONDS = Histogram(
     "choudo_event_pickup_seconds",
     "From an event's occurrence to its consumer's start",

@@ -8,6 +8,7 @@ from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.opening import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.consumers import HANDLERS
+from services.booking.keys import Keys
 from services.booking.settings import Settings, load_settings
 from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
@@ -35,6 +36,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         database_url=settings.database_url,
         service="booking",
         redis_url=settings.redis_url,
+        box=Keys.from_settings(settings).box,
         make_handlers=lambda _: HANDLERS,
         make_loops=make_loops,
         clock=clock,

@@ -51,6 +51,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         database_url=settings.database_url,
         service=SERVICE,
         redis_url=settings.redis_url,
+        box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
         make_loops=lambda db, clock: make_loops(settings, keys, db, clock),
         clock=clock,

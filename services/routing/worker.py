@@ -7,6 +7,7 @@ from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_dra
 from services.routing.commands.handover import DUE_OFFERS, expire_offers
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
+from services.routing.keys import make_keys
 from services.routing.settings import SERVICE, load_settings
 from shared.clock import Clock, clock_from
 from shared.db import Database
@@ -31,6 +32,7 @@ def main() -> None:
         database_url=settings.database_url,
         service=SERVICE,
         redis_url=settings.redis_url,
+        box=make_keys(settings).box,
         make_handlers=lambda _: make_handlers(),
         make_loops=make_loops,
         clock=clock_from(os.environ),

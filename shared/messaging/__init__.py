@@ -2,5 +2,5 @@
 
 The way of an event: a command calls `Outbox.publish` in its own transaction → `relay` puts it on the consumer's
 queue → `consumer` applies it once, in one transaction with its inbox row → `receipts` tell the publisher, which ends
-republishing.
+republishing. Each message carries a stamp (`stamps`): what its sender did not stamp for its reader is not believed.
 """

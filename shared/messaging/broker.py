@@ -8,6 +8,8 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
 from dramatiq.middleware import AsyncIO, Callbacks, CurrentMessage, Pipelines, ShutdownNotifications
 
+from shared.messaging.stamps import Stamps
+
 HEARTBEAT_TIMEOUT_MS = 5_000
 # Out of a million commands: every command looks for the messages of dead workers.
 MAINTENANCE_CHANCE = 1_000_000
@@ -49,7 +51,16 @@ def receipts_queue(service: str) -> str:
 
 
 class ChoudoBroker(RedisBroker):
-    """A Redis broker that can publish many messages in one round trip."""
+    """A Redis broker that can publish many messages in one round trip, and has the stamps of whoever publishes."""
+
+    _stamps: Stamps | None = None
+
+    @property
+    def stamps(self) -> Stamps:
+        """What every event and receipt must carry."""
+        if self._stamps is None:
+            raise ValueError("a broker without stamps: nobody would believe what it carries")
+        return self._stamps
 
     def enqueue_many(self, messages: Iterable[dramatiq.Message[None]]) -> None:
         """Enqueue all of the messages in one pipeline, in order. Blocking: call it from a thread."""
@@ -88,12 +99,17 @@ class _MsgspecEncoder(dramatiq.Encoder):
         return decoded
 
 
-def make_broker(redis_url: str) -> ChoudoBroker:
-    """A broker whose messages are retried, delayed and mourned in PostgreSQL only, so with no such middleware here."""
+def make_broker(redis_url: str, stamps: Stamps | None = None) -> ChoudoBroker:
+    """A broker whose messages are retried, delayed and mourned in PostgreSQL only, so with no such middleware here.
+
+    Without `stamps` it can look at queues, but publish nothing that a service would believe.
+    """
     dramatiq.set_encoder(_MsgspecEncoder())
-    return ChoudoBroker(  # type: ignore[no-untyped-call]
+    broker = ChoudoBroker(  # type: ignore[no-untyped-call]
         url=f"{redis_url}{'&' if '?' in redis_url else '?'}socket_timeout={SOCKET_TIMEOUT_S}&socket_connect_timeout=2",
         middleware=[AsyncIO(), ShutdownNotifications(), Callbacks(), Pipelines(), CurrentMessage()],
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=MAINTENANCE_CHANCE,
     )
+    broker._stamps = stamps
+    return broker

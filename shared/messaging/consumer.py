@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.clock import Clock
 from shared.db import Database
 from shared.errors import Poison
-from shared.events.base import Event
-from shared.events.subscriptions import EVENT_TYPES
+from shared.events.base import Event, event_type
+from shared.events.ledger import ReuseRecorded
+from shared.events.subscriptions import EVENT_TYPES, SERVICES
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
-from shared.telemetry import EVENTS_CONSUMED, PICKUP_SECONDS
+from shared.messaging.stamps import Stamps
+from shared.telemetry import EVENTS_CONSUMED, MESSAGES_REFUSED, PICKUP_SECONDS
 
 log = get_logger(__name__)
 
@@ -61,9 +63,14 @@ _REFUSE = """
     WHERE inbox.outcome IS NULL
     RETURNING event_id
 """
+_RECORDED = event_type(ReuseRecorded)
 _OUTCOME = (
     "SELECT outcome FROM {schema}.inbox WHERE (municipality, event_id) = (:municipality, CAST(:event_id AS uuid))"
 )
+
+
+class _OfLedger(msgspec.Struct):
+    service: str
 
 
 class Consumer:
@@ -146,6 +153,40 @@ class Consumer:
     async def _decided(self, session: AsyncSession, envelope: Envelope) -> str:
         key = {"municipality": envelope.municipality, "event_id": envelope.event_id}
         return str((await session.execute(self._outcome, key)).scalar_one())
+
+
+def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stamps) -> Envelope | None:
+    """What was on the queue, if its publisher stamped it for us and may say such a thing; else None.
+
+    A forgery leaves no trace but a count and a log line: an inbox row or a dead letter under an id that somebody made
+    up could stand in the way of the real event.
+    """
+    try:
+        known = msgspec.convert(envelope, Envelope)
+    except msgspec.ValidationError:
+        known = None
+    if (
+        known is not None
+        and known.consumer == service
+        and stamps.hold(known.publisher, known, stamp)
+        and _is_publishers_own(known)
+    ):
+        return known
+    MESSAGES_REFUSED.labels(service, "event").inc()
+    # Whom it names is a hint for an operator whose services have been given each other's wrong keys.
+    named = known.publisher if known is not None and known.publisher in SERVICES else None
+    log.error("event_not_genuine", publisher=named)
+    return None
+
+
+def _is_publishers_own(envelope: Envelope) -> bool:
+    """A service tells of itself only: its own events, and the entries of its own ledger."""
+    if envelope.type != _RECORDED:
+        return envelope.type.startswith(f"{envelope.publisher}.")
+    try:
+        return msgspec.json.decode(envelope.payload, type=_OfLedger).service == envelope.publisher
+    except msgspec.DecodeError:
+        return False
 
 
 def _decode(envelope: Envelope) -> Event:

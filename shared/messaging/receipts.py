@@ -12,6 +12,8 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, Receipt, receipts_queue
+from shared.messaging.stamps import Stamps
+from shared.telemetry import MESSAGES_REFUSED
 
 log = get_logger(__name__)
 
@@ -66,7 +68,7 @@ class ReceiptSender:
         grouped: dict[str, list[Receipt]] = defaultdict(list)
         for publisher, receipt in batch:
             grouped[publisher].append(receipt)
-        messages = [_message(publisher, receipts) for publisher, receipts in grouped.items()]
+        messages = [_message(publisher, receipts, self._broker.stamps) for publisher, receipts in grouped.items()]
         if not messages:
             return
         try:
@@ -90,11 +92,30 @@ async def settle(db: Database, receipts: list[Receipt], clock: Clock) -> None:
         await session.execute(text(_BLANK.format(schema=db.service)), names)
 
 
-def _message(publisher: str, receipts: list[Receipt]) -> dramatiq.Message[None]:
+def genuine_receipts(service: str, receipts: object, stamp: object, stamps: Stamps) -> list[Receipt]:
+    """What was on the queue, if one consumer stamped it all for us, of what it heard itself; else nothing."""
+    try:
+        known = msgspec.convert(receipts, list[Receipt])
+    except msgspec.ValidationError:
+        known = []
+    senders = {receipt.consumer for receipt in known}
+    if len(senders) == 1 and stamps.hold(senders.pop(), _stamped(service, known), stamp):
+        return known
+    MESSAGES_REFUSED.labels(service, "receipts").inc()
+    log.error("receipts_not_genuine")
+    return []
+
+
+def _stamped(publisher: str, receipts: list[Receipt]) -> object:
+    return ("receipts", publisher, receipts)
+
+
+def _message(publisher: str, receipts: list[Receipt], stamps: Stamps) -> dramatiq.Message[None]:
+    stamp = stamps.make(publisher, _stamped(publisher, receipts))
     return dramatiq.Message(
         queue_name=receipts_queue(publisher),
         actor_name=f"{publisher}.receive_receipts",
         args=(),
-        kwargs={"receipts": msgspec.to_builtins(receipts)},
+        kwargs={"receipts": msgspec.to_builtins(receipts), "stamp": stamp},
         options={},
     )

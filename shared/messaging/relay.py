@@ -13,6 +13,7 @@ from shared.db import Database
 from shared.events.subscriptions import SERVICES
 from shared.log import describe, get_logger
 from shared.messaging.broker import GENERATION_KEY, ChoudoBroker, Envelope, events_queue
+from shared.messaging.stamps import Stamps
 from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 
 log = get_logger(__name__)
@@ -134,7 +135,8 @@ class Relay:
                         payload=bytes(row.payload).decode(),
                         sealed=row.sealed,
                         attempt=row.attempts + 1,
-                    )
+                    ),
+                    self._broker.stamps,
                 )
                 for row in rows
             ]
@@ -199,11 +201,11 @@ class Relay:
         return is_new, draining
 
 
-def _message(envelope: Envelope) -> dramatiq.Message[None]:
+def _message(envelope: Envelope, stamps: Stamps) -> dramatiq.Message[None]:
     return dramatiq.Message(
         queue_name=events_queue(envelope.consumer),
         actor_name=f"{envelope.consumer}.consume",
         args=(),
-        kwargs={"envelope": msgspec.to_builtins(envelope)},
+        kwargs={"envelope": msgspec.to_builtins(envelope), "stamp": stamps.make(envelope.consumer, envelope)},
         options={},
     )

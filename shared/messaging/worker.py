@@ -12,16 +12,17 @@ from functools import partial
 from typing import Any
 
 import dramatiq
-import msgspec
 from dramatiq.asyncio import get_event_loop_thread
 
 from shared.clock import Clock, utc_now
+from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.log import describe, get_logger
-from shared.messaging.broker import ChoudoBroker, Envelope, Receipt, events_queue, make_broker, receipts_queue
-from shared.messaging.consumer import Consumer, Handlers
-from shared.messaging.receipts import ReceiptSender, settle
+from shared.messaging.broker import ChoudoBroker, events_queue, make_broker, receipts_queue
+from shared.messaging.consumer import Consumer, Handlers, genuine_envelope
+from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
+from shared.messaging.stamps import Stamps
 from shared.telemetry import serve_metrics
 
 log = get_logger(__name__)
@@ -44,6 +45,7 @@ class Worker:
         database_url: str,
         service: str,
         redis_url: str,
+        box: ServiceBox,
         make_handlers: Callable[[Database], Handlers],
         make_loops: Callable[[Database, Clock], Sequence[Loop]],
         clock: Clock = utc_now,
@@ -55,7 +57,8 @@ class Worker:
         self._make_handlers = make_handlers
         self._make_loops = make_loops
         self._metrics_address = metrics_address
-        self._broker: ChoudoBroker = make_broker(redis_url)
+        self._stamps = Stamps(box)
+        self._broker: ChoudoBroker = make_broker(redis_url, self._stamps)
         self._worker = dramatiq.Worker(self._broker, worker_timeout=WORKER_IDLE_MS, worker_threads=WORKER_THREADS)
         self._tasks: list[asyncio.Task[None]] = []
         self._db: Database | None = None
@@ -91,14 +94,19 @@ class Worker:
         self.stop()
 
     def _declare_actors(self, ready: threading.Event) -> None:
-        async def consume(envelope: dict[str, Any]) -> None:
+        # Whatever somebody wrote to the queue, in whatever shape: what lacks its stamp goes no further.
+        async def consume(*_: object, envelope: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
-                await self._consumer.consume(msgspec.convert(envelope, Envelope))
+                genuine = genuine_envelope(self._service, envelope, stamp, self._stamps)
+                if genuine is not None:
+                    await self._consumer.consume(genuine)
 
-        async def receive_receipts(receipts: list[dict[str, Any]]) -> None:
+        async def receive_receipts(*_: object, receipts: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
                 assert self._db is not None
-                await settle(self._db, msgspec.convert(receipts, list[Receipt]), self._clock)
+                genuine = genuine_receipts(self._service, receipts, stamp, self._stamps)
+                if genuine:
+                    await settle(self._db, genuine, self._clock)
 
         actor = partial(dramatiq.actor, broker=self._broker)
         name = self._service

@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 
 from services.notifications.tables import SERVICE
+from shared.crypto import ServiceBox
 from shared.events.base import event_type
 from shared.messaging.broker import Envelope, events_queue, make_broker
 from shared.messaging.relay import _message
+from shared.messaging.stamps import Stamps
 from tests.conftest import TestDatabase
 from tests.notifications.harness import Notifications, running_notifications
 
@@ -44,7 +46,7 @@ async def test_the_worker_sends_what_the_queue_brings_and_ends_in_order(
             )
         broker = make_broker(redis_url)
         try:
-            await publish(service, redis_url)
+            await publish(service, redis_url, environ)
             deadline = time.monotonic() + START_WITHIN_S
             # The mail is out, its entry is in the chain, and the relay has brought that to routing.
             while (
@@ -65,14 +67,15 @@ async def test_the_worker_sends_what_the_queue_brings_and_ends_in_order(
         broker.close()
 
 
-async def publish(service: Notifications, redis_url: str) -> None:
+async def publish(service: Notifications, redis_url: str, environ: dict[str, str]) -> None:
     """Put the catalogue, a contact and a booking on the queue, each twice."""
+    public = environ["CHOUDO_BOX_PUBLIC_KEYS"]
     contact = service.contact("email")
     broker = make_broker(redis_url)
     messages = [
         _message(
             Envelope(
-                publisher="booking",
+                publisher=publisher,
                 consumer=SERVICE,
                 municipality=event.municipality,
                 event_id=str(event.event_id),
@@ -80,9 +83,15 @@ async def publish(service: Notifications, redis_url: str) -> None:
                 payload=msgspec.json.encode(msgspec.structs.replace(event, sealed=None)).decode(),
                 sealed=event.sealed,
                 attempt=1,
-            )
+            ),
+            Stamps(ServiceBox.from_settings(environ[f"CHOUDO_{publisher.upper()}_BOX_KEY"], public)),
         )
-        for event in (service.booked(contact), contact, service.catalogue()) * 2
+        for publisher, event in (
+            ("booking", service.booked(contact)),
+            ("routing", contact),
+            ("routing", service.catalogue()),
+        )
+        * 2
     ]
     await asyncio.to_thread(broker.enqueue_many, messages)
     broker.close()

@@ -16,6 +16,7 @@ from shared.db import Database
 from shared.log import configure_logging
 from shared.messaging.broker import ChoudoBroker, make_broker
 from tests.conftest import TestDatabase
+from tests.shared.makers import make_stamps
 
 START = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 TOWNS = ("143421", "999999")
@@ -76,8 +77,8 @@ async def towns(database: TestDatabase) -> tuple[str, ...]:
 
 @pytest.fixture
 def broker(redis_url: str) -> ChoudoBroker:
-    """The queue, emptied."""
-    return make_broker(redis_url)
+    """The queue, emptied, for what booking publishes."""
+    return make_broker(redis_url, make_stamps("booking"))
 
 
 class Logged:

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.crypto import ServiceBox
 from shared.events.booking import AvailabilityChanged
 from shared.log import configure_logging
 from shared.messaging.worker import Worker
@@ -41,6 +42,9 @@ def main(service: str) -> None:
         database_url=os.environ[f"CHOUDO_{service.upper()}_DATABASE_URL"],
         service=service,
         redis_url=os.environ["CHOUDO_REDIS_URL"],
+        box=ServiceBox.from_settings(
+            os.environ[f"CHOUDO_{service.upper()}_BOX_KEY"], os.environ["CHOUDO_BOX_PUBLIC_KEYS"]
+        ),
         make_handlers=lambda _: {AvailabilityChanged: count_effect} if service == "routing" else {},
         make_loops=lambda _, __: [],
     ).run_until_signalled()

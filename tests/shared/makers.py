@@ -5,18 +5,33 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+from nacl.public import PrivateKey
 from sqlalchemy import text
 
+from shared.crypto import ServiceBox
 from shared.db import Database, service_metadata
 from shared.events.base import Event, event_type
 from shared.events.booking import AppointmentBooked, AvailabilityChanged
 from shared.events.routing import ContactGiven, SessionEnded
+from shared.events.subscriptions import SERVICES
 from shared.ledger.entry import Entry
 from shared.messaging.broker import ChoudoBroker, Envelope
 from shared.messaging.outbox import Outbox
+from shared.messaging.stamps import Stamps
 
+BOXES = {service: PrivateKey.generate() for service in SERVICES}
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 TOWN = "143421"
+
+
+def make_box(service: str) -> ServiceBox:
+    """What the service seals and stamps with, in tests that start no process of it."""
+    return ServiceBox([BOXES[service]], {other: [key.public_key] for other, key in BOXES.items()})
+
+
+def make_stamps(service: str) -> Stamps:
+    """The stamps of a service."""
+    return Stamps(make_box(service))
 
 
 def make_outbox(service: str) -> Outbox:

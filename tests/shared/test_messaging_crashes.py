@@ -143,13 +143,16 @@ async def test_a_worker_that_is_asked_to_stop_finishes_what_it_has_in_hand(worke
     assert await workers.stop("booking") == 0, workers.log("booking")
 
 
-@pytest.mark.parametrize("kwargs", [{"envelope": {"sealed": "hanako@example.jp"}}, {"envelope": "hanako@example.jp"}])
+@pytest.mark.parametrize(
+    "kwargs",
+    [{"envelope": {"sealed": "hanako@example.jp"}}, {"envelope": "hanako@example.jp"}, {"hanako@example.jp": "x"}],
+)
 async def test_a_message_that_is_none_of_ours_is_neither_kept_nor_quoted(
     workers: Workers, make_db: MakeDb, broker: ChoudoBroker, kwargs: dict[str, object]
 ) -> None:
     routing = make_db("routing")
     queue = events_queue("routing")
-    odd: dramatiq.Message[None] = dramatiq.Message(queue, "routing.consume", (), kwargs, {})
+    odd: dramatiq.Message[None] = dramatiq.Message(queue, "routing.consume", ("hanako@example.jp",), kwargs, {})
     broker.enqueue_many([odd])
     workers.start("booking")
     workers.start("routing")
@@ -162,4 +165,4 @@ async def test_a_message_that_is_none_of_ours_is_neither_kept_nor_quoted(
     assert await workers.stop("routing") == 0, workers.log("routing")
     assert broker.client.zcard(f"{broker.namespace}:{queue}.XQ") == 0
     assert "hanako" not in workers.log("routing")
-    assert "message_failed" in workers.log("routing")
+    assert "event_not_genuine" in workers.log("routing")

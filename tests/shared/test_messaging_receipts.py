@@ -12,7 +12,7 @@ from shared.messaging.broker import ChoudoBroker, Receipt, make_broker, receipts
 from shared.messaging.receipts import BATCH, ReceiptSender, settle
 from tests.conftest import NOWHERE
 from tests.shared.conftest import MakeDb, TestClock
-from tests.shared.makers import TOWN, make_availability, make_booked, publish, rows_of
+from tests.shared.makers import TOWN, make_availability, make_booked, make_stamps, publish, rows_of
 
 SEALED = "SELECT sealed, sealed_for FROM booking.outbox"
 
@@ -118,7 +118,7 @@ async def test_a_worker_that_stops_sends_every_receipt_first(broker: ChoudoBroke
 
 async def test_receipts_that_cannot_be_sent_are_let_go(broker: ChoudoBroker) -> None:
     """Losing one is harmless: its event comes again and is answered again."""
-    sender = ReceiptSender(make_broker(f"redis://{NOWHERE}/0"))
+    sender = ReceiptSender(make_broker(f"redis://{NOWHERE}/0", make_stamps("booking")))
     running = asyncio.create_task(sender.run())
     await sender.send("booking", make_receipt(make_availability(), "routing"))
     await asyncio.sleep(0.2)

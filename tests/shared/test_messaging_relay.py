@@ -14,7 +14,15 @@ from shared.messaging.relay import FIRST_RETRY, LONGEST_RETRY, Relay
 from shared.telemetry import OLDEST_UNACKNOWLEDGED_SECONDS
 from tests.conftest import NOWHERE
 from tests.shared.conftest import START, MakeDb, TestClock
-from tests.shared.makers import make_availability, make_booked, make_session_ended, publish, rows_of, take_all
+from tests.shared.makers import (
+    make_availability,
+    make_booked,
+    make_session_ended,
+    make_stamps,
+    publish,
+    rows_of,
+    take_all,
+)
 
 DELIVERIES = "SELECT * FROM booking.delivery ORDER BY event_id, consumer"
 
@@ -60,7 +68,7 @@ async def test_a_publish_that_fails_is_no_attempt(make_db: MakeDb, broker: Choud
     await publish(db, make_booked())
     before = await rows_of(db, DELIVERIES)
     with pytest.raises(RedisError):
-        await Relay(db, make_broker(f"redis://{NOWHERE}/0"), clock).publish_due()
+        await Relay(db, make_broker(f"redis://{NOWHERE}/0", make_stamps("booking")), clock).publish_due()
     assert await rows_of(db, DELIVERIES) == before
     assert await Relay(db, broker, clock).publish_due() == 2
     assert {envelope.attempt for envelope in take_all(broker, "routing.events")} == {1}
@@ -216,7 +224,7 @@ async def test_the_relay_keeps_running_without_broker_and_catches_up(
 ) -> None:
     monkeypatch.setattr("shared.messaging.relay.BROKER_AWAY_PAUSE_S", 0.02)
     db = make_db("booking")
-    away = make_broker(f"redis://{NOWHERE}/0")
+    away = make_broker(f"redis://{NOWHERE}/0", make_stamps("booking"))
     relay = Relay(db, away, lambda: START)
     running = asyncio.create_task(relay.run())
     await publish(db, make_availability())
