@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from shared.crypto import ServiceBox
 from shared.passes import Pass, seal_pass
+from shared.tokens import sign_token, verify_token
+from shared.web.identity import SESSION_COOKIE
 from tests.browser.conftest import MORNING, PAGE_TIMEOUT_MS, PHONE, look
 from tests.browser.residents import book, book_on_visit_page, choose_counter, give_name, hand_over
 from tests.stack import SAMPLE_TOWN, STAFF_LOGIN, STAFF_PASSWORD, Stack, run_cli
@@ -387,12 +389,21 @@ def test_garbage_for_the_machines_interface_is_a_problem_in_json(phone: Page, ex
 # --- staff whose session is gone ---
 
 
-def test_what_staff_typed_survives_signing_in_again(tablet: Page, expect_status: ExpectStatus) -> None:
+def end_session(tablet: Page, stack: Stack) -> None:
+    """Of the cookies the token is left, which has run out and still says who was here."""
+    [kept] = [cookie for cookie in tablet.context.cookies() if cookie["name"] == SESSION_COOKIE]
+    identity = verify_token(kept["value"], [stack.environ["CHOUDO_TOKEN_PUBLIC_KEY"]]).identity
+    run_out = sign_token(identity, stack.environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=MORNING - timedelta(days=1))
+    tablet.context.clear_cookies()
+    tablet.context.add_cookies([{"name": SESSION_COOKIE, "value": run_out, "url": stack.url}])
+
+
+def test_what_staff_typed_survives_signing_in_again(tablet: Page, stack: Stack, expect_status: ExpectStatus) -> None:
     expect_status(404)  # there is no such number
     tablet.goto("/counter")
     tablet.get_by_label("予約番号").fill("ZZZ-ZZZZ")
     # The session ends while the page is open, as at the end of a day.
-    tablet.context.clear_cookies()
+    end_session(tablet, stack)
     tablet.locator("form[action='/counter/check-in']").get_by_role("button").click()
     expect(tablet.get_by_role("main")).to_contain_text("入力したことは残っています")
     look(tablet, "bad-signed-out")

@@ -18,7 +18,13 @@ from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.consumers import on_appointment, on_reuse_recorded
 from services.routing.domain.handover import OFFER_LIFETIME
-from services.routing.domain.sessions import CARRIED_FIELDS_MAX, CARRIED_MAX_LENGTH, STAFF_LIFETIME, TRIES_MAX
+from services.routing.domain.sessions import (
+    CARRIED_FIELDS_MAX,
+    CARRIED_LIFETIME,
+    CARRIED_MAX_LENGTH,
+    STAFF_LIFETIME,
+    TRIES_MAX,
+)
 from services.routing.pages import tries
 from services.routing.tables import availability, case_file, ledger, session_table
 from shared.crypto import ServiceBox
@@ -614,13 +620,26 @@ async def test_an_empty_sign_in_names_both_fields(visitor: Visitor) -> None:
 
 # --- a form whose session ran out ---
 
-TYPED = {"version": "3", "note": '𠮷田 "<b>"\nつぎの行', "next": "//evil.example", "login": "x", "password": "y"}
+TYPED = {"version": "3", "note": '𠮷田 "<b>"\nつぎの行', "next": "//evil.example", "login": "x"}
 ACTION = "/counter/0190/call?day=2026-11-24"
 
 
 async def arrive_at_sign_in(visitor: Visitor, path: str, fields: dict[str, str]) -> httpx.Response:
-    """A form comes by 307 from a guard that found no session."""
-    return await visitor.http.post("/sign-in", params={"next": path}, data=fields)
+    """A form whose session has run out, on the way that the browser takes with it."""
+    renew = await visitor.http.post("/session/renew", params={"next": path}, data=fields)
+    assert renew.status_code == httpx.codes.TEMPORARY_REDIRECT
+    assert httpx.URL(renew.headers["location"]).path == "/sign-in"
+    return await visitor.post(renew.headers["location"], fields)
+
+
+async def end_of_the_day(db: Database, visitor: Visitor, clock: TestClock) -> None:
+    """Somebody worked at this tablet; then their session ended. The token's cookie says for a day who it was."""
+    await open_account(db)
+    given = (await sign_in(visitor)).headers.get_list("set-cookie")
+    [token] = [cookie for cookie in given if cookie.startswith("choudo_token")]
+    assert f"Max-Age={int((STAFF_LIFETIME + CARRIED_LIFETIME).total_seconds())};" in token
+    clock.move(STAFF_LIFETIME)
+    visitor.http.cookies.delete("choudo_session")
 
 
 def hidden_fields(answer: httpx.Response) -> dict[str, str]:
@@ -628,14 +647,20 @@ def hidden_fields(answer: httpx.Response) -> dict[str, str]:
     return {unescape(name): unescape(value) for name, value in found}
 
 
-async def test_a_form_waits_while_staff_sign_in_and_then_goes_on(db: Database, visitor: Visitor) -> None:
-    await open_account(db)
-    arrived = await arrive_at_sign_in(visitor, ACTION, TYPED)
+async def test_a_form_waits_while_staff_sign_in_again_and_then_goes_on(
+    db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    await end_of_the_day(db, visitor, clock)
+    clock.move(timedelta(hours=11))  # the next morning
+    arrived = await arrive_at_sign_in(visitor, ACTION, TYPED | {"password": "y", "new_Password": "z"})
     assert arrived.status_code == httpx.codes.OK
     assert "入力したことは残っています" in arrived.text
     assert 'id="f-login" name="login" value=""' in arrived.text
+    assert 'action="/sign-out"' not in arrived.text
+    assert dict(visitor.http.cookies) == {}
     waiting = hidden_fields(arrived)
-    assert waiting == {"next": ACTION} | {f"carried.{name}": value for name, value in TYPED.items()}
+    assert set(waiting) == {"next", "carried"}
+    assert waiting["next"] == ACTION
     wrong = await visitor.post("/sign-in", waiting | {"login": "madoguchi", "password": "wrong"})
     assert wrong.status_code == UNPROCESSABLE
     assert hidden_fields(wrong) == waiting
@@ -647,37 +672,87 @@ async def test_a_form_waits_while_staff_sign_in_and_then_goes_on(db: Database, v
     assert "choudo_token" in visitor.http.cookies
 
 
-async def test_a_session_that_is_gone_for_good_keeps_the_form_on_its_way(
+async def test_on_a_shared_tablet_the_next_person_neither_reads_nor_sends_it(
     db: Database, visitor: Visitor, clock: TestClock
 ) -> None:
+    """Seen to fail while the fields lay open in the page and went to whoever signed in."""
+    await end_of_the_day(db, visitor, clock)
+    async with db.begin(TOWN) as session:
+        await open_staff_account(
+            session, municipality=TOWN, login="tsugi", password=PASSWORD, roles=("counter",), office=None, now=NOW
+        )
+    arrived = await arrive_at_sign_in(visitor, ACTION, TYPED)
+    assert "𠮷田" not in arrived.text
+    assert "つぎの行" not in unescape(arrived.text)
+    waiting = hidden_fields(arrived)
+    done = await visitor.post("/sign-in", waiting | {"login": "tsugi", "password": PASSWORD})
+    assert done.status_code == httpx.codes.OK
+    assert "送らずに消しました" in done.text
+    assert ACTION not in done.text
+    assert "𠮷田" not in done.text
+    assert set(hidden_fields(done).values()) & set(TYPED.values()) == set()
+
+
+async def test_what_waited_goes_only_where_it_was_going_and_not_for_ever(
+    db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    await end_of_the_day(db, visitor, clock)
+    waiting = hidden_fields(await arrive_at_sign_in(visitor, ACTION, TYPED))
+    mine = {"login": "madoguchi", "password": PASSWORD}
+    sealed = waiting["carried"]
+    for changed in (
+        waiting | {"next": "/counter/0190/done"},
+        waiting | {"next": ""},
+        waiting | {"carried": sealed[:-8] + "AAAAAAA="},
+        waiting | {"carried": "x" * 60_000},
+    ):
+        done = await visitor.post("/sign-in", changed | mine)
+        assert "送らずに消しました" in done.text
+        assert "<form" not in done.text.split("<main", 1)[1].split("</main", 1)[0]
+    clock.move(CARRIED_LIFETIME)
+    assert "送らずに消しました" in (await visitor.post("/sign-in", waiting | mine)).text
+
+
+async def test_a_form_of_nobody_known_does_not_wait(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
+    """After signing out, or from a resident's browser, nobody can say who typed it."""
     await open_account(db)
     await sign_in(visitor)
-    clock.move(STAFF_LIFETIME)
-    renew = await visitor.http.post("/session/renew", params={"next": ACTION}, data=TYPED)
-    assert renew.status_code == httpx.codes.TEMPORARY_REDIRECT
-    assert httpx.URL(renew.headers["location"]).path == "/sign-in"
-    arrived = await visitor.post(renew.headers["location"], TYPED)
-    assert hidden_fields(arrived)["next"] == ACTION
+    await visitor.post("/sign-out")
+    resident = new_visitor()
+    await resident.open_case()
+    for browser in (visitor, resident):
+        kept = dict(browser.http.cookies)
+        arrived = await browser.http.post("/sign-in", params={"next": ACTION}, data=TYPED)
+        assert hidden_fields(arrived) == {"next": ""}
+        assert "もういちど入力してください" in arrived.text
+        assert "𠮷田" not in arrived.text
+        assert dict(browser.http.cookies) == kept
 
 
-async def test_a_form_that_waited_never_leads_to_another_site(db: Database, visitor: Visitor) -> None:
-    await open_account(db)
+async def test_a_form_that_waited_never_leads_to_another_site(db: Database, visitor: Visitor, clock: TestClock) -> None:
+    await end_of_the_day(db, visitor, clock)
+    kept = dict(visitor.http.cookies)
     for path in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/sign-out", ""):
-        arrived = await arrive_at_sign_in(visitor, path, {"version": "3"})
+        visitor.http.cookies.update(kept)
+        arrived = await visitor.http.post("/sign-in", params={"next": path}, data={"version": "3"})
         assert hidden_fields(arrived) == {"next": ""}, path
-        fields = {"next": path, "carried.version": "3"}
-        done = await visitor.post("/sign-in", fields | {"login": "madoguchi", "password": PASSWORD})
+        done = await visitor.post("/sign-in", {"next": path, "login": "madoguchi", "password": PASSWORD})
         assert (done.status_code, done.headers["location"]) == (SEE_OTHER, "/counter"), path
 
 
-async def test_a_form_that_is_too_long_to_wait_is_said_to_be_lost(db: Database, visitor: Visitor) -> None:
-    await open_account(db)
+async def test_a_form_that_is_too_long_to_wait_is_said_to_be_lost(
+    db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    await end_of_the_day(db, visitor, clock)
+    kept = dict(visitor.http.cookies)
     many = {f"f{number}": "x" for number in range(CARRIED_FIELDS_MAX + 1)}
     for fields in (many, {"note": "あ" * (CARRIED_MAX_LENGTH + 1)}):
+        visitor.http.cookies.update(kept)
         arrived = await arrive_at_sign_in(visitor, ACTION, fields)
         assert hidden_fields(arrived) == {"next": ""}
-        assert "長すぎて残せませんでした" in arrived.text
+        assert "もういちど入力してください" in arrived.text
     # The longest that can wait still fits into a request, in the characters that take most room.
+    visitor.http.cookies.update(kept)
     longest = {"n": "𠮷" * (CARRIED_MAX_LENGTH - 1)}
     waiting = hidden_fields(await arrive_at_sign_in(visitor, ACTION, longest))
     done = await visitor.post("/sign-in", waiting | {"login": "madoguchi", "password": PASSWORD})

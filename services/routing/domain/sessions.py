@@ -19,11 +19,13 @@ PASSWORD_MIN_LENGTH = 8
 
 NEXT_MAX_LENGTH = 1_000
 
-# A form that waits while somebody signs in. Its fields come again beside login and password: at twelve bytes a
-# character (%F0%A0%AE%B7 is 𠮷) they stay below what a request may be (shared/web/app.py: FORM_MAX_BYTES).
-CARRIED_PREFIX = "carried."
+# A form that waits, sealed, while whoever typed it signs in again: at four bytes a character it stays below what is
+# opened (shared/crypto.py: SEALED_MAX_BYTES) and what a request may be (shared/web/app.py: FORM_MAX_BYTES).
 CARRIED_FIELDS_MAX = 50
 CARRIED_MAX_LENGTH = 5_000
+# From closing time to the next morning, and a little more.
+CARRIED_LIFETIME = timedelta(hours=24)
+NEVER_CARRIED = "password"
 
 
 def is_locked(locked_until: datetime | None, now: datetime) -> bool:
@@ -55,13 +57,7 @@ def safe_next(path: str | None, default: str = "/") -> str:
 
 
 def carry(fields: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a form that can wait while somebody signs in: all of them, or none when they are too many."""
-    length = sum(len(name) + len(value) for name, value in fields.items())
-    return dict(fields) if len(fields) <= CARRIED_FIELDS_MAX and length <= CARRIED_MAX_LENGTH else {}
-
-
-def read_carried(fields: Mapping[str, str]) -> dict[str, str]:
-    """What waited, as it comes back with the sign-in."""
-    return carry(
-        {name.removeprefix(CARRIED_PREFIX): value for name, value in fields.items() if name.startswith(CARRIED_PREFIX)}
-    )
+    """The fields of a form that can wait: all of them but passwords, or none when they are too many."""
+    waiting = {name: value for name, value in fields.items() if NEVER_CARRIED not in name.lower()}
+    length = sum(len(name) + len(value) for name, value in waiting.items())
+    return waiting if len(waiting) <= CARRIED_FIELDS_MAX and length <= CARRIED_MAX_LENGTH else {}

@@ -7,10 +7,11 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 
 from services.routing.commands.sessions import NewSession
+from services.routing.domain.sessions import CARRIED_LIFETIME
 from services.routing.keys import Keys
 from shared.tokens import Identity, sign_token
 from shared.web.cookies import gone_cookie, make_cookie, read_cookie
-from shared.web.identity import SESSION_COOKIE
+from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
 
 # For the whole site, though only `/session` looks at it: the one name that no neighbour under the town's domain can
 # put into a browser allows no narrower path, and a session that somebody else put there would hear what is typed.
@@ -23,8 +24,13 @@ PROBE_MAX_AGE_S = 60
 def give_token(
     response: Response[Any], identity: Identity, keys: Keys, *, expires_at: datetime, now: datetime, secure: bool
 ) -> None:
-    """Set a fresh token. The cookie outlives the token: an expired one still says who must be renewed."""
+    """Set a fresh token. The cookie outlives the token: an expired one still says who must be renewed.
+
+    Staff's outlives their session, too: a form that is sent the next morning still says who typed it.
+    """
     token = sign_token(identity, keys.token_private_key, now=now)
+    if identity.kind in STAFF_KINDS:
+        expires_at += CARRIED_LIFETIME
     response.set_cookie(_until(SESSION_COOKIE, token, expires_at, now, secure=secure))
 
 

@@ -1,6 +1,5 @@
 """Renewing a visitor's token without their noticing, and signing in and out."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,14 +10,12 @@ from litestar.response import Redirect, Template
 from services.routing.commands.accounts import check_password, count_try, forget_tries, stronger_hash
 from services.routing.commands.sessions import end_session, find_session, start_guest_session, start_staff_session
 from services.routing.domain.sessions import (
-    CARRIED_PREFIX,
     LOGIN_MAX_LENGTH,
     PASSWORD_MAX_LENGTH,
-    carry,
-    read_carried,
     safe_next,
 )
 from services.routing.keys import Keys
+from services.routing.pages.carried import open_carried, seal_carried
 from services.routing.pages.cookies import (
     give_probe,
     give_session,
@@ -29,6 +26,7 @@ from services.routing.pages.cookies import (
     take_session,
 )
 from services.routing.pages.tries import Tries, address_of
+from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
 from shared.errors import Refusal
 from shared.web.forms import read_form
@@ -38,6 +36,7 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 STAFF_HOME = "/counter"
+SEE_OTHER = 303
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
 
@@ -88,17 +87,13 @@ async def post_sign_in(
 ) -> Template | Redirect:
     """Check a password. An unknown account and a wrong password look the same, and take as long.
 
-    A form whose session ran out arrives here by 307, told by `next` in the address: its fields wait on the page.
+    A form whose session ran out arrives here by 307, told by `next` in the address: it waits on the page, sealed.
     """
     fields = await read_form(request)
     if "next" in request.query_params:
-        next_path = safe_next(request.query_params["next"], "")
-        if next_path and (carried := carry(fields)):
-            return _sign_in_page(request, next_path=next_path, carried=carried)
-        # A path that takes forms is no page to go back to without them.
-        return _sign_in_page(request, next_path="", is_lost=bool(next_path and fields))
+        return _keep_form(request, fields, town, keys, now=now, secure=secure)
     login, password = fields.get("login", "").replace("\x00", "").strip(), fields.get("password", "")
-    next_path, carried = safe_next(fields.get("next"), ""), read_carried(fields)
+    next_path, carried = safe_next(fields.get("next"), ""), fields.get("carried", "")[:SEALED_MAX_BYTES]
     errors = {}
     if not login:
         errors["login"] = _("ログインIDを入力してください。")
@@ -129,9 +124,10 @@ async def post_sign_in(
         )
     tries.forget(town.code, address, login)
     response: Template | Redirect = see_other(next_path or STAFF_HOME)
-    if carried and next_path:
-        # Sent again only by a press: meanwhile somebody else may have signed in than who had typed it.
-        response = page(request, "signed_in.html", next_path=next_path, carried=carried, home=STAFF_HOME)
+    if carried:
+        waiting = open_carried(keys, town.code, started.identity.ref, next_path, carried, now=now)
+        # Sent again only by a press: whoever typed it may have thought better of it since.
+        response = page(request, "signed_in.html", next_path=next_path, carried=waiting, home=STAFF_HOME)
     give_session(response, started, keys, now=now, secure=secure)
     return response
 
@@ -183,7 +179,9 @@ async def _renew(
             return response
     if token is not None and token.identity.kind in STAFF_KINDS:
         response = Redirect("/sign-in", query_params={"next": next_path}, status_code=status)
-        take_session(response, secure=secure)
+        # A form goes on to the sign-in page with the token beside it: that page must know who typed it.
+        if status == SEE_OTHER:
+            take_session(response, secure=secure)
         return response
     if not refresh_token and token is None and not has_probe(request):
         if "probe" in request.query_params:
@@ -203,13 +201,41 @@ async def _renew(
     return response
 
 
+def _keep_form(
+    request: Request[Any, Any, Any],
+    fields: dict[str, str],
+    town: Town,
+    keys: Keys,
+    *,
+    now: datetime,
+    secure: bool,
+) -> Template:
+    """Keep a form for whoever typed it. The token that has run out says who that was; without one nobody gets it."""
+    next_path = safe_next(request.query_params["next"], "")
+    token = token_of(request)
+    typist = token.identity if token is not None and token.identity.kind in STAFF_KINDS else None
+    # From here on nobody is signed in.
+    request.scope["state"].pop("token", None)
+    carried = seal_carried(keys, town.code, typist.ref, next_path, fields, now=now) if typist and next_path else ""
+    # A path that takes forms is no page to go back to without them.
+    response = _sign_in_page(
+        request,
+        next_path=next_path if carried else "",
+        carried=carried,
+        is_lost=bool(next_path and fields and not carried),
+    )
+    if typist is not None:
+        take_session(response, secure=secure)
+    return response
+
+
 def _sign_in_page(
     request: Request[Any, Any, Any],
     *,
     next_path: str,
     login: str = "",
     errors: dict[str, str] | None = None,
-    carried: Mapping[str, str] | None = None,
+    carried: str = "",
     is_lost: bool = False,
 ) -> Template:
     return page(
@@ -220,6 +246,6 @@ def _sign_in_page(
         login=login,
         errors=errors or {},
         login_max_length=LOGIN_MAX_LENGTH,
-        carried={CARRIED_PREFIX + name: value for name, value in (carried or {}).items()},
+        carried=carried,
         is_lost=is_lost,
     )
