@@ -773,6 +773,21 @@ async def test_staff_can_sign_out_from_every_page_and_residents_are_not_offered_
 # --- one's own pages ---
 
 
+async def test_history_says_that_the_counter_saw_a_name_for_calling(db: Database, visitor: Visitor) -> None:
+    await fill(visitor)
+    async with db.begin(TOWN) as session:
+        subject_ref = (await session.execute(select(session_table.c.subject_ref))).scalar_one()
+        for office in ("子育て", None):
+            event = make_reuse(
+                subject_ref, entry_type="staff_viewed", actor_kind="staff", office=office, target_step="line",
+                source_collected_at=None, items=("name", "kana"),
+            )  # fmt: skip
+            await on_reuse_recorded(session, event, now=NOW)
+    text = (await visitor.get("/my/history")).text
+    assert "窓口の係（子育ての職員）が、お呼びするために「お名前、お名前のよみがな」を見ました。" in text
+    assert "窓口の係（役場の職員）が、お呼びするために「お名前、お名前のよみがな」を見ました。" in text
+
+
 async def test_history_shows_every_reuse_in_plain_sentences(db: Database, visitor: Visitor) -> None:
     case = await fill(visitor)
     await answer_offers(visitor, case, kana="no")

@@ -32,7 +32,8 @@ def test_values_are_opened_in_one_function_only() -> None:
         for function, method in calls(ast.parse(path.read_text("utf-8")))
         if method in ("open", "open_from")
     }
-    assert opened == {("commands/vault.py", "read_values")}
+    # What staff typed themselves a moment ago, for themselves, is nobody's value of the vault.
+    assert opened == {("commands/vault.py", "read_values"), ("pages/carried.py", "open_carried")}
 
 
 def test_sealed_values_are_selected_in_one_module_only() -> None:

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, ServerSentEvent, ServerSentEventMessage, Template
 
+from services.booking.commands.calling import show_line
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.line import (
     MoveAlong,
@@ -29,7 +30,7 @@ from services.booking.queries.appointments import (
     find_appointment_by_id,
     find_town_facts,
 )
-from services.booking.queries.line import LineItem, list_line
+from services.booking.queries.line import LineItem
 from services.booking.queries.slots import list_procedures
 from services.booking.refusals import REFUSALS
 from shared.clock import Clock, jst_day
@@ -91,7 +92,7 @@ async def get_line(
 ) -> Template:
     """The list alone, for swapping in."""
     async with db.begin(town.code) as session:
-        items = await list_line(session, town.code, jst_day(now), identity.office, keys)
+        items = await show_line(session, identity, jst_day(now), keys, now=now)
     return page(request, "line.html", items=[_row(item, identity) for item in items])
 
 
@@ -230,7 +231,7 @@ async def _counter_page(
 ) -> Template:
     day = jst_day(now)
     async with db.begin(town.code) as session:
-        items = await list_line(session, town.code, day, identity.office, keys)
+        items = await show_line(session, identity, day, keys, now=now)
         checked = await _find_checked_in(session, town.code, told, day) if told else None
         procedures = await list_procedures(session, town.code)
     mine = [item for item in procedures if identity.office in (None, item.office)] or procedures

@@ -1,5 +1,6 @@
-"""Today's line: for the tablets (with the names that were passed on for calling), and for the board (numbers only)."""
+"""Today's line: for the tablets (names for calling, still sealed), and for the board (numbers only)."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -9,11 +10,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import STAMPS, Action, Progress, State, possible_actions
-from services.booking.keys import Keys, subject_context
-from shared.crypto import SealBroken
-from shared.log import get_logger
-
-log = get_logger(__name__)
 
 LINE_MAX = 500
 BOARD_MAX = 60
@@ -80,39 +76,38 @@ _BOARD = text(f"""
 """)
 
 
-async def list_line(
-    session: AsyncSession, municipality: str, day: date, office: str | None, keys: Keys
-) -> list[LineItem]:
-    """The line of an office, or of all."""
+async def list_line_rows(session: AsyncSession, municipality: str, day: date, office: str | None) -> Sequence[Any]:
+    """The line of an office, or of all. Names are sealed: `commands/calling.py` opens them."""
     asked = {"municipality": municipality, "day": day, "office": office}
-    rows = (await session.execute(_LINE, asked)).all()
-    return [
-        LineItem(
-            appointment_id=row.appointment_id,
-            number=row.number,
-            kind=row.kind,
-            state=row.state,
-            version=row.version,
-            procedure_name=row.procedure_name,
-            counter=row.counter,
-            counter_number=row.counter_number,
-            ticket_no=row.ticket_no,
-            starts_at=row.starts_at,
-            reach=row.reach,
-            name=_open_name(row, "name", municipality, keys),
-            kana=_open_name(row, "kana", municipality, keys),
-            actions=tuple(
-                possible_actions(
-                    Progress(
-                        kind=row.kind,
-                        state=row.state,
-                        reached={column: getattr(row, column) for column in STAMPS.values()},
-                    )
+    return (await session.execute(_LINE, asked)).all()
+
+
+def make_line_item(row: Any, *, name: str | None, kana: str | None) -> LineItem:
+    """Somebody in line, and what may be done with them."""
+    return LineItem(
+        appointment_id=row.appointment_id,
+        number=row.number,
+        kind=row.kind,
+        state=row.state,
+        version=row.version,
+        procedure_name=row.procedure_name,
+        counter=row.counter,
+        counter_number=row.counter_number,
+        ticket_no=row.ticket_no,
+        starts_at=row.starts_at,
+        reach=row.reach,
+        name=name,
+        kana=kana,
+        actions=tuple(
+            possible_actions(
+                Progress(
+                    kind=row.kind,
+                    state=row.state,
+                    reached={column: getattr(row, column) for column in STAMPS.values()},
                 )
-            ),
-        )
-        for row in rows
-    ]
+            )
+        ),
+    )
 
 
 async def read_line_marks(session: AsyncSession, municipality: str, day: date) -> dict[str, LineMark]:
@@ -125,16 +120,3 @@ async def list_board(session: AsyncSession, municipality: str, day: date) -> lis
     """The tickets that are called or served now."""
     rows = (await session.execute(_BOARD, {"municipality": municipality, "day": day})).all()
     return [msgspec.convert(row, BoardItem, from_attributes=True) for row in rows]
-
-
-def _open_name(row: Any, item: str, municipality: str, keys: Keys) -> str | None:
-    """For calling only, the purpose that the booking's `applied` entry states. The only reader of these columns."""
-    sealed = getattr(row, f"{item}_sealed")
-    if sealed is None or row.wrapped_key is None:
-        return None
-    try:
-        context = subject_context(municipality, row.subject_ref)
-        return keys.vault.open(row.wrapped_key, context, f"{item}/{row.appointment_id}", sealed)
-    except SealBroken:
-        log.error("name_unreadable", appointment_id=str(row.appointment_id))
-        return None

@@ -186,6 +186,8 @@ _SENTENCES: dict[str, str] = {
     "refused": _("%(service)sは「%(items)s」を使いませんでした。目的は「%(purpose)s」でした。"),
     "erased": _("%(service)sが「%(items)s」を消しました。"),
 }
+# The line on the counter's tablet, once a day and office (booking: commands/calling.py).
+_SENTENCE_CALLED = _("窓口の係（%(actor)s）が、お呼びするために「%(items)s」を見ました。")
 _SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
 _YOU = _("あなた")
@@ -266,8 +268,11 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
     """One entry as a plain sentence. `names` are the name and office of procedures, by code."""
     procedure = names.get(entry.target_procedure or entry.source_procedure or "")
     office = entry.office or (procedure[1] if procedure else None)
+    is_called = (entry.entry_type, entry.target_service, entry.target_step) == ("staff_viewed", "booking", "line")
     is_expired = entry.entry_type == "declined" and entry.outcome == EXPIRED
-    text = _SENTENCE_EXPIRED if is_expired else _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
+    text = _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
+    if is_called or is_expired:
+        text = _SENTENCE_CALLED if is_called else _SENTENCE_EXPIRED
     sentence = translate(text) % {
         "actor": _actor(entry),
         "items": item_names(entry.items),
