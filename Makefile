@@ -86,6 +86,6 @@ $(ASSETS_STAMP): $(ASSET_SOURCES) $(NODE_STAMP) $(PYTHON_STAMP)
 	$(BIN)/python -m shared.web.assets
 	@touch $@
 
-# For the browser tests. Without them the other tests still run, and the browser tests say why they did not.
+# For the tests in a browser and behind the proxy. Without them the others still run, and these say why they did not.
 browser:
-	@sh deploy/local/packages.sh --optional chromium fonts-noto-cjk
+	@sh deploy/local/packages.sh --optional chromium fonts-noto-cjk caddy

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from deploy.local.servers import die_with_parent, free_port
+from shared.events.subscriptions import SERVICES
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_TOWN = ROOT / "deploy" / "towns" / "ninomiya"
@@ -34,6 +35,8 @@ PROCESSES = {
     "notifications-worker": "services.notifications.worker",
     "front": "deploy.front",
 }
+# Instead of the front, as in production: behind a proxy.
+WEBS = {f"{service}-web": f"deploy.front --only {service}" for service in SERVICES}
 
 
 @dataclass
@@ -44,15 +47,18 @@ class Stack:
     logs: Path
     url: str
     sink_url: str
+    ready_urls: list[str]
+    own_environ: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What only one process is told, by its name."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
         """Start one process (again)."""
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", PROCESSES[name]],
+                [sys.executable, "-m", *(PROCESSES | WEBS)[name].split()],
                 cwd=ROOT,
-                env=self.environ,
+                env=self.environ | self.own_environ.get(name, {}),
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent(signal.SIGKILL),
@@ -70,9 +76,9 @@ class Stack:
             raise
 
     def wait_until_ready(self) -> None:
-        """Wait for the first page and the sink. Raises RuntimeError with the logs' ends."""
+        """Wait for the web processes and the sink. Raises RuntimeError with the logs' ends."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        for url in (f"{self.url}/readyz", f"{self.url}/booking/readyz", f"{self.sink_url}/messages.json"):
+        for url in self.ready_urls:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     if httpx.get(url, timeout=10).status_code == httpx.codes.OK:
@@ -123,8 +129,12 @@ def running_stack(
     starts_at: datetime | None = None,
     trial_reminder_after_s: int = 3,
     only: tuple[str, ...] = tuple(PROCESSES),
+    proxied_at: str | None = None,
 ) -> Iterator[Stack]:
-    """Load the town, open a staff account, start the processes; stop them afterwards."""
+    """Load the town, open a staff account, start the processes; stop them afterwards.
+
+    With `proxied_at`, the address of a proxy that somebody else starts, the web processes are apart as in production.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port, smtp_port, http_port = free_port(), free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
@@ -144,11 +154,15 @@ def running_stack(
         "CHOUDO_NEW_PASSWORD": STAFF_PASSWORD,
         "PYTHONWARNINGS": "default",
     }
+    sink_url = f"http://127.0.0.1:{http_port}"
+    stack = Stack(full, folder, url, sink_url, [f"{url}/readyz", f"{url}/booking/readyz", f"{sink_url}/messages.json"])
+    if proxied_at is not None:
+        _set_apart(stack, proxied_at)
+        only = tuple(name for name in (*only, *WEBS) if name != "front")
     if starts_at is not None:
         full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
     run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
     run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421", "--role", "counter", "--role", "manager")
-    stack = Stack(full, folder, url, f"http://127.0.0.1:{http_port}")
     try:
         for name in only:
             stack.start(name)
@@ -162,6 +176,20 @@ def running_stack(
                 process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _set_apart(stack: Stack, proxied_at: str) -> None:
+    """Give every web process a port of its own, and all of them the settings of production."""
+    ports = {name: free_port() for name in WEBS}
+    stack.url = proxied_at
+    stack.ready_urls = [f"http://127.0.0.1:{port}/readyz" for port in ports.values()] + stack.ready_urls[-1:]
+    stack.own_environ = {name: {"CHOUDO_PORT": str(port)} for name, port in ports.items()}
+    del stack.environ["CHOUDO_DEFAULT_MUNICIPALITY"]
+    stack.environ |= {
+        "CHOUDO_ENVIRONMENT": "production",
+        "CHOUDO_PROXY_ADDRESS": "127.0.0.1",
+        "CHOUDO_PUBLIC_URL": proxied_at,
+    }
 
 
 def _town_with_quick_reminder(folder: Path, trial_reminder_after_s: int) -> Path:

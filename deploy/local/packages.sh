@@ -36,8 +36,18 @@ else
   echo "Not installed: $missing(needs root: apt-get install $missing)" >&2
 fi
 
+# A server that is installed here is for us to start: Debian would start it as the machine's own, on port 80.
+policy=/usr/sbin/policy-rc.d
+
 if [ -n "${as_root+set}" ]; then
   echo "Installing $missing"
+  if [ ! -e "$policy" ]; then
+    # Each service asks it whether to start; 101 is no.
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" > /dev/null
+    $as_root chmod 755 "$policy"
+    # shellcheck disable=SC2064
+    trap "$as_root rm -f $policy" EXIT
+  fi
   # shellcheck disable=SC2086
   {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+import redis
 
 from deploy.local.servers import Servers
 from deploy.provision import clone_database, drop_database
@@ -22,16 +23,24 @@ def stack(
     servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """Front, three workers and the sink."""
+    environ, admin_url = fresh_environ(servers, template_environ)
+    with running_stack(environ, admin_url, tmp_path_factory.mktemp("journeys"), starts_at=MORNING) as running:
+        yield running
+
+
+def fresh_environ(servers: Servers, template_environ: dict[str, str]) -> tuple[dict[str, str], str]:
+    """The variables of the processes on a fresh database, and its administrator's URL."""
 
     async def fresh() -> None:
         await drop_database(servers.database_url, DATABASE)
         await clone_database(servers.database_url, TEMPLATE, DATABASE, template_environ)
 
     asyncio.run(fresh())
+    redis_url = in_database(servers.redis_url, str(JOURNEYS_REDIS_DATABASE))
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
     environ = {
         name: in_database(value, DATABASE) if name.endswith("DATABASE_URL") else value
         for name, value in template_environ.items()
-    } | {"CHOUDO_REDIS_URL": in_database(servers.redis_url, str(JOURNEYS_REDIS_DATABASE))}
-    admin_url = in_database(servers.database_url, DATABASE)
-    with running_stack(environ, admin_url, tmp_path_factory.mktemp("journeys"), starts_at=MORNING) as running:
-        yield running
+    } | {"CHOUDO_REDIS_URL": redis_url}
+    return environ, in_database(servers.database_url, DATABASE)

@@ -54,9 +54,13 @@ class _Forms(HTMLParser):
 class Resident:
     """One browser's worth of cookies, and the page it is on."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
         self._client = httpx.Client(
-            base_url=url, follow_redirects=True, timeout=TIMEOUT_S, headers={"sec-fetch-site": "same-origin"}
+            base_url=url,
+            follow_redirects=True,
+            timeout=TIMEOUT_S,
+            headers={"sec-fetch-site": "same-origin"},
+            transport=transport,
         )
         self.page = httpx.Response(204)
 

@@ -9,7 +9,7 @@ from shared.web.prefixes import PREFIXES, service_for
 
 MATCHER = re.compile(r"^\s*@(booking|notifications|routing) path (.+)$", re.MULTILINE)
 INTERNAL = re.compile(r"^\s*@internal path (.+)$", re.MULTILINE)
-HANDLE = re.compile(r"handle(?: @(\w+))? \{\s*reverse_proxy ([a-z]+)-web:8000", re.MULTILINE)
+HANDLE = re.compile(r"handle(?: @(\w+))? \{\s*reverse_proxy \{\$CHOUDO_[A-Z]+_WEB:([a-z]+)-web:8000\}", re.MULTILINE)
 
 
 def test_caddy_and_the_front_have_the_same_prefixes(root_dir: Path) -> None:
