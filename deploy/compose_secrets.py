@@ -1,7 +1,8 @@
 """Write the secrets that ``docker-compose.yml`` mounts: ``python -m deploy.compose_secrets [folder]``.
 
 Run it once before the first ``docker compose up``; run again, it changes nothing. One file per variable, readable by
-its owner only, in ``.choudo/compose`` unless another folder is given. There are no default passwords.
+its owner only, in ``.choudo/compose`` unless another folder is given. There are no default passwords. The SMS gateway's
+token is the gateway's to give: write it into its file.
 """
 
 import json
@@ -16,6 +17,8 @@ from deploy.local.servers import write_private
 from deploy.secrets import load_environment
 
 PASSWORD_BYTES: Final = 24
+# What others give: drawn here at first, so that there is a file, and theirs once somebody has written it there.
+THEIRS: Final = frozenset({"CHOUDO_SMS_GATEWAY_TOKEN"})
 # The user of the image; a mounted file keeps its owner from outside.
 IMAGE_USER: Final = 10001
 
@@ -41,7 +44,7 @@ def write_secrets(folder: Path) -> list[Path]:
     written = []
     for name, value in values.items():
         path = folder / name
-        if not path.exists() or path.read_text() != value:
+        if not path.exists() or (path.read_text() != value and name not in THEIRS):
             write_private(path, value.encode())
         if os.geteuid() == 0:
             os.chown(path, IMAGE_USER, IMAGE_USER)

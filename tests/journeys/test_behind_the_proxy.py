@@ -14,7 +14,7 @@ from shared.reference_number import show_number
 from tests.journeys.conftest import fresh_environ
 from tests.journeys.proxy import STRANGE_HOST, Proxy, new_proxy, running
 from tests.journeys.resident import Resident
-from tests.stack import STAFF_LOGIN, STAFF_PASSWORD, Stack, running_stack
+from tests.stack import STAFF_LOGIN, STAFF_PASSWORD, START_TIMEOUT_S, Stack, running_stack
 
 pytestmark = pytest.mark.skipif(
     shutil.which("caddy") is None, reason="Caddy is not installed: sh deploy/local/packages.sh caddy"
@@ -156,9 +156,7 @@ def test_with_one_service_stopped_its_pages_say_so_and_the_others_go_on(stack: S
 
 def _when_up(client: httpx.Client, path: str) -> httpx.Response:
     """The proxy tries again with every request."""
-    for _ in range(600):
-        answer = client.get(path)
-        if answer.status_code != 503:
-            break
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (answer := client.get(path)).status_code == 503 and time.monotonic() < deadline:
         time.sleep(0.1)
     return answer

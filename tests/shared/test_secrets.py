@@ -78,3 +78,8 @@ def test_the_files_for_compose_are_private_and_stay_the_same(tmp_path: Path) -> 
     assert {path.name: path.read_text() for path in write_secrets(folder)} == first
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o600"}
     assert first["CHOUDO_BOOKING_DATABASE_URL"].endswith("@postgres:5432/choudo")
+    # What the gateway gave stays; what was broken is made whole.
+    for name in ("CHOUDO_SMS_GATEWAY_TOKEN", "CHOUDO_REDIS_URL"):
+        (folder / name).write_text("from elsewhere")
+    again = {path.name: path.read_text() for path in write_secrets(folder)}
+    assert again == first | {"CHOUDO_SMS_GATEWAY_TOKEN": "from elsewhere"}
