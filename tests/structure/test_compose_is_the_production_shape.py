@@ -88,7 +88,7 @@ def test_a_process_starts_with_what_it_is_given(compose: Compose, tmp_path: Path
     make_keys(settings)
     assert settings.environment == "production"
     assert settings.default_municipality is None
-    assert settings.metrics_port == 9100
+    assert settings.metrics_address == "0.0.0.0:9100"
     known = {variable_name(field, service) for field in msgspec.structs.fields(type(settings))}
     assert {name.removesuffix("_FILE") for name in given["environment"]} <= known | OF_THE_FRONT
 
