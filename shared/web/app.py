@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.routes import HTTPRoute
 from litestar.template import TemplateConfig
 from litestar.types import ControllerRouterHandler
 
@@ -97,7 +98,17 @@ def create_service_app(
         openapi_config=None,
         logging_config=None,
     )
+    _provide_one_by_one(app)
     return AroundRequest(app, service=service, clock=clock, secure=secure)
+
+
+def _provide_one_by_one(app: Litestar) -> None:
+    """Litestar starts a task for each dependency that could wait beside another: 0.15 ms a request for six of them.
+    Ours hand over what is there and never wait, so each is a batch of its own, in the same order."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for _, model in route.route_handler_map.values():
+                model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
 
 
 def _provide_now(request: Request[Any, Any, Any]) -> datetime:

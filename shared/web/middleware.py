@@ -112,7 +112,7 @@ class KnowVisitor:
     ) -> None:
         self._app = app
         self._towns = towns
-        self._keys = token_public_keys
+        self._keys = tuple(token_public_keys)
         self._is_session_ended = is_session_ended
         self._cookie_name = cookie_name(SESSION_COOKIE, secure=secure)
 
