@@ -1,10 +1,19 @@
-"""PostgreSQL: one engine per event loop, a transaction where you see `db.begin(...)`, and the town set with it."""
+"""PostgreSQL: one engine per event loop, a transaction where you see `db.begin(...)`, and the town set with it.
 
-from collections.abc import AsyncIterator
+Most of what a short transaction costs is not PostgreSQL but the ways there and back and SQLAlchemy's work on each
+statement (`docs/decisions/0011`). So a transaction is opened, with its town, in one message, and the statements that
+a whole town sends at once are `Prepared`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 from sqlalchemy import MetaData, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 POOL_SIZE = 8
 POOL_OVERFLOW = 8
@@ -24,7 +33,8 @@ NAMING = {
     "ck": "%(table_name)s_%(constraint_name)s_check",
 }
 
-_SET_TOWN = text(f"SELECT set_config('{TOWN_SETTING}', :municipality, true)")
+DRIVER = "driver"
+INTEGRITY_CLASS = "23"
 
 
 def service_metadata(schema: str) -> MetaData:
@@ -43,6 +53,8 @@ class Database:
             max_overflow=overflow,
             pool_timeout=POOL_TIMEOUT_S,
             pool_use_lifo=True,
+            # SQLAlchemy begins nothing by itself: a transaction is begun below, and nowhere else.
+            isolation_level="AUTOCOMMIT",
             # An error's text must never hold what a person typed.
             hide_parameters=True,
             connect_args={
@@ -61,15 +73,31 @@ class Database:
     @asynccontextmanager
     async def begin(self, municipality: str) -> AsyncIterator[AsyncSession]:
         """One transaction that sees one town. Leaving the block commits; raising rolls back."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            await session.execute(_SET_TOWN, {"municipality": municipality})
+        town = municipality.replace("'", "''")
+        async with self._transaction(f"BEGIN; SET LOCAL {TOWN_SETTING} = '{town}'") as session:
             yield session
 
     @asynccontextmanager
     async def begin_across_towns(self) -> AsyncIterator[AsyncSession]:
         """One transaction for the tables without a town's secrets: outbox, delivery, inbox, dead letters, due."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+        async with self._transaction("BEGIN") as session:
             yield session
+
+    @asynccontextmanager
+    async def _transaction(self, opening: str) -> AsyncIterator[AsyncSession]:
+        async with self.engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            session = AsyncSession(connection, expire_on_commit=False, info={DRIVER: driver})
+            try:
+                await _send(driver, opening)
+                yield session
+                await _commit(driver)
+            except BaseException as error:
+                await _undo(connection, driver, error)
+                raise
+            finally:
+                if session.in_transaction():
+                    await session.close()
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""
@@ -79,6 +107,66 @@ class Database:
     async def dispose(self) -> None:
         """Close every connection. Call it on the loop that used them."""
         await self.engine.dispose()
+
+
+class Prepared:
+    """A statement of a hot path, put together once and sent by the driver, in the transaction of a session.
+
+    Parameters are named as in `text`. It fails as SQLAlchemy does: with `DBAPIError`, or `IntegrityError`.
+    """
+
+    def __init__(self, sql: str) -> None:
+        compiled = text(sql).compile(dialect=dialect())  # type: ignore[no-untyped-call]  # as SQLAlchemy leaves it
+        self.sql = compiled.string
+        self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
+
+    async def row(self, session: AsyncSession, values: Mapping[str, Any]) -> Any:
+        """Send it; its first row, with a column's value under the column's name, or None."""
+        given = [values[name] for name in self.names]
+        driver = session.info[DRIVER]
+        try:
+            return await driver.fetchrow(self.sql, *given, record_class=_Row)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise _as_sqlalchemy(error, self.sql, driver) from error
+
+
+class _Row(asyncpg.Record):  # type: ignore[misc]  # asyncpg publishes no types
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+async def _send(driver: Any, command: str) -> str:
+    try:
+        done: str = await driver.execute(command)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _as_sqlalchemy(error, command, driver) from error
+    return done
+
+
+async def _commit(driver: Any) -> None:
+    # PostgreSQL answers COMMIT with ROLLBACK, and no error, when a statement failed and somebody went on regardless.
+    if await _send(driver, "COMMIT") != "COMMIT":
+        raise RuntimeError("a statement had failed, so nothing was committed")
+
+
+async def _undo(connection: AsyncConnection, driver: Any, error: BaseException) -> None:
+    """Roll back; a connection that cannot, or was left in the middle of a statement, is thrown away."""
+    if isinstance(error, Exception):
+        try:
+            await driver.execute("ROLLBACK")
+            return
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            pass
+    await connection.invalidate()
+
+
+def _as_sqlalchemy(error: Exception, sql: str, driver: Any) -> DBAPIError:
+    is_integrity = str(getattr(error, "sqlstate", "")).startswith(INTEGRITY_CLASS)
+    kind = IntegrityError if is_integrity else DBAPIError
+    return kind(sql, None, error, hide_parameters=True, connection_invalidated=driver.is_closed())
 
 
 def row_level_security(schema: str, table: str) -> list[str]:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
-from sqlalchemy import MetaData, Table, TextClause, text
+from sqlalchemy import MetaData, Table
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db import Prepared
 from shared.events.base import Event
 from shared.events.ledger import ReuseRecorded
 from shared.ledger.entry import Entry
@@ -32,7 +33,7 @@ class Ledger:
             await self._outbox.publish(session, *events)
             return
         values = publish_values([*(self._recorded(entry) for entry in entries), *events])
-        await session.execute(self._write, values | {"entries": msgspec.json.encode(entries).decode()})
+        await self._write.row(session, values | {"entries": msgspec.json.encode(entries).decode()})
 
     def _recorded(self, entry: Entry) -> ReuseRecorded:
         return ReuseRecorded(
@@ -62,11 +63,11 @@ class Ledger:
         )
 
 
-def _write_statement(table: Table) -> TextClause:
+def _write_statement(table: Table) -> Prepared:
     names = ", ".join(column.name for column in table.columns)
     postgresql = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves the constructors of dialects untyped
     typed = ", ".join(f"{column.name} {column.type.compile(postgresql)}" for column in table.columns)
-    return text(f"""
+    return Prepared(f"""
         WITH entered AS (
             INSERT INTO {table.fullname} ({names})
             SELECT {names} FROM jsonb_to_recordset(CAST(:entries AS jsonb)) AS entry({typed})),

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db import Prepared
 from shared.events.base import Event, event_type
 from shared.events.subscriptions import SEALED_FOR, SUBSCRIPTIONS
 from shared.messaging.tables import MessagingTables
@@ -35,12 +36,12 @@ class Outbox:
     def __init__(self, service: str, metadata: MetaData) -> None:
         self.service = service
         self.tables = MessagingTables(metadata)
-        self._publish = text(f"WITH {PUBLISH.format(schema=metadata.schema)}")
+        self._publish = Prepared(f"WITH {PUBLISH.format(schema=metadata.schema)}")
 
     async def publish(self, session: AsyncSession, *events: Event) -> None:
         """Write the events, and one delivery for each subscriber, into the transaction of `session`."""
         if events:
-            await session.execute(self._publish, publish_values(events))
+            await self._publish.row(session, publish_values(events))
 
 
 def publish_values(events: Sequence[Event]) -> dict[str, object]:

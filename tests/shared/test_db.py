@@ -1,10 +1,16 @@
 """A transaction sees one town, whoever asks; an error says nothing of what was typed."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.log import describe
 from tests.conftest import TestDatabase
 from tests.shared.conftest import MakeDb
@@ -14,11 +20,44 @@ INSERT = text("""
     INSERT INTO booking.ended_session (municipality, session_id, tokens_valid_until) VALUES (:town, :id, now())
 """)
 COUNT = text("SELECT count(*) FROM booking.ended_session")
+ADD = Prepared("""
+    INSERT INTO booking.ended_session (municipality, session_id, tokens_valid_until) VALUES (:town, :id, now())
+""")
+SLEEP = Prepared("SELECT pg_sleep(:seconds)")
+COUNTED = Prepared("SELECT count(*) AS sessions FROM booking.ended_session HAVING count(*) >= :least")
 
 
 async def add(db: Database, town: str, session_id: str) -> None:
     async with db.begin(town) as session:
         await session.execute(INSERT, {"town": town, "id": session_id})
+
+
+Ask = Callable[[AsyncSession, int], Awaitable[Any]]
+
+
+async def ask_by_sqlalchemy(session: AsyncSession, seconds: int) -> None:
+    await session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
+
+
+async def ask_by_the_driver(session: AsyncSession, seconds: int) -> None:
+    await SLEEP.row(session, {"seconds": seconds})
+
+
+ASKING = [ask_by_sqlalchemy, ask_by_the_driver]
+
+
+async def count(db: Database) -> int:
+    async with db.begin(HERE) as session:
+        return int((await session.execute(COUNT)).scalar_one())
+
+
+@contextlib.asynccontextmanager
+async def one_connection(database: TestDatabase) -> AsyncIterator[Database]:
+    db = Database(database.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking", pool_size=1, overflow=0)
+    try:
+        yield db
+    finally:
+        await db.dispose()
 
 
 async def test_a_transaction_sees_the_rows_of_its_town_only(make_db: MakeDb) -> None:
@@ -36,13 +75,13 @@ async def test_without_a_town_there_are_no_rows(make_db: MakeDb) -> None:
     await add(db, HERE, "a")
     async with db.begin_across_towns() as session:
         assert (await session.execute(COUNT)).scalar_one() == 0
-        with pytest.raises(ProgrammingError, match="row-level security"):
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with db.begin_across_towns() as session:
             await session.execute(INSERT, {"town": HERE, "id": "b"})
 
 
 async def test_the_town_of_one_transaction_is_forgotten_by_the_next_on_its_connection(database: TestDatabase) -> None:
-    db = Database(database.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking", pool_size=1, overflow=0)
-    try:
+    async with one_connection(database) as db:
         await add(db, HERE, "a")
         async with db.begin_across_towns() as session:
             assert (await session.execute(COUNT)).scalar_one() == 0
@@ -51,8 +90,6 @@ async def test_the_town_of_one_transaction_is_forgotten_by_the_next_on_its_conne
                 raise RuntimeError("rolled back")
         async with db.begin_across_towns() as session:
             assert (await session.execute(COUNT)).scalar_one() == 0
-    finally:
-        await db.dispose()
 
 
 async def test_rows_of_another_town_can_be_neither_written_changed_nor_moved(make_db: MakeDb) -> None:
@@ -87,6 +124,87 @@ async def test_leaving_the_block_commits_and_raising_rolls_back(make_db: MakeDb)
     await add(db, HERE, "b")
     async with db.begin(HERE) as session:
         assert (await session.execute(COUNT)).scalar_one() == 1
+
+
+async def test_who_goes_on_after_a_statement_failed_is_not_told_that_it_was_committed(make_db: MakeDb) -> None:
+    db = make_db("booking")
+
+    async def go_on() -> None:
+        async with db.begin(HERE) as session:
+            await session.execute(INSERT, {"town": HERE, "id": "a"})
+            with contextlib.suppress(DBAPIError):
+                await session.execute(text("SELECT 1 / 0"))
+
+    with pytest.raises(RuntimeError, match="nothing was committed"):
+        await go_on()
+    assert await count(db) == 0
+
+
+async def test_a_prepared_statement_works_in_the_sessions_transaction_and_town(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    await add(db, THERE, "b")
+    async with db.begin(HERE) as session:
+        await session.execute(INSERT, {"town": HERE, "id": "a"})
+        assert await ADD.row(session, {"id": "c", "town": HERE}) is None
+        assert (await COUNTED.row(session, {"least": 1})).sessions == 2
+        assert await COUNTED.row(session, {"least": 3}) is None
+
+    async def fail() -> None:
+        async with db.begin(HERE) as session:
+            await ADD.row(session, {"id": "d", "town": HERE})
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await count(db) == 2
+
+
+async def test_a_prepared_statement_fails_as_others_do_and_tells_as_little(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    await add(db, HERE, "hanako@example.jp")
+    with pytest.raises(IntegrityError) as twice:
+        async with db.begin(HERE) as session:
+            await ADD.row(session, {"id": "hanako@example.jp", "town": HERE})
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with db.begin(HERE) as session:
+            await ADD.row(session, {"id": "b", "town": THERE})
+    assert "hanako" not in str(twice.value) + repr(describe(twice.value))
+    assert describe(twice.value)["sqlstate"] == "23505"
+    assert not twice.value.connection_invalidated
+    assert await count(db) == 1
+
+
+@pytest.mark.parametrize("ask", ASKING)
+async def test_who_is_cancelled_in_the_middle_leaves_nothing_behind(database: TestDatabase, ask: Ask) -> None:
+    async with one_connection(database) as db:
+
+        async def wait() -> None:
+            async with asyncio.timeout(0.3), db.begin(HERE) as session:
+                await session.execute(INSERT, {"town": HERE, "id": "a"})
+                await ask(session, 5)
+
+        with pytest.raises(TimeoutError):
+            await wait()
+        assert await count(db) == 0
+
+
+@pytest.mark.parametrize("ask", ASKING)
+async def test_a_lost_connection_is_told_and_never_used_again(database: TestDatabase, ask: Ask) -> None:
+    async with one_connection(database) as db:
+
+        async def lose() -> None:
+            async with db.begin(HERE) as session:
+                await session.execute(INSERT, {"town": HERE, "id": "a"})
+                pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+                async with database.admin_engine().begin() as admin:
+                    await admin.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+                await asyncio.sleep(0.2)
+                await ask(session, 0)
+
+        with pytest.raises(DBAPIError) as raised:
+            await lose()
+        assert raised.value.connection_invalidated
+        assert await count(db) == 0
 
 
 async def test_an_error_says_nothing_of_the_values_of_a_statement(make_db: MakeDb) -> None:

@@ -19,6 +19,7 @@ from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
 from services.booking.tables import ledger
 from shared.crypto import new_code, new_link_token, token_hash
+from shared.db import Prepared
 from shared.errors import Refusal
 from shared.events.booking import AppointmentBooked, SealedAccess
 from shared.ledger.entry import Entry, LegalBasis
@@ -53,7 +54,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # The visits of one guest are booked one after another: what `_BOOK` counts, nobody is just adding to.
-_LOOK = text("""
+_LOOK = Prepared("""
     SELECT pg_advisory_xact_lock(hashtextextended('open_appointments/' || v.municipality || '/' || v.guest_ref, 0)),
            v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
            v.draft_sealed, v.passed_at, v.arrived_at, k.wrapped_key,
@@ -74,7 +75,7 @@ _MADE = text("""
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
 # The place first: the statement makes an appointment only from the hold that is still alive.
-_BOOK = text(f"""
+_BOOK = Prepared(f"""
     WITH ahead AS (
         SELECT count(*) AS appointments FROM appointment
         WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now),
@@ -120,7 +121,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             `too_many_appointments` (409).
     """
     look = {"municipality": order.municipality, "visit_id": order.visit_id}
-    row = (await session.execute(_LOOK, look)).one_or_none()
+    row = await _LOOK.row(session, look)
     if row is None or row.guest_ref != order.visitor:
         raise Refusal("visit_unknown", 404)
     if row.appointment_id is not None:
@@ -148,8 +149,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     values = look | _names(keys, order.municipality, booked.appointment_id, row, draft)
     context = subject_context(order.municipality, row.subject_ref)
     most = _most_ahead(order, row)
-    outcome = await session.execute(
-        _BOOK,
+    counted = await _BOOK.row(
+        session,
         values
         | {
             "appointment_id": booked.appointment_id,
@@ -184,7 +185,6 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             "code_ends_at": now + VISIT_LIFETIME,
         },
     )
-    counted = outcome.one()
     if counted.made == 0:
         if counted.ahead >= most:
             raise Refusal("too_many_appointments", 409)

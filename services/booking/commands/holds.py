@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.domain.rules import Policy, refuse_unbookable
+from shared.db import Prepared
 from shared.errors import Refusal
 
 
@@ -37,7 +37,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 # The visit's row is locked, so requests of one visit come one after another. What the next statement reads is what the
 # one before has committed.
-_LOOK = text("""
+_LOOK = Prepared("""
     SELECT v.guest_ref, v.expires_at, v.appointment_id, c.counters,
            s.counter, s.starts_at, s.ends_at, s.withdrawn,
            r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min, r.max_open_appointments
@@ -94,7 +94,7 @@ TAKE = """
            (SELECT hold_id FROM mine WHERE mine.slot_id = :slot_id AND mine.held_until > :now) AS own_hold_id,
            (SELECT held_until FROM mine WHERE mine.slot_id = :slot_id AND mine.held_until > :now) AS own_held_until
 """
-_TAKE = text(TAKE.format(free=FREE_PREDICATE, mark=MARK_DIRTY.format(changed="changed")))
+_TAKE = Prepared(TAKE.format(free=FREE_PREDICATE, mark=MARK_DIRTY.format(changed="changed")))
 
 
 async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) -> Hold:
@@ -105,7 +105,7 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
             `slot_too_soon`, `slot_too_far`, `slot_closed` (409), `slot_taken` (409), `key_reused` (422).
     """
     look = {"municipality": order.municipality, "visit_id": order.visit_id, "slot_id": order.slot_id}
-    row = (await session.execute(_LOOK, look)).one_or_none()
+    row = await _LOOK.row(session, look)
     if row is None or row.guest_ref != order.visitor:
         raise Refusal("visit_unknown", 404)
     if row.appointment_id is not None:
@@ -127,23 +127,21 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
         ends_at=row.ends_at,
         held_until=min(now + timedelta(minutes=policy.hold_min), row.expires_at),
     )
-    took = (
-        await session.execute(
-            _TAKE,
-            look
-            | {
-                "owner": f"visit:{order.visit_id}",
-                "key": check_key(order.key),
-                "request_hash": request_hash("hold", order.slot_id),
-                "response": msgspec.json.encode(hold).decode(),
-                "hold_id": hold.hold_id,
-                "visitor": order.visitor,
-                "held_until": hold.held_until,
-                "now": now,
-                "settle_at": now + SETTLE,
-            },
-        )
-    ).one()
+    took = await _TAKE.row(
+        session,
+        look
+        | {
+            "owner": f"visit:{order.visit_id}",
+            "key": check_key(order.key),
+            "request_hash": request_hash("hold", order.slot_id),
+            "response": msgspec.json.encode(hold).decode(),
+            "hold_id": hold.hold_id,
+            "visitor": order.visitor,
+            "held_until": hold.held_until,
+            "now": now,
+            "settle_at": now + SETTLE,
+        },
+    )
     if took.reused:
         raise Refusal("key_reused", 422)
     if took.own_hold_id is not None:
