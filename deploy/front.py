@@ -6,6 +6,7 @@ In production each service runs by itself (`python -m deploy.front --only bookin
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -117,6 +118,9 @@ def main() -> None:
     configure_logging(arguments.only or "front")
     serve_metrics(os.environ.get("CHOUDO_METRICS_ADDRESS"))
     app: App = MAKERS[arguments.only](os.environ) if arguments.only else create_front(os.environ)
+    # What the applications are made of stays until the end: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     make_server(app, host=arguments.host, port=int(os.environ.get("CHOUDO_PORT", DEFAULT_PORT))).run()
 
 

@@ -15,8 +15,9 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
-POOL_SIZE = 8
-POOL_OVERFLOW = 8
+# A connection beyond the pool's size is opened and closed for each turn, which costs more than what it is opened for.
+POOL_SIZE = 12
+POOL_OVERFLOW = 4
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 5_000

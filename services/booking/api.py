@@ -60,7 +60,6 @@ async def post_hold(
     data: JSONBody[PostHold],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -73,7 +72,7 @@ async def post_hold(
         slot_id=data.slot_id,
         key=_key(request, f"hold:{data.slot_id}"),
     )
-    return await flow.hold(db, rush, order, keys, now=now)
+    return await flow.hold(db, rush, order, now=now)
 
 
 @post("/booking/api/appointments", guards=[require_visitor])

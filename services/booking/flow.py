@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
 from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
+from services.booking.domain.rules import Policy, SlotTaken
 from services.booking.keys import Keys
-from services.booking.queries.rules import get_rules
-from services.booking.queries.slots import find_procedure, list_alternatives
-from services.booking.queries.visits import get_visit
+from services.booking.queries.slots import list_alternatives
 from shared.db import Database
 from shared.errors import Refusal
 
@@ -25,15 +24,26 @@ T = TypeVar("T")
 # Under a rush, requests wait here in line instead of fighting for connections: the pool has a time limit, this has
 # none, and pages that only read still find a connection.
 WRITERS_AT_ONCE = 12
+LOOKS_AT_ONCE = 2
 TRIES = 3
 DEADLOCK = "40P01"
 
 
+class Lost(NamedTuple):
+    """What somebody did not get, and where else it could have been."""
+
+    municipality: str
+    slot_id: UUID
+    counters: tuple[str, ...]
+
+
 class Rush:
-    """Lets so many writers in at once. One per process."""
+    """Lets so many writers in at once, and looks for other times once for all who lost the same. One per process."""
 
     def __init__(self, writers: int = WRITERS_AT_ONCE) -> None:
         self._gate = asyncio.Semaphore(writers)
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._next_look: dict[Lost, asyncio.Future[list[dict[str, Any]]]] = {}
 
     async def run(self, db: Database, municipality: str, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Do the work in a transaction; again if a twin was faster, the random number is taken, or two waited for each
@@ -48,12 +58,35 @@ class Rush:
                         raise
         raise AssertionError("every way out of the loop returns or raises")
 
+    async def alternatives(
+        self, db: Database, municipality: str, slot_id: UUID, taken: SlotTaken, *, now: datetime
+    ) -> list[dict[str, Any]]:
+        """The free places nearest to the one that was lost.
+
+        Hundreds lose the same place at once and ask the same. They share the next look, which has not begun yet: what
+        it finds was free after each of them had lost.
+        """
+        lost = Lost(municipality, slot_id, taken.counters)
+        if lost not in self._next_look:
+            self._next_look[lost] = asyncio.ensure_future(self._look(db, lost, taken.policy, now=now))
+        return await asyncio.shield(self._next_look[lost])
+
+    async def _look(self, db: Database, lost: Lost, policy: Policy, *, now: datetime) -> list[dict[str, Any]]:
+        async with self._looks:
+            del self._next_look[lost]  # who comes from here on waits for another one
+            async with db.begin(lost.municipality) as session:
+                nearest = await list_alternatives(
+                    session, lost.municipality, lost.slot_id, lost.counters, policy, now=now
+                )
+        found: list[dict[str, Any]] = msgspec.to_builtins(nearest)
+        return found
+
 
 def _is_worth_another_try(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) == DEADLOCK
 
 
-async def hold(db: Database, rush: Rush, order: HoldPlace, keys: Keys, *, now: datetime) -> Hold:
+async def hold(db: Database, rush: Rush, order: HoldPlace, *, now: datetime) -> Hold:
     """Hold a place; who lost it is told the nearest others.
 
     Raises:
@@ -61,15 +94,9 @@ async def hold(db: Database, rush: Rush, order: HoldPlace, keys: Keys, *, now: d
     """
     try:
         return await rush.run(db, order.municipality, lambda session: hold_place(session, order, now=now))
-    except Refusal as refusal:
-        if refusal.code != "slot_taken":
-            raise
-
-    async def look(session: AsyncSession) -> list[dict[str, Any]]:
-        visit = await get_visit(session, order.municipality, order.visit_id, order.visitor, keys)
-        return await _alternatives(session, order.municipality, visit.procedure, order.slot_id, now=now)
-
-    raise Refusal("slot_taken", 409, alternatives=await rush.run(db, order.municipality, look))
+    except SlotTaken as taken:
+        alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
+    raise Refusal("slot_taken", 409, alternatives=alternatives)
 
 
 async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
@@ -81,9 +108,7 @@ async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, 
     return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
 
 
-async def change(
-    db: Database, rush: Rush, order: ChangeAppointment, procedure: str, keys: Keys, *, now: datetime
-) -> Changed:
+async def change(db: Database, rush: Rush, order: ChangeAppointment, keys: Keys, *, now: datetime) -> Changed:
     """Move an appointment; if the new place is gone, the old one is still there, and the nearest others are told.
 
     Raises:
@@ -91,23 +116,6 @@ async def change(
     """
     try:
         return await rush.run(db, order.municipality, lambda session: change_appointment(session, order, keys, now=now))
-    except Refusal as refusal:
-        if refusal.code != "slot_taken":
-            raise
-
-    async def look(session: AsyncSession) -> list[dict[str, Any]]:
-        return await _alternatives(session, order.municipality, procedure, order.slot_id, now=now)
-
-    raise Refusal("slot_taken", 409, alternatives=await rush.run(db, order.municipality, look))
-
-
-async def _alternatives(
-    session: AsyncSession, municipality: str, procedure: str, slot_id: UUID, *, now: datetime
-) -> list[dict[str, Any]]:
-    known = await find_procedure(session, municipality, procedure)
-    policy = (await get_rules(session, municipality)).policy
-    if known is None:
-        return []
-    nearest = await list_alternatives(session, municipality, slot_id, known.counters, policy, now=now)
-    found: list[dict[str, Any]] = msgspec.to_builtins(nearest)
-    return found
+    except SlotTaken as taken:
+        alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
+    raise Refusal("slot_taken", 409, alternatives=alternatives)

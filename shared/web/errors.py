@@ -25,6 +25,7 @@ log = get_logger(__name__)
 STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many_tries"}
 # PostgreSQL's words for "try again": serialisation, deadlock, lock or statement timeout, too many connections.
 BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57014", "53300", "57P01", "57P03"})
+RETRY_AFTER_S = 5
 
 
 class ErrorPages:
@@ -47,7 +48,9 @@ class ErrorPages:
             return self._answer(request, error)
         if _is_busy(error):
             log.warning("database_busy", **describe(error))
-            return self._answer(request, Refusal("unavailable", 503))
+            answer = self._answer(request, Refusal("unavailable", 503))
+            answer.headers["retry-after"] = str(RETRY_AFTER_S)
+            return answer
         log.error("bug", **describe(error))
         return self._answer(request, Refusal("internal", 500))
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 from litestar import Litestar
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import Headers
 from litestar.exceptions import NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
@@ -56,7 +56,8 @@ class AroundRequest:
         self._service = service
         self._clock = clock
         self._secure = secure
-        self._headers = SECURITY_HEADERS | (HTTPS_ONLY_HEADERS if secure else {})
+        headers = SECURITY_HEADERS | (HTTPS_ONLY_HEADERS if secure else {}) | {"cache-control": "no-store"}
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -73,12 +74,10 @@ class AroundRequest:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                for name, value in self._headers.items():
-                    headers[name] = value
-                headers["x-request-id"] = request_id
-                if "cache-control" not in headers:
-                    headers["cache-control"] = "no-store"
+                # What a page says for itself stands: a link's token must not be told to anybody, a static file is kept.
+                given = {name for name, _ in message["headers"]}
+                added = [header for header in self._headers if header[0] not in given]
+                message["headers"] = [*message["headers"], *added, (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:

@@ -453,6 +453,7 @@ async def test_without_its_database_a_page_says_to_try_again(dark_site: Site, lo
     for path in ("/page", "/mine"):
         answer = await dark_site.get(path)
         assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
         assert REFUSALS["unavailable"].title in answer.text
     assert logged.of("bug") == []
 

@@ -12,7 +12,7 @@ from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
 from services.booking.domain.number import CODE_LENGTH
-from services.booking.domain.rules import JST, refuse_too_late, refuse_unbookable
+from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
 from services.booking.tables import outbox
@@ -119,7 +119,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
     refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
     place_no = (await session.execute(_PICK, names | {"now": now})).scalar_one_or_none()
     if place_no is None:
-        raise Refusal("slot_taken", 409)
+        raise SlotTaken(new.counters, policy)
     mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
     moved = (
         await session.execute(

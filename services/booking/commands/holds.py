@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
-from services.booking.domain.rules import Policy, refuse_unbookable
+from services.booking.domain.rules import Policy, SlotTaken, refuse_unbookable
 from shared.db import Prepared
 from shared.errors import Refusal
 
@@ -147,7 +147,7 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
     if took.own_hold_id is not None:
         return msgspec.structs.replace(hold, hold_id=took.own_hold_id, held_until=took.own_held_until)
     if not took.taken:
-        raise Refusal("slot_taken", 409)
+        raise SlotTaken(row.counters, policy)
     return hold
 
 

@@ -1,5 +1,6 @@
 """The town's policy: which slots may be given out now, and until when an appointment may be moved or cancelled."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     cancel_until_min: int = 0
     hold_min: int = 10
     max_open_appointments: int = 5
+
+
+class SlotTaken(Refusal):
+    """The last place is somebody else's. `counters` and `policy` say where and when there may be another."""
+
+    def __init__(self, counters: Sequence[str], policy: Policy) -> None:
+        super().__init__("slot_taken", 409)
+        self.counters = tuple(counters)
+        self.policy = policy
 
 
 def earliest_start(policy: Policy, now: datetime) -> datetime:

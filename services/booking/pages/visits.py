@@ -107,7 +107,7 @@ async def post_hold_page(
             # One page offers many times: each is a request of its own.
             key=f"{fields.get('idempotency_key', '')[: KEY_MAX_LENGTH - 40]}/{slot_id}",
         )
-        await flow.hold(db, rush, order, keys, now=now)
+        await flow.hold(db, rush, order, now=now)
     except Refusal as refusal:
         if refusal.code not in CHOOSE_AGAIN:
             raise
