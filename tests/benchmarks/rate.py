@@ -211,9 +211,9 @@ class _Pgbench:
         looked = {name: f":look_{name}" for name in ("place_no", "hold_id", "slot_id")}
         scripts = {}
         for name, statements, known in (("hold", hold, {"slot_id": slot}), ("book", book, looked)):
-            script = Script(known=known, kinds=kinds, clients=PGBENCH_CLIENTS)
-            # Statement 0 sets the town; what booking's look finds is what its next statement asks for.
-            text = script.render(statements, remember={1: "look_"} if name == "book" else None)
+            script = Script(town=BENCH_TOWN, known=known, kinds=kinds, clients=PGBENCH_CLIENTS)
+            # What booking's look finds is what its next statement asks for.
+            text = script.render(statements, remember={0: "look_"} if name == "book" else None)
             scripts[name] = house.stack.logs / f"{name}.pgbench"
             scripts[name].write_text(text, "utf-8")
         return cls(house, visitors, scripts)

@@ -1,4 +1,4 @@
-"""The statements of a command as SQLAlchemy sends them, rendered as a script for pgbench.
+"""The statements of a command as they are sent, rendered as a script for pgbench.
 
 A command is run once and its statements are recorded with their parameters. In the script each parameter is an
 expression: what differs from one visit to the next is made from the transaction's number (`:i`), so that the same rows
@@ -14,8 +14,9 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import Database
+from shared.db import TOWN_SETTING, Database, Prepared
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 HASH_BYTES = 32
@@ -31,17 +32,24 @@ class Statement(msgspec.Struct, frozen=True):
 
 @contextmanager
 def recording(db: Database) -> Iterator[list[Statement]]:
-    """Record every statement that is sent inside the block."""
+    """Record every statement that is sent inside the block, by SQLAlchemy or by the driver."""
     recorded: list[Statement] = []
+    send = Prepared.row
+
+    async def note_prepared(self: Prepared, session: AsyncSession, values: Mapping[str, Any]) -> Any:
+        recorded.append(Statement(self.sql, self.names, (tuple(values[name] for name in self.names),)))
+        return await send(self, session, values)
 
     def note(_c: Any, _cursor: Any, sql: str, parameters: Any, context: Any, executemany: bool) -> None:
         rows = parameters if executemany else [parameters]
         recorded.append(Statement(sql, tuple(context.compiled.positiontup or ()), tuple(tuple(row) for row in rows)))
 
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    Prepared.row = note_prepared  # type: ignore[method-assign]
     try:
         yield recorded
     finally:
+        Prepared.row = send  # type: ignore[method-assign]
         event.remove(db.engine.sync_engine, "before_cursor_execute", note)
 
 
@@ -53,7 +61,10 @@ def uuid_of(kind: int, number: int) -> UUID:
 class Script:
     """Renders recorded statements. `known` are expressions by parameter name, `kinds` the kinds of known ids."""
 
-    def __init__(self, *, known: Mapping[str, str], kinds: Mapping[UUID, int], clients: int, first: int = 0) -> None:
+    def __init__(
+        self, *, town: str, known: Mapping[str, str], kinds: Mapping[UUID, int], clients: int, first: int = 0
+    ) -> None:
+        self._town = town
         self._known = known
         self._kinds = dict(kinds)
         self._clients = clients
@@ -62,7 +73,9 @@ class Script:
     def render(self, statements: Sequence[Statement], *, remember: Mapping[int, str] | None = None) -> str:
         """The script. `remember` names the statements whose row becomes variables, with their prefix."""
         remember = remember or {}
-        lines = ["\\set n :n + 1", f"\\set i {self._first} + (:n - 1) * {self._clients} + :client_id", "BEGIN;"]
+        lines = ["\\set n :n + 1", f"\\set i {self._first} + (:n - 1) * {self._clients} + :client_id"]
+        # In one message, as the product does.
+        lines += ["\\startpipeline", "BEGIN;", f"SET LOCAL {TOWN_SETTING} = '{self._town}';", "\\endpipeline"]
         for number, statement in enumerate(statements):
             texts = [self._fill(statement, row) for row in statement.rows]
             if len(texts) > 1:  # a batch goes out in one round trip, in asyncpg as here

@@ -41,7 +41,7 @@ def test_a_script_makes_the_ids_of_its_own_transaction_and_keeps_everything_else
         "SELECT $1::UUID, $2::VARCHAR, $3, $2, $4", ("visit_id", "owner", "now", "number"),
         ((visit, f"visit:{visit}", now, "A1"),),
     )  # fmt: skip
-    script = Script(known={}, kinds={visit: 1}, clients=4).render([recorded])
+    script = Script(town="143421", known={}, kinds={visit: 1}, clients=4).render([recorded])
     visit_id = "('00000001-0000-4000-8000-' || lpad(:i::bigint::text, 12, '0'))::uuid"
     owner = f"convert_from('\\x{b'visit:'.hex()}'::bytea, 'UTF8') || {visit_id}::text"
     moment = f"to_timestamp({now.timestamp()})"
