@@ -5,6 +5,7 @@ statement (`docs/decisions/0011`). So a transaction is opened, with its town, in
 a whole town sends at once are `Prepared`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,8 @@ POOL_OVERFLOW = 4
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 5_000
+# For a server that does not answer at all: otherwise the statement's own timeout comes first.
+LOOK_TIMEOUT_S = 6
 LOCK_TIMEOUT_MS = 3_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 
@@ -48,6 +51,8 @@ class Database:
 
     def __init__(self, url: str, *, service: str, pool_size: int = POOL_SIZE, overflow: int = POOL_OVERFLOW) -> None:
         self.service = service
+        self._lookout: AsyncConnection | None = None
+        self._looking = asyncio.Lock()
         self.engine: AsyncEngine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool_size,
@@ -100,6 +105,24 @@ class Database:
                 if session.in_transaction():
                     await session.close()
 
+    async def look(self, question: str, *values: object) -> bool:
+        """The answer to a yes-or-no question about tables without a town; `values` stand for `$1, $2 …`.
+
+        For loops that ask many times a second, mostly to hear no. On a connection kept for it, past transaction, pool
+        and SQLAlchemy, a look costs a fifth of the processor time of `begin_across_towns`.
+        """
+        async with self._looking:
+            if self._lookout is None:
+                self._lookout = await self.engine.connect()
+            try:
+                connection = (await self._lookout.get_raw_connection()).driver_connection
+                assert connection is not None
+                return bool(await connection.fetchval(question, *values, timeout=LOOK_TIMEOUT_S))
+            except BaseException:
+                # Whatever it was, or cancelled half-way: the next look begins with a new connection.
+                await self._stop_looking()
+                raise
+
     async def ping(self) -> None:
         """Raise if the database does not answer."""
         async with self.engine.connect() as connection:
@@ -107,7 +130,14 @@ class Database:
 
     async def dispose(self) -> None:
         """Close every connection. Call it on the loop that used them."""
+        await self._stop_looking()
         await self.engine.dispose()
+
+    async def _stop_looking(self) -> None:
+        connection, self._lookout = self._lookout, None
+        if connection is not None:
+            await connection.invalidate()
+            await connection.close()
 
 
 class Prepared:

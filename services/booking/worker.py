@@ -15,6 +15,7 @@ from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
 from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 
 DUE_HANDLERS: dict[str, DueHandler] = {
@@ -25,9 +26,11 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 }
 
 
-def make_loops(db: Database, clock: Clock) -> Sequence[Loop]:
+def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """What runs beside the relay: the due rows and the ledger's sealer."""
-    return [DueLoop(db, DUE_HANDLERS, clock).run, Sealer(db).run]
+    sealer = Sealer(db)
+    relay.tell(sealer.look_in)
+    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

@@ -22,6 +22,7 @@ from services.notifications.senders.sender import Message, Sender
 from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
+from shared.messaging.due import due_question
 
 log = get_logger(__name__)
 
@@ -45,6 +46,7 @@ class SendingLoop:
         self._senders = senders
         self._clock = clock
         self._mail_from = mail_from
+        self._question = due_question(db.service)
         self._claim = text(f"""
             UPDATE {db.service}.due SET leased_until = :lease, attempts = due.attempts + 1
             WHERE (municipality, kind, ref) IN (
@@ -63,7 +65,8 @@ class SendingLoop:
                     await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
                 batches = {batch for batch in batches if not batch.done()}
                 try:
-                    claimed = await self._claim_due()
+                    due = await self._db.look(self._question, ["send"], self._clock())
+                    claimed = await self._claim_due() if due else {}
                 except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                     log.warning("sending_loop_failed", **describe(error))
                     await asyncio.sleep(FAILED_PAUSE_S)

@@ -19,6 +19,7 @@ from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
 from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 from shared.settings import MissingSettings
 
@@ -38,10 +39,12 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
     return senders
 
 
-def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock) -> Sequence[Loop]:
+def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """The loops of this service, beside relay and receipts."""
     sending = SendingLoop(db, keys, make_senders(settings), clock, mail_from=settings.mail_from)
-    return [DueLoop(db, DUE_HANDLERS, clock).run, Sealer(db).run, sending.run]
+    sealer = Sealer(db)
+    relay.tell(sealer.look_in)
+    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run, sending.run]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
@@ -53,7 +56,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
-        make_loops=lambda db, clock: make_loops(settings, keys, db, clock),
+        make_loops=lambda db, clock, relay: make_loops(settings, keys, db, clock, relay),
         clock=clock,
         metrics_address=settings.metrics_address,
     )

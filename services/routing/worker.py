@@ -14,14 +14,17 @@ from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
 from shared.messaging.due import DueLoop
+from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 
 DUE_HANDLERS = {DUE_CONTACT_DRAFT: blank_contact_draft, DUE_OFFERS: expire_offers, DUE_TIDYING: tidy_up}
 
 
-def make_loops(db: Database, clock: Clock) -> Sequence[Loop]:
+def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """What runs beside relay and receipts: what is due (drafts, offers, tidying), and chaining the ledger."""
-    return [DueLoop(db, DUE_HANDLERS, clock).run, Sealer(db).run]
+    sealer = Sealer(db)
+    relay.tell(sealer.look_in)
+    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
 
 
 def main() -> None:

@@ -1,9 +1,12 @@
 """The sealer chains new entries by hash, one sealer a town at a time, within about a second of their commit.
 
-It finds unchained entries by anti-join: an id or time cursor would miss what commits late.
+It finds unchained entries by anti-join: an id or time cursor would miss what commits late. It looks where the relay saw
+something published, since every entry is; and everywhere now and then, for what no relay told.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
@@ -16,7 +19,9 @@ from shared.log import describe, get_logger
 
 log = get_logger(__name__)
 
-INTERVAL_S = 0.5
+# Between two rounds, so that a busy town's entries are chained by the dozen.
+PAUSE_S = 0.5
+LOOK_EVERYWHERE_INTERVAL_S = 30.0
 FAILED_PAUSE_S = 2.0
 BATCH = 500
 # Entries commit seconds after their time at the latest, so looking back this far finds them; all of the ledger is
@@ -35,6 +40,8 @@ class Sealer:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._told: set[str] = set()
+        self._woken = asyncio.Event()
         schema = db.service
         self._lock = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.ledger/' || :municipality, 0))")
         self._unchained = text(f"""
@@ -55,17 +62,27 @@ class Sealer:
             VALUES (:municipality, :seq, :entry_id, :prev_hash, :entry_hash)
         """)
 
+    def look_in(self, towns: Iterable[str]) -> None:
+        """There may be something to chain in these towns."""
+        self._told.update(towns)
+        self._woken.set()
+
     async def run(self) -> None:
         """Seal until cancelled."""
         loop = asyncio.get_running_loop()
-        next_sweep = 0.0
+        next_look = next_sweep = 0.0
         while True:
             try:
-                sweep = loop.time() >= next_sweep
-                await self.seal_all(sweep=sweep)
-                if sweep:
-                    next_sweep = loop.time() + SWEEP_INTERVAL_S
-                await asyncio.sleep(INTERVAL_S)
+                if loop.time() >= next_look:
+                    sweep = loop.time() >= next_sweep
+                    await self.seal_all(sweep=sweep)
+                    next_look = loop.time() + LOOK_EVERYWHERE_INTERVAL_S
+                    if sweep:
+                        next_sweep = loop.time() + SWEEP_INTERVAL_S
+                await self.seal_told()
+                await asyncio.sleep(PAUSE_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), max(0.0, next_look - loop.time()))
             except Exception as error:  # noqa: BLE001 - the database is away: entries wait unchained
                 log.warning("sealer_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
@@ -74,22 +91,42 @@ class Sealer:
         """Chain the unchained entries of every town; return how many. Without `sweep`, only entries of late."""
         async with self._db.begin_across_towns() as session:
             towns = (await session.execute(_TOWNS)).scalars().all()
+        return sum([await self._seal_town(municipality, sweep=sweep) for municipality in towns])
+
+    async def seal_told(self) -> int:
+        """Chain the entries of late of the towns that `look_in` was called with; return how many."""
+        self._woken.clear()
         sealed = 0
-        for municipality in towns:
-            while True:
-                async with self._db.begin(municipality) as session:
-                    count = await self._seal_batch(session, municipality, sweep=sweep)
-                sealed += count
-                if count < BATCH:
-                    break
+        for municipality in sorted(self._told):
+            # Taken out first: whatever is told from here on has another look.
+            self._told.discard(municipality)
+            try:
+                sealed += await self._seal_town(municipality, sweep=False)
+            except BaseException:
+                self.look_in([municipality])
+                raise
         return sealed
 
-    async def _seal_batch(self, session: AsyncSession, municipality: str, *, sweep: bool) -> int:
+    async def _seal_town(self, municipality: str, *, sweep: bool) -> int:
+        sealed = 0
+        while True:
+            async with self._db.begin(municipality) as session:
+                count = await self._seal_batch(session, municipality, sweep=sweep)
+            if count is None:
+                # Whoever is at it may have begun too early to see all.
+                self.look_in([municipality])
+                return sealed
+            sealed += count
+            if count < BATCH:
+                return sealed
+
+    async def _seal_batch(self, session: AsyncSession, municipality: str, *, sweep: bool) -> int | None:
+        """How many were chained, or None while another sealer is at work on this town."""
         town = {"municipality": municipality}
         if sweep:
             await session.execute(_SWEEP_TIMEOUT)
         if not (await session.execute(self._lock, town)).scalar_one():
-            return 0
+            return None
         look = {"batch": BATCH, "look_back": LOOK_BACK, "since": BEGINNING if sweep else None}
         rows = (await session.execute(self._unchained, town | look)).all()
         if not rows:

@@ -48,6 +48,19 @@ async def unschedule(session: AsyncSession, service: str, *, municipality: str, 
     await session.execute(text(statement), {"municipality": municipality, "kind": kind, "ref": ref})
 
 
+def due_question(service: str) -> str:
+    """For `Database.look`: whether anything of the kinds `$1` is due at `$2` and leased to nobody."""
+    # The first row of each kind, by the index: however many reminders wait for their day, none is read in vain.
+    return f"""
+        SELECT EXISTS (
+            SELECT FROM unnest($1::text[]) AS known(kind) CROSS JOIN LATERAL (
+                SELECT d.due_at FROM {service}.due d
+                WHERE d.kind = known.kind AND (d.leased_until IS NULL OR d.leased_until <= $2)
+                ORDER BY d.due_at LIMIT 1) AS first
+            WHERE first.due_at <= $2)
+    """
+
+
 class DueLoop:
     """Runs the due handlers of one service. Several loops may run: a row is leased to one of them."""
 
@@ -55,6 +68,7 @@ class DueLoop:
         self._db = db
         self._handlers = handlers
         self._clock = clock
+        self._question = due_question(db.service)
         self._claim = text(f"""
             UPDATE {db.service}.due
             SET leased_until = CAST(:now AS timestamptz)
@@ -76,13 +90,16 @@ class DueLoop:
         """Run due handlers until cancelled."""
         while True:
             try:
-                done = await self.run_once()
+                done = await self.run_once() if await self._is_anything_due() else 0
             except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                 log.warning("due_loop_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
                 continue
             if done < BATCH:
                 await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def _is_anything_due(self) -> bool:
+        return await self._db.look(self._question, list(self._handlers), self._clock())
 
     async def run_once(self) -> int:
         """Claim one batch and handle it; return how many were claimed."""

@@ -22,10 +22,11 @@ PUBLISH = """
             CAST(:aggregate_versions AS int[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]),
             CAST(:sealeds AS text[]), CAST(:sealed_fors AS text[]), CAST(:occurred_ats AS timestamptz[]))
         RETURNING event_id)
-    INSERT INTO {schema}.delivery (municipality, event_id, consumer, next_publish_at)
-    SELECT * FROM unnest(
+    INSERT INTO {schema}.delivery (municipality, event_id, consumer, occurred_at, next_publish_at)
+    SELECT d.municipality, d.event_id, d.consumer, d.occurred_at, d.occurred_at
+    FROM unnest(
         CAST(:delivery_municipalities AS text[]), CAST(:delivery_event_ids AS uuid[]), CAST(:consumers AS text[]),
-        CAST(:next_publish_ats AS timestamptz[]))
+        CAST(:delivery_occurred_ats AS timestamptz[])) AS d(municipality, event_id, consumer, occurred_at)
     WHERE (SELECT count(*) FROM told) > 0
 """
 
@@ -64,7 +65,7 @@ def publish_values(events: Sequence[Event]) -> dict[str, object]:
         "delivery_municipalities": [event.municipality for event, _ in deliveries],
         "delivery_event_ids": [event.event_id for event, _ in deliveries],
         "consumers": [consumer for _, consumer in deliveries],
-        "next_publish_ats": [event.occurred_at for event, _ in deliveries],
+        "delivery_occurred_ats": [event.occurred_at for event, _ in deliveries],
     }
 
 

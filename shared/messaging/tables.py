@@ -44,6 +44,7 @@ class MessagingTables:
             Column("municipality", Text, primary_key=True),
             Column("event_id", UUID(as_uuid=True), primary_key=True),
             Column("consumer", Text, primary_key=True),
+            Column("occurred_at", _TIME, nullable=False),
             Column("next_publish_at", _TIME, nullable=False),
             Column("attempts", Integer, nullable=False, server_default="0"),
             Column("acked_at", _TIME),
@@ -53,7 +54,14 @@ class MessagingTables:
                 [f"{schema}.outbox.municipality", f"{schema}.outbox.event_id"],
                 ondelete="CASCADE",
             ),
-            Index("delivery_pending_idx", "next_publish_at", postgresql_where=text("acked_at IS NULL")),
+            # Apart, so that what waits for a consumer that is stopped is in nobody's way.
+            Index("delivery_new_idx", "next_publish_at", postgresql_where=text("acked_at IS NULL AND attempts = 0")),
+            Index(
+                "delivery_again_idx",
+                "consumer",
+                "next_publish_at",
+                postgresql_where=text("acked_at IS NULL AND attempts > 0"),
+            ),
         )
         self.inbox = Table(
             "inbox",
@@ -101,12 +109,15 @@ def messaging_v1(schema: str) -> list[str]:
             CONSTRAINT outbox_pkey PRIMARY KEY (municipality, event_id))""",
         f"""CREATE TABLE {schema}.delivery (
             municipality text NOT NULL, event_id uuid NOT NULL, consumer text NOT NULL,
-            next_publish_at timestamptz NOT NULL, attempts integer NOT NULL DEFAULT 0,
-            acked_at timestamptz, outcome text,
+            occurred_at timestamptz NOT NULL, next_publish_at timestamptz NOT NULL,
+            attempts integer NOT NULL DEFAULT 0, acked_at timestamptz, outcome text,
             CONSTRAINT delivery_pkey PRIMARY KEY (municipality, event_id, consumer),
             CONSTRAINT delivery_municipality_event_id_fkey FOREIGN KEY (municipality, event_id)
                 REFERENCES {schema}.outbox (municipality, event_id) ON DELETE CASCADE)""",
-        f"CREATE INDEX delivery_pending_idx ON {schema}.delivery (next_publish_at) WHERE acked_at IS NULL",
+        f"""CREATE INDEX delivery_new_idx ON {schema}.delivery (next_publish_at)
+            WHERE acked_at IS NULL AND attempts = 0""",
+        f"""CREATE INDEX delivery_again_idx ON {schema}.delivery (consumer, next_publish_at)
+            WHERE acked_at IS NULL AND attempts > 0""",
         f"""CREATE TABLE {schema}.inbox (
             municipality text NOT NULL, event_id uuid NOT NULL, attempts integer NOT NULL DEFAULT 1,
             seen_at timestamptz NOT NULL, applied_at timestamptz, outcome text,

@@ -28,7 +28,8 @@ from shared.telemetry import serve_metrics
 log = get_logger(__name__)
 
 WORKER_THREADS = 8
-WORKER_IDLE_MS = 50
+# Threads and consumers are woken by what comes. This long they sleep when nothing does, or until they notice a stop.
+WORKER_IDLE_MS = 1_000
 ACTOR_TIMEOUT_S = 30
 GRACEFUL_STOP_S = 15
 LOOP_RESTART_PAUSE_S = 1.0
@@ -47,7 +48,7 @@ class Worker:
         redis_url: str,
         box: ServiceBox,
         make_handlers: Callable[[Database], Handlers],
-        make_loops: Callable[[Database, Clock], Sequence[Loop]],
+        make_loops: Callable[[Database, Clock, Relay], Sequence[Loop]],
         clock: Clock = utc_now,
         metrics_address: str | None = None,
     ) -> None:
@@ -127,7 +128,8 @@ class Worker:
         db = self._db = Database(self._database_url, service=self._service)
         receipts = ReceiptSender(self._broker)
         self._consumer = Consumer(db, self._make_handlers(db), receipts.send, self._clock)
-        loops = [Relay(db, self._broker, self._clock).run, receipts.run, *self._make_loops(db, self._clock)]
+        relay = Relay(db, self._broker, self._clock)
+        loops = [relay.run, receipts.run, *self._make_loops(db, self._clock, relay)]
         self._tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
 
     async def _close(self) -> None:
