@@ -22,9 +22,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deploy.local.servers import ServerError, die_with_parent, embedded_servers, end_with_parent, free_port
-from deploy.provision import provision
 from deploy.secrets import load_environment, sample_staff_password
-from shared.migrations import SERVICES
+from shared.events.subscriptions import SERVICES
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEFAULT_PORT: Final = 8000
@@ -214,9 +213,17 @@ def only_for(services: Sequence[str], environ: Mapping[str, str]) -> dict[str, s
     }
 
 
+async def provision(environ: Mapping[str, str], admin_url: str, log: Path) -> None:
+    """Make roles, schemas and tables, or bring them up to date. Raises StartError.
+
+    In a process of its own: this one stays as long as the product runs, without the 35 MiB of what migrates.
+    """
+    await _command("deploy.provision", [], {**environ, "DATABASE_URL": admin_url}, log)
+
+
 async def load_town(environ: Mapping[str, str], log: Path) -> str:
     """Load the sample town (again: what is there already stays) and return what the command says. Raises StartError."""
-    return await _command(["town", "load", SAMPLE_TOWN], environ, log)
+    return await _command("deploy.cli", ["town", "load", SAMPLE_TOWN], environ, log)
 
 
 async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> str:
@@ -229,14 +236,14 @@ async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: st
         roles = [part for role in SAMPLE_ROLES for part in ("--role", role)]
         environ = {**environ, "CHOUDO_NEW_PASSWORD": password, "DATABASE_URL": admin_url}
         arguments = ["account", "open", SAMPLE_LOGIN, "--town", SAMPLE_MUNICIPALITY, *roles]
-        await _command(arguments, environ, data_dir / "logs" / "account.log")
+        await _command("deploy.cli", arguments, environ, data_dir / "logs" / "account.log")
         mark.write_text(key)
     return f"sign in as           {SAMPLE_LOGIN}, password {password}"
 
 
-async def _command(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> str:
+async def _command(module: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> str:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", *arguments,
+        sys.executable, "-m", module, *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         cwd=ROOT, env=dict(environ), start_new_session=True, preexec_fn=die_with_parent(signal.SIGKILL),
     )  # fmt: skip
@@ -244,8 +251,8 @@ async def _command(arguments: Sequence[str], environ: Mapping[str, str], log: Pa
     log.write_bytes(output)  # noqa: ASYNC240  a few hundred bytes, before anything else runs
     text = output.decode(errors="replace").strip()
     if process.returncode != 0:
-        command = " ".join(arguments)
-        raise StartError(f"choudo {command} {_ending(process.returncode)} ({log}):\n{text[-ERROR_CHARS:]}")
+        command = " ".join([module, *arguments])
+        raise StartError(f"{command} {_ending(process.returncode)} ({log}):\n{text[-ERROR_CHARS:]}")
     return text
 
 
@@ -309,7 +316,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         # not ready until the schemas are there; a worker would only complain, and comes when they are.
         front, *others = children(environ, log_dir)
         run([front])
-        await provision(admin_url, environ)
+        await provision(environ, admin_url, log_dir / "provision.log")
         town_says = await _prepare(environ, admin_url, data_dir)
         run(others)
         await wait_ready(f"http://127.0.0.1:{port}/readyz", front)

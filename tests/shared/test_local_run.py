@@ -31,17 +31,26 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 DYING = "import time; time.sleep(0.2); raise SystemExit(3)"
 TOWN = "import os; assert os.environ['DATABASE_URL']; print('counter staff: counter / secret')"
 
+# The front starts beside it: with one after the other, the first page comes seconds later.
+PROVISION = """
+import os, time, urllib.request
+assert os.environ["DATABASE_URL"]
+deadline = time.monotonic() + 45
+while time.monotonic() < deadline:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{os.environ['CHOUDO_PORT']}/", timeout=2).close()
+        break
+    except OSError:
+        time.sleep(0.05)
+else:
+    raise SystemExit("no front beside the provisioning")
+"""
+
 # The real supervisor with the real servers; the tree that it starts processes from is a stand-in.
 LAUNCH = """
 import pathlib, sys
 from deploy.local import run
 run.ROOT, run.GRACE_S = pathlib.Path(sys.argv[1]), 1.0
-async def provision(_, environ):
-    # The front starts beside it: with one after the other, the first page comes seconds later.
-    async with run.asyncio.timeout(120):
-        while not await run.asyncio.to_thread(run._answers, f"http://127.0.0.1:{environ['CHOUDO_PORT']}/"):
-            await run.asyncio.sleep(0.05)
-run.provision = provision
 sys.exit(run.main())
 """
 GONE_TIMEOUT_S = 60.0
@@ -51,6 +60,7 @@ GONE_TIMEOUT_S = 60.0
 def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tree"
     for path, text in {
+        "deploy/provision.py": PROVISION,
         "deploy/cli.py": TOWN,
         "deploy/front.py": FRONT,
         "deploy/local/sink.py": SLEEPER,
