@@ -90,7 +90,7 @@ class DueLoop:
         """Run due handlers until cancelled."""
         while True:
             try:
-                done = await self.run_once() if await self._is_anything_due() else 0
+                done = await self.run_once() if await self.is_anything_due() else 0
             except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                 log.warning("due_loop_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
@@ -98,7 +98,8 @@ class DueLoop:
             if done < BATCH:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
-    async def _is_anything_due(self) -> bool:
+    async def is_anything_due(self) -> bool:
+        """Whether there is anything that this loop would claim."""
         return await self._db.look(self._question, list(self._handlers), self._clock())
 
     async def run_once(self) -> int:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
@@ -250,3 +251,49 @@ async def test_a_ping_tells_whether_the_database_is_there(make_db: MakeDb) -> No
     with pytest.raises(OSError, match="Connect"):
         await away.ping()
     await away.dispose()
+
+
+ANY_DUE = "SELECT EXISTS (SELECT FROM booking.due WHERE kind = $1)"
+ADD_DUE = "INSERT INTO booking.due (municipality, kind, ref, due_at) VALUES ('143421', 'a', '', now())"
+
+
+async def test_a_look_sees_what_was_committed_and_no_rows_of_a_town(make_db: MakeDb) -> None:
+    db = make_db("booking")
+    assert not await db.look(ANY_DUE, "a")
+    async with db.begin_across_towns() as session:
+        await session.execute(text(ADD_DUE))
+        assert not await db.look(ANY_DUE, "a")
+    assert await db.look(ANY_DUE, "a")
+    assert not await db.look(ANY_DUE, "b")
+    await add(db, HERE, "a")
+    assert not await db.look("SELECT EXISTS (SELECT FROM booking.ended_session)")
+
+
+async def test_looks_of_several_loops_wait_for_one_another(make_db: MakeDb) -> None:
+    """Seen to fail without the lock: the connection is busy with another's question."""
+    db = make_db("booking")
+    assert await asyncio.gather(*(db.look("SELECT $1::bool FROM pg_sleep(0.01)", n % 2 == 0) for n in range(6))) == [
+        True, False, True, False, True, False,
+    ]  # fmt: skip
+
+
+async def test_a_look_that_was_cut_off_or_given_up_is_followed_by_one_that_works(
+    make_db: MakeDb, database: TestDatabase
+) -> None:
+    """Seen to fail when the connection is kept after an error."""
+    db = make_db("booking")
+    assert await db.look("SELECT true")
+    async with database.admin_engine().begin() as connection:
+        await connection.execute(
+            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = :name"),
+            {"name": "choudo-booking"},
+        )
+    with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await db.look("SELECT true")
+    assert await db.look("SELECT true")
+    looking = asyncio.create_task(db.look("SELECT true FROM pg_sleep(60)"))
+    await asyncio.sleep(0.1)
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    async with asyncio.timeout(5):
+        assert await db.look("SELECT true")

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from shared.db import Database, service_metadata
 from shared.events.ledger import ReuseRecorded
@@ -172,6 +173,68 @@ async def test_a_writer_does_not_wait_for_the_sealer(make_db: MakeDb) -> None:
         await write(db, make_entry())
         assert await Sealer(db).seal_all() == 0, "one sealer at a time"
     assert await Sealer(db).seal_all() == 1
+
+
+@asynccontextmanager
+async def running(sealer: Sealer) -> AsyncIterator[None]:
+    """The sealer at work, its first look at everything behind it."""
+    task = asyncio.create_task(sealer.run())
+    await asyncio.sleep(0.3)
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def links_come_to(db: Database, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(await chain_of(db)) < count:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_sealer_looks_at_once_where_it_is_told(make_db: MakeDb) -> None:
+    """Seen to fail without being told: the next look at everything is half a minute away."""
+    db = make_db("booking")
+    sealer = Sealer(db)
+    async with running(sealer):
+        for count in (1, 2):
+            await write(db, make_entry())
+            sealer.look_in([TOWN])
+            await links_come_to(db, count)
+
+
+async def test_the_sealer_finds_by_itself_what_nobody_told(make_db: MakeDb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.ledger.sealer.LOOK_EVERYWHERE_INTERVAL_S", 1.0)
+    db = make_db("booking")
+    async with running(Sealer(db)):
+        for count in (1, 2):
+            await write(db, make_entry())
+            await links_come_to(db, count)
+
+
+async def test_a_town_that_another_sealer_is_at_has_another_look(make_db: MakeDb) -> None:
+    """Seen to fail when it counts as looked at: the other may have begun before the entry was there."""
+    db, other_db = make_db("booking"), make_db("booking")
+    sealer = Sealer(db)
+    async with other_db.begin(TOWN) as session:
+        assert await Sealer(other_db)._seal_batch(session, TOWN, sweep=False) == 0
+        await write(db, make_entry())
+        sealer.look_in([TOWN])
+        assert await sealer.seal_told() == 0
+    assert await sealer.seal_told() == 1
+    assert await sealer.seal_told() == 0
+
+
+async def test_a_town_where_the_database_failed_has_another_look(make_db: MakeDb, database: TestDatabase) -> None:
+    """Seen to fail when it counts as looked at."""
+    db = make_db("booking")
+    await write(db, make_entry())
+    sealer = Sealer(db)
+    sealer.look_in([TOWN])
+    async with database.admin_engine().begin() as connection:
+        await connection.execute(text("LOCK TABLE booking.ledger_chain IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(DBAPIError):
+            await sealer.seal_told()
+    assert await sealer.seal_told() == 1
 
 
 @pytest.mark.parametrize(

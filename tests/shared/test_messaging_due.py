@@ -1,6 +1,7 @@
 """What must happen at a time happens once, although loops crash, race, and people change their minds."""
 
 import asyncio
+import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Database
-from shared.messaging.due import BATCH, LEASE, DueHandler, DueLoop, schedule, unschedule
+from shared.messaging.due import BATCH, LEASE, DueHandler, DueLoop, due_question, schedule, unschedule
 from tests.shared.conftest import START, Logged, MakeDb, TestClock
 from tests.shared.makers import TOWN, rows_of
 
@@ -267,6 +268,43 @@ async def test_several_loops_do_each_thing_once(make_db: MakeDb, clock: TestCloc
 
     assert sum(await asyncio.gather(*map(work, loops))) == total
     assert sorted(diary.refs) == [f"r{n:03}" for n in range(total)]
+
+
+async def test_a_look_says_whether_anything_is_due(make_db: MakeDb, clock: TestClock) -> None:
+    db, diary = make_db("booking"), Diary()
+    loop = make_loop(db, diary, clock)
+    await ask(db, "other", kind="lapse")
+    await ask(db, "later", START + timedelta(seconds=1))
+    assert not await loop.is_anything_due()
+    clock.pass_time(seconds=1)
+    assert await loop.is_anything_due()
+    async with db.begin_across_towns() as session:
+        lease = {"until": clock.now + timedelta(seconds=1)}
+        await session.execute(text("UPDATE booking.due SET leased_until = :until WHERE kind = 'remind'"), lease)
+    assert not await loop.is_anything_due(), "somebody is at it"
+    clock.pass_time(seconds=1)
+    assert await loop.is_anything_due(), "and has not come to an end"
+
+
+async def test_a_look_reads_nothing_of_what_waits_for_its_day(make_db: MakeDb, clock: TestClock) -> None:
+    db = make_db("booking")
+    async with db.begin_across_towns() as session:
+        await session.execute(
+            text("""INSERT INTO booking.due (municipality, kind, ref, due_at)
+                    SELECT '143421', 'remind', n::text, :later FROM generate_series(1, 2000) n"""),
+            {"later": START + timedelta(days=30)},
+        )
+    assert not await make_loop(db, Diary(), clock).is_anything_due()
+    async with db.begin_across_towns() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))  # as for a table that is worth an index
+        question = due_question("booking").replace("$1", ":kinds").replace("$2", ":now")
+        question = question.replace(":kinds::text[]", "CAST(:kinds AS text[])")
+        plan = await session.execute(
+            text(f"EXPLAIN (ANALYZE, TIMING OFF) {question}"), {"kinds": ["remind"], "now": START}
+        )
+        scans = [line for line in plan.scalars() if "due_kind_due_at_idx" in line]
+    assert len(scans) == 1
+    assert re.search(r"actual rows=1(\.00)? ", scans[0]), scans
 
 
 async def test_the_loop_survives_an_absent_database(make_db: MakeDb, monkeypatch: pytest.MonkeyPatch) -> None:
