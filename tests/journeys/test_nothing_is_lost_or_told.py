@@ -15,6 +15,8 @@ from tests.journeys.resident import Resident
 from tests.stack import Stack, run_cli
 
 SETTLE_TIMEOUT_S = 120.0
+REST_S = 4.0
+BROKER_ASKS = ("evalsha", "blmove", "exists", "llen")
 
 
 def wait_for(what: Callable[[], bool], timeout_s: float = SETTLE_TIMEOUT_S) -> None:
@@ -45,6 +47,24 @@ def unacknowledged(stack: Stack) -> int:
         int(ask(stack, f"SELECT count(*) AS n FROM {service}.delivery WHERE acked_at IS NULL")[0]["n"])
         for service in SERVICES
     )
+
+
+def test_at_rest_the_product_asks_little(stack: Stack) -> None:
+    """160 transactions and 240 fetches a second, when every loop and consumer asked for itself, were half a core."""
+    wait_for(lambda: unacknowledged(stack) == 0)
+    time.sleep(REST_S)
+
+    def count() -> tuple[int, int]:
+        (row,) = ask(stack, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+        with redis.Redis.from_url(stack.environ["CHOUDO_REDIS_URL"]) as broker:
+            commands = broker.info("commandstats")
+        return row["xact_commit"], sum(commands.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in BROKER_ASKS)
+
+    before = count()
+    time.sleep(REST_S)
+    transactions, asked = (after - earlier for earlier, after in zip(before, count(), strict=True))
+    assert transactions / REST_S < 110
+    assert asked / REST_S < 40
 
 
 def test_every_service_writes_what_it_reused_and_the_ledgers_verify(stack: Stack) -> None:
