@@ -392,7 +392,7 @@ def test_garbage_for_the_machines_interface_is_a_problem_in_json(phone: Page, ex
 def end_session(tablet: Page, stack: Stack) -> None:
     """Of the cookies the token is left, which has run out and still says who was here."""
     [kept] = [cookie for cookie in tablet.context.cookies() if cookie["name"] == SESSION_COOKIE]
-    identity = verify_token(kept["value"], [stack.environ["CHOUDO_TOKEN_PUBLIC_KEY"]]).identity
+    identity = verify_token(kept["value"], (stack.environ["CHOUDO_TOKEN_PUBLIC_KEY"],)).identity
     run_out = sign_token(identity, stack.environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=MORNING - timedelta(days=1))
     tablet.context.clear_cookies()
     tablet.context.add_cookies([{"name": SESSION_COOKIE, "value": run_out, "url": stack.url}])
