@@ -6,7 +6,7 @@ a whole town sends at once are `Prepared`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -153,12 +153,19 @@ class Prepared:
 
     async def row(self, session: AsyncSession, values: Mapping[str, Any]) -> Any:
         """Send it; its first row, with a column's value under the column's name, or None."""
-        given = [values[name] for name in self.names]
+        rows = await self.rows(session, values)
+        return rows[0] if rows else None
+
+    async def rows(self, session: AsyncSession, values: Mapping[str, Any]) -> Sequence[Any]:
+        """Send it; all its rows."""
         driver = session.info[DRIVER]
         try:
-            return await driver.fetchrow(self.sql, *given, record_class=_Row)
+            found: Sequence[Any] = await driver.fetch(
+                self.sql, *[values[name] for name in self.names], record_class=_Row
+            )
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _as_sqlalchemy(error, self.sql, driver) from error
+        return found
 
 
 class _Row(asyncpg.Record):  # type: ignore[misc]  # asyncpg publishes no types

@@ -34,7 +34,7 @@ class Statement(msgspec.Struct, frozen=True):
 def recording(db: Database) -> Iterator[list[Statement]]:
     """Record every statement that is sent inside the block, by SQLAlchemy or by the driver."""
     recorded: list[Statement] = []
-    send = Prepared.row
+    send = Prepared.rows
 
     async def note_prepared(self: Prepared, session: AsyncSession, values: Mapping[str, Any]) -> Any:
         recorded.append(Statement(self.sql, self.names, (tuple(values[name] for name in self.names),)))
@@ -45,11 +45,11 @@ def recording(db: Database) -> Iterator[list[Statement]]:
         recorded.append(Statement(sql, tuple(context.compiled.positiontup or ()), tuple(tuple(row) for row in rows)))
 
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
-    Prepared.row = note_prepared  # type: ignore[method-assign]
+    Prepared.rows = note_prepared  # type: ignore[method-assign]
     try:
         yield recorded
     finally:
-        Prepared.row = send  # type: ignore[method-assign]
+        Prepared.rows = send  # type: ignore[method-assign]
         event.remove(db.engine.sync_engine, "before_cursor_execute", note)
 
 

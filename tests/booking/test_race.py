@@ -9,14 +9,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from services.booking.commands.holds import FREE_PREDICATE, TAKE
 from services.booking.commands.marks import MARK_DIRTY
+from services.booking.domain.rules import Policy, SlotTaken
+from services.booking.flow import Rush
 from shared.clock import utc_now
 from shared.errors import Refusal
 from shared.web.identity import SESSION_COOKIE
@@ -152,6 +155,29 @@ async def test_without_its_predicate_the_statement_has_many_winners(bare_town: B
         assert winners == 1
     else:
         assert winners > 1
+
+
+async def test_all_who_lost_share_the_next_look_and_nobody_one_that_had_begun_before(town: BookingTown) -> None:
+    """Fails (seen) when a look is shared until it has ended: the late one is told what was free before they lost."""
+    slots = await town.slots("3")
+    taken, rush, begun = SlotTaken(("3",), Policy()), Rush(), []
+    event.listen(town.db.engine.sync_engine, "checkout", lambda *_: begun.append(1))
+
+    def lose() -> asyncio.Task[list[dict[str, Any]]]:
+        return asyncio.create_task(rush.alternatives(town.db, TOWN, slots[5].slot_id, taken, now=town.now))
+
+    async with town.database.owner_engine("booking").begin() as owner:
+        await owner.execute(text("LOCK TABLE booking.slot"))
+        early = [lose() for _ in range(50)]
+        async with asyncio.timeout(5):
+            while not begun:
+                await asyncio.sleep(0.01)
+        late = lose()
+        await asyncio.sleep(0.1)
+    first, *others = await asyncio.gather(*early, late)
+    assert len(first) == 6
+    assert all(found == first for found in others)
+    assert len(begun) == 2
 
 
 async def test_a_double_submit_makes_one_appointment(town: BookingTown) -> None:

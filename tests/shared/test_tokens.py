@@ -50,6 +50,20 @@ def test_an_expired_token_still_says_who_it_was() -> None:
     assert token.identity.ref == "r1"
 
 
+def test_a_signature_is_checked_once_and_what_is_no_token_is_not_remembered() -> None:
+    text = sign_token(STAFF, PRIVATE, now=NOW)
+    token = verify_token(text, (PUBLIC,))
+    assert verify_token(text, (PUBLIC,)) is token
+    assert token.is_expired(NOW + TOKEN_LIFETIME), "however often it was seen before"
+    remembered = verify_token.cache_info().currsize
+    for _ in range(2):
+        with pytest.raises(BadToken):
+            verify_token(text, (make_keys()[1],))
+        with pytest.raises(BadToken):
+            verify_token(f"{text[:-4]}AAAA", (PUBLIC,))
+    assert verify_token.cache_info().currsize == remembered
+
+
 def test_a_token_of_another_key_is_refused() -> None:
     other_private, other_public = make_keys()
     text = sign_token(STAFF, other_private, now=NOW)

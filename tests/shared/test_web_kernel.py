@@ -12,10 +12,11 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Template
+from litestar.routes import HTTPRoute
 from prometheus_client import generate_latest
 from sqlalchemy import event, text
 
@@ -115,6 +116,11 @@ async def get_for(name: FromPath[str]) -> str:
     return name
 
 
+@get("/quiet", opt=PUBLIC)
+async def get_quiet() -> Response[str]:
+    return Response("", headers={"referrer-policy": "no-referrer"})
+
+
 @get("/now", opt=PUBLIC)
 async def get_now(now: NamedDependency[datetime]) -> str:
     return now.isoformat()
@@ -122,7 +128,7 @@ async def get_now(now: NamedDependency[datetime]) -> str:
 
 HANDLERS = [
     get_page, get_mine, post_mine, get_line, post_form, get_link, get_refused, get_crash, get_crash_in_database,
-    get_crash_in_template, get_slow, get_now, get_for,
+    get_crash_in_template, get_slow, get_now, get_for, get_quiet,
 ]  # fmt: skip
 
 
@@ -264,6 +270,20 @@ def check_security(headers: httpx.Headers) -> None:
     assert "max-age=31536000" in headers["strict-transport-security"]
     assert headers["cache-control"] == "no-store"
     assert len(headers["x-request-id"]) == 12
+
+
+async def test_what_a_page_says_for_itself_stands(site: Site) -> None:
+    answer = await site.get("/quiet")
+    assert answer.headers.get_list("referrer-policy") == ["no-referrer"]
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+async def test_no_dependency_is_given_a_task_of_its_own(site: Site) -> None:
+    """Litestar starts tasks for those that are in a batch with others."""
+    routes = [route for route in site.app.litestar.routes if isinstance(route, HTTPRoute)]
+    batches = [model.dependency_batches for route in routes for _, model in route.route_handler_map.values()]
+    assert any(batches)
+    assert {len(batch) for each in batches for batch in each} == {1}
 
 
 async def test_plain_http_on_one_machine_is_not_told_to_use_https(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import closure_names
 from services.booking.domain.rules import Policy
+from shared.db import Prepared
 
 CLOSURES_MAX = 1_000
 YEAR_END_NAME_JA = "年末年始"
@@ -23,7 +24,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     year_end: bool
 
 
-_RULES = text("SELECT * FROM booking_rules WHERE municipality = :municipality LIMIT 1")
+_RULES = Prepared("SELECT * FROM booking_rules WHERE municipality = :municipality LIMIT 1")
 _CLOSURES = text("""
     SELECT first_day, last_day, reason_ja FROM closure
     WHERE municipality = :municipality AND last_day >= :first AND first_day <= :last ORDER BY first_day LIMIT :most
@@ -32,7 +33,7 @@ _CLOSURES = text("""
 
 async def get_rules(session: AsyncSession, municipality: str) -> Rules:
     """The town's rules; the defaults until a town pack was loaded."""
-    row = (await session.execute(_RULES, {"municipality": municipality})).one_or_none()
+    row = await _RULES.row(session, {"municipality": municipality})
     if row is None:
         return Rules(policy=Policy(), holidays=True, year_end=True)
     policy = Policy(**{name: getattr(row, name) for name in Policy.__struct_fields__})

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.rules import JST, Policy, earliest_start, last_day
+from shared.db import Prepared
 
 SLOTS_MAX = 5_000
 ALTERNATIVES_MAX = 6
@@ -54,7 +55,7 @@ class CounterView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FREE = """p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"""
-_SLOTS = text(f"""
+_SLOTS = Prepared(f"""
     SELECT s.slot_id, s.counter, s.starts_at, s.ends_at,
            count(*) FILTER (WHERE p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)) AS free
     FROM slot s JOIN place p ON p.municipality = s.municipality AND p.slot_id = s.slot_id AND p.audience = 'public'
@@ -64,7 +65,7 @@ _SLOTS = text(f"""
     ORDER BY s.starts_at, s.counter LIMIT {SLOTS_MAX}
 """)
 # The nearest before and after, of each counter by the index and no further, then the nearest of all.
-_ALTERNATIVES = text(f"""
+_ALTERNATIVES = Prepared(f"""
     WITH wanted AS (SELECT counter, starts_at FROM slot WHERE municipality = :municipality AND slot_id = :slot_id),
     candidate AS (
         SELECT near.* FROM wanted w, unnest(CAST(:counters AS text[])) AS asked(counter), LATERAL (
@@ -91,7 +92,7 @@ _EARLIEST = text(f"""
       AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
     ORDER BY s.starts_at LIMIT 1
 """)
-_PROCEDURE = text("""
+_PROCEDURE = Prepared("""
     SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
     WHERE municipality = :municipality AND code = :code
 """)
@@ -135,7 +136,7 @@ async def list_slots(
         "until": min(window_end(policy, now), start_of_day(last + timedelta(days=1))),
         "now": now,
     }
-    rows = (await session.execute(_SLOTS, asked)).all()
+    rows = await _SLOTS.rows(session, asked)
     return [OpenSlot(slot_id=row[0], counter=row[1], starts_at=row[2], ends_at=row[3], free=row[4]) for row in rows]
 
 
@@ -152,7 +153,7 @@ async def list_alternatives(
         "now": now,
         "most": ALTERNATIVES_MAX,
     }
-    rows = (await session.execute(_ALTERNATIVES, asked)).all()
+    rows = await _ALTERNATIVES.rows(session, asked)
     return [Alternative(slot_id=row.slot_id, starts_at=row.starts_at, counter=row.counter) for row in rows]
 
 
@@ -175,7 +176,7 @@ async def find_procedure(session: AsyncSession, municipality: str, code: str) ->
     """A procedure by its code."""
     if not code.isprintable():
         return None
-    row = (await session.execute(_PROCEDURE, {"municipality": municipality, "code": code})).one_or_none()
+    row = await _PROCEDURE.row(session, {"municipality": municipality, "code": code})
     return msgspec.convert(row, ProcedureView, from_attributes=True) if row else None
 
 
