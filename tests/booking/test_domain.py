@@ -19,10 +19,10 @@ from services.booking.domain.calendar import (
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
 from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
-from services.booking.pages.tries import network_of
 from services.booking.pages.wording import place_label
 from shared.errors import Refusal
 from shared.reference_number import show_number
+from shared.web.addresses import network_of
 
 numbers = st.integers(0, 2**32).map(lambda seed: make_number(random.Random(seed).choice))
 NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)

@@ -605,6 +605,16 @@ async def test_a_stranger_does_not_lock_a_login_for_its_owner(
     assert (await sign_in(visitor)).status_code == SEE_OTHER
 
 
+async def test_a_whole_network_of_addresses_tries_no_more_often_than_one(db: Database, new_visitor: NewVisitor) -> None:
+    """Seen to fail while each IPv6 address counted by itself: a phone has 2⁶⁴ of them."""
+    await open_account(db)
+    for number in range(TRIES_MAX):
+        await sign_in(new_visitor(client=f"2001:db8:7:1::{number + 1:x}"), password="wrong")
+    answer = await sign_in(new_visitor(client="2001:db8:7:1:ffff::9"))
+    assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    assert (await sign_in(new_visitor(client="2001:db8:7:2::1"))).status_code == SEE_OTHER
+
+
 async def test_garbage_at_the_sign_in_is_never_a_crash(visitor: Visitor) -> None:
     for garbage in GARBAGE:
         for fields in ({"login": garbage}, {"password": garbage, "login": new_key()}):

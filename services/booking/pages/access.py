@@ -16,6 +16,7 @@ from services.booking.pages.tries import CodeTries
 from shared.db import Database
 from shared.errors import Refusal
 from shared.local_path import is_local_path
+from shared.web.addresses import network_of_visitor
 from shared.web.forms import Form, read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC
@@ -83,7 +84,7 @@ async def post_find_page(
             form.errors[field] = missing
     if not form.ok:
         return page(request, "find.html", status=400, form=form, outcome="empty", locked_until=None)
-    if not tries.count(town.code, request.client.host if request.client else ""):
+    if not tries.count(town.code, network_of_visitor(request)):
         return page(request, "find.html", status=429, form=form, outcome="too_many", locked_until=None)
     # What a wrong code costs is committed, therefore the outcome is no exception.
     async with db.begin(town.code) as session:

@@ -5,7 +5,6 @@ has are locked here as the others are in the database, so that the lock does not
 """
 
 from datetime import datetime
-from ipaddress import IPv6Address, ip_address
 
 from limits import parse
 from limits.storage import MemoryStorage
@@ -14,8 +13,6 @@ from limits.strategies import MovingWindowRateLimiter
 from services.booking.commands.access import FAILURES_MAX, LOCKED_FOR
 
 PER_ADDRESS = parse("30 per 15 minutes")
-# Whoever has one IPv6 address has a whole network of them.
-IPV6_NETWORK_BITS = 64
 # So many of nobody's numbers are remembered; then the one that was tried longest ago is forgotten.
 NOBODYS_MAX = 10_000
 
@@ -27,9 +24,9 @@ class CodeTries:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._nobodys: dict[tuple[str, str], tuple[int, datetime | None]] = {}
 
-    def count(self, municipality: str, address: str) -> bool:
+    def count(self, municipality: str, network: str) -> bool:
         """Count one try; False if there were too many."""
-        return self._limiter.hit(PER_ADDRESS, "code", municipality, network_of(address))
+        return self._limiter.hit(PER_ADDRESS, "code", municipality, network)
 
     def fail_nobodys(self, municipality: str, number: str, *, now: datetime) -> datetime | None:
         """Count a wrong try at a number that nobody has; until when it is locked, if it is. As `try_code` counts."""
@@ -42,16 +39,3 @@ class CodeTries:
         if len(self._nobodys) > NOBODYS_MAX:
             del self._nobodys[next(iter(self._nobodys))]
         return locked_until
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 network of an IPv6 address."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(int(parsed) >> (parsed.max_prefixlen - IPV6_NETWORK_BITS))

@@ -29,13 +29,14 @@ from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys
 from services.routing.pages.cookies import give_session
-from services.routing.pages.tries import Tries, address_of
+from services.routing.pages.tries import Tries
 from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, WITHOUT, show_phone
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.mine import find_live_appointment
 from shared.db import Database
 from shared.tokens import Identity
+from shared.web.addresses import network_of_visitor
 from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, PHONE_MAX_LENGTH, Form, parse_uuid, read_form
 from shared.web.i18n import current_language, translate
 from shared.web.i18n import gettext as _
@@ -59,9 +60,9 @@ async def post_case(
     """Begin a procedure. A visitor whom nobody knows yet becomes a guest here."""
     fields = await read_form(request)
     identity = _known_visitor(request)
-    tries.count_case(town.code, address_of(request))
+    tries.count_case(town.code, network_of_visitor(request))
     if identity is None:
-        tries.count_guest(town.code, address_of(request))
+        tries.count_guest(town.code, network_of_visitor(request))
     started: NewSession | None = None
     async with db.begin(town.code) as session:
         if identity is None:

@@ -25,10 +25,11 @@ from services.routing.pages.cookies import (
     take_probe,
     take_session,
 )
-from services.routing.pages.tries import Tries, address_of
+from services.routing.pages.tries import Tries
 from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
 from shared.errors import Refusal
+from shared.web.addresses import network_of_visitor
 from shared.web.forms import read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
@@ -103,7 +104,7 @@ async def post_sign_in(
         return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     login, password = login[:LOGIN_MAX_LENGTH], password[:PASSWORD_MAX_LENGTH]
 
-    address = address_of(request)
+    address = network_of_visitor(request)
     tries.count(town.code, address, login)
     # Counted and committed first; then nothing is held while the password is checked.
     async with db.begin(town.code) as session:
@@ -192,7 +193,7 @@ async def _renew(
         response = Redirect("/session/renew", query_params=probe, status_code=status)
         give_probe(response, secure=secure)
         return response
-    tries.count_guest(town.code, address_of(request))
+    tries.count_guest(town.code, network_of_visitor(request))
     async with db.begin(town.code) as session:
         started = await start_guest_session(session, municipality=town.code, now=now)
     response = Redirect(next_path, status_code=status)

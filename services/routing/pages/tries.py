@@ -1,11 +1,8 @@
 """How often one address, and one login, may do what costs something: kept in memory, beside an account's own limit."""
 
-from typing import Any
-
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
-from litestar import Request
 
 from services.routing.domain.sessions import FAILURES_MAX, LOCK_DURATION, TRIES_MAX
 from shared.errors import Refusal
@@ -20,11 +17,6 @@ PER_LOGIN = parse(f"{FAILURES_MAX} per {_LOCK_MINUTES} minutes")
 # Phones of one carrier, and everybody on the town's wireless network, come from one address.
 GUESTS_PER_ADDRESS = parse("300 per minute")
 CASES_PER_ADDRESS = parse("300 per minute")
-
-
-def address_of(request: Request[Any, Any, Any]) -> str:
-    """The visitor's address; behind the proxy the one that it forwards (deploy/front.py)."""
-    return request.client.host if request.client else ""
 
 
 class Tries:
