@@ -1,4 +1,6 @@
-"""A town pack: everything about a municipality that is data. One folder: `town.toml` and `procedures.csv`.
+"""A town pack: everything about a municipality that is data.
+
+One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`.
 
 Routing loads the catalogue from it, booking the opening rules, notifications the reminder rules.
 """
@@ -10,14 +12,17 @@ from collections import Counter as Tally
 from collections.abc import Iterable
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
+QUESTIONS_MAX = 20
+STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
 Possible = Literal["yes", "partial", "no"]
+T = TypeVar("T")
 
 
 class BadTownPack(Exception):
@@ -120,6 +125,47 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     discreet: bool
 
 
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question of a life event, to be answered with yes or no. Texts that are not given are said in Japanese."""
+
+    code: Code
+    text_ja: str
+    text_easy: str = ""
+    text_en: str = ""
+    hint_ja: str = ""
+    hint_easy: str = ""
+    hint_en: str = ""
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One procedure of a life event: for everybody, or `when` one of these questions was answered with yes."""
+
+    procedure: Code
+    when: tuple[Code, ...] = ()
+    after: tuple[Code, ...] = ()
+    note_ja: str = ""
+    note_easy: str = ""
+    note_en: str = ""
+
+
+class LifeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A life event (引越し, 出生 …): procedures that come together, each after those that it depends on."""
+
+    code: Code
+    name_ja: str
+    intro_ja: str
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1, max_length=STEPS_MAX)]
+    questions: Annotated[tuple[Question, ...], msgspec.Meta(max_length=QUESTIONS_MAX)] = ()
+    name_easy: str = ""
+    name_en: str = ""
+    intro_easy: str = ""
+    intro_en: str = ""
+
+
+class _LifeEventsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    events: tuple[LifeEvent, ...] = ()
+
+
 class _TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     town: TownFacts
     counters: tuple[Counter, ...]
@@ -139,6 +185,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     booking: BookingRules
     notices: NoticeRules
     procedures: tuple[Procedure, ...]
+    life_events: tuple[LifeEvent, ...] = ()
 
 
 def read_town_pack(folder: Path) -> TownPack:
@@ -150,6 +197,7 @@ def read_town_pack(folder: Path) -> TownPack:
     """
     town = _read_town(folder / "town.toml")
     procedures = _read_procedures(folder / "procedures.csv")
+    life_events = _read_life_events(folder / "life_events.toml")
     _refuse_twice("town.toml, counter", (counter.code for counter in town.counters))
     _refuse_twice("procedures.csv,", (procedure.code for procedure in procedures))
     _refuse_contradictions(town)
@@ -159,6 +207,9 @@ def read_town_pack(folder: Path) -> TownPack:
     for procedure in procedures:
         _refuse_unknown(f"procedures.csv, {procedure.code}", set(procedure.counters) - known)
     _refuse_infrequent(town.town, procedures)
+    _refuse_twice("life_events.toml, event", (event.code for event in life_events))
+    for event in life_events:
+        _refuse_impossible(event, {procedure.code for procedure in procedures})
     return TownPack(
         town=town.town,
         counters=town.counters,
@@ -167,12 +218,21 @@ def read_town_pack(folder: Path) -> TownPack:
         booking=town.booking,
         notices=town.notices,
         procedures=procedures,
+        life_events=life_events,
     )
 
 
 def _read_town(path: Path) -> _TownFile:
+    return _read_toml(path, _TownFile)
+
+
+def _read_life_events(path: Path) -> tuple[LifeEvent, ...]:
+    return _read_toml(path, _LifeEventsFile).events if path.exists() else ()
+
+
+def _read_toml(path: Path, kind: type[T]) -> T:
     try:
-        return msgspec.convert(tomllib.loads(_read(path)), _TownFile)
+        return msgspec.convert(tomllib.loads(_read(path)), kind)
     except tomllib.TOMLDecodeError as error:
         raise BadTownPack(f"{path.name}: {error}") from error
     except msgspec.ValidationError as error:
@@ -221,6 +281,22 @@ def _refuse_contradictions(town: _TownFile) -> None:
     for number, closure in enumerate(town.closures, start=1):
         if closure.first_day > closure.last_day:
             raise BadTownPack(f"town.toml, closure {number}: ends before it begins")
+
+
+def _refuse_impossible(event: LifeEvent, procedures: set[str]) -> None:
+    where = f"life_events.toml, {event.code}"
+    _refuse_twice(f"{where}, question", (question.code for question in event.questions))
+    _refuse_twice(f"{where}, step", (step.procedure for step in event.steps))
+    asked = {question.code for question in event.questions}
+    before: set[str] = set()
+    for step in event.steps:
+        if step.procedure not in procedures:
+            raise BadTownPack(f"{where}: no such procedure: {step.procedure}")
+        if unknown := set(step.when) - asked:
+            raise BadTownPack(f"{where}, {step.procedure}: no such question: {', '.join(sorted(unknown))}")
+        if late := set(step.after) - before:
+            raise BadTownPack(f"{where}, {step.procedure}: put it after {', '.join(sorted(late))}")
+        before.add(step.procedure)
 
 
 def _refuse_infrequent(town: TownFacts, procedures: Iterable[Procedure]) -> None:

@@ -6,7 +6,7 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import cases, front, mine, sessions
+from services.routing.pages import cases, front, mine, plans, sessions
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -22,7 +22,12 @@ HANDLERS = (
     front.show_front,
     front.show_search,
     front.show_procedure,
+    plans.show_life_event,
+    plans.post_life_event,
+    plans.show_plan,
+    plans.post_begin,
     cases.post_case,
+    cases.show_case,
     cases.show_you,
     cases.post_you,
     cases.show_handover,

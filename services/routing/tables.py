@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
@@ -90,6 +90,19 @@ counter = Table(
     Column("place_ja", Text, nullable=False),
 )
 
+# A life event (ライフイベント) with its questions and steps: the town's own data, in its own words.
+life_event = Table(
+    "life_event",
+    metadata,
+    _town(),
+    Column("code", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("name", JSONB, nullable=False),
+    Column("intro", JSONB, nullable=False),
+    Column("questions", JSONB, nullable=False),
+    Column("steps", JSONB, nullable=False),
+)
+
 # --- who is signed in ---
 
 account = Table(
@@ -162,6 +175,21 @@ case_file = Table(
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),
+)
+
+# What a visitor has to do because of a life event: to which questions they said yes. Says nothing of who they are.
+plan = Table(
+    "plan",
+    metadata,
+    _town(),
+    Column("plan_id", _UUID, primary_key=True),
+    Column("event", Text, nullable=False),
+    Column("guest_ref", Text, nullable=False),
+    Column("yes", _TEXTS, nullable=False),
+    Column("idempotency_key", _UUID, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+    UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
+    Index("plan_created_at_idx", "municipality", "created_at"),
 )
 
 # A contact that notifications has: where it was typed, and how often what we told of it has changed. No address.

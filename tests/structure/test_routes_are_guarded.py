@@ -14,7 +14,9 @@ PUBLIC = {
     "routing GET /search",
     "routing GET /procedures/{code}",
     "routing GET /routing/api/procedures",
-    # Mints the guest's token if there is none.
+    "routing GET /life-events/{code}",
+    # Mint the guest's token if there is none.
+    "routing POST /life-events/{code}",
     "routing POST /cases",
     # Where tokens come from; nobody can have one before.
     "routing GET /session/renew",

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_audit
 from services.routing.commands.tidying import plan_tidying
-from services.routing.tables import catalogue, counter, outbox, procedure
+from services.routing.tables import catalogue, counter, life_event, outbox, procedure
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry
 from shared.town_pack import Counter as PackCounter
+from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack
 
@@ -65,6 +66,12 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         )
     )
     await _replace(session, counter, facts.code, [_counter_row(line) for line in pack.counters])
+    await session.execute(
+        life_event.delete().where(
+            life_event.c.municipality == facts.code, life_event.c.code.not_in([line.code for line in pack.life_events])
+        )
+    )
+    await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
     await outbox.publish(session, _published(pack, public_url, version, now))
     await record_audit(
         session,
@@ -99,6 +106,28 @@ def _counter_row(line: PackCounter) -> dict[str, Any]:
     return {name: getattr(line, name) for name in ("code", "number", "name_ja", "office", "place_ja")}
 
 
+def _life_event_row(line: PackLifeEvent) -> dict[str, Any]:
+    return {
+        "code": line.code,
+        "name": _words(line, "name"),
+        "intro": _words(line, "intro"),
+        "questions": [
+            {"code": question.code, "text": _words(question, "text"), "hint": _words(question, "hint")}
+            for question in line.questions
+        ],
+        "steps": [
+            {"procedure": step.procedure, "when": step.when, "after": step.after, "note": _words(step, "note")}
+            for step in line.steps
+        ],
+    }
+
+
+def _words(line: object, field: str) -> dict[str, str] | None:
+    """A text of the pack in its languages; None when the town said nothing."""
+    words = {language: getattr(line, f"{field}_{language}") for language in ("ja", "easy", "en")}
+    return words if words["ja"] else None
+
+
 def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> CataloguePublished:
     return CataloguePublished(
         event_id=uuid4(),
@@ -125,7 +154,6 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
 
 
 def _content_hash(pack: TownPack, public_url: str) -> str:
-    content = msgspec.to_builtins(
-        (pack.town, public_url, pack.procedures, [_counter_row(line) for line in pack.counters]), str_keys=True
-    )
+    counters = [_counter_row(line) for line in pack.counters]
+    content = msgspec.to_builtins((pack.town, public_url, pack.procedures, counters, pack.life_events), str_keys=True)
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

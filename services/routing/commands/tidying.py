@@ -15,6 +15,8 @@ AGAIN_SOON = timedelta(minutes=1)
 SESSIONS_KEPT = timedelta(days=30)
 PASSES_KEPT = timedelta(days=30)
 OFFERS_KEPT = timedelta(days=30)
+# As long as a guest's session: nobody else can open them.
+PLANS_KEPT = timedelta(days=30)
 BATCH = 5_000
 
 # What nobody answered is declined first. The ledger has both answers for good.
@@ -37,6 +39,12 @@ _STATEMENTS = (
             SELECT municipality, offer_id FROM {SERVICE}.offer
             WHERE municipality = :municipality AND expires_at < :before AND state IN ('approved', 'declined')
             LIMIT {BATCH})""",
+    ),
+    (
+        PLANS_KEPT,
+        f"""DELETE FROM {SERVICE}.plan WHERE (municipality, plan_id) IN (
+            SELECT municipality, plan_id FROM {SERVICE}.plan
+            WHERE municipality = :municipality AND created_at < :before LIMIT {BATCH})""",
     ),
 )
 

@@ -59,7 +59,7 @@ async def post_case(
 ) -> Redirect:
     """Begin a procedure. A visitor whom nobody knows yet becomes a guest here."""
     fields = await read_form(request)
-    identity = _known_visitor(request)
+    identity = known_visitor(request)
     tries.count_case(town.code, network_of_visitor(request))
     if identity is None:
         tries.count_guest(town.code, network_of_visitor(request))
@@ -80,6 +80,16 @@ async def post_case(
     if started is not None:
         give_session(response, started, keys, now=now, secure=secure)
     return response
+
+
+@get("/cases/{case_id:str}", guards=[require_visitor])
+async def show_case(
+    case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
+) -> Redirect:
+    """Where this case goes on."""
+    async with db.begin(identity.municipality) as session:
+        case = await get_own_case(session, identity, _case_id(case_id))
+    return see_other(f"/cases/{case.case_id}/{'you' if case.state == 'opened' else 'handover'}")
 
 
 @get("/cases/{case_id:str}/you", guards=[require_visitor])
@@ -233,7 +243,7 @@ async def show_pass(
     )
 
 
-def _known_visitor(request: Request[Any, Any, Any]) -> Identity | None:
+def known_visitor(request: Request[Any, Any, Any]) -> Identity | None:
     """The visitor, or None for somebody new. Whose token has run out is renewed first: they own cases already."""
     token = token_of(request)
     if token is None:

@@ -13,6 +13,7 @@ from litestar.response import Template
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
+from services.routing.pages.plans import text_language
 from services.routing.pages.wording import channel_cards
 from services.routing.queries.catalogue import (
     get_procedure,
@@ -22,6 +23,7 @@ from services.routing.queries.catalogue import (
     list_frequent_codes,
     list_procedures,
 )
+from services.routing.queries.plans import list_life_events
 from shared.db import Database
 from shared.town_pack import FREQUENT_MAX
 from shared.web.identity import PUBLIC
@@ -41,6 +43,7 @@ async def show_front(
         facts = await get_town(session, town.code)
         procedures = await list_procedures(session, town.code)
         # The town knows best; counting fills the rest, and all of it for a town that says nothing.
+        events = await list_life_events(session, town.code)
         frequent_codes = list(dict.fromkeys([*facts.frequent, *await list_frequent_codes(session, town.code, now)]))
     return page(
         request,
@@ -48,6 +51,10 @@ async def show_front(
         facts=facts,
         # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
         frequent=[line for line in _frequent_first(procedures, frequent_codes) if not line.discreet][:FREQUENT_MAX],
+        events=[
+            {"code": event.code, "name": event.name.say(text_language()), "intro": event.intro.say(text_language())}
+            for event in events
+        ],
         categories=_categories(procedures),
         count=len(procedures),
     )

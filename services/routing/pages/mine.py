@@ -8,6 +8,7 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
+from services.routing.pages.plans import text_language
 from services.routing.pages.wording import (
     APPOINTMENT_STATES,
     CASE_STATES,
@@ -27,6 +28,7 @@ from services.routing.queries.mine import (
     list_my_appointments,
     list_my_cases,
 )
+from services.routing.queries.plans import list_life_events, list_my_plans
 from shared.clock import JST
 from shared.db import Database
 from shared.tokens import Identity
@@ -52,6 +54,8 @@ async def show_my(
         appointments = await list_my_appointments(session, identity)
         names = await procedure_names(session, identity.municipality)
         counters = await list_counters(session, identity.municipality)
+        plans = await list_my_plans(session, identity)
+        events = {event.code: event for event in await list_life_events(session, identity.municipality)}
     booked_cases = {appointment.case_id for appointment in appointments}
     return page(
         request,
@@ -69,13 +73,18 @@ async def show_my(
         ],
         cases=[
             {
-                "href": f"/cases/{case.case_id}/{'you' if case.state == 'opened' else 'handover'}",
+                "href": f"/cases/{case.case_id}",
                 "title": names[case.procedure][0],
                 "state": translate(CASE_STATES[case.state]),
                 "created_at": case.created_at,
             }
             for case in cases
             if case.case_id not in booked_cases
+        ],
+        plans=[
+            {"href": f"/plans/{plan.plan_id}", "name": events[plan.event].name.say(text_language())}
+            for plan in plans
+            if plan.event in events
         ],
     )
 

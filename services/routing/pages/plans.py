@@ -1,0 +1,231 @@
+"""Life events: a few questions, the procedures that apply, and one or several of them begun from there."""
+
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.plans import begin_steps, make_plan
+from services.routing.commands.sessions import NewSession, start_guest_session
+from services.routing.domain.catalogue import Procedure
+from services.routing.domain.channels import Comparison, compare_channels
+from services.routing.domain.life_events import LifeEvent, Step, TextLanguage, steps_for
+from services.routing.keys import Keys
+from services.routing.pages.cases import known_visitor
+from services.routing.pages.cookies import give_session
+from services.routing.pages.tries import Tries
+from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, channel_cards
+from services.routing.queries.catalogue import get_town, list_availability, list_counters, list_procedures
+from services.routing.queries.plans import Plan, StartedCase, get_life_event, get_own_plan, list_started
+from shared.db import Database
+from shared.tokens import Identity
+from shared.web.addresses import network_of_visitor
+from shared.web.forms import Form, parse_uuid, read_form
+from shared.web.i18n import current_language, translate
+from shared.web.i18n import gettext as _
+from shared.web.identity import PUBLIC, require_visitor
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+_TEXT_LANGUAGES: dict[str, TextLanguage] = {"ja-easy": "easy", "en": "en"}
+YES, NO = "yes", "no"
+
+
+def text_language() -> TextLanguage:
+    """The language of this request, as the town's own data names it."""
+    return _TEXT_LANGUAGES.get(current_language().code, "ja")
+
+
+@get("/life-events/{code:str}", opt=PUBLIC)
+async def show_life_event(
+    request: Request[Any, Any, Any], code: FromPath[str], db: NamedDependency[Database], town: NamedDependency[Town]
+) -> Template:
+    """The questions."""
+    async with db.begin(town.code) as session:
+        event = await get_life_event(session, town.code, code)
+    return _questions_page(request, event, Form({}))
+
+
+@post("/life-events/{code:str}", opt=PUBLIC)
+async def post_life_event(
+    request: Request[Any, Any, Any],
+    code: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    keys: NamedDependency[Keys],
+    secure: NamedDependency[bool],
+    tries: NamedDependency[Tries],
+) -> Template | Redirect:
+    """Keep the answers, never in an address; a visitor whom nobody knows yet becomes a guest here."""
+    form = Form(await read_form(request))
+    identity = known_visitor(request)
+    if identity is None:
+        tries.count_guest(town.code, network_of_visitor(request))
+    started: NewSession | None = None
+    async with db.begin(town.code) as session:
+        event = await get_life_event(session, town.code, code)
+        answers = {question.code: form.choice(question.code, (YES, NO)) for question in event.questions}
+        if not form.ok:
+            form.errors = dict.fromkeys(form.errors, _("「はい」か「いいえ」を選んでください。"))
+            return _questions_page(request, event, form)
+        if identity is None:
+            started = await start_guest_session(session, municipality=town.code, now=now)
+            identity = started.identity
+        plan_id = await make_plan(
+            session,
+            identity=identity,
+            event=event,
+            yes=[question for question, answer in answers.items() if answer == YES],
+            idempotency_key=parse_uuid(form.value("idempotency_key"), code="form_unreadable", status=400),
+            now=now,
+        )
+    response = see_other(f"/plans/{plan_id}")
+    if started is not None:
+        give_session(response, started, keys, now=now, secure=secure)
+    return response
+
+
+@get("/plans/{plan_id:str}", guards=[require_visitor])
+async def show_plan(
+    request: Request[Any, Any, Any],
+    plan_id: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+) -> Template:
+    """The procedures that apply, what was begun of them, and the rest to begin."""
+    return await _plan_page(request, plan_id, db, town, identity, now=now)
+
+
+@post("/plans/{plan_id:str}/begin", guards=[require_visitor])
+async def post_begin(
+    request: Request[Any, Any, Any],
+    plan_id: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    tries: NamedDependency[Tries],
+) -> Template | Redirect:
+    """Begin the chosen ones, each in the way that is suggested for it. The way can be changed at any step."""
+    chosen = set((await read_form(request)).get("procedure", "").split())
+    async with db.begin(town.code) as session:
+        made, event = await _read_plan(session, identity, plan_id)
+        channels = {
+            procedure.code: comparison.suggested
+            for _step, procedure, comparison in await _compare(session, town.code, made, event, now)
+            if procedure.code in chosen and comparison.suggested is not None
+        }
+        for _number in channels:
+            tries.count_case(town.code, network_of_visitor(request))
+        begun = await begin_steps(session, identity=identity, made=made, event=event, channels=channels, now=now)
+    if not begun:
+        return await _plan_page(request, plan_id, db, town, identity, now=now, nothing_chosen=True)
+    if len(begun) == 1:
+        return see_other(f"/cases/{next(iter(begun.values()))}")
+    return see_other(f"/plans/{made.plan_id}")
+
+
+async def _read_plan(session: AsyncSession, identity: Identity, plan_id: str) -> tuple[Plan, LifeEvent]:
+    made = await get_own_plan(session, identity, parse_uuid(plan_id, code="plan_unknown"))
+    return made, await get_life_event(session, identity.municipality, made.event)
+
+
+async def _compare(
+    session: AsyncSession, municipality: str, made: Plan, event: LifeEvent, now: datetime
+) -> list[tuple[Step, Procedure, Comparison]]:
+    """The steps of a plan that the town still offers, each with its channels compared."""
+    offered = {procedure.code: procedure for procedure in await list_procedures(session, municipality)}
+    counters = await list_counters(session, municipality)
+    availability = await list_availability(session, municipality, list(counters))
+    return [
+        (step, offered[step.procedure], compare_channels(offered[step.procedure], counters, availability, now))
+        for step in steps_for(event, made.yes)
+        if step.procedure in offered
+    ]
+
+
+def _questions_page(request: Request[Any, Any, Any], event: LifeEvent, form: Form) -> Template:
+    language = text_language()
+    return page(
+        request,
+        "life_event.html",
+        status=422 if form.errors else 200,
+        code=event.code,
+        title=event.name.say(language),
+        intro=event.intro.say(language),
+        questions=[
+            {
+                "code": question.code,
+                "text": question.text.say(language),
+                "hint": question.hint.say(language) if question.hint else None,
+            }
+            for question in event.questions
+        ],
+        values=form.values,
+        errors=form.errors,
+        idempotency_key=uuid4(),
+    )
+
+
+async def _plan_page(
+    request: Request[Any, Any, Any],
+    plan_id: str,
+    db: Database,
+    town: Town,
+    identity: Identity,
+    *,
+    now: datetime,
+    nothing_chosen: bool = False,
+) -> Template:
+    async with db.begin(town.code) as session:
+        made, event = await _read_plan(session, identity, plan_id)
+        facts = await get_town(session, town.code)
+        compared = await _compare(session, town.code, made, event, now)
+        begun = {case.procedure: case for case in await list_started(session, identity, made, event)}
+    language = text_language()
+    steps = []
+    for number, (step, procedure, comparison) in enumerate(compared, start=1):
+        cards = channel_cards(procedure, comparison, facts, now)
+        best = next((card for card in cards if card.suggested), None)
+        steps.append(
+            {
+                "number": number,
+                "code": procedure.code,
+                "name": procedure.name_ja,
+                "plain": procedure.name_plain_ja,
+                "note": step.note.say(language) if step.note else None,
+                "after": [other.name_ja for _s, other, _c in compared if other.code in step.after],
+                "way": best,
+                "begun": _begun(begun.get(procedure.code)),
+            }
+        )
+    return page(
+        request,
+        "plan.html",
+        status=422 if nothing_chosen else 200,
+        plan_id=made.plan_id,
+        code=event.code,
+        title=event.name.say(language),
+        steps=steps,
+        facts=facts,
+        nothing_chosen=nothing_chosen,
+        can_begin=any(step["begun"] is None and step["way"] is not None for step in steps),
+    )
+
+
+def _begun(case: StartedCase | None) -> dict[str, str] | None:
+    if case is None:
+        return None
+    return {
+        "href": f"/cases/{case.case_id}",
+        "way": translate(CHANNEL_TITLES[case.channel]),
+        "state": translate(CASE_STATES[case.state]),
+    }

@@ -1,0 +1,147 @@
+"""Life events: questions, the procedures that apply, and beginning one or several of them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from services.routing.domain.life_events import LifeEvent, Step, Words, steps_for
+from services.routing.tables import case_file, plan
+from shared.db import Database
+from shared.town_pack import BadTownPack, read_town_pack
+from tests.routing.conftest import Visitor
+from tests.routing.makers import OTHER_HOST, PACK_DIR, TOWN, new_key
+
+NewVisitor = Callable[..., Visitor]
+SEE_OTHER, UNPROCESSABLE, NOT_FOUND = 303, 422, 404
+
+
+async def make_plan(visitor: Visitor, *, children: str = "yes") -> str:
+    """Answer the questions; return the plan's path."""
+    fields = {"children": children, "idempotency_key": new_key()}
+    answer = await visitor.post("/life-events/move-in", fields)
+    assert answer.status_code == SEE_OTHER, answer.text
+    return answer.headers["location"]
+
+
+async def count(db: Database, table: object) -> int:
+    async with db.begin(TOWN) as session:
+        return int((await session.execute(select(func.count()).select_from(table))).scalar_one())  # type: ignore[arg-type]
+
+
+def test_a_step_is_for_whoever_said_yes_to_one_of_its_questions_and_without_any_for_everybody() -> None:
+    steps = (Step(procedure="A"), Step(procedure="B", when=("x", "y")), Step(procedure="C", when=("z",)))
+    event = LifeEvent(code="e", name=Words(ja="出来事"), intro=Words(ja="説明"), questions=(), steps=steps)
+    assert [step.procedure for step in steps_for(event, [])] == ["A"]
+    assert [step.procedure for step in steps_for(event, ["y"])] == ["A", "B"]
+    assert [step.procedure for step in steps_for(event, ["x", "z", "unasked"])] == ["A", "B", "C"]
+
+
+async def test_the_front_page_leads_to_the_questions_and_they_to_the_procedures_that_apply(visitor: Visitor) -> None:
+    front = await visitor.get("/")
+    assert "/life-events/move-in" in front.text
+    questions = await visitor.get("/life-events/move-in")
+    assert "お子さんはいますか" in questions.text
+    with_children = await visitor.get(await make_plan(visitor))
+    assert "あなたに必要な手続きは、3つです" in with_children.text
+    order = [with_children.text.index(name) for name in ("転入届</h2>", "児童手当の申請</h2>", "課税証明書</h2>")]
+    assert order == sorted(order)
+    assert "「転入届」のあとにします。" in with_children.text
+    without = await visitor.get(await make_plan(visitor, children="no"))
+    assert "児童手当の申請" not in without.text
+
+
+async def test_answers_stand_in_no_address_and_everything_has_to_be_answered(visitor: Visitor, db: Database) -> None:
+    answer = await visitor.post("/life-events/move-in", {"idempotency_key": new_key()})
+    assert answer.status_code == UNPROCESSABLE
+    assert "「はい」か「いいえ」を選んでください。" in answer.text
+    assert await count(db, plan) == 0
+    path = await make_plan(visitor)
+    assert re.fullmatch(r"/plans/[0-9a-f-]{36}", path)
+
+
+@pytest.mark.parametrize("typed", ["\x00", "🙂", "yes'; DROP TABLE routing.plan", "はい" * 500, "YES"])
+async def test_garbage_for_an_answer_is_asked_again(visitor: Visitor, db: Database, typed: str) -> None:
+    fields = {"children": typed, "idempotency_key": new_key()}
+    assert (await visitor.post("/life-events/move-in", fields)).status_code == UNPROCESSABLE
+    assert await count(db, plan) == 0
+
+
+async def test_a_double_tap_makes_one_plan(visitor: Visitor, db: Database) -> None:
+    await make_plan(visitor)
+    fields = {"children": "no", "idempotency_key": new_key()}
+    paths = {(await visitor.post("/life-events/move-in", fields)).headers["location"] for _ in range(3)}
+    assert len(paths) == 1
+    assert await count(db, plan) == 2
+
+
+async def test_several_are_begun_at_once_and_again_they_are_the_same_cases(visitor: Visitor, db: Database) -> None:
+    path = await make_plan(visitor)
+    for _ in range(2):
+        answer = await visitor.post(f"{path}/begin", {"procedure": "RES02 CHI02"})
+        assert answer.headers["location"] == path
+    assert await count(db, case_file) == 2
+    shown = await visitor.get(path)
+    assert shown.text.count("はじめました") == 2
+    assert len(re.findall(r'href="/cases/[0-9a-f-]{36}"', shown.text)) == 2
+    assert (await visitor.get("/my")).text.count("まとめてさがした手続き") == 1
+
+
+async def test_one_alone_leads_straight_into_it(visitor: Visitor) -> None:
+    path = await make_plan(visitor)
+    answer = await visitor.post(f"{path}/begin", {"procedure": "TAX01"})
+    assert re.fullmatch(r"/cases/[0-9a-f-]{36}", answer.headers["location"])
+    onward = await visitor.get(answer.headers["location"])
+    assert onward.status_code == SEE_OTHER
+
+
+@pytest.mark.parametrize("chosen", ["", "ZZZ99", "\x00", "児童手当 " * 40])
+async def test_nothing_that_applies_is_told_and_begins_nothing(visitor: Visitor, db: Database, chosen: str) -> None:
+    path = await make_plan(visitor, children="no")
+    answer = await visitor.post(f"{path}/begin", {"procedure": chosen})
+    assert answer.status_code == UNPROCESSABLE
+    assert "ひとつ以上えらんでください" in answer.text
+    # Offered by the town, but not for this person.
+    assert (await visitor.post(f"{path}/begin", {"procedure": "CHI02"})).status_code == UNPROCESSABLE
+    assert await count(db, case_file) == 0
+
+
+async def test_a_plan_is_its_makers_alone(visitor: Visitor, new_visitor: NewVisitor) -> None:
+    path = await make_plan(visitor)
+    stranger = new_visitor(client="127.0.0.2")
+    await make_plan(stranger)
+    assert (await stranger.get(path)).status_code == NOT_FOUND
+    assert (await stranger.post(f"{path}/begin", {"procedure": "RES02"})).status_code == NOT_FOUND
+    neighbour = new_visitor(OTHER_HOST, client="127.0.0.3")
+    await make_plan(neighbour)
+    assert (await neighbour.get(path)).status_code == NOT_FOUND
+
+
+@pytest.mark.parametrize("path", ["/life-events/none", "/life-events/%00", "/life-events/" + "x" * 300])
+async def test_an_unknown_event_is_not_found(visitor: Visitor, path: str) -> None:
+    answer = await visitor.get(path)
+    assert answer.status_code == NOT_FOUND
+    assert httpx.URL(path).path
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('procedure = "CHI02"\nwhen = ["dogs"]', "no such question: dogs"),
+        ('procedure = "CHI02"\nafter = ["TAX01"]', "put it after TAX01"),
+        ('procedure = "NONE1"', "no such procedure: NONE1"),
+        ('procedure = "RES02"', "RES02: twice"),
+    ],
+)
+def test_a_pack_that_contradicts_itself_is_told_so(tmp_path: Path, line: str, complaint: str) -> None:
+    for name in ("town.toml", "procedures.csv", "life_events.toml"):
+        (tmp_path / name).write_text((PACK_DIR / name).read_text("utf-8"), "utf-8")
+    events = (tmp_path / "life_events.toml").read_text("utf-8")
+    (tmp_path / "life_events.toml").write_text(
+        events.replace('procedure = "CHI02"\nwhen = ["children"]\nafter = ["RES02"]', line), "utf-8"
+    )
+    with pytest.raises(BadTownPack, match=complaint):
+        read_town_pack(tmp_path)
