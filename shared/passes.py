@@ -4,6 +4,7 @@ Sealed for one service and purpose, short-lived, single-use (the opener remember
 """
 
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -23,7 +24,10 @@ class PassedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
-    """What is handed over, for what, and until when. `guest_ref` is the visitor who may carry it."""
+    """What is handed over, for what, and until when. `guest_ref` is the visitor who may carry it.
+
+    `channel` says what is to be booked: a counter's time or a helper's. `language` is the one that the person reads.
+    """
 
     pass_id: UUID
     municipality: str
@@ -34,6 +38,8 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[PassedItem, ...]
     contact_ref: UUID | None
     reach: str
+    channel: Literal["counter", "helper"] = "counter"
+    language: str = "ja"
     issued_at: datetime
     expires_at: datetime
 

@@ -9,6 +9,8 @@ import msgspec
 from shared.events.base import Event
 
 State = Literal["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"]
+# At a counter there is no helper to be found. `nobody`: all were asked, and none can come.
+HelperState = Literal["none", "asked", "accepted", "nobody"]
 
 
 class _AppointmentEvent(Event, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ class _AppointmentEvent(Event, frozen=True, kw_only=True):
     state: State
     # The calendar file's SEQUENCE: rises with every change of time or place.
     sequence: int
+    helper: HelperState = "none"
 
 
 class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):

@@ -9,6 +9,8 @@ import msgspec
 from shared.events.base import Event
 
 Reach = Literal["email", "sms", "none"]
+PlaceKind = Literal["counter", "venue"]
+ApplicationState = Literal["submitted", "accepted", "correction_asked", "completed", "withdrawn"]
 
 
 class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,16 +23,19 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     minutes: int
     # Whether its name may be shown to others: a notice's subject, a board (おくやみ and welfare may not).
     discreet: bool = False
+    # Whether a helper may go through it with the resident: then it can be booked at every venue.
+    with_helper: bool = False
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter (窓口): `number` is what hangs above it."""
+    """Where people are served: a counter (窓口), whose `number` hangs above it, or a venue where helpers meet them."""
 
     code: str
     number: str
     name_ja: str
     office: str
     place_ja: str
+    kind: PlaceKind = "counter"
 
 
 class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogue_published.v1"):
@@ -68,3 +73,45 @@ class SessionEnded(Event, frozen=True, kw_only=True, tag="routing.session_ended.
 
     session_id: str
     tokens_valid_until: datetime
+
+
+class AccountOpened(Event, frozen=True, kw_only=True, tag="routing.account_opened.v1"):
+    """An account of staff or helpers, as it is now: opened, changed or closed. The aggregate is the account.
+
+    `account_ref` is the `ref` of its tokens. `sealed` holds `SealedAccount` for booking, for helpers only.
+    """
+
+    account_ref: str
+    roles: tuple[str, ...]
+    office: str | None
+    is_open: bool
+
+
+class SealedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside `AccountOpened.sealed`, purpose `account`: what residents and colleagues call a helper."""
+
+    display_name: str
+    languages: tuple[str, ...] = ("ja",)
+
+
+class ApplicationProgressed(Event, frozen=True, kw_only=True, tag="routing.application_progressed.v1"):
+    """An online application was sent, or moved on. The aggregate is the application; its number is a 受付番号.
+
+    `sealed` holds `SealedApplicationAccess` for notifications when the application is sent.
+    """
+
+    application_id: UUID
+    number: str
+    subject_ref: UUID
+    contact_ref: UUID | None
+    case_id: UUID
+    procedure: str
+    office: str
+    state: ApplicationState
+
+
+class SealedApplicationAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside an application's `sealed`, purpose `application`: the way to open it. Stored by routing as hashes only."""
+
+    link_token: str
+    code: str

@@ -9,7 +9,7 @@ from shared.events.booking import (
     AvailabilityChanged,
 )
 from shared.events.ledger import ReuseRecorded
-from shared.events.routing import CataloguePublished, ContactGiven, SessionEnded
+from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
 
 SERVICES = ("routing", "booking", "notifications")
 
@@ -17,6 +17,8 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     CataloguePublished: ("booking", "notifications"),
     ContactGiven: ("notifications",),
     SessionEnded: ("booking", "notifications"),
+    AccountOpened: ("booking",),
+    ApplicationProgressed: ("notifications",),
     AppointmentBooked: ("notifications", "routing"),
     AppointmentChanged: ("notifications", "routing"),
     AppointmentCancelled: ("notifications", "routing"),
@@ -28,6 +30,8 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
 # Sealed fields are encrypted to one consumer; only that consumer's message carries them.
 SEALED_FOR: dict[type[Event], str] = {
     ContactGiven: "notifications",
+    AccountOpened: "booking",
+    ApplicationProgressed: "notifications",
     AppointmentBooked: "notifications",
     AppointmentChanged: "notifications",
 }

@@ -1,6 +1,7 @@
 """Events outlive their code: what was published before must be read the same. One sample a type, written once.
 
-A sample is never changed. An event that needs another shape gets another version, and a sample of its own.
+From the first release on, a sample is never changed: an event that needs another shape gets another version, and a
+sample of its own.
 """
 
 from pathlib import Path
