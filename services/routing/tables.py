@@ -88,6 +88,9 @@ counter = Table(
     Column("name_ja", Text, nullable=False),
     Column("office", Text, nullable=False),
     Column("place_ja", Text, nullable=False),
+    # A counter (窓口), or a venue where helpers meet residents.
+    Column("kind", Text, nullable=False, server_default="counter"),
+    CheckConstraint("kind IN ('counter', 'venue')", name="kind"),
 )
 
 # --- who is signed in ---
@@ -105,6 +108,10 @@ account = Table(
     Column("locked_until", _TIME),
     Column("version", Integer, nullable=False),
     Column("opened_at", _TIME, nullable=False),
+    # What residents and colleagues call a helper, and what they speak. None of others.
+    Column("display_name", Text),
+    Column("languages", _TEXTS, nullable=False, server_default="{}"),
+    Column("closed_at", _TIME),
     UniqueConstraint("municipality", "login"),
 )
 
@@ -122,7 +129,7 @@ session_table = Table(
     Column("created_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
     Column("ended_at", _TIME),
-    CheckConstraint("kind IN ('guest', 'staff')", name="kind"),
+    CheckConstraint("kind IN ('guest', 'staff', 'helper')", name="kind"),
     UniqueConstraint("municipality", "refresh_hash"),
     Index("session_account_idx", "municipality", "account_id"),
     ForeignKeyConstraint(
@@ -260,6 +267,7 @@ appointment = Table(
     Column("starts_at", _TIME, nullable=False),
     Column("ends_at", _TIME, nullable=False),
     Column("state", Text, nullable=False),
+    Column("helper", Text, nullable=False, server_default="none"),
     Column("version", Integer, nullable=False),
     Index("appointment_case_idx", "municipality", "case_id"),
 )

@@ -42,6 +42,7 @@ from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity
 
 PURPOSE_CALL = "窓口でお名前をお呼びするため"
+PURPOSE_CALL_BY_HELPER = "サポーターがお名前をお呼びするため"
 PURPOSES = {"booking": PURPOSE_CALL, "notifications": PURPOSE_CONTACT}
 # An offer that nobody answered in time becomes a decline: the worker writes it, or whoever opens the case before.
 DUE_OFFERS = "offers_expired"
@@ -67,6 +68,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str
     reach: str
     offers: tuple[ShownOffer, ...]
+    channel: str = "counter"
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +136,7 @@ async def preview_handover(
     answers: dict[str, Literal["yes", "no", ""]] = {"approved": "yes", "declined": "no"}
     return Preview(
         procedure=case.procedure,
+        channel=case.channel,
         reach=case.reach,
         offers=tuple(
             ShownOffer(
@@ -199,6 +202,8 @@ async def decide_handover(
         items=items,
         contact_ref=contact_ref,
         reach=case.reach if contact_ref is not None else "none",
+        channel="helper" if case.channel == "helper" else "counter",
+        language=language,
         issued_at=now,
         expires_at=now + PASS_LIFETIME,
     )
@@ -524,7 +529,7 @@ def _use(case: Row[Any], entry_type: EntryType, service: str, approval_id: UUID 
         procedure=case.procedure,
         target_service=service,
         target_step=STEPS[service],
-        purpose=PURPOSES[service],
+        purpose=PURPOSE_CALL_BY_HELPER if (service, case.channel) == ("booking", "helper") else PURPOSES[service],
         legal_basis="appi_69_2_1",
         explicit_request=entry_type == "approved",
         approval_id=approval_id,

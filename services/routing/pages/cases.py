@@ -298,7 +298,9 @@ def _handover_page(
         {
             "target": target,
             "target_name": translate(TARGETS[target]),
-            "reason": translate(HANDOVER_REASONS[target]),
+            "reason": translate(
+                HANDOVER_REASONS["helper" if (target, preview.channel) == ("booking", "helper") else target]
+            ),
             "offers": offers,
         }
         for target, offers in by_target.items()

@@ -37,7 +37,7 @@ from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
-STAFF_HOME = "/counter"
+STAFF_HOME, HELPER_HOME = "/counter", "/helpers"
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
 
@@ -128,10 +128,11 @@ async def post_sign_in(
             now=now,
         )
     tries.forget(town.code, address, login)
-    response: Template | Redirect = see_other(next_path or STAFF_HOME)
+    home = HELPER_HOME if started.identity.kind == "helper" else STAFF_HOME
+    response: Template | Redirect = see_other(next_path or home)
     if carried and next_path:
         # Sent again only by a press: meanwhile somebody else may have signed in than who had typed it.
-        response = page(request, "signed_in.html", next_path=next_path, carried=carried, home=STAFF_HOME)
+        response = page(request, "signed_in.html", next_path=next_path, carried=carried, home=home)
     give_session(response, started, keys, now=now, secure=secure)
     return response
 

@@ -35,6 +35,7 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     counter: str
     starts_at: datetime
     state: str
+    helper: str
     case_id: UUID | None
 
 
@@ -121,6 +122,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             counter=row.counter,
             starts_at=row.starts_at,
             state=row.state,
+            helper=row.helper,
             case_id=row.case_id,
         )
         for row in rows
