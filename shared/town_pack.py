@@ -169,7 +169,9 @@ def read_town_pack(folder: Path) -> TownPack:
     town = _read_town(folder / "town.toml")
     procedures = _read_procedures(folder / "procedures.csv")
     # A venue is a counter of another kind: they share their codes.
-    _refuse_twice("town.toml, counter", [*(counter.code for counter in town.counters), *(venue.code for venue in town.venues)])
+    _refuse_twice(
+        "town.toml, counter", [*(counter.code for counter in town.counters), *(venue.code for venue in town.venues)]
+    )
     _refuse_twice("procedures.csv,", (procedure.code for procedure in procedures))
     _refuse_contradictions(town)
     known = {counter.code for counter in town.counters}

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
 from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
+from services.booking.commands.visits import release_hold
 from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
-from services.booking.queries.slots import find_procedure, list_alternatives
+from services.booking.queries.slots import Channel, find_procedure, list_alternatives
 from services.booking.queries.visits import get_visit
 from shared.db import Database
 from shared.errors import Refusal
@@ -67,22 +68,47 @@ async def hold(db: Database, rush: Rush, order: HoldPlace, keys: Keys, *, now: d
 
     async def look(session: AsyncSession) -> list[dict[str, Any]]:
         visit = await get_visit(session, order.municipality, order.visit_id, order.visitor, keys)
-        return await _alternatives(session, order.municipality, visit.procedure, order.slot_id, now=now)
+        return await _alternatives(
+            session, order.municipality, visit.procedure, order.slot_id, channel=visit.channel, now=now
+        )
 
     raise Refusal("slot_taken", 409, alternatives=await rush.run(db, order.municipality, look))
 
 
 async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
-    """Turn a hold into an appointment.
+    """Turn a hold into an appointment. Where no helper can be asked any more, the place is given back.
 
     Raises:
-        Refusal: as `book_appointment`.
+        Refusal: as `book_appointment`; `slot_taken` with `alternatives`.
     """
-    return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
+    try:
+        return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
+    except Refusal as refusal:
+        if refusal.code != "slot_taken":
+            raise
+
+    async def give_back(session: AsyncSession) -> list[dict[str, Any]]:
+        visit = await get_visit(session, order.municipality, order.visit_id, order.visitor, keys)
+        if visit.held is None:
+            return []
+        await release_hold(session, order.municipality, order.visit_id, order.visitor, now=now)
+        found = await _alternatives(
+            session, order.municipality, visit.procedure, visit.held.slot_id, channel=visit.channel, now=now
+        )
+        return [item for item in found if item["slot_id"] != str(visit.held.slot_id)]
+
+    raise Refusal("slot_taken", 409, alternatives=await rush.run(db, order.municipality, give_back))
 
 
 async def change(
-    db: Database, rush: Rush, order: ChangeAppointment, procedure: str, keys: Keys, *, now: datetime
+    db: Database,
+    rush: Rush,
+    order: ChangeAppointment,
+    procedure: str,
+    keys: Keys,
+    *,
+    channel: Channel = "counter",
+    now: datetime,
 ) -> Changed:
     """Move an appointment; if the new place is gone, the old one is still there, and the nearest others are told.
 
@@ -96,15 +122,15 @@ async def change(
             raise
 
     async def look(session: AsyncSession) -> list[dict[str, Any]]:
-        return await _alternatives(session, order.municipality, procedure, order.slot_id, now=now)
+        return await _alternatives(session, order.municipality, procedure, order.slot_id, channel=channel, now=now)
 
     raise Refusal("slot_taken", 409, alternatives=await rush.run(db, order.municipality, look))
 
 
 async def _alternatives(
-    session: AsyncSession, municipality: str, procedure: str, slot_id: UUID, *, now: datetime
+    session: AsyncSession, municipality: str, procedure: str, slot_id: UUID, *, channel: Channel, now: datetime
 ) -> list[dict[str, Any]]:
-    known = await find_procedure(session, municipality, procedure)
+    known = await find_procedure(session, municipality, procedure, channel)
     policy = (await get_rules(session, municipality)).policy
     if known is None:
         return []

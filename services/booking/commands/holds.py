@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
-from services.booking.domain.rules import Policy, refuse_unbookable
+from services.booking.domain.rules import Policy, fits, refuse_unbookable
 from shared.errors import Refusal
 
 
@@ -38,12 +38,13 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 # The visit's row is locked, so requests of one visit come one after another. What the next statement reads is what the
 # one before has committed.
 _LOOK = text("""
-    SELECT v.guest_ref, v.expires_at, v.appointment_id, c.counters,
-           s.counter, s.starts_at, s.ends_at, s.withdrawn,
+    SELECT v.guest_ref, v.expires_at, v.appointment_id, v.channel, c.counters, c.with_helper,
+           coalesce(k.kind, 'counter') AS kind, s.counter, s.starts_at, s.ends_at, s.withdrawn,
            r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min, r.max_open_appointments
     FROM visit v
     LEFT JOIN procedure c ON (c.municipality, c.code) = (v.municipality, v.procedure)
     LEFT JOIN slot s ON s.municipality = v.municipality AND s.slot_id = :slot_id
+    LEFT JOIN counter_rule k ON (k.municipality, k.counter) = (s.municipality, s.counter)
     LEFT JOIN booking_rules r ON r.municipality = v.municipality
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id
     FOR UPDATE OF v
@@ -114,7 +115,7 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
         raise Refusal("visit_over", 410)
     if row.counter is None:
         raise Refusal("slot_unknown", 404)
-    if row.counter not in (row.counters or ()):
+    if not fits(row.channel, row):
         raise Refusal("slot_unfit", 409)
     policy = _policy(row)
     refuse_unbookable(policy, starts_at=row.starts_at, withdrawn=row.withdrawn, now=now)

@@ -1,6 +1,8 @@
 """The town's policy: which slots may be given out now, and until when an appointment may be moved or cancelled."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,6 +30,22 @@ def earliest_start(policy: Policy, now: datetime) -> datetime:
 def last_day(policy: Policy, now: datetime) -> date:
     """The last day, in Japan, that can be booked."""
     return now.astimezone(JST).date() + timedelta(days=policy.horizon_days)
+
+
+class Target(Protocol):
+    """A slot with what the catalogue says of a procedure there; None where it says nothing (any more)."""
+
+    counter: str
+    kind: str
+    counters: Sequence[str] | None
+    with_helper: bool | None
+
+
+def fits(channel: str, target: Target) -> bool:
+    """Whether a procedure can be booked at a slot: at one of its counters, or with a helper at any venue."""
+    if channel == "helper":
+        return target.kind == "venue" and bool(target.with_helper)
+    return target.kind == "counter" and target.counter in (target.counters or ())
 
 
 def refuse_unbookable(policy: Policy, *, starts_at: datetime, withdrawn: bool, now: datetime) -> None:

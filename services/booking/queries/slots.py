@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -9,6 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.rules import JST, Policy, earliest_start, last_day
+
+Channel = Literal["counter", "helper"]
 
 SLOTS_MAX = 5_000
 ALTERNATIVES_MAX = 6
@@ -33,7 +36,7 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
-    """A procedure of the catalogue as booking knows it."""
+    """A procedure of the catalogue as booking knows it. With a helper, `counters` are the town's venues."""
 
     code: str
     name_ja: str
@@ -44,7 +47,7 @@ class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CounterView(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter (窓口) as people find it."""
+    """A counter (窓口), or a venue where helpers meet residents, as people find it."""
 
     code: str
     number: str
@@ -92,8 +95,13 @@ _EARLIEST = text(f"""
     ORDER BY s.starts_at LIMIT 1
 """)
 _PROCEDURE = text("""
-    SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
-    WHERE municipality = :municipality AND code = :code
+    SELECT code, name_ja, office, minutes, discreet,
+           CASE WHEN CAST(:channel AS text) <> 'helper' THEN counters
+                WHEN with_helper THEN ARRAY(SELECT r.counter FROM counter_rule r
+                                            WHERE r.municipality = procedure.municipality AND r.kind = 'venue'
+                                            ORDER BY r.counter LIMIT 200)
+                ELSE '{}' END AS counters
+    FROM procedure WHERE municipality = :municipality AND code = :code
 """)
 _PROCEDURES = text("""
     SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
@@ -171,11 +179,14 @@ async def find_earliest(
     return earliest
 
 
-async def find_procedure(session: AsyncSession, municipality: str, code: str) -> ProcedureView | None:
-    """A procedure by its code."""
+async def find_procedure(
+    session: AsyncSession, municipality: str, code: str, channel: Channel = "counter"
+) -> ProcedureView | None:
+    """A procedure by its code, with the places where it can be done by this channel."""
     if not code.isprintable():
         return None
-    row = (await session.execute(_PROCEDURE, {"municipality": municipality, "code": code})).one_or_none()
+    asked = {"municipality": municipality, "code": code, "channel": channel}
+    row = (await session.execute(_PROCEDURE, asked)).one_or_none()
     return msgspec.convert(row, ProcedureView, from_attributes=True) if row else None
 
 
