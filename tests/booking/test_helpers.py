@@ -178,7 +178,7 @@ async def test_nobody_answers_for_somebody_else_nor_from_another_town(helpers: H
     for ref, town, wanted in ((TANAKA, TOWN, request), (SATO, OTHER_TOWN, request), (SATO, TOWN, uuid4())):
         for answer in ("accept", "decline", "came", "no-show"):
             with pytest.raises(Refusal, match="request_unknown"):
-                await helpers.answer(ref, answer, wanted, town)  # type: ignore[arg-type]
+                await helpers.answer(ref, answer, wanted, town)
     assert await helpers.states() == {SATO: "asked"}
 
 

@@ -110,6 +110,8 @@ async def reassign(
         raise Refusal("request_over", 409)
     mine = {"municipality": actor.municipality, "appointment_id": appointment.appointment_id}
     times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at}
+    if not helper_ref.isprintable():
+        raise Refusal("helper_unknown", 404)
     found = (await session.execute(_CAN_BE_ASKED, mine | times | {"helper_ref": helper_ref})).one_or_none()
     if found is None or not found.is_open:
         raise Refusal("helper_unknown", 404)

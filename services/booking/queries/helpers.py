@@ -78,6 +78,9 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     free: tuple[str, ...]
 
 
+_ON_ROSTER = text("""
+    SELECT 1 FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref) AND is_open
+""")
 _VENUES_OF = text(f"""
     SELECT DISTINCT venue FROM helper_shift
     WHERE municipality = :municipality AND helper_ref = :helper_ref LIMIT {VENUES_MAX}
@@ -132,6 +135,12 @@ _REQUESTS = text(f"""
       AND a.starts_at > :now
     ORDER BY a.starts_at, s.assignment_id LIMIT {REQUESTS_MAX}
 """)
+
+
+async def is_on_roster(session: AsyncSession, municipality: str, helper_ref: str) -> bool:
+    """Whether an account has arrived here, and is open."""
+    me = {"municipality": municipality, "helper_ref": helper_ref}
+    return (await session.execute(_ON_ROSTER, me)).one_or_none() is not None
 
 
 async def list_venues_of(session: AsyncSession, municipality: str, helper_ref: str) -> list[str]:
