@@ -1,5 +1,6 @@
 """Helpers: shifts are places, a booking asks one of them, and who cannot come is followed by the next, or by word."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -444,3 +445,35 @@ def test_an_answer_is_waited_for_as_long_as_it_helps(bare_town: BookingTown) -> 
 )
 def test_a_helper_is_told_the_given_name(name: str, given: str) -> None:
     assert given_name(name) == given
+
+
+async def test_two_who_book_at_once_get_two_helpers(helpers: HelperTown) -> None:
+    """Seen to fail with the lock of the slot removed: two ask the same helper, and the database undoes one of them."""
+    town = helpers.town
+    for ref in (SATO, TANAKA, SUZUKI):
+        await helpers.helper(ref)
+    slot = (await town.slots(HALL))[0]
+    guests = [f"guest-{number}" for number in range(3)]
+    visits = [await town.visit(guest, procedure="DIG01", channel="helper") for guest in guests]
+    for guest, visit_id in zip(guests, visits, strict=True):
+        await town.hold(visit_id, guest, slot.slot_id)
+    # Without the second tries of `Rush`.
+    await asyncio.gather(*(town.book(visit_id, guest) for guest, visit_id in zip(guests, visits, strict=True)))
+    assert await helpers.states() == {SATO: "asked", TANAKA: "asked", SUZUKI: "asked"}
+    assert (await town.slots(HALL))[0].free == 0
+
+
+async def test_an_answer_and_a_cancellation_at_once_leave_one_truth(helpers: HelperTown) -> None:
+    await helpers.helper(SATO)
+    await helpers.helper(TANAKA)
+    booked = await helpers.book()
+    request = (await helpers.requests(SATO))[0].assignment_id
+    order = CancelAppointment(municipality=TOWN, appointment_id=booked.appointment_id, version=1, key="cancel")
+
+    async def cancel() -> None:
+        async with helpers.town.db.begin(TOWN) as session:
+            await cancel_appointment(session, order, now=helpers.town.now)
+
+    await asyncio.gather(cancel(), helpers.answer(SATO, "accept", request), return_exceptions=True)
+    found = await helpers.appointment(booked), await helpers.states()
+    assert found in [(("cancelled", "asked"), {SATO: "released"}), (("booked", "accepted"), {SATO: "accepted"})]

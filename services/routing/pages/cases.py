@@ -317,6 +317,7 @@ def _handover_page(
         is_stale=is_stale,
         is_each_open=is_each_open,
         reach=preview.reach,
+        channel=preview.channel,
     )
 
 
