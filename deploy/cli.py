@@ -2,7 +2,8 @@
 
 choudo town check FOLDER          read a town pack and say what is wrong with it
 choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts
-choudo account open LOGIN …       open a staff account; the password is read from the environment or made and printed
+choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
+choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check the chains of all three ledgers: 0 intact, 1 broken, 2 bad input
 
 The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well.
@@ -24,13 +25,15 @@ import asyncpg
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
-from services.routing.commands.accounts import open_staff_account
+from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from shared.clock import clock_from
+from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
+from shared.roles import ROLES
 from shared.town_pack import BadTownPack, TownPack, read_town_pack
 
 INTACT, BROKEN, BAD_INPUT = 0, 1, 2
@@ -59,11 +62,17 @@ def main(arguments: list[str] | None = None) -> int:
     for action in ("check", "load"):
         town.add_parser(action).add_argument("folder", type=Path)
 
-    account = commands.add_parser("account").add_subparsers(dest="action", required=True).add_parser("open")
+    accounts = commands.add_parser("account").add_subparsers(dest="action", required=True)
+    account = accounts.add_parser("open")
     account.add_argument("login")
     account.add_argument("--town", required=True)
-    account.add_argument("--role", action="append", default=[], choices=["counter", "manager", "operator"])
+    account.add_argument("--role", action="append", default=[], choices=ROLES)
     account.add_argument("--office")
+    account.add_argument("--name", help="of a helper: what residents call them")
+    account.add_argument("--language", action="append", default=[], help="of a helper: ja, en …; ja without it")
+    closing = accounts.add_parser("close")
+    closing.add_argument("login")
+    closing.add_argument("--town", required=True)
 
     ledger = commands.add_parser("ledger").add_subparsers(dest="action", required=True).add_parser("verify")
     ledger.add_argument("town", nargs="?", help="a municipality's code; all towns without it")
@@ -91,6 +100,8 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await load_town(read_town_pack(given.folder), environ)
         case "account", "open":
             return await _open_account(given, environ)
+        case "account", "close":
+            return await _close_account(given, environ)
         case _:
             return await _verify_ledgers(given.town, environ)
 
@@ -129,6 +140,11 @@ async def _register_town(pack: TownPack, environ: Mapping[str, str]) -> None:
 
 async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     password = environ.get("CHOUDO_NEW_PASSWORD") or secrets.token_urlsafe(PASSWORD_BYTES)
+    profile = box = None
+    if HELPER in given.role:
+        profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
+        keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
+        box = ServiceBox.from_settings(*keys)
     async with _database("routing", environ) as db, db.begin(given.town) as session:
         await open_staff_account(
             session,
@@ -137,10 +153,19 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
             password=password,
             roles=tuple(given.role),
             office=given.office,
+            profile=profile,
+            box=box,
             now=clock_from(environ)(),
         )
     shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
+    return INTACT
+
+
+async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    async with _database("routing", environ) as db, db.begin(given.town) as session:
+        await close_account(session, municipality=given.town, login=given.login, now=clock_from(environ)())
+    print(f"account {given.login}: closed")
     return INTACT
 
 

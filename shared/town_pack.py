@@ -61,8 +61,24 @@ class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
 
 
+class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where helpers meet residents (公民館 and the like). How many places a slot has, the helpers' shifts say.
+
+    `office` is who looks after it: its appointments stand in that office's line.
+    """
+
+    code: Code
+    name_ja: str
+    place_ja: str
+    office: str
+    slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)] = 60
+
+
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A weekly opening rule. `weekdays` are ISO (1 Monday … 7 Sunday); times are Japan's; `counters` are codes."""
+    """A weekly opening rule. `weekdays` are ISO (1 Monday … 7 Sunday); times are Japan's.
+
+    `counters` are codes, of counters or of venues.
+    """
 
     counters: tuple[Code, ...]
     weekdays: tuple[Annotated[int, msgspec.Meta(ge=1, le=7)], ...]
@@ -170,6 +186,7 @@ class _TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     town: TownFacts
     counters: tuple[Counter, ...]
     opening: tuple[Opening, ...]
+    venues: tuple[Venue, ...] = ()
     closures: tuple[Closure, ...] = ()
     booking: BookingRules = BookingRules()
     notices: NoticeRules = NoticeRules()
@@ -186,6 +203,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     notices: NoticeRules
     procedures: tuple[Procedure, ...]
     life_events: tuple[LifeEvent, ...] = ()
+    venues: tuple[Venue, ...] = ()
 
 
 def read_town_pack(folder: Path) -> TownPack:
@@ -198,12 +216,16 @@ def read_town_pack(folder: Path) -> TownPack:
     town = _read_town(folder / "town.toml")
     procedures = _read_procedures(folder / "procedures.csv")
     life_events = _read_life_events(folder / "life_events.toml")
-    _refuse_twice("town.toml, counter", (counter.code for counter in town.counters))
+    # A venue is a counter of another kind: they share their codes.
+    _refuse_twice(
+        "town.toml, counter", [*(counter.code for counter in town.counters), *(venue.code for venue in town.venues)]
+    )
     _refuse_twice("procedures.csv,", (procedure.code for procedure in procedures))
     _refuse_contradictions(town)
     known = {counter.code for counter in town.counters}
+    venues = {venue.code for venue in town.venues}
     for rule in town.opening:
-        _refuse_unknown("town.toml, opening", set(rule.counters) - known)
+        _refuse_unknown("town.toml, opening", set(rule.counters) - known - venues)
     for procedure in procedures:
         _refuse_unknown(f"procedures.csv, {procedure.code}", set(procedure.counters) - known)
     _refuse_infrequent(town.town, procedures)
@@ -219,6 +241,7 @@ def read_town_pack(folder: Path) -> TownPack:
         notices=town.notices,
         procedures=procedures,
         life_events=life_events,
+        venues=town.venues,
     )
 
 

@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_TOWN = ROOT / "deploy" / "towns" / "ninomiya"
 STAFF_LOGIN = "madoguchi"
 STAFF_PASSWORD = "staff-password-for-tests"
+# Login, name and languages of the helpers, who sign in with the same password.
+HELPERS = (("tanaka", "田中", ("ja", "en")), ("suzuki", "鈴木", ("ja",)))
+COORDINATOR_LOGIN = "seikatsu"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -163,6 +166,10 @@ def running_stack(
         full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
     run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
     run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421", "--role", "counter", "--role", "manager")
+    run_cli(full, "account", "open", COORDINATOR_LOGIN, "--town", "143421", "--role", "coordinator")
+    for login, name, languages in HELPERS:
+        spoken = [part for code in languages for part in ("--language", code)]
+        run_cli(full, "account", "open", login, "--town", "143421", "--role", "helper", "--name", name, *spoken)
     try:
         for name in only:
             stack.start(name)

@@ -32,6 +32,8 @@ SAMPLE_TOWN: Final = "deploy/towns/ninomiya"
 SAMPLE_MUNICIPALITY: Final = "143421"
 SAMPLE_LOGIN: Final = "counter"
 SAMPLE_ROLES: Final = ("counter", "manager", "operator")
+SAMPLE_HELPER: Final = "helper"
+SAMPLE_PROFILE: Final = ("--role", "helper", "--name", "田中", "--language", "ja", "--language", "en")
 
 READY_TIMEOUT_S: Final = 60.0
 READY_POLL_S: Final = 0.05
@@ -227,18 +229,22 @@ async def load_town(environ: Mapping[str, str], log: Path) -> str:
 
 
 async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> str:
-    """Open the sample town's staff account, once for each database, and return the line that tells it."""
+    """Open the sample town's accounts, once for each database, and return the lines that tell them."""
     password = sample_staff_password(data_dir)
     mark = data_dir / "account-opened"
     place = urlsplit(os.environ["DATABASE_URL"])._replace(scheme="", query="") if "DATABASE_URL" in os.environ else None
-    key = f"{place.hostname}:{place.port}{place.path}" if place else "embedded"
+    key = (f"{place.hostname}:{place.port}{place.path}" if place else "embedded") + " with a helper"
     if not mark.exists() or mark.read_text() != key:
         roles = [part for role in SAMPLE_ROLES for part in ("--role", role)]
         environ = {**environ, "CHOUDO_NEW_PASSWORD": password, "DATABASE_URL": admin_url}
         arguments = ["account", "open", SAMPLE_LOGIN, "--town", SAMPLE_MUNICIPALITY, *roles]
-        await _command("deploy.cli", arguments, environ, data_dir / "logs" / "account.log")
+        helper = ["account", "open", SAMPLE_HELPER, "--town", SAMPLE_MUNICIPALITY, *SAMPLE_PROFILE]
+        await asyncio.gather(
+            _command("deploy.cli", arguments, environ, data_dir / "logs" / "account.log"),
+            _command("deploy.cli", helper, environ, data_dir / "logs" / "helper-account.log"),
+        )
         mark.write_text(key)
-    return f"sign in as           {SAMPLE_LOGIN}, password {password}"
+    return f"sign in as           {SAMPLE_LOGIN} or {SAMPLE_HELPER}, password {password}"
 
 
 async def _command(module: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> str:
@@ -357,6 +363,7 @@ def banner(
         "",
         f"  residents            {url}/",
         f"  counter staff        {url}/counter",
+        f"  helpers              {url}/helpers (times first: {url}/helpers/shifts)",
         f"  call display         {url}/board",
         f"  delivery log         {url}/notices",
         f"  sent mail and SMS    {sink}",

@@ -22,6 +22,10 @@ from services.booking.pages.counter import (
     post_check_in,
     post_walk_in,
 )
+from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
+from services.booking.pages.helpers import get_helpers, post_answer
+from services.booking.pages.roster import get_roster, post_reassign
+from services.booking.pages.shifts import get_shifts, post_remove_shift, post_shift
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
     get_confirm_page,
@@ -72,6 +76,16 @@ ROUTES = [
     post_walk_in,
     get_ticket,
     post_action,
+    get_helpers,
+    post_answer,
+    get_shifts,
+    post_shift,
+    post_remove_shift,
+    get_feed_page,
+    post_feed_page,
+    get_feed,
+    get_roster,
+    post_reassign,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Reactions to other services' events: the catalogue's projection, and ended sessions."""
+"""Reactions to other services' events: the catalogue's projection, the roster of helpers, and ended sessions."""
 
 from datetime import datetime
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.roster import follow_account
+from services.booking.keys import Keys
 from services.booking.tables import ended_sessions
-from shared.events.routing import CataloguePublished, SessionEnded
+from shared.events.routing import AccountOpened, CataloguePublished, SessionEnded
 from shared.messaging.consumer import Handlers
 
 _TOWN = text("""
@@ -20,13 +22,13 @@ _TOWN = text("""
 """)
 _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipality")
 _PROCEDURE = text("""
-    INSERT INTO procedure (municipality, code, name_ja, office, counters, minutes, discreet, version)
-    VALUES (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :version)
+    INSERT INTO procedure (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, version)
+    VALUES (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :version)
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
-    INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, version)
-    VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :version)
+    INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, kind, version)
+    VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :kind, :version)
 """)
 
 
@@ -47,6 +49,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "counters": list(entry.counters),
             "minutes": entry.minutes,
             "discreet": entry.discreet,
+            "with_helper": entry.with_helper,
         }
         for entry in event.procedures
     ]
@@ -58,6 +61,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "name_ja": entry.name_ja,
             "office": entry.office,
             "place_ja": entry.place_ja,
+            "kind": entry.kind,
         }
         for entry in event.counters
     ]
@@ -67,7 +71,14 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
         await session.execute(_COUNTER, counters)
 
 
-HANDLERS: Handlers = {
-    CataloguePublished: on_catalogue_published,
-    SessionEnded: ended_sessions.on_session_ended,
-}
+def make_handlers(keys: Keys) -> Handlers:
+    """The handler of every event that booking subscribes to (`shared/events/subscriptions.py`)."""
+
+    async def on_account_opened(session: AsyncSession, event: AccountOpened, *, now: datetime) -> None:
+        await follow_account(session, keys, event, now=now)
+
+    return {
+        CataloguePublished: on_catalogue_published,
+        AccountOpened: on_account_opened,
+        SessionEnded: ended_sessions.on_session_ended,
+    }

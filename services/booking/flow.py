@@ -13,9 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
 from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
+from services.booking.commands.visits import release_hold
 from services.booking.domain.rules import Policy, SlotTaken
 from services.booking.keys import Keys
-from services.booking.queries.slots import list_alternatives
+from services.booking.queries.rules import get_rules
+from services.booking.queries.slots import find_procedure, list_alternatives
+from services.booking.queries.visits import get_visit
 from shared.db import Database
 from shared.errors import Refusal
 
@@ -100,12 +103,33 @@ async def hold(db: Database, rush: Rush, order: HoldPlace, *, now: datetime) -> 
 
 
 async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
-    """Turn a hold into an appointment.
+    """Turn a hold into an appointment. Where no helper can be asked any more, the place is given back.
 
     Raises:
-        Refusal: as `book_appointment`.
+        Refusal: as `book_appointment`; `slot_taken` with `alternatives`.
     """
-    return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
+    try:
+        return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
+    except Refusal as refusal:
+        if refusal.code != "slot_taken":
+            raise
+    slot_id, taken = await rush.run(db, order.municipality, lambda session: _give_back(session, order, keys, now=now))
+    raise Refusal(
+        "slot_taken", 409, alternatives=await rush.alternatives(db, order.municipality, slot_id, taken, now=now)
+    )
+
+
+async def _give_back(
+    session: AsyncSession, order: BookAppointment, keys: Keys, *, now: datetime
+) -> tuple[UUID, SlotTaken]:
+    """A held place that leads nowhere is free again; what it was, and where there may be another."""
+    visit = await get_visit(session, order.municipality, order.visit_id, order.visitor, keys)
+    procedure = await find_procedure(session, order.municipality, visit.procedure, visit.channel)
+    if visit.held is None or procedure is None:
+        raise Refusal("hold_missing", 409)
+    await release_hold(session, order.municipality, order.visit_id, order.visitor, now=now)
+    policy = (await get_rules(session, order.municipality)).policy
+    return visit.held.slot_id, SlotTaken(procedure.counters, policy)
 
 
 async def change(db: Database, rush: Rush, order: ChangeAppointment, keys: Keys, *, now: datetime) -> Changed:

@@ -59,6 +59,11 @@ def subject_context(municipality: str, subject_ref: UUID) -> str:
     return f"{municipality}/{subject_ref}"
 
 
+def helper_context(municipality: str, helper_ref: str) -> str:
+    """What a helper's data key is bound to."""
+    return f"{municipality}/helper/{helper_ref}"
+
+
 def _derive(master: bytes, purpose: str) -> bytes:
     return hmac.digest(master, f"choudo/booking/{purpose}".encode(), hashlib.sha256)
 

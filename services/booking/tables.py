@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, UUID, ExcludeConstraint
 
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
@@ -52,6 +52,8 @@ procedure = Table(
     Column("counters", ARRAY(Text), nullable=False),
     Column("minutes", Integer, nullable=False),
     Column("discreet", Boolean, nullable=False),
+    # A helper may go through it with the resident: it can be booked at every venue.
+    Column("with_helper", Boolean, nullable=False, server_default=text("false")),
     Column("version", Integer, nullable=False),
 )
 counter = Table(
@@ -63,6 +65,7 @@ counter = Table(
     Column("name_ja", Text, nullable=False),
     Column("office", Text, nullable=False),
     Column("place_ja", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="counter"),
     Column("version", Integer, nullable=False),
 )
 
@@ -92,8 +95,11 @@ counter_rule = Table(
     Column("places", Integer, nullable=False),
     Column("staff_only_places", Integer, nullable=False),
     Column("hours", JSONB, nullable=False),
+    # A venue has no places of its own (0): they come with the helpers' shifts.
+    Column("kind", Text, nullable=False, server_default="counter"),
     Column("version", Integer, nullable=False),
     CheckConstraint("staff_only_places BETWEEN 0 AND places", name="staff_only_places"),
+    CheckConstraint("kind IN ('counter', 'venue')", name="kind"),
 )
 closure = Table(
     "closure",
@@ -149,6 +155,7 @@ place = Table(
     ForeignKeyConstraint(
         ["municipality", "slot_id", "capacity"],
         ["booking.slot.municipality", "booking.slot.slot_id", "booking.slot.capacity"],
+        onupdate="CASCADE",
     ),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
@@ -156,7 +163,8 @@ place = Table(
         use_alter=True,
     ),
     CheckConstraint("place_no BETWEEN 1 AND capacity", name="place_no"),
-    CheckConstraint("audience IN ('public', 'staff')", name="audience"),
+    # `closed`: at a venue, no helper is there for it (any more).
+    CheckConstraint("audience IN ('public', 'staff', 'closed')", name="audience"),
     CheckConstraint(
         "(hold_id IS NULL) = (held_until IS NULL) AND (hold_id IS NULL) = (held_by IS NULL)"
         " AND (hold_id IS NULL OR visit_id IS NOT NULL)",
@@ -202,6 +210,9 @@ visit = Table(
     Column("contact_ref", _UUID),
     Column("procedure", Text, nullable=False),
     Column("reach", Text, nullable=False),
+    # What is to be booked: a counter's time, or a helper's; and the language that the person reads.
+    Column("channel", Text, nullable=False, server_default="counter"),
+    Column("language", Text, nullable=False, server_default="ja"),
     # The approved items as they came with the pass; blanked when the visit ends.
     Column("draft_sealed", LargeBinary),
     # After booking: the code, for as long as the visit lives.
@@ -211,6 +222,7 @@ visit = Table(
     Column("expires_at", _TIME, nullable=False),
     Column("appointment_id", _UUID),
     UniqueConstraint("municipality", "pass_id"),
+    CheckConstraint("channel IN ('counter', 'helper')", name="channel"),
 )
 appointment = Table(
     "appointment",
@@ -239,6 +251,8 @@ appointment = Table(
     Column("reach", Text, nullable=False),
     Column("name_sealed", LargeBinary),
     Column("kana_sealed", LargeBinary),
+    Column("helper", Text, nullable=False, server_default="none"),
+    Column("language", Text, nullable=False, server_default="ja"),
     Column("ticket_no", Integer),
     Column("booked_at", _TIME, nullable=False),
     Column("changed_at", _TIME, nullable=False),
@@ -263,6 +277,7 @@ appointment = Table(
         "(slot_id IS NULL) = (place_no IS NULL) AND (kind = 'walk_in' OR slot_id IS NOT NULL)", name="place_whole"
     ),
     CheckConstraint("kind = 'booked' OR state <> 'booked'", name="walk_in_is_here"),
+    CheckConstraint("helper IN ('none', 'asked', 'accepted', 'nobody')", name="helper"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     # Whatever the application does: one live appointment in a place.
     Index(
@@ -313,6 +328,89 @@ ticket_roll = Table(
     Column("counter", Text, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("last_no", Integer, nullable=False),
+)
+
+# --- helpers ---------------------------------------------------------------------------------------------------------
+
+# The roster: routing's helper accounts. The name is sealed with a key of its own: destroying it forgets the name.
+helper = Table(
+    "helper",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("helper_ref", Text, primary_key=True),
+    Column("name_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("languages", ARRAY(Text), nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    # Of the token in the address of their calendar feed.
+    Column("feed_hash", LargeBinary),
+    Column("feed_made_at", _TIME),
+    UniqueConstraint("municipality", "feed_hash"),
+)
+# When a helper is at a venue, every week. Weekdays are ISO; minutes count from midnight in Japan.
+helper_shift = Table(
+    "helper_shift",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("shift_id", _UUID, primary_key=True),
+    Column("helper_ref", Text, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("from_min", Integer, nullable=False),
+    Column("to_min", Integer, nullable=False),
+    ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
+    CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
+    CheckConstraint("0 <= from_min AND from_min < to_min AND to_min <= 1440", name="times"),
+    # Nobody is at two places at once.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("helper_ref", "="),
+        ("weekday", "="),
+        (text("int4range(from_min, to_min)"), "&&"),
+        using="gist",
+        name="helper_shift_no_overlap_excl",
+    ),
+    Index("helper_shift_venue_idx", "municipality", "venue"),
+)
+# Who was asked for an appointment. What is over (declined, released) stays: nobody is asked twice.
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("assignment_id", _UUID, primary_key=True),
+    Column("appointment_id", _UUID, nullable=False),
+    Column("helper_ref", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("during", TSTZRANGE, nullable=False),
+    Column("asked_at", _TIME, nullable=False),
+    Column("answered_at", _TIME),
+    # When the helper first saw whom they will meet: written to the ledger once.
+    Column("viewed_at", _TIME),
+    ForeignKeyConstraint(
+        ["municipality", "appointment_id"],
+        ["booking.appointment.municipality", "booking.appointment.appointment_id"],
+    ),
+    ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
+    CheckConstraint("state IN ('asked', 'accepted', 'declined', 'released')", name="state"),
+    # Whatever the application does: no helper is in two appointments at once.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("helper_ref", "="),
+        ("during", "&&"),
+        using="gist",
+        where=text("state IN ('asked', 'accepted')"),
+        name="assignment_no_overlap_excl",
+    ),
+    Index(
+        "assignment_one_live_idx",
+        "municipality",
+        "appointment_id",
+        unique=True,
+        postgresql_where=text("state IN ('asked', 'accepted')"),
+    ),
+    Index("assignment_helper_idx", "municipality", "helper_ref"),
+    Index("assignment_appointment_idx", "municipality", "appointment_id"),
 )
 
 # --- keeping order ---------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Sequence
 
+from services.booking.commands.asking import HELPER_ANSWER
+from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.opening import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
-from services.booking.consumers import HANDLERS
+from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
 from services.booking.settings import Settings, load_settings
 from shared.clock import Clock, clock_from, utc_now
@@ -23,6 +25,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     AVAILABILITY_CHECK: on_availability_check_due,
     EXTEND_HORIZON: on_extend_horizon_due,
     END_VISIT: on_end_visit_due,
+    HELPER_ANSWER: on_helper_answer_due,
 }
 
 
@@ -35,12 +38,13 @@ def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
     """The worker of this service, not started yet."""
+    keys = Keys.from_settings(settings)
     return Worker(
         database_url=settings.database_url,
         service="booking",
         redis_url=settings.redis_url,
-        box=Keys.from_settings(settings).box,
-        make_handlers=lambda _: HANDLERS,
+        box=keys.box,
+        make_handlers=lambda _: make_handlers(keys),
         make_loops=make_loops,
         clock=clock,
         metrics_address=settings.metrics_address,

@@ -28,6 +28,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     procedure_name: str | None
     discreet: bool
+    helper: str = "none"
     counter_number: str | None
     counter_name: str | None
     place: str

@@ -76,6 +76,7 @@ appointment = Table(
     Column("ends_at", _TIME, nullable=False),
     Column("state", Text, nullable=False),
     Column("sequence", Integer, nullable=False),
+    Column("helper", Text, nullable=False, server_default="none"),
     # The earliest that we heard of it: what "so long after booking" counts from.
     Column("booked_at", _TIME, nullable=False),
     # The way to open it (link and code), kept only as long as a notice may need it.
@@ -123,7 +124,7 @@ reminder_rule = Table(
     CheckConstraint("(before_min IS NULL) <> (after_booking_s IS NULL)", name="one_time"),
 )
 
-NOTICE_KINDS = ("confirmation", "change", "cancellation", "reminder")
+NOTICE_KINDS = ("confirmation", "change", "cancellation", "reminder", "helper_found")
 NOTICE_STATES = (
     "pending",
     "sending",

@@ -31,6 +31,7 @@ async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now:
         "starts_at": event.starts_at,
         "ends_at": event.ends_at,
         "state": event.state,
+        "helper": event.helper,
         "version": event.aggregate_version,
     }
     statement = insert(appointment).values(

@@ -88,6 +88,9 @@ counter = Table(
     Column("name_ja", Text, nullable=False),
     Column("office", Text, nullable=False),
     Column("place_ja", Text, nullable=False),
+    # A counter (窓口), or a venue where helpers meet residents.
+    Column("kind", Text, nullable=False, server_default="counter"),
+    CheckConstraint("kind IN ('counter', 'venue')", name="kind"),
 )
 
 # A life event (ライフイベント) with its questions and steps: the town's own data, in its own words.
@@ -118,6 +121,10 @@ account = Table(
     Column("locked_until", _TIME),
     Column("version", Integer, nullable=False),
     Column("opened_at", _TIME, nullable=False),
+    # What residents and colleagues call a helper, and what they speak. None of others.
+    Column("display_name", Text),
+    Column("languages", _TEXTS, nullable=False, server_default="{}"),
+    Column("closed_at", _TIME),
     UniqueConstraint("municipality", "login"),
 )
 
@@ -135,7 +142,7 @@ session_table = Table(
     Column("created_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
     Column("ended_at", _TIME),
-    CheckConstraint("kind IN ('guest', 'staff')", name="kind"),
+    CheckConstraint("kind IN ('guest', 'staff', 'helper')", name="kind"),
     UniqueConstraint("municipality", "refresh_hash"),
     Index("session_account_idx", "municipality", "account_id"),
     ForeignKeyConstraint(
@@ -259,6 +266,7 @@ pass_issued = Table(
     Column("items", _TEXTS, nullable=False),
     Column("issued_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
+    Column("channel", Text, nullable=False, server_default="counter"),
     Index("pass_issued_case_idx", "municipality", "case_id"),
 )
 
@@ -288,6 +296,7 @@ appointment = Table(
     Column("starts_at", _TIME, nullable=False),
     Column("ends_at", _TIME, nullable=False),
     Column("state", Text, nullable=False),
+    Column("helper", Text, nullable=False, server_default="none"),
     Column("version", Integer, nullable=False),
     Index("appointment_case_idx", "municipality", "case_id"),
 )

@@ -35,12 +35,19 @@ def see_other(path: str) -> Redirect:
 
 
 def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]:
-    if identity is not None and identity.kind == "staff":
+    if identity is not None and identity.kind == "helper":
+        items = [
+            ("/helpers", _("予定"), "calendar"),
+            ("/helpers/shifts", _("来られる時間"), "clock"),
+        ]
+    elif identity is not None and identity.kind == "staff":
         items = [
             ("/counter", _("きょうの受付"), "counter"),
             ("/notices", _("お知らせの記録"), "bell"),
             ("/board", _("よびだし表示"), "info"),
         ]
+        if identity.has_role("coordinator") or identity.has_role("manager"):
+            items.append(("/helpers/roster", _("サポーター"), "helper"))
     else:
         items = [
             ("/", _("さがす"), "search"),

@@ -172,6 +172,9 @@ class Notifications:
             counters=(
                 CounterEntry(code="7", number="7", name_ja="子育て", office="子育て", place_ja="町役場 2階 7番"),
                 CounterEntry(code="0", number="相談室", name_ja="おくやみ窓口", office="総合", place_ja="町役場 1階"),
+                CounterEntry(
+                    code="HALL", number="", name_ja="公民館", office="公民館", place_ja="町民センター", kind="venue"
+                ),
             ),
         )
 

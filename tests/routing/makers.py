@@ -58,6 +58,10 @@ def make_counter(code: str = "7") -> Counter:
     return Counter(code=code, number=code, name_ja="子育て", office="子育て", place_ja=f"町役場 2階 {code}番")
 
 
+def make_venue(code: str = "HALL") -> Counter:
+    return Counter(code=code, number="", name_ja="公民館", office="公民館", place_ja="町民センター", kind="venue")
+
+
 def make_availability(counter: str = "7", *, in_min: int | None = 60, now: datetime = NOW) -> Availability:
     """A counter that is free in so many minutes; None: full."""
     earliest_at = now + timedelta(minutes=in_min) if in_min is not None else None

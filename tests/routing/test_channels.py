@@ -6,9 +6,10 @@ import pytest
 
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import compare_channels, things_to_bring
-from tests.routing.makers import NOW, make_availability, make_counter, make_procedure
+from tests.routing.makers import NOW, make_availability, make_counter, make_procedure, make_venue
 
 COUNTERS = {"7": make_counter("7"), "8": make_counter("8")}
+VENUES = {code: make_venue(code) for code in ("HALL", "SHED")}
 ALL = frozenset({"online", "counter", "helper"})
 
 
@@ -46,7 +47,7 @@ def test_one_counter_full_and_one_unheard_of_is_not_full() -> None:
     [
         ({}, "counter", "yes", True, "possible"),
         ({}, "online", "yes", False, "next_version"),
-        ({}, "helper", "yes", False, "next_version"),
+        ({}, "helper", "no", False, "no_venue"),
         ({"online": "no"}, "online", "no", False, "not_online"),
         ({"online": "no", "source": "in-person required by law"}, "online", "no", False, "in_person_by_law"),
         ({"helper": "no"}, "helper", "no", False, "not_with_helper"),
@@ -109,6 +110,24 @@ def test_one_channel_is_suggested_with_reasons(
 def test_what_to_bring_follows_from_the_identity_code(identity: str, items: tuple[str, ...], bring: object) -> None:
     procedure = make_procedure(identity=identity, items=items)
     assert things_to_bring(procedure, "counter") == bring
+
+
+def test_the_earliest_helper_is_found_over_all_venues() -> None:
+    procedure = make_procedure(counters=("7",))
+    seen = [make_availability("HALL", in_min=None), make_availability("SHED", in_min=90), make_availability(in_min=5)]
+    option = compare_channels(procedure, COUNTERS | VENUES, seen, NOW).option("helper")
+    assert (option.possible, option.ready, option.reason) == ("yes", True, "possible")
+    assert (option.earliest, option.earliest_at) == ("at", NOW + timedelta(minutes=90))
+    assert option.counter == VENUES["SHED"]
+    full = [make_availability(code, in_min=None) for code in VENUES]
+    assert compare_channels(procedure, COUNTERS | VENUES, full, NOW).option("helper").earliest == "full"
+    assert compare_channels(procedure, COUNTERS | VENUES, [], NOW).option("helper").earliest == "unknown"
+
+
+def test_a_procedure_without_a_helper_has_none_at_any_venue() -> None:
+    seen = [make_availability("HALL", in_min=90)]
+    option = compare_channels(make_procedure(helper="no"), COUNTERS | VENUES, seen, NOW).option("helper")
+    assert (option.possible, option.ready, option.earliest) == ("no", False, "never")
 
 
 def test_a_helper_asks_for_ones_own_phone_and_online_for_the_card() -> None:

@@ -43,6 +43,21 @@ def test_the_sample_town_is_sound() -> None:
     assert allowance.kana
 
 
+def test_venues_are_open_as_counters_are_and_share_their_codes(pack: Path) -> None:
+    read = read_town_pack(pack)
+    codes = {venue.code for venue in read.venues}
+    assert len(codes) == 3
+    assert codes <= {code for rule in read.opening for code in rule.counters}
+    assert {venue.slot_min for venue in read.venues} == {60}
+    change(pack / "town.toml", 'code = "SHUKAIJO"', 'code = "7"')
+    assert problem(pack) == "town.toml, counter 7: twice"
+
+
+def test_a_procedure_is_done_at_counters_not_at_venues(pack: Path) -> None:
+    change(pack / "procedures.csv", "general,,スマホソウダン", "general,KOMINKAN,スマホソウダン")
+    assert problem(pack) == "procedures.csv, DIG01: no such counter: KOMINKAN"
+
+
 def test_a_byte_order_mark_of_a_spreadsheet_is_no_problem(pack: Path) -> None:
     path = pack / "procedures.csv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())

@@ -5,6 +5,8 @@ import inspect
 import pytest
 
 from services.booking import consumers as booking
+from services.booking.keys import Keys
+from services.booking.settings import load_settings as load_booking_settings
 from services.notifications import consumers as notifications
 from services.notifications.keys import make_keys
 from services.notifications.settings import load_settings
@@ -19,10 +21,10 @@ from shared.messaging.consumer import Handlers
 
 @pytest.fixture(scope="module")
 def handlers(environ: dict[str, str]) -> dict[str, Handlers]:
-    """What each worker hears. They are made in three ways: a constant, and functions with and without keys."""
+    """What each worker hears. They are made with and without keys."""
     return {
         "routing": routing.make_handlers(),
-        "booking": booking.HANDLERS,
+        "booking": booking.make_handlers(Keys.from_settings(load_booking_settings(environ))),
         "notifications": notifications.make_handlers(make_keys(load_settings(environ))),
     }
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.asking import ask_helper
 from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
@@ -25,6 +26,7 @@ from shared.events.booking import AppointmentBooked, SealedAccess
 from shared.ledger.entry import Entry, LegalBasis
 
 CALLING_PURPOSE = "窓口でお呼びするため"
+MEETING_PURPOSE = "サポーターがお名前をお呼びするため"
 STEP_CALLING = "appointment"
 STEP_COLLECTED = "you"
 INTEGER_MAX = 2**31 - 1
@@ -57,9 +59,10 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
 _LOOK = Prepared("""
     SELECT pg_advisory_xact_lock(hashtextextended('open_appointments/' || v.municipality || '/' || v.guest_ref, 0)),
            v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
-           v.draft_sealed, v.passed_at, v.arrived_at, k.wrapped_key,
+           v.draft_sealed, v.passed_at, v.arrived_at, v.language, k.wrapped_key,
            p.hold_id, p.held_until, p.slot_id, p.place_no, s.counter, s.starts_at, s.ends_at,
-           coalesce(c.office, r.office, '') AS office, b.max_open_appointments
+           coalesce(c.office, r.office, '') AS office, b.max_open_appointments,
+           CASE WHEN r.kind = 'venue' THEN 'asked' ELSE 'none' END AS helper
     FROM visit v
     LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (v.municipality, v.subject_ref)
     LEFT JOIN place p ON p.municipality = v.municipality AND p.visit_id = v.visit_id AND p.hold_id IS NOT NULL
@@ -90,10 +93,10 @@ _BOOK = Prepared(f"""
         INSERT INTO appointment
             (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office,
              slot_id, place_no, starts_at, ends_at, day, visit_id, guest_ref, subject_ref, case_id, contact_ref, reach,
-             name_sealed, kana_sealed, booked_at, changed_at)
+             name_sealed, kana_sealed, helper, language, booked_at, changed_at)
         SELECT :municipality, :appointment_id, :number, 'booked', 'booked', 1, 0, :procedure, :counter, :office,
                placed.slot_id, placed.place_no, :starts_at, :ends_at, :day, :visit_id, :visitor, :subject_ref, :case_id,
-               :contact_ref, :reach, :name_sealed, :kana_sealed, :now, :now
+               :contact_ref, :reach, :name_sealed, :kana_sealed, :helper, :language, :now, :now
         FROM placed RETURNING counter),
     opened AS (
         INSERT INTO access (municipality, link_hash, appointment_id, code_hash, issued_at)
@@ -118,7 +121,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
 
     Raises:
         Refusal: `visit_unknown` (404), `visit_over` (410), `hold_missing` (409), `hold_expired` (410),
-            `too_many_appointments` (409).
+            `too_many_appointments` (409); `slot_taken` (409) at a venue: no helper can be asked.
     """
     look = {"municipality": order.municipality, "visit_id": order.visit_id}
     row = await _LOOK.row(session, look)
@@ -169,6 +172,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             "case_id": row.case_id,
             "contact_ref": row.contact_ref,
             "reach": row.reach,
+            "helper": row.helper,
+            "language": row.language,
             "link_hash": token_hash(access.link_token),
             "code_hash": keys.code_hash(booked.appointment_id, access.code),
             "code_sealed": keys.vault.seal(row.wrapped_key, context, f"code/{order.visit_id}", access.code),
@@ -189,7 +194,12 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
         if counted.ahead >= most:
             raise Refusal("too_many_appointments", 409)
         raise Refusal("hold_expired", 410)
-    fact = tell(AppointmentBooked, _State(order.municipality, booked, row), now=now)
+    state = _State(order.municipality, booked, row)
+    # A place at a venue is a helper who comes. Without one, all of this is undone.
+    is_venue = row.helper == "asked"
+    if is_venue and await ask_helper(session, order.municipality, state, slot_id=row.slot_id, now=now) is None:
+        raise Refusal("slot_taken", 409)
+    fact = tell(AppointmentBooked, state, now=now)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
     await ledger.write(session, *_applied(order, row, draft, keys, now=now), events=[fact])
@@ -211,7 +221,7 @@ class _State:
         self.municipality = municipality
         for name in booked.__struct_fields__:
             setattr(self, name, getattr(booked, name))
-        for name in ("subject_ref", "contact_ref", "case_id", "office"):
+        for name in ("subject_ref", "contact_ref", "case_id", "office", "helper", "language"):
             setattr(self, name, getattr(row, name))
 
 
@@ -257,7 +267,7 @@ def _applied(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now:
             commitments={
                 item.key: keys.vault.commitment(row.wrapped_key, context, item.key, item.value) for item in items
             },
-            purpose=CALLING_PURPOSE,
+            purpose=MEETING_PURPOSE if row.helper == "asked" else CALLING_PURPOSE,
             legal_basis=LEGAL_BASIS,
             explicit_request=True,
             correlation=approval_id,

@@ -8,13 +8,16 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.asking import ask_helper, release_helper
 from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.slots import FREE_PLACE
 from services.booking.domain.number import CODE_LENGTH
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
+from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
 from shared.crypto import new_code, new_link_token, token_hash
 from shared.errors import Refusal
@@ -51,8 +54,9 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 _LOCK = text("""
     SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
-_TARGET = text("""
-    SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, s.withdrawn, c.counters, coalesce(k.office, r.office) AS office
+_TARGET = text(f"""
+    SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, s.withdrawn, coalesce(k.office, r.office) AS office,
+           {WHERE_DONE.format(channel="CAST(:channel AS text)", procedure="c")} AS counters
     FROM slot s
     LEFT JOIN procedure c ON c.municipality = s.municipality AND c.code = :procedure
     LEFT JOIN counter k ON (k.municipality, k.code) = (s.municipality, s.counter)
@@ -68,7 +72,8 @@ _PICK = text("""
 _MOVE = text("""
     UPDATE appointment
     SET slot_id = :slot_id, place_no = :place_no, counter = :counter, office = :office, starts_at = :starts_at,
-        ends_at = :ends_at, day = :day, ticket_no = NULL, version = version + 1, sequence = sequence + 1,
+        ends_at = :ends_at, day = :day, ticket_no = NULL,
+        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, version = version + 1, sequence = sequence + 1,
         changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
@@ -78,10 +83,6 @@ _CANCEL = text("""
     SET state = 'cancelled', version = version + 1, sequence = sequence + 1, cancelled_at = :now, changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
-""")
-_FREE = text("""
-    UPDATE place SET appointment_id = NULL, visit_id = NULL, changed_at = :now
-    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND appointment_id = :appointment_id
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
@@ -109,12 +110,13 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
     old = await _lock(session, order, now=now)
     policy = (await get_rules(session, order.municipality)).policy
     names = {"municipality": order.municipality, "slot_id": order.slot_id}
-    new = (await session.execute(_TARGET, names | {"procedure": old.procedure})).one_or_none()
+    target = names | {"procedure": old.procedure, "channel": "counter" if old.helper == "none" else "helper"}
+    new = (await session.execute(_TARGET, target)).one_or_none()
     if new is None:
         raise Refusal("slot_unknown", 404)
     if new.slot_id == old.slot_id:
         raise Refusal("same_slot", 409)
-    if new.counter not in (new.counters or ()):
+    if new.counter not in new.counters:
         raise Refusal("slot_unfit", 409)
     refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
     place_no = (await session.execute(_PICK, names | {"now": now})).scalar_one_or_none()
@@ -136,8 +138,13 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
             },
         )
     ).one()
-    await session.execute(_FREE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
     await session.execute(_TAKE, mine | {"slot_id": order.slot_id, "place_no": place_no})
+    if old.helper != "none":
+        # Another time is another request, perhaps to another helper.
+        await release_helper(session, order.municipality, order.appointment_id, now=now)
+        if await ask_helper(session, order.municipality, moved, slot_id=order.slot_id, now=now) is None:
+            raise SlotTaken(new.counters, policy)
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
     fact = tell(AppointmentChanged, moved, now=now)
     if old.contact_ref is not None:
@@ -168,7 +175,8 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
     old = await _lock(session, order, now=now)
     mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
     row = (await session.execute(_CANCEL, mine)).one()
-    await session.execute(_FREE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await release_helper(session, order.municipality, order.appointment_id, now=now)
     await mark_availability(session, order.municipality, [old.counter], now=now)
     await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)

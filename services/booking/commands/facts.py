@@ -13,6 +13,7 @@ from shared.events.booking import (
     AppointmentCancelled,
     AppointmentChanged,
     AppointmentProgressed,
+    HelperState,
     SealedAccess,
 )
 
@@ -37,6 +38,7 @@ class AppointmentState(Protocol):
     counter: str
     starts_at: datetime
     ends_at: datetime
+    helper: HelperState
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
@@ -60,6 +62,7 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         ends_at=row.ends_at,
         state=row.state,
         sequence=row.sequence,
+        helper=row.helper,
     )
 
 

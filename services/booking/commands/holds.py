@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.domain.rules import Policy, SlotTaken, refuse_unbookable
+from services.booking.queries.slots import WHERE_DONE
 from shared.db import Prepared
 from shared.errors import Refusal
 
@@ -37,9 +38,9 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 # The visit's row is locked, so requests of one visit come one after another. What the next statement reads is what the
 # one before has committed.
-_LOOK = Prepared("""
-    SELECT v.guest_ref, v.expires_at, v.appointment_id, c.counters,
-           s.counter, s.starts_at, s.ends_at, s.withdrawn,
+_LOOK = Prepared(f"""
+    SELECT v.guest_ref, v.expires_at, v.appointment_id, s.counter, s.starts_at, s.ends_at, s.withdrawn,
+           {WHERE_DONE.format(channel="v.channel", procedure="c")} AS counters,
            r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min, r.max_open_appointments
     FROM visit v
     LEFT JOIN procedure c ON (c.municipality, c.code) = (v.municipality, v.procedure)
@@ -114,7 +115,7 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
         raise Refusal("visit_over", 410)
     if row.counter is None:
         raise Refusal("slot_unknown", 404)
-    if row.counter not in (row.counters or ()):
+    if row.counter not in row.counters:
         raise Refusal("slot_unfit", 409)
     policy = _policy(row)
     refuse_unbookable(policy, starts_at=row.starts_at, withdrawn=row.withdrawn, now=now)

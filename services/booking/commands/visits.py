@@ -45,9 +45,9 @@ _READ_KEY = text(
 )
 _OPEN = text("""
     INSERT INTO visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach,
-                       draft_sealed, passed_at, arrived_at, expires_at)
+                       channel, language, draft_sealed, passed_at, arrived_at, expires_at)
     VALUES (:municipality, :visit_id, :pass_id, :guest_ref, :subject_ref, :case_id, :contact_ref, :procedure, :reach,
-            :draft_sealed, :passed_at, :now, :expires_at)
+            :channel, :language, :draft_sealed, :passed_at, :now, :expires_at)
     ON CONFLICT (municipality, pass_id) DO NOTHING RETURNING visit_id
 """)
 _OPENED = text("SELECT visit_id, guest_ref FROM visit WHERE (municipality, pass_id) = (:municipality, :pass_id)")
@@ -94,6 +94,8 @@ async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, 
             "contact_ref": ticket.contact_ref,
             "procedure": ticket.procedure,
             "reach": ticket.reach,
+            "channel": ticket.channel,
+            "language": ticket.language,
             "draft_sealed": sealed,
             "passed_at": ticket.issued_at,
             "now": now,

@@ -56,8 +56,7 @@ def make_calendar(found: AppointmentView, *, public_url: str, method: str) -> by
     event.add("sequence", found.sequence)
     event.add("dtstart", found.starts_at.astimezone(JST))
     event.add("dtend", found.ends_at.astimezone(JST))
-    what = _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=found.procedure_name)
-    event.add("summary", what)
+    event.add("summary", _summary(found))
     event.add("location", where_is(found))
     event.add("description", _("予約番号：%(number)s", number=show_number(found.number)))
     event.add("status", "CANCELLED" if found.state == "cancelled" else "CONFIRMED")
@@ -69,3 +68,11 @@ def make_calendar(found: AppointmentView, *, public_url: str, method: str) -> by
     calendar.add_missing_timezones()
     written: bytes = calendar.to_ical()
     return written
+
+
+def _summary(found: AppointmentView) -> str:
+    if found.channel == "helper":
+        return (
+            _("サポーターとの予約") if found.discreet else _("サポーターとの予約：%(name)s", name=found.procedure_name)
+        )
+    return _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=found.procedure_name)

@@ -158,7 +158,7 @@ async def _change_page(
 ) -> Template:
     await check_not_too_late(db, town, found, now=now)
     async with db.begin(town.code) as session:
-        procedure = await find_procedure(session, town.code, found.procedure)
+        procedure = await find_procedure(session, town.code, found.procedure, found.channel)
         if procedure is None:
             raise Refusal("procedure_unknown", 409)
         choice = await read_choice(

@@ -14,6 +14,7 @@ from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.holds import HoldPlace
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.visits import arrive, release_hold
+from services.booking.domain.shifts import given_name
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.days import read_choice
@@ -147,6 +148,7 @@ async def get_confirm_page(
         held=visit.held,
         procedure=procedure,
         where=place_label(counter.place_ja, counter.number, counter.name_ja),
+        given_name=given_name(visit.name or visit.kana or ""),
         key=str(uuid4()),
     )
 
@@ -162,7 +164,7 @@ async def post_book_page(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
     secure: NamedDependency[bool],
-) -> Redirect:
+) -> Template | Redirect:
     """Confirmed. However often it is sent, it is one appointment."""
     fields = await read_form(request)
     visit = _visit_id(visit_id)
@@ -174,6 +176,9 @@ async def post_book_page(
     except Refusal as refusal:
         if refusal.code in ("hold_missing", "hold_expired"):
             return see_other(f"/booking/visits/{visit}?lapsed=1")
+        if refusal.code == "slot_taken":
+            # At a venue: no helper can come then (any more).
+            return await _choose(request, db, keys, town, identity, visit, day="", now=now, refusal=refusal)
         raise
     return Redirect(
         f"/booking/appointments/{booked.number}",
@@ -247,7 +252,7 @@ def read_alternatives(refusal: Refusal | None) -> list[dict[str, Any]]:
 
 
 async def _procedure(session: Any, municipality: str, visit: VisitView) -> ProcedureView:
-    procedure = await find_procedure(session, municipality, visit.procedure)
+    procedure = await find_procedure(session, municipality, visit.procedure, visit.channel)
     if procedure is None or not procedure.counters:
         raise Refusal("procedure_unknown", 409)
     return procedure

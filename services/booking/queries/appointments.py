@@ -8,6 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import State
+from services.booking.queries.slots import Channel
+from shared.events.booking import HelperState
 
 
 class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,12 @@ class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID | None
     reach: str
     ticket_no: int | None
+    helper: HelperState
+
+    @property
+    def channel(self) -> Channel:
+        """What it was booked as: a counter's time, or a helper's."""
+        return "counter" if self.helper == "none" else "helper"
 
 
 class TownFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +59,7 @@ _SELECT = """
            coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(p.discreet, true) AS discreet,
            a.counter, coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
            coalesce(c.place_ja, '') AS counter_place, a.office, a.slot_id, a.starts_at, a.ends_at, a.changed_at,
-           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no
+           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.helper
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.rules import JST, Policy, earliest_start, last_day
 from shared.db import Prepared
+
+Channel = Literal["counter", "helper"]
 
 SLOTS_MAX = 5_000
 ALTERNATIVES_MAX = 6
@@ -34,7 +37,7 @@ class Alternative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
-    """A procedure of the catalogue as booking knows it."""
+    """A procedure of the catalogue as booking knows it. With a helper, `counters` are the town's venues."""
 
     code: str
     name_ja: str
@@ -45,7 +48,7 @@ class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CounterView(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter (窓口) as people find it."""
+    """A counter (窓口), or a venue where helpers meet residents, as people find it."""
 
     code: str
     number: str
@@ -54,6 +57,14 @@ class CounterView(msgspec.Struct, frozen=True, kw_only=True):
     place_ja: str
 
 
+# Where a procedure can be done by a channel: at its own counters, or with a helper at every venue. Never NULL.
+WHERE_DONE = """
+    CASE WHEN {channel} <> 'helper' THEN coalesce({procedure}.counters, '{{}}')
+         WHEN {procedure}.with_helper THEN ARRAY(
+             SELECT venue.counter FROM counter_rule venue
+             WHERE venue.municipality = {procedure}.municipality AND venue.kind = 'venue'
+             ORDER BY venue.counter LIMIT 200)
+         ELSE '{{}}' END"""
 _FREE = """p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"""
 _SLOTS = Prepared(f"""
     SELECT s.slot_id, s.counter, s.starts_at, s.ends_at,
@@ -92,9 +103,10 @@ _EARLIEST = text(f"""
       AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
     ORDER BY s.starts_at LIMIT 1
 """)
-_PROCEDURE = Prepared("""
-    SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
-    WHERE municipality = :municipality AND code = :code
+_PROCEDURE = Prepared(f"""
+    SELECT code, name_ja, office, minutes, discreet,
+           {WHERE_DONE.format(channel="CAST(:channel AS text)", procedure="p")} AS counters
+    FROM procedure p WHERE municipality = :municipality AND code = :code
 """)
 _PROCEDURES = text("""
     SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
@@ -172,11 +184,13 @@ async def find_earliest(
     return earliest
 
 
-async def find_procedure(session: AsyncSession, municipality: str, code: str) -> ProcedureView | None:
-    """A procedure by its code."""
+async def find_procedure(
+    session: AsyncSession, municipality: str, code: str, channel: Channel = "counter"
+) -> ProcedureView | None:
+    """A procedure by its code, with the places where it can be done by this channel."""
     if not code.isprintable():
         return None
-    row = await _PROCEDURE.row(session, {"municipality": municipality, "code": code})
+    row = await _PROCEDURE.row(session, {"municipality": municipality, "code": code, "channel": channel})
     return msgspec.convert(row, ProcedureView, from_attributes=True) if row else None
 
 

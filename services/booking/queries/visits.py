@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.visits import KANA, NAME, open_draft
 from services.booking.keys import Keys, subject_context
+from services.booking.queries.slots import Channel
 from shared.crypto import SealBroken
 from shared.errors import Refusal
 
@@ -33,6 +34,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     visit_id: UUID
     procedure: str
     reach: str
+    channel: Channel
     expires_at: datetime
     appointment_id: UUID | None
     number: str | None
@@ -43,7 +45,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _VISIT = text("""
-    SELECT v.visit_id, v.guest_ref, v.subject_ref, v.procedure, v.reach, v.expires_at, v.appointment_id,
+    SELECT v.visit_id, v.guest_ref, v.subject_ref, v.procedure, v.reach, v.channel, v.expires_at, v.appointment_id,
            v.draft_sealed, v.code_sealed, k.wrapped_key, a.number,
            p.slot_id, p.held_until, s.counter, s.starts_at, s.ends_at
     FROM visit v
@@ -77,6 +79,7 @@ async def get_visit(session: AsyncSession, municipality: str, visit_id: UUID, vi
         visit_id=row.visit_id,
         procedure=row.procedure,
         reach=row.reach,
+        channel=row.channel,
         expires_at=row.expires_at,
         appointment_id=row.appointment_id,
         number=row.number,

@@ -45,14 +45,14 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
     if not is_newest:
         return
     await _supersede(session, event, now=now)
-    kind = _kind_of(event, None if known is None else known.sequence)
+    kind = _kind_of(event, known)
     if kind is not None:
         await _add_notice(
             session,
             event.municipality,
             event.appointment_id,
             kind=kind,
-            occasion=occasion_of(kind, sequence=event.sequence),
+            occasion=occasion_of(kind, sequence=event.sequence, rule=str(event.aggregate_version)),
             keeps_quiet=False,
             now=now,
         )
@@ -112,6 +112,7 @@ class _Known(msgspec.Struct, frozen=True):
     version: int
     sequence: int
     state: str
+    helper: str
     booked_at: datetime
     starts_at: datetime
 
@@ -143,6 +144,7 @@ async def _project(session: AsyncSession, event: AppointmentEvent) -> bool:
         "ends_at": event.ends_at,
         "state": event.state,
         "sequence": event.sequence,
+        "helper": event.helper,
     }
     statement = insert(appointment).values(
         municipality=event.municipality, appointment_id=event.appointment_id, booked_at=event.occurred_at, **values
@@ -211,16 +213,17 @@ async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: dat
     await session.execute(overtaken)
 
 
-def _kind_of(event: AppointmentEvent, known_sequence: int | None) -> Kind | None:
+def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
     if isinstance(event, AppointmentCancelled):
         return "cancellation"
     if event.state != "booked":
         return None
     if isinstance(event, AppointmentBooked):
         return "confirmation"
-    if isinstance(event, AppointmentChanged) and (known_sequence is None or event.sequence > known_sequence):
-        return "change"
-    return None
+    if isinstance(event, AppointmentChanged):
+        return "change" if known is None or event.sequence > known.sequence else None
+    is_new = known is None or known.helper != "accepted"
+    return "helper_found" if event.helper == "accepted" and is_new else None
 
 
 async def _add_notice(

@@ -227,6 +227,7 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             appointment.c.access_sealed,
             appointment.c.state.label("newest_state"),
             appointment.c.sequence.label("newest_sequence"),
+            appointment.c.helper,
             contact_point.c.reach.label("contact_reach"),
             contact_point.c.language,
             subject_key.c.wrapped_key,
@@ -333,9 +334,11 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         procedure_name=row.procedure_name,
         # What we know nothing of is not shown either.
         discreet=row.discreet is not False,
+        helper=row.helper,
+        # A venue has no number: its name is part of the place.
         counter_number=row.counter_number,
-        counter_name=row.counter_name,
-        place=row.place or "",
+        counter_name=row.counter_name if row.counter_number != "" else None,
+        place=f"{row.counter_name}（{row.place}）" if row.counter_number == "" else row.place or "",
         town_name=row.town_name,
         town_phone=row.town_phone,
         public_url=row.public_url,

@@ -7,7 +7,7 @@ import msgspec
 
 from services.notifications.domain.quiet_hours import after_quiet, is_quiet
 
-Kind = Literal["confirmation", "change", "cancellation", "reminder"]
+Kind = Literal["confirmation", "change", "cancellation", "reminder", "helper_found"]
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
@@ -108,9 +108,13 @@ def decide(notice: Waiting, newest: AppointmentState, *, now: datetime) -> Decis
 
 
 def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:
-    """What tells two notices of one kind and appointment apart; the same occasion is told once only."""
+    """What tells two notices of one kind and appointment apart; the same occasion is told once only.
+
+    `rule` is the reminder's, or the version with which a helper was found: after another could not come, it is told
+    again.
+    """
     if kind == "change":
         return str(sequence)
-    if kind == "reminder":
+    if kind in ("reminder", "helper_found"):
         return f"{rule}:{sequence}"
     return "once"

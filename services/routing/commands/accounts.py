@@ -1,4 +1,7 @@
-"""Staff accounts (アカウント): opened by the operator, signed in with a password that is kept as an Argon2 hash."""
+"""Accounts of staff and helpers (アカウント): opened and closed by the operator, with Argon2 hashes of their passwords.
+
+Every change is told (`AccountOpened`): booking keeps its roster of helpers by it.
+"""
 
 import asyncio
 from datetime import datetime
@@ -20,10 +23,17 @@ from services.routing.domain.sessions import (
     after_failure,
     is_locked,
 )
-from services.routing.tables import account, session_table
+from services.routing.tables import account, outbox, session_table
+from shared.crypto import ServiceBox
 from shared.errors import Refusal
+from shared.events.routing import AccountOpened, SealedAccount
 
 OPERATOR = "operator"
+HELPER = "helper"
+SEAL_PURPOSE = "account"
+DISPLAY_NAME_MAX_LENGTH = 30
+LANGUAGES_MAX = 5
+LANGUAGE_MAX_LENGTH = 10
 # More sessions of one account than this are not open at once: each lasts a working day.
 SESSIONS_MAX = 500
 
@@ -39,6 +49,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     office: str | None
 
 
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What residents and colleagues call a helper, and the languages that they speak, by code."""
+
+    display_name: str
+    languages: tuple[str, ...] = ("ja",)
+
+
 async def open_staff_account(
     session: AsyncSession,
     *,
@@ -47,14 +64,18 @@ async def open_staff_account(
     password: str,
     roles: tuple[str, ...],
     office: str | None,
+    profile: Profile | None = None,
+    box: ServiceBox | None = None,
     now: datetime,
 ) -> UUID:
     """Open an account, or bring the one with this login to what is given; return its id.
 
-    The same again changes nothing. Another password, other roles or another office end the account's open sessions.
+    The same again changes nothing. Another password, other roles or another office end the account's open sessions. A
+    closed account opens again. A helper needs a `profile`, and `box` to seal it for booking.
 
     Raises:
-        Refusal: `account_incomplete`, `login_length` or `password_length` (422): nobody could sign in with these.
+        Refusal: `account_incomplete`, `login_length` or `password_length` (422): nobody could sign in with these;
+            `profile_incomplete` (422): a helper without a name or a language.
     """
     login = login.strip()
     if not login or not password:
@@ -68,15 +89,24 @@ async def open_staff_account(
             select(account).where(account.c.municipality == municipality, account.c.login == login).with_for_update()
         )
     ).one_or_none()
-    values: dict[str, object] = {"roles": sorted(set(roles)), "office": office}
+    kept = _check_profile(roles, profile, box)
+    values: dict[str, object] = {
+        "roles": sorted(set(roles)),
+        "office": office,
+        "display_name": kept.display_name if kept else None,
+        "languages": list(kept.languages) if kept else [],
+        "closed_at": None,
+    }
     if row is not None:
         same_password = await verify_password(row.password_hash, password)
-        if same_password and sorted(row.roles) == values["roles"] and row.office == office and row.locked_until is None:
+        is_same = all(getattr(row, name) == value for name, value in values.items())
+        if same_password and is_same and row.locked_until is None:
             return UUID(str(row.account_id))
         account_id, action = UUID(str(row.account_id)), "change_account"
         if not same_password:
             values["password_hash"] = await hash_password(password)
-        values |= {"failures": 0, "locked_until": None, "version": row.version + 1}
+        version = row.version + 1
+        values |= {"failures": 0, "locked_until": None, "version": version}
         await session.execute(
             update(account)
             .where(account.c.municipality == municipality, account.c.account_id == account_id)
@@ -84,7 +114,7 @@ async def open_staff_account(
         )
         await _end_sessions(session, municipality, account_id, now)
     else:
-        account_id, action = uuid4(), "open_account"
+        account_id, action, version = uuid4(), "open_account", 1
         await session.execute(
             insert(account).values(
                 municipality=municipality,
@@ -92,20 +122,46 @@ async def open_staff_account(
                 login=login,
                 password_hash=await hash_password(password),
                 failures=0,
-                version=1,
+                version=version,
                 opened_at=now,
                 **values,
             )
         )
-    await record_audit(
-        session,
-        municipality=municipality,
-        actor_kind=OPERATOR,
-        actor_ref=OPERATOR,
-        action=action,
-        ref=account_id.hex,
-        office=office,
-        now=now,
+    await _audit(session, municipality, action, account_id, office, now)
+    sealed = _seal_profile(box, kept) if box and kept else None
+    event = _opened(municipality, account_id, version, tuple(sorted(set(roles))), office, is_open=True, now=now)
+    await outbox.publish(session, msgspec.structs.replace(event, sealed=sealed))
+    return account_id
+
+
+async def close_account(session: AsyncSession, *, municipality: str, login: str, now: datetime) -> UUID:
+    """Nobody signs in with this account any more, and its sessions end. Closed again, nothing changes.
+
+    Raises:
+        Refusal: `account_unknown` (404).
+    """
+    row = (
+        await session.execute(
+            select(account)
+            .where(account.c.municipality == municipality, account.c.login == login.strip())
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        raise Refusal("account_unknown", 404)
+    account_id = UUID(str(row.account_id))
+    if row.closed_at is not None:
+        return account_id
+    await session.execute(
+        update(account)
+        .where(account.c.municipality == municipality, account.c.account_id == account_id)
+        .values(closed_at=now, version=row.version + 1)
+    )
+    await _end_sessions(session, municipality, account_id, now)
+    await _audit(session, municipality, "close_account", account_id, row.office, now)
+    roles = tuple(row.roles)
+    await outbox.publish(
+        session, _opened(municipality, account_id, row.version + 1, roles, row.office, is_open=False, now=now)
     )
     return account_id
 
@@ -118,7 +174,9 @@ async def count_try(session: AsyncSession, *, municipality: str, login: str, now
     """
     row = (
         await session.execute(
-            select(account).where(account.c.municipality == municipality, account.c.login == login).with_for_update()
+            select(account)
+            .where(account.c.municipality == municipality, account.c.login == login, account.c.closed_at.is_(None))
+            .with_for_update()
         )
     ).one_or_none()
     if row is None:
@@ -180,6 +238,61 @@ def _verify(stored: str, password: str) -> bool:
 @cache
 def _nobodys_hash() -> str:
     return _hasher.hash(uuid4().hex)
+
+
+def _check_profile(roles: tuple[str, ...], profile: Profile | None, box: ServiceBox | None) -> Profile | None:
+    """The profile of a helper, trimmed; None for all others, of whom none is kept."""
+    if HELPER not in roles:
+        return None
+    name = profile.display_name.strip() if profile else ""
+    languages = tuple(dict.fromkeys(profile.languages)) if profile else ()
+    is_whole = 0 < len(name) <= DISPLAY_NAME_MAX_LENGTH and name.isprintable() and 0 < len(languages) <= LANGUAGES_MAX
+    if not is_whole or box is None or any(len(code) > LANGUAGE_MAX_LENGTH or not code.isalpha() for code in languages):
+        raise Refusal("profile_incomplete", 422)
+    return Profile(display_name=name, languages=languages)
+
+
+def _seal_profile(box: ServiceBox, profile: Profile) -> str:
+    body = SealedAccount(display_name=profile.display_name, languages=profile.languages)
+    return box.seal_for("booking", SEAL_PURPOSE, msgspec.msgpack.encode(body))
+
+
+def _opened(
+    municipality: str,
+    account_id: UUID,
+    version: int,
+    roles: tuple[str, ...],
+    office: str | None,
+    *,
+    is_open: bool,
+    now: datetime,
+) -> AccountOpened:
+    return AccountOpened(
+        event_id=uuid4(),
+        municipality=municipality,
+        aggregate_id=account_id.hex,
+        aggregate_version=version,
+        occurred_at=now,
+        account_ref=account_id.hex,
+        roles=roles,
+        office=office,
+        is_open=is_open,
+    )
+
+
+async def _audit(
+    session: AsyncSession, municipality: str, action: str, account_id: UUID, office: str | None, now: datetime
+) -> None:
+    await record_audit(
+        session,
+        municipality=municipality,
+        actor_kind=OPERATOR,
+        actor_ref=OPERATOR,
+        action=action,
+        ref=account_id.hex,
+        office=office,
+        now=now,
+    )
 
 
 async def _end_sessions(session: AsyncSession, municipality: str, account_id: UUID, now: datetime) -> None:

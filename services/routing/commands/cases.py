@@ -24,7 +24,7 @@ from services.routing.commands.vault import (
 from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
-from services.routing.tables import SERVICE, case_file, procedure, session_table
+from services.routing.tables import SERVICE, case_file, counter, procedure, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.messaging.due import schedule
@@ -56,6 +56,14 @@ class FilledForm(msgspec.Struct, frozen=True, kw_only=True):
     known_contact: str | None
 
 
+async def _is_possible(session: AsyncSession, row: Row[Any], channel: str) -> bool:
+    """Whether this procedure can be booked by this channel in this town."""
+    if channel != "helper":
+        return row.counter != "no" and bool(row.counters)
+    venue = select(counter.c.code).where(counter.c.municipality == row.municipality, counter.c.kind == "venue").limit(1)
+    return row.helper != "no" and (await session.execute(venue)).one_or_none() is not None
+
+
 async def open_case(
     session: AsyncSession,
     *,
@@ -85,7 +93,7 @@ async def open_case(
         raise Refusal("procedure_unknown", 404)
     if channel not in READY_CHANNELS:
         raise Refusal("channel_not_ready", 409)
-    if row.counter == "no" or not row.counters:
+    if not await _is_possible(session, row, channel):
         raise Refusal("channel_impossible", 409)
     case_id: UUID | None = (
         await session.execute(

@@ -17,7 +17,7 @@ from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEnt
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
-from shared.town_pack import TownPack
+from shared.town_pack import TownPack, Venue
 
 OPERATOR = "operator"
 
@@ -62,10 +62,10 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     )
     await session.execute(
         counter.delete().where(
-            counter.c.municipality == facts.code, counter.c.code.not_in([line.code for line in pack.counters])
+            counter.c.municipality == facts.code, counter.c.code.not_in([row["code"] for row in _counter_rows(pack)])
         )
     )
-    await _replace(session, counter, facts.code, [_counter_row(line) for line in pack.counters])
+    await _replace(session, counter, facts.code, _counter_rows(pack))
     await session.execute(
         life_event.delete().where(
             life_event.c.municipality == facts.code, life_event.c.code.not_in([line.code for line in pack.life_events])
@@ -102,8 +102,19 @@ def _procedure_row(line: PackProcedure) -> dict[str, Any]:
     return row | {name: list(getattr(line, name)) for name in lists} | {"withdrawn_at": None}
 
 
+def _counter_rows(pack: TownPack) -> list[dict[str, Any]]:
+    return [*map(_counter_row, pack.counters), *map(_venue_row, pack.venues)]
+
+
 def _counter_row(line: PackCounter) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in ("code", "number", "name_ja", "office", "place_ja")}
+    row = {name: getattr(line, name) for name in ("code", "number", "name_ja", "office", "place_ja")}
+    return row | {"kind": "counter"}
+
+
+def _venue_row(line: Venue) -> dict[str, Any]:
+    # No number hangs above a venue: it is called by its name.
+    row = {name: getattr(line, name) for name in ("code", "name_ja", "office", "place_ja")}
+    return row | {"number": "", "kind": "venue"}
 
 
 def _life_event_row(line: PackLifeEvent) -> dict[str, Any]:
@@ -146,14 +157,16 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
                 counters=line.counters,
                 minutes=line.counter_minutes,
                 discreet=line.discreet,
+                with_helper=line.helper != "no",
             )
             for line in pack.procedures
         ),
-        counters=tuple(CounterEntry(**_counter_row(line)) for line in pack.counters),
+        counters=tuple(CounterEntry(**row) for row in _counter_rows(pack)),
     )
 
 
 def _content_hash(pack: TownPack, public_url: str) -> str:
-    counters = [_counter_row(line) for line in pack.counters]
-    content = msgspec.to_builtins((pack.town, public_url, pack.procedures, counters, pack.life_events), str_keys=True)
+    content = msgspec.to_builtins(
+        (pack.town, public_url, pack.procedures, _counter_rows(pack), pack.life_events), str_keys=True
+    )
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

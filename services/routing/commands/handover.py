@@ -45,6 +45,7 @@ from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity
 
 PURPOSE_CALL = "窓口でお名前をお呼びするため"
+PURPOSE_CALL_BY_HELPER = "サポーターがお名前をお呼びするため"
 PURPOSES = {"booking": PURPOSE_CALL, "notifications": PURPOSE_CONTACT}
 # An offer that nobody answered in time becomes a decline: the worker writes it, or whoever opens the case before.
 DUE_OFFERS = "offers_expired"
@@ -70,6 +71,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str
     reach: str
     offers: tuple[ShownOffer, ...]
+    channel: str = "counter"
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +144,7 @@ async def preview_handover(
     answers: dict[str, Literal["yes", "no", ""]] = {"approved": "yes", "declined": "no"}
     return Preview(
         procedure=case.procedure,
+        channel=case.channel,
         reach=case.reach,
         offers=tuple(
             ShownOffer(
@@ -203,7 +206,7 @@ async def decide_handover(
 
 
 async def make_pass(
-    session: AsyncSession, keys: Keys, *, identity: Identity, case_id: UUID, now: datetime
+    session: AsyncSession, keys: Keys, *, identity: Identity, case_id: UUID, language: str, now: datetime
 ) -> HandedOver | None:
     """Make the pass of what the person decided. None: something is to be decided, or said, first.
 
@@ -233,6 +236,8 @@ async def make_pass(
         items=await _open_for_pass(session, keys.vault, identity, case, approvals, now, is_again=is_again),
         contact_ref=contact_ref,
         reach=case.reach if contact_ref is not None else "none",
+        channel="helper" if case.channel == "helper" else "counter",
+        language=language,
         issued_at=issued_at,
         expires_at=now + PASS_LIFETIME,
     )
@@ -390,6 +395,7 @@ async def _issue_pass(
         .where(
             *mine,
             pass_issued.c["items"] == items,
+            pass_issued.c.channel == case.channel,
             pass_issued.c.issued_at > now - SAME_PASS_TIME,
             ~decided_since,
         )
@@ -409,6 +415,7 @@ async def _issue_pass(
             pass_id=pass_id,
             case_id=case.case_id,
             items=items,
+            channel=case.channel,
             issued_at=now,
             expires_at=expires_at,
         )
@@ -587,7 +594,7 @@ def _use(case: Row[Any], entry_type: EntryType, service: str, approval_id: UUID 
         procedure=case.procedure,
         target_service=service,
         target_step=STEPS[service],
-        purpose=PURPOSES[service],
+        purpose=PURPOSE_CALL_BY_HELPER if (service, case.channel) == ("booking", "helper") else PURPOSES[service],
         legal_basis="appi_69_2_1",
         explicit_request=entry_type == "approved",
         approval_id=approval_id,

@@ -47,10 +47,11 @@ async def start_staff_session(
     office: str | None,
     now: datetime,
 ) -> NewSession:
-    """Staff whose password was right."""
+    """Staff, or a helper, whose password was right."""
     identity = Identity(
         municipality=municipality,
-        kind="staff",
+        # Whoever has another role beside it comes as staff, and may do what a helper may.
+        kind="helper" if roles == ("helper",) else "staff",
         ref=account_id.hex,
         session_id=uuid4().hex,
         roles=roles,
@@ -120,8 +121,8 @@ async def end_session(session: AsyncSession, *, municipality: str, session_id: s
     )
     await outbox.publish(session, event)
     await ended_sessions.on_session_ended(session, event, now=now)
-    if row.kind == "staff":
-        identity = Identity(municipality=municipality, kind="staff", ref=row.ref, session_id=session_id)
+    if row.kind != "guest":
+        identity = Identity(municipality=municipality, kind=row.kind, ref=row.ref, session_id=session_id)
         await _audit(session, identity, "session_ended", now)
 
 

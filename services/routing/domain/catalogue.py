@@ -53,13 +53,19 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter (窓口); `number` hangs above it."""
+    """A counter (窓口), whose `number` hangs above it, or a venue where helpers meet residents."""
 
     code: str
     number: str
     name_ja: str
     office: str
     place_ja: str
+    kind: Literal["counter", "venue"] = "counter"
+
+    @property
+    def is_venue(self) -> bool:
+        """Whether helpers meet residents here."""
+        return self.kind == "venue"
 
 
 class Town(msgspec.Struct, frozen=True, kw_only=True):

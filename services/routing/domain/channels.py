@@ -12,7 +12,7 @@ import msgspec
 from services.routing.domain.catalogue import CHANNELS, Channel, Counter, Possible, Procedure
 
 # The channels that can be used in this version; the others say honestly that they come with the next one.
-READY_CHANNELS: frozenset[Channel] = frozenset({"counter"})
+READY_CHANNELS: frozenset[Channel] = frozenset({"counter", "helper"})
 
 # An estimate, shown as one: reading the page, and then each item that has to be typed.
 ONLINE_BASE_MIN = 5
@@ -29,6 +29,7 @@ Reason = Literal[
     "not_online",
     "no_counter",
     "not_with_helper",
+    "no_venue",
     "next_version",
 ]
 Why = Literal["earliest", "only_one_ready", "whole_procedure", "short", "free", "nothing_to_bring", "together"]
@@ -111,7 +112,7 @@ def compare_channels(
     options = (
         _online(procedure, now, ready),
         _counter(procedure, counters, availability, now, ready),
-        _helper(procedure, ready),
+        _helper(procedure, counters, availability, now, ready),
     )
     suggested, why = _suggest(options)
     return Comparison(options=options, suggested=suggested, why=why)
@@ -155,7 +156,35 @@ def _counter(
     known = [counters[code] for code in procedure.counters if code in counters]
     if procedure.counter == "no" or not known:
         return _impossible("counter", "no_counter")
-    seen = [entry for entry in availability if entry.counter in {counter.code for counter in known}]
+    is_ready = "counter" in ready
+    free = _free_times(known, availability, now)
+    return ChannelOption(
+        channel="counter",
+        possible=procedure.counter,
+        ready=is_ready,
+        reason=_reason(procedure.counter, is_ready),
+        earliest=free.earliest if is_ready else "next_version",
+        earliest_at=free.earliest_at,
+        as_of=free.as_of,
+        minutes=procedure.counter_minutes,
+        counter=free.counter or known[0],
+        fee_yen=procedure.fee_yen,
+        bring=things_to_bring(procedure, "counter"),
+    )
+
+
+class _FreeTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """What booking said of several counters, or venues, together. `counter` is the one of the earliest time."""
+
+    earliest: Earliest
+    earliest_at: datetime | None
+    as_of: datetime | None
+    counter: Counter | None
+
+
+def _free_times(known: Sequence[Counter], availability: Sequence[Availability], now: datetime) -> _FreeTimes:
+    by_code = {counter.code: counter for counter in known}
+    seen = [entry for entry in availability if entry.counter in by_code]
     # A time that has passed says nothing about the next one: booking will tell us soon.
     free = [entry for entry in seen if entry.earliest_at is not None and entry.earliest_at > now]
     best = min(free, key=lambda entry: (entry.earliest_at or now, entry.counter), default=None)
@@ -166,26 +195,28 @@ def _counter(
         earliest = "full"
     else:
         earliest = "unknown"
-    is_ready = "counter" in ready
-    return ChannelOption(
-        channel="counter",
-        possible=procedure.counter,
-        ready=is_ready,
-        reason=_reason(procedure.counter, is_ready),
-        earliest=earliest if is_ready else "next_version",
+    return _FreeTimes(
+        earliest=earliest,
         earliest_at=best.earliest_at if best else None,
         as_of=best.as_of if best else min((entry.as_of for entry in seen), default=None),
-        minutes=procedure.counter_minutes,
-        counter=counters[best.counter] if best else known[0],
-        fee_yen=procedure.fee_yen,
-        bring=things_to_bring(procedure, "counter"),
+        counter=by_code[best.counter] if best else None,
     )
 
 
-def _helper(procedure: Procedure, ready: frozenset[Channel]) -> ChannelOption:
+def _helper(
+    procedure: Procedure,
+    counters: Mapping[str, Counter],
+    availability: Sequence[Availability],
+    now: datetime,
+    ready: frozenset[Channel],
+) -> ChannelOption:
     if procedure.helper == "no":
         return _impossible("helper", "not_with_helper")
     is_ready = "helper" in ready
+    venues = [counter for counter in counters.values() if counter.is_venue]
+    if is_ready and not venues:
+        return _impossible("helper", "no_venue")
+    free = _free_times(venues, availability, now)
     # Practising with a phone is the helper's procedure itself; elsewhere it comes before the procedure.
     extra_min = 0 if procedure.counter == "no" else HELPER_EXTRA_MIN
     return ChannelOption(
@@ -193,7 +224,10 @@ def _helper(procedure: Procedure, ready: frozenset[Channel]) -> ChannelOption:
         possible=procedure.helper,
         ready=is_ready,
         reason=_reason(procedure.helper, is_ready),
-        earliest="unknown" if is_ready else "next_version",
+        earliest=free.earliest if is_ready else "next_version",
+        earliest_at=free.earliest_at if is_ready else None,
+        as_of=free.as_of if is_ready else None,
+        counter=free.counter,
         minutes=procedure.counter_minutes + extra_min,
         minutes_estimated=True,
         fee_yen=procedure.fee_yen,

@@ -229,7 +229,9 @@ async def show_pass(
         booked = await find_live_appointment(session, identity.municipality, case)
         if booked is not None:
             return see_other(f"/booking/appointments/{booked}")
-        carried = await make_pass(session, keys, identity=identity, case_id=case, now=now)
+        carried = await make_pass(
+            session, keys, identity=identity, case_id=case, language=current_language().code, now=now
+        )
     if carried is None:
         return see_other(f"/cases/{case}/handover")
     return page(
@@ -340,7 +342,9 @@ def _handover_page(
         {
             "target": target,
             "target_name": translate(TARGETS[target]),
-            "reason": translate(HANDOVER_REASONS[target]),
+            "reason": translate(
+                HANDOVER_REASONS["helper" if (target, preview.channel) == ("booking", "helper") else target]
+            ),
             "without": translate(WITHOUT[target]),
             "offers": offers,
         }
@@ -358,6 +362,7 @@ def _handover_page(
         is_stale=is_stale,
         is_each_open=is_each_open,
         reach=preview.reach,
+        channel=preview.channel,
     )
 
 

@@ -105,7 +105,8 @@ async def show_procedure(
         facts = await get_town(session, town.code)
         procedure = await get_procedure(session, town.code, code)
         counters = await list_counters(session, town.code)
-        availability = await list_availability(session, town.code, procedure.counters)
+        venues = [code for code, place in counters.items() if place.is_venue]
+        availability = await list_availability(session, town.code, [*procedure.counters, *venues])
     comparison = compare_channels(procedure, counters, availability, now)
     return page(
         request,

@@ -10,11 +10,12 @@ from litestar.response import Template
 
 from services.routing.pages.plans import text_language
 from services.routing.pages.wording import (
-    APPOINTMENT_STATES,
     CASE_STATES,
     TARGETS,
+    appointment_state,
     history_line,
     item_names,
+    place_of,
 )
 from services.routing.queries.catalogue import list_counters, procedure_names
 from services.routing.queries.mine import (
@@ -65,8 +66,8 @@ async def show_my(
                 "number": appointment.number,
                 "title": names[appointment.procedure][0] if appointment.procedure in names else appointment.procedure,
                 "starts_at": appointment.starts_at,
-                "place": counters[appointment.counter].place_ja if appointment.counter in counters else None,
-                "state": translate(APPOINTMENT_STATES[appointment.state]),
+                "place": place_of(counters[appointment.counter]) if appointment.counter in counters else None,
+                "state": appointment_state(appointment.state, appointment.helper),
                 "is_closed": appointment.state in CLOSED_STATES,
             }
             for appointment in appointments

@@ -36,7 +36,7 @@ from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
-STAFF_HOME = "/counter"
+STAFF_HOME, HELPER_HOME = "/counter", "/helpers"
 SEE_OTHER = 303
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
@@ -124,11 +124,12 @@ async def post_sign_in(
             now=now,
         )
     tries.forget(town.code, address, login)
-    response: Template | Redirect = see_other(next_path or STAFF_HOME)
+    home = HELPER_HOME if started.identity.kind == "helper" else STAFF_HOME
+    response: Template | Redirect = see_other(next_path or home)
     if carried:
         waiting = open_carried(keys, town.code, started.identity.ref, next_path, carried, now=now)
         # Sent again only by a press: whoever typed it may have thought better of it since.
-        response = page(request, "signed_in.html", next_path=next_path, carried=waiting, home=STAFF_HOME)
+        response = page(request, "signed_in.html", next_path=next_path, carried=waiting, home=home)
     give_session(response, started, keys, now=now, secure=secure)
     return response
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 import phonenumbers
 
-from services.routing.domain.catalogue import Procedure, Town
+from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import ChannelOption, Comparison
 from services.routing.domain.handover import EXPIRED
 from services.routing.queries.mine import HistoryEntry
@@ -52,6 +52,10 @@ REFUSALS: dict[str, RefusalText] = {
         _("ログインIDとパスワードが必要です"), _("両方を入力して、もういちどお試しください。")
     ),
     "login_length": RefusalText(_("ログインIDが長すぎます"), _("60文字までにして、もういちどお試しください。")),
+    "profile_incomplete": RefusalText(
+        _("サポーターのお名前とことばが必要です"), _("呼び名と、話せることばを確かめて、もういちどお試しください。")
+    ),
+    "account_unknown": RefusalText(_("このログインIDは見つかりません"), _("ログインIDを確かめてください。")),
     "password_length": RefusalText(
         _("パスワードの長さが合いません"), _("8文字から200文字までにして、もういちどお試しください。")
     ),
@@ -118,7 +122,9 @@ REASONS: dict[str, str] = {
     "not_online": _("この手続きは、まだオンラインではできません。"),
     "no_counter": _("この手続きは、窓口の予約ではあつかっていません。"),
     "not_with_helper": _("この手続きは、サポーターといっしょにはできません。"),
+    "no_venue": _("サポーターと会える場所が、まだありません。"),
 }
+HELPER_POSSIBLE = _("町のサポーターが、スマートフォンの使い方をいっしょに練習しながら進めます。")
 COUNTER_POSSIBLE = _("係の者がお話をうかがいながら、いっしょに進めます。")
 NEXT_VERSION = {
     "online": _("オンライン申請は、次の版で始まります。いまは窓口の予約か、電話（%(phone)s）をご利用ください。"),
@@ -147,6 +153,7 @@ LEGAL_BASIS = {
 }
 HANDOVER_REASONS = {
     "booking": _("窓口でお名前をお呼びするためです。"),
+    "helper": _("サポーターが、お名前をお呼びするためです。サポーターには、下のお名前だけを見せます。"),
     "notifications": _("予約の確認やお知らせを送るためです。"),
 }
 # As the ledgers say it, of all three services: kept in Japanese, translated when shown.
@@ -179,6 +186,12 @@ APPOINTMENT_STATES = {
     "cancelled": _("取り消しました"),
 }
 
+HELPER_STATES = {
+    "asked": _("サポーターにお願いしています"),
+    "accepted": _("サポーターが決まりました"),
+    "nobody": _("サポーターが見つかりませんでした"),
+}
+
 # One plain sentence an entry: who did what with which items, and what for.
 _SENTENCES: dict[str, str] = {
     "collected": _("%(actor)sが「%(items)s」を入力しました。目的は「%(purpose)s」です。"),
@@ -195,6 +208,7 @@ _SENTENCES: dict[str, str] = {
 }
 # The line on the counter's tablet, once a day and office (booking: commands/calling.py).
 _SENTENCE_CALLED = _("窓口の係（%(actor)s）が、お呼びするために「%(items)s」を見ました。")
+_SENTENCE_HELPER_VIEWED = _("サポーターが「%(items)s」を見ました。目的は「%(purpose)s」です。")
 _SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
 _YOU = _("あなた")
@@ -280,6 +294,8 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
     text = _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
     if is_called or is_expired:
         text = _SENTENCE_CALLED if is_called else _SENTENCE_EXPIRED
+    if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
+        text = _SENTENCE_HELPER_VIEWED
     sentence = translate(text) % {
         "actor": _actor(entry),
         "items": item_names(entry.items),
@@ -314,6 +330,8 @@ def _channel_reason(option: ChannelOption, town: Town, *, counter_is_ready: bool
         return translate(text or NEXT_VERSION_PHONE_ONLY) % {"phone": town.phone}
     if option.reason == "possible" and option.channel == "counter":
         return translate(COUNTER_POSSIBLE)
+    if option.reason == "possible" and option.channel == "helper":
+        return translate(HELPER_POSSIBLE)
     return translate(REASONS[option.reason])
 
 
@@ -352,5 +370,19 @@ def _place(option: ChannelOption) -> str | None:
     if option.channel == "online":
         return translate(_("家など、どこでも"))
     if option.channel == "helper":
-        return translate(_("公民館など、町の施設"))
+        return place_of(option.counter) if option.counter else translate(_("公民館など、町の施設"))
     return option.counter.place_ja if option.counter else None
+
+
+def place_of(counter: Counter) -> str:
+    """Where to go: a counter by its place, a venue by its name and place."""
+    return f"{counter.name_ja}（{counter.place_ja}）" if counter.is_venue else counter.place_ja
+
+
+def appointment_state(state: str, helper: str) -> str:
+    """What has become of an appointment, and of the helper who was asked for it."""
+    if state == "cancelled" and helper == "nobody":
+        return translate(HELPER_STATES["nobody"])
+    if state == "booked" and helper in HELPER_STATES:
+        return translate(HELPER_STATES[helper])
+    return translate(APPOINTMENT_STATES[state])

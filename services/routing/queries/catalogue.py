@@ -80,11 +80,16 @@ async def procedure_names(session: AsyncSession, municipality: str) -> dict[str,
 
 
 async def list_counters(session: AsyncSession, municipality: str) -> dict[str, Counter]:
-    """The town's counters, by code."""
+    """The town's counters and venues, by code."""
     rows = await session.execute(select(counter).where(counter.c.municipality == municipality).limit(COUNTERS_MAX))
     return {
         row.code: Counter(
-            code=row.code, number=row.number, name_ja=row.name_ja, office=row.office, place_ja=row.place_ja
+            code=row.code,
+            number=row.number,
+            name_ja=row.name_ja,
+            office=row.office,
+            place_ja=row.place_ja,
+            kind=row.kind,
         )
         for row in rows
     }

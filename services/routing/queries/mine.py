@@ -36,6 +36,7 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     counter: str
     starts_at: datetime
     state: str
+    helper: str
     case_id: UUID | None
 
 
@@ -122,6 +123,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             counter=row.counter,
             starts_at=row.starts_at,
             state=row.state,
+            helper=row.helper,
             case_id=row.case_id,
         )
         for row in rows

@@ -1,0 +1,136 @@
+"""Asking a helper for an appointment, the next one when they cannot come, and telling when nobody can."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.facts import tell
+from services.booking.commands.marks import mark_availability
+from services.booking.commands.slots import FREE_PLACE
+from services.booking.commands.venues import bring_venues
+from services.booking.domain.shifts import answer_by, week_time
+from services.booking.tables import outbox
+from shared.events.booking import AppointmentCancelled, AppointmentProgressed
+from shared.messaging.due import schedule
+
+HELPER_ANSWER = "helper_answer"
+
+# Who books or is passed on at this slot comes one after another: the next sees whom the one before has asked.
+_LOCK_SLOT = text("""
+    SELECT slot_id FROM slot WHERE (municipality, slot_id) = (:municipality, :slot_id) FOR NO KEY UPDATE
+""")
+# On shift, neither busy nor having said no; who speaks the language first, then who has been asked least.
+_FREE_HELPER = text("""
+    SELECT h.helper_ref FROM helper h
+    JOIN helper_shift f ON (f.municipality, f.helper_ref) = (h.municipality, h.helper_ref)
+    WHERE h.municipality = :municipality AND h.is_open AND f.venue = :venue AND f.weekday = :weekday
+      AND f.from_min <= :from_min AND f.to_min >= :to_min
+      AND NOT EXISTS (
+          SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
+            AND s.state IN ('asked', 'accepted', 'declined')
+            AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+    ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
+             (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
+                AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),
+             h.helper_ref
+    LIMIT 1
+""")
+_ASK = text("""
+    INSERT INTO assignment (municipality, assignment_id, appointment_id, helper_ref, state, during, asked_at)
+    VALUES (:municipality, :assignment_id, :appointment_id, :helper_ref, 'asked',
+            tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)), :now)
+""")
+_RELEASE = text("""
+    UPDATE assignment SET state = 'released', answered_at = :now
+    WHERE municipality = :municipality AND appointment_id = :appointment_id AND state IN ('asked', 'accepted')
+""")
+_ASKED_ANEW = text("""
+    UPDATE appointment SET helper = 'asked', version = version + 1, changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND helper <> 'asked' RETURNING *
+""")
+_NOBODY = text("""
+    UPDATE appointment
+    SET state = 'cancelled', helper = 'nobody', version = version + 1, sequence = sequence + 1, cancelled_at = :now,
+        changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+    RETURNING *
+""")
+
+
+async def ask_helper(
+    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, now: datetime
+) -> str | None:
+    """Ask a free helper who is on shift at the venue then; return whom, or None when nobody can be asked.
+
+    `appointment` is a row, or anything with its id, counter, times and language.
+    """
+    await session.execute(_LOCK_SLOT, {"municipality": municipality, "slot_id": slot_id})
+    time = week_time(appointment.starts_at, appointment.ends_at)
+    asked = {
+        "municipality": municipality,
+        "venue": appointment.counter,
+        "weekday": time.weekday,
+        "from_min": time.from_min,
+        "to_min": time.to_min,
+        "starts_at": appointment.starts_at,
+        "ends_at": appointment.ends_at,
+        # やさしい日本語 is spoken by whoever speaks Japanese.
+        "language": appointment.language.partition("-")[0],
+        "now": now,
+    }
+    helper_ref: str | None = (await session.execute(_FREE_HELPER, asked)).scalar_one_or_none()
+    if helper_ref is not None:
+        await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
+    return helper_ref
+
+
+async def ask_this_helper(
+    session: AsyncSession, municipality: str, appointment: Any, helper_ref: str, *, now: datetime
+) -> None:
+    """Ask one helper. The database refuses (exclusion constraint) whoever is in another appointment then."""
+    assignment_id = uuid4()
+    await session.execute(
+        _ASK,
+        {
+            "municipality": municipality,
+            "assignment_id": assignment_id,
+            "appointment_id": appointment.appointment_id,
+            "helper_ref": helper_ref,
+            "starts_at": appointment.starts_at,
+            "ends_at": appointment.ends_at,
+            "now": now,
+        },
+    )
+    due_at = answer_by(asked_at=now, starts_at=appointment.starts_at)
+    ref = str(assignment_id)
+    await schedule(session, "booking", municipality=municipality, kind=HELPER_ANSWER, ref=ref, due_at=due_at)
+
+
+async def release_helper(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> None:
+    """Nobody need come to this appointment any more, or not then."""
+    await session.execute(_RELEASE, {"municipality": municipality, "appointment_id": appointment_id, "now": now})
+
+
+async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:
+    """The one who was asked cannot come: ask the next; when there is none, the town cancels and the resident is told.
+
+    The caller has locked the appointment, and its assignment is over.
+    """
+    mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
+    asked = None
+    if appointment.starts_at > now:
+        asked = await ask_helper(session, municipality, appointment, slot_id=appointment.slot_id, now=now)
+    if asked is not None:
+        anew = (await session.execute(_ASKED_ANEW, mine)).one_or_none()
+        if anew is not None:
+            await outbox.publish(session, tell(AppointmentProgressed, anew, now=now))
+    else:
+        cancelled = (await session.execute(_NOBODY, mine)).one()
+        place = {"slot_id": appointment.slot_id, "place_no": appointment.place_no}
+        await session.execute(FREE_PLACE, mine | place)
+        await mark_availability(session, municipality, [appointment.counter], now=now)
+        await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+    await bring_venues(session, municipality, [appointment.counter], now=now)

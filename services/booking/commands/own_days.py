@@ -1,0 +1,143 @@
+"""A helper's days: requests to answer, and whom they meet. Who sees a name for the first time leaves an entry."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.domain.line import State
+from services.booking.domain.shifts import given_name
+from services.booking.keys import Keys, subject_context
+from services.booking.queries.slots import start_of_day
+from services.booking.tables import ledger
+from shared.clock import jst_day
+from shared.crypto import SealBroken
+from shared.ledger.entry import Entry
+from shared.log import get_logger
+from shared.tokens import Identity
+
+log = get_logger(__name__)
+
+REQUESTS_MAX = 200
+VIEWED = "viewed"
+PURPOSE = "サポーターが会うときにお名前をお呼びするため"
+STEP = "helper_meeting"
+
+
+class OwnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as its helper sees it. `called_by` only once it was accepted; `topic` None: it is discreet."""
+
+    assignment_id: UUID
+    state: Literal["asked", "accepted"]
+    appointment_state: State
+    starts_at: datetime
+    ends_at: datetime
+    venue_name: str
+    venue_place: str
+    topic: str | None
+    language: str
+    called_by: str | None
+    has_begun: bool
+
+
+_OWN = text(f"""
+    SELECT s.assignment_id, s.state, s.viewed_at, a.appointment_id, a.state AS appointment_state, a.starts_at,
+           a.ends_at, a.language, a.subject_ref, a.case_id, a.procedure, a.office, a.name_sealed, a.kana_sealed,
+           k.wrapped_key,
+           coalesce(c.name_ja, a.counter) AS venue_name, coalesce(c.place_ja, '') AS venue_place,
+           CASE WHEN coalesce(p.discreet, true) THEN NULL ELSE p.name_ja END AS topic
+    FROM assignment s
+    JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
+    LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (a.municipality, a.subject_ref)
+    LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
+    LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
+    WHERE s.municipality = :municipality AND s.helper_ref = :helper_ref AND s.state IN ('asked', 'accepted')
+      AND a.state <> 'cancelled' AND a.starts_at >= :since
+    ORDER BY a.starts_at, s.assignment_id LIMIT {REQUESTS_MAX}
+""")
+_VIEWED = text("""
+    UPDATE assignment SET viewed_at = :now
+    WHERE (municipality, assignment_id) = (:municipality, :assignment_id) AND viewed_at IS NULL RETURNING assignment_id
+""")
+
+
+async def show_own_days(session: AsyncSession, actor: Identity, keys: Keys, *, now: datetime) -> list[OwnRequest]:
+    """The helper's requests and meetings, today's and coming ones, in the order of their times.
+
+    Only a given name is told, and only to who has accepted: the others asked before need not know who it was.
+    """
+    asked = {
+        "municipality": actor.municipality,
+        "helper_ref": actor.ref,
+        "since": start_of_day(jst_day(now)),
+    }
+    rows = (await session.execute(_OWN, asked)).all()
+    return [await _shown(session, actor, keys, row, now=now) for row in rows]
+
+
+async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *, now: datetime) -> OwnRequest:
+    called_by = None
+    if row.state == "accepted":
+        called_by = await _read_given_name(session, actor, keys, row, now=now)
+    return OwnRequest(
+        assignment_id=row.assignment_id,
+        state=row.state,
+        appointment_state=row.appointment_state,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        venue_name=row.venue_name,
+        venue_place=row.venue_place,
+        topic=row.topic,
+        language=row.language,
+        called_by=called_by,
+        has_begun=row.starts_at <= now,
+    )
+
+
+async def _read_given_name(
+    session: AsyncSession, actor: Identity, keys: Keys, row: Any, *, now: datetime
+) -> str | None:
+    """The given name, if one was passed on. The first reading is written to the ledger, in this transaction."""
+    item = "name" if row.name_sealed is not None else "kana"
+    sealed = row.name_sealed or row.kana_sealed
+    if sealed is None or row.wrapped_key is None:
+        return None
+    context = subject_context(actor.municipality, row.subject_ref)
+    try:
+        name = keys.vault.open(row.wrapped_key, context, f"{item}/{row.appointment_id}", sealed)
+    except SealBroken:
+        log.error("name_unreadable", appointment_id=str(row.appointment_id))
+        return None
+    if row.viewed_at is None:
+        key = {"municipality": actor.municipality, "assignment_id": row.assignment_id, "now": now}
+        # Two pages opened at once: one of them writes.
+        if (await session.execute(_VIEWED, key)).one_or_none() is not None:
+            await ledger.write(session, _entry(actor, row, item, now))
+    return given_name(name)
+
+
+def _entry(actor: Identity, row: Any, item: str, now: datetime) -> Entry:
+    return Entry(
+        entry_id=uuid4(),
+        municipality=actor.municipality,
+        occurred_at=now,
+        entry_type="helper_assisted",
+        subject_ref=row.subject_ref,
+        actor_kind="helper",
+        actor_ref=actor.ref,
+        office=row.office or None,
+        source_procedure=row.procedure,
+        source_case=row.case_id,
+        source_step="you",
+        target_service="booking",
+        target_procedure=row.procedure,
+        target_case=row.case_id,
+        target_step=STEP,
+        items=(item,),
+        purpose=PURPOSE,
+        legal_basis="appi_69_2_1",
+        outcome=VIEWED,
+    )

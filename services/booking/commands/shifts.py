@@ -1,0 +1,99 @@
+"""Helpers say when they are at which venue; a slot there has as many places as helpers."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.marks import write_audit
+from services.booking.commands.venues import bring_venues
+from services.booking.domain.shifts import refuse_bad_shift
+from shared.errors import Refusal
+from shared.tokens import Identity
+
+SHIFTS_OF_ONE_MAX = 50
+
+
+class AddShift(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to be at a venue every week: ISO weekday, minutes from midnight in Japan."""
+
+    venue: str
+    weekday: int
+    from_min: int
+    to_min: int
+
+
+# The row is locked: what is counted and compared, nobody is just adding to.
+_ME = text("""
+    SELECT is_open FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref) FOR UPDATE
+""")
+_VENUE = text("""
+    SELECT 1 FROM counter_rule WHERE (municipality, counter) = (:municipality, :venue) AND kind = 'venue'
+""")
+_MINE = text(f"""
+    SELECT weekday, from_min, to_min FROM helper_shift
+    WHERE municipality = :municipality AND helper_ref = :helper_ref LIMIT {SHIFTS_OF_ONE_MAX}
+""")
+_ADD = text("""
+    INSERT INTO helper_shift (municipality, shift_id, helper_ref, venue, weekday, from_min, to_min)
+    VALUES (:municipality, :shift_id, :helper_ref, :venue, :weekday, :from_min, :to_min)
+""")
+_REMOVE = text("""
+    DELETE FROM helper_shift
+    WHERE municipality = :municipality AND shift_id = :shift_id AND helper_ref = :helper_ref RETURNING venue
+""")
+
+
+async def add_shift(session: AsyncSession, actor: Identity, order: AddShift, *, now: datetime) -> UUID:
+    """Be at a venue every week at this time. Its places appear at once, up to the horizon.
+
+    Raises:
+        Refusal: `roster_missing` (409), `shift_unfit` (422), `venue_unknown` (404), `shift_overlaps`,
+            `too_many_shifts` (409).
+    """
+    refuse_bad_shift(weekday=order.weekday, from_min=order.from_min, to_min=order.to_min)
+    me = {"municipality": actor.municipality, "helper_ref": actor.ref}
+    await check_on_roster(session, actor)
+    if (
+        not order.venue.isprintable()
+        or (await session.execute(_VENUE, {"municipality": actor.municipality, "venue": order.venue})).one_or_none()
+        is None
+    ):
+        raise Refusal("venue_unknown", 404)
+    mine = (await session.execute(_MINE, me)).all()
+    if len(mine) >= SHIFTS_OF_ONE_MAX:
+        raise Refusal("too_many_shifts", 409)
+    if any(
+        row.weekday == order.weekday and row.from_min < order.to_min and order.from_min < row.to_min for row in mine
+    ):
+        raise Refusal("shift_overlaps", 409)
+    shift_id = uuid4()
+    await session.execute(_ADD, me | {"shift_id": shift_id} | msgspec.structs.asdict(order))
+    await write_audit(session, actor, "add-shift", str(shift_id), now=now)
+    await bring_venues(session, actor.municipality, [order.venue], now=now)
+    return shift_id
+
+
+async def remove_shift(session: AsyncSession, actor: Identity, shift_id: UUID, *, now: datetime) -> None:
+    """Not there any more. What was promised stays: for that, there is "cannot come". Removed again, nothing changes."""
+    me = {"municipality": actor.municipality, "helper_ref": actor.ref}
+    await check_on_roster(session, actor)
+    venue = (await session.execute(_REMOVE, me | {"shift_id": shift_id})).scalar_one_or_none()
+    if venue is None:
+        return
+    await write_audit(session, actor, "remove-shift", str(shift_id), now=now)
+    await bring_venues(session, actor.municipality, [venue], now=now)
+
+
+async def check_on_roster(session: AsyncSession, actor: Identity) -> None:
+    """Whether the account has arrived here, and is open; locks its row.
+
+    Raises:
+        Refusal: `roster_missing` (409).
+    """
+    me = {"municipality": actor.municipality, "helper_ref": actor.ref}
+    found = (await session.execute(_ME, me)).one_or_none()
+    if found is None or not found.is_open:
+        raise Refusal("roster_missing", 409)

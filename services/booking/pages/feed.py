@@ -1,0 +1,95 @@
+"""The helper's own calendar: a private address that calendar programs read. Times and venues, nobody's name."""
+
+from datetime import datetime
+from typing import Any
+
+import icalendar
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Template
+
+from services.booking.commands.feed import renew_feed
+from services.booking.pages.wording import venue_label
+from services.booking.queries.appointments import find_town_facts
+from services.booking.queries.helpers import FeedItem, find_feed_time, read_feed
+from shared.clock import JST
+from shared.db import Database
+from shared.errors import Refusal
+from shared.reference_number import calendar_uid
+from shared.tokens import Identity
+from shared.web.i18n import gettext as _
+from shared.web.identity import PUBLIC, require_role
+from shared.web.pages import page
+from shared.web.town import Town
+
+GUARDS = [require_role("helper")]
+SUFFIX = ".ics"
+
+Req = Request[Any, Any, Any]
+
+
+@get("/helpers/calendar", guards=GUARDS)
+async def get_feed_page(
+    request: Req, db: NamedDependency[Database], town: NamedDependency[Town], identity: NamedDependency[Identity]
+) -> Template:
+    """What the feed is for, and since when it has an address."""
+    async with db.begin(town.code) as session:
+        made_at = await find_feed_time(session, town.code, identity.ref)
+    return page(request, "feed.html", made_at=made_at, address=None)
+
+
+@post("/helpers/calendar", guards=GUARDS)
+async def post_feed_page(
+    request: Req,
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template:
+    """A new address, shown once; the one before opens nothing any more."""
+    async with db.begin(town.code) as session:
+        token = await renew_feed(session, identity, now=now)
+        facts = await find_town_facts(session, town.code)
+    host = facts.host or str(request.base_url).rstrip("/")
+    return page(request, "feed.html", made_at=now, address=f"{host}/helpers/calendar/{token}{SUFFIX}")
+
+
+@get("/helpers/calendar/{token:str}", opt=PUBLIC)
+async def get_feed(
+    token: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Response[bytes]:
+    """The feed, for whoever knows its address."""
+    async with db.begin(town.code) as session:
+        items = await read_feed(session, town.code, token.removesuffix(SUFFIX), now=now)
+        facts = await find_town_facts(session, town.code)
+    if items is None:
+        raise Refusal("feed_unknown", 404)
+    return Response(
+        make_feed(items, town_name=facts.name_ja, public_url=facts.host),
+        headers={"content-type": "text/calendar; charset=utf-8", "referrer-policy": "no-referrer"},
+    )
+
+
+def make_feed(items: list[FeedItem], *, town_name: str, public_url: str) -> bytes:
+    """An iCalendar file (RFC 5545). What is not accepted yet is tentative."""
+    calendar = icalendar.Calendar()
+    calendar.add("prodid", "-//Choudo//Helpers//JA")
+    calendar.add("version", "2.0")
+    calendar.add("x-wr-calname", _("%(town)s サポーター", town=town_name))
+    for item in items:
+        event = icalendar.Event()
+        event.add("uid", calendar_uid(item.assignment_id, public_url))
+        event.add("dtstamp", item.changed_at)
+        event.add("dtstart", item.starts_at.astimezone(JST))
+        event.add("dtend", item.ends_at.astimezone(JST))
+        event.add("summary", _("スマホ相談") if item.is_accepted else _("スマホ相談（お返事待ち）"))
+        event.add("location", venue_label(item.venue_name, item.venue_place))
+        event.add("status", "CONFIRMED" if item.is_accepted else "TENTATIVE")
+        calendar.add_component(event)
+    calendar.add_missing_timezones()
+    written: bytes = calendar.to_ical()
+    return written

@@ -1,0 +1,119 @@
+"""`/helpers`: a helper's own days on their phone: requests to answer first, then today and what comes."""
+
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect, Template
+
+from services.booking.commands.assignments import ANSWERS, Answer, answer_request
+from services.booking.commands.own_days import OwnRequest, show_own_days
+from services.booking.flow import Rush
+from services.booking.keys import Keys
+from services.booking.pages.wording import language_name, venue_label
+from services.booking.queries.helpers import is_on_roster, list_shifts
+from services.booking.refusals import REFUSALS
+from shared.clock import jst_day
+from shared.db import Database
+from shared.errors import Refusal
+from shared.tokens import Identity
+from shared.web.forms import parse_uuid
+from shared.web.i18n import translate
+from shared.web.identity import require_role
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+GUARDS = [require_role("helper")]
+# Said above the days, so that the helper sees at once how it stands now.
+SHOWN_HERE = frozenset({"request_unknown", "request_over", "not_begun"})
+
+Req = Request[Any, Any, Any]
+
+
+@get("/helpers", guards=GUARDS)
+async def get_helpers(
+    request: Req,
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    told: FromQuery[str] = "",
+) -> Template:
+    """Requests to answer, today, and the coming days."""
+    return await _helpers_page(request, db, keys, town, identity, now=now, told=told)
+
+
+@post("/helpers/requests/{assignment_id:str}/{answer:str}", guards=GUARDS)
+async def post_answer(
+    request: Req,
+    assignment_id: FromPath[str],
+    answer: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """Accept, decline or cannot come, came, did not come."""
+    known: Answer | None = next((name for name in ANSWERS if name == answer), None)
+    if known is None:
+        raise Refusal("not_found", 404)
+    wanted = parse_uuid(assignment_id, code="request_unknown")
+    try:
+        await rush.run(db, town.code, lambda session: answer_request(session, identity, wanted, known, now=now))
+    except Refusal as refusal:
+        if refusal.code not in SHOWN_HERE:
+            raise
+        return await _helpers_page(request, db, keys, town, identity, now=now, refusal=refusal)
+    return see_other(f"/helpers?told={known}")
+
+
+async def _helpers_page(
+    request: Req,
+    db: Database,
+    keys: Keys,
+    town: Town,
+    identity: Identity,
+    *,
+    now: datetime,
+    told: str = "",
+    refusal: Refusal | None = None,
+) -> Template:
+    async with db.begin(town.code) as session:
+        is_known = await is_on_roster(session, town.code, identity.ref)
+        items = await show_own_days(session, identity, keys, now=now)
+        shifts = await list_shifts(session, town.code, identity.ref)
+    accepted = [item for item in items if item.state == "accepted"]
+    text = REFUSALS[refusal.code] if refusal else None
+    return page(
+        request,
+        "helpers.html",
+        status=refusal.status if refusal else 200,
+        today=jst_day(now),
+        is_known=is_known,
+        has_shifts=bool(shifts),
+        # An answer that comes too late helps nobody: it has gone on to the next helper, or to the resident.
+        asked=[_card(item) for item in items if item.state == "asked" and not item.has_begun],
+        days=[(day, [_card(item) for item in of_day]) for day, of_day in groupby(accepted, key=_day_of)],
+        told=told if told in ANSWERS else "",
+        refused_title=translate(text.title) if text else None,
+        refused_advice=translate(text.advice) if text else None,
+    )
+
+
+def _day_of(item: OwnRequest) -> Any:
+    return jst_day(item.starts_at)
+
+
+def _card(item: OwnRequest) -> dict[str, Any]:
+    return {
+        "item": item,
+        "base": f"/helpers/requests/{item.assignment_id}",
+        "where": venue_label(item.venue_name, item.venue_place),
+        "language": language_name(item.language),
+    }

@@ -1,0 +1,212 @@
+"""Helpers' shifts, the times of their feed, and the roster that coordinators see."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.keys import Keys, helper_context
+from shared.crypto import SealBroken, token_hash
+from shared.log import get_logger
+
+log = get_logger(__name__)
+
+VENUES_MAX = 200
+SHIFTS_MAX = 5_000
+HELPERS_MAX = 500
+REQUESTS_MAX = 500
+FEED_BACK = timedelta(days=30)
+FEED_MAX = 1_000
+TOKEN_MAX_LENGTH = 100
+
+
+class VenueView(msgspec.Struct, frozen=True, kw_only=True):
+    """A venue as people find it."""
+
+    code: str
+    name_ja: str
+    place_ja: str
+
+
+class ShiftView(msgspec.Struct, frozen=True, kw_only=True):
+    """A shift of a helper; minutes from midnight in Japan."""
+
+    shift_id: UUID
+    helper_ref: str
+    venue: str
+    venue_name: str
+    weekday: int
+    from_min: int
+    to_min: int
+
+
+class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in a helper's calendar: nothing of whom they meet, or what about."""
+
+    assignment_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    venue_name: str
+    venue_place: str
+    is_accepted: bool
+    changed_at: datetime
+
+
+class HelperView(msgspec.Struct, frozen=True, kw_only=True):
+    """A helper on the roster. `name` None: it cannot be read."""
+
+    helper_ref: str
+    name: str | None
+    languages: tuple[str, ...]
+    shifts: tuple[ShiftView, ...]
+
+
+class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A live request as coordinators see it: nothing of the resident. `free` are helpers who could come instead."""
+
+    assignment_id: UUID
+    number: str
+    helper_ref: str
+    is_accepted: bool
+    starts_at: datetime
+    ends_at: datetime
+    venue_name: str
+    asked_at: datetime
+    free: tuple[str, ...]
+
+
+_ON_ROSTER = text("""
+    SELECT 1 FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref) AND is_open
+""")
+_VENUES_OF = text(f"""
+    SELECT DISTINCT venue FROM helper_shift
+    WHERE municipality = :municipality AND helper_ref = :helper_ref LIMIT {VENUES_MAX}
+""")
+_VENUES = text(f"""
+    SELECT r.counter AS code, coalesce(c.name_ja, r.counter) AS name_ja, coalesce(c.place_ja, '') AS place_ja
+    FROM counter_rule r LEFT JOIN counter c ON (c.municipality, c.code) = (r.municipality, r.counter)
+    WHERE r.municipality = :municipality AND r.kind = 'venue' ORDER BY r.counter LIMIT {VENUES_MAX}
+""")
+_SHIFTS = text(f"""
+    SELECT s.shift_id, s.helper_ref, s.venue, coalesce(c.name_ja, s.venue) AS venue_name, s.weekday, s.from_min,
+           s.to_min
+    FROM helper_shift s LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.venue)
+    WHERE s.municipality = :municipality AND (CAST(:helper_ref AS text) IS NULL OR s.helper_ref = :helper_ref)
+    ORDER BY s.weekday, s.from_min, s.shift_id LIMIT {SHIFTS_MAX}
+""")
+_FEED_MADE = text("""
+    SELECT feed_made_at FROM helper
+    WHERE (municipality, helper_ref) = (:municipality, :helper_ref) AND feed_hash IS NOT NULL
+""")
+_WHOSE_FEED = text("""
+    SELECT helper_ref FROM helper WHERE (municipality, feed_hash) = (:municipality, :feed_hash) AND is_open
+""")
+_FEED = text(f"""
+    SELECT s.assignment_id, a.starts_at, a.ends_at, coalesce(c.name_ja, a.counter) AS venue_name,
+           coalesce(c.place_ja, '') AS venue_place, s.state = 'accepted' AS is_accepted,
+           coalesce(s.answered_at, s.asked_at) AS changed_at
+    FROM assignment s
+    JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
+    LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
+    WHERE s.municipality = :municipality AND s.helper_ref = :helper_ref AND s.state IN ('asked', 'accepted')
+      AND a.state <> 'cancelled' AND a.starts_at >= :since
+    ORDER BY a.starts_at LIMIT {FEED_MAX}
+""")
+_ROSTER = text(f"""
+    SELECT helper_ref, name_sealed, wrapped_key, languages FROM helper
+    WHERE municipality = :municipality AND is_open ORDER BY helper_ref LIMIT {HELPERS_MAX}
+""")
+_REQUESTS = text(f"""
+    SELECT s.assignment_id, a.number, s.helper_ref, s.state = 'accepted' AS is_accepted, a.starts_at, a.ends_at,
+           coalesce(c.name_ja, a.counter) AS venue_name, s.asked_at,
+           ARRAY(SELECT h.helper_ref FROM helper h
+                 WHERE h.municipality = s.municipality AND h.is_open AND h.helper_ref <> s.helper_ref
+                   AND NOT EXISTS (SELECT 1 FROM assignment b
+                                   WHERE b.municipality = h.municipality AND b.helper_ref = h.helper_ref
+                                     AND b.state IN ('asked', 'accepted') AND b.during && s.during)
+                 ORDER BY h.helper_ref LIMIT {HELPERS_MAX}) AS free
+    FROM assignment s
+    JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
+    LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
+    WHERE s.municipality = :municipality AND s.state IN ('asked', 'accepted') AND a.state = 'booked'
+      AND a.starts_at > :now
+    ORDER BY a.starts_at, s.assignment_id LIMIT {REQUESTS_MAX}
+""")
+
+
+async def is_on_roster(session: AsyncSession, municipality: str, helper_ref: str) -> bool:
+    """Whether an account has arrived here, and is open."""
+    me = {"municipality": municipality, "helper_ref": helper_ref}
+    return (await session.execute(_ON_ROSTER, me)).one_or_none() is not None
+
+
+async def list_venues_of(session: AsyncSession, municipality: str, helper_ref: str) -> list[str]:
+    """Where a helper has shifts."""
+    rows = await session.execute(_VENUES_OF, {"municipality": municipality, "helper_ref": helper_ref})
+    return list(rows.scalars())
+
+
+async def list_venues(session: AsyncSession, municipality: str) -> list[VenueView]:
+    """All venues of the town."""
+    rows = (await session.execute(_VENUES, {"municipality": municipality})).all()
+    return [msgspec.convert(row, VenueView, from_attributes=True) for row in rows]
+
+
+async def list_shifts(session: AsyncSession, municipality: str, helper_ref: str | None = None) -> list[ShiftView]:
+    """A helper's shifts in the order of the week; None: everybody's."""
+    rows = (await session.execute(_SHIFTS, {"municipality": municipality, "helper_ref": helper_ref})).all()
+    return [msgspec.convert(row, ShiftView, from_attributes=True) for row in rows]
+
+
+async def find_feed_time(session: AsyncSession, municipality: str, helper_ref: str) -> datetime | None:
+    """Since when a helper's feed has its address; None when there is none."""
+    me = {"municipality": municipality, "helper_ref": helper_ref}
+    made_at: datetime | None = (await session.execute(_FEED_MADE, me)).scalar_one_or_none()
+    return made_at
+
+
+async def read_feed(session: AsyncSession, municipality: str, token: str, *, now: datetime) -> list[FeedItem] | None:
+    """The times behind a feed's address; None when it opens nothing (any more)."""
+    if len(token) > TOKEN_MAX_LENGTH:
+        return None
+    asked: dict[str, Any] = {"municipality": municipality, "feed_hash": token_hash(token)}
+    helper_ref = (await session.execute(_WHOSE_FEED, asked)).scalar_one_or_none()
+    if helper_ref is None:
+        return None
+    asked = {"municipality": municipality, "helper_ref": helper_ref, "since": now - FEED_BACK}
+    rows = (await session.execute(_FEED, asked)).all()
+    return [msgspec.convert(row, FeedItem, from_attributes=True) for row in rows]
+
+
+async def list_roster(session: AsyncSession, municipality: str, keys: Keys) -> list[HelperView]:
+    """The helpers who can be asked, with their names and shifts. The only reader of their names."""
+    shifts = await list_shifts(session, municipality)
+    rows = (await session.execute(_ROSTER, {"municipality": municipality})).all()
+    return [
+        HelperView(
+            helper_ref=row.helper_ref,
+            name=_open_name(row, municipality, keys),
+            languages=tuple(row.languages),
+            shifts=tuple(shift for shift in shifts if shift.helper_ref == row.helper_ref),
+        )
+        for row in rows
+    ]
+
+
+async def list_open_requests(session: AsyncSession, municipality: str, *, now: datetime) -> list[OpenRequest]:
+    """What lies ahead of all helpers, and who could come instead."""
+    rows = (await session.execute(_REQUESTS, {"municipality": municipality, "now": now})).all()
+    return [msgspec.convert(row, OpenRequest, from_attributes=True) for row in rows]
+
+
+def _open_name(row: Any, municipality: str, keys: Keys) -> str | None:
+    if row.name_sealed is None or row.wrapped_key is None:
+        return None
+    try:
+        return keys.vault.open(row.wrapped_key, helper_context(municipality, row.helper_ref), "name", row.name_sealed)
+    except SealBroken:
+        log.error("helper_name_unreadable", helper_ref=row.helper_ref)
+        return None
