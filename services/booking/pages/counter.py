@@ -19,7 +19,6 @@ from services.booking.commands.line import (
     take_walk_in,
 )
 from services.booking.domain.line import ACTIONS, Action, State, show_ticket
-from services.booking.domain.number import read_number
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.wording import where_is
@@ -35,7 +34,7 @@ from services.booking.refusals import REFUSALS
 from shared.clock import Clock, jst_day
 from shared.db import Database
 from shared.errors import Refusal
-from shared.reference_number import show_number
+from shared.reference_number import read_number, show_number
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
 from shared.web.i18n import gettext as _
