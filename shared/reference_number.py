@@ -2,8 +2,8 @@
 
 Random signs and a check sign; a number opens nothing alone. The alphabet leaves out signs that look alike (0 O D Q,
 1 I L, 2 Z, 5 S, 6 G, 8 B, U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted
-sum finds every single wrong sign and every two signs exchanged. The two kinds differ in length, so that neither is taken
-for the other.
+sum finds every single wrong sign and every two signs exchanged. The two kinds differ in length: neither is taken for
+the other.
 """
 
 import unicodedata

@@ -210,8 +210,8 @@ class Form:
     def day(self, name: str, *, earliest: date, latest: date, required: bool = True) -> str:
         """A day from separate fields (`name_era`, `name_year`, `name_month`, `name_day`), as `2026-11-24`.
 
-        The year may be typed with its era (令和8, R8, 元). An era's years are counted on beyond its end: old papers have
-        them, and only one day can be meant.
+        The year may be typed with its era (令和8, R8, 元). An era's years are counted on beyond its end: old papers
+        have them, and only one day can be meant.
         """
         typed = [unicodedata.normalize("NFKC", self.value(f"{name}_{part}"))[:NUMBER_MAX_LENGTH].strip()
                  for part in DATE_PARTS[1:]]  # fmt: skip

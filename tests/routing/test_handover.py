@@ -23,10 +23,10 @@ from services.routing.commands.cases import (
 from services.routing.commands.handover import (
     HandedOver,
     Preview,
-    Undecided,
     decide_handover,
     preview_handover,
 )
+from services.routing.commands.offers import Undecided
 from services.routing.commands.sessions import start_guest_session, start_staff_session
 from services.routing.commands.vault import Use, read_values
 from services.routing.domain.handover import OFFER_LIFETIME

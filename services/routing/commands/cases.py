@@ -19,11 +19,13 @@ from services.routing.commands.vault import (
     read_values,
     seen_again,
     subject_context,
+    write_reused,
     write_use,
 )
 from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
+from services.routing.domain.items import can_be_typed
 from services.routing.tables import SERVICE, case_file, procedure, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -37,12 +39,16 @@ PURPOSE_PREFILL = "同じことを二度書かずにすむようにするため"
 # A contact that nobody hands over does not stay: a visit lasts no longer than this.
 DRAFT_LIFETIME = timedelta(hours=24)
 DUE_CONTACT_DRAFT = "contact_draft"
+PHONE = "phone"
 
 
 class AboutYou(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person said of themselves, checked. `contact` None: as it was given before (or not needed)."""
+    """What a person said of themselves, checked. `contact` None: as it was given before (or not needed).
 
-    items: dict[str, str]
+    `items` None: they were asked elsewhere, in the online form.
+    """
+
+    items: dict[str, str] | None
     reach: Reach
     contact: str | None
 
@@ -83,10 +89,7 @@ async def open_case(
         ).one_or_none()
     if row is None:
         raise Refusal("procedure_unknown", 404)
-    if channel not in READY_CHANNELS:
-        raise Refusal("channel_not_ready", 409)
-    if row.counter == "no" or not row.counters:
-        raise Refusal("channel_impossible", 409)
+    refuse_channel(row, channel)
     case_id: UUID | None = (
         await session.execute(
             insert(case_file)
@@ -122,6 +125,23 @@ async def open_case(
     return known
 
 
+def refuse_channel(row: Row[Any], channel: str) -> None:
+    """Refuse a channel that a procedure (its row) cannot be done by.
+
+    Raises:
+        Refusal: `channel_not_ready` (409), `channel_impossible` (409).
+    """
+    if channel not in READY_CHANNELS:
+        raise Refusal("channel_not_ready", 409)
+    possible = {
+        "counter": row.counter != "no" and bool(row.counters),
+        "online": row.online != "no" and can_be_typed(row.items),
+        "helper": row.helper != "no",
+    }
+    if not possible[channel]:
+        raise Refusal("channel_impossible", 409)
+
+
 async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False) -> Row[Any]:
     """A case of the person who asks.
 
@@ -148,10 +168,12 @@ async def fill_form(
     who look.
     """
     case = await get_own_case(session, identity, case_id)
-    subject_ref = case.subject_ref or await _guests_subject(session, identity)
+    subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return FilledForm(items={}, from_before=False, reach=case.reach, known_contact=None)
-    is_first = case.items is None
+    contact = await _known_contact(session, identity.municipality, subject_ref, case)
+    is_online = case.channel == "online"
+    is_first = case.items is None and not is_online
     use = Use(
         entry_type="previewed",
         case_id=case_id,
@@ -163,9 +185,10 @@ async def fill_form(
     if not is_first:
         use = seen_again(identity, msgspec.structs.replace(use, purpose=PURPOSE_BOOK, outcome="own_form"))
         await record_staff_deed(session, identity, action="view_form", ref=str(case_id), now=now)
-    keys = BOOKING_ITEMS if is_first else tuple(case.items)
+    # The online form asks for the name itself. A number that it asked for can be the one for notices.
+    wanted = (PHONE,) if is_online and contact is None else () if is_online else BOOKING_ITEMS
+    keys = tuple(key for key in wanted if is_first or key in (case.items or ()))
     values = await read_values(session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, now=now)
-    contact = await _known_contact(session, identity.municipality, subject_ref, case)
     return FilledForm(
         items={key: value.value for key, value in values.items()},
         from_before=is_first and bool(values),
@@ -181,7 +204,7 @@ async def find_known_reach(session: AsyncSession, *, identity: Identity, case_id
         Refusal: `case_unknown` (404).
     """
     case = await get_own_case(session, identity, case_id)
-    subject_ref = case.subject_ref or await _guests_subject(session, identity)
+    subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return None
     known = await _known_contact(session, identity.municipality, subject_ref, case)
@@ -204,18 +227,28 @@ async def tell_about_you(
     """
     case = await get_own_case(session, identity, case_id, lock=True)
     town = identity.municipality
-    subject_ref = case.subject_ref or await _mint_subject(session, identity)
-    await keep_items(
-        session,
-        vault,
-        identity=identity,
-        subject_ref=subject_ref,
-        values=told.items,
-        case_id=case_id,
-        procedure=case.procedure,
-        purpose=PURPOSE_BOOK,
-        now=now,
-    )
+    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    if told.items is not None:
+        kept = await keep_items(
+            session,
+            vault,
+            identity=identity,
+            subject_ref=subject_ref,
+            values=told.items,
+            case_id=case_id,
+            procedure=case.procedure,
+            purpose=PURPOSE_BOOK,
+            now=now,
+        )
+        use = Use(
+            entry_type="applied",
+            case_id=case_id,
+            procedure=case.procedure,
+            target_service=SERVICE,
+            target_step=STEP_YOU,
+            purpose=PURPOSE_BOOK,
+        )
+        await write_reused(session, identity, subject_ref, use, kept.unchanged, now=now)
     contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
     await record_staff_deed(session, identity, action="tell_about_you", ref=str(case_id), now=now)
     await session.execute(
@@ -223,7 +256,7 @@ async def tell_about_you(
         .where(case_file.c.municipality == town, case_file.c.case_id == case_id)
         .values(
             subject_ref=subject_ref,
-            items=sorted(told.items),
+            items=_items_after(case, told),
             reach=told.reach,
             state="told",
             updated_at=now,
@@ -231,6 +264,12 @@ async def tell_about_you(
             **contact,
         )
     )
+
+
+def _items_after(case: Row[Any], told: AboutYou) -> list[str]:
+    """The items that the case may use: what the online form brought stays, name and kana are as they were told now."""
+    before = set(case.items or ())
+    return sorted(before if told.items is None else before - set(BOOKING_ITEMS) | set(told.items))
 
 
 async def blank_contact_draft(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -318,6 +357,11 @@ async def _known_contact(
     ).one_or_none()
 
 
+async def find_subject_of(session: AsyncSession, identity: Identity, case: Row[Any]) -> UUID | None:
+    """Whose items a case may offer: its own subject's, or those of the guest who began it."""
+    return case.subject_ref or await _guests_subject(session, identity)
+
+
 async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | None:
     """The subject of a guest's session. Staff have none: every person they write for is a subject of their own."""
     if identity.kind != "guest":
@@ -332,7 +376,7 @@ async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | N
     ).scalar_one_or_none()
 
 
-async def _mint_subject(session: AsyncSession, identity: Identity) -> UUID:
+async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
     """At the first datum a person becomes a subject: random, never matched by name or birth date."""
     fresh = uuid4()
     if identity.kind != "guest":

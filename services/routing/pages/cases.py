@@ -17,7 +17,8 @@ from services.routing.commands.cases import (
     open_case,
     tell_about_you,
 )
-from services.routing.commands.handover import Preview, ShownOffer, Undecided, decide_handover, preview_handover
+from services.routing.commands.handover import Preview, decide_handover, preview_handover
+from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys

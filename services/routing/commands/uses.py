@@ -1,0 +1,30 @@
+"""What a case's ledger entries say: by step, to whom an item goes, and what for."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from services.routing.commands.cases import PURPOSE_CONTACT, PURPOSE_PREFILL
+from services.routing.commands.vault import STEP_FORM, Use
+from services.routing.domain.handover import CONTACT
+from services.routing.tables import SERVICE
+from shared.events.ledger import EntryType
+
+PURPOSE_CALL = "窓口でお名前をお呼びするため"
+PURPOSES = {"booking": PURPOSE_CALL, "notifications": PURPOSE_CONTACT, SERVICE: PURPOSE_PREFILL}
+STEPS = {"booking": "book", "notifications": CONTACT, SERVICE: STEP_FORM}
+
+
+def case_use(case: Row[Any], entry_type: EntryType, service: str, approval_id: UUID | None = None) -> Use:
+    return Use(
+        entry_type=entry_type,
+        case_id=case.case_id,
+        procedure=case.procedure,
+        target_service=service,
+        target_step=STEPS[service],
+        purpose=PURPOSES[service],
+        legal_basis="appi_69_2_1",
+        explicit_request=entry_type == "approved",
+        approval_id=approval_id,
+    )
