@@ -31,6 +31,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
+from shared.roles import ROLES
 from shared.town_pack import BadTownPack, TownPack, read_town_pack
 
 INTACT, BROKEN, BAD_INPUT = 0, 1, 2
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     account = commands.add_parser("account").add_subparsers(dest="action", required=True).add_parser("open")
     account.add_argument("login")
     account.add_argument("--town", required=True)
-    account.add_argument("--role", action="append", default=[], choices=["counter", "manager", "operator"])
+    account.add_argument("--role", action="append", default=[], choices=list(ROLES))
     account.add_argument("--office")
 
     ledger = commands.add_parser("ledger").add_subparsers(dest="action", required=True).add_parser("verify")

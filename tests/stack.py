@@ -135,7 +135,20 @@ def running_stack(
     if starts_at is not None:
         full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
     run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
-    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421", "--role", "counter", "--role", "manager")
+    run_cli(
+        full,
+        "account",
+        "open",
+        STAFF_LOGIN,
+        "--town",
+        "143421",
+        "--role",
+        "counter",
+        "--role",
+        "back_office",
+        "--role",
+        "manager",
+    )
     stack = Stack(full, folder, url, f"http://127.0.0.1:{http_port}")
     try:
         for name in only:

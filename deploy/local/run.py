@@ -32,7 +32,7 @@ PORTS_TRIED: Final = 100
 SAMPLE_TOWN: Final = "deploy/towns/ninomiya"
 SAMPLE_MUNICIPALITY: Final = "143421"
 SAMPLE_LOGIN: Final = "counter"
-SAMPLE_ROLES: Final = ("counter", "manager", "operator")
+SAMPLE_ROLES: Final = ("counter", "back_office", "manager", "operator")
 
 READY_TIMEOUT_S: Final = 60.0
 READY_POLL_S: Final = 0.05

@@ -312,6 +312,8 @@ office_look = Table(
     _town(),
     Column("case_id", _UUID, primary_key=True),
     Column("office", Text, primary_key=True),
+    # Where: beside the line at the counter, or in the back office.
+    Column("step", Text, primary_key=True),
     Column("day", Date, primary_key=True),
 )
 

@@ -36,11 +36,14 @@ def see_other(path: str) -> Redirect:
 
 def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]:
     if identity is not None and identity.kind == "staff":
-        items = [
-            ("/counter", _("きょうの受付"), "counter"),
-            ("/notices", _("お知らせの記録"), "bell"),
-            ("/board", _("よびだし表示"), "info"),
+        # What somebody may not open is not offered to them.
+        pages = [
+            ("/counter", _("きょうの受付"), "counter", ("counter",)),
+            ("/office", _("オンライン申請"), "online", ("back_office", "manager")),
+            ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),
+            ("/board", _("よびだし表示"), "info", ("counter", "manager")),
         ]
+        items = [found[:3] for found in pages if any(identity.has_role(role) for role in found[3])]
     else:
         items = [
             ("/", _("さがす"), "search"),

@@ -45,7 +45,8 @@ def test_one_counter_full_and_one_unheard_of_is_not_full() -> None:
     ("changes", "channel", "possible", "ready", "reason"),
     [
         ({}, "counter", "yes", True, "possible"),
-        ({}, "online", "yes", False, "next_version"),
+        ({}, "online", "yes", True, "possible"),
+        ({"online": "partial"}, "online", "partial", True, "partly"),
         ({}, "helper", "yes", False, "next_version"),
         ({"online": "no"}, "online", "no", False, "not_online"),
         ({"online": "no", "source": "in-person required by law"}, "online", "no", False, "in_person_by_law"),
@@ -114,4 +115,4 @@ def test_what_to_bring_follows_from_the_identity_code(identity: str, items: tupl
 def test_a_helper_asks_for_ones_own_phone_and_online_for_the_card() -> None:
     procedure = make_procedure(items=())
     assert things_to_bring(procedure, "helper")[0] == "own_phone"
-    assert things_to_bring(procedure, "online") == ("mynumber_card",)
+    assert things_to_bring(procedure, "online") == ("identity_later",)

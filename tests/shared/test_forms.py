@@ -276,12 +276,12 @@ def test_a_reference_that_is_none_is_refused(garbage: str) -> None:
     assert (raised.value.code, raised.value.status) == ("visit_unknown", 404)
 
 
-DAYS = {"earliest": date(1900, 1, 1), "latest": date(2026, 11, 24)}
+EARLIEST, LATEST = date(1900, 1, 1), date(2026, 11, 24)
 
 
 def day_of(era: str, year: str, month: str, day: str) -> tuple[str, set[str]]:
     form = Form({"born_era": era, "born_year": year, "born_month": month, "born_day": day})
-    return form.day("born", **DAYS), set(form.errors)
+    return form.day("born", earliest=EARLIEST, latest=LATEST), set(form.errors)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_what_is_no_day_is_told_at_the_field(typed: tuple[str, str, str, str]) -
 
 def test_an_optional_day_may_stay_empty() -> None:
     form = Form({})
-    assert form.day("born", required=False, **DAYS) == ""
+    assert form.day("born", required=False, earliest=EARLIEST, latest=LATEST) == ""
     assert form.ok
 
 

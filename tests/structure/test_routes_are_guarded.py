@@ -16,6 +16,12 @@ PUBLIC = {
     "routing GET /routing/api/procedures",
     # Mints the guest's token if there is none.
     "routing POST /cases",
+    # Opened by the guest who sent it, or by a cookie for this application alone: from the link, or number and code.
+    "routing GET /a/{token}",
+    "routing GET /applications/find",
+    "routing POST /applications/find",
+    "routing GET /applications/{number}",
+    "routing POST /applications/{number}/withdraw",
     # Where tokens come from; nobody can have one before.
     "routing GET /session/renew",
     "routing POST /session/renew",

@@ -12,24 +12,29 @@ from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case, refuse_channel
 from services.routing.commands.contact import update_case
 from services.routing.domain.applications import EDITABLE
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import can_be_typed, typed_items
 from services.routing.tables import application, procedure
 from shared.errors import Refusal
 from shared.tokens import Identity
 
 
 class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
-    """A case and its procedure. `sent` is the 受付番号 once the office has the application: then the form is closed."""
+    """A case and its procedure. `sent` is the 受付番号 once the office has the application: then the form is closed.
+
+    `is_correction`: it was sent before, and the office asks for another look.
+    """
 
     case_id: UUID
     procedure: str
     procedure_name: str
     items: tuple[str, ...]
     channel: str
+    online: bool
     counter: bool
     helper: bool
     identity_code: str
     sent: str | None
+    is_correction: bool
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -58,10 +63,12 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         procedure_name=row.name_ja,
         items=tuple(row.items),
         channel=case.channel,
+        online=row.online != "no" and can_be_typed(row.items) and case.state != "submitted",
         counter=row.counter != "no" and bool(row.counters),
         helper=row.helper != "no",
         identity_code=row.identity,
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
+        is_correction=sent is not None and sent.state in EDITABLE,
     )
 
 

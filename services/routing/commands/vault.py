@@ -59,6 +59,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
     value: str
     commitment: str
+    procedure: str
     case_id: UUID
     collected_at: datetime
 
@@ -215,6 +216,7 @@ async def read_values(
         source.key: Value(
             value=vault.open(wrapped, context, field, text),
             commitment=source.commitment,
+            procedure=source.procedure,
             case_id=source.case_id,
             collected_at=source.collected_at,
         )

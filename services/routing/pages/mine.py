@@ -8,19 +8,24 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
+from services.routing.pages.application_wording import STATE_LOOKS
+from services.routing.pages.application_wording import STATES as APPLICATION_STATES
 from services.routing.pages.wording import (
     APPOINTMENT_STATES,
     CASE_STATES,
+    ONLINE_CASE_STATES,
     TARGETS,
     history_line,
     item_names,
 )
+from services.routing.queries.applications import list_my_applications
 from services.routing.queries.catalogue import list_counters, procedure_names
 from services.routing.queries.mine import (
     HISTORY_COPY_MAX,
     HISTORY_PAGE,
     SERVICES,
     History,
+    MyCase,
     find_subject,
     list_history,
     list_my_appointments,
@@ -52,6 +57,7 @@ async def show_my(
         appointments = await list_my_appointments(session, identity)
         names = await procedure_names(session, identity.municipality)
         counters = await list_counters(session, identity.municipality)
+        applications = await list_my_applications(session, identity)
     booked_cases = {appointment.case_id for appointment in appointments}
     return page(
         request,
@@ -67,15 +73,25 @@ async def show_my(
             }
             for appointment in appointments
         ],
+        applications=[
+            {
+                "number": sent.number,
+                "title": names[sent.procedure][0] if sent.procedure in names else sent.procedure,
+                "state": translate(APPLICATION_STATES[sent.state]),
+                "look": STATE_LOOKS[sent.state],
+                "submitted_at": sent.submitted_at,
+            }
+            for sent in applications
+        ],
         cases=[
             {
-                "href": f"/cases/{case.case_id}/{'you' if case.state == 'opened' else 'handover'}",
+                "href": _case_href(case),
                 "title": names[case.procedure][0],
-                "state": translate(CASE_STATES[case.state]),
+                "state": translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state]),
                 "created_at": case.created_at,
             }
             for case in cases
-            if case.case_id not in booked_cases
+            if case.case_id not in booked_cases and case.state != "submitted"
         ],
     )
 
@@ -133,6 +149,13 @@ async def copy_history(
         media_type="application/json",
         headers={"content-disposition": 'attachment; filename="history.json"'},
     )
+
+
+def _case_href(case: MyCase) -> str:
+    """Where a case goes on."""
+    if case.channel == "online":
+        return f"/cases/{case.case_id}/{'form' if case.state == 'opened' else 'check'}"
+    return f"/cases/{case.case_id}/{'you' if case.state == 'opened' else 'handover'}"
 
 
 async def _read(

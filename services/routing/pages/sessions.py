@@ -19,6 +19,7 @@ from services.routing.domain.sessions import (
     safe_next,
 )
 from services.routing.keys import Keys
+from services.routing.pages.application_access import forgotten_cookies
 from services.routing.pages.cookies import (
     PROBE_COOKIE,
     REFRESH_COOKIE,
@@ -142,6 +143,7 @@ async def post_sign_out(
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
+    secure: NamedDependency[bool],
 ) -> Redirect:
     """End the session everywhere, at once, and leave nothing in the browser.
 
@@ -156,6 +158,8 @@ async def post_sign_out(
     response.headers["Clear-Site-Data"] = '"cookies"'
     # Browsers heed that header over HTTPS only, and not all of them do.
     take_session(response)
+    for cookie in forgotten_cookies(request.cookies, secure=secure):
+        response.set_cookie(cookie)
     return response
 
 

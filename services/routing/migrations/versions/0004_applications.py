@@ -34,8 +34,8 @@ TABLES = (
         CONSTRAINT application_link_municipality_application_id_fkey FOREIGN KEY (municipality, application_id)
             REFERENCES routing.application (municipality, application_id))""",
     """CREATE TABLE routing.office_look (
-        municipality text NOT NULL, case_id uuid NOT NULL, office text NOT NULL, day date NOT NULL,
-        CONSTRAINT office_look_pkey PRIMARY KEY (municipality, case_id, office, day))""",
+        municipality text NOT NULL, case_id uuid NOT NULL, office text NOT NULL, step text NOT NULL, day date NOT NULL,
+        CONSTRAINT office_look_pkey PRIMARY KEY (municipality, case_id, office, step, day))""",
 )
 OWN_TABLES = ("application", "application_step", "application_link", "office_look")
 
