@@ -311,6 +311,7 @@ def _row(item: LineItem, identity: Identity) -> dict[str, Any]:
     place = _("%(number)s番", number=item.counter_number) if item.counter_number.isdigit() else item.counter_number
     return {
         "id": str(item.appointment_id),
+        "case_id": str(item.case_id) if item.case_id else None,
         "number": _number_of(item),
         # Whoever booked holds the booking's number; whoever walked in holds nothing but the ticket.
         "reference": show_number(item.number) if item.ticket_no and item.kind == "booked" else None,

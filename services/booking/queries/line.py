@@ -32,6 +32,7 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     counter_number: str
     ticket_no: int | None
     starts_at: datetime
+    case_id: UUID | None
     reach: str
     name: str | None
     kana: str | None
@@ -98,6 +99,7 @@ async def list_line(
             counter_number=row.counter_number,
             ticket_no=row.ticket_no,
             starts_at=row.starts_at,
+            case_id=row.case_id,
             reach=row.reach,
             name=_open_name(row, "name", municipality, keys),
             kana=_open_name(row, "kana", municipality, keys),

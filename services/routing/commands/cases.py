@@ -34,6 +34,7 @@ from shared.tokens import Identity
 
 PURPOSE_BOOK = "窓口の予約のため"
 PURPOSE_CONTACT = "予約のお知らせを送るため"
+PURPOSE_CONTACT_ONLINE = "申請のお知らせを送るため"
 PURPOSE_PREFILL = "同じことを二度書かずにすむようにするため"
 
 # A contact that nobody hands over does not stay: a visit lasts no longer than this.
@@ -319,7 +320,7 @@ async def _contact_columns(
         procedure=case.procedure,
         target_service=SERVICE,
         target_step=STEP_YOU,
-        purpose=PURPOSE_CONTACT,
+        purpose=PURPOSE_CONTACT_ONLINE if case.channel == "online" else PURPOSE_CONTACT,
     )
     await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
     await schedule(

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from services.routing.commands.cases import PURPOSE_CONTACT, PURPOSE_PREFILL
+from services.routing.commands.cases import PURPOSE_CONTACT, PURPOSE_CONTACT_ONLINE, PURPOSE_PREFILL
 from services.routing.commands.vault import STEP_FORM, Use
 from services.routing.domain.handover import CONTACT
 from services.routing.tables import SERVICE
@@ -17,13 +17,16 @@ STEPS = {"booking": "book", "notifications": CONTACT, SERVICE: STEP_FORM}
 
 
 def case_use(case: Row[Any], entry_type: EntryType, service: str, approval_id: UUID | None = None) -> Use:
+    purpose = PURPOSES[service]
+    if service == "notifications" and case.channel == "online":
+        purpose = PURPOSE_CONTACT_ONLINE
     return Use(
         entry_type=entry_type,
         case_id=case.case_id,
         procedure=case.procedure,
         target_service=service,
         target_step=STEPS[service],
-        purpose=PURPOSES[service],
+        purpose=purpose,
         legal_basis="appi_69_2_1",
         explicit_request=entry_type == "approved",
         approval_id=approval_id,
