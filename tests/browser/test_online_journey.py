@@ -101,7 +101,7 @@ def test_1_a_resident_applies_is_asked_corrects_and_is_told_each_time(phone: Pag
     look(tablet, "office-application")
     tablet.get_by_label("なおしてほしいところ").fill(REASON)
     tablet.get_by_role("button", name="なおすことをお願いする").click()
-    expect(tablet.get_by_role("main")).to_contain_text("なおしてほしいところがあります")
+    expect(tablet.get_by_role("main")).to_contain_text("なおし待ち")
     asked = stack.wait_for_messages(2, to=address, channel="email")[0]
     assert "なおしてほしい" in asked["subject"]
     assert REASON not in asked["text"], "what the office writes stays in routing"

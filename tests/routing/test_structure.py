@@ -8,7 +8,16 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.routing.app import HANDLERS
 from services.routing.domain import applications, channels
-from services.routing.pages.application_wording import ACTIONS, FILTERS, NEXT, STATE_LOOKS, STATES, STEPS, TITLES
+from services.routing.pages.application_wording import (
+    ACTIONS,
+    FILTERS,
+    NEXT,
+    OFFICE_STATES,
+    STATE_LOOKS,
+    STATES,
+    STEPS,
+    TITLES,
+)
 from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS, REASONS, WHY
 from shared.events.booking import State
 from shared.web.prefixes import service_for
@@ -59,7 +68,7 @@ def test_there_are_words_for_every_code() -> None:
     assert set(channels._THINGS.values()) <= set(BRING)
     assert set(State.__args__) == set(APPOINTMENT_STATES)  # type: ignore[attr-defined]
     assert set(CASE_STATES) == {"opened", "told", "handed_over", "submitted"}
-    for words in (STATES, STATE_LOOKS, TITLES, NEXT, STEPS):
+    for words in (STATES, OFFICE_STATES, STATE_LOOKS, TITLES, NEXT, STEPS):
         assert set(words) == set(applications.STATES)
     assert set(ACTIONS) == set(applications.ACTIONS)
     assert set(FILTERS) == {"open", *applications.STATES}

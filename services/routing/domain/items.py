@@ -4,7 +4,7 @@ A value is one plain text: the item itself when it has one part, canonical JSON 
 has several. Attachments are not taken, and マイナンバー (個人番号) is never asked for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Literal
 
@@ -127,6 +127,11 @@ NOT_TYPED = frozenset({"photos"})
 def typed_items(items: Iterable[str]) -> tuple[str, ...]:
     """Those of a procedure's items that a form asks for, in its order."""
     return tuple(item for item in items if item in ITEM_PARTS)
+
+
+def in_order(items: Collection[str]) -> tuple[str, ...]:
+    """Items in the order in which forms ask for them, whatever order they were stored in."""
+    return tuple(item for item in ITEM_PARTS if item in items)
 
 
 def can_be_typed(items: Iterable[str]) -> bool:

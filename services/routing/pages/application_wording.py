@@ -20,6 +20,14 @@ STATE_LOOKS = {
     "completed": "success",
     "withdrawn": "",
 }
+# As the office calls them.
+OFFICE_STATES: dict[str, str] = {
+    "submitted": _("新しい申請"),
+    "accepted": _("受けつけ済み"),
+    "correction_asked": _("なおし待ち"),
+    "completed": _("終わり"),
+    "withdrawn": _("取り下げ"),
+}
 # The heading of the resident's page.
 TITLES: dict[str, str] = {
     "submitted": _("申請を送りました"),

@@ -14,7 +14,7 @@ from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.progress import REASON, withdraw_application
 from services.routing.commands.vault import Use, read_values
 from services.routing.domain.applications import may_move
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_access import Opened, access_cookie, ask_for_code, open_application
 from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES, STEPS, TITLES
@@ -166,7 +166,7 @@ async def _application_page(
         steps=step_lines(steps),
         rows=[
             {"term": item_name(item), "text": show_value(item, values[item])}
-            for item in typed_items(row.items)
+            for item in in_order(row.items)
             if item in values
         ],
         reason=reason,

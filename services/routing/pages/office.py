@@ -26,11 +26,10 @@ from services.routing.domain.applications import (
     Action,
     possible_actions,
 )
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
-from services.routing.pages.application_wording import FILTERS, STATE_LOOKS
-from services.routing.pages.application_wording import STATES as STATE_NAMES
+from services.routing.pages.application_wording import FILTERS, OFFICE_STATES, STATE_LOOKS
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
@@ -84,7 +83,7 @@ async def show_office(
                 "number": line.number,
                 "title": names[line.procedure][0] if line.procedure in names else line.procedure,
                 "office": line.office,
-                "state": translate(STATE_NAMES[line.state]),
+                "state": translate(OFFICE_STATES[line.state]),
                 "look": STATE_LOOKS[line.state],
                 "submitted_at": line.submitted_at,
                 "changed_at": line.changed_at,
@@ -197,7 +196,7 @@ async def _detail_page(
     steps = await list_steps(session, row.municipality, row.application_id)
     versions: dict[str, int] = dict(row.items)
     reasons = [step.reason_version for step in steps if step.reason_version is not None]
-    keys_shown = list(typed_items(row.items))
+    keys_shown = list(in_order(row.items))
     if reasons:
         versions[REASON] = reasons[0]
         keys_shown.append(REASON)
@@ -221,7 +220,7 @@ async def _detail_page(
         "office_application.html",
         status=refusal.status if refusal else 422 if errors else 200,
         application=row,
-        state=translate(STATE_NAMES[row.state]),
+        state=translate(OFFICE_STATES[row.state]),
         look=STATE_LOOKS[row.state],
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
         rows=_rows([item for item in seen if item.key != REASON], names),
