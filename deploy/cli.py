@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     account = accounts.add_parser("open")
     account.add_argument("login")
     account.add_argument("--town", required=True)
-    account.add_argument("--role", action="append", default=[], choices=ROLES)
+    account.add_argument("--role", action="append", default=[], choices=list(ROLES))
     account.add_argument("--office")
     account.add_argument("--name", help="of a helper: what residents call them")
     account.add_argument("--language", action="append", default=[], help="of a helper: ja, en …; ja without it")

@@ -165,7 +165,8 @@ def running_stack(
     if starts_at is not None:
         full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
     run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
-    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421", "--role", "counter", "--role", "manager")
+    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421",
+            "--role", "counter", "--role", "back_office", "--role", "manager")  # fmt: skip
     run_cli(full, "account", "open", COORDINATOR_LOGIN, "--town", "143421", "--role", "coordinator")
     for login, name, languages in HELPERS:
         spoken = [part for code in languages for part in ("--language", code)]

@@ -4,13 +4,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.applications import follow_application
 from services.notifications.commands.appointments import AppointmentEvent, follow_appointment
 from services.notifications.commands.catalogue import apply_catalogue
 from services.notifications.commands.contacts import record_contact
 from services.notifications.keys import Keys
 from services.notifications.tables import ended_sessions
 from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AppointmentProgressed
-from shared.events.routing import CataloguePublished, ContactGiven, SessionEnded
+from shared.events.routing import ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
 from shared.messaging.consumer import Handlers
 
 
@@ -23,7 +24,11 @@ def make_handlers(keys: Keys) -> Handlers:
     async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
         await follow_appointment(session, keys, event, now=now)
 
+    async def on_application(session: AsyncSession, event: ApplicationProgressed, *, now: datetime) -> None:
+        await follow_application(session, keys, event, now=now)
+
     return {
+        ApplicationProgressed: on_application,
         CataloguePublished: apply_catalogue,
         ContactGiven: on_contact_given,
         SessionEnded: ended_sessions.on_session_ended,

@@ -21,11 +21,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reach: Reach
     created_at: datetime
     useful_until: datetime
-    appointment_id: UUID
+    # One of the two: what it is about. An application begins at no time.
+    appointment_id: UUID | None
+    application_id: UUID | None
     number: str
     sequence: int
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: datetime | None
+    ends_at: datetime | None
     procedure_name: str | None
     discreet: bool
     helper: str = "none"
@@ -52,15 +54,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def link(self) -> str:
-        """Where the person sees, changes and cancels the appointment, on the town's own host."""
+        """Where the person sees the appointment or application, on the town's own host."""
         if self.link_token is None or self.kind == "cancellation":
             return self.find_link
-        return f"{self.public_url}/booking/a/{self.link_token}"
+        return f"{self.public_url}{'' if self.is_application else '/booking'}/a/{self.link_token}"
 
     @property
     def find_link(self) -> str:
-        """Where number and code open an appointment."""
-        return f"{self.public_url}/booking/find"
+        """Where number and code open it."""
+        return f"{self.public_url}/{'applications' if self.is_application else 'booking'}/find"
+
+    @property
+    def is_application(self) -> bool:
+        """Whether it is about an online application, not about an appointment."""
+        return self.application_id is not None
 
     def __repr__(self) -> str:
         # Never what is open in it: a representation ends up in logs.

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.tables import appointment, attempt, notice, staff_task
+from services.notifications.tables import application, appointment, attempt, notice, staff_task
 
 PAGE = 100
 TASKS_MAX = 200
@@ -29,13 +29,13 @@ class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody to be called: the number leads to the appointment in booking."""
+    """Somebody to be called: the number leads to the appointment in booking, or to the application in routing."""
 
     task_id: UUID
     reason: str
     number: str
     kind: str
-    starts_at: datetime
+    starts_at: datetime | None
     opened_at: datetime
 
 
@@ -53,7 +53,7 @@ async def list_notices(
         select(
             notice.c.notice_id,
             notice.c.kind,
-            appointment.c.number,
+            func.coalesce(appointment.c.number, application.c.number).label("number"),
             notice.c.reach,
             notice.c.state,
             notice.c.delivery,
@@ -62,11 +62,18 @@ async def list_notices(
             notice.c.created_at,
             notice.c.settled_at,
         )
-        .join(
+        .outerjoin(
             appointment,
             and_(
                 appointment.c.municipality == notice.c.municipality,
                 appointment.c.appointment_id == notice.c.appointment_id,
+            ),
+        )
+        .outerjoin(
+            application,
+            and_(
+                application.c.municipality == notice.c.municipality,
+                application.c.application_id == notice.c.application_id,
             ),
         )
         .where(notice.c.municipality == municipality)
@@ -93,7 +100,7 @@ async def list_open_tasks(session: AsyncSession, municipality: str) -> list[Open
             notice,
             and_(notice.c.municipality == staff_task.c.municipality, notice.c.notice_id == staff_task.c.notice_id),
         )
-        .join(
+        .outerjoin(
             appointment,
             and_(
                 appointment.c.municipality == staff_task.c.municipality,
@@ -101,7 +108,7 @@ async def list_open_tasks(session: AsyncSession, municipality: str) -> list[Open
             ),
         )
         .where(staff_task.c.municipality == municipality, staff_task.c.done_at.is_(None))
-        .order_by(appointment.c.starts_at, staff_task.c.task_id)
+        .order_by(appointment.c.starts_at.nulls_last(), staff_task.c.task_id)
         .limit(TASKS_MAX)
     )
     return [OpenTask(**row._mapping) for row in rows]

@@ -74,6 +74,8 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     calendar.add("prodid", PRODUCT_ID)
     calendar.add("version", "2.0")
     calendar.add("method", method)
+    if order.appointment_id is None:
+        raise ValueError("only appointments have a time")
     event = Event()
     event.add("uid", calendar_uid(order.appointment_id, order.public_url))
     event.add("sequence", order.sequence)
@@ -106,10 +108,11 @@ def _summary(order: Order) -> str:
 
 
 def _fill(template: str, order: Order, *, place: str = "") -> str:
+    template = f"application_{template}" if order.is_application else template
     text = _environment.get_template(template).render(
         order=order,
         place=place,
-        when=jst_datetime(order.starts_at, era=True),
+        when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
         procedure="" if order.discreet else order.procedure_name or "",
     )
-    return text.strip("\n") + ("\n" if template == "mail.txt" else "")
+    return text.strip("\n") + ("\n" if template.endswith("mail.txt") else "")

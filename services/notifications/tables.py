@@ -1,5 +1,7 @@
 """The service's own schema. The municipality leads every key; row-level security covers what is a town's own."""
 
+from typing import get_args
+
 from sqlalchemy import (
     TIMESTAMP,
     Boolean,
@@ -16,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import UUID
 
+from services.notifications.domain.notices import Kind
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -84,6 +87,25 @@ appointment = Table(
     Column("access_version", Integer, nullable=False, server_default="0"),
 )
 
+# Projection of routing's online applications: the newest version of each.
+application = Table(
+    "application",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("application_id", _UUID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("contact_ref", _UUID),
+    Column("case_id", _UUID, nullable=False),
+    Column("procedure", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # The way to open it (link and code), until it is closed.
+    Column("access_sealed", LargeBinary),
+    Column("access_version", Integer, nullable=False, server_default="0"),
+)
+
 # Projection of routing's catalogue: what a notice says of a town, a procedure, a counter.
 catalogue_town = Table(
     "catalogue_town",
@@ -124,7 +146,9 @@ reminder_rule = Table(
     CheckConstraint("(before_min IS NULL) <> (after_booking_s IS NULL)", name="one_time"),
 )
 
-NOTICE_KINDS = ("confirmation", "change", "cancellation", "reminder", "helper_found")
+NOTICE_KINDS: tuple[str, ...] = get_args(Kind)
+# A notice, and a task of staff, is about an appointment or about an application.
+ONE_MATTER = "(appointment_id IS NULL) <> (application_id IS NULL)"
 NOTICE_STATES = (
     "pending",
     "sending",
@@ -142,8 +166,9 @@ notice = Table(
     Column("municipality", Text, primary_key=True),
     Column("notice_id", _UUID, primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("appointment_id", _UUID, nullable=False),
-    # What of the appointment it tells: a duplicate event finds the row there and makes no second notice.
+    Column("appointment_id", _UUID),
+    Column("application_id", _UUID),
+    # What of it is told: a duplicate event finds the row there and makes no second notice.
     Column("occasion", Text, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("appointment_version", Integer, nullable=False),
@@ -160,6 +185,8 @@ notice = Table(
     # What the provider's receipts say: accepted, then delivered or not. It only moves forward.
     Column("delivery", Text),
     UniqueConstraint("municipality", "appointment_id", "kind", "occasion"),
+    UniqueConstraint("municipality", "application_id", "kind", "occasion"),
+    CheckConstraint(ONE_MATTER, name="one_matter"),
     CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),
     CheckConstraint(f"state IN {NOTICE_STATES}", name="state"),
     Index("notice_created_idx", "municipality", text("created_at DESC")),
@@ -195,12 +222,14 @@ staff_task = Table(
     Column("task_id", _UUID, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("notice_id", _UUID, nullable=False),
-    Column("appointment_id", _UUID, nullable=False),
+    Column("appointment_id", _UUID),
+    Column("application_id", _UUID),
     Column("number", Text, nullable=False),
     Column("opened_at", _TIME, nullable=False),
     Column("done_at", _TIME),
     Column("done_by", Text),
     UniqueConstraint("municipality", "notice_id"),
+    CheckConstraint(ONE_MATTER, name="one_matter"),
     Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
 )
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from services.notifications.commands.applications import DUE_FORGET, forget_application_access
 from services.notifications.commands.appointments import forget_access, remind
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
@@ -26,6 +27,7 @@ from shared.settings import MissingSettings
 DUE_HANDLERS: dict[str, DueHandler] = {
     "reminder": remind,
     "forget": forget_access,
+    DUE_FORGET: forget_application_access,
     "replan": replan_reminders,
 }
 BAD_SETTINGS = 2

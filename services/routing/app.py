@@ -6,7 +6,7 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import cases, front, mine, plans, sessions
+from services.routing.pages import applications, cases, front, mine, office, online, plans, sessions
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -33,6 +33,23 @@ HANDLERS = (
     cases.show_handover,
     cases.post_handover,
     cases.show_pass,
+    online.show_reuse,
+    online.post_reuse,
+    online.show_form,
+    online.post_form,
+    online.post_channel,
+    online.show_switched,
+    online.show_check,
+    online.post_submit,
+    applications.show_application,
+    applications.post_withdraw,
+    applications.show_find,
+    applications.post_find,
+    applications.get_link,
+    office.show_office,
+    office.show_office_application,
+    office.post_office_action,
+    office.show_fragment,
     sessions.renew_get,
     sessions.renew_post,
     sessions.show_sign_in,

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -15,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.routing.domain.applications import STATES
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -177,7 +179,7 @@ case_file = Table(
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
     Column("version", Integer, nullable=False),
-    CheckConstraint("state IN ('opened', 'told', 'handed_over')", name="state"),
+    CheckConstraint("state IN ('opened', 'told', 'handed_over', 'submitted')", name="state"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
@@ -245,6 +247,8 @@ offer = Table(
     _town(),
     Column("offer_id", _UUID, primary_key=True),
     Column("case_id", _UUID, nullable=False),
+    # Where the item would be used: handed over to another service, or in the case's own online form.
+    Column("step", Text, nullable=False, server_default="handover"),
     Column("item", Text, nullable=False),
     # What exactly was offered: another value needs another offer.
     Column("commitment", Text, nullable=False),
@@ -253,7 +257,10 @@ offer = Table(
     Column("offered_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
     Column("decided_at", _TIME),
+    # In a form an approved item counts as used once, when the form is kept with it.
+    Column("applied_at", _TIME),
     CheckConstraint("state IN ('offered', 'previewed', 'approved', 'declined')", name="state"),
+    CheckConstraint("step IN ('handover', 'form')", name="step"),
     Index("offer_case_idx", "municipality", "case_id"),
 )
 
@@ -268,6 +275,82 @@ pass_issued = Table(
     Column("expires_at", _TIME, nullable=False),
     Column("channel", Text, nullable=False, server_default="counter"),
     Index("pass_issued_case_idx", "municipality", "case_id"),
+)
+
+# --- online applications (申請) ---
+
+application = Table(
+    "application",
+    metadata,
+    _town(),
+    Column("application_id", _UUID, primary_key=True),
+    # 受付番号
+    Column("number", Text, nullable=False),
+    Column("case_id", _UUID, nullable=False),
+    Column("procedure", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("guest_ref", Text, nullable=False),
+    Column("contact_ref", _UUID),
+    # A trigger lets only the moves of `domain/applications.py` through, each with the next version.
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    # The version of each item as it was sent: what another case corrects later does not change this one.
+    Column("items", JSONB, nullable=False),
+    # The key of the page that sent it last: sent twice, it is sent once.
+    Column("submit_key", _UUID, nullable=False),
+    Column("submitted_at", _TIME, nullable=False),
+    Column("changed_at", _TIME, nullable=False),
+    Column("code_failures", Integer, nullable=False, server_default="0"),
+    Column("locked_until", _TIME),
+    CheckConstraint(f"state IN {STATES}", name="state"),
+    UniqueConstraint("municipality", "number"),
+    UniqueConstraint("municipality", "case_id"),
+    ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
+    Index("application_submitted_at_idx", "municipality", "submitted_at"),
+)
+
+# The history of an application's states. What the office asks for is an item of the vault; here is its version only.
+application_step = Table(
+    "application_step",
+    metadata,
+    _town(),
+    Column("application_id", _UUID, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("office", Text),
+    Column("reason_version", Integer),
+    ForeignKeyConstraint(
+        ["municipality", "application_id"],
+        ["routing.application.municipality", "routing.application.application_id"],
+    ),
+)
+
+application_link = Table(
+    "application_link",
+    metadata,
+    _town(),
+    Column("link_hash", LargeBinary, primary_key=True),
+    Column("application_id", _UUID, nullable=False),
+    Column("issued_at", _TIME, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "application_id"],
+        ["routing.application.municipality", "routing.application.application_id"],
+    ),
+)
+
+# Which office has looked at which case on which day: the person reads that once a day, not for every reload.
+office_look = Table(
+    "office_look",
+    metadata,
+    _town(),
+    Column("case_id", _UUID, primary_key=True),
+    Column("office", Text, primary_key=True),
+    # Where: beside the line at the counter, or in the back office.
+    Column("step", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
 )
 
 # --- projections: what others told us ---

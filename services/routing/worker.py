@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
-from services.routing.commands.handover import DUE_OFFERS, expire_offers
+from services.routing.commands.offers import DUE_OFFERS, expire_offers
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
 from services.routing.keys import make_keys

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,10 @@ FIELDS_MAX = 200
 NAME_MAX_LENGTH = 60
 EMAIL_MAX_LENGTH = 254
 PHONE_MAX_LENGTH = 32
+# As typed; a postal code itself has seven digits.
+POSTAL_CODE_MAX_LENGTH = 12
+POSTAL_CODE_LENGTH = 7
+NUMBER_MAX_LENGTH = 12
 # 060 joined the mobile ranges in July 2026; 020 is machines'.
 MOBILE_PREFIXES = ("060", "070", "080", "090")
 MOBILE_E164_LENGTH = len("+819012345678")
@@ -31,6 +36,13 @@ _COMPATIBILITY_IDEOGRAPHS = re.compile("([\uf900-\ufaff\U0002f800-\U0002fa1f]+)"
 # What phone numbers are typed with, after NFKC and with every hyphen made "-".
 _PHONE = re.compile(r"\+?[0-9 ().-]+")
 _HYPHENS = "ー−─━"
+# The year before the first one of each era (元号), by the first letter that official forms print and by name.
+ERA_OFFSETS = {"R": 2018, "H": 1988, "S": 1925, "T": 1911, "M": 1867}
+WESTERN = "AD"
+DATE_PARTS = ("era", "year", "month", "day")
+_ERA_NAMES = {"令和": "R", "平成": "H", "昭和": "S", "大正": "T", "明治": "M", "西暦": WESTERN}
+_YEAR = re.compile(r"(令和|平成|昭和|大正|明治|西暦|[RHSTM])?\s*([0-9]{1,4}|元)年?", re.IGNORECASE)
+_WESTERN_MIN = 1000
 
 
 async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:
@@ -76,11 +88,26 @@ class Form:
                 self.errors[name] = _("入力してください。")
             return ""
         if len(clean) > max_length:
-            self.errors[name] = _(
-                "%(max)s文字までで入力してください。いまは%(now)s文字です。", max=max_length, now=len(clean)
-            )
+            self._too_long(name, max_length, len(clean))
             return ""
-        if any(unicodedata.category(char) in UNUSABLE_CATEGORIES or char in UNUSABLE_CHARS for char in clean):
+        if _has_unusable(clean):
+            self.errors[name] = _("使えない記号が入っています。文字だけで入力してください。")
+            return ""
+        return clean
+
+    def long_text(self, name: str, *, max_length: int, required: bool = True) -> str:
+        """Several lines: as `text`, with the line ends kept and made one kind."""
+        typed = self.value(name).replace("\r\n", "\n").replace("\r", "\n")
+        lines = [_compose(line).rstrip() for line in typed.split("\n")]
+        clean = "\n".join(lines).strip()
+        if not clean:
+            if required:
+                self.errors[name] = _("入力してください。")
+            return ""
+        if len(clean) > max_length:
+            self._too_long(name, max_length, len(clean))
+            return ""
+        if _has_unusable(clean.replace("\n", "")):
             self.errors[name] = _("使えない記号が入っています。文字だけで入力してください。")
             return ""
         return clean
@@ -96,9 +123,7 @@ class Form:
             self.errors[name] = _("カタカナかひらがなで入力してください。")
             return ""
         if len(clean) > max_length:
-            self.errors[name] = _(
-                "%(max)s文字までで入力してください。いまは%(now)s文字です。", max=max_length, now=len(clean)
-            )
+            self._too_long(name, max_length, len(clean))
             return ""
         return clean
 
@@ -125,17 +150,18 @@ class Form:
     def mobile_phone(self, name: str) -> str:
         """A Japanese mobile number in any notation, as E.164."""
         number = self.phone(name)
-        if number and not _is_mobile(number):
+        if number and not is_mobile(number):
             self.errors[name] = _("SMSを受けとれる番号を入力してください。060・070・080・090で始まる番号です。")
             return ""
         return number
 
-    def phone(self, name: str) -> str:
+    def phone(self, name: str, *, required: bool = True) -> str:
         """A Japanese phone number in any notation (full width, hyphens of every kind, +81), as E.164."""
         clean = unicodedata.normalize("NFKC", self.value(name)).strip()
         clean = "".join("-" if unicodedata.category(char) == "Pd" or char in _HYPHENS else char for char in clean)
         if not clean:
-            self.errors[name] = _("電話番号を入力してください。")
+            if required:
+                self.errors[name] = _("電話番号を入力してください。")
             return ""
         number = _e164(clean)
         if number is None:
@@ -143,12 +169,109 @@ class Form:
             return ""
         return number
 
-    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+    def postal_code(self, name: str, *, required: bool = True) -> str:
+        """Seven digits, typed with or without 〒 and hyphen."""
+        clean = unicodedata.normalize("NFKC", self.value(name)[: POSTAL_CODE_MAX_LENGTH * 2]).strip().removeprefix("〒")
+        digits = "".join(
+            char for char in clean if not (char.isspace() or char in _HYPHENS or unicodedata.category(char) == "Pd")
+        )
+        if not clean and not required:
+            return ""
+        if len(digits) != POSTAL_CODE_LENGTH or not (digits.isascii() and digits.isdigit()):
+            self.errors[name] = _("郵便番号は、7けたの数字で入力してください。例：259-0196")
+            return ""
+        return digits
+
+    def number(self, name: str, *, lowest: int, highest: int, required: bool = True) -> str:
+        """A whole number within limits, as plain digits."""
+        clean = unicodedata.normalize("NFKC", self.value(name)[: NUMBER_MAX_LENGTH + 1]).strip()
+        if not clean and not required:
+            return ""
+        if not (clean.isascii() and clean.isdigit()) or len(clean) > NUMBER_MAX_LENGTH:
+            self.errors[name] = _("数字だけで入力してください。")
+            return ""
+        if not lowest <= int(clean) <= highest:
+            self.errors[name] = _(
+                "%(lowest)sから%(highest)sまでの数字で入力してください。", lowest=lowest, highest=highest
+            )
+            return ""
+        return str(int(clean))
+
+    def digits(self, name: str, *, length: int, required: bool = True) -> str:
+        """So many digits, which may begin with zeros (an account's number). Fewer are filled up on the left."""
+        clean = unicodedata.normalize("NFKC", self.value(name)[: NUMBER_MAX_LENGTH * 2]).strip()
+        if not clean and not required:
+            return ""
+        if not (clean.isascii() and clean.isdigit()) or len(clean) > length:
+            self.errors[name] = _("%(length)sけたまでの数字で入力してください。", length=length)
+            return ""
+        return clean.zfill(length)
+
+    def day(self, name: str, *, earliest: date, latest: date, required: bool = True) -> str:
+        """A day from separate fields (`name_era`, `name_year`, `name_month`, `name_day`), as `2026-11-24`.
+
+        The year may be typed with its era (令和8, R8, 元). An era's years are counted on beyond its end: old papers
+        have them, and only one day can be meant.
+        """
+        typed = [unicodedata.normalize("NFKC", self.value(f"{name}_{part}"))[:NUMBER_MAX_LENGTH].strip()
+                 for part in DATE_PARTS[1:]]  # fmt: skip
+        if not any(typed):
+            if required:
+                self.errors[name] = _("年・月・日を入力してください。")
+            return ""
+        day = _read_date(self.value(f"{name}_era"), *typed)
+        if day is None:
+            self.errors[name] = _("年・月・日を、数字で入力してください。西暦は4けたです。例：2026年11月24日")
+            return ""
+        if day < earliest:
+            self.errors[name] = _("%(day)sからあとの日を入力してください。", day=_plain_day(earliest))
+            return ""
+        if day > latest:
+            self.errors[name] = _("%(day)sまでの日を入力してください。", day=_plain_day(latest))
+            return ""
+        return day.isoformat()
+
+    def choice(self, name: str, allowed: tuple[str, ...], *, required: bool = True) -> str:
         """One of a few values."""
+        if not self.value(name) and not required:
+            return ""
         if self.value(name) not in allowed:
             self.errors[name] = _("ひとつ選んでください。")
             return ""
         return self.value(name)
+
+    def _too_long(self, name: str, max_length: int, length: int) -> None:
+        self.errors[name] = _("%(max)s文字までで入力してください。いまは%(now)s文字です。", max=max_length, now=length)
+
+
+def _has_unusable(clean: str) -> bool:
+    return any(unicodedata.category(char) in UNUSABLE_CATEGORIES or char in UNUSABLE_CHARS for char in clean)
+
+
+def _read_date(era: str, year: str, month: str, day: str) -> date | None:
+    found = _YEAR.fullmatch(year)
+    parts = [text.removesuffix(unit) for text, unit in ((month, "月"), (day, "日"))]
+    if found is None or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    # What stands before the number itself is what the person means.
+    name = (found[1] or era or WESTERN).upper()
+    name = _ERA_NAMES.get(name, name)
+    count = 1 if found[2] == "元" else int(found[2])
+    is_western = name == WESTERN or (not found[1] and count >= _WESTERN_MIN)
+    if is_western:
+        number = count
+    elif name in ERA_OFFSETS and 1 <= count < 100:
+        number = count + ERA_OFFSETS[name]
+    else:
+        return None
+    try:
+        return date(number, int(parts[0]), int(parts[1])) if number >= _WESTERN_MIN else None
+    except ValueError:
+        return None
+
+
+def _plain_day(day: date) -> str:
+    return f"{day.year}年{day.month}月{day.day}日"
 
 
 def _compose(typed: str) -> str:
@@ -169,10 +292,11 @@ def _e164(clean: str) -> str | None:
     if number.country_code != 81 or len(str(number.national_number)) not in (9, 10):
         return None
     text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return None if _is_mobile(text) and len(text) != MOBILE_E164_LENGTH else text
+    return None if is_mobile(text) and len(text) != MOBILE_E164_LENGTH else text
 
 
-def _is_mobile(number: str) -> bool:
+def is_mobile(number: str) -> bool:
+    """Whether a number (E.164) can get an SMS."""
     return ("0" + number.removeprefix("+81")).startswith(MOBILE_PREFIXES)
 
 

@@ -41,13 +41,15 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/helpers/shifts", _("来られる時間"), "clock"),
         ]
     elif identity is not None and identity.kind == "staff":
-        items = [
-            ("/counter", _("きょうの受付"), "counter"),
-            ("/notices", _("お知らせの記録"), "bell"),
-            ("/board", _("よびだし表示"), "info"),
+        # What somebody may not open is not offered to them.
+        pages = [
+            ("/counter", _("きょうの受付"), "counter", ("counter",)),
+            ("/office", _("オンライン申請"), "online", ("back_office", "manager")),
+            ("/helpers/roster", _("サポーター"), "helper", ("coordinator", "manager")),
+            ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),
+            ("/board", _("よびだし表示"), "info", ("counter", "manager")),
         ]
-        if identity.has_role("coordinator") or identity.has_role("manager"):
-            items.append(("/helpers/roster", _("サポーター"), "helper"))
+        items = [found[:3] for found in pages if any(identity.has_role(role) for role in found[3])]
     else:
         items = [
             ("/", _("さがす"), "search"),

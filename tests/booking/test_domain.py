@@ -17,11 +17,10 @@ from services.booking.domain.calendar import (
     slots_of_day,
 )
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
-from services.booking.domain.number import ALPHABET, LENGTH, make_number, read_code, read_number
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
 from services.booking.pages.wording import place_label
 from shared.errors import Refusal
-from shared.reference_number import show_number
+from shared.reference_number import ALPHABET, APPOINTMENT_LENGTH, make_number, read_code, read_number, show_number
 from shared.web.addresses import network_of
 
 numbers = st.integers(0, 2**32).map(lambda seed: make_number(random.Random(seed).choice))
@@ -30,20 +29,20 @@ NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
 
 @given(numbers)
 def test_a_number_reads_back_however_it_is_typed(number: str) -> None:
-    assert len(number) == LENGTH
+    assert len(number) == APPOINTMENT_LENGTH
     full_width = "".join(chr(ord(sign) + 0xFEE0) for sign in number)
     spaced, dashed = f" {number[:2]} {number[2:]}　", f"{number[:3]}ー{number[3:]}"
     for typed in (number, number.lower(), show_number(number), spaced, full_width, dashed):
         assert read_number(typed) == number
 
 
-@given(numbers, st.integers(0, LENGTH - 1), st.sampled_from(ALPHABET))
+@given(numbers, st.integers(0, APPOINTMENT_LENGTH - 1), st.sampled_from(ALPHABET))
 def test_one_wrong_sign_is_found(number: str, position: int, sign: str) -> None:
     wrong = number[:position] + sign + number[position + 1 :]
     assert (read_number(wrong) == number) if wrong == number else (read_number(wrong) is None)
 
 
-@given(numbers, st.integers(0, LENGTH - 2))
+@given(numbers, st.integers(0, APPOINTMENT_LENGTH - 2))
 def test_two_signs_exchanged_are_found(number: str, position: int) -> None:
     wrong = number[:position] + number[position + 1] + number[position] + number[position + 2 :]
     assert wrong == number or read_number(wrong) is None
@@ -52,7 +51,7 @@ def test_two_signs_exchanged_are_found(number: str, position: int) -> None:
 @given(st.text(max_size=200))
 def test_garbage_is_no_number_and_no_code_and_no_error(typed: str) -> None:
     read = read_number(typed)
-    assert read is None or len(read) == LENGTH
+    assert read is None or len(read) == APPOINTMENT_LENGTH
     code = read_code(typed)
     assert code is None or len(code) == 6
 

@@ -28,11 +28,14 @@ from shared.events.booking import (
     SealedAccess,
 )
 from shared.events.routing import (
+    ApplicationProgressed,
+    ApplicationState,
     CataloguePublished,
     ContactGiven,
     CounterEntry,
     ProcedureEntry,
     Reach,
+    SealedApplicationAccess,
     SealedContact,
 )
 from shared.messaging.broker import Envelope, Receipt
@@ -54,7 +57,14 @@ START = NOW + timedelta(days=3)
 # A ceiling and no wait: what takes so long does not happen at all.
 PATIENCE_S = 60.0
 
-Appointment = TypeVar("Appointment", AppointmentBooked, AppointmentChanged, AppointmentCancelled, AppointmentProgressed)
+Appointment = TypeVar(
+    "Appointment",
+    AppointmentBooked,
+    AppointmentChanged,
+    AppointmentCancelled,
+    AppointmentProgressed,
+    ApplicationProgressed,
+)
 
 
 async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
@@ -114,7 +124,7 @@ class Notifications:
         """Let the consumer take events in this order, each exactly as the relay would bring it."""
         for event in events:
             envelope = Envelope(
-                publisher="booking",
+                publisher=event_type(type(event)).split(".")[0],
                 consumer=SERVICE,
                 municipality=event.municipality,
                 event_id=str(event.event_id),
@@ -242,8 +252,34 @@ class Notifications:
             sequence=0,
         )
 
+    def applied(
+        self, contact: ContactGiven | None, *, procedure: str = "CHI01", number: str = "K4M7RXAC"
+    ) -> ApplicationProgressed:
+        application_id = uuid4()
+        body = msgspec.msgpack.encode(SealedApplicationAccess(link_token=LINK_TOKEN, code=CODE))
+        return ApplicationProgressed(
+            event_id=uuid4(),
+            municipality=contact.municipality if contact else TOWN,
+            aggregate_id=str(application_id),
+            aggregate_version=1,
+            occurred_at=self.now,
+            sealed=self._routing.seal_for(SERVICE, "application", body) if contact else None,
+            application_id=application_id,
+            number=number,
+            subject_ref=contact.subject_ref if contact else uuid4(),
+            contact_ref=contact.contact_ref if contact else None,
+            case_id=contact.case_id if contact else uuid4(),
+            procedure=procedure,
+            office="子育て",
+            state="submitted",
+        )
+
+    def progressed(self, before: ApplicationProgressed, state: ApplicationState) -> ApplicationProgressed:
+        """The next state of the same application."""
+        return self.followed(ApplicationProgressed, before, state=state)
+
     def followed(self, kind: type[Appointment], before: Event, **changes: Any) -> Appointment:
-        """The next event of the same appointment."""
+        """The next event of the same appointment or application."""
         fields = {name: getattr(before, name) for name in before.__struct_fields__}
         fields |= {
             "event_id": uuid4(),

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifications.domain.notices import (
-    AppointmentState,
     Decision,
     Kind,
     Leave,
     LookAgain,
+    Newest,
     Reach,
     Send,
     Settle,
@@ -226,8 +226,8 @@ def make_waiting(
     )
 
 
-def make_newest(state: str = "booked", sequence: int = 0, starts_at: datetime = START) -> AppointmentState:
-    return AppointmentState(state=state, sequence=sequence, starts_at=starts_at)
+def make_newest(state: str = "booked", sequence: int = 0, starts_at: datetime = START) -> Newest:
+    return Newest(state=state, sequence=sequence, starts_at=starts_at)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def make_newest(state: str = "booked", sequence: int = 0, starts_at: datetime = 
         (make_waiting(kind="reminder"), make_newest(starts_at=NOW), Settle("superseded", "begun")),
     ],
 )
-def test_a_notice_follows_the_newest_state(waiting: Waiting, newest: AppointmentState, decision: Decision) -> None:
+def test_a_notice_follows_the_newest_state(waiting: Waiting, newest: Newest, decision: Decision) -> None:
     assert decide(waiting, newest, now=NOW) == decision
 
 

@@ -91,11 +91,11 @@ class Visitor:
     async def post(self, path: str, data: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         return await self.http.post(path, data=data or {}, **more)
 
-    async def open_case(self, procedure: str = "CHI02") -> str:
-        """Begin a procedure at the counter; return the case's path."""
-        answer = await self.post("/cases", {"procedure": procedure, "channel": "counter", "idempotency_key": new_key()})
+    async def open_case(self, procedure: str = "CHI02", channel: str = "counter") -> str:
+        """Begin a procedure by a channel; return the case's path."""
+        answer = await self.post("/cases", {"procedure": procedure, "channel": channel, "idempotency_key": new_key()})
         assert answer.status_code == httpx.codes.SEE_OTHER, answer.text
-        return answer.headers["location"].removesuffix("/you")
+        return answer.headers["location"].rpartition("/")[0]
 
     async def tell(self, case: str, **fields: str) -> httpx.Response:
         """Fill in the form about oneself."""

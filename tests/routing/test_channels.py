@@ -46,7 +46,8 @@ def test_one_counter_full_and_one_unheard_of_is_not_full() -> None:
     ("changes", "channel", "possible", "ready", "reason"),
     [
         ({}, "counter", "yes", True, "possible"),
-        ({}, "online", "yes", False, "next_version"),
+        ({}, "online", "yes", True, "possible"),
+        ({"online": "partial"}, "online", "partial", True, "partly"),
         ({}, "helper", "no", False, "no_venue"),
         ({"online": "no"}, "online", "no", False, "not_online"),
         ({"online": "no", "source": "in-person required by law"}, "online", "no", False, "in_person_by_law"),
@@ -133,4 +134,4 @@ def test_a_procedure_without_a_helper_has_none_at_any_venue() -> None:
 def test_a_helper_asks_for_ones_own_phone_and_online_for_the_card() -> None:
     procedure = make_procedure(items=())
     assert things_to_bring(procedure, "helper")[0] == "own_phone"
-    assert things_to_bring(procedure, "online") == ("mynumber_card",)
+    assert things_to_bring(procedure, "online") == ("identity_later",)

@@ -20,15 +20,9 @@ from services.routing.commands.cases import (
     open_case,
     tell_about_you,
 )
-from services.routing.commands.handover import (
-    Decided,
-    HandedOver,
-    Preview,
-    Undecided,
-    decide_handover,
-    make_pass,
-    preview_handover,
-)
+from services.routing.commands.handover import Decided, Preview, decide_handover, preview_handover
+from services.routing.commands.offers import Undecided
+from services.routing.commands.passes import HandedOver, make_pass
 from services.routing.commands.sessions import start_guest_session, start_staff_session
 from services.routing.commands.vault import Use, read_values
 from services.routing.domain.handover import OFFER_LIFETIME, SAME_PASS_TIME
@@ -409,7 +403,7 @@ async def test_somebody_elses_case_is_unknown(db: Database, keys: Keys, guest: I
     for attempt in (
         lambda: preview(db, keys, stranger, case_id),
         lambda: tell(db, keys, stranger, case_id),
-        lambda: decide(db, keys, stranger, case_id, Preview(procedure="", reach="", offers=())),
+        lambda: decide(db, keys, stranger, case_id, Preview(procedure="", channel="counter", reach="", offers=())),
         lambda: take_pass(db, keys, stranger, case_id),
     ):
         with pytest.raises(Refusal, match="case_unknown"):

@@ -1,5 +1,7 @@
 """What people type into forms: names with rare characters, kana of every width, phone numbers in every notation."""
 
+from datetime import date
+
 import pytest
 
 from shared.errors import Refusal
@@ -272,3 +274,83 @@ def test_a_reference_that_is_none_is_refused(garbage: str) -> None:
     with pytest.raises(Refusal) as raised:
         parse_uuid(garbage, code="visit_unknown")
     assert (raised.value.code, raised.value.status) == ("visit_unknown", 404)
+
+
+EARLIEST, LATEST = date(1900, 1, 1), date(2026, 11, 24)
+
+
+def day_of(era: str, year: str, month: str, day: str) -> tuple[str, set[str]]:
+    form = Form({"born_era": era, "born_year": year, "born_month": month, "born_day": day})
+    return form.day("born", earliest=EARLIEST, latest=LATEST), set(form.errors)
+
+
+@pytest.mark.parametrize(
+    ("typed", "day"),
+    [
+        (("AD", "2019", "5", "1"), "2019-05-01"),
+        (("", "２０１９", "５", "０１"), "2019-05-01"),
+        (("R", "1", "5", "1"), "2019-05-01"),
+        (("R", "元", "5", "1"), "2019-05-01"),
+        (("AD", "昭和64", "1", "7"), "1989-01-07"),
+        (("AD", "H元年", "1月", "8日"), "1989-01-08"),
+        (("S", "1989", "1", "8"), "1989-01-08"),
+        (("T", "15", "12", "24"), "1926-12-24"),
+        # Old papers count on: 平成31年6月 is 令和元年6月.
+        (("H", "31", "6", "1"), "2019-06-01"),
+    ],
+)
+def test_a_day_is_read_in_the_western_count_and_in_eras(typed: tuple[str, str, str, str], day: str) -> None:
+    assert day_of(*typed) == (day, set())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("", "", "", ""),
+        ("AD", "50", "1", "1"),
+        ("R", "0", "1", "1"),
+        ("R", "100", "1", "1"),
+        ("X", "5", "1", "1"),
+        ("AD", "2023", "2", "29"),
+        ("AD", "2023", "13", "1"),
+        ("AD", "2023", "1", ""),
+        ("AD", "1899", "12", "31"),
+        ("AD", "2026", "11", "25"),
+        ("AD", "99999", "1", "1"),
+        ("AD", "²⁰²³", "🙂", "１e9"),
+        ("🙂", "x" * 5000, "\x00", "-1"),
+    ],
+)
+def test_what_is_no_day_is_told_at_the_field(typed: tuple[str, str, str, str]) -> None:
+    assert day_of(*typed) == ("", {"born"})
+
+
+def test_an_optional_day_may_stay_empty() -> None:
+    form = Form({})
+    assert form.day("born", required=False, earliest=EARLIEST, latest=LATEST) == ""
+    assert form.ok
+
+
+@pytest.mark.parametrize("typed", ["2590196", "259-0196", "〒２５９－０１９６", " 259ー0196 "])
+def test_a_postal_code_in_any_notation(typed: str) -> None:
+    assert Form({"code": typed}).postal_code("code") == "2590196"
+
+
+@pytest.mark.parametrize("typed", ["", "259-019", "259-01966", "二五九", "🙂", "x" * 9_999, "259\x000196"])
+def test_what_is_no_postal_code_is_told(typed: str) -> None:
+    form = Form({"code": typed})
+    assert form.postal_code("code") == ""
+    assert set(form.errors) == {"code"}
+
+
+def test_numbers_have_limits_and_digits_a_length() -> None:
+    form = Form(
+        {"copies": "３", "many": "21", "bad": "1e3", "account": "0012", "long": "12345678", "line": "a\r\n b \rc"}
+    )
+    assert form.number("copies", lowest=1, highest=20) == "3"
+    assert form.digits("account", length=7) == "0000012"
+    assert form.long_text("line", max_length=9) == "a\n b\nc"
+    assert form.ok
+    assert form.number("many", lowest=1, highest=20) == form.number("bad", lowest=1, highest=20) == ""
+    assert form.digits("long", length=7) == form.long_text("line", max_length=3) == ""
+    assert set(form.errors) == {"many", "bad", "long", "line"}

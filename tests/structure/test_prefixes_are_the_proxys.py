@@ -24,6 +24,7 @@ def test_a_prefix_is_whole_segments() -> None:
     assert service_for("/counter") == "booking"
     assert service_for("/counter/line") == "booking"
     assert service_for("/counters") == "routing"
+    assert service_for("/office/applications") == "routing"
     assert service_for("/bookings/1") == "routing"
     assert service_for("/") == "routing"
     assert service_for("/notifications/api/receipts/x") == "notifications"

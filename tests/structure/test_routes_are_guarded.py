@@ -18,6 +18,12 @@ PUBLIC = {
     # Mint the guest's token if there is none.
     "routing POST /life-events/{code}",
     "routing POST /cases",
+    # Opened by the guest who sent it, or by a cookie for this application alone: from the link, or number and code.
+    "routing GET /a/{token}",
+    "routing GET /applications/find",
+    "routing POST /applications/find",
+    "routing GET /applications/{number}",
+    "routing POST /applications/{number}/withdraw",
     # Where tokens come from; nobody can have one before.
     "routing GET /session/renew",
     "routing POST /session/renew",

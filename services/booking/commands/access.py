@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.number import read_code, read_number
 from services.booking.keys import Keys
 from shared.clock import jst_day
 from shared.crypto import token_hash
+from shared.reference_number import read_code, read_number
 
 FAILURES_MAX = 5
 LOCKED_FOR = timedelta(minutes=15)

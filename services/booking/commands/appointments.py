@@ -15,7 +15,6 @@ from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETIME, Draft, open_draft
-from services.booking.domain.number import CODE_LENGTH, make_number
 from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
 from services.booking.tables import ledger
@@ -24,6 +23,7 @@ from shared.db import Prepared
 from shared.errors import Refusal
 from shared.events.booking import AppointmentBooked, SealedAccess
 from shared.ledger.entry import Entry, LegalBasis
+from shared.reference_number import CODE_LENGTH, make_number
 
 CALLING_PURPOSE = "窓口でお呼びするため"
 MEETING_PURPOSE = "サポーターがお名前をお呼びするため"

@@ -13,7 +13,6 @@ from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import FREE_PLACE
-from services.booking.domain.number import CODE_LENGTH
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
@@ -22,6 +21,7 @@ from services.booking.tables import outbox
 from shared.crypto import new_code, new_link_token, token_hash
 from shared.errors import Refusal
 from shared.events.booking import AppointmentCancelled, AppointmentChanged, SealedAccess
+from shared.reference_number import CODE_LENGTH
 
 
 class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):

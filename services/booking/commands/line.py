@@ -13,12 +13,12 @@ from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import write_audit
 from services.booking.domain.line import STAMPS, Action, Progress, State, next_state
-from services.booking.domain.number import make_number, read_number
 from services.booking.queries.slots import find_procedure, list_counters
 from services.booking.tables import outbox
 from shared.clock import jst_day
 from shared.errors import Refusal
 from shared.events.booking import AppointmentProgressed
+from shared.reference_number import make_number, read_number
 from shared.tokens import Identity
 
 

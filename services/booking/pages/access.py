@@ -9,13 +9,13 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
 
 from services.booking.commands.access import open_link, try_code
-from services.booking.domain.number import TYPED_MAX_LENGTH
 from services.booking.keys import Keys
 from services.booking.pages.opening import access_cookie, forgotten_cookies
 from services.booking.pages.tries import CodeTries
 from shared.db import Database
 from shared.errors import Refusal
 from shared.local_path import is_local_path
+from shared.reference_number import TYPED_MAX_LENGTH
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import Form, read_form
 from shared.web.i18n import gettext as _

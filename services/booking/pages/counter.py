@@ -20,7 +20,6 @@ from services.booking.commands.line import (
     take_walk_in,
 )
 from services.booking.domain.line import ACTIONS, Action, State, show_ticket
-from services.booking.domain.number import read_number
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.wording import where_is
@@ -36,7 +35,7 @@ from services.booking.refusals import REFUSALS
 from shared.clock import Clock, jst_day
 from shared.db import Database
 from shared.errors import Refusal
-from shared.reference_number import show_number
+from shared.reference_number import read_number, show_number
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
 from shared.web.i18n import gettext as _
@@ -313,6 +312,7 @@ def _row(item: LineItem, identity: Identity) -> dict[str, Any]:
     place = _("%(number)s番", number=item.counter_number) if item.counter_number.isdigit() else item.counter_number
     return {
         "id": str(item.appointment_id),
+        "case_id": str(item.case_id) if item.case_id else None,
         "number": _number_of(item),
         # Whoever booked holds the booking's number; whoever walked in holds nothing but the ticket.
         "reference": show_number(item.number) if item.ticket_no and item.kind == "booked" else None,

@@ -8,10 +8,10 @@ from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
-from services.booking.domain.number import TYPED_MAX_LENGTH, read_number
 from services.booking.keys import ACCESS_LIFETIME, Keys
 from services.booking.queries.appointments import AppointmentView, find_appointment
 from shared.db import Database
+from shared.reference_number import TYPED_MAX_LENGTH, read_number
 from shared.web.cookies import cookie_name, gone_cookie, make_cookie, read_cookie
 from shared.web.identity import RenewSession, find_identity, token_of
 from shared.web.pages import see_other

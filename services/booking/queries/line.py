@@ -28,6 +28,7 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     counter_number: str
     ticket_no: int | None
     starts_at: datetime
+    case_id: UUID | None
     reach: str
     name: str | None
     kana: str | None
@@ -95,6 +96,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None) -> LineItem:
         counter_number=row.counter_number,
         ticket_no=row.ticket_no,
         starts_at=row.starts_at,
+        case_id=row.case_id,
         reach=row.reach,
         name=name,
         kana=kana,

@@ -13,10 +13,10 @@ from services.notifications.commands.contacts import Reading, read_addresses
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.commands.tasks import open_task
 from services.notifications.domain.notices import (
-    AppointmentState,
     Decision,
     Leave,
     LookAgain,
+    Newest,
     Send,
     Settle,
     Waiting,
@@ -28,6 +28,7 @@ from services.notifications.keys import Keys
 from services.notifications.orders import Order
 from services.notifications.tables import (
     SERVICE,
+    application,
     appointment,
     attempt,
     catalogue_counter,
@@ -48,6 +49,7 @@ log = get_logger(__name__)
 # within START_WITHIN_S and takes TIMEOUT_S (see `senders`); the rest is for the database, before and after.
 LEASE = timedelta(seconds=30)
 HANDED_BACK_PAUSE = timedelta(seconds=1)
+OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_sealed")
 PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
 
 _DONE_WITH = text(
@@ -164,6 +166,7 @@ async def end_attempts(
                 municipality=municipality,
                 notice_id=order.notice_id,
                 appointment_id=order.appointment_id,
+                application_id=order.application_id,
                 number=order.number,
                 reason="rejected" if state == "failed" else "gave_up",
                 now=now,
@@ -202,32 +205,30 @@ class _Attempts(msgspec.Struct, frozen=True):
 def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
     town = notice.c.municipality
     joined = (
-        notice.join(appointment, and_(appointment.c.municipality == town,
-                                      appointment.c.appointment_id == notice.c.appointment_id))
+        notice.outerjoin(appointment, and_(appointment.c.municipality == town,
+                                           appointment.c.appointment_id == notice.c.appointment_id))
+        .outerjoin(application, and_(application.c.municipality == town,
+                                     application.c.application_id == notice.c.application_id))
         .outerjoin(contact_point, and_(contact_point.c.municipality == town,
                                        contact_point.c.contact_ref == notice.c.contact_ref))
         .outerjoin(subject_key, and_(subject_key.c.municipality == town,
-                                     subject_key.c.subject_ref == appointment.c.subject_ref))
+                                     subject_key.c.subject_ref == _of_either("subject_ref")))
         .outerjoin(catalogue_town, catalogue_town.c.municipality == town)
         .outerjoin(catalogue_procedure, and_(catalogue_procedure.c.municipality == town,
-                                             catalogue_procedure.c.code == appointment.c.procedure))
+                                             catalogue_procedure.c.code == _of_either("procedure")))
         .outerjoin(catalogue_counter, and_(catalogue_counter.c.municipality == town,
                                            catalogue_counter.c.code == appointment.c.counter))
     )  # fmt: skip
     return (
         select(
             notice,
-            appointment.c.number,
-            appointment.c.subject_ref,
-            appointment.c.case_id,
-            appointment.c.procedure,
-            appointment.c.office,
+            *(_of_either(name).label(name) for name in OF_EITHER),
             appointment.c.starts_at,
             appointment.c.ends_at,
             appointment.c.access_sealed,
-            appointment.c.state.label("newest_state"),
-            appointment.c.sequence.label("newest_sequence"),
             appointment.c.helper,
+            _of_either("state").label("newest_state"),
+            func.coalesce(appointment.c.sequence, application.c.version).label("newest_sequence"),
             contact_point.c.reach.label("contact_reach"),
             contact_point.c.language,
             subject_key.c.wrapped_key,
@@ -246,6 +247,11 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
         .limit(len(notice_ids))
         .with_for_update(of=notice)
     )
+
+
+def _of_either(name: str) -> Any:
+    """A column of the appointment or of the application that a notice is about."""
+    return func.coalesce(appointment.c[name], application.c[name])
 
 
 async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Sequence[UUID]) -> dict[UUID, _Attempts]:
@@ -299,8 +305,8 @@ def _waiting(row: Row[Any], known: _Attempts | None, now: datetime) -> Waiting:
     )
 
 
-def _newest(row: Row[Any]) -> AppointmentState:
-    return AppointmentState(state=row.newest_state, sequence=row.newest_sequence, starts_at=row.starts_at)
+def _newest(row: Row[Any]) -> Newest:
+    return Newest(state=row.newest_state, sequence=row.newest_sequence, starts_at=row.starts_at)
 
 
 def _reading(row: Row[Any]) -> Reading:
@@ -327,6 +333,7 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         created_at=row.created_at,
         useful_until=row.useful_until,
         appointment_id=row.appointment_id,
+        application_id=row.application_id,
         number=row.number,
         sequence=row.newest_sequence,
         starts_at=row.starts_at,
@@ -352,7 +359,7 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
 def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess | None:
     if row.access_sealed is None or row.wrapped_key is None:
         return None
-    context, field = context_of(municipality, row.subject_ref), f"{ACCESS}/{row.appointment_id}"
+    context, field = context_of(municipality, row.subject_ref), f"{ACCESS}/{row.appointment_id or row.application_id}"
     try:
         opened = keys.vault.open(row.wrapped_key, context, field, bytes(row.access_sealed))
     except SealBroken:
@@ -374,6 +381,7 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
             municipality=municipality,
             notice_id=row.notice_id,
             appointment_id=row.appointment_id,
+            application_id=row.application_id,
             number=row.number,
             reason=decision.reason,
             now=now,

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
+from services.notifications.domain.notices import APPLICATION_NOTICES
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, contact_point, ledger, notice, subject_key
 from shared.crypto import SealBroken, SubjectVault
@@ -20,13 +21,14 @@ from shared.messaging.due import schedule
 
 ITEM = "contact"
 PURPOSE = "予約のお知らせを送るため"
+PURPOSE_APPLICATION = "申請のお知らせを送るため"
 ADDRESS_MAX_LENGTH = 320
 # More notices than this do not wait for one contact.
 WAITING_MAX = 100
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one address is read: for which notice, of which appointment."""
+    """Why one address is read: for which notice, of which procedure and case."""
 
     notice_id: UUID
     kind: str
@@ -171,7 +173,7 @@ async def read_addresses(
                     target_step=f"notice_{reading.kind}",
                     provided_at=now,
                     items=(ITEM,),
-                    purpose=PURPOSE,
+                    purpose=PURPOSE_APPLICATION if reading.kind in APPLICATION_NOTICES.values() else PURPOSE,
                     correlation=contact.approval_id,
                 )
             )

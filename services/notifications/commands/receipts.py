@@ -1,7 +1,7 @@
 """Receipts (配信結果): what a provider tells later about a message that it accepted."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.tasks import open_task
 from services.notifications.domain.outcomes import is_forward
-from services.notifications.tables import SERVICE, appointment, notice
+from services.notifications.tables import SERVICE, application, appointment, notice
 from shared.messaging.due import unschedule
 
 
@@ -30,7 +30,7 @@ async def record_receipt(
     """
     row = (
         await session.execute(
-            select(notice.c.delivery, notice.c.state, notice.c.appointment_id)
+            select(notice.c.delivery, notice.c.state, notice.c.appointment_id, notice.c.application_id)
             .where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
             .with_for_update()
         )
@@ -48,18 +48,26 @@ async def record_receipt(
         update(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id).values(**values)
     )
     if told == "not_delivered":
-        number = await session.scalar(
-            select(appointment.c.number).where(
-                appointment.c.municipality == municipality, appointment.c.appointment_id == row.appointment_id
-            )
-        )
+        number = await _number_of(session, municipality, row)
         await open_task(
             session,
             municipality=municipality,
             notice_id=notice_id,
             appointment_id=row.appointment_id,
+            application_id=row.application_id,
             number=number or "",
             reason="not_delivered",
             now=now,
         )
     return True
+
+
+async def _number_of(session: AsyncSession, municipality: str, row: Any) -> str | None:
+    """The number of what a notice is about."""
+    table, key, ref = (
+        (appointment, "appointment_id", row.appointment_id)
+        if row.appointment_id is not None
+        else (application, "application_id", row.application_id)
+    )
+    query = select(table.c.number).where(table.c.municipality == municipality, table.c[key] == ref)
+    return (await session.execute(query)).scalar_one_or_none()

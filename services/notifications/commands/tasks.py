@@ -17,7 +17,8 @@ async def open_task(
     *,
     municipality: str,
     notice_id: UUID,
-    appointment_id: UUID,
+    appointment_id: UUID | None,
+    application_id: UUID | None = None,
     number: str,
     reason: str,
     now: datetime,
@@ -31,6 +32,7 @@ async def open_task(
             reason=reason,
             notice_id=notice_id,
             appointment_id=appointment_id,
+            application_id=application_id,
             number=number,
             opened_at=now,
         )

@@ -7,7 +7,26 @@ import msgspec
 
 from services.notifications.domain.quiet_hours import after_quiet, is_quiet
 
-Kind = Literal["confirmation", "change", "cancellation", "reminder", "helper_found"]
+Kind = Literal[
+    "confirmation",
+    "change",
+    "cancellation",
+    "reminder",
+    "helper_found",
+    "application_received",
+    "application_accepted",
+    "application_correction",
+    "application_completed",
+    "application_withdrawn",
+]
+# What is told of an online application, by the state that it has reached.
+APPLICATION_NOTICES: dict[str, Kind] = {
+    "submitted": "application_received",
+    "accepted": "application_accepted",
+    "correction_asked": "application_correction",
+    "completed": "application_completed",
+    "withdrawn": "application_withdrawn",
+}
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
@@ -20,12 +39,12 @@ USEFUL = timedelta(hours=24)
 USEFUL_AT_LEAST = timedelta(minutes=30)
 
 
-class AppointmentState(msgspec.Struct, frozen=True, kw_only=True):
-    """What decisions need of the newest state of an appointment."""
+class Newest(msgspec.Struct, frozen=True, kw_only=True):
+    """What decisions need of the newest state of an appointment, or of an application, which begins at no time."""
 
     state: str
     sequence: int
-    starts_at: datetime
+    starts_at: datetime | None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,23 +88,25 @@ class Settle(msgspec.Struct, frozen=True):
 Decision = Send | Leave | LookAgain | Settle
 
 
-def useful_until(kind: Kind, *, starts_at: datetime, now: datetime) -> datetime:
+def useful_until(kind: Kind, *, starts_at: datetime | None, now: datetime) -> datetime:
     """Until when sending it makes sense."""
+    if starts_at is None or kind == "cancellation":
+        return now + USEFUL
     if kind == "reminder":
         return starts_at
-    if kind == "cancellation":
-        return now + USEFUL
     return max(min(starts_at, now + USEFUL), now + USEFUL_AT_LEAST)
 
 
-def is_overtaken(kind: Kind, sequence: int, newest: AppointmentState) -> bool:
+def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
+    if kind in APPLICATION_NOTICES.values():
+        return newest.sequence > sequence
     if kind == "cancellation":
         return False
     return newest.state != "booked" or newest.sequence > sequence
 
 
-def decide(notice: Waiting, newest: AppointmentState, *, now: datetime) -> Decision:
+def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
     """What to do with a notice whose turn it is."""
     if notice.in_flight or notice.state not in (*WAITING, "sending"):
         return Leave()
@@ -93,7 +114,7 @@ def decide(notice: Waiting, newest: AppointmentState, *, now: datetime) -> Decis
         return Settle("superseded", "overtaken")
     if notice.reach == "none":
         return Settle("printed_slip", "chosen")
-    if notice.kind == "reminder" and now >= newest.starts_at:
+    if notice.kind == "reminder" and newest.starts_at is not None and now >= newest.starts_at:
         return Settle("superseded", "begun")
     if notice.reach is None and now - notice.created_at >= CONTACT_WAIT:
         return Settle("undeliverable", "contact_missing", task=True)
@@ -103,7 +124,8 @@ def decide(notice: Waiting, newest: AppointmentState, *, now: datetime) -> Decis
         return LookAgain(now + CONTACT_LOOK_AGAIN)
     if notice.keeps_quiet and is_quiet(now):
         later = after_quiet(now)
-        return LookAgain(later) if later < newest.starts_at else Settle("superseded", "quiet_hours")
+        is_in_time = newest.starts_at is None or later < newest.starts_at
+        return LookAgain(later) if is_in_time else Settle("superseded", "quiet_hours")
     return Send()
 
 

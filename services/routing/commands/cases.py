@@ -19,11 +19,13 @@ from services.routing.commands.vault import (
     read_values,
     seen_again,
     subject_context,
+    write_reused,
     write_use,
 )
 from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
+from services.routing.domain.items import can_be_typed
 from services.routing.tables import SERVICE, case_file, counter, procedure, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -32,17 +34,22 @@ from shared.tokens import Identity
 
 PURPOSE_BOOK = "窓口の予約のため"
 PURPOSE_CONTACT = "予約のお知らせを送るため"
+PURPOSE_CONTACT_ONLINE = "申請のお知らせを送るため"
 PURPOSE_PREFILL = "同じことを二度書かずにすむようにするため"
 
 # A contact that nobody hands over does not stay: a visit lasts no longer than this.
 DRAFT_LIFETIME = timedelta(hours=24)
 DUE_CONTACT_DRAFT = "contact_draft"
+PHONE = "phone"
 
 
 class AboutYou(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person said of themselves, checked. `contact` None: as it was given before (or not needed)."""
+    """What a person said of themselves, checked. `contact` None: as it was given before (or not needed).
 
-    items: dict[str, str]
+    `items` None: they were asked elsewhere, in the online form.
+    """
+
+    items: dict[str, str] | None
     reach: Reach
     contact: str | None
 
@@ -54,14 +61,6 @@ class FilledForm(msgspec.Struct, frozen=True, kw_only=True):
     from_before: bool
     reach: str | None
     known_contact: str | None
-
-
-async def _is_possible(session: AsyncSession, row: Row[Any], channel: str) -> bool:
-    """Whether this procedure can be booked by this channel in this town."""
-    if channel != "helper":
-        return row.counter != "no" and bool(row.counters)
-    venue = select(counter.c.code).where(counter.c.municipality == row.municipality, counter.c.kind == "venue").limit(1)
-    return row.helper != "no" and (await session.execute(venue)).one_or_none() is not None
 
 
 async def open_case(
@@ -91,10 +90,7 @@ async def open_case(
         ).one_or_none()
     if row is None:
         raise Refusal("procedure_unknown", 404)
-    if channel not in READY_CHANNELS:
-        raise Refusal("channel_not_ready", 409)
-    if not await _is_possible(session, row, channel):
-        raise Refusal("channel_impossible", 409)
+    await refuse_channel(session, row, channel)
     case_id: UUID | None = (
         await session.execute(
             insert(case_file)
@@ -130,6 +126,28 @@ async def open_case(
     return known
 
 
+async def refuse_channel(session: AsyncSession, row: Row[Any], channel: str) -> None:
+    """Refuse a channel that a procedure (its row) cannot be done by in this town.
+
+    Raises:
+        Refusal: `channel_not_ready` (409), `channel_impossible` (409).
+    """
+    if channel not in READY_CHANNELS:
+        raise Refusal("channel_not_ready", 409)
+    possible = {
+        "counter": row.counter != "no" and bool(row.counters),
+        "online": row.online != "no" and can_be_typed(row.items),
+        "helper": row.helper != "no",
+    }
+    if not possible[channel] or (channel == "helper" and not await _has_venue(session, row.municipality)):
+        raise Refusal("channel_impossible", 409)
+
+
+async def _has_venue(session: AsyncSession, municipality: str) -> bool:
+    venue = select(counter.c.code).where(counter.c.municipality == municipality, counter.c.kind == "venue").limit(1)
+    return (await session.execute(venue)).one_or_none() is not None
+
+
 async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False) -> Row[Any]:
     """A case of the person who asks.
 
@@ -156,10 +174,12 @@ async def fill_form(
     who look.
     """
     case = await get_own_case(session, identity, case_id)
-    subject_ref = case.subject_ref or await _guests_subject(session, identity)
+    subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return FilledForm(items={}, from_before=False, reach=case.reach, known_contact=None)
-    is_first = case.items is None
+    contact = await _known_contact(session, identity.municipality, subject_ref, case)
+    is_online = case.channel == "online"
+    is_first = case.items is None and not is_online
     use = Use(
         entry_type="previewed",
         case_id=case_id,
@@ -171,9 +191,10 @@ async def fill_form(
     if not is_first:
         use = seen_again(identity, msgspec.structs.replace(use, purpose=PURPOSE_BOOK, outcome="own_form"))
         await record_staff_deed(session, identity, action="view_form", ref=str(case_id), now=now)
-    keys = BOOKING_ITEMS if is_first else tuple(case.items)
+    # The online form asks for the name itself. A number that it asked for can be the one for notices.
+    wanted = (PHONE,) if is_online and contact is None else () if is_online else BOOKING_ITEMS
+    keys = tuple(key for key in wanted if is_first or key in (case.items or ()))
     values = await read_values(session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, now=now)
-    contact = await _known_contact(session, identity.municipality, subject_ref, case)
     return FilledForm(
         items={key: value.value for key, value in values.items()},
         from_before=is_first and bool(values),
@@ -189,7 +210,7 @@ async def find_known_reach(session: AsyncSession, *, identity: Identity, case_id
         Refusal: `case_unknown` (404).
     """
     case = await get_own_case(session, identity, case_id)
-    subject_ref = case.subject_ref or await _guests_subject(session, identity)
+    subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return None
     known = await _known_contact(session, identity.municipality, subject_ref, case)
@@ -212,18 +233,28 @@ async def tell_about_you(
     """
     case = await get_own_case(session, identity, case_id, lock=True)
     town = identity.municipality
-    subject_ref = case.subject_ref or await _mint_subject(session, identity)
-    await keep_items(
-        session,
-        vault,
-        identity=identity,
-        subject_ref=subject_ref,
-        values=told.items,
-        case_id=case_id,
-        procedure=case.procedure,
-        purpose=PURPOSE_BOOK,
-        now=now,
-    )
+    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    if told.items is not None:
+        kept = await keep_items(
+            session,
+            vault,
+            identity=identity,
+            subject_ref=subject_ref,
+            values=told.items,
+            case_id=case_id,
+            procedure=case.procedure,
+            purpose=PURPOSE_BOOK,
+            now=now,
+        )
+        use = Use(
+            entry_type="applied",
+            case_id=case_id,
+            procedure=case.procedure,
+            target_service=SERVICE,
+            target_step=STEP_YOU,
+            purpose=PURPOSE_BOOK,
+        )
+        await write_reused(session, identity, subject_ref, use, kept.unchanged, now=now)
     contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
     await record_staff_deed(session, identity, action="tell_about_you", ref=str(case_id), now=now)
     await session.execute(
@@ -231,7 +262,7 @@ async def tell_about_you(
         .where(case_file.c.municipality == town, case_file.c.case_id == case_id)
         .values(
             subject_ref=subject_ref,
-            items=sorted(told.items),
+            items=_items_after(case, told),
             reach=told.reach,
             state="told",
             updated_at=now,
@@ -239,6 +270,12 @@ async def tell_about_you(
             **contact,
         )
     )
+
+
+def _items_after(case: Row[Any], told: AboutYou) -> list[str]:
+    """The items that the case may use: what the online form brought stays, name and kana are as they were told now."""
+    before = set(case.items or ())
+    return sorted(before if told.items is None else before - set(BOOKING_ITEMS) | set(told.items))
 
 
 async def blank_contact_draft(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -288,7 +325,7 @@ async def _contact_columns(
         procedure=case.procedure,
         target_service=SERVICE,
         target_step=STEP_YOU,
-        purpose=PURPOSE_CONTACT,
+        purpose=PURPOSE_CONTACT_ONLINE if case.channel == "online" else PURPOSE_CONTACT,
     )
     await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
     await schedule(
@@ -326,6 +363,11 @@ async def _known_contact(
     ).one_or_none()
 
 
+async def find_subject_of(session: AsyncSession, identity: Identity, case: Row[Any]) -> UUID | None:
+    """Whose items a case may offer: its own subject's, or those of the guest who began it."""
+    return case.subject_ref or await _guests_subject(session, identity)
+
+
 async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | None:
     """The subject of a guest's session. Staff have none: every person they write for is a subject of their own."""
     if identity.kind != "guest":
@@ -340,7 +382,7 @@ async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | N
     ).scalar_one_or_none()
 
 
-async def _mint_subject(session: AsyncSession, identity: Identity) -> UUID:
+async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
     """At the first datum a person becomes a subject: random, never matched by name or birth date."""
     fresh = uuid4()
     if identity.kind != "guest":

@@ -3,13 +3,13 @@
 Values are opened in one function only, `read_values`, which writes the ledger entry in the same transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import and_, insert, select
+from sqlalchemy import and_, insert, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,7 +22,9 @@ from shared.ledger.entry import Entry, LegalBasis
 from shared.tokens import Identity
 
 ITEMS_MAX = 100
-STEP_YOU = "you"
+STEP_YOU: Final = "you"
+STEP_FORM: Final = "form"
+STEP_OFFICE: Final = "office"
 
 How = Literal["typed_by_resident", "typed_by_staff"]
 
@@ -57,6 +59,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
     value: str
     commitment: str
+    procedure: str
     case_id: UUID
     collected_at: datetime
 
@@ -71,6 +74,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID
     step: str
     collected_at: datetime
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of kept values: the version that holds each now, and those of other cases that stayed."""
+
+    versions: dict[str, int]
+    unchanged: tuple[Source, ...]
 
 
 async def ensure_subject_key(
@@ -96,11 +106,15 @@ async def keep_items(
     case_id: UUID,
     procedure: str,
     purpose: str,
+    step: str = STEP_YOU,
+    reused: Collection[str] | None = None,
     now: datetime,
-) -> None:
+) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
 
-    What came from another case and was left as it was counts as used without being asked again.
+    `reused` are the items that a form was filled with from other cases (None: all that there are). What of them was
+    left as it was is not asked again: the caller writes so (`write_reused`). Whatever else equals a former value was
+    typed again, and has this case as its source.
     """
     town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
     key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
@@ -109,26 +123,29 @@ async def keep_items(
     corrected: list[str] = []
     unchanged: list[Source] = []
     commitments: dict[str, str] = {}
+    versions: dict[str, int] = {}
     for name, value in values.items():
         commitments[name] = vault.commitment(key, context, name, value)
         before = known.get(name)
-        if before is not None and before.commitment == commitments[name]:
+        is_same = before is not None and before.commitment == commitments[name]
+        if before is not None and is_same and (before.case_id == case_id or reused is None or name in reused):
+            versions[name] = before.version
             if before.case_id != case_id:
                 unchanged.append(before)
             continue
-        version = before.version + 1 if before else 1
-        (corrected if before else collected).append(name)
+        versions[name] = before.version + 1 if before else 1
+        (corrected if before and not is_same else collected).append(name)
         await session.execute(
             insert(item).values(
                 municipality=town,
                 subject_ref=subject_ref,
                 key=name,
-                version=version,
-                sealed=vault.seal(key, context, f"{name}/{version}", value),
+                version=versions[name],
+                sealed=vault.seal(key, context, f"{name}/{versions[name]}", value),
                 commitment=commitments[name],
                 procedure=procedure,
                 case_id=case_id,
-                step=STEP_YOU,
+                step=step,
                 how="typed_by_staff" if identity.kind == "staff" else "typed_by_resident",
                 collected_at=now,
             )
@@ -140,7 +157,7 @@ async def keep_items(
             case_id=case_id,
             procedure=procedure,
             target_service=SERVICE,
-            target_step=STEP_YOU,
+            target_step=step,
             purpose=purpose,
         )
 
@@ -149,8 +166,15 @@ async def keep_items(
         if names:
             chosen = {name: commitments[name] for name in names}
             await write_use(session, identity, subject_ref, use(entry_type), chosen, now=now)
-    for group in _by_source(unchanged):
-        await _write_group(session, identity, subject_ref, use("applied"), group, now=now)
+    return Kept(versions=versions, unchanged=tuple(unchanged))
+
+
+async def write_reused(
+    session: AsyncSession, identity: Identity, subject_ref: UUID, use: Use, sources: Sequence[Source], *, now: datetime
+) -> None:
+    """Write that items of other cases were used without being asked again: an entry for each source."""
+    for group in by_source(sources):
+        await _write_group(session, identity, subject_ref, use, group, now=now)
 
 
 async def list_sources(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[Source]:
@@ -173,9 +197,10 @@ async def read_values(
     subject_ref: UUID,
     keys: Sequence[str],
     use: Use,
+    versions: Mapping[str, int] | None = None,
     now: datetime,
 ) -> dict[str, Value]:
-    """The newest values of items, and `contact` from the case's draft. The only function that opens them.
+    """The newest values of items (or `versions` of them), and `contact` from the case's draft. Nothing else opens any.
 
     The use is written to the ledger in this transaction. Items that are not there are missing from the answer.
 
@@ -183,7 +208,7 @@ async def read_values(
         SealBroken: a stored value was altered.
     """
     town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
-    sealed = await _sealed_items(session, town, subject_ref, keys, use)
+    sealed = await _sealed_items(session, town, subject_ref, keys, use, versions or {})
     if not sealed:
         return {}
     wrapped = await _wrapped_key(session, town, subject_ref)
@@ -191,12 +216,13 @@ async def read_values(
         source.key: Value(
             value=vault.open(wrapped, context, field, text),
             commitment=source.commitment,
+            procedure=source.procedure,
             case_id=source.case_id,
             collected_at=source.collected_at,
         )
         for source, field, text in sealed
     }
-    for group in _by_source([source for source, _, _ in sealed]):
+    for group in by_source([source for source, _, _ in sealed]):
         await _write_group(session, identity, subject_ref, use, group, now=now)
     return values
 
@@ -206,7 +232,7 @@ async def write_use_of_items(
 ) -> None:
     """Write a use of items that nobody opens now: the same entries as a reading would, one for each source."""
     sources = await list_sources(session, identity.municipality, subject_ref)
-    for group in _by_source([source for source in sources if source.key in keys]):
+    for group in by_source([source for source in sources if source.key in keys]):
         await _write_group(session, identity, subject_ref, use, group, now=now)
 
 
@@ -277,11 +303,18 @@ def contact_field(case_id: UUID) -> str:
 
 
 async def _sealed_items(
-    session: AsyncSession, municipality: str, subject_ref: UUID, keys: Sequence[str], use: Use
+    session: AsyncSession,
+    municipality: str,
+    subject_ref: UUID,
+    keys: Sequence[str],
+    use: Use,
+    versions: Mapping[str, int],
 ) -> list[tuple[Source, str, bytes]]:
+    newest = [key for key in keys if key not in versions]
+    wanted = or_(item.c.key.in_(newest), tuple_(item.c.key, item.c.version).in_(list(versions.items())))
     rows = await session.execute(
         select(item)
-        .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref, item.c.key.in_(keys))
+        .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref, wanted)
         .ext(distinct_on(item.c.key))
         .order_by(item.c.key, item.c.version.desc())
         .limit(ITEMS_MAX)
@@ -326,7 +359,7 @@ async def _write_group(
     await write_use(session, identity, subject_ref, use, commitments, source=group[0], now=now)
 
 
-def _by_source(sources: Sequence[Source]) -> list[list[Source]]:
+def by_source(sources: Sequence[Source]) -> list[list[Source]]:
     """Together what was collected in the same step of the same case: one entry names one source."""
     groups: dict[tuple[UUID, str], list[Source]] = {}
     for source in sources:

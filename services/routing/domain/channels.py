@@ -10,9 +10,10 @@ from typing import Literal
 import msgspec
 
 from services.routing.domain.catalogue import CHANNELS, Channel, Counter, Possible, Procedure
+from services.routing.domain.items import NOT_TYPED
 
 # The channels that can be used in this version; the others say honestly that they come with the next one.
-READY_CHANNELS: frozenset[Channel] = frozenset({"counter", "helper"})
+READY_CHANNELS: frozenset[Channel] = frozenset({"online", "counter", "helper"})
 
 # An estimate, shown as one: reading the page, and then each item that has to be typed.
 ONLINE_BASE_MIN = 5
@@ -55,12 +56,8 @@ _THINGS: dict[str, str] = {
     "vehicle_number": "vehicle_number",
     "photos": "damage_photos",
 }
-_ONLINE_IDENTITY: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "mynumber": ("mynumber_card",),
-    "mynumber_or_one": ("mynumber_card",),
-    "mynumber_online_or_one": ("mynumber_card",),
-}
+# Nothing is read from a card online yet: the office checks who it is afterwards, as its page says.
+_ONLINE_IDENTITY: dict[str, tuple[str, ...]] = {"none": ()}
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,9 +119,14 @@ def things_to_bring(procedure: Procedure, channel: Channel) -> tuple[str, ...]:
     """Codes of what to have at hand. An unknown identity code asks for one proof: better too much than a second way."""
     things = tuple(_THINGS[item] for item in procedure.items if item in _THINGS)
     if channel == "online":
-        return (*_ONLINE_IDENTITY.get(procedure.identity, ("identity_one",)), *things)
+        return (*_ONLINE_IDENTITY.get(procedure.identity, ("identity_later",)), *things)
     own_phone = ("own_phone",) if channel == "helper" else ()
     return (*own_phone, *_IDENTITY.get(procedure.identity, ("identity_one",)), *things)
+
+
+def things_not_typed(items: Sequence[str]) -> tuple[str, ...]:
+    """What a form cannot take yet and has to be brought or sent: codes of things."""
+    return tuple(_THINGS[item] for item in items if item in NOT_TYPED and item in _THINGS)
 
 
 def _online(procedure: Procedure, now: datetime, ready: frozenset[Channel]) -> ChannelOption:

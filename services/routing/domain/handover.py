@@ -13,6 +13,9 @@ REACHES: tuple[Reach, ...] = ("email", "sms", "none")
 BOOKING_ITEMS = ("name", "kana")
 CONTACT = "contact"
 
+# Where an offered item would be used: handed over to another service, or in the case's own online form.
+Step = Literal["handover", "form"]
+
 # A preview that nobody answers within this time was closed: that is a decline.
 OFFER_LIFETIME = timedelta(minutes=60)
 EXPIRED = "expired"
@@ -38,8 +41,10 @@ class Decision(msgspec.Struct, frozen=True):
     approved: bool
 
 
-def target_service(item: str) -> str:
-    """Who would get an item: the contact goes to notifications alone, the rest to booking."""
+def target_service(item: str, step: Step = "handover") -> str:
+    """Who would get an item: a form is routing's own; handed over, the contact goes to notifications alone."""
+    if step == "form":
+        return "routing"
     return "notifications" if item == CONTACT else "booking"
 
 

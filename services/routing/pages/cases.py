@@ -17,14 +17,10 @@ from services.routing.commands.cases import (
     open_case,
     tell_about_you,
 )
-from services.routing.commands.handover import (
-    Preview,
-    ShownOffer,
-    Undecided,
-    decide_handover,
-    make_pass,
-    preview_handover,
-)
+from services.routing.commands.handover import Preview, decide_handover, preview_handover
+from services.routing.commands.offers import ShownOffer, Undecided
+from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.passes import make_pass
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys
@@ -37,7 +33,7 @@ from services.routing.queries.mine import find_live_appointment
 from shared.db import Database
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
-from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, PHONE_MAX_LENGTH, Form, parse_uuid, read_form
+from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, PHONE_MAX_LENGTH, Form, is_mobile, parse_uuid, read_form
 from shared.web.i18n import current_language, translate
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC, RenewSession, find_identity, require_visitor, token_of
@@ -76,7 +72,7 @@ async def post_case(
             idempotency_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
             now=now,
         )
-    response = see_other(f"/cases/{case_id}/you")
+    response = see_other(f"/cases/{case_id}")
     if started is not None:
         give_session(response, started, keys, now=now, secure=secure)
     return response
@@ -89,7 +85,8 @@ async def show_case(
     """Where this case goes on."""
     async with db.begin(identity.municipality) as session:
         case = await get_own_case(session, identity, _case_id(case_id))
-    return see_other(f"/cases/{case.case_id}/{'you' if case.state == 'opened' else 'handover'}")
+    first, then = ("reuse", "check") if case.channel == "online" else ("you", "handover")
+    return see_other(f"/cases/{case.case_id}/{first if case.state == 'opened' else then}")
 
 
 @get("/cases/{case_id:str}/you", guards=[require_visitor])
@@ -104,10 +101,12 @@ async def show_you(
     """The form about oneself, with what was given before."""
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
         filled = await fill_form(session, keys.vault, identity=identity, case_id=case, now=now)
-        name_ja = await _procedure_name(session, identity, case)
     values = filled.items | {"reach": filled.reach or ""}
-    return _you_page(request, case, name_ja, values, {}, filled.known_contact, from_before=filled.from_before)
+    if online.channel == "online":
+        values["phone"] = show_phone(values["phone"]) if is_mobile(values.get("phone", "")) else ""
+    return _you_page(request, online, values, {}, filled.known_contact, from_before=filled.from_before)
 
 
 @post("/cases/{case_id:str}/you", guards=[require_visitor])
@@ -124,13 +123,13 @@ async def post_you(
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
         known_contact = await find_known_reach(session, identity=identity, case_id=case)
-        name_ja = await _procedure_name(session, identity, case)
-        told = _read_you(form, known_contact)
+        online = await get_online_case(session, identity, case)
+        told = _read_you(form, known_contact, is_online=online.channel == "online")
         if told is not None:
             await tell_about_you(session, keys.vault, identity=identity, case_id=case, told=told, now=now)
     if told is None:
-        return _you_page(request, case, name_ja, form.values, form.errors, known_contact)
-    return see_other(f"/cases/{case}/handover")
+        return _you_page(request, online, form.values, form.errors, known_contact)
+    return see_other(f"/cases/{case}/{'check' if online.channel == 'online' else 'handover'}")
 
 
 @get("/cases/{case_id:str}/handover", guards=[require_visitor])
@@ -147,12 +146,15 @@ async def show_handover(
     async with db.begin(identity.municipality) as session:
         preview = await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
         name_ja = await _procedure_name(session, identity, case)
+        online = await get_online_case(session, identity, case)
     if preview is None:
         return see_other(f"/cases/{case}/you")
     answers = {offer.item: offer.answer for offer in preview.offers}
     # Whoever declined something before finds their answers again, not the button for everything alone.
     is_each_open = "each" in request.query_params or "no" in answers.values()
-    return _handover_page(request, case, name_ja, preview, answers, {}, is_each_open=is_each_open)
+    return _handover_page(
+        request, case, name_ja, preview, answers, {}, is_each_open=is_each_open, can_go_online=online.online
+    )
 
 
 @post("/cases/{case_id:str}/handover", guards=[require_visitor])
@@ -266,10 +268,10 @@ async def _procedure_name(session: Any, identity: Identity, case_id: UUID) -> st
     return names[case.procedure][0]
 
 
-def _read_you(form: Form, known_contact: str | None) -> AboutYou | None:
-    """The checked answers, or None: then the form's errors say why."""
-    name = form.text("name", max_length=NAME_MAX_LENGTH, required=False)
-    kana = form.kana("kana", required=False)
+def _read_you(form: Form, known_contact: str | None, *, is_online: bool) -> AboutYou | None:
+    """The checked answers, or None: then the form's errors say why. The online form asks for the name itself."""
+    name = "" if is_online else form.text("name", max_length=NAME_MAX_LENGTH, required=False)
+    kana = "" if is_online else form.kana("kana", required=False)
     chosen = form.choice("reach", REACHES)
     if not chosen:
         form.errors["reach"] = _("お知らせの受けとり方を、ひとつ選んでください。")
@@ -282,7 +284,7 @@ def _read_you(form: Form, known_contact: str | None) -> AboutYou | None:
         return None
     reach: Reach = next(reach for reach in REACHES if reach == chosen)
     items = {key: value for key, value in (("name", name), ("kana", kana)) if value}
-    return AboutYou(items=items, reach=reach, contact=contact)
+    return AboutYou(items=None if is_online else items, reach=reach, contact=contact)
 
 
 def _may_stay_empty(form: Form, field: str, reach: str, known_contact: str | None) -> bool:
@@ -291,8 +293,7 @@ def _may_stay_empty(form: Form, field: str, reach: str, known_contact: str | Non
 
 def _you_page(
     request: Request[Any, Any, Any],
-    case_id: UUID,
-    procedure_name: str,
+    online: OnlineCase,
     values: dict[str, str],
     errors: dict[str, str],
     known_contact: str | None,
@@ -305,8 +306,9 @@ def _you_page(
         request,
         "you.html",
         status=422 if errors else 200,
-        case_id=case_id,
-        procedure_name=procedure_name,
+        case_id=online.case_id,
+        procedure_name=online.procedure_name,
+        is_online=online.channel == "online",
         values=values,
         errors={name: errors[name] for name in order if name in errors},
         known_contact=known_contact,
@@ -325,6 +327,7 @@ def _handover_page(
     *,
     is_stale: bool = False,
     is_each_open: bool = False,
+    can_go_online: bool = False,
     status: int = 200,
 ) -> Template:
     by_target: dict[str, list[dict[str, str]]] = {}
@@ -361,6 +364,7 @@ def _handover_page(
         errors=errors,
         is_stale=is_stale,
         is_each_open=is_each_open,
+        can_go_online=can_go_online,
         reach=preview.reach,
         channel=preview.channel,
     )

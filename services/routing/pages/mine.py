@@ -8,15 +8,19 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
+from services.routing.pages.application_wording import STATE_LOOKS
+from services.routing.pages.application_wording import STATES as APPLICATION_STATES
 from services.routing.pages.plans import text_language
 from services.routing.pages.wording import (
     CASE_STATES,
+    ONLINE_CASE_STATES,
     TARGETS,
     appointment_state,
     history_line,
     item_names,
     place_of,
 )
+from services.routing.queries.applications import list_my_applications
 from services.routing.queries.catalogue import list_counters, procedure_names
 from services.routing.queries.mine import (
     CLOSED_STATES,
@@ -55,6 +59,7 @@ async def show_my(
         appointments = await list_my_appointments(session, identity)
         names = await procedure_names(session, identity.municipality)
         counters = await list_counters(session, identity.municipality)
+        applications = await list_my_applications(session, identity)
         plans = await list_my_plans(session, identity)
         events = {event.code: event for event in await list_life_events(session, identity.municipality)}
     booked_cases = {appointment.case_id for appointment in appointments}
@@ -72,15 +77,25 @@ async def show_my(
             }
             for appointment in appointments
         ],
+        applications=[
+            {
+                "number": sent.number,
+                "title": names[sent.procedure][0] if sent.procedure in names else sent.procedure,
+                "state": translate(APPLICATION_STATES[sent.state]),
+                "look": STATE_LOOKS[sent.state],
+                "submitted_at": sent.submitted_at,
+            }
+            for sent in applications
+        ],
         cases=[
             {
                 "href": f"/cases/{case.case_id}",
                 "title": names[case.procedure][0],
-                "state": translate(CASE_STATES[case.state]),
+                "state": translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state]),
                 "created_at": case.created_at,
             }
             for case in cases
-            if case.case_id not in booked_cases
+            if case.case_id not in booked_cases and case.state != "submitted"
         ],
         plans=[
             {"href": f"/plans/{plan.plan_id}", "name": events[plan.event].name.say(text_language())}

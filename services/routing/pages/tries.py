@@ -17,6 +17,8 @@ PER_LOGIN = parse(f"{FAILURES_MAX} per {_LOCK_MINUTES} minutes")
 # Phones of one carrier, and everybody on the town's wireless network, come from one address.
 GUESTS_PER_ADDRESS = parse("300 per minute")
 CASES_PER_ADDRESS = parse("300 per minute")
+# Beside the lock of each application's code: one address cannot lock strangers' codes one after another.
+CODES_PER_ADDRESS = parse("30 per 15 minutes")
 
 
 class Tries:
@@ -55,6 +57,14 @@ class Tries:
             Refusal: `too_many_tries` (429).
         """
         self._hit(CASES_PER_ADDRESS, "case", municipality, address)
+
+    def count_code(self, municipality: str, address: str) -> None:
+        """Count one try at an application's number and code, for all numbers together.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(CODES_PER_ADDRESS, "code", municipality, address)
 
     def _hit(self, limit: RateLimitItem, *key: str) -> None:
         if not self._limiter.hit(limit, *key):

@@ -40,11 +40,28 @@ REFUSALS: dict[str, RefusalText] = {
         _("べつの端末で作ったか、時間がたちすぎています。質問に答えると、もういちど作れます。"),
     ),
     "channel_not_ready": RefusalText(
-        _("この方法は、まだ始まっていません"), _("いまは窓口の予約か、役場への電話でお手続きできます。")
+        _("この方法は、まだ始まっていません"), _("いまはほかの方法か、役場への電話でお手続きできます。")
     ),
     "channel_impossible": RefusalText(
-        _("この手続きは、窓口の予約ではできません"), _("手続きのページで、ほかの方法をごらんください。")
+        _("この手続きは、この方法ではできません"), _("手続きのページで、ほかの方法をごらんください。")
     ),
+    "application_sent": RefusalText(
+        _("この申請は、もう送られています"),
+        _(
+            "「わたしの予約と手続き」から、申請のようすを見てください。変えたいことがあるときは、役場に電話してください。"
+        ),
+    ),
+    "application_unknown": RefusalText(_("この申請は見つかりません"), _("一覧にもどって、もういちど選んでください。")),
+    "application_moved": RefusalText(
+        _("ほかの人が先に進めました"), _("いまのようすを見て、もういちど選んでください。")
+    ),
+    "application_closed": RefusalText(
+        _("この申請は、もう取り下げられません"), _("手続きが終わっています。役場に電話でおたずねください。")
+    ),
+    "application_link_unknown": RefusalText(
+        _("このリンクは使えません"), _("古いか、まちがっています。受付番号と確認コードで、申請を開いてください。")
+    ),
+    "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
     ),
@@ -93,12 +110,14 @@ ITEMS: dict[str, str] = {
     "waste_items": _("ごみの品目"),
     "photos": _("写真"),
     "topic": _("相談したいこと"),
+    "correction": _("なおしてほしいところ"),
 }
 OTHER_ITEM = _("そのほかの項目")
 
 BRING: dict[str, str] = {
     "identity_one": _("本人確認書類をひとつ（マイナンバーカード、運転免許証、パスポートなど）"),
     "identity_one_photo": _("顔写真のついた本人確認書類（マイナンバーカード、運転免許証、パスポートなど）"),
+    "identity_later": _("本人確認書類（受けつけたあとに、係が確かめます）"),
     "same_day_note": _("顔写真のついた本人確認書類があれば、その日に登録できます"),
     "mynumber_card": _("マイナンバーカードと暗証番号"),
     "mynumber_or_one": _("マイナンバーカード、またはほかの本人確認書類をひとつ"),
@@ -113,6 +132,11 @@ BRING: dict[str, str] = {
     "own_phone": _("ふだん使っているスマートフォン"),
 }
 
+CHANNEL_ACTIONS = {
+    "online": _("オンラインで申しこむ"),
+    "counter": _("窓口の日にちと時間を選ぶ"),
+    "helper": _("サポーターの日にちと時間を選ぶ"),
+}
 CHANNEL_TITLES = {"online": _("オンライン"), "counter": _("役場の窓口"), "helper": _("スマホのサポーター")}
 
 REASONS: dict[str, str] = {
@@ -127,7 +151,6 @@ REASONS: dict[str, str] = {
 HELPER_POSSIBLE = _("町のサポーターが、スマートフォンの使い方をいっしょに練習しながら進めます。")
 COUNTER_POSSIBLE = _("係の者がお話をうかがいながら、いっしょに進めます。")
 NEXT_VERSION = {
-    "online": _("オンライン申請は、次の版で始まります。いまは窓口の予約か、電話（%(phone)s）をご利用ください。"),
     "helper": _("サポーターの予約は、次の版で始まります。いまは窓口の予約か、電話（%(phone)s）をご利用ください。"),
 }
 NEXT_VERSION_PHONE_ONLY = _("この方法は、次の版で始まります。いまは電話（%(phone)s）でおたずねください。")
@@ -175,6 +198,11 @@ CASE_STATES = {
     "opened": _("お名前と連絡のしかたを入力するところです"),
     "told": _("わたす情報を確かめるところです"),
     "handed_over": _("日にちと時間をえらぶところです"),
+    "submitted": _("申請を送りました"),
+}
+ONLINE_CASE_STATES = CASE_STATES | {
+    "opened": _("申請の内容を入力するところです"),
+    "told": _("申請の内容を確かめるところです"),
 }
 APPOINTMENT_STATES = {
     "booked": _("予約済み"),
@@ -209,6 +237,14 @@ _SENTENCES: dict[str, str] = {
 # The line on the counter's tablet, once a day and office (booking: commands/calling.py).
 _SENTENCE_CALLED = _("窓口の係（%(actor)s）が、お呼びするために「%(items)s」を見ました。")
 _SENTENCE_HELPER_VIEWED = _("サポーターが「%(items)s」を見ました。目的は「%(purpose)s」です。")
+# What stays in this service: an earlier item in the form of another procedure.
+_FORM_SENTENCES: dict[str, str] = {
+    "offered": _("前に入力した「%(items)s」を、この申請に使ってよいか、おたずねしました。"),
+    "previewed": _("前に入力した「%(items)s」を、この申請に使う前に画面でお見せしました。"),
+    "approved": _("%(actor)sが、前に入力した「%(items)s」をこの申請に使うことを認めました。"),
+    "declined": _("%(actor)sが、前に入力した「%(items)s」をこの申請に使わないことにしました。"),
+}
+_SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
 _SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
 _YOU = _("あなた")
@@ -236,6 +272,7 @@ class ChannelCard(msgspec.Struct, frozen=True, kw_only=True):
     fee: str | None
     bring: tuple[str, ...]
     why: tuple[str, ...]
+    action: str
 
 
 class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,6 +303,7 @@ def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now:
             why=tuple(translate(WHY[code]) for code in comparison.why)
             if option.channel == comparison.suggested
             else (),
+            action=translate(CHANNEL_ACTIONS[option.channel]),
         )
         for option in sorted(comparison.options, key=lambda option: option.channel != comparison.suggested)
     ]
@@ -289,13 +327,7 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
     """One entry as a plain sentence. `names` are the name and office of procedures, by code."""
     procedure = names.get(entry.target_procedure or entry.source_procedure or "")
     office = entry.office or (procedure[1] if procedure else None)
-    is_called = (entry.entry_type, entry.target_service, entry.target_step) == ("staff_viewed", "booking", "line")
-    is_expired = entry.entry_type == "declined" and entry.outcome == EXPIRED
-    text = _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
-    if is_called or is_expired:
-        text = _SENTENCE_CALLED if is_called else _SENTENCE_EXPIRED
-    if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
-        text = _SENTENCE_HELPER_VIEWED
+    text = _sentence(entry)
     sentence = translate(text) % {
         "actor": _actor(entry),
         "items": item_names(entry.items),
@@ -314,6 +346,18 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
     if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
         details.append(translate(LEGAL_BASIS[entry.legal_basis]))
     return HistoryLine(occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details))
+
+
+def _sentence(entry: HistoryEntry) -> str:
+    if (entry.entry_type, entry.target_service, entry.target_step) == ("staff_viewed", "booking", "line"):
+        return _SENTENCE_CALLED
+    if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
+        return _SENTENCE_HELPER_VIEWED
+    is_form = entry.target_service == "routing" and entry.target_step == "form"
+    if entry.entry_type == "declined" and entry.outcome == EXPIRED:
+        return _SENTENCE_FORM_EXPIRED if is_form else _SENTENCE_EXPIRED
+    own = _FORM_SENTENCES.get(entry.entry_type) if is_form else None
+    return own or _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
 
 
 def _actor(entry: HistoryEntry) -> str:

@@ -24,6 +24,7 @@ class MyCase(msgspec.Struct, frozen=True, kw_only=True):
 
     case_id: UUID
     procedure: str
+    channel: str
     state: str
     created_at: datetime
 
@@ -97,7 +98,14 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
         .limit(CASES_MAX)
     )
     return [
-        MyCase(case_id=row.case_id, procedure=row.procedure, state=row.state, created_at=row.created_at) for row in rows
+        MyCase(
+            case_id=row.case_id,
+            procedure=row.procedure,
+            channel=row.channel,
+            state=row.state,
+            created_at=row.created_at,
+        )
+        for row in rows
     ]
 
 

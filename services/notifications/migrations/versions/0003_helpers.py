@@ -2,9 +2,12 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0003", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 
-KINDS = "'confirmation', 'change', 'cancellation', 'reminder'"
+KINDS = (
+    "'confirmation', 'change', 'cancellation', 'reminder', 'application_received', 'application_accepted', "
+    "'application_correction', 'application_completed', 'application_withdrawn'"
+)
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@ and by which channel a pass leads on."""
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0005", "0003", None, None
+revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
 
 
 def upgrade() -> None:

@@ -1,0 +1,167 @@
+"""The online form of a case: filled with what may be used, and kept in the vault as it is typed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.audit import record_staff_deed
+from services.routing.commands.cases import PURPOSE_PREFILL, find_subject_of, mint_subject
+from services.routing.commands.contact import update_case
+from services.routing.commands.offers import standing_offers
+from services.routing.commands.online import lock_open_case
+from services.routing.commands.reuse import approved_offers, reusable_items, usable_sources
+from services.routing.commands.vault import (
+    STEP_FORM,
+    Source,
+    Use,
+    keep_items,
+    read_values,
+    seen_again,
+    write_reused,
+)
+from services.routing.tables import SERVICE, offer
+from shared.crypto import SubjectVault
+from shared.tokens import Identity
+
+PURPOSE_APPLY = "申請の手続きをするため"
+
+
+class FilledItems(msgspec.Struct, frozen=True, kw_only=True):
+    """What the form starts with. `reused` came from earlier cases; `can_reuse`: there is more that could."""
+
+    values: dict[str, str]
+    reused: tuple[str, ...]
+    can_reuse: bool
+
+
+async def fill_items(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+) -> FilledItems:
+    """What the form starts with: what this case was told before, and what the person approved from earlier ones.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    subject_ref = await find_subject_of(session, identity, case)
+    if subject_ref is None:
+        return FilledItems(values={}, reused=(), can_reuse=False)
+    usable = await usable_sources(session, case)
+    use = Use(
+        entry_type="previewed",
+        case_id=case_id,
+        procedure=case.procedure,
+        target_service=SERVICE,
+        target_step=STEP_FORM,
+        purpose=PURPOSE_APPLY,
+        outcome="own_form",
+    )
+    await record_staff_deed(session, identity, action="view_form", ref=str(case_id), now=now)
+    values = await read_values(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=subject_ref,
+        keys=tuple(usable),
+        use=seen_again(identity, use),
+        now=now,
+    )
+    _, reusable = await reusable_items(session, identity, case, now)
+    standing = await standing_offers(session, case, reusable, now, step=STEP_FORM)
+    answered = {known.item for known in standing if known.state in ("approved", "declined")}
+    return FilledItems(
+        values={key: value.value for key, value in values.items()},
+        reused=tuple(key for key, source in usable.items() if source.case_id != case_id),
+        can_reuse=bool(set(reusable) - answered),
+    )
+
+
+async def save_form(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    values: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Keep checked values. What was approved and left as it was is `applied` by that approval, once.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    if not values:
+        return
+    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    approved = await approved_offers(session, case)
+    usable = await usable_sources(session, case)
+    kept = await keep_items(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=subject_ref,
+        values=values,
+        case_id=case_id,
+        procedure=case.procedure,
+        purpose=PURPOSE_APPLY,
+        step=STEP_FORM,
+        reused=usable,
+        now=now,
+    )
+    for approval_id in sorted({row.approval_id for row in approved.values() if row.applied_at is None}, key=str):
+        sources = [
+            source
+            for source in kept.unchanged
+            if (row := approved.get(source.key)) is not None
+            and row.approval_id == approval_id
+            and row.applied_at is None
+        ]
+        if sources:
+            await _write_applied(session, identity, case, subject_ref, approval_id, sources, now)
+    await session.execute(
+        update_case(case).values(
+            subject_ref=subject_ref,
+            items=sorted({*(case.items or ()), *values}),
+            updated_at=now,
+            version=case.version + 1,
+        )
+    )
+    await record_staff_deed(session, identity, action="save_form", ref=str(case_id), now=now)
+
+
+async def _write_applied(
+    session: AsyncSession,
+    identity: Identity,
+    case: Row[Any],
+    subject_ref: UUID,
+    approval_id: UUID,
+    sources: Sequence[Source],
+    now: datetime,
+) -> None:
+    use = Use(
+        entry_type="applied",
+        case_id=case.case_id,
+        procedure=case.procedure,
+        target_service=SERVICE,
+        target_step=STEP_FORM,
+        purpose=PURPOSE_PREFILL,
+        legal_basis="appi_69_2_1",
+        approval_id=approval_id,
+    )
+    await write_reused(session, identity, subject_ref, use, sources, now=now)
+    await session.execute(
+        update(offer)
+        .where(
+            offer.c.municipality == case.municipality,
+            offer.c.case_id == case.case_id,
+            offer.c.approval_id == approval_id,
+            offer.c.item.in_([source.key for source in sources]),
+        )
+        .values(applied_at=now)
+    )

@@ -1,0 +1,138 @@
+"""Staff look at what a person gave: read in one place, told to the person once a day for each office, and audited."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.audit import record_staff_deed
+from services.routing.commands.online import procedure_of
+from services.routing.commands.progress import refuse_other_office
+from services.routing.commands.reuse import usable_sources
+from services.routing.commands.vault import Use, read_values
+from services.routing.tables import SERVICE, case_file, counter, office_look
+from shared.clock import jst_day
+from shared.crypto import SubjectVault
+from shared.errors import Refusal
+from shared.tokens import Identity
+
+PURPOSE_REVIEW = "申請の内容を確かめるため"
+PURPOSE_SERVE = "窓口で、もういちど書かずにすむようにするため"
+COUNTERS_MAX = 50
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One item as staff see it, with where it came from."""
+
+    key: str
+    value: str
+    procedure: str
+    collected_at: datetime
+
+
+class GivenInCase(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person gave in a case."""
+
+    procedure: str
+    procedure_name: str
+    channel: str
+    items: tuple[Seen, ...]
+
+
+async def look_at_case(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+) -> GivenInCase:
+    """What was given in a case, beside the line at the counter.
+
+    Raises:
+        Refusal: `case_unknown` (404), `other_office` (403): neither the procedure's office nor one of its counters'.
+    """
+    query = select(case_file).where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
+    case = (await session.execute(query)).one_or_none()
+    if case is None:
+        raise Refusal("case_unknown", 404)
+    row = await procedure_of(session, case)
+    refuse_other_office(identity, row.office, *await _counter_offices(session, row))
+    sources = await usable_sources(session, case)
+    keys = [key for key in row.items if key in sources] + sorted(set(sources) - set(row.items))
+    items = await look_at_items(
+        session,
+        vault,
+        identity=identity,
+        case=case,
+        keys=keys,
+        versions={key: sources[key].version for key in keys},
+        purpose=PURPOSE_SERVE,
+        step="counter",
+        office=identity.office or row.office,
+        now=now,
+    )
+    return GivenInCase(procedure=row.code, procedure_name=row.name_ja, channel=case.channel, items=items)
+
+
+async def look_at_items(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    case: Row[Any],
+    keys: list[str],
+    versions: dict[str, int],
+    purpose: str,
+    step: str,
+    office: str,
+    now: datetime,
+) -> tuple[Seen, ...]:
+    """Read items for staff. Each look is audited; the person is told of an office's first look of a day.
+
+    `case` is anything with the town, subject, case and procedure of the items.
+    """
+    await record_staff_deed(session, identity, action=f"view_{step}", ref=str(case.case_id), now=now)
+    if case.subject_ref is None or not keys:
+        return ()
+    first = await session.execute(
+        insert(office_look)
+        .values(municipality=case.municipality, case_id=case.case_id, office=office, step=step, day=jst_day(now))
+        .on_conflict_do_nothing()
+        .returning(office_look.c.day)
+    )
+    is_first = first.one_or_none() is not None
+    use = Use(
+        entry_type="staff_viewed",
+        case_id=case.case_id,
+        procedure=case.procedure,
+        target_service=SERVICE,
+        target_step=step,
+        purpose=purpose,
+        outcome="done" if is_first else "same_day",
+        visibility="subject" if is_first else "internal",
+    )
+    identity = msgspec.structs.replace(identity, office=office)
+    values = await read_values(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=case.subject_ref,
+        keys=keys,
+        use=use,
+        versions=versions,
+        now=now,
+    )
+    return tuple(
+        Seen(key=key, value=values[key].value, procedure=values[key].procedure, collected_at=values[key].collected_at)
+        for key in keys
+        if key in values
+    )
+
+
+async def _counter_offices(session: AsyncSession, row: Row[Any]) -> list[str]:
+    rows = await session.execute(
+        select(counter.c.office)
+        .where(counter.c.municipality == row.municipality, counter.c.code.in_(row.counters))
+        .limit(COUNTERS_MAX)
+    )
+    return list(rows.scalars())

@@ -1,0 +1,119 @@
+"""A case that is done online: what its pages need to know, and going on by another channel with what was given."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.audit import record_staff_deed
+from services.routing.commands.cases import get_own_case, refuse_channel
+from services.routing.commands.contact import update_case
+from services.routing.domain.applications import EDITABLE
+from services.routing.domain.items import can_be_typed, typed_items
+from services.routing.tables import application, procedure
+from shared.errors import Refusal
+from shared.tokens import Identity
+
+
+class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
+    """A case and its procedure. `sent` is the 受付番号 once the office has the application: then the form is closed.
+
+    `is_correction`: it was sent before, and the office asks for another look.
+    """
+
+    case_id: UUID
+    procedure: str
+    procedure_name: str
+    items: tuple[str, ...]
+    channel: str
+    online: bool
+    counter: bool
+    helper: bool
+    identity_code: str
+    sent: str | None
+    is_correction: bool
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The items that the form asks for."""
+        return typed_items(self.items)
+
+
+async def get_online_case(session: AsyncSession, identity: Identity, case_id: UUID) -> OnlineCase:
+    """One's own case with what its pages need to know.
+
+    Raises:
+        Refusal: `case_unknown` (404).
+    """
+    case = await get_own_case(session, identity, case_id)
+    row = await procedure_of(session, case)
+    sent = (
+        await session.execute(
+            select(application.c.number, application.c.state).where(
+                application.c.municipality == case.municipality, application.c.case_id == case_id
+            )
+        )
+    ).one_or_none()
+    return OnlineCase(
+        case_id=case_id,
+        procedure=row.code,
+        procedure_name=row.name_ja,
+        items=tuple(row.items),
+        channel=case.channel,
+        online=row.online != "no" and can_be_typed(row.items) and case.state != "submitted",
+        counter=row.counter != "no" and bool(row.counters),
+        helper=row.helper != "no",
+        identity_code=row.identity,
+        sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
+        is_correction=sent is not None and sent.state in EDITABLE,
+    )
+
+
+async def lock_open_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
+    """One's own case, locked, while its form may be changed: before it is sent, or while a correction is asked for.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    if case.state == "submitted":
+        state = (
+            await session.execute(
+                select(application.c.state).where(
+                    application.c.municipality == case.municipality, application.c.case_id == case_id
+                )
+            )
+        ).scalar_one_or_none()
+        if state not in EDITABLE:
+            raise Refusal("application_sent", 409)
+    return case
+
+
+async def change_channel(
+    session: AsyncSession, *, identity: Identity, case_id: UUID, channel: str, now: datetime
+) -> None:
+    """Go on by another channel, with everything that was given.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409), `channel_not_ready` (409), `channel_impossible` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    if case.state == "submitted":
+        # It stands in for a correction: the office waits for it there.
+        raise Refusal("application_sent", 409)
+    await refuse_channel(session, await procedure_of(session, case), channel)
+    if case.channel != channel:
+        state = "told" if case.state == "handed_over" else case.state
+        await session.execute(
+            update_case(case).values(channel=channel, state=state, updated_at=now, version=case.version + 1)
+        )
+        await record_staff_deed(session, identity, action="change_channel", ref=str(case_id), now=now)
+
+
+async def procedure_of(session: AsyncSession, case: Row[Any]) -> Row[Any]:
+    """The procedure of a case, also when it is no longer offered."""
+    query = select(procedure).where(procedure.c.municipality == case.municipality, procedure.c.code == case.procedure)
+    return (await session.execute(query)).one()

@@ -1,0 +1,127 @@
+"""Not asking twice (再利用): what a person's earlier cases hold is offered to the form of another, item by item."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.audit import record_staff_deed
+from services.routing.commands.cases import find_subject_of, get_own_case
+from services.routing.commands.contact import update_case
+from services.routing.commands.offers import (
+    ShownOffer,
+    Undecided,
+    decline_expired,
+    preview_offers,
+    standing_offers,
+    write_decisions,
+)
+from services.routing.commands.online import lock_open_case, procedure_of
+from services.routing.commands.vault import STEP_FORM, Source, list_sources
+from services.routing.domain.handover import read_answers
+from services.routing.domain.items import typed_items
+from services.routing.tables import offer
+from shared.crypto import SubjectVault
+from shared.tokens import Identity
+
+OFFERS_MAX = 200
+
+
+async def preview_reuse(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+) -> tuple[ShownOffer, ...]:
+    """Offer what the person's earlier cases hold and this form needs, and show it; empty when there is nothing.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    await decline_expired(session, case, now)
+    case, reusable = await reusable_items(session, identity, case, now)
+    if not reusable:
+        return ()
+    await record_staff_deed(session, identity, action="view_reuse", ref=str(case_id), now=now)
+    return await preview_offers(session, vault, identity, case, reusable, step=STEP_FORM, now=now)
+
+
+async def decide_reuse(
+    session: AsyncSession,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    answers: Mapping[str, str],
+    shown: Mapping[str, str],
+    now: datetime,
+) -> Undecided | None:
+    """Write what the person approved and declined; None when everything is answered.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    await decline_expired(session, case, now)
+    case, reusable = await reusable_items(session, identity, case, now)
+    offers = await standing_offers(session, case, reusable, now, step=STEP_FORM)
+    decisions, missing, is_stale = read_answers(offers, answers, shown, now)
+    if is_stale or missing or len(offers) < len(reusable):
+        return Undecided(missing=tuple(missing), is_stale=is_stale or len(offers) < len(reusable))
+    approvals = await write_decisions(session, identity, case, reusable, decisions, now, step=STEP_FORM)
+    declined = {decision.offer.item for decision in decisions if not decision.approved}
+    items = sorted((set(case.items or ()) | set(approvals)) - declined)
+    await session.execute(update_case(case).values(items=items, updated_at=now, version=case.version + 1))
+    await record_staff_deed(session, identity, action="decide_reuse", ref=str(case_id), now=now)
+    return None
+
+
+async def usable_sources(session: AsyncSession, case: Row[Any]) -> dict[str, Source]:
+    """The items that the case may use now. What changed elsewhere since it was approved is not: it is asked again."""
+    if case.subject_ref is None or not case.items:
+        return {}
+    approved = await approved_offers(session, case)
+    usable = {}
+    for source in await list_sources(session, case.municipality, case.subject_ref):
+        known = approved.get(source.key)
+        is_stale = source.case_id != case.case_id and known is not None and known.commitment != source.commitment
+        if source.key in case.items and not is_stale:
+            usable[source.key] = source
+    return usable
+
+
+async def reusable_items(
+    session: AsyncSession, identity: Identity, case: Row[Any], now: datetime
+) -> tuple[Row[Any], dict[str, str]]:
+    """What earlier cases hold and this form needs, with the commitment to its value; the case belongs to them then."""
+    subject_ref = await find_subject_of(session, identity, case)
+    if subject_ref is None:
+        return case, {}
+    if case.subject_ref is None:
+        await session.execute(update_case(case).values(subject_ref=subject_ref))
+        case = await get_own_case(session, identity, case.case_id, lock=True)
+    needed = typed_items((await procedure_of(session, case)).items)
+    sources = {source.key: source for source in await list_sources(session, case.municipality, subject_ref)}
+    found = {key: sources[key].commitment for key in needed if key in sources and sources[key].case_id != case.case_id}
+    answered = {known.item for known in await standing_offers(session, case, found, now, step=STEP_FORM)}
+    usable = await usable_sources(session, case)
+    return case, {key: commitment for key, commitment in found.items() if key in answered or key not in usable}
+
+
+async def approved_offers(session: AsyncSession, case: Row[Any]) -> dict[str, Row[Any]]:
+    """The newest answer to each offer of this form, where it is a yes."""
+    rows = await session.execute(
+        select(offer)
+        .where(
+            offer.c.municipality == case.municipality,
+            offer.c.case_id == case.case_id,
+            offer.c.step == STEP_FORM,
+            offer.c.decided_at.is_not(None),
+        )
+        .order_by(offer.c.decided_at.desc(), offer.c.offered_at.desc())
+        .limit(OFFERS_MAX)
+    )
+    newest: dict[str, Row[Any]] = {}
+    for row in rows:
+        newest.setdefault(row.item, row)
+    return {key: row for key, row in newest.items() if row.state == "approved"}

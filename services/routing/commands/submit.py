@@ -1,0 +1,247 @@
+"""Sending an online application (申請): checked once more, sent once, and told with its number."""
+
+import secrets
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Row, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.audit import record_staff_deed
+from services.routing.commands.cases import get_own_case
+from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
+from services.routing.commands.form import PURPOSE_APPLY
+from services.routing.commands.offers import (
+    ShownOffer,
+    Undecided,
+    decline_expired,
+    preview_offers,
+    standing_offers,
+    write_decisions,
+)
+from services.routing.commands.online import lock_open_case, procedure_of
+from services.routing.commands.progress import publish_progress, write_step
+from services.routing.commands.reuse import usable_sources
+from services.routing.commands.vault import Use, read_values, seen_again
+from services.routing.domain.applications import EDITABLE, missing_items
+from services.routing.domain.handover import CONTACT, read_answers
+from services.routing.domain.items import typed_items
+from services.routing.keys import Keys
+from services.routing.tables import SERVICE, application
+from shared.crypto import SubjectVault
+from shared.reference_number import APPLICATION_LENGTH, make_number
+from shared.tokens import Identity
+
+STEP_CHECK = "check"
+NUMBER_TRIES = 5
+
+
+class Incomplete(msgspec.Struct, frozen=True):
+    """Something has to be said first, on this page of the case."""
+
+    page: Literal["form", "you"]
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be sent. `contact`: what would pass to notifications, None when nothing is to be sent."""
+
+    values: dict[str, str]
+    reach: str
+    contact: ShownOffer | None
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """It is sent (or was already)."""
+
+    number: str
+
+
+async def check_application(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+) -> Checked | Incomplete:
+    """Show what would be sent, and offer the contact to notifications.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    await decline_expired(session, case, now)
+    versions = await _ready(session, case)
+    if isinstance(versions, Incomplete):
+        return versions
+    use = Use(
+        entry_type="previewed",
+        case_id=case_id,
+        procedure=case.procedure,
+        target_service=SERVICE,
+        target_step=STEP_CHECK,
+        purpose=PURPOSE_APPLY,
+        outcome="own_form",
+    )
+    await record_staff_deed(session, identity, action="view_check", ref=str(case_id), now=now)
+    values = await read_values(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=case.subject_ref,
+        keys=tuple(versions),
+        use=seen_again(identity, use),
+        now=now,
+    )
+    offers = await preview_offers(session, vault, identity, case, _contact_of(case), now=now)
+    return Checked(
+        values={key: value.value for key, value in values.items()},
+        reach=case.reach,
+        contact=offers[0] if offers else None,
+    )
+
+
+async def submit_application(
+    session: AsyncSession,
+    keys: Keys,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    submit_key: UUID,
+    with_notices: bool,
+    shown_contact: str | None,
+    language: str,
+    now: datetime,
+) -> Sent | Undecided | Incomplete:
+    """Send the application, or send it again once a correction was asked for. Twice with one key is once.
+
+    `with_notices` is the answer to the contact's offer, `shown_contact` the offer that the person saw.
+
+    Raises:
+        Refusal: `case_unknown` (404).
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    before = await _find_of_case(session, case)
+    if before is not None and (before.submit_key == submit_key or before.state not in EDITABLE):
+        return Sent(before.number)
+    await decline_expired(session, case, now)
+    versions = await _ready(session, case)
+    if isinstance(versions, Incomplete):
+        return versions
+    contact_ref = await _decide_contact(
+        session, keys, identity, case, with_notices=with_notices, shown=shown_contact, language=language, now=now
+    )
+    if isinstance(contact_ref, Undecided | Incomplete):
+        return contact_ref
+    row = await _write(session, case, before, versions, contact_ref, submit_key, now)
+    await write_step(session, row, identity, now=now)
+    await publish_progress(session, keys, row, with_access=True, now=now)
+    await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
+    await record_staff_deed(session, identity, action="submit_application", ref=row.number, now=now)
+    return Sent(row.number)
+
+
+async def _ready(session: AsyncSession, case: Row[Any]) -> dict[str, int] | Incomplete:
+    """The version of every item that would be sent, or which page lacks something."""
+    needed = typed_items((await procedure_of(session, case)).items)
+    usable = await usable_sources(session, case)
+    if missing_items(needed, usable):
+        return Incomplete("form")
+    if case.reach is None or (case.reach != "none" and case.contact_commitment is None):
+        return Incomplete("you")
+    return {key: usable[key].version for key in needed}
+
+
+def _contact_of(case: Row[Any]) -> dict[str, str]:
+    return {CONTACT: case.contact_commitment} if case.reach != "none" else {}
+
+
+async def _decide_contact(
+    session: AsyncSession,
+    keys: Keys,
+    identity: Identity,
+    case: Row[Any],
+    *,
+    with_notices: bool,
+    shown: str | None,
+    language: str,
+    now: datetime,
+) -> UUID | Undecided | Incomplete | None:
+    """Approve or decline that the contact passes to notifications; return what they know it by, if they may."""
+    passable = _contact_of(case)
+    offers = await standing_offers(session, case, passable, now)
+    decisions, missing, is_stale = read_answers(
+        offers, {CONTACT: "yes" if with_notices else "no"}, {CONTACT: shown} if shown else {}, now
+    )
+    if is_stale or missing or len(offers) < len(passable):
+        return Undecided(missing=tuple(missing), is_stale=True)
+    if decisions and with_notices and case.contact_sealed is None and case.contact_ref is None:
+        # Declined after it had been approved, and so forgotten: it has to be typed again.
+        await forget_contact(session, case)
+        return Incomplete("you")
+    approvals = await write_decisions(session, identity, case, passable, decisions, now)
+    if CONTACT in approvals:
+        return await give_contact(session, keys, identity, case, approvals[CONTACT], language, now)
+    if case.contact_ref is not None and case.contact_approval_id is not None:
+        await withdraw_contact(session, case, language, now)
+    return None
+
+
+async def _find_of_case(session: AsyncSession, case: Row[Any]) -> Row[Any] | None:
+    query = select(application).where(
+        application.c.municipality == case.municipality, application.c.case_id == case.case_id
+    )
+    return (await session.execute(query.with_for_update())).one_or_none()
+
+
+async def _write(
+    session: AsyncSession,
+    case: Row[Any],
+    before: Row[Any] | None,
+    versions: dict[str, int],
+    contact_ref: UUID | None,
+    submit_key: UUID,
+    now: datetime,
+) -> Row[Any]:
+    values = {
+        "contact_ref": contact_ref,
+        "state": "submitted",
+        "items": versions,
+        "submit_key": submit_key,
+        "changed_at": now,
+    }
+    if before is not None:
+        again: Row[Any] = (
+            await session.execute(
+                update(application)
+                .where(
+                    application.c.municipality == case.municipality,
+                    application.c.application_id == before.application_id,
+                )
+                .values(**values, version=before.version + 1)
+                .returning(application)
+            )
+        ).one()
+        return again
+    offered = (await procedure_of(session, case)).office
+    for _ in range(NUMBER_TRIES):
+        made = await session.execute(
+            upsert(application)
+            .values(
+                municipality=case.municipality,
+                application_id=uuid4(),
+                number=make_number(secrets.choice, length=APPLICATION_LENGTH),
+                case_id=case.case_id,
+                procedure=case.procedure,
+                office=offered,
+                subject_ref=case.subject_ref,
+                guest_ref=case.guest_ref,
+                version=1,
+                submitted_at=now,
+                **values,
+            )
+            .on_conflict_do_nothing(index_elements=["municipality", "number"])
+            .returning(application)
+        )
+        row: Row[Any] | None = made.one_or_none()
+        if row is not None:
+            return row
+    raise RuntimeError("no free application number")

@@ -1,0 +1,177 @@
+"""What each data item (項目) of a procedure consists of: its parts, their kinds, limits and choices.
+
+A value is one plain text: the item itself when it has one part, canonical JSON (sorted keys, no empty parts) when it
+has several. Attachments are not taken, and マイナンバー (個人番号) is never asked for.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["text", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits"]
+
+NAME_MAX_LENGTH = 60
+LINE_MAX_LENGTH = 100
+SHORT_MAX_LENGTH = 40
+NOTE_MAX_LENGTH = 500
+# No item's value is longer than this, whatever its parts are.
+VALUE_MAX_LENGTH = 4_000
+ACCOUNT_DIGITS = 7
+COPIES_MAX = 20
+OLDEST_YEARS = 130
+PREGNANCY_DAYS_MAX = 310
+# Moving out is told online from 30 days before to 10 days after (引越し手続オンラインサービス).
+MOVE_BEFORE_DAYS, MOVE_AFTER_DAYS = 30, 10
+TAX_YEARS_KEPT = 6
+YEAR_DAYS = 366
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of an item. `name` is empty when it is the item's only one. Days are limited from today on.
+
+    `length` is the most letters, or of `digits` how many; `lowest` and `highest` bound a number.
+    """
+
+    kind: Kind
+    name: str = ""
+    required: bool = True
+    length: int = LINE_MAX_LENGTH
+    choices: tuple[str, ...] = ()
+    lowest: int = 1
+    highest: int = 1
+    from_days: int = -OLDEST_YEARS * YEAR_DAYS
+    until_days: int = 0
+
+
+def _text(name: str = "", *, length: int = LINE_MAX_LENGTH, required: bool = True) -> Part:
+    return Part(kind="text", name=name, length=length, required=required)
+
+
+def _note(name: str = "", *, required: bool = True) -> Part:
+    return Part(kind="long_text", name=name, length=NOTE_MAX_LENGTH, required=required)
+
+
+def _choice(name: str, *choices: str) -> Part:
+    return Part(kind="choice", name=name, choices=choices)
+
+
+_ADDRESS = (
+    Part(kind="postal_code", name="postal_code"),
+    _text("line"),
+    _text("building", required=False),
+)
+
+ITEM_PARTS: dict[str, tuple[Part, ...]] = {
+    "name": (_text(length=NAME_MAX_LENGTH),),
+    "kana": (Part(kind="kana", length=NAME_MAX_LENGTH),),
+    "birth_date": (Part(kind="day"),),
+    "sex": (Part(kind="choice", choices=("female", "male", "unsaid")),),
+    "address": _ADDRESS,
+    "previous_address": _ADDRESS,
+    "new_address": (
+        Part(kind="day", name="day", from_days=-MOVE_AFTER_DAYS, until_days=MOVE_BEFORE_DAYS),
+        *_ADDRESS,
+        _note("members", required=False),
+    ),
+    "phone": (Part(kind="phone", length=SHORT_MAX_LENGTH),),
+    "household": (_text("head", length=NAME_MAX_LENGTH), _note("members", required=False)),
+    "copies_purpose": (
+        Part(kind="number", name="copies", lowest=1, highest=COPIES_MAX),
+        _text("purpose"),
+    ),
+    # The first year is counted from today: see `number_limits`.
+    "tax_year": (Part(kind="number"),),
+    "insurance": (
+        _choice("kind", "national", "work", "late_stage", "other"),
+        _text("insurer", required=False),
+        Part(kind="day", name="since", required=False, until_days=YEAR_DAYS),
+    ),
+    "bank_account": (
+        _text("bank", length=SHORT_MAX_LENGTH),
+        _text("branch", length=SHORT_MAX_LENGTH),
+        _choice("kind", "ordinary", "current", "savings"),
+        Part(kind="digits", name="number", length=ACCOUNT_DIGITS),
+        Part(kind="kana", name="holder", length=NAME_MAX_LENGTH),
+    ),
+    "child": (
+        _text("name", length=NAME_MAX_LENGTH),
+        Part(kind="kana", name="kana", length=NAME_MAX_LENGTH),
+        Part(kind="day", name="birth_date"),
+        _choice("together", "yes", "no"),
+        _note("others", required=False),
+    ),
+    "employer": (
+        _text("name"),
+        Part(kind="phone", name="phone", required=False, length=SHORT_MAX_LENGTH),
+        _note("hours", required=False),
+    ),
+    "doctor": (_text("hospital"), _text("name", length=NAME_MAX_LENGTH, required=False)),
+    "due_date": (Part(kind="day", from_days=-30, until_days=PREGNANCY_DAYS_MAX),),
+    "dog": (
+        _text("name", length=SHORT_MAX_LENGTH),
+        _text("breed", length=SHORT_MAX_LENGTH),
+        _choice("sex", "female", "male"),
+        _text("color", length=SHORT_MAX_LENGTH),
+        Part(kind="day", name="birth_date", required=False),
+        Part(kind="day", name="vaccinated", required=False),
+    ),
+    "waste_items": (_note(),),
+    "topic": (_note(),),
+}
+# Things rather than words: brought to the counter, until attachments are taken.
+NOT_TYPED = frozenset({"photos"})
+
+
+def typed_items(items: Iterable[str]) -> tuple[str, ...]:
+    """Those of a procedure's items that a form asks for, in its order."""
+    return tuple(item for item in items if item in ITEM_PARTS)
+
+
+def in_order(items: Collection[str]) -> tuple[str, ...]:
+    """Items in the order in which forms ask for them, whatever order they were stored in."""
+    return tuple(item for item in ITEM_PARTS if item in items)
+
+
+def can_be_typed(items: Iterable[str]) -> bool:
+    """Whether a form knows all of a procedure's items: else it cannot be done online."""
+    return all(item in ITEM_PARTS or item in NOT_TYPED for item in items)
+
+
+def field_of(item: str, part: Part) -> str:
+    """The name of a part's field in a form."""
+    return f"{item}_{part.name}" if part.name else item
+
+
+def day_limits(part: Part, today: date) -> tuple[date, date]:
+    """The earliest and the latest day that a part may hold."""
+    return today + timedelta(days=part.from_days), today + timedelta(days=part.until_days)
+
+
+def number_limits(item: str, part: Part, today: date) -> tuple[int, int]:
+    """The lowest and the highest number. Tax certificates reach back some years (年度 begins in April)."""
+    if item == "tax_year":
+        return today.year - TAX_YEARS_KEPT, today.year
+    return part.lowest, part.highest
+
+
+def pack_value(item: str, parts: Mapping[str, str]) -> str:
+    """An item's value from its parts' clean values; empty when nothing was typed."""
+    known = ITEM_PARTS[item]
+    if len(known) == 1:
+        return parts.get(known[0].name, "")
+    filled = {part.name: parts[part.name] for part in known if parts.get(part.name)}
+    return msgspec.json.encode(filled, order="deterministic").decode() if filled else ""
+
+
+def unpack_value(item: str, value: str) -> dict[str, str]:
+    """The parts of an item's value. What is not in the form of today's parts is left out."""
+    known = ITEM_PARTS.get(item, ())
+    if len(known) <= 1:
+        return {known[0].name if known else "": value}
+    try:
+        parts = msgspec.json.decode(value, type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
+    return {part.name: parts[part.name] for part in known if part.name in parts}

@@ -1,0 +1,66 @@
+"""The words of online applications: states, what comes next, and the office's buttons."""
+
+
+def _(message: str) -> str:
+    """Marks a text for the catalogues."""
+    return message
+
+
+STATES: dict[str, str] = {
+    "submitted": _("役場が確かめています"),
+    "accepted": _("受けつけました"),
+    "correction_asked": _("なおしてほしいところがあります"),
+    "completed": _("手続きが終わりました"),
+    "withdrawn": _("取り下げました"),
+}
+STATE_LOOKS = {
+    "submitted": "info",
+    "accepted": "info",
+    "correction_asked": "warning",
+    "completed": "success",
+    "withdrawn": "",
+}
+# As the office calls them.
+OFFICE_STATES: dict[str, str] = {
+    "submitted": _("新しい申請"),
+    "accepted": _("受けつけ済み"),
+    "correction_asked": _("なおし待ち"),
+    "completed": _("終わり"),
+    "withdrawn": _("取り下げ"),
+}
+# The heading of the resident's page.
+TITLES: dict[str, str] = {
+    "submitted": _("申請を送りました"),
+    "accepted": _("役場が申請を受けつけました"),
+    "correction_asked": _("なおしてほしいところがあります"),
+    "completed": _("手続きが終わりました"),
+    "withdrawn": _("申請を取り下げました"),
+}
+NEXT: dict[str, str] = {
+    "submitted": _("役場の%(office)sの係が内容を確かめます。受けつけたら、このページでお知らせします。"),
+    "accepted": _("%(office)sの係が手続きを進めています。終わったら、このページでお知らせします。"),
+    "correction_asked": _("下の「なおしてほしいところ」を読んで、なおしてから、もういちど送ってください。"),
+    "completed": _("することは、もうありません。この番号は、問い合わせのときに使えます。"),
+    "withdrawn": _("もういちど申請するときは、手続きのページから始めてください。"),
+}
+STEPS: dict[str, str] = {
+    "submitted": _("申請が送られました"),
+    "accepted": _("%(office)sが受けつけました"),
+    "correction_asked": _("%(office)sが、なおすことをお願いしました"),
+    "completed": _("%(office)sの手続きが終わりました"),
+    "withdrawn": _("申請が取り下げられました"),
+}
+ACTIONS: dict[str, str] = {
+    "accept": _("受けつける"),
+    "ask_correction": _("なおすことをお願いする"),
+    "complete": _("手続きを終える"),
+}
+# For the office's list.
+FILTERS: dict[str, str] = {
+    "open": _("対応するもの"),
+    "submitted": _("新しい申請"),
+    "accepted": _("受けつけたもの"),
+    "correction_asked": _("なおしを待つもの"),
+    "completed": _("終わったもの"),
+    "withdrawn": _("取り下げられたもの"),
+}

@@ -1,0 +1,228 @@
+"""An application's own page, and the ways to it without an account: the link of a message, or number and code."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.access import open_link, try_code
+from services.routing.commands.form import PURPOSE_APPLY
+from services.routing.commands.progress import REASON, withdraw_application
+from services.routing.commands.vault import Use, read_values
+from services.routing.domain.applications import may_move
+from services.routing.domain.items import in_order
+from services.routing.keys import Keys
+from services.routing.pages.application_access import Opened, access_cookie, ask_for_code, open_application
+from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES, STEPS, TITLES
+from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.tries import Tries
+from services.routing.queries.applications import Step, list_steps
+from services.routing.queries.catalogue import get_town, procedure_names
+from services.routing.tables import SERVICE
+from shared.db import Database
+from shared.errors import Refusal
+from shared.reference_number import TYPED_MAX_LENGTH
+from shared.web.addresses import network_of_visitor
+from shared.web.forms import Form, read_form
+from shared.web.i18n import gettext as _
+from shared.web.i18n import translate
+from shared.web.identity import PUBLIC
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+STEP_APPLICATION = "application"
+
+Req = Request[Any, Any, Any]
+
+
+@get("/applications/{number:str}", opt=PUBLIC)
+async def show_application(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Template | Redirect:
+    """The number, where the application stands, what comes next, and what was sent."""
+    async with db.begin(town.code) as session:
+        opened = await open_application(request, session, number, keys, town, now=now)
+        if opened is None:
+            return ask_for_code(number)
+        return await _application_page(request, session, keys, opened, now=now)
+
+
+@post("/applications/{number:str}/withdraw", opt=PUBLIC)
+async def post_withdraw(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> Redirect:
+    """The person takes the application back."""
+    async with db.begin(town.code) as session:
+        opened = await open_application(request, session, number, keys, town, now=now)
+        if opened is None:
+            return ask_for_code(number)
+        await withdraw_application(
+            session, keys, identity=opened.identity, application_id=opened.row.application_id, now=now
+        )
+    return see_other(f"/applications/{opened.row.number}")
+
+
+@get("/a/{token:str}", opt=PUBLIC)
+async def get_link(
+    token: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """The link of a message: exchanged for a cookie, and gone from the address at once."""
+    async with db.begin(town.code) as session:
+        found = await open_link(session, town.code, token, now=now)
+    if found.outcome != "open":
+        raise Refusal("application_link_unknown", 404)
+    return Redirect(
+        f"/applications/{found.number}",
+        status_code=303,
+        cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
+    )
+
+
+@get("/applications/find", opt=PUBLIC)
+async def show_find(
+    request: Req, number: Annotated[str, QueryParameter(name="number", max_length=TYPED_MAX_LENGTH)] = ""
+) -> Template:
+    """Number and code, please."""
+    return page(request, "find_application.html", form=Form({"number": number}), outcome=None, locked_until=None)
+
+
+@post("/applications/find", opt=PUBLIC)
+async def post_find(
+    request: Req,
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    secure: NamedDependency[bool],
+    tries: NamedDependency[Tries],
+) -> Template | Redirect:
+    """Opens the application, or says how often one may still try."""
+    form = Form(await read_form(request))
+    for field, missing in (
+        ("number", _("受付番号を入力してください。")),
+        ("code", _("確認コードを入力してください。")),
+    ):
+        if not form.value(field).strip():
+            form.errors[field] = missing
+    if not form.ok:
+        return page(request, "find_application.html", status=422, form=form, outcome="empty", locked_until=None)
+    tries.count_code(town.code, network_of_visitor(request))
+    # What a wrong code costs is committed, therefore the outcome is no exception.
+    async with db.begin(town.code) as session:
+        found = await try_code(session, keys, town.code, form.value("number"), form.value("code"), now=now)
+    if found.outcome == "open":
+        return Redirect(
+            f"/applications/{found.number}",
+            status_code=303,
+            cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
+        )
+    status = 429 if found.outcome == "locked" else 422
+    return page(
+        request,
+        "find_application.html",
+        status=status,
+        form=form,
+        outcome=found.outcome,
+        locked_until=found.locked_until,
+    )
+
+
+async def _application_page(
+    request: Req, session: AsyncSession, keys: Keys, opened: Opened, *, now: datetime
+) -> Template:
+    row = opened.row
+    steps = await list_steps(session, row.municipality, row.application_id)
+    names = await procedure_names(session, row.municipality)
+    facts = await get_town(session, row.municipality)
+    values, reason = await _read(session, keys, opened, steps, now=now)
+    return page(
+        request,
+        "application.html",
+        number=row.number,
+        state=row.state,
+        look=STATE_LOOKS[row.state],
+        title=translate(TITLES[row.state]),
+        next=translate(NEXT[row.state]) % {"office": row.office},
+        procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
+        submitted_at=row.submitted_at,
+        steps=step_lines(steps),
+        rows=[
+            {"term": item_name(item), "text": show_value(item, values[item])}
+            for item in in_order(row.items)
+            if item in values
+        ],
+        reason=reason,
+        code=keys.application_code(row.municipality, row.application_id) if opened.is_owner else None,
+        can_correct=opened.is_owner and row.state == "correction_asked",
+        must_correct=row.state == "correction_asked",
+        can_withdraw=may_move(row.state, "withdrawn"),
+        case_id=row.case_id,
+        has_notices=row.contact_ref is not None,
+        phone=facts.phone,
+    )
+
+
+async def _read(
+    session: AsyncSession, keys: Keys, opened: Opened, steps: list[Step], *, now: datetime
+) -> tuple[dict[str, str], str | None]:
+    """What was sent (for its owner), and what the office asks for while it waits."""
+    row = opened.row
+    versions: dict[str, int] = dict(row.items) if opened.is_owner else {}
+    asked = steps[0].reason_version if steps else None
+    if asked is not None:
+        versions[REASON] = asked
+    if not versions:
+        return {}, None
+    use = Use(
+        entry_type="previewed",
+        case_id=row.case_id,
+        procedure=row.procedure,
+        target_service=SERVICE,
+        target_step=STEP_APPLICATION,
+        purpose=PURPOSE_APPLY,
+        outcome="own_application",
+        visibility="internal",
+    )
+    read = await read_values(
+        session,
+        keys.vault,
+        identity=opened.identity,
+        subject_ref=row.subject_ref,
+        keys=tuple(versions),
+        use=use,
+        versions=versions,
+        now=now,
+    )
+    values = {key: value.value for key, value in read.items()}
+    return values, values.pop(REASON, None)
+
+
+def step_lines(steps: list[Step]) -> list[dict[str, Any]]:
+    """The history of states in words, the newest first."""
+    return [
+        {
+            "occurred_at": step.occurred_at,
+            "text": translate(STEPS[step.state]) % {"office": step.office or _("役場")},
+            "state": translate(STATES[step.state]),
+        }
+        for step in steps
+    ]

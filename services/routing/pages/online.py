@@ -1,0 +1,349 @@
+"""The online way of a case: use again what was given, fill in, check, send; and go on another way at any step."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.form import FilledItems, fill_items, save_form
+from services.routing.commands.offers import ShownOffer, Undecided
+from services.routing.commands.online import OnlineCase, change_channel, get_online_case
+from services.routing.commands.reuse import decide_reuse, preview_reuse
+from services.routing.commands.submit import Checked, Incomplete, check_application, submit_application
+from services.routing.domain.channels import READY_CHANNELS, things_not_typed
+from services.routing.domain.handover import CONTACT
+from services.routing.keys import Keys
+from services.routing.pages.item_fields import (
+    errors_in_order,
+    fill_fields,
+    item_name,
+    make_groups,
+    read_items,
+    show_value,
+)
+from services.routing.pages.wording import BRING, LEGAL_BASIS, REACHES, show_phone
+from shared.clock import jst_day
+from shared.db import Database
+from shared.tokens import Identity
+from shared.web.forms import Form, parse_uuid, read_form
+from shared.web.i18n import current_language, translate
+from shared.web.i18n import gettext as _
+from shared.web.identity import require_visitor
+from shared.web.pages import page, see_other
+
+CODE_MAX_LENGTH = 20
+UNSAVED_MAX_LENGTH = 500
+
+Req = Request[Any, Any, Any]
+
+
+@get("/cases/{case_id:str}/reuse", guards=[require_visitor])
+async def show_reuse(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """What earlier procedures hold and this one needs; straight to the form when there is nothing."""
+    case = parse_uuid(case_id, code="case_unknown")
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now)
+    if not offers:
+        return see_other(f"/cases/{case}/form")
+    return _reuse_page(request, online, offers, {offer.item: offer.answer for offer in offers}, {})
+
+
+@post("/cases/{case_id:str}/reuse", guards=[require_visitor])
+async def post_reuse(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """All that is shown, nothing of it, or each as answered."""
+    case = parse_uuid(case_id, code="case_unknown")
+    fields = await read_form(request)
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        shown = {item: fields[f"offer_{item}"] for item in online.needed if f"offer_{item}" in fields}
+        for_all = fields.get("all", "")
+        answers = (
+            dict.fromkeys(shown, for_all)
+            if for_all in ("yes", "no")
+            else {item: fields.get(f"use_{item}", "") for item in shown}
+        )
+        outcome = await decide_reuse(session, identity=identity, case_id=case, answers=answers, shown=shown, now=now)
+        offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now) if outcome else ()
+    if outcome is None or not offers:
+        return see_other(f"/cases/{case}/form")
+    errors = {f"use_{item}": _("「はい」か「いいえ」を選んでください。") for item in outcome.missing}
+    return _reuse_page(request, online, offers, answers, errors, outcome=outcome, is_each_open=not for_all)
+
+
+@get("/cases/{case_id:str}/form", guards=[require_visitor])
+async def show_form(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """The procedure's form, with what was given in it before and what was approved for it."""
+    case = parse_uuid(case_id, code="case_unknown")
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
+    return _form_page(request, online, fill_fields(filled.values), {}, filled=filled)
+
+
+@post("/cases/{case_id:str}/form", guards=[require_visitor])
+async def post_form(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """Keep what was typed; with a problem, the form again as it was typed."""
+    case = parse_uuid(case_id, code="case_unknown")
+    form = Form(await read_form(request))
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        typed = read_items(form, online.needed, jst_day(now))
+        if form.ok:
+            await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
+    if not form.ok:
+        return _form_page(request, online, form.values, form.errors)
+    return see_other(f"/cases/{case}/check")
+
+
+@post("/cases/{case_id:str}/channel", guards=[require_visitor])
+async def post_channel(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Redirect:
+    """Go on another way. What is on the form and right is kept; what is not right yet is told on the next page."""
+    case = parse_uuid(case_id, code="case_unknown")
+    form = Form(await read_form(request))
+    channel = form.value("channel")[:CODE_MAX_LENGTH]
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if online.sent is not None:
+            return see_other(f"/applications/{online.sent}")
+        typed = read_items(form, online.needed, jst_day(now), complete=False)
+        await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
+        await change_channel(session, identity=identity, case_id=case, channel=channel, now=now)
+    if typed.unsaved and channel != "online":
+        return see_other(f"/cases/{case}/switched?unsaved={'.'.join(typed.unsaved)}")
+    return see_other(f"/cases/{case}/{'reuse' if channel == 'online' else 'handover'}")
+
+
+@get("/cases/{case_id:str}/switched", guards=[require_visitor])
+async def show_switched(
+    request: Req, case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
+) -> Template:
+    """What could not be kept on the way to another channel, by name."""
+    case = parse_uuid(case_id, code="case_unknown")
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+    named = request.query_params.get("unsaved", "")[:UNSAVED_MAX_LENGTH].split(".")
+    unsaved = [item_name(item) for item in online.needed if item in named]
+    return page(request, "switched.html", case=online, unsaved=unsaved)
+
+
+@get("/cases/{case_id:str}/check", guards=[require_visitor])
+async def show_check(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """Everything that would be sent, each with the way back to change it."""
+    case = parse_uuid(case_id, code="case_unknown")
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        return await _check_page(request, session, keys, identity, online, now=now)
+
+
+@post("/cases/{case_id:str}/submit", guards=[require_visitor])
+async def post_submit(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """Send it, once."""
+    case = parse_uuid(case_id, code="case_unknown")
+    fields = await read_form(request)
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        outcome = await submit_application(
+            session,
+            keys,
+            identity=identity,
+            case_id=case,
+            submit_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
+            with_notices=fields.get("notices") == "yes",
+            shown_contact=fields.get(f"offer_{CONTACT}"),
+            language=current_language().code,
+            now=now,
+        )
+        if isinstance(outcome, Undecided):
+            return await _check_page(request, session, keys, identity, online, now=now, is_stale=True)
+    if isinstance(outcome, Incomplete):
+        return see_other(f"/cases/{case}/{outcome.page}")
+    return see_other(f"/applications/{outcome.number}")
+
+
+def _elsewhere(online: OnlineCase) -> Redirect | None:
+    """A case that was sent has its own page; one that goes on another way is there."""
+    if online.sent is not None:
+        return see_other(f"/applications/{online.sent}")
+    return see_other(f"/cases/{online.case_id}/handover") if online.channel != "online" else None
+
+
+def _ways(online: OnlineCase) -> dict[str, bool]:
+    """Which other ways this case can take now. After it was sent, the office waits for it where it is."""
+    return {
+        "counter": online.counter and not online.is_correction and "counter" in READY_CHANNELS,
+        "helper": online.helper and not online.is_correction and "helper" in READY_CHANNELS,
+    }
+
+
+def _reuse_page(
+    request: Req,
+    online: OnlineCase,
+    offers: tuple[ShownOffer, ...],
+    answers: dict[str, Any],
+    errors: dict[str, str],
+    *,
+    outcome: Undecided | None = None,
+    is_each_open: bool = False,
+) -> Template:
+    rows = [
+        {
+            "item": offer.item,
+            "offer_id": offer.offer_id,
+            "term": item_name(offer.item),
+            "text": show_value(offer.item, offer.value or ""),
+            "answer": answers.get(offer.item, ""),
+        }
+        for offer in offers
+    ]
+    is_stale = outcome is not None and outcome.is_stale
+    return page(
+        request,
+        "reuse.html",
+        status=409 if is_stale else 422 if errors else 200,
+        case=online,
+        offers=rows,
+        errors=errors,
+        is_stale=is_stale,
+        is_each_open=is_each_open or "no" in answers.values(),
+        legal_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
+    )
+
+
+def _form_page(
+    request: Req,
+    online: OnlineCase,
+    fields: dict[str, str],
+    errors: dict[str, str],
+    *,
+    filled: FilledItems | None = None,
+) -> Template:
+    return page(
+        request,
+        "form.html",
+        status=422 if errors else 200,
+        case=online,
+        groups=make_groups(online.needed, fields, errors),
+        errors=errors_in_order(online.needed, errors),
+        reused=[item_name(item) for item in filled.reused] if filled else [],
+        can_reuse=filled is not None and filled.can_reuse,
+        bring=[translate(BRING[code]) for code in things_not_typed(online.items)],
+        ways=_ways(online),
+    )
+
+
+async def _check_page(
+    request: Req,
+    session: AsyncSession,
+    keys: Keys,
+    identity: Identity,
+    online: OnlineCase,
+    *,
+    now: datetime,
+    is_stale: bool = False,
+) -> Template | Redirect:
+    checked = await check_application(session, keys.vault, identity=identity, case_id=online.case_id, now=now)
+    if isinstance(checked, Incomplete):
+        return see_other(f"/cases/{online.case_id}/{checked.page}")
+    rows = [
+        {
+            "term": item_name(item),
+            "text": show_value(item, checked.values[item]),
+            "href": f"/cases/{online.case_id}/form#g-{item}",
+        }
+        for item in online.needed
+        if item in checked.values
+    ]
+    return page(
+        request,
+        "check.html",
+        status=409 if is_stale else 200,
+        case=online,
+        rows=rows,
+        reach=checked.reach,
+        contact=_contact_row(online.case_id, checked),
+        offer_id=checked.contact.offer_id if checked.contact else None,
+        bring=[translate(BRING[code]) for code in things_not_typed(online.items)],
+        legal_basis=translate(LEGAL_BASIS["appi_69_1"]),
+        contact_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
+        ways=_ways(online),
+        is_stale=is_stale,
+        idempotency_key=str(uuid4()),
+    )
+
+
+def _contact_row(case_id: UUID, checked: Checked) -> dict[str, str]:
+    name = translate(REACHES[checked.reach])
+    if checked.contact is None:
+        text = _("お知らせは送りません。このページの番号で、いつでもようすを見られます。")
+    elif checked.contact.value is None:
+        text = _("前に教えていただいた連絡先（%(reach)s）", reach=name)
+    else:
+        text = show_phone(checked.contact.value) if checked.reach == "sms" else checked.contact.value
+    return {"term": _("お知らせの受けとり方"), "text": text, "href": f"/cases/{case_id}/you"}

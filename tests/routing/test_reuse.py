@@ -1,0 +1,219 @@
+"""Nothing is asked twice: earlier items in a form, by approval; and going another way with what was given."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+from sqlalchemy import text
+
+from services.routing.commands.offers import expire_offers
+from services.routing.domain.handover import OFFER_LIFETIME
+from shared.db import Database
+from tests.conftest import TestDatabase
+from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, send, sign_in
+from tests.routing.conftest import TestClock, Visitor
+from tests.routing.makers import NAME, NOW, TOWN, new_key
+from tests.routing.test_handover import entries
+from tests.routing.test_pages import GARBAGE, answer_offers
+
+NewVisitor = Callable[..., Visitor]
+CHI03_REST = {"insurance_kind": "national", "insurance_insurer": ""}
+ADDRESS = {key: value for key, value in CHI02_FORM.items() if key.startswith("address")}
+CHILD = {key: value for key, value in CHI02_FORM.items() if key.startswith("child")}
+
+
+async def reuse(visitor: Visitor, case: str, **answers: str) -> httpx.Response:
+    """Answer what is shown, item by item: yes, unless told otherwise."""
+    page = await visitor.get(f"{case}/reuse")
+    assert page.status_code == httpx.codes.OK, page.headers
+    items = dict.fromkeys(re.findall(r'name="offer_(\w+)"', page.text))
+    fields = {f"offer_{item}": hidden(page, f"offer_{item}") for item in items}
+    return await visitor.post(f"{case}/reuse", fields | {f"use_{item}": answers.get(item, "yes") for item in items})
+
+
+async def types_of(db: Database, *kinds: str) -> list[tuple[str, list[str]]]:
+    return [(kind, items) for kind, target, items in await entries(db) if kind in kinds and target == "routing"]
+
+
+async def test_items_are_offered_shown_approved_and_only_then_filled_in(db: Database, visitor: Visitor) -> None:
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    before = await visitor.get(f"{case}/form")
+    assert f'value="{NAME}"' not in before.text, "nothing is filled in before it was approved"
+    assert f"{case}/reuse" in before.text
+    shown = await visitor.get(f"{case}/reuse")
+    assert NAME in shown.text
+    assert "insurance" not in shown.text, "what no earlier case holds is not offered"
+    assert (await reuse(visitor, case, phone="no")).headers["location"] == f"{case}/form"
+    form = await visitor.get(f"{case}/form")
+    assert f'value="{NAME}"' in form.text
+    assert "090-1234-5678" not in form.text
+    typed = {"name": NAME, "phone": "0463-71-3311"} | ADDRESS | CHILD | CHI03_REST
+    for _ in range(2):
+        assert (await visitor.post(f"{case}/form", typed)).headers["location"] == f"{case}/check"
+    assert await types_of(db, "offered", "approved", "declined", "applied") == [
+        ("applied", ["address", "child", "name"]),
+        ("approved", ["address", "child", "name"]),
+        ("declined", ["phone"]),
+        ("offered", ["address", "child", "name", "phone"]),
+    ]
+    async with db.begin(TOWN) as session:
+        rows = (
+            await session.execute(
+                text(
+                    "SELECT entry_type, correlation, source_case FROM ledger_entry"
+                    " WHERE entry_type IN ('approved', 'applied') AND target_step = 'form'"
+                )
+            )
+        ).all()
+    assert len({row.correlation for row in rows}) == 1, "applied cites the approval"
+    assert all(row.source_case is not None for row in rows)
+
+
+async def test_all_or_nothing_by_one_button(visitor: Visitor) -> None:
+    await apply(visitor)
+    for answer, is_filled in (("yes", True), ("no", False)):
+        case = await visitor.open_case("CHI03", channel="online")
+        page = await visitor.get(f"{case}/reuse")
+        items = set(re.findall(r'name="offer_(\w+)"', page.text))
+        fields = {f"offer_{item}": hidden(page, f"offer_{item}") for item in items}
+        assert (await visitor.post(f"{case}/reuse", fields | {"all": answer})).status_code == SEE_OTHER
+        assert (f'value="{NAME}"' in (await visitor.get(f"{case}/form")).text) is is_filled
+
+
+async def test_what_is_typed_again_after_a_no_is_not_counted_as_spared(db: Database, visitor: Visitor) -> None:
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    await reuse(visitor, case, name="no", address="no", phone="no", child="no")
+    await visitor.post(f"{case}/form", CHI02_FORM | CHI03_REST)
+    assert await types_of(db, "applied") == []
+
+
+async def test_no_answer_is_no_consent_and_a_closed_preview_is_a_decline(
+    db: Database, clock: TestClock, visitor: Visitor
+) -> None:
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    missing = await reuse(visitor, case, name="", phone="maybe")
+    assert missing.status_code == 422
+    assert set(re.findall(r'href="#f-use_(\w+)"', missing.text)) == {"name", "phone"}
+    async with db.begin(TOWN) as session:
+        await expire_offers(session, TOWN, case.rsplit("/", 1)[-1], NOW + OFFER_LIFETIME)
+    assert await types_of(db, "declined") == [("declined", ["address", "child", "name", "phone"])]
+    clock.move(OFFER_LIFETIME + timedelta(minutes=1))
+    await visitor.get("/session/renew?next=/")
+    stale = await visitor.post(f"{case}/reuse", {"all": "yes", "offer_name": new_key()})
+    assert stale.status_code == 409
+    assert f'value="{NAME}"' not in (await visitor.get(f"{case}/form")).text
+
+
+async def test_a_value_that_changed_after_the_yes_is_asked_again(visitor: Visitor) -> None:
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    await reuse(visitor, case)
+    await apply(visitor, name="別の 名前")
+    form = await visitor.get(f"{case}/form")
+    assert f'value="{NAME}"' not in form.text
+    assert "別の 名前" not in form.text
+    assert "child_name" in form.text
+
+
+async def test_what_was_sent_stays_as_it_was_sent(visitor: Visitor) -> None:
+    number = await apply(visitor)
+    await apply(visitor, name="別の 名前")
+    page = await visitor.get(f"/applications/{number}")
+    assert NAME in page.text
+    assert "別の 名前" not in page.text
+
+
+async def test_halfway_to_the_counter_and_back(database: TestDatabase, visitor: Visitor) -> None:
+    case = await visitor.open_case(channel="online")
+    half = CHI02_FORM | {"phone": "🙂", "child_name": "", "child_kana": ""}
+    answer = await visitor.post(f"{case}/channel", half | {"channel": "counter"})
+    assert answer.headers["location"] == f"{case}/switched?unsaved=phone.child"
+    told = await visitor.get(answer.headers["location"])
+    assert "電話番号" in told.text
+    assert "お子さん" in told.text
+    assert (await visitor.get(f"{case}/handover")).headers["location"] == f"{case}/you"
+    you = await visitor.get(f"{case}/you")
+    assert f'value="{NAME}"' in you.text
+    assert (await visitor.get(f"{case}/form")).headers["location"] == f"{case}/handover"
+    await visitor.tell(case, name=NAME, reach="none")
+    handover = await visitor.get(f"{case}/handover")
+    assert "オンラインで続ける" in handover.text
+    back = await visitor.post(f"{case}/channel", {"channel": "online"})
+    assert back.headers["location"] == f"{case}/reuse"
+    form = await visitor.get(f"{case}/form")
+    for kept in (NAME, "259-0123", "0012345", "1988"):
+        assert f'value="{kept}"' in form.text, kept
+    await visitor.post(f"{case}/form", CHI02_FORM)
+    # How to be reached was said at the counter's form: it is not asked again.
+    check = await visitor.get(f"{case}/check")
+    assert check.status_code == httpx.codes.OK
+    assert (await visitor.post(f"{case}/channel", {"channel": "counter"})).headers["location"] == f"{case}/handover"
+    assert (await answer_offers(visitor, case)).status_code in (httpx.codes.OK, SEE_OTHER)
+
+
+async def test_from_the_check_page_to_the_counter_with_everything(visitor: Visitor) -> None:
+    case = await fill_in(visitor)
+    answer = await visitor.post(f"{case}/channel", {"channel": "counter"})
+    assert answer.headers["location"] == f"{case}/handover"
+    handover = await visitor.get(f"{case}/handover")
+    assert NAME in handover.text
+
+
+async def test_unknown_channels_and_names_of_items_are_only_text(visitor: Visitor) -> None:
+    case = await visitor.open_case(channel="online")
+    for garbage in GARBAGE:
+        assert (await visitor.post(f"{case}/channel", {"channel": garbage})).status_code == 409
+        page = await visitor.get(f"{case}/switched", params={"unsaved": garbage})
+        assert page.status_code == httpx.codes.OK
+        assert "<script>alert" not in page.text
+
+
+# --- beside the line at the counter ---
+
+
+async def test_staff_see_what_was_given_and_the_person_reads_it_once_a_day(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case = await fill_in(visitor, reach="none")
+    await visitor.post(f"{case}/channel", {"channel": "counter"})
+    path = f"/office{case}/fragment"
+    staff = await sign_in(db, new_visitor(), roles=("counter",))
+    page = await staff.get(path)
+    assert "<h1>" in page.text
+    for _ in range(2):
+        piece = await staff.get(path, headers={"hx-request": "true"})
+        assert "<h1>" not in piece.text
+        for part in (NAME, "口座番号：0012345", "入力：児童手当の申請"):
+            assert part in piece.text, part
+    assert len([entry for entry in await entries(db) if entry[0] == "staff_viewed"]) == 1
+    async with db.begin(TOWN) as session:
+        looks = await session.execute(text("SELECT count(*) FROM audit WHERE action = 'view_counter'"))
+    assert looks.scalar_one() == 3
+
+
+async def test_another_offices_staff_and_residents_see_no_fragment(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case = await fill_in(visitor)
+    path = f"/office{case}/fragment"
+    assert (await (await sign_in(db, new_visitor(), roles=("counter",), office="税")).get(path)).status_code == 403
+    assert (await (await sign_in(db, new_visitor(), roles=("helper",))).get(path)).status_code == 403
+    assert "/sign-in" in (await visitor.get(path)).headers["location"]
+    staff = await sign_in(db, new_visitor(), roles=("counter",), office=None)
+    assert (await staff.get(path)).status_code == httpx.codes.OK
+    for bad in ("/office/cases/nonsense/fragment", f"/office/cases/{new_key()}/fragment"):
+        assert (await staff.get(bad)).status_code == 404
+    empty = await visitor.open_case()
+    assert "入力された内容はありません" in (await staff.get(f"/office{empty}/fragment")).text
+
+
+async def test_each_persons_items_stay_their_own(visitor: Visitor, new_visitor: NewVisitor) -> None:
+    await apply(visitor)
+    other = new_visitor()
+    case = await other.open_case("CHI03", channel="online")
+    assert (await other.get(f"{case}/reuse")).headers["location"] == f"{case}/form"
+    assert (await send(visitor, await fill_in(visitor))).status_code == SEE_OTHER
