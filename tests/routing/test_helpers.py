@@ -243,3 +243,9 @@ async def test_the_compare_page_says_the_earliest_helper(db: Database, visitor: 
     page = await visitor.get("/procedures/CHI02")
     assert "きょう 午後2時" in page.text
     assert "公民館（町民センター 2階）" in page.text
+
+
+async def test_a_coordinator_who_signs_in_is_led_to_the_roster(db: Database, keys: Keys, visitor: Visitor) -> None:
+    await open_helper(db, keys, login="seikatsu", roles=("coordinator",))
+    answer = await visitor.post("/sign-in", {"login": "seikatsu", "password": PASSWORD})
+    assert answer.headers["location"] == "/helpers/roster"

@@ -30,6 +30,7 @@ from services.routing.pages.tries import Tries
 from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
 from shared.errors import Refusal
+from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import read_form
 from shared.web.i18n import gettext as _
@@ -37,7 +38,7 @@ from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
-STAFF_HOME, HELPER_HOME = "/counter", "/helpers"
+STAFF_HOME, HELPER_HOME, ROSTER_HOME, OFFICE_HOME = "/counter", "/helpers", "/helpers/roster", "/office"
 SEE_OTHER = 303
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
@@ -125,7 +126,7 @@ async def post_sign_in(
             now=now,
         )
     tries.forget(town.code, address, login)
-    home = HELPER_HOME if started.identity.kind == "helper" else STAFF_HOME
+    home = _home(started.identity)
     response: Template | Redirect = see_other(next_path or home)
     if carried:
         waiting = open_carried(keys, town.code, started.identity.ref, next_path, carried, now=now)
@@ -232,6 +233,14 @@ def _keep_form(
     if typist is not None:
         take_session(response, secure=secure)
     return response
+
+
+def _home(identity: Identity) -> str:
+    """Where somebody's work is: never a page that their roles do not open."""
+    if identity.kind == "helper":
+        return HELPER_HOME
+    homes = (("counter", STAFF_HOME), ("back_office", OFFICE_HOME), ("coordinator", ROSTER_HOME))
+    return next((home for role, home in homes if identity.has_role(role)), STAFF_HOME)
 
 
 def _sign_in_page(
