@@ -72,7 +72,8 @@ async def post_case(
             idempotency_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
             now=now,
         )
-    response = see_other(f"/cases/{case_id}")
+    first = "reuse" if fields.get("channel") == "online" else "you"
+    response = see_other(f"/cases/{case_id}/{first}")
     if started is not None:
         give_session(response, started, keys, now=now, secure=secure)
     return response
