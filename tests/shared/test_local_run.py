@@ -119,7 +119,7 @@ def test_however_it_is_stopped_no_process_stays(
     with supervisor(tree, root_dir, tmp_path / "data", port) as process:
         said = read_until(process, "Ctrl-C")
         assert "counter staff: counter / secret" in said
-        assert "sign in as           counter, password " in said
+        assert "sign in as           counter or helper, password " in said
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
             assert response.status == 200
         if how == signal.SIGINT:
