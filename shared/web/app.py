@@ -20,6 +20,7 @@ from shared.db import Database
 from shared.log import describe, get_logger
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
+from shared.web.language import language_route
 from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
 from shared.web.refusals import RefusalText
 from shared.web.static_files import static_router
@@ -68,7 +69,7 @@ def create_service_app(
     checked: IsSessionEnded = ended
     errors = ErrorPages(refusals or {}, towns)
     app = Litestar(
-        route_handlers=[*route_handlers, *_health(db, readiness), static_router()],
+        route_handlers=[*route_handlers, *_health(db, readiness), language_route(service), static_router()],
         middleware=[
             DefineMiddleware(
                 KnowVisitor,

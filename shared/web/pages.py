@@ -7,6 +7,7 @@ from litestar.response import Redirect, Template
 
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
+from shared.web.language import language_links
 
 TEXT_SIZES = ("normal", "large", "xlarge")
 
@@ -23,6 +24,7 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
         "signed_in": signed_in,
         "path": request.scope["path"],
         "nav": _navigation(signed_in, request.scope["path"]),
+        "language_links": language_links(request.scope["path"]),
         "text_size": text_size if text_size in TEXT_SIZES else None,
         "request_id": state["request_id"],
     }

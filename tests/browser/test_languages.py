@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from shared.web.i18n import LANGUAGE_COOKIE, LANGUAGES
+from shared.web.i18n import LANGUAGES
 from tests.browser.conftest import look
 from tests.stack import Stack
 
@@ -18,13 +18,13 @@ def test_the_whole_journey_speaks_the_language_that_was_chosen(
     phone: Page, stack: Stack, code: str, expect_status: Callable[..., None]
 ) -> None:
     expect_status(404)
-    phone.context.add_cookies([{"name": LANGUAGE_COOKIE, "value": code, "url": stack.url}])
 
     def see(name: str) -> None:
         expect(phone.locator("html")).to_have_attribute("lang", LANGUAGES[code].html_lang)
         look(phone, f"{code}-{name}")
 
     phone.goto("/")
+    phone.get_by_role("link", name=LANGUAGES[code].name, exact=True).click()
     expect(phone.get_by_role("heading", level=1)).to_have_text(HEADINGS[code])
     see("front")
     for path, name in (
@@ -38,7 +38,7 @@ def test_the_whole_journey_speaks_the_language_that_was_chosen(
     ):
         phone.goto(path)
         see(name)
-    phone.locator("form[action$='/cases'] button").first.click()
+    phone.locator("form[action$='/cases']:has([name=channel][value=counter]) button").click()
     phone.wait_for_url("**/you")
     see("you")
     phone.locator("input[name=name]").fill("二宮 花子")

@@ -14,6 +14,10 @@ PUBLIC = {
     "routing GET /search",
     "routing GET /procedures/{code}",
     "routing GET /routing/api/procedures",
+    # Which language the pages speak, for anybody.
+    "routing GET /language",
+    "booking GET /booking/language",
+    "notifications GET /notifications/language",
     "routing GET /life-events/{code}",
     # Mint the guest's token if there is none.
     "routing POST /life-events/{code}",
