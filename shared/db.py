@@ -92,7 +92,7 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, opening: str) -> AsyncIterator[AsyncSession]:
         async with self.engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
+            driver = await _live_driver(connection)
             session = AsyncSession(connection, expire_on_commit=False, info={DRIVER: driver})
             try:
                 await _send(driver, opening)
@@ -176,6 +176,15 @@ class _Row(asyncpg.Record):  # type: ignore[misc]  # asyncpg publishes no types
             raise AttributeError(name) from None
 
 
+async def _live_driver(connection: AsyncConnection) -> Any:
+    """The driver's connection; another one if PostgreSQL has closed it while it lay in the pool."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    if not driver.is_closed():
+        return driver
+    await connection.invalidate()
+    return (await connection.get_raw_connection()).driver_connection
+
+
 async def _send(driver: Any, command: str) -> str:
     try:
         done: str = await driver.execute(command)
@@ -192,13 +201,17 @@ async def _commit(driver: Any) -> None:
 
 async def _undo(connection: AsyncConnection, driver: Any, error: BaseException) -> None:
     """Roll back; a connection that cannot, or was left in the middle of a statement, is thrown away."""
-    if isinstance(error, Exception):
-        try:
-            await driver.execute("ROLLBACK")
-            return
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            pass
-    await connection.invalidate()
+    if not isinstance(error, Exception):
+        await connection.invalidate()
+        return
+    try:
+        await driver.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.invalidate()
+    except BaseException:
+        # Cancelled in the middle of it: in the pool, the next transaction would find itself in this one.
+        await connection.invalidate()
+        raise
 
 
 def _as_sqlalchemy(error: Exception, sql: str, driver: Any) -> DBAPIError:

@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line, event names and ids only. Personal data has no place in them."""
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -49,8 +50,10 @@ class _Stream:
         self._handler = handler
 
     def msg(self, line: str) -> None:
-        self._handler.stream.write(line + "\n")
-        self._handler.flush()
+        # As the standard library's handlers: where nobody can read the line any more, what it tells goes on.
+        with contextlib.suppress(OSError, ValueError):
+            self._handler.stream.write(line + "\n")
+            self._handler.flush()
 
     debug = info = warning = error = critical = exception = msg
 

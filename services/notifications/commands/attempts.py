@@ -225,7 +225,6 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             *(_of_either(name).label(name) for name in OF_EITHER),
             appointment.c.starts_at,
             appointment.c.ends_at,
-            appointment.c.access_sealed,
             appointment.c.helper,
             _of_either("state").label("newest_state"),
             func.coalesce(appointment.c.sequence, application.c.version).label("newest_sequence"),
