@@ -16,6 +16,7 @@ from services.booking.pages.changes import get_cancel_page, get_change_page, pos
 from services.booking.pages.counter import (
     get_counter,
     get_events,
+    get_form_address,
     get_line,
     get_ticket,
     post_action,
@@ -69,6 +70,7 @@ ROUTES = [
     get_forget,
     get_board,
     get_board_now,
+    get_form_address,
     get_counter,
     get_line,
     get_events,

@@ -22,6 +22,25 @@ from tests.booking.test_race import serving
 STAFF = Identity(municipality=TOWN, kind="staff", ref="staff", session_id="s", roles=("counter",), office="子育て")
 
 
+async def follow(staff: httpx.AsyncClient, path: str, **fields: str) -> str:
+    """Post a form as a browser without JavaScript does; the page that it leads to."""
+    answer = await staff.post(path, data=fields)
+    assert answer.status_code == 303, answer.text
+    page = await staff.get(answer.headers["location"])
+    assert page.status_code == 200
+    return page.text
+
+
+async def swap(staff: httpx.AsyncClient, path: str, **fields: str) -> httpx.Response:
+    """Post a form as htmx does; the answer with what to put where."""
+    return await staff.post(path, data=fields, headers={"hx-request": "true"})
+
+
+def order_of(page: str) -> list[str]:
+    """The numbers of the line, from the top."""
+    return re.findall(r'class="line__number"><span[^>]*>番号</span>([^<]+)<', page)
+
+
 async def step(town: BookingTown, appointment_id: UUID, action: str, version: int) -> str:
     order = MoveAlong(appointment_id=appointment_id, action=action, version=version)  # type: ignore[arg-type]
     async with town.db.begin(TOWN) as session:
@@ -60,6 +79,7 @@ async def test_from_reception_to_done_with_audit_and_events(town: BookingTown) -
 async def test_of_two_tablets_one_wins_and_the_other_is_told(town: BookingTown) -> None:
     """Seen to fail without the version check in `move_along`: both succeed."""
     booked = await town.booked()
+    town.now += timedelta(hours=2)  # past their time: both are possible
     outcomes = await asyncio.gather(
         *(step(town, booked.appointment_id, action, 1) for action in ("check-in", "no-show")), return_exceptions=True
     )
@@ -67,9 +87,11 @@ async def test_of_two_tablets_one_wins_and_the_other_is_told(town: BookingTown) 
     assert [refusal.code for refusal in refusals] == ["line_moved"]
     async with town.staff() as staff:
         late = await staff.post(f"/counter/{booked.appointment_id}/call", data={"version": "1"})
-        assert late.status_code == 409
-        assert "ほかの端末で先に操作されました" in late.text
-        assert "今の状態" in late.text
+        assert late.status_code == 303
+        assert late.headers["location"].endswith(f"#line-{booked.appointment_id}")
+        told = (await staff.get(late.headers["location"])).text
+        assert "ほかの端末で先に操作されました" in told
+        assert "今の状態" in told
 
 
 async def test_other_offices_and_other_days_are_not_touched(town: BookingTown) -> None:
@@ -88,9 +110,9 @@ async def test_checking_in_by_number_finds_the_way_even_at_the_wrong_counter(tow
         answer = await staff.post("/counter/check-in", data={"number": booked.number.lower()})
         page = await staff.get(answer.headers["location"])
         assert "ほかの課の予約です。3番にご案内ください。" in page.text
-        again = await staff.post("/counter/check-in", data={"number": booked.number})
-        assert again.status_code == 409
-        assert (await staff.post("/counter/check-in", data={"number": "2222222"})).status_code in (400, 404)
+        again = await follow(staff, "/counter/check-in", number=booked.number)
+        assert "すでに受け付けています（3-001・3番）" in again
+        assert "予約番号を読みとれませんでした" in await follow(staff, "/counter/check-in", number="222222A")
 
 
 async def test_a_walk_in_gets_a_ticket_without_a_name_once(town: BookingTown) -> None:
@@ -214,13 +236,15 @@ async def test_after_check_in_a_row_shows_the_ticket_and_still_the_number_that_t
 
 
 async def test_only_who_was_received_is_said_to_be(town: BookingTown) -> None:
-    """Fails without the state's check in `_find_checked_in` (seen): anybody of today is said to be received."""
+    """Fails without the checks of state and version in `find_told`: anybody of today is said to be received."""
     booked, other = await town.booked(), await town.booked("b", procedure=FAMILY)
     absent = await town.booked("c", slot=1)
+    town.now += timedelta(hours=2)
     await step(town, absent.appointment_id, "no-show", 1)
     async with town.staff() as staff:
         for number in (booked.number, other.number, absent.number, "2222222", "x"):
-            assert "を受け付けました" not in (await staff.get("/counter", params={"told": number})).text
+            said = {"told": number, "did": "check-in", "v": "1"}
+            assert "を受け付けました" not in (await staff.get("/counter", params=said)).text
         answer = await staff.post("/counter/check-in", data={"number": booked.number})
         assert "7-001を受け付けました" in (await staff.get(answer.headers["location"])).text
         await step(town, booked.appointment_id, "undo", 2)
@@ -230,3 +254,150 @@ async def test_only_who_was_received_is_said_to_be(town: BookingTown) -> None:
     town.now = tomorrow
     async with town.staff() as staff:
         assert "を受け付けました" not in (await staff.get(answer.headers["location"])).text
+
+
+async def test_who_is_here_stands_above_who_is_expected(town: BookingTown) -> None:
+    late, early = await town.booked("late", slot=2), await town.booked("early")
+    async with town.staff() as staff:
+        for key in ("a", "b", "c", "d"):
+            await staff.post("/counter/walk-ins", data={"procedure": CHILD, "idempotency_key": key})
+        ids = {
+            row.ticket_no: row.appointment_id  # type: ignore[attr-defined]
+            for row in await town.rows(
+                "SELECT ticket_no, appointment_id FROM booking.appointment WHERE kind = 'walk_in'"
+            )
+        }
+        for ticket, actions in ((1, ("call", "start", "done")), (3, ("call",)), (4, ("call", "no-show"))):
+            for version, action in enumerate(actions, start=1):
+                await step(town, ids[ticket], action, version)
+        line = (await staff.get("/counter/line")).text
+    expected = [show_number(early.number), show_number(late.number)]
+    assert order_of(line) == ["7-003", "7-002", *expected, "7-004", "7-001"]
+    assert "終わった方（1人）" in line
+    assert "お待ちの方 1人" in line
+
+
+async def test_a_step_says_what_it_did_and_leads_back_to_its_row(town: BookingTown) -> None:
+    booked = await town.booked()
+    row = f"/counter/{booked.appointment_id}"
+    async with town.staff() as staff:
+        await staff.post("/counter/check-in", data={"number": booked.number})
+        answer = await staff.post(f"{row}/call", data={"version": "2", "counter": "7"})
+        assert answer.headers["location"].endswith(f"#line-{booked.appointment_id}")
+        assert "counter=7" in answer.headers["location"]
+        page = (await staff.get(answer.headers["location"])).text
+        assert "7-001を呼び出しました" in page
+        # A way back stands beside it.
+        assert f'action="{row}/undo"' in page.split('id="counter-told"')[1].split("staff-layout")[0]
+        assert "「受付」にもどしました" in await follow(staff, f"{row}/undo", version="3")
+        # What is not true any more is not said again by a reload.
+        assert "呼び出しました" not in (await staff.get(answer.headers["location"])).text
+
+
+async def test_with_htmx_the_line_and_the_message_are_swapped(town: BookingTown) -> None:
+    booked = await town.booked()
+    row = f"/counter/{booked.appointment_id}"
+    async with town.staff() as staff:
+        answer = await swap(staff, "/counter/check-in", number=booked.number)
+        assert answer.status_code == 200
+        assert "<html" not in answer.text
+        assert 'hx-swap-oob="innerHTML:#counter-told"' in answer.text
+        assert "7-001を受け付けました" in answer.text
+        assert order_of(answer.text) == ["7-001"]
+        again = await swap(staff, "/counter/check-in", number=booked.number)
+        assert again.status_code == 409
+        assert "すでに受け付けています（7-001・7番）" in again.text
+        late = await swap(staff, f"{row}/call", version="1")
+        assert late.status_code == 409
+        assert "7-001　今の状態：受付" in late.text
+        early = await swap(staff, f"{row}/no-show", version="2")
+        assert early.status_code == 409
+        assert "まだ不在にできません" in early.text
+
+
+async def test_the_line_of_one_counter_stays_with_what_is_pressed(town: BookingTown) -> None:
+    mine, other = await town.booked("a"), await town.booked("b", procedure=FAMILY)
+    async with town.staff(office=None) as staff:
+        whole = (await staff.get("/counter")).text
+        assert order_of(whole) == [show_number(mine.number), show_number(other.number)]
+        assert "7番窓口（子育て）" in whole
+        page = (await staff.get("/counter?counter=3")).text
+        assert order_of(page) == [show_number(other.number)]
+        assert 'data-live-get="/counter/line?counter=3"' in page
+        assert page.count('name="counter" value="3"') >= 3
+        assert order_of((await staff.get("/counter/line?counter=3")).text) == [show_number(other.number)]
+        moved = await swap(staff, f"/counter/{other.appointment_id}/check-in", version="1", counter="3")
+        assert order_of(moved.text) == ["3-001"]
+        assert len(order_of((await staff.get("/counter?counter=nowhere")).text)) == 2
+        ticket = await staff.post("/counter/walk-ins", data={"procedure": FAMILY, "counter": "3"})
+        assert 'href="/counter?counter=3"' in (await staff.get(ticket.headers["location"])).text
+    async with town.staff() as staff:
+        # One counter: nothing to choose, and another office's is not shown.
+        page = (await staff.get("/counter?counter=3")).text
+        assert "line-filter" not in page
+        assert order_of(page) == [show_number(mine.number)]
+
+
+async def test_refusals_come_by_an_address_that_may_be_reloaded_and_keep_what_was_typed(town: BookingTown) -> None:
+    async with town.staff() as staff:
+        answer = await staff.post("/counter/check-in", data={"number": "zzz-zzzz"})
+        assert answer.status_code == 303
+        for _ in range(2):
+            page = (await staff.get(answer.headers["location"])).text
+            assert "予約が見つかりません" in page
+            assert 'value="zzz-zzzz"' in page
+        town.now += timedelta(minutes=3)
+        later = (await staff.get(answer.headers["location"])).text
+        assert "予約が見つかりません" not in later
+        # Who types a name into the wrong field does not find it in an address.
+        answer = await staff.post("/counter/check-in", data={"number": "吉﨑 花子"})
+        assert "number=" not in answer.headers["location"]
+        for path in ("/counter/check-in", "/counter/walk-ins", "/counter/x/call"):
+            answer = await staff.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/counter")
+
+
+async def test_check_in_says_why_not(town: BookingTown) -> None:
+    cancelled, tomorrow, here = await town.booked("a"), await town.booked("b"), await town.booked("c")
+    async with town.browser("a") as resident:
+        await resident.post(f"/booking/appointments/{cancelled.number}/cancel", data={"version": "1"})
+    async with town.staff() as staff:
+        said = await follow(staff, "/counter/check-in", number=cancelled.number)
+        assert "取り消された予約です" in said
+        assert "今日の予約ではありません" not in said
+        await staff.post("/counter/check-in", data={"number": here.number})
+        for version, action in enumerate(("call", "start"), start=2):
+            await step(town, here.appointment_id, action, version)
+            assert "すでに受け付けています（7-001・7番）" in await follow(
+                staff, "/counter/check-in", number=here.number
+            )
+        await step(town, here.appointment_id, "done", 4)
+        assert "今日の対応は終わっています（7-001・7番）" in await follow(
+            staff, "/counter/check-in", number=here.number
+        )
+        town.now -= timedelta(days=1)
+    async with town.staff() as staff:
+        said = await follow(staff, "/counter/check-in", number=tomorrow.number)
+        assert "今日の予約ではありません" in said
+        assert "予約の日：2026年6月1日（月）" in said
+
+
+async def test_a_walk_in_needs_a_procedure_that_somebody_chose(town: BookingTown) -> None:
+    async with town.staff() as staff:
+        page = (await staff.get("/counter")).text
+        assert re.search(r'<option value=""[^>]*>選んでください</option>', page)
+        assert "手続きが選ばれていません" in await follow(staff, "/counter/walk-ins", procedure="")
+        kept = await follow(staff, "/counter/walk-ins", procedure="NOPE")
+        assert "この手続きの窓口の情報がありません" in kept
+    assert await town.rows("SELECT 1 FROM booking.appointment") == []
+
+
+async def test_after_check_in_the_ticket_can_be_printed_for_who_booked_too(town: BookingTown) -> None:
+    booked = await town.booked()
+    ticket = f"/counter/tickets/{booked.appointment_id}"
+    async with town.staff() as staff:
+        assert (await staff.get(ticket)).status_code == 404
+        told = await follow(staff, "/counter/check-in", number=booked.number)
+        assert "番号札を印刷する" in told
+        assert f'href="{ticket}"' in told
+        assert "7-001" in (await staff.get(ticket)).text

@@ -148,37 +148,57 @@ def test_changing_ends_with_the_limit() -> None:
             refuse_too_late(policy, state=state, starts_at=starts_at, now=NOON)
 
 
-def progress(state: str, kind: str = "booked", *reached: str) -> Progress:
+def progress(state: str, kind: str = "booked", *reached: str, starts_at: datetime = NOON) -> Progress:
     stamps = {column: NOON if column in reached else None for column in STAMPS.values()}
-    return Progress(kind=kind, state=state, reached=stamps)  # type: ignore[arg-type]
+    return Progress(kind=kind, state=state, reached=stamps, starts_at=starts_at)  # type: ignore[arg-type]
+
+
+def after(at: Progress, action: str) -> str:
+    return next_state(at, action, now=NOON)  # type: ignore[arg-type]
 
 
 def test_the_line_goes_from_reception_to_done() -> None:
     state = "booked"
     steps = {"check-in": "checked_in", "call": "called", "start": "serving", "done": "done"}
     for action, expected in steps.items():
-        state = next_state(progress(state), action)  # type: ignore[arg-type]
+        state = after(progress(state), action)
         assert state == expected
-    assert next_state(progress("called"), "call") == "called"
+    assert after(progress("called"), "call") == "called"
 
 
 def test_undo_goes_one_step_back() -> None:
-    assert next_state(progress("no_show", "booked", "checked_in_at", "called_at"), "undo") == "called"
-    assert next_state(progress("no_show"), "undo") == "booked"
-    assert next_state(progress("called", "walk_in", "checked_in_at"), "undo") == "checked_in"
+    assert after(progress("no_show", "booked", "checked_in_at", "called_at"), "undo") == "called"
+    assert after(progress("no_show"), "undo") == "booked"
+    assert after(progress("called", "walk_in", "checked_in_at"), "undo") == "checked_in"
     with pytest.raises(Refusal, match="step_impossible"):
-        next_state(progress("checked_in", "walk_in", "checked_in_at"), "undo")
+        after(progress("checked_in", "walk_in", "checked_in_at"), "undo")
 
 
+@pytest.mark.parametrize("kind", ["booked", "walk_in"])
+@pytest.mark.parametrize("starts_at", [NOON, NOON + timedelta(minutes=1)])
 @pytest.mark.parametrize("state", ["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"])
-def test_what_is_offered_is_what_is_possible(state: str) -> None:
-    offered = possible_actions(progress(state))
+def test_what_is_offered_is_what_is_possible(state: str, starts_at: datetime, kind: str) -> None:
+    at = progress(state, kind, starts_at=starts_at)
+    offered = possible_actions(at, now=NOON)
     for action in ACTIONS:
         if action in offered:
-            next_state(progress(state), action)
+            after(at, action)
         else:
-            with pytest.raises(Refusal, match="step_impossible"):
-                next_state(progress(state), action)
+            with pytest.raises(Refusal, match=r"step_impossible|no_show_too_early"):
+                after(at, action)
+
+
+def test_nobody_is_absent_before_their_time_unless_they_were_called() -> None:
+    later = NOON + timedelta(minutes=1)
+    for state in ("booked", "checked_in"):
+        with pytest.raises(Refusal, match="no_show_too_early"):
+            after(progress(state, starts_at=later), "no-show")
+        assert after(progress(state, starts_at=NOON), "no-show") == "no_show"
+    assert after(progress("called", "booked", "checked_in_at", "called_at", starts_at=later), "no-show") == "no_show"
+    # Whoever walked in has no time of their own that could pass.
+    with pytest.raises(Refusal, match="no_show_too_early"):
+        after(progress("checked_in", "walk_in", "checked_in_at", starts_at=NOON), "no-show")
+    assert after(progress("called", "walk_in", "checked_in_at", "called_at"), "no-show") == "no_show"
 
 
 def test_a_ticket_is_short() -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from shared.reference_number import calendar_uid, show_number
 from shared.town_pack import Opening
 from tests.booking.conftest import CHILD, FAMILY, HOST, OTHER_HOST, OTHER_TOWN, BookingTown, make_pack
+from tests.booking.test_counter import step
 
 HOURS = (time(8, 30), time(17, 15))
 GARBAGE = (
@@ -344,3 +345,77 @@ async def test_the_calendar_file_has_the_uid_of_the_mails(town: BookingTown) -> 
     assert f"UID:{uid}\r\n" in file.text.replace("\r\n ", "")
     for public_url in (f"https://{HOST}:8443", f"http://{HOST}/", HOST):
         assert calendar_uid(booked.appointment_id, public_url) == uid
+
+
+async def test_the_phone_shows_the_number_that_is_called_and_where_to_go(town: BookingTown) -> None:
+    booked = await town.booked("guest")
+    path = f"/booking/appointments/{booked.number}"
+    live = f'hx-get="{path}" hx-trigger="every 15s"'
+    async with town.browser() as browser:
+        before = (await browser.get(path)).text
+        assert "お呼びする番号" not in before
+        assert live in before
+        for version, action, words in (
+            (1, "check-in", ("7-001", "お呼びしたら、7番窓口へお越しください", "受付が済んでいます")),
+            (2, "call", ("7-001", "お呼びしています", "7番窓口へお越しください")),
+            (3, "start", ("7-001", "窓口でご案内しています")),
+        ):
+            await step(town, booked.appointment_id, action, version)
+            page = (await browser.get(path)).text
+            for word in words:
+                assert word in page, (action, word)
+            assert live in page
+            # Without JavaScript a link does it.
+            assert re.search(r"<noscript>.*今の様子を見る.*</noscript>", page, re.DOTALL)
+            assert "控えを印刷する" not in page
+        await step(town, booked.appointment_id, "done", 4)
+        page = (await browser.get(path)).text
+    assert "この予約は終わりました" in page
+    assert "ほかの手続きをさがす" in page
+    for gone in ("お呼びする番号", "受付でお見せください", "控えを印刷する", "カレンダー", "every 15s"):
+        assert gone not in page
+
+
+async def test_nobody_is_scolded_for_not_having_been_met(town: BookingTown) -> None:
+    called, late, past = (
+        await town.booked("called"),
+        await town.booked("late", slot=1),
+        await town.booked("past", slot=2),
+    )
+    for version, action in enumerate(("check-in", "call", "no-show"), start=1):
+        await step(town, called.appointment_id, action, version)
+    town.now += timedelta(hours=3)
+    await step(town, late.appointment_id, "no-show", 1)
+    pages = {}
+    for guest, booked in (("called", called), ("late", late), ("past", past)):
+        if guest == "past":
+            town.now += timedelta(days=1)
+        async with town.browser(guest) as browser:
+            pages[guest] = (await browser.get(f"/booking/appointments/{booked.number}")).text
+    assert "お呼びしましたが、お会いできませんでした" in pages["called"]
+    assert "お呼びしましたが" not in pages["late"]
+    for page in pages.values():
+        assert "受付へお声がけください" in page
+        assert "もう一度予約する" in page
+        for gone in ("予約ができています", "受付でお見せください", "控えを印刷する", "カレンダーに入れる"):
+            assert gone not in page
+
+
+async def test_a_slip_of_what_is_over_says_so(town: BookingTown) -> None:
+    booked = await town.booked("guest")
+    path = f"/booking/appointments/{booked.number}"
+    async with town.browser() as browser:
+        assert "data:image/svg+xml" in (await browser.get(f"{path}/slip")).text
+        await browser.post(f"{path}/cancel", data={"version": "1", "idempotency_key": "k"})
+        slip = (await browser.get(f"{path}/slip")).text
+    assert "取り消した予約です" in slip
+    for gone in ("data:image/svg+xml", "slip__number", "data-print"):
+        assert gone not in slip
+
+
+async def test_the_board_is_numbers_and_nothing_to_press(town: BookingTown) -> None:
+    async with town.staff() as staff:
+        board = (await staff.get("/board")).text
+    assert "お呼びしている番号はありません" in board
+    for gone in ("<nav", "<button", "<form", "data-text-size=", "<footer"):
+        assert gone not in board

@@ -236,9 +236,15 @@ def test_4_staff_see_a_new_booking_without_reload_and_serve_it(tablet: Page, pho
     number = book(phone, name="富士見 五子", kana="ふじみ いつこ", reach="none", contact="")
     row = tablet.locator("ol.line > li").filter(has_text="フジミ イツコ")
     expect(row).to_contain_text(number)
-    for button, state in (("受け付ける", "受付"), ("呼び出す", "呼出"), ("対応を始める", "対応中"), ("終わる", "完了")):
+    for button, state in (
+        ("受け付ける", "受付"),
+        ("呼び出す", "呼出"),
+        ("対応を始める", "対応中"),
+        ("対応を終える", "完了"),
+    ):
         row.get_by_role("button", name=button).click()
-        expect(row).to_contain_text(state)
+        expect(row.locator(".badge").first).to_have_text(state)
+        expect(tablet.locator("#counter-told")).to_contain_text(re.compile("ました"))
     look(tablet, "counter-served")
 
 

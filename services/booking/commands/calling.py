@@ -32,16 +32,18 @@ _KNOWN = text(f"""
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('view-names/' || :municipality || :office, 0))")
 
 
-async def show_line(session: AsyncSession, actor: Identity, day: date, keys: Keys, *, now: datetime) -> list[LineItem]:
-    """The line of the actor's office, or of all, as their tablet shows it.
+async def show_line(
+    session: AsyncSession, actor: Identity, day: date, keys: Keys, *, counter: str | None = None, now: datetime
+) -> list[LineItem]:
+    """The line of the actor's office, or of all, as their tablet shows it; with `counter` of that counter alone.
 
     Whoever's name it shows finds one `staff_viewed` a day and office in their history, written in this transaction: a
     tablet that stands on the line all day looks at it hundreds of times, and nobody would read as many entries.
     """
-    rows = await list_line_rows(session, actor.municipality, day, actor.office)
+    rows = await list_line_rows(session, actor.municipality, day, actor.office, counter=counter)
     opened = [(row, _open_names(row, keys)) for row in rows]
     await _write_who_saw(session, actor, day, [(row, names) for row, names in opened if names], keys, now=now)
-    return [make_line_item(row, name=names.get(NAME), kana=names.get(KANA)) for row, names in opened]
+    return [make_line_item(row, name=names.get(NAME), kana=names.get(KANA), now=now) for row, names in opened]
 
 
 async def _write_who_saw(

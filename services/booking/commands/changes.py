@@ -72,9 +72,10 @@ _PICK = text("""
 _MOVE = text("""
     UPDATE appointment
     SET slot_id = :slot_id, place_no = :place_no, counter = :counter, office = :office, starts_at = :starts_at,
-        ends_at = :ends_at, day = :day, ticket_no = NULL,
-        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, version = version + 1, sequence = sequence + 1,
-        changed_at = :now
+        ends_at = :ends_at, day = :day, version = version + 1, sequence = sequence + 1, changed_at = :now,
+        -- A ticket belongs to a counter and a day.
+        ticket_no = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_no END,
+        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)

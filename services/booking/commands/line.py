@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import write_audit
-from services.booking.domain.line import STAMPS, Action, Progress, State, next_state
+from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
 from services.booking.queries.slots import find_procedure, list_counters
 from services.booking.tables import outbox
 from shared.clock import jst_day
@@ -84,7 +84,7 @@ async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *
 
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
-            `step_impossible`, `not_today` (409).
+            `step_impossible`, `no_show_too_early`, `not_today` (409).
     """
     key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
     row = (await session.execute(_LOCK, key)).one_or_none()
@@ -101,7 +101,8 @@ async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str,
     """Check in by the number of a QR code or as typed, at any counter: who came to the wrong one is told where to go.
 
     Raises:
-        Refusal: `number_unreadable` (400), `appointment_unknown` (404), `not_today`, `step_impossible` (409).
+        Refusal: `number_unreadable` (400), `appointment_unknown` (404), `arrival_cancelled`, `not_today`,
+            `arrival_known` (they are here already), `arrival_done` (409).
     """
     number = read_number(typed)
     if number is None:
@@ -109,6 +110,12 @@ async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str,
     row = (await session.execute(_BY_NUMBER, {"municipality": actor.municipality, "number": number})).one_or_none()
     if row is None:
         raise Refusal("appointment_unknown", 404)
+    if row.state == "cancelled":
+        raise Refusal("arrival_cancelled", 409)
+    if row.day == jst_day(now) and row.state in PRESENT:
+        raise Refusal("arrival_known", 409, state=row.state)
+    if row.day == jst_day(now) and row.state == "done":
+        raise Refusal("arrival_done", 409, state=row.state)
     return await _step(session, actor, row, "check-in", now=now)
 
 
@@ -116,8 +123,10 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
     """Put somebody without an appointment into the line, with a ticket.
 
     Raises:
-        Refusal: `procedure_unknown` (400), `key_reused` (422).
+        Refusal: `procedure_not_chosen`, `procedure_unknown` (400), `key_reused` (422).
     """
+    if not order.procedure:
+        raise Refusal("procedure_not_chosen", 400)
     municipality = actor.municipality
     owner = f"staff:{actor.ref}"
     hashed = request_hash("walk_in", order.procedure)
@@ -161,11 +170,15 @@ async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action
     if row.day != jst_day(now):
         raise Refusal("not_today", 409, day=row.day.isoformat())
     progress = Progress(
-        kind=row.kind, state=row.state, reached={column: getattr(row, column) for column in STAMPS.values()}
+        kind=row.kind,
+        state=row.state,
+        reached={column: getattr(row, column) for column in STAMPS.values()},
+        starts_at=row.starts_at,
     )
-    state = next_state(progress, action)
-    # Whoever is not here any more has no ticket: it belongs to this counter and day, and they may move to others.
-    ticket_no = None if state == "booked" else row.ticket_no
+    state = next_state(progress, action, now=now)
+    # A ticket stays the person's, also when a check-in is undone: the paper in their hand must not become wrong.
+    # Only moving to another counter or day takes it away (commands/changes.py).
+    ticket_no = row.ticket_no
     if ticket_no is None and state in ("checked_in", "called", "serving"):
         ticket_no = await _next_ticket(session, actor.municipality, row.counter, row.day)
     values: dict[str, Any] = {

@@ -28,6 +28,8 @@ STAMPS: Mapping[State, str] = {
     "done": "done_at",
     "no_show": "no_show_at",
 }
+# Whoever is in the building, as far as we know.
+PRESENT: frozenset[State] = frozenset({"checked_in", "called", "serving"})
 # The step that usually comes next: the tablet's large button.
 USUAL: Mapping[State, Action] = {
     "booked": "check-in",
@@ -51,25 +53,33 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["booked", "walk_in"]
     state: State
     reached: Mapping[str, datetime | None]
+    starts_at: datetime
 
 
-def next_state(progress: Progress, action: Action) -> State:
+def next_state(progress: Progress, action: Action, *, now: datetime) -> State:
     """Where an action leads.
 
     Raises:
-        Refusal: `step_impossible` (409) from this state.
+        Refusal: `step_impossible` (409) from this state; `no_show_too_early` (409), nobody has called them yet and
+            their time is still to come.
     """
     if action == "undo":
         return _step_back(progress)
     allowed, target = STEPS[action]
     if progress.state not in allowed:
         raise Refusal("step_impossible", 409, state=progress.state)
+    if action == "no-show" and not _was_expected(progress, now=now):
+        raise Refusal("no_show_too_early", 409, state=progress.state)
     return target
 
 
-def possible_actions(progress: Progress) -> list[Action]:
+def possible_actions(progress: Progress, *, now: datetime) -> list[Action]:
     """What may be done next, the usual step first."""
-    actions: list[Action] = [action for action, (allowed, _) in STEPS.items() if progress.state in allowed]
+    actions: list[Action] = [
+        action
+        for action, (allowed, _) in STEPS.items()
+        if progress.state in allowed and (action != "no-show" or _was_expected(progress, now=now))
+    ]
     if _can_step_back(progress):
         actions.append("undo")
     usual = USUAL.get(progress.state)
@@ -79,6 +89,12 @@ def possible_actions(progress: Progress) -> list[Action]:
 def show_ticket(counter: str, ticket_no: int) -> str:
     """A ticket (番号札) as it is called: ``7-012``."""
     return f"{counter}-{ticket_no:03}"
+
+
+def _was_expected(progress: Progress, *, now: datetime) -> bool:
+    """Whether they can be said to be missing: called at least once, or past the time that they booked."""
+    was_called = progress.reached.get(STAMPS["called"]) is not None
+    return was_called or (progress.kind == "booked" and progress.starts_at <= now)
 
 
 def _can_step_back(progress: Progress) -> bool:

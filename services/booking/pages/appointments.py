@@ -10,12 +10,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
+from services.booking.domain.line import show_ticket
 from services.booking.keys import Keys
 from services.booking.pages.changes import check_not_too_late
 from services.booking.pages.opening import ask_for_code, open_appointment
-from services.booking.pages.wording import where_is
+from services.booking.pages.wording import short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.visits import get_visit
+from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -25,6 +27,8 @@ from shared.web.town import Town
 
 QR_BORDER = 2
 QR_SCALE = 8
+# While the line may move somebody, on the day itself.
+LIVE = frozenset({"booked", "checked_in", "called", "serving"})
 
 Req = Request[Any, Any, Any]
 
@@ -46,9 +50,13 @@ async def get_appointment_page(
     return page(
         request,
         "appointment.html",
-        **await _details(request, found, db, keys, town, now=now),
+        **await _details(request, found, db, keys, town),
+        ticket=show_ticket(found.counter, found.ticket_no) if found.ticket_no else None,
+        counter=short_counter_label(found.counter_number),
         changed=bool(changed),
         can_change=await _can_change(db, town, found, now=now),
+        is_past=jst_day(found.starts_at) < jst_day(now),
+        is_live=found.state in LIVE and jst_day(found.starts_at) == jst_day(now),
     )
 
 
@@ -61,11 +69,11 @@ async def get_slip_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Template | Redirect:
-    """The slip to print. Its QR code holds the number, not the code."""
+    """The slip to print. Its QR code holds the number, not the code. A booking that is over has none."""
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
-    return page(request, "slip.html", **await _details(request, found, db, keys, town, now=now))
+    return page(request, "slip.html", **await _details(request, found, db, keys, town))
 
 
 @get("/booking/appointments/{number:str}/qr.svg", opt=PUBLIC)
@@ -86,9 +94,7 @@ async def get_qr(
     return Response(body.encode(), media_type="image/svg+xml")
 
 
-async def _details(
-    request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town, *, now: datetime
-) -> dict[str, Any]:
+async def _details(request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town) -> dict[str, Any]:
     identity = find_identity(request)
     code = None
     async with db.begin(town.code) as session:
@@ -103,7 +109,6 @@ async def _details(
         "code": code,
         "facts": facts,
         "qr": qr,
-        "is_over": found.starts_at <= now,
     }
 
 

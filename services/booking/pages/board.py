@@ -16,6 +16,10 @@ from shared.web.identity import PUBLIC
 from shared.web.pages import page
 from shared.web.town import Town
 
+# Where more are called at one counter, the newest. The style has a plan for up to so many counters at work.
+CALLED_MAX = 4
+COUNTERS_MAX = 10
+
 Req = Request[Any, Any, Any]
 
 
@@ -24,7 +28,8 @@ async def get_board(
     request: Req, db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> Template:
     """The whole display."""
-    return page(request, "board.html", counters=await _counters(db, town, now))
+    counters = await _counters(db, town, now)
+    return page(request, "board.html", counters=counters, size=min(len(counters), COUNTERS_MAX))
 
 
 @get("/board/now", opt=PUBLIC)
@@ -32,7 +37,8 @@ async def get_board_now(
     request: Req, db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> Template:
     """What changes of it."""
-    return page(request, "board_now.html", counters=await _counters(db, town, now))
+    counters = await _counters(db, town, now)
+    return page(request, "board_now.html", counters=counters, size=min(len(counters), COUNTERS_MAX))
 
 
 async def _counters(db: Database, town: Town, now: datetime) -> list[dict[str, Any]]:
@@ -41,8 +47,12 @@ async def _counters(db: Database, town: Town, now: datetime) -> list[dict[str, A
     return [
         {
             "number": group[0].counter_number,
-            "called": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "called"],
-            "serving": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "serving"],
+            "called": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "called"][
+                :CALLED_MAX
+            ],
+            "serving": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "serving"][
+                :CALLED_MAX
+            ],
         }
         for group in (list(items_of) for _, items_of in groupby(items, key=lambda item: item.counter))
     ]

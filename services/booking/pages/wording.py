@@ -18,6 +18,11 @@ def counter_label(number: str, name: str) -> str:
     return f"{number}（{name}）"
 
 
+def short_counter_label(number: str) -> str:
+    """``7番窓口``; a counter whose number is a name (相談室) is called by it."""
+    return _("%(number)s番窓口", number=number) if number.isascii() and number.isdigit() else number
+
+
 def place_label(place: str, number: str, name: str) -> str:
     """``町役場 2階 7番窓口（子育て）``, also where the catalogue's place ends with the counter's number already."""
     if not number:

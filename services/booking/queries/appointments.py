@@ -38,6 +38,7 @@ class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID | None
     reach: str
     ticket_no: int | None
+    called_at: datetime | None
     helper: HelperState
 
     @property
@@ -59,7 +60,7 @@ _SELECT = """
            coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(p.discreet, true) AS discreet,
            a.counter, coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
            coalesce(c.place_ja, '') AS counter_place, a.office, a.slot_id, a.starts_at, a.ends_at, a.changed_at,
-           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.helper
+           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.called_at, a.helper
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)

@@ -51,7 +51,7 @@ class LineMark(msgspec.Struct, frozen=True):
     versions: int
 
 
-# Those who wait, in the order of their times; then those who did not come; then those who are done.
+# Who is called or served; who waits, in the order of the tickets; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
     SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(c.number, a.counter) AS counter_number,
            k.wrapped_key
@@ -61,7 +61,12 @@ _LINE = text(f"""
     LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (a.municipality, a.subject_ref)
     WHERE a.municipality = :municipality AND a.day = :day AND a.state <> 'cancelled'
       AND (CAST(:office AS text) IS NULL OR a.office = :office)
-    ORDER BY CASE a.state WHEN 'done' THEN 2 WHEN 'no_show' THEN 1 ELSE 0 END, a.starts_at, a.booked_at, a.number
+      AND (CAST(:counter AS text) IS NULL OR a.counter = :counter)
+    ORDER BY CASE a.state WHEN 'called' THEN 0 WHEN 'serving' THEN 0 WHEN 'checked_in' THEN 1 WHEN 'booked' THEN 2
+                          WHEN 'no_show' THEN 3 ELSE 4 END,
+             CASE WHEN a.state IN ('called', 'serving', 'checked_in') THEN a.counter END,
+             CASE WHEN a.state IN ('called', 'serving', 'checked_in') THEN a.ticket_no END,
+             a.starts_at, a.booked_at, a.number
     LIMIT {LINE_MAX}
 """)
 _MARKS = text("""
@@ -77,13 +82,18 @@ _BOARD = text(f"""
 """)
 
 
-async def list_line_rows(session: AsyncSession, municipality: str, day: date, office: str | None) -> Sequence[Any]:
-    """The line of an office, or of all. Names are sealed: `commands/calling.py` opens them."""
-    asked = {"municipality": municipality, "day": day, "office": office}
+async def list_line_rows(
+    session: AsyncSession, municipality: str, day: date, office: str | None, *, counter: str | None = None
+) -> Sequence[Any]:
+    """The line of an office, or of all; with `counter` of that counter alone.
+
+    Names are sealed: `commands/calling.py` opens them.
+    """
+    asked = {"municipality": municipality, "day": day, "office": office, "counter": counter}
     return (await session.execute(_LINE, asked)).all()
 
 
-def make_line_item(row: Any, *, name: str | None, kana: str | None) -> LineItem:
+def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetime) -> LineItem:
     """Somebody in line, and what may be done with them."""
     return LineItem(
         appointment_id=row.appointment_id,
@@ -106,7 +116,9 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None) -> LineItem:
                     kind=row.kind,
                     state=row.state,
                     reached={column: getattr(row, column) for column in STAMPS.values()},
-                )
+                    starts_at=row.starts_at,
+                ),
+                now=now,
             )
         ),
     )

@@ -6,6 +6,7 @@
   data-until                     time left of a hold                                   (macro countdown)
   data-print                     a button that prints                                  (macro print_button)
   data-text-size                 larger text, kept in a cookie that the server reads   (base.html)
+  data-reset                     a form that is emptied once its answer was swapped in
   form                           guarded against a second tap, unless data-no-guard
 */
 (() => {
@@ -36,6 +37,7 @@
   const RECONNECT_FIRST_MS = 2 * SECOND;
   const RECONNECT_MAX_MS = 30 * SECOND;
   const POLL_MS = 10 * SECOND;
+  const AGAIN_MS = 60 * SECOND;
   const GET_TIMEOUT_MS = 10 * SECOND;
   const SETTLE_MS = 250;
 
@@ -47,6 +49,12 @@
       this.pressed = false;
       this.wanted = false;
       this.loading = false;
+      this.steps = 0;
+      this.pending = new Map();
+      document.addEventListener("htmx:before:request", (event) => this.beginStep(event.detail.ctx));
+      document.addEventListener("htmx:after:swap", (event) => this.showStep(event.detail.ctx));
+      document.addEventListener("htmx:finally:request", (event) => this.endStep(event.detail.ctx));
+      this.guardSecondTap();
       element.addEventListener("pointerdown", () => { this.pressed = true; });
       for (const name of ["pointerup", "pointercancel"]) {
         // The list must not move under a finger: what arrived meanwhile is shown a moment after it is lifted.
@@ -60,6 +68,8 @@
 
     open() {
       this.stopped = false;
+      clearInterval(this.again); // what the clock alone changes: who is late may be noted as absent
+      this.again = setInterval(() => { if (!document.hidden) this.refresh(); }, AGAIN_MS);
       if (!window.EventSource) { this.poll(); return; }
       this.show("connecting");
       this.source = new EventSource(this.element.dataset.liveSrc);
@@ -87,7 +97,62 @@
       clearTimeout(this.retry);
       clearTimeout(this.timer);
       clearInterval(this.poller);
+      clearInterval(this.again);
       if (this.source) this.source.close();
+    }
+
+    /* A step that was taken here: its answer is swapped in by htmx. The place on the page stays, and so does the focus:
+       it goes with the row to what can be done next, or to the message when the row is put away. */
+
+    beginStep(ctx) {
+      if (ctx.target !== this.element) return;
+      const form = ctx.sourceElement;
+      const focused = document.activeElement;
+      this.steps += 1; // a look at the list that began before would show what was true before
+      this.pending.set(ctx, {
+        form,
+        menu: form.closest("details.line__more"),
+        rowId: form.closest("[data-row]")?.dataset.row || form.closest("li[id]")?.id || "",
+        focused: form.contains(focused),
+        byKeyboard: form.contains(focused) && focused.matches(":focus-visible"),
+      });
+    }
+
+    endStep(ctx) {
+      if (!this.pending.delete(ctx)) return;
+      if (this.wanted) this.soon();
+    }
+
+    showStep(ctx) {
+      const step = this.pending.get(ctx);
+      if (!step) return;
+      const done = ctx.response.status < 400;
+      if (step.menu?.contains(document.activeElement)) document.activeElement.blur();
+      step.menu?.removeAttribute("open");
+      if (step.form.hasAttribute("data-reset")) {
+        if (done) step.form.reset();
+        if (step.focused || !done) step.form.querySelector("input:not([type=hidden])")?.focus({ preventScroll: true });
+        return;
+      }
+      if (!step.focused) return;
+      const row = step.rowId ? document.getElementById(step.rowId) : null;
+      const now = document.activeElement;
+      if (now !== document.body && row?.contains(now) && now.checkVisibility()) return;
+      const next = [...(row?.querySelectorAll("button, summary") || [])].find((element) => element.checkVisibility());
+      const target = next || document.getElementById("counter-told") || this.element;
+      target.focus({ preventScroll: true, focusVisible: step.byKeyboard });
+      // Who works by keyboard must see where they are; who taps keeps the list where it was.
+      if (step.byKeyboard) target.scrollIntoView({ block: "nearest" });
+    }
+
+    guardSecondTap() {
+      // Under a finger that taps twice, or a key held down, the button already means the next step.
+      this.element.addEventListener("click", (event) => {
+        if (event.detail > 1 && event.target.closest("form")) event.preventDefault();
+      }, true);
+      this.element.addEventListener("keydown", (event) => {
+        if (event.repeat && event.key === "Enter" && event.target.closest("form")) event.preventDefault();
+      }, true);
     }
 
     poll() {
@@ -102,9 +167,10 @@
 
     async refresh() {
       this.wanted = true;
-      if (this.loading || this.pressed || this.stopped) return;
+      if (this.loading || this.pressed || this.stopped || this.pending.size) return;
       this.loading = true;
       this.wanted = false;
+      const steps = this.steps;
       const given = new AbortController();
       const timeout = setTimeout(() => given.abort(), GET_TIMEOUT_MS);
       try {
@@ -116,14 +182,14 @@
         // A redirect is a sign-in page, an error an error page: neither belongs inside the list.
         if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
         const text = await answer.text();
-        if (this.pressed || this.stopped) this.wanted = true;
+        if (this.pressed || this.stopped || steps !== this.steps) this.wanted = true;
         else await this.swap(text);
       } catch (problem) {
         this.show("off");
       } finally {
         clearTimeout(timeout);
         this.loading = false;
-        if (this.wanted && !this.pressed && !this.stopped) this.soon();
+        if (this.wanted && !this.pressed && !this.stopped && !this.pending.size) this.soon();
       }
     }
 
@@ -183,24 +249,26 @@
   /* ---- A second tap --------------------------------------------------------------------------------------------- */
 
   const GUARD_MAX_MS = 15 * SECOND;
-  const guards = new WeakMap();
+  const guards = new Map();
   const release = (form) => {
-    clearTimeout(guards.get(form));
+    const held = guards.get(form);
+    clearTimeout(held?.timer);
     delete form.dataset.busy;
-    for (const button of form.querySelectorAll("[data-busy-button]")) {
-      button.removeAttribute("aria-disabled");
-      delete button.dataset.busyButton;
-    }
+    // A morph may have moved the button into another form meanwhile.
+    for (const button of held?.buttons || []) button.removeAttribute("aria-disabled");
+    guards.delete(form);
     say(document.getElementById("busy"), "");
   };
   const hold = (form) => {
+    const buttons = [];
     for (const button of form.querySelectorAll("button:not([type=button]), input[type=submit]")) {
       if (button.hasAttribute("aria-disabled")) continue;
       button.setAttribute("aria-disabled", "true"); // not disabled: the focus stays, and the button's value is sent
-      button.dataset.busyButton = "true";
+      buttons.push(button);
     }
     say(document.getElementById("busy"), document.body.dataset.textBusy || "");
-    guards.set(form, setTimeout(() => release(form), GUARD_MAX_MS)); // a download, or a network that swallowed it
+    const timer = setTimeout(() => release(form), GUARD_MAX_MS); // a download, or a network that swallowed it
+    guards.set(form, { timer, buttons });
   };
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -218,8 +286,27 @@
     });
   }, true);
   document.addEventListener("htmx:finally:request", (event) => {
-    const form = event.target.closest?.("form");
-    if (form) release(form);
+    const source = event.detail.ctx.sourceElement.closest("form");
+    for (const form of guards.keys()) if (form === source || !form.isConnected) release(form);
+  });
+
+  /* ---- An answer that is no piece of this page ------------------------------------------------------------------- */
+
+  const IS_PAGE = /^\s*<!doctype/i;
+  document.addEventListener("htmx:after:request", (event) => {
+    const { ctx } = event.detail;
+    const source = ctx.sourceElement;
+    const isPage = IS_PAGE.test(ctx.text);
+    if (ctx.select ? isPage && ctx.response.raw.ok && !ctx.response.raw.redirected : !isPage) return;
+    event.preventDefault();
+    // A sign-in page, or an error page. Sent as without htmx, the form comes back as a whole page, with what was typed;
+    // a step that was taken after all is not taken twice, for its version has passed.
+    if (source.tagName === "FORM") source.submit();
+    else if (ctx.response.raw.redirected) window.location.reload();
+  });
+  document.addEventListener("htmx:error", (event) => {
+    const target = event.detail.ctx?.target;
+    regions.find((region) => region.element === target)?.show("off");
   });
 
   /* ---- Wiring --------------------------------------------------------------------------------------------------- */
