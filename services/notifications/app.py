@@ -5,7 +5,14 @@ from pathlib import Path
 from litestar.di import Provide
 
 from services.notifications.api import post_receipts
-from services.notifications.pages.notices import get_notices, post_task_done
+from services.notifications.keys import make_keys
+from services.notifications.pages.notices import (
+    get_form_address,
+    get_notices,
+    post_task_contact,
+    post_task_done,
+    post_task_undo,
+)
 from services.notifications.settings import Settings
 from services.notifications.tables import SERVICE, ended_sessions
 from shared.clock import Clock, utc_now
@@ -29,16 +36,27 @@ REFUSALS = {
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The application, on its own database unless one is given."""
+    keys = make_keys(settings)
     is_local = settings.environment == "local"
     return create_service_app(
         service=SERVICE,
         db=db or Database(settings.database_url, service=SERVICE),
-        route_handlers=[get_notices, post_task_done, post_receipts],
+        route_handlers=[
+            get_notices,
+            get_form_address,
+            post_task_contact,
+            post_task_done,
+            post_task_undo,
+            post_receipts,
+        ],
         template_dirs=TEMPLATE_DIRS,
         token_public_keys=[settings.token_public_key],
         is_session_ended=ended_sessions.is_ended,
         refusals=REFUSALS,
-        dependencies={"settings": Provide(lambda: settings, sync_to_thread=False)},
+        dependencies={
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "keys": Provide(lambda: keys, sync_to_thread=False),
+        },
         clock=clock,
         default_municipality=settings.default_municipality if is_local else None,
         secure=not is_local,

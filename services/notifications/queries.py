@@ -1,13 +1,22 @@
 """What can be asked: the delivery log and the open tasks. No address is in any answer."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, func, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.tables import application, appointment, attempt, notice, staff_task
+from services.notifications.tables import (
+    application,
+    appointment,
+    attempt,
+    catalogue_counter,
+    catalogue_procedure,
+    notice,
+    staff_task,
+)
 
 PAGE = 100
 TASKS_MAX = 200
@@ -35,8 +44,14 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     number: str
     kind: str
+    # Of an appointment; an application has neither a time nor a counter.
+    appointment_id: UUID | None
+    # As the catalogue calls it: staff must know what the call is about, also where a message would not say it.
+    procedure_name: str
+    counter_number: str | None
     starts_at: datetime | None
     opened_at: datetime
+    done_at: datetime | None
 
 
 async def list_notices(
@@ -87,14 +102,35 @@ async def list_notices(
 
 async def list_open_tasks(session: AsyncSession, municipality: str) -> list[OpenTask]:
     """What staff still have to do, the most urgent first."""
+    query = _tasks(municipality).where(staff_task.c.done_at.is_(None))
     rows = await session.execute(
+        query.order_by(appointment.c.starts_at.nulls_last(), staff_task.c.task_id).limit(TASKS_MAX)
+    )
+    return [OpenTask(**row._mapping) for row in rows]
+
+
+async def find_task(session: AsyncSession, municipality: str, task_id: UUID) -> OpenTask | None:
+    """One task, open or done."""
+    row = (await session.execute(_tasks(municipality).where(staff_task.c.task_id == task_id))).one_or_none()
+    return OpenTask(**row._mapping) if row else None
+
+
+def _tasks(municipality: str) -> Select[Any]:
+    procedure = func.coalesce(appointment.c.procedure, application.c.procedure)
+    # A venue has no number: it is called by its name.
+    number = func.coalesce(func.nullif(catalogue_counter.c.number, ""), catalogue_counter.c.name_ja)
+    return (
         select(
             staff_task.c.task_id,
             staff_task.c.reason,
             staff_task.c.number,
             notice.c.kind,
+            appointment.c.appointment_id,
+            func.coalesce(catalogue_procedure.c.name_ja, procedure).label("procedure_name"),
+            func.coalesce(number, appointment.c.counter).label("counter_number"),
             appointment.c.starts_at,
             staff_task.c.opened_at,
+            staff_task.c.done_at,
         )
         .join(
             notice,
@@ -107,8 +143,26 @@ async def list_open_tasks(session: AsyncSession, municipality: str) -> list[Open
                 appointment.c.appointment_id == staff_task.c.appointment_id,
             ),
         )
-        .where(staff_task.c.municipality == municipality, staff_task.c.done_at.is_(None))
-        .order_by(appointment.c.starts_at.nulls_last(), staff_task.c.task_id)
-        .limit(TASKS_MAX)
+        .outerjoin(
+            application,
+            and_(
+                application.c.municipality == staff_task.c.municipality,
+                application.c.application_id == staff_task.c.application_id,
+            ),
+        )
+        .outerjoin(
+            catalogue_procedure,
+            and_(
+                catalogue_procedure.c.municipality == staff_task.c.municipality,
+                catalogue_procedure.c.code == procedure,
+            ),
+        )
+        .outerjoin(
+            catalogue_counter,
+            and_(
+                catalogue_counter.c.municipality == staff_task.c.municipality,
+                catalogue_counter.c.code == appointment.c.counter,
+            ),
+        )
+        .where(staff_task.c.municipality == municipality)
     )
-    return [OpenTask(**row._mapping) for row in rows]

@@ -295,6 +295,14 @@ def _e164(clean: str) -> str | None:
     return None if is_mobile(text) and len(text) != MOBILE_E164_LENGTH else text
 
 
+def show_phone(number: str) -> str:
+    """A number in E.164 as it is dialled here: ``090-1234-5678``."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(number, "JP"), phonenumbers.PhoneNumberFormat.NATIONAL)
+    except phonenumbers.NumberParseException:
+        return number
+
+
 def is_mobile(number: str) -> bool:
     """Whether a number (E.164) can get an SMS."""
     return ("0" + number.removeprefix("+81")).startswith(MOBILE_PREFIXES)

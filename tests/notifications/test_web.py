@@ -1,6 +1,7 @@
 """The delivery log, the staff tasks, and the providers' receipts, over HTTP."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx
@@ -60,7 +61,16 @@ async def test_the_log_shows_numbers_and_states_and_no_personal_data(
     await service.settle()
     answer = await signed_in.get("/notices")
     assert answer.status_code == 200
-    for words in ("お知らせの記録", "NNN-1042", "NNN-2077", "NNN-3001", "送れませんでした", "送りました", "控えを印刷"):
+    for words in (
+        "お知らせの記録",
+        "NNN-1042",
+        "NNN-2077",
+        "NNN-3001",
+        "送れませんでした",
+        "送りました",
+        "送りません（控えの方）",
+        "状態",
+    ):
         assert words in answer.text, words
     for secret in (EMAIL, PHONE, "09012345678", LINK_TOKEN, CODE):
         assert secret not in answer.text
@@ -93,7 +103,7 @@ async def test_a_task_is_done_once_and_audited(service: Notifications, signed_in
     assert f"/notices/tasks/{task.task_id}/done" in (await signed_in.get("/notices")).text
     for _ in range(2):
         answer = await signed_in.post(f"/notices/tasks/{task.task_id}/done")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/notices")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/notices?done={task.task_id}")
     assert await service.open_tasks() == []
     rows = await service.rows("SELECT actor_ref, action, ref FROM audit")
     assert [tuple(row) for row in rows] == [("staff-1", "task_completed", str(task.task_id))]
@@ -200,3 +210,80 @@ async def test_an_unknown_host_is_not_found_and_health_needs_none(client: httpx.
     assert (await client.get("/notices", headers={"host": "nobody.example"})).status_code == 404
     assert (await client.get("/healthz", headers={"host": "nobody.example"})).text == "ok"
     assert (await client.get("/readyz", headers={"host": "nobody.example"})).status_code == 200
+
+
+async def test_that_somebody_was_reached_can_be_taken_back(
+    service: Notifications, signed_in: httpx.AsyncClient
+) -> None:
+    await fail_one(service)
+    [task] = await service.rows("SELECT task_id FROM staff_task")
+    undo = f"/notices/tasks/{task.task_id}/undo"
+    answer = await signed_in.post(f"/notices/tasks/{task.task_id}/done")
+    page = (await signed_in.get(answer.headers["location"])).text
+    assert "NNN-1042に連絡したことを記録しました" in page
+    assert undo in page
+    for _ in range(2):
+        answer = await signed_in.post(undo)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/notices#task-{task.task_id}")
+    assert await service.open_tasks() == ["rejected"]
+    # What is not true any more is not said again by a reload.
+    page = (await signed_in.get("/notices", params={"done": str(task.task_id)})).text
+    assert "記録しました" not in page
+    actions = [row.action for row in await service.rows("SELECT action FROM audit ORDER BY occurred_at, action")]
+    assert sorted(actions) == ["task_completed", "task_reopened"]
+    for garbage in ("x", str(uuid4())):
+        assert (await signed_in.get("/notices", params={"done": garbage})).status_code == 200
+
+
+async def test_a_task_says_what_is_needed_to_call(service: Notifications, signed_in: httpx.AsyncClient) -> None:
+    service.sink.behave("sms", "reject_permanent")
+    contact = service.contact("sms")
+    booked = service.booked(contact, starts_at=service.now + timedelta(hours=2))
+    await service.hear(service.catalogue(), contact, booked)
+    await service.settle()
+    page = (await signed_in.get("/notices")).text
+    for words in ("NNN-1042", "児童手当", "11月24日（火）正午", "7番窓口", "連絡先を見る"):
+        assert words in page, words
+    assert f'href="/counter#line-{booked.appointment_id}"' in page
+    await service.pass_time(days=-1)
+    assert "/counter#line" not in (await signed_in.get("/notices")).text
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+async def test_a_contact_is_shown_to_who_asks_and_the_person_reads_of_it(
+    service: Notifications, signed_in: httpx.AsyncClient, htmx: bool
+) -> None:
+    await fail_one(service)
+    [task] = await service.rows("SELECT task_id FROM staff_task")
+    path = f"/notices/tasks/{task.task_id}/contact"
+    assert "090-1234-5678" not in (await signed_in.get("/notices")).text
+    assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []
+    answer = await signed_in.post(path, headers={"hx-request": "true"} if htmx else {})
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert "090-1234-5678" in answer.text
+    assert f'href="tel:{PHONE}"' in answer.text
+    assert ("<html" in answer.text) is not htmx
+    [entry] = await service.rows(
+        "SELECT actor_kind, actor_ref, items, target_step, visibility FROM ledger_entry"
+        " WHERE entry_type = 'staff_viewed'"
+    )
+    assert tuple(entry) == ("staff", "staff-1", ["contact"], "staff_task", "subject")
+    [audit] = await service.rows("SELECT actor_ref, action, ref FROM audit")
+    assert tuple(audit) == ("staff-1", "contact_viewed", str(task.task_id))
+    # Opened as a page it shows nothing; once the task is done there is no reason to look.
+    shown = await signed_in.get(path)
+    assert (shown.status_code, shown.headers["location"]) == (303, "/notices")
+    await signed_in.post(f"/notices/tasks/{task.task_id}/done")
+    assert (await signed_in.post(path)).status_code == 404
+
+
+async def test_a_contact_that_was_erased_is_not_shown_and_nothing_is_written(
+    service: Notifications, signed_in: httpx.AsyncClient
+) -> None:
+    await fail_one(service)
+    [task] = await service.rows("SELECT task_id FROM staff_task")
+    await service.rows("UPDATE contact_point SET address_sealed = NULL RETURNING 1")
+    answer = await signed_in.post(f"/notices/tasks/{task.task_id}/contact")
+    assert "連絡先はありません" in answer.text
+    assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []

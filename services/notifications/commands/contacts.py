@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
 from sqlalchemy import select, tuple_
@@ -18,10 +18,12 @@ from shared.errors import Poison
 from shared.events.routing import ContactGiven, SealedContact
 from shared.ledger.entry import Entry
 from shared.messaging.due import schedule
+from shared.tokens import Identity
 
 ITEM = "contact"
 PURPOSE = "予約のお知らせを送るため"
 PURPOSE_APPLICATION = "申請のお知らせを送るため"
+STAFF_PURPOSE = "お知らせが届かないときに職員が連絡するため"
 ADDRESS_MAX_LENGTH = 320
 # More notices than this do not wait for one contact.
 WAITING_MAX = 100
@@ -36,6 +38,26 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str
     office: str
     case_id: UUID | None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a member of staff looks at an address: for which task, about which procedure and case."""
+
+    task_id: UUID
+    contact_ref: UUID
+    procedure: str
+    case_id: UUID | None
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """An open address. Nothing but the page that was asked for it shows it."""
+
+    reach: str
+    address: str
+
+    def __repr__(self) -> str:
+        # Never what is open in it: a representation ends up in logs.
+        return f"Contact({self.reach})"
 
 
 class ContactNotYet(Exception):
@@ -106,7 +128,7 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
 async def read_addresses(
     session: AsyncSession, vault: SubjectVault, municipality: str, readings: Sequence[Reading], *, now: datetime
 ) -> dict[UUID, str]:
-    """The addresses to send these notices to, by notice. The only function that opens an address.
+    """The addresses to send these notices to, by notice. This and `read_address_for_staff` alone open an address.
 
     Each notice's use is written to the ledger in this transaction, once: trying again is the same use. An address
     that was erased meanwhile is missing from the answer.
@@ -179,6 +201,63 @@ async def read_addresses(
             )
     await ledger.write(session, *uses)
     return addresses
+
+
+async def read_address_for_staff(
+    session: AsyncSession, vault: SubjectVault, identity: Identity, look: Look, *, now: datetime
+) -> Contact | None:
+    """The address behind a task, for a member of staff; None if a slip was chosen, or it was erased.
+
+    Each look is told to the person: `staff_viewed`, in this transaction.
+    """
+    contact = (
+        await session.execute(
+            select(contact_point, subject_key.c.wrapped_key)
+            .join(
+                subject_key,
+                tuple_(subject_key.c.municipality, subject_key.c.subject_ref)
+                == tuple_(contact_point.c.municipality, contact_point.c.subject_ref),
+            )
+            .where(
+                contact_point.c.municipality == identity.municipality,
+                contact_point.c.contact_ref == look.contact_ref,
+                contact_point.c.address_sealed.is_not(None),
+            )
+        )
+    ).one_or_none()
+    if contact is None:
+        return None
+    try:
+        context = context_of(identity.municipality, contact.subject_ref)
+        address = vault.open(contact.wrapped_key, context, ADDRESS, bytes(contact.address_sealed))
+    except SealBroken:
+        return None
+    await ledger.write(
+        session,
+        Entry(
+            entry_id=uuid4(),
+            municipality=identity.municipality,
+            occurred_at=now,
+            entry_type="staff_viewed",
+            subject_ref=contact.subject_ref,
+            actor_kind="staff",
+            actor_ref=identity.ref,
+            office=identity.office,
+            source_procedure=look.procedure,
+            source_case=contact.case_id,
+            source_step=ITEM,
+            source_collected_at=contact.given_at,
+            target_service=SERVICE,
+            target_procedure=look.procedure,
+            target_case=look.case_id,
+            target_step="staff_task",
+            provided_at=now,
+            items=(ITEM,),
+            purpose=STAFF_PURPOSE,
+            correlation=look.task_id,
+        ),
+    )
+    return Contact(reach=contact.reach, address=address)
 
 
 async def _is_known(session: AsyncSession, event: ContactGiven) -> bool:

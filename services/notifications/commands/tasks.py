@@ -3,13 +3,18 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, update
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.tables import audit, staff_task
+from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
+from services.notifications.tables import application, appointment, audit, staff_task
+from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
+
+# What is read of the appointment or of the application that a task is about.
+OF_EITHER = ("contact_ref", "procedure", "case_id")
 
 
 async def open_task(
@@ -58,6 +63,75 @@ async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID
         if known.first() is None:
             raise Refusal("not_found", 404)
         return
+    await _audit(session, identity, "task_completed", task_id, now=now)
+
+
+async def reopen_task(session: AsyncSession, identity: Identity, task_id: UUID, *, now: datetime) -> None:
+    """Take back that staff have reached the person: the wrong button was pressed. A second tap changes nothing.
+
+    Raises:
+        Refusal: `not_found` (404), this town has no such task.
+    """
+    ours = (staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id)
+    reopened = await session.execute(
+        update(staff_task)
+        .where(*ours, staff_task.c.done_at.is_not(None))
+        .values(done_at=None, done_by=None)
+        .returning(staff_task.c.task_id)
+    )
+    if reopened.one_or_none() is not None:
+        await _audit(session, identity, "task_reopened", task_id, now=now)
+        return
+    known = await session.execute(staff_task.select().where(*ours).limit(1))
+    if known.first() is None:
+        raise Refusal("not_found", 404)
+
+
+async def view_contact(
+    session: AsyncSession, vault: SubjectVault, identity: Identity, task_id: UUID, *, now: datetime
+) -> Contact | None:
+    """How to reach the person of an open task, for staff who asked for it; None if nothing is known.
+
+    The person reads of it: `read_address_for_staff` writes the ledger's entry in this transaction.
+
+    Raises:
+        Refusal: `not_found` (404), this town has no such task, or it is done: there is no reason to look.
+    """
+    found = (
+        await session.execute(
+            select(*(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER))
+            .select_from(staff_task)
+            .outerjoin(
+                appointment,
+                and_(
+                    appointment.c.municipality == staff_task.c.municipality,
+                    appointment.c.appointment_id == staff_task.c.appointment_id,
+                ),
+            )
+            .outerjoin(
+                application,
+                and_(
+                    application.c.municipality == staff_task.c.municipality,
+                    application.c.application_id == staff_task.c.application_id,
+                ),
+            )
+            .where(
+                staff_task.c.municipality == identity.municipality,
+                staff_task.c.task_id == task_id,
+                staff_task.c.done_at.is_(None),
+            )
+        )
+    ).one_or_none()
+    if found is None:
+        raise Refusal("not_found", 404)
+    await _audit(session, identity, "contact_viewed", task_id, now=now)
+    if found.contact_ref is None:
+        return None
+    look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
+    return await read_address_for_staff(session, vault, identity, look, now=now)
+
+
+async def _audit(session: AsyncSession, identity: Identity, action: str, task_id: UUID, *, now: datetime) -> None:
     await session.execute(
         insert(audit).values(
             municipality=identity.municipality,
@@ -66,7 +140,7 @@ async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID
             actor_kind=identity.kind,
             actor_ref=identity.ref,
             office=identity.office,
-            action="task_completed",
+            action=action,
             ref=str(task_id),
         )
     )

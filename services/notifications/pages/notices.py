@@ -1,18 +1,23 @@
-"""`/notices`: what was sent and what became of it, for staff. Numbers and channels only, no addresses."""
+"""`/notices`: what was sent and what became of it, for staff. Numbers and channels only; an address when asked for."""
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.commands.tasks import complete_task
-from services.notifications.queries import PAGE, list_notices, list_open_tasks
+from services.notifications.commands.contacts import Contact
+from services.notifications.commands.tasks import complete_task, reopen_task, view_contact
+from services.notifications.keys import Keys
+from services.notifications.queries import PAGE, OpenTask, find_task, list_notices, list_open_tasks
 from shared.db import Database
+from shared.errors import Refusal
 from shared.tokens import Identity
-from shared.web.forms import parse_uuid
+from shared.web.forms import parse_uuid, show_phone
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
@@ -20,20 +25,47 @@ from shared.web.town import Town
 GUARDS = [require_role("counter", "manager")]
 BEFORE_MAX_LENGTH = 40
 
+Req = Request[Any, Any, Any]
+
 
 @get("/notices", guards=GUARDS)
 async def get_notices(
-    request: Request[Any, Any, Any],
+    request: Req,
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     before: FromQuery[str | None] = None,
+    done: FromQuery[str] = "",
 ) -> Template:
-    """Open tasks on top, then the delivery log, newest first."""
+    """Open tasks on top, then the delivery log, newest first. `done` is the task that was just completed."""
+    return await _notices_page(request, db, town, before=before, done=done)
+
+
+@post("/notices/tasks/{task_id:str}/contact", guards=GUARDS)
+async def post_task_contact(
+    request: Req,
+    task_id: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template:
+    """The address of one person, for staff who asked. An answer to a POST: in no address, no history, no cache."""
+    shown = parse_uuid(task_id)
     async with db.begin(town.code) as session:
-        tasks = await list_open_tasks(session, town.code)
-        notices = await list_notices(session, town.code, before=_read_moment(before))
-    older = notices[-1].created_at.isoformat() if len(notices) == PAGE else None
-    return page(request, "notices.html", tasks=tasks, notices=notices, older=older, is_first=before is None)
+        contact = await view_contact(session, keys.vault, identity, shown, now=now)
+    if "hx-request" in request.headers:
+        return page(request, "task_contact.html", contact=_show(contact))
+    return await _notices_page(request, db, town, shown=shown, contact=_show(contact))
+
+
+@get(
+    ["/notices/tasks/{task_id:str}/contact", "/notices/tasks/{task_id:str}/done", "/notices/tasks/{task_id:str}/undo"],
+    guards=GUARDS,
+)
+async def get_form_address() -> Redirect:
+    """Where forms are sent, opened as a page."""
+    return see_other("/notices")
 
 
 @post("/notices/tasks/{task_id:str}/done", guards=GUARDS)
@@ -45,9 +77,70 @@ async def post_task_done(
     identity: NamedDependency[Identity],
 ) -> Redirect:
     """Staff have reached the person."""
+    task = parse_uuid(task_id)
     async with db.begin(town.code) as session:
-        await complete_task(session, identity, parse_uuid(task_id), now=now)
-    return see_other("/notices")
+        await complete_task(session, identity, task, now=now)
+    return see_other(f"/notices?done={task}")
+
+
+@post("/notices/tasks/{task_id:str}/undo", guards=GUARDS)
+async def post_task_undo(
+    task_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Redirect:
+    """They have not."""
+    task = parse_uuid(task_id)
+    async with db.begin(town.code) as session:
+        await reopen_task(session, identity, task, now=now)
+    return see_other(f"/notices#task-{task}")
+
+
+async def _notices_page(
+    request: Req,
+    db: Database,
+    town: Town,
+    *,
+    before: str | None = None,
+    done: str = "",
+    shown: UUID | None = None,
+    contact: dict[str, str] | None = None,
+) -> Template:
+    async with db.begin(town.code) as session:
+        tasks = await list_open_tasks(session, town.code)
+        notices = await list_notices(session, town.code, before=_read_moment(before))
+        completed = await _find_completed(session, town.code, done) if done else None
+    older = notices[-1].created_at.isoformat() if len(notices) == PAGE else None
+    return page(
+        request,
+        "notices.html",
+        tasks=tasks,
+        notices=notices,
+        older=older,
+        is_first=before is None,
+        completed=completed,
+        shown=shown,
+        contact=contact,
+    )
+
+
+async def _find_completed(session: AsyncSession, municipality: str, done: str) -> OpenTask | None:
+    try:
+        task = await find_task(session, municipality, parse_uuid(done))
+    except Refusal:
+        return None
+    return task if task is not None and task.done_at is not None else None
+
+
+def _show(contact: Contact | None) -> dict[str, str] | None:
+    """An address as people write it, and as a link to call or to write."""
+    if contact is None:
+        return None
+    if contact.reach == "email":
+        return {"text": contact.address, "href": f"mailto:{contact.address}"}
+    return {"text": show_phone(contact.address), "href": f"tel:{contact.address}"}
 
 
 def _read_moment(text: str | None) -> datetime | None:
