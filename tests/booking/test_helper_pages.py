@@ -269,3 +269,16 @@ async def test_an_offices_line_has_no_venues_of_others(helpers: HelperTown) -> N
     assert number not in (await helpers.town.staff(office="子育て").get("/counter")).text
     assert number in (await helpers.town.staff(office="公民館").get("/counter")).text
     assert number in (await helpers.town.staff(office=None).get("/counter")).text
+
+
+async def test_at_the_counter_a_venue_is_called_by_its_name(helpers: HelperTown) -> None:
+    booked = await helpers.book()
+    helpers.town.now = booked.starts_at
+    assert "スマホ相談・公民館" in (await helpers.town.staff(office=None).get("/counter/line")).text
+    elsewhere = helpers.town.staff(office="子育て")
+    htmx = {"hx-request": "true"}
+    told = await elsewhere.post("/counter/check-in", data={"number": booked.number}, headers=htmx)
+    assert "サポーターとの予約です。公民館にご案内ください。" in told.text
+    known = await elsewhere.post("/counter/check-in", data={"number": booked.number}, headers=htmx)
+    assert known.status_code == httpx.codes.CONFLICT
+    assert "公民館" in known.text

@@ -70,6 +70,16 @@ async def test_every_office_that_sees_a_name_is_told_of_itself(town: BookingTown
     ]  # fmt: skip
 
 
+async def test_of_one_counters_line_only_who_is_shown_was_seen(town: BookingTown) -> None:
+    await town.booked()
+    await town.booked("other", procedure=FAMILY)
+    async with town.staff("chief", office=None) as chief:
+        await chief.get("/counter/line", params={"counter": "7"})
+        assert [row.target_procedure for row in await seen(town)] == ["CHI01"]
+        await chief.get("/counter/line")
+    assert sorted(row.target_procedure for row in await seen(town)) == ["CHI01", "RES02"]
+
+
 async def test_when_nobody_is_new_a_look_writes_nothing(town: BookingTown) -> None:
     await town.booked()
     written: list[str] = []
@@ -133,7 +143,7 @@ async def test_what_was_written_so_is_chained_like_everything_else(town: Booking
 async def test_a_refused_step_shows_the_line_and_tells_of_it_too(town: BookingTown) -> None:
     await town.booked()
     async with town.staff() as staff:
-        refused = await staff.post("/counter/check-in", data={"number": "???"})
+        refused = await staff.post("/counter/check-in", data={"number": "???"}, headers={"hx-request": "true"})
         assert (refused.status_code, "ハナコ" in refused.text) == (400, True)
     assert len(await seen(town)) == 1
 

@@ -287,3 +287,31 @@ async def test_a_contact_that_was_erased_is_not_shown_and_nothing_is_written(
     answer = await signed_in.post(f"/notices/tasks/{task.task_id}/contact")
     assert "連絡先はありません" in answer.text
     assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []
+
+
+async def test_a_task_of_an_application_has_no_time_and_works_as_any_other(
+    service: Notifications, signed_in: httpx.AsyncClient
+) -> None:
+    service.sink.behave("sms", "reject_permanent")
+    contact = service.contact("sms")
+    await service.hear(service.catalogue(), contact, service.applied(contact))
+    await service.settle()
+    service.sink.behave("sms", "reject_permanent")
+    await service.hear(service.booked(contact))
+    await service.settle()
+    page = (await signed_in.get("/notices")).text
+    for words in ("K4M7-RXAC", "児童手当", "申請を受けとった"):
+        assert words in page, words
+    # What has a time comes first.
+    assert page.index("NNN-1042") < page.index("K4M7-RXAC")
+    [task] = await service.rows("SELECT task_id FROM staff_task WHERE application_id IS NOT NULL")
+    shown = await signed_in.post(f"/notices/tasks/{task.task_id}/contact", headers={"hx-request": "true"})
+    assert "090-1234-5678" in shown.text
+    [entry] = await service.rows(
+        "SELECT target_procedure, target_case FROM ledger_entry WHERE target_step = 'staff_task'"
+    )
+    assert tuple(entry) == ("CHI01", contact.case_id)
+    done = await signed_in.post(f"/notices/tasks/{task.task_id}/done")
+    assert "K4M7-RXACに連絡したことを記録しました" in (await signed_in.get(done.headers["location"])).text
+    await signed_in.post(f"/notices/tasks/{task.task_id}/undo")
+    assert len(await service.open_tasks()) == 2

@@ -52,7 +52,7 @@ async def get_appointment_page(
         "appointment.html",
         **await _details(request, found, db, keys, town),
         ticket=show_ticket(found.counter, found.ticket_no) if found.ticket_no else None,
-        counter=short_counter_label(found.counter_number),
+        counter=short_counter_label(found.counter_number or found.counter_name),
         changed=bool(changed),
         can_change=await _can_change(db, town, found, now=now),
         is_past=jst_day(found.starts_at) < jst_day(now),

@@ -125,7 +125,10 @@ def say_done(
         "undo": _("%(number)sを「%(state)s」にもどしました", number=number, state=state_label(found.state)),
     }[action]
     is_elsewhere = identity.office not in (None, found.office)
-    where = _("ほかの課の予約です。%(counter)sにご案内ください。", counter=short_counter(found.counter_number))
+    if found.channel == "helper":
+        where = _("サポーターとの予約です。%(place)sにご案内ください。", place=found.counter_name)
+    else:
+        where = _("ほかの課の予約です。%(counter)sにご案内ください。", counter=short_counter(found.counter_number))
     ticket = f"/counter/tickets/{found.appointment_id}" + (f"?{_query({}, counter)}" if counter else "")
     item = next((item for item in items if item.appointment_id == found.appointment_id), None)
     can_undo = item is not None and action != "undo" and "undo" in item.actions
@@ -144,7 +147,7 @@ def say_refused(code: str, found: AppointmentView | None, *, now: datetime) -> T
     text = REFUSALS.get(code) or REFUSALS["step_impossible"]
     title, lines = translate(text.title), [translate(text.advice)]
     if found is not None:
-        counter = short_counter(found.counter_number)
+        counter = short_counter(found.counter_number or found.counter_name)
         if code in ("arrival_known", "arrival_done"):
             title = _("%(title)s（%(number)s・%(counter)s）", title=title, number=called_number(found), counter=counter)
         elif code == "not_today" and jst_day(found.starts_at) != jst_day(now):

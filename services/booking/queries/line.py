@@ -51,10 +51,11 @@ class LineMark(msgspec.Struct, frozen=True):
     versions: int
 
 
+# A venue has no number: it is called by its name.
+_CALLED = "coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_number"
 # Who is called or served; who waits, in the order of the tickets; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
-    SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(c.number, a.counter) AS counter_number,
-           k.wrapped_key
+    SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
@@ -74,7 +75,7 @@ _MARKS = text("""
     WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
 """)
 _BOARD = text(f"""
-    SELECT a.counter, coalesce(c.number, a.counter) AS counter_number, a.ticket_no, a.state
+    SELECT a.counter, {_CALLED}, a.ticket_no, a.state
     FROM appointment a LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
     WHERE a.municipality = :municipality AND a.day = :day AND a.state IN ('called', 'serving')
       AND a.ticket_no IS NOT NULL

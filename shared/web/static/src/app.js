@@ -303,6 +303,7 @@
     // a step that was taken after all is not taken twice, for its version has passed.
     if (source.tagName === "FORM") source.submit();
     else if (ctx.response.raw.redirected) window.location.reload();
+    else if (source.tagName === "A") window.location.assign(source.href);
   });
   document.addEventListener("htmx:error", (event) => {
     const target = event.detail.ctx?.target;
