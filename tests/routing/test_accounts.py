@@ -8,7 +8,14 @@ import pytest
 from sqlalchemy import select, text
 
 from deploy import cli
-from services.routing.commands.accounts import check_password, count_try, forget_tries, open_staff_account
+from services.routing.commands.accounts import (
+    Candidate,
+    check_password,
+    close_account,
+    count_try,
+    forget_tries,
+    open_staff_account,
+)
 from services.routing.commands.sessions import end_session, find_session, start_guest_session, start_staff_session
 from services.routing.domain.sessions import (
     FAILURES_MAX,
@@ -123,8 +130,73 @@ async def test_a_right_password_forgets_the_tries(db: Database) -> None:
     assert not await check_password(candidate, "wrong")
     assert not await check_password(None, "correct horse")
     async with db.begin(TOWN) as session:
-        await forget_tries(session, municipality=TOWN, candidate=candidate, new_hash=None)
+        assert await forget_tries(session, municipality=TOWN, candidate=candidate, new_hash=None) == candidate
     assert await try_once(db)
+
+
+async def begin_to_sign_in(db: Database) -> Candidate:
+    async with db.begin(TOWN) as session:
+        candidate = await count_try(session, municipality=TOWN, login="madoguchi", now=NOW)
+    assert candidate is not None
+    return candidate
+
+
+async def test_an_account_closed_while_its_password_is_checked_starts_no_session(db: Database) -> None:
+    await open_account(db)
+    candidate = await begin_to_sign_in(db)
+    async with db.begin(TOWN) as session:
+        await close_account(session, municipality=TOWN, login="madoguchi", now=NOW)
+    async with db.begin(TOWN) as session:
+        assert await forget_tries(session, municipality=TOWN, candidate=candidate, new_hash=None) is None
+
+
+async def test_a_password_that_is_the_old_one_by_now_starts_no_session(db: Database) -> None:
+    await open_account(db)
+    candidate = await begin_to_sign_in(db)
+    await open_account(db, password="another horse")
+    async with db.begin(TOWN) as session:
+        assert await forget_tries(session, municipality=TOWN, candidate=candidate, new_hash="weaker") is None
+    assert (await begin_to_sign_in(db)).password_hash.startswith("$argon2id$")
+
+
+async def test_who_signs_in_gets_the_roles_of_that_moment(db: Database) -> None:
+    await open_account(db, roles=("counter", "operator"))
+    candidate = await begin_to_sign_in(db)
+    await open_account(db, roles=("counter",))
+    async with db.begin(TOWN) as session:
+        current = await forget_tries(session, municipality=TOWN, candidate=candidate, new_hash=None)
+    assert current is not None
+    assert current.roles == ("counter",)
+
+
+async def test_a_close_waits_for_a_sign_in_and_ends_its_session(db: Database) -> None:
+    account_id = await open_account(db)
+    candidate = await begin_to_sign_in(db)
+
+    async def close() -> None:
+        async with db.begin(TOWN) as session:
+            await close_account(session, municipality=TOWN, login="madoguchi", now=NOW)
+
+    async with db.begin(TOWN) as session:
+        assert await forget_tries(session, municipality=TOWN, candidate=candidate, new_hash=None) is not None
+        closing = asyncio.create_task(close())
+        await asyncio.wait([closing], timeout=0.2)
+        assert not closing.done()
+        started = await start_staff_session(
+            session, municipality=TOWN, account_id=account_id, roles=("counter",), office=None, now=NOW
+        )
+    await closing
+    assert await ended_sessions.is_ended(db, TOWN, started.identity.session_id)
+
+
+async def test_no_session_of_a_closed_account_is_found(db: Database) -> None:
+    account_id = await open_account(db)
+    async with db.begin(TOWN) as session:
+        await close_account(session, municipality=TOWN, login="madoguchi", now=NOW)
+        started = await start_staff_session(
+            session, municipality=TOWN, account_id=account_id, roles=("counter",), office=None, now=NOW
+        )
+        assert await find_session(session, municipality=TOWN, refresh_token=started.refresh_token, now=NOW) is None
 
 
 async def test_an_account_is_known_in_its_own_town_only(db: Database) -> None:

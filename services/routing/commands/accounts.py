@@ -195,15 +195,34 @@ async def count_try(session: AsyncSession, *, municipality: str, login: str, now
     )
 
 
-async def forget_tries(session: AsyncSession, *, municipality: str, candidate: Candidate, new_hash: str | None) -> None:
-    """The password was right: start counting from zero, and keep the hash as strong as today's parameters."""
+async def forget_tries(
+    session: AsyncSession, *, municipality: str, candidate: Candidate, new_hash: str | None
+) -> Candidate | None:
+    """The password was right: start counting from zero, and keep the hash as strong as today's parameters.
+
+    Returns the account as it is now, locked until the session is started; None: while the password was looked at, it
+    was closed or got another password.
+    """
     values: dict[str, object] = {"failures": 0, "locked_until": None}
     if new_hash is not None:
         values["password_hash"] = new_hash
-    await session.execute(
-        update(account)
-        .where(account.c.municipality == municipality, account.c.account_id == candidate.account_id)
-        .values(**values)
+    row = (
+        await session.execute(
+            update(account)
+            .where(
+                account.c.municipality == municipality,
+                account.c.account_id == candidate.account_id,
+                account.c.closed_at.is_(None),
+                account.c.password_hash == candidate.password_hash,
+            )
+            .values(**values)
+            .returning(account.c.password_hash, account.c.roles, account.c.office)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Candidate(
+        account_id=candidate.account_id, password_hash=row.password_hash, roles=tuple(row.roles), office=row.office
     )
 
 

@@ -78,6 +78,8 @@ async def find_session(
                 session_table.c.refresh_hash == token_hash(refresh_token[:REFRESH_MAX_LENGTH]),
                 session_table.c.ended_at.is_(None),
                 session_table.c.expires_at > now,
+                # Guests have no account.
+                account.c.closed_at.is_(None),
             )
         )
     ).one_or_none()

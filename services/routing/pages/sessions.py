@@ -7,8 +7,14 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.response import Redirect, Template
 
-from services.routing.commands.accounts import check_password, count_try, forget_tries, stronger_hash
-from services.routing.commands.sessions import end_session, find_session, start_guest_session, start_staff_session
+from services.routing.commands.accounts import Candidate, check_password, count_try, forget_tries, stronger_hash
+from services.routing.commands.sessions import (
+    NewSession,
+    end_session,
+    find_session,
+    start_guest_session,
+    start_staff_session,
+)
 from services.routing.domain.sessions import (
     LOGIN_MAX_LENGTH,
     PASSWORD_MAX_LENGTH,
@@ -111,20 +117,13 @@ async def post_sign_in(
     # Counted and committed first; then nothing is held while the password is checked.
     async with db.begin(town.code) as session:
         candidate = await count_try(session, municipality=town.code, login=login, now=now)
-    if not await check_password(candidate, password) or candidate is None:
+    started = None
+    if await check_password(candidate, password) and candidate is not None:
+        new_hash = await stronger_hash(candidate, password)
+        started = await _start_session(db, town, candidate, new_hash, now=now)
+    if started is None:
         errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もういちど入力してください。")}
         return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
-    new_hash = await stronger_hash(candidate, password)
-    async with db.begin(town.code) as session:
-        await forget_tries(session, municipality=town.code, candidate=candidate, new_hash=new_hash)
-        started = await start_staff_session(
-            session,
-            municipality=town.code,
-            account_id=candidate.account_id,
-            roles=candidate.roles,
-            office=candidate.office,
-            now=now,
-        )
     tries.forget(town.code, address, login)
     home = _home(started.identity)
     response: Template | Redirect = see_other(next_path or home)
@@ -160,6 +159,24 @@ async def post_sign_out(
     for cookie in forgotten_cookies(request.cookies, secure=secure):
         response.set_cookie(cookie)
     return response
+
+
+async def _start_session(
+    db: Database, town: Town, candidate: Candidate, new_hash: str | None, *, now: datetime
+) -> NewSession | None:
+    """A session with the roles of this moment; None: the account was closed or changed while it was checked."""
+    async with db.begin(town.code) as session:
+        current = await forget_tries(session, municipality=town.code, candidate=candidate, new_hash=new_hash)
+        if current is None:
+            return None
+        return await start_staff_session(
+            session,
+            municipality=town.code,
+            account_id=current.account_id,
+            roles=current.roles,
+            office=current.office,
+            now=now,
+        )
 
 
 async def _renew(
