@@ -7,6 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from shared.passes import PassedItem
 from tests.booking.conftest import HOST, OTHER_HOST, OTHER_TOWN, BookingTown
 from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SECRET_HELP, SHED, TANAKA, HelperTown
 
@@ -67,6 +68,22 @@ async def test_who_passed_on_no_name_has_none(helpers: HelperTown) -> None:
     await helpers.book(items=())
     await helpers.answer(SATO, "accept")
     assert "お名前なし" in (await phone(helpers).get("/helpers")).text
+    assert await helpers.town.rows("SELECT 1 FROM booking.ledger_entry WHERE entry_type = 'helper_assisted'") == []
+
+
+async def test_a_name_without_a_space_is_not_shown_and_nothing_is_written(helpers: HelperTown) -> None:
+    items = (PassedItem(key="name", value="山田太郎", approval_id=uuid4()),)
+    visit_id = await helpers.town.visit("guest", procedure=PHONE_HELP, channel="helper", items=items)
+    await helpers.town.hold(visit_id, "guest", (await helpers.town.slots(HALL))[0].slot_id)
+    # The resident is told so before they book.
+    confirm = (await helpers.town.browser().get(f"/booking/visits/{visit_id}/confirm")).text
+    assert "お名前なし" in confirm
+    assert "山田太郎" not in confirm
+    await helpers.town.book(visit_id, "guest")
+    await helpers.answer(SATO, "accept")
+    page = (await phone(helpers).get("/helpers")).text
+    assert "お名前なし" in page
+    assert "太郎" not in page
     assert await helpers.town.rows("SELECT 1 FROM booking.ledger_entry WHERE entry_type = 'helper_assisted'") == []
 
 

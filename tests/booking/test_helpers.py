@@ -441,9 +441,23 @@ def test_an_answer_is_waited_for_as_long_as_it_helps(bare_town: BookingTown) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("二宮 花子", "花子"), ("二宮　花子", "花子"), ("マリア", "マリア"), ("", "")]
+    ("name", "given"),
+    [
+        ("二宮 花子", "花子"),
+        ("二宮　花子", "花子"),
+        (" ニノミヤ ハナコ ", "ハナコ"),
+        ("Maria da Silva", "Maria"),
+        ("Ｍａｒｉａ　Ｓｉｌｖａ", "Ｍａｒｉａ"),
+        ("Łucja Nowak", "Łucja"),
+        ("二宮花子", ""),
+        ("ニノミヤハナコ", ""),
+        ("マリア", ""),
+        ("Silva", ""),
+        ("　", ""),
+        ("", ""),
+    ],
 )
-def test_a_helper_is_told_the_given_name(name: str, given: str) -> None:
+def test_a_helper_is_told_the_given_name_or_nothing(name: str, given: str) -> None:
     assert given_name(name) == given
 
 

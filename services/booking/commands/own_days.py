@@ -100,7 +100,7 @@ async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *
 async def _read_given_name(
     session: AsyncSession, actor: Identity, keys: Keys, row: Any, *, now: datetime
 ) -> str | None:
-    """The given name, if one was passed on. The first reading is written to the ledger, in this transaction."""
+    """The given name, if one was passed on and can be told apart. The first reading is written to the ledger, in this transaction."""
     item = "name" if row.name_sealed is not None else "kana"
     sealed = row.name_sealed or row.kana_sealed
     if sealed is None or row.wrapped_key is None:
@@ -111,12 +111,15 @@ async def _read_given_name(
     except SealBroken:
         log.error("name_unreadable", appointment_id=str(row.appointment_id))
         return None
+    given = given_name(name)
+    if not given:
+        return None
     if row.viewed_at is None:
         key = {"municipality": actor.municipality, "assignment_id": row.assignment_id, "now": now}
         # Two pages opened at once: one of them writes.
         if (await session.execute(_VIEWED, key)).one_or_none() is not None:
             await ledger.write(session, _entry(actor, row, item, now))
-    return given_name(name)
+    return given
 
 
 def _entry(actor: Identity, row: Any, item: str, now: datetime) -> Entry:

@@ -1,5 +1,6 @@
 """Helpers' shifts: which of them are at a venue then, when they must have answered, and what they see of a person."""
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -78,5 +79,13 @@ def refuse_bad_shift(*, weekday: int, from_min: int, to_min: int) -> None:
 
 
 def given_name(name: str) -> str:
-    """What a helper calls somebody by: the part after the space, or all of it where there is none."""
-    return name.split()[-1] if name.split() else ""
+    """What a helper calls somebody by: the part after the space; of a name in Latin letters, the first word.
+
+    Nothing where there is no space: which part of 山田太郎 is the given name, nobody can tell, and the family name is
+    not for helpers.
+    """
+    words = name.split()
+    if len(words) < 2:
+        return ""
+    is_latin = any("LATIN" in unicodedata.name(letter, "") for letter in name)
+    return words[0] if is_latin else words[-1]
