@@ -46,7 +46,7 @@ async def test_a_request_shows_time_venue_topic_and_language_and_no_name(helpers
 
 
 async def test_who_accepted_sees_the_given_name_and_that_is_written_once(helpers: HelperTown) -> None:
-    await helpers.book()
+    booked = await helpers.book()
     browser = phone(helpers)
     accept = next(url for url in forms(await browser.get("/helpers")) if url.endswith("/accept"))
     answer = await browser.post(accept)
@@ -55,10 +55,16 @@ async def test_who_accepted_sees_the_given_name_and_that_is_written_once(helpers
         page = await browser.get("/helpers")
         assert "花子さん" in page.text
         assert "𠮷﨑" not in page.text
-    [entry] = await helpers.town.rows(
-        "SELECT items, actor_kind, actor_ref, purpose, visibility, outcome FROM booking.ledger_entry"
-        " WHERE entry_type = 'helper_assisted'"
-    )
+    [entry] = await helpers.town.rows("SELECT * FROM booking.ledger_entry WHERE entry_type = 'helper_assisted'")
+    assert entry.correlation == booked.appointment_id  # type: ignore[attr-defined]
+    # The very name that the resident passed on.
+    passed = await helpers.town.rows("SELECT commitments FROM booking.ledger_entry WHERE entry_type = 'applied'")
+    assert entry.commitments.items() <= {  # type: ignore[attr-defined]
+        pair
+        for row in passed
+        for pair in row.commitments.items()  # type: ignore[attr-defined]
+    }
+    assert set(entry.commitments) == {"name"}  # type: ignore[attr-defined]
     assert entry.items == ["name"]  # type: ignore[attr-defined]
     assert (entry.actor_kind, entry.actor_ref, entry.visibility) == ("helper", SATO, "subject")  # type: ignore[attr-defined]
     assert (await browser.post(accept)).status_code == httpx.codes.SEE_OTHER
@@ -69,6 +75,17 @@ async def test_who_passed_on_no_name_has_none(helpers: HelperTown) -> None:
     await helpers.answer(SATO, "accept")
     assert "お名前なし" in (await phone(helpers).get("/helpers")).text
     assert await helpers.town.rows("SELECT 1 FROM booking.ledger_entry WHERE entry_type = 'helper_assisted'") == []
+
+
+async def test_staff_who_help_are_written_as_staff(helpers: HelperTown) -> None:
+    await helpers.book()
+    await helpers.answer(SATO, "accept")
+    browser = helpers.town.browser(SATO, kind="staff", roles=("coordinator", "helper"))
+    assert "花子さん" in (await browser.get("/helpers")).text
+    [entry] = await helpers.town.rows(
+        "SELECT actor_kind FROM booking.ledger_entry WHERE entry_type = 'helper_assisted'"
+    )
+    assert entry.actor_kind == "staff"  # type: ignore[attr-defined]
 
 
 async def test_a_name_without_a_space_is_not_shown_and_nothing_is_written(helpers: HelperTown) -> None:

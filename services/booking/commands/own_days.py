@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.appointments import LEGAL_BASIS, STEP_COLLECTED
 from services.booking.domain.line import State
 from services.booking.domain.shifts import given_name
 from services.booking.keys import Keys, subject_context
@@ -100,7 +101,10 @@ async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *
 async def _read_given_name(
     session: AsyncSession, actor: Identity, keys: Keys, row: Any, *, now: datetime
 ) -> str | None:
-    """The given name, if one was passed on and can be told apart. The first reading is written to the ledger, in this transaction."""
+    """The given name, if one was passed on and can be told apart.
+
+    The first reading is written to the ledger, in this transaction.
+    """
     item = "name" if row.name_sealed is not None else "kana"
     sealed = row.name_sealed or row.kana_sealed
     if sealed is None or row.wrapped_key is None:
@@ -118,29 +122,33 @@ async def _read_given_name(
         key = {"municipality": actor.municipality, "assignment_id": row.assignment_id, "now": now}
         # Two pages opened at once: one of them writes.
         if (await session.execute(_VIEWED, key)).one_or_none() is not None:
-            await ledger.write(session, _entry(actor, row, item, now))
+            await ledger.write(session, _entry(actor, row, item, name, keys, now=now))
     return given
 
 
-def _entry(actor: Identity, row: Any, item: str, now: datetime) -> Entry:
+def _entry(actor: Identity, row: Any, item: str, name: str, keys: Keys, *, now: datetime) -> Entry:
+    context = subject_context(actor.municipality, row.subject_ref)
     return Entry(
         entry_id=uuid4(),
         municipality=actor.municipality,
         occurred_at=now,
         entry_type="helper_assisted",
         subject_ref=row.subject_ref,
-        actor_kind="helper",
+        # Staff may help as well.
+        actor_kind="helper" if actor.kind == "helper" else "staff",
         actor_ref=actor.ref,
         office=row.office or None,
         source_procedure=row.procedure,
         source_case=row.case_id,
-        source_step="you",
+        source_step=STEP_COLLECTED,
         target_service="booking",
         target_procedure=row.procedure,
         target_case=row.case_id,
         target_step=STEP,
         items=(item,),
+        commitments={item: keys.vault.commitment(row.wrapped_key, context, item, name)},
         purpose=PURPOSE,
-        legal_basis="appi_69_2_1",
+        legal_basis=LEGAL_BASIS,
         outcome=VIEWED,
+        correlation=row.appointment_id,
     )
