@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
@@ -386,6 +387,46 @@ async def test_a_coordinator_asks_somebody_else(helpers: HelperTown) -> None:
     assert await helpers.appointment(booked) == ("booked", "asked")
     with pytest.raises(Refusal, match="request_over"):
         await give_to(SUZUKI)
+
+
+@pytest.mark.parametrize("how", ["cancel", "change", "reassign"])
+async def test_who_need_not_come_after_all_is_back_at_their_own_venue(helpers: HelperTown, how: str) -> None:
+    await helpers.helper(TANAKA)
+    await helpers.hear(helpers.account(SUZUKI))
+    await helpers.shift(SUZUKI, venue=SHED)
+    booked = await helpers.book()
+    request = (await helpers.requests(TANAKA))[0].assignment_id
+    assert await helpers.free(SHED) == [1] * 6
+    names = {"municipality": TOWN, "appointment_id": booked.appointment_id, "version": 2, "key": how}
+    async with helpers.town.db.begin(TOWN) as session:
+        await reassign(session, COORDINATOR, request, SUZUKI, now=helpers.town.now)
+    assert await helpers.free(SHED) == [1] * 5, "she is at the hall then"
+    target = (await helpers.town.slots(HALL))[3].slot_id
+    request = (await helpers.requests(SUZUKI))[0].assignment_id
+    async with helpers.town.db.begin(TOWN) as session:
+        if how == "cancel":
+            await cancel_appointment(session, msgspec.convert(names, CancelAppointment), now=helpers.town.now)
+        elif how == "change":
+            order = msgspec.convert(names | {"slot_id": target}, ChangeAppointment)
+            await change_appointment(session, order, helpers.town.keys, now=helpers.town.now)
+        else:
+            await reassign(session, COORDINATOR, request, TANAKA, now=helpers.town.now)
+    assert await helpers.free(SHED) == [1] * 6
+
+
+async def test_a_place_left_by_who_met_somebody_off_shift_is_offered_to_nobody(helpers: HelperTown) -> None:
+    await helpers.hear(helpers.account(TANAKA))
+    shift_id = await helpers.shift(TANAKA)
+    await helpers.hear(helpers.account(SUZUKI))
+    booked = await helpers.book()
+    request = (await helpers.requests(TANAKA))[0].assignment_id
+    async with helpers.town.db.begin(TOWN) as session:
+        await reassign(session, COORDINATOR, request, SUZUKI, now=helpers.town.now)
+        await remove_shift(session, helpers.identity(), shift_id, now=helpers.town.now)
+    order = CancelAppointment(municipality=TOWN, appointment_id=booked.appointment_id, version=2, key="cancel")
+    async with helpers.town.db.begin(TOWN) as session:
+        await cancel_appointment(session, order, now=helpers.town.now)
+    assert sum(await helpers.free()) == 0
 
 
 async def test_a_coordinator_cannot_give_a_request_to_who_is_busy(helpers: HelperTown) -> None:

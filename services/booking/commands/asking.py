@@ -12,6 +12,7 @@ from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import answer_by, week_time
+from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled, AppointmentProgressed
 from shared.messaging.due import schedule
@@ -46,6 +47,7 @@ _ASK = text("""
 _RELEASE = text("""
     UPDATE assignment SET state = 'released', answered_at = :now
     WHERE municipality = :municipality AND appointment_id = :appointment_id AND state IN ('asked', 'accepted')
+    RETURNING helper_ref
 """)
 _ASKED_ANEW = text("""
     UPDATE appointment SET helper = 'asked', version = version + 1, changed_at = :now
@@ -109,9 +111,16 @@ async def ask_this_helper(
     await schedule(session, "booking", municipality=municipality, kind=HELPER_ANSWER, ref=ref, due_at=due_at)
 
 
-async def release_helper(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> None:
-    """Nobody need come to this appointment any more, or not then."""
-    await session.execute(_RELEASE, {"municipality": municipality, "appointment_id": appointment_id, "now": now})
+async def release_helper(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> set[str]:
+    """Nobody need come to this appointment any more, or not then.
+
+    Returns the venues where whoever was asked has shifts. A coordinator may have asked them away from there: when all
+    else is done, `bring_venues` opens their places again.
+    """
+    mine = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
+    # One at most (assignment_one_live_idx).
+    helper_ref = (await session.execute(_RELEASE, mine)).scalar_one_or_none()
+    return set(await list_venues_of(session, municipality, helper_ref)) if helper_ref is not None else set()
 
 
 async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:

@@ -117,12 +117,12 @@ async def reassign(
         raise Refusal("helper_unknown", 404)
     if found.is_busy:
         raise Refusal("helper_busy", 409)
-    await release_helper(session, actor.municipality, appointment.appointment_id, now=now)
+    former = await release_helper(session, actor.municipality, appointment.appointment_id, now=now)
     await ask_this_helper(session, actor.municipality, appointment, helper_ref, now=now)
     row = (await session.execute(_REASSIGNED, mine | {"now": now})).one()
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
     await write_audit(session, actor, "helper-reassign", str(assignment_id), version=row.version, now=now)
-    venues = {appointment.counter, *await list_venues_of(session, actor.municipality, helper_ref)}
+    venues = {appointment.counter, *former, *await list_venues_of(session, actor.municipality, helper_ref)}
     await bring_venues(session, actor.municipality, venues, now=now)
 
 

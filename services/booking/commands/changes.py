@@ -13,6 +13,7 @@ from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import FREE_PLACE
+from services.booking.commands.venues import bring_venues
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
@@ -143,9 +144,10 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
     await session.execute(_TAKE, mine | {"slot_id": order.slot_id, "place_no": place_no})
     if old.helper != "none":
         # Another time is another request, perhaps to another helper.
-        await release_helper(session, order.municipality, order.appointment_id, now=now)
+        venues = await release_helper(session, order.municipality, order.appointment_id, now=now)
         if await ask_helper(session, order.municipality, moved, slot_id=order.slot_id, now=now) is None:
             raise SlotTaken(new.counters, policy)
+        await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
     fact = tell(AppointmentChanged, moved, now=now)
     if old.contact_ref is not None:
@@ -177,7 +179,9 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
     mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
     row = (await session.execute(_CANCEL, mine)).one()
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
-    await release_helper(session, order.municipality, order.appointment_id, now=now)
+    venues = await release_helper(session, order.municipality, order.appointment_id, now=now)
+    if old.helper != "none":
+        await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter], now=now)
     await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
