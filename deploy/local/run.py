@@ -231,9 +231,7 @@ async def load_town(environ: Mapping[str, str], log: Path) -> str:
 async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> str:
     """Open the sample town's accounts, once for each database, and return the lines that tell them."""
     password = sample_staff_password(data_dir)
-    mark = data_dir / "account-opened"
-    place = urlsplit(os.environ["DATABASE_URL"])._replace(scheme="", query="") if "DATABASE_URL" in os.environ else None
-    key = (f"{place.hostname}:{place.port}{place.path}" if place else "embedded") + " with a helper"
+    mark, key = data_dir / "account-opened", f"{_database_in_use()} with a helper"
     if not mark.exists() or mark.read_text() != key:
         roles = [part for role in SAMPLE_ROLES for part in ("--role", role)]
         environ = {**environ, "CHOUDO_NEW_PASSWORD": password, "DATABASE_URL": admin_url}
@@ -245,6 +243,27 @@ async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: st
         )
         mark.write_text(key)
     return f"sign in as           {SAMPLE_LOGIN} or {SAMPLE_HELPER}, password {password}"
+
+
+async def add_shifts(environ: Mapping[str, str], data_dir: Path) -> None:
+    """Let the sample helper have shifts, once for each database. Without them, everything else still runs."""
+    mark, key = data_dir / "shifts-added", _database_in_use()
+    if mark.exists() and mark.read_text() == key:
+        return
+    arguments = [SAMPLE_MUNICIPALITY, SAMPLE_HELPER]
+    try:
+        await _command("deploy.local.sample_shifts", arguments, environ, data_dir / "logs" / "sample-shifts.log")
+    except StartError as error:
+        say(f"the sample helper has no times yet: {error}")
+    else:
+        mark.write_text(key)
+
+
+def _database_in_use() -> str:
+    if "DATABASE_URL" not in os.environ:
+        return "embedded"
+    place = urlsplit(os.environ["DATABASE_URL"])
+    return f"{place.hostname}:{place.port}{place.path}"
 
 
 async def _command(module: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> str:
@@ -326,6 +345,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         town_says = await _prepare(environ, admin_url, data_dir)
         run(others)
         await wait_ready(f"http://127.0.0.1:{port}/readyz", front)
+        await add_shifts(environ, data_dir)
         return town_says
 
     starting = asyncio.create_task(start())
@@ -363,7 +383,7 @@ def banner(
         "",
         f"  residents            {url}/",
         f"  counter staff        {url}/counter",
-        f"  helpers              {url}/helpers (times first: {url}/helpers/shifts)",
+        f"  helpers              {url}/helpers",
         f"  call display         {url}/board",
         f"  delivery log         {url}/notices",
         f"  sent mail and SMS    {sink}",

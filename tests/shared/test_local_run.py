@@ -30,6 +30,7 @@ SLEEPER = 'import time; print(\'{"level": "warning", "event": "slow"}\', flush=T
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
 DYING = "import time; time.sleep(0.2); raise SystemExit(3)"
 TOWN = "import os; assert os.environ['DATABASE_URL']; print('counter staff: counter / secret')"
+SHIFTS = "import sys; assert sys.argv[1:] == ['143421', 'helper']"
 
 # The front starts beside it: with one after the other, the first page comes seconds later.
 PROVISION = """
@@ -64,6 +65,7 @@ def tree(tmp_path: Path) -> Path:
         "deploy/cli.py": TOWN,
         "deploy/front.py": FRONT,
         "deploy/local/sink.py": SLEEPER,
+        "deploy/local/sample_shifts.py": SHIFTS,
         "services/routing/worker.py": SLEEPER,
         "services/booking/worker.py": DYING,
         "services/notifications/worker.py": STUBBORN,
@@ -120,6 +122,8 @@ def test_however_it_is_stopped_no_process_stays(
         said = read_until(process, "Ctrl-C")
         assert "counter staff: counter / secret" in said
         assert "sign in as           counter or helper, password " in said
+        assert "no times yet" not in said
+        assert (tmp_path / "data" / "shifts-added").read_text() == "embedded"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
             assert response.status == 200
         if how == signal.SIGINT:
