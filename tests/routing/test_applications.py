@@ -132,6 +132,26 @@ async def test_a_double_tap_makes_one_application(db: Database, visitor: Visitor
     assert len(await contacts_given(db)) == 1
 
 
+async def test_an_old_page_about_oneself_changes_nothing_that_was_sent(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case = await fill_in(visitor)
+    number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
+    assert (await visitor.get(f"{case}/you")).headers["location"] == f"/applications/{number}"
+    old = await visitor.post(f"{case}/you", {"reach": "none"})
+    assert old.headers["location"] == f"/applications/{number}"
+    async with db.begin(TOWN) as session:
+        kept = (await session.execute(text("SELECT state, reach, contact_approval_id FROM case_file"))).one()
+    assert (kept.state, kept.reach) == ("submitted", "email")
+    assert kept.contact_approval_id is not None
+    # While a correction is asked for, it may be said anew, and still stands with the office.
+    staff = await sign_in(db, new_visitor())
+    await press(staff, await office_path(db, number), "ask-correction", reason=REASON)
+    assert (await visitor.post(f"{case}/you", {"reach": "none"})).headers["location"] == f"{case}/check"
+    assert (await visitor.post(f"{case}/channel", {"channel": "counter"})).status_code == CONFLICT
+    assert (await send(visitor, case)).headers["location"] == f"/applications/{number}"
+
+
 async def test_every_problem_is_told_at_its_field_and_what_was_typed_is_kept(visitor: Visitor) -> None:
     case = await visitor.open_case(channel="online")
     answer = await visitor.post(f"{case}/form", {"name": NAME, "birth_date_year": "50", "birth_date_month": "1"})

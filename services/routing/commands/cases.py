@@ -22,11 +22,12 @@ from services.routing.commands.vault import (
     write_reused,
     write_use,
 )
+from services.routing.domain.applications import EDITABLE
 from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
-from services.routing.tables import SERVICE, case_file, counter, procedure, session_table
+from services.routing.tables import SERVICE, application, case_file, counter, procedure, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.messaging.due import schedule
@@ -165,6 +166,26 @@ async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID,
     return row
 
 
+async def lock_open_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
+    """One's own case, locked, while its form may be changed: before it is sent, or while a correction is asked for.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    if case.state == "submitted":
+        state = (
+            await session.execute(
+                select(application.c.state).where(
+                    application.c.municipality == case.municipality, application.c.case_id == case_id
+                )
+            )
+        ).scalar_one_or_none()
+        if state not in EDITABLE:
+            raise Refusal("application_sent", 409)
+    return case
+
+
 async def fill_form(
     session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
 ) -> FilledForm:
@@ -229,9 +250,10 @@ async def tell_about_you(
     """Keep what a person said of themselves: items in the vault, the contact as a sealed draft of this case.
 
     Raises:
-        Refusal: `case_unknown` (404), `contact_needed` (422) when there is neither a new contact nor a former one.
+        Refusal: `case_unknown` (404), `application_sent` (409), `contact_needed` (422) when there is neither a new
+            contact nor a former one.
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await lock_open_case(session, identity, case_id)
     town = identity.municipality
     subject_ref = case.subject_ref or await mint_subject(session, identity)
     if told.items is not None:
@@ -264,7 +286,8 @@ async def tell_about_you(
             subject_ref=subject_ref,
             items=_items_after(case, told),
             reach=told.reach,
-            state="told",
+            # While a correction is asked for, the office waits for it: it was sent.
+            state="submitted" if case.state == "submitted" else "told",
             updated_at=now,
             version=case.version + 1,
             **contact,

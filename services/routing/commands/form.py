@@ -10,10 +10,9 @@ from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
-from services.routing.commands.cases import PURPOSE_PREFILL, find_subject_of, mint_subject
+from services.routing.commands.cases import PURPOSE_PREFILL, find_subject_of, lock_open_case, mint_subject
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import standing_offers
-from services.routing.commands.online import lock_open_case
 from services.routing.commands.reuse import approved_offers, reusable_items, usable_sources
 from services.routing.commands.vault import (
     STEP_FORM,

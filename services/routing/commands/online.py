@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
-from services.routing.commands.cases import get_own_case, refuse_channel
+from services.routing.commands.cases import get_own_case, lock_open_case, refuse_channel
 from services.routing.commands.contact import update_case
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.items import can_be_typed, typed_items
@@ -70,26 +70,6 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
         is_correction=sent is not None and sent.state in EDITABLE,
     )
-
-
-async def lock_open_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
-    """One's own case, locked, while its form may be changed: before it is sent, or while a correction is asked for.
-
-    Raises:
-        Refusal: `case_unknown` (404), `application_sent` (409).
-    """
-    case = await get_own_case(session, identity, case_id, lock=True)
-    if case.state == "submitted":
-        state = (
-            await session.execute(
-                select(application.c.state).where(
-                    application.c.municipality == case.municipality, application.c.case_id == case_id
-                )
-            )
-        ).scalar_one_or_none()
-        if state not in EDITABLE:
-            raise Refusal("application_sent", 409)
-    return case
 
 
 async def change_channel(

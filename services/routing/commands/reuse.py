@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
-from services.routing.commands.cases import find_subject_of, get_own_case
+from services.routing.commands.cases import find_subject_of, get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import (
     ShownOffer,
@@ -19,7 +19,7 @@ from services.routing.commands.offers import (
     standing_offers,
     write_decisions,
 )
-from services.routing.commands.online import lock_open_case, procedure_of
+from services.routing.commands.online import procedure_of
 from services.routing.commands.vault import STEP_FORM, Source, list_sources
 from services.routing.domain.handover import read_answers
 from services.routing.domain.items import typed_items

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
-from services.routing.commands.cases import get_own_case
+from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.offers import (
@@ -22,7 +22,7 @@ from services.routing.commands.offers import (
     standing_offers,
     write_decisions,
 )
-from services.routing.commands.online import lock_open_case, procedure_of
+from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import publish_progress, write_step
 from services.routing.commands.reuse import usable_sources
 from services.routing.commands.vault import Use, read_values, seen_again

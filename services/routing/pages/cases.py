@@ -98,11 +98,13 @@ async def show_you(
     now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
     keys: NamedDependency[Keys],
-) -> Template:
+) -> Template | Redirect:
     """The form about oneself, with what was given before."""
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
+        if online.sent is not None:
+            return see_other(f"/applications/{online.sent}")
         filled = await fill_form(session, keys.vault, identity=identity, case_id=case, now=now)
     values = filled.items | {"reach": filled.reach or ""}
     if online.channel == "online":
@@ -125,6 +127,8 @@ async def post_you(
     async with db.begin(identity.municipality) as session:
         known_contact = await find_known_reach(session, identity=identity, case_id=case)
         online = await get_online_case(session, identity, case)
+        if online.sent is not None:
+            return see_other(f"/applications/{online.sent}")
         told = _read_you(form, known_contact, is_online=online.channel == "online")
         if told is not None:
             await tell_about_you(session, keys.vault, identity=identity, case_id=case, told=told, now=now)
