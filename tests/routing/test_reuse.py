@@ -163,6 +163,31 @@ async def test_from_the_check_page_to_the_counter_with_everything(visitor: Visit
     assert NAME in handover.text
 
 
+async def test_an_old_preview_hands_nothing_over_once_the_case_is_online_or_sent(
+    db: Database, visitor: Visitor
+) -> None:
+    case = await visitor.open_case()
+    await visitor.tell(case, name=NAME)
+    page = await visitor.get(f"{case}/handover")
+    old = {"all": "yes", "offer_name": hidden(page, "offer_name")}
+    assert (await visitor.post(f"{case}/channel", {"channel": "online"})).status_code == SEE_OTHER
+
+    async def refused(leads_to: str) -> None:
+        assert (await visitor.post(f"{case}/handover", old)).headers["location"] == leads_to
+        assert (await visitor.get(f"{case}/handover")).headers["location"] == leads_to
+        assert (await visitor.get(f"{case}/pass")).headers["location"] == f"{case}/handover"
+
+    await refused(case)
+    await visitor.post(f"{case}/form", CHI02_FORM)
+    sent = await send(visitor, case)
+    assert sent.status_code == SEE_OTHER, sent.text
+    await refused(sent.headers["location"])
+    async with db.begin(TOWN) as session:
+        state = (await session.execute(text("SELECT state FROM case_file"))).scalar_one()
+        passes = (await session.execute(text("SELECT count(*) FROM pass_issued"))).scalar_one()
+    assert (state, passes) == ("submitted", 0)
+
+
 async def test_unknown_channels_and_names_of_items_are_only_text(visitor: Visitor) -> None:
     case = await visitor.open_case(channel="online")
     for garbage in GARBAGE:

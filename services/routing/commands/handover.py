@@ -46,7 +46,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 async def preview_handover(
     session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
 ) -> Preview | None:
-    """Offer what this case could pass on, and show it; None when the person has to say something first.
+    """Offer what this case could pass on, and show it; None when the person has to say something first or goes on
+    online.
 
     A new offer is written to the ledger as offered and previewed, once; looking again is kept out of their history,
     unless it is staff who look.
@@ -77,7 +78,8 @@ async def decide_handover(
 ) -> Decided | Undecided | None:
     """Write what the person approved and declined, and give the contact to notifications. `make_pass` carries the rest.
 
-    Answering the same again changes nothing. None: the person has to say something first.
+    Answering the same again changes nothing. None: the person has to say something first, or goes on
+    online.
 
     Raises:
         Refusal: `case_unknown` (404).
@@ -111,8 +113,11 @@ async def decide_handover(
 
 
 async def passable_items(session: AsyncSession, case: Row[Any]) -> dict[str, str] | None:
-    """What this case could pass on now, by key, with the commitment to its value."""
-    if case.state == "opened" or case.subject_ref is None or case.reach is None:
+    """What this case could pass on now, by key, with the commitment to its value; None: nothing can pass.
+
+    Online nothing is handed over, and what was sent has no appointment beside it. The caller holds the case's lock.
+    """
+    if case.channel == "online" or case.state in ("opened", "submitted") or case.subject_ref is None or case.reach is None:
         return None
     sources = {source.key: source for source in await list_sources(session, case.municipality, case.subject_ref)}
     passable = {key: sources[key].commitment for key in BOOKING_ITEMS if key in sources and key in (case.items or ())}

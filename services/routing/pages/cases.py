@@ -153,7 +153,7 @@ async def show_handover(
         name_ja = await _procedure_name(session, identity, case)
         online = await get_online_case(session, identity, case)
     if preview is None:
-        return see_other(f"/cases/{case}/you")
+        return _before_handover(online)
     answers = {offer.item: offer.answer for offer in preview.offers}
     # Whoever declined something before finds their answers again, not the button for everything alone.
     is_each_open = "each" in request.query_params or "no" in answers.values()
@@ -194,7 +194,7 @@ async def post_handover(
             language=current_language().code,
             now=now,
         )
-        name_ja = await _procedure_name(session, identity, case)
+        online = await get_online_case(session, identity, case)
         # Shown again with what is true now; what was answered stays.
         preview = (
             await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -206,7 +206,7 @@ async def post_handover(
         return _handover_page(
             request,
             case,
-            name_ja,
+            online.procedure_name,
             preview,
             {} if is_for_all else answers,
             errors,
@@ -215,7 +215,7 @@ async def post_handover(
             status=409 if outcome.is_stale else 422,
         )
     if outcome is None or isinstance(outcome, Undecided):
-        return see_other(f"/cases/{case}/you")
+        return _before_handover(online)
     return see_other(f"/cases/{case}/pass")
 
 
@@ -261,6 +261,13 @@ def known_visitor(request: Request[Any, Any, Any]) -> Identity | None:
     if identity is None or request.scope["state"].get("session_ended"):
         raise RenewSession
     return identity
+
+
+def _before_handover(online: OnlineCase) -> Redirect:
+    """Nothing can be handed over: something is to be said first, or this case goes on online, or is sent."""
+    if online.sent is not None:
+        return see_other(f"/applications/{online.sent}")
+    return see_other(f"/cases/{online.case_id}" if online.channel == "online" else f"/cases/{online.case_id}/you")
 
 
 def _case_id(text: str) -> UUID:
