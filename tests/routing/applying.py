@@ -70,7 +70,7 @@ async def submit_fields(visitor: Visitor, case: str, *, notices: str = "yes") ->
     """What the check page's form sends."""
     page = await visitor.get(f"{case}/check")
     assert page.status_code == httpx.codes.OK, page.headers
-    fields = {"idempotency_key": hidden(page, "idempotency_key"), "notices": notices}
+    fields = {name: hidden(page, name) for name in ("idempotency_key", "shown")} | {"notices": notices}
     return fields | ({"offer_contact": hidden(page, "offer_contact")} if "offer_contact" in page.text else {})
 
 

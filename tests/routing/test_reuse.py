@@ -11,7 +11,7 @@ from services.routing.commands.offers import expire_offers
 from services.routing.domain.handover import OFFER_LIFETIME
 from shared.db import Database
 from tests.conftest import TestDatabase
-from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, send, sign_in
+from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, send, sign_in, submit_fields
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import NAME, NOW, TOWN, new_key
 from tests.routing.test_handover import entries
@@ -119,6 +119,50 @@ async def test_a_value_that_changed_after_the_yes_is_asked_again(visitor: Visito
     assert "child_name" in form.text
 
 
+async def test_what_was_typed_here_stays_when_another_case_says_otherwise(
+    db: Database, clock: TestClock, visitor: Visitor
+) -> None:
+    case = await fill_in(visitor, reach="none")
+    old = await submit_fields(visitor, case)
+    await apply(visitor, name="別の 名前", reach="none")
+    for path in ("form", "check"):
+        page = await visitor.get(f"{case}/{path}")
+        assert NAME in page.text
+        assert "別の 名前" not in page.text
+    assert (await visitor.get(f"{case}/reuse")).headers["location"] == f"{case}/form"
+    # Kept again as it was, it is no correction of anything.
+    await visitor.post(f"{case}/form", CHI02_FORM)
+    assert await types_of(db, "corrected") == [("corrected", ["name"])]
+    sent = await visitor.post(f"{case}/submit", old)
+    assert sent.status_code == SEE_OTHER, sent.text
+    page = await visitor.get(sent.headers["location"])
+    assert NAME in page.text
+
+
+async def test_what_was_approved_is_asked_again_once_the_approval_is_gone(db: Database, visitor: Visitor) -> None:
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    await reuse(visitor, case)
+    await visitor.post(f"{case}/form", CHI02_FORM | CHI03_REST)
+    assert (await visitor.get(f"{case}/check")).headers["location"] == f"{case}/you"
+    async with db.begin(TOWN) as session:
+        await session.execute(text("DELETE FROM offer"))
+    assert (await visitor.get(f"{case}/check")).headers["location"] == f"{case}/form"
+    assert f'value="{NAME}"' not in (await visitor.get(f"{case}/form")).text
+
+
+async def test_an_old_check_page_sends_nothing_that_it_did_not_show(visitor: Visitor) -> None:
+    case = await fill_in(visitor, reach="none")
+    old = await submit_fields(visitor, case)
+    await visitor.post(f"{case}/form", CHI02_FORM | {"name": "別の 名前"})
+    for shown in (old["shown"], "", "name:²", "name:" + "9" * 5_000):
+        answer = await visitor.post(f"{case}/submit", old | {"shown": shown})
+        assert answer.status_code == 409
+        assert "もういちど確かめて" in answer.text
+        assert "別の 名前" in answer.text
+    assert (await send(visitor, case)).status_code == SEE_OTHER
+
+
 async def test_what_was_sent_stays_as_it_was_sent(visitor: Visitor) -> None:
     number = await apply(visitor)
     await apply(visitor, name="別の 名前")
@@ -218,6 +262,18 @@ async def test_staff_see_what_was_given_and_the_person_reads_it_once_a_day(
     async with db.begin(TOWN) as session:
         looks = await session.execute(text("SELECT count(*) FROM audit WHERE action = 'view_counter'"))
     assert looks.scalar_one() == 3
+
+
+async def test_a_name_of_an_earlier_case_is_seen_at_the_counter_that_it_was_handed_to(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    await apply(visitor)
+    case = await visitor.open_case()
+    await visitor.tell(case, name=NAME)
+    staff = await sign_in(db, new_visitor(), roles=("counter",))
+    assert NAME not in (await staff.get(f"/office{case}/fragment")).text
+    await answer_offers(visitor, case)
+    assert NAME in (await staff.get(f"/office{case}/fragment")).text
 
 
 async def test_another_offices_staff_and_residents_see_no_fragment(

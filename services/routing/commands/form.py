@@ -68,6 +68,7 @@ async def fill_items(
         subject_ref=subject_ref,
         keys=tuple(usable),
         use=seen_again(identity, use),
+        versions={key: source.version for key, source in usable.items()},
         now=now,
     )
     _, reusable = await reusable_items(session, identity, case, now)
@@ -110,7 +111,7 @@ async def save_form(
         procedure=case.procedure,
         purpose=PURPOSE_APPLY,
         step=STEP_FORM,
-        reused=usable,
+        usable=usable,
         now=now,
     )
     for approval_id in sorted({row.approval_id for row in approved.values() if row.applied_at is None}, key=str):

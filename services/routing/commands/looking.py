@@ -13,7 +13,7 @@ from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import refuse_other_office
 from services.routing.commands.reuse import usable_sources
-from services.routing.commands.vault import Use, read_values
+from services.routing.commands.vault import STEP_FORM, Use, read_values
 from services.routing.tables import SERVICE, case_file, counter, office_look
 from shared.clock import jst_day
 from shared.crypto import SubjectVault
@@ -57,7 +57,8 @@ async def look_at_case(
         raise Refusal("case_unknown", 404)
     row = await procedure_of(session, case)
     refuse_other_office(identity, row.office, *await _counter_offices(session, row))
-    sources = await usable_sources(session, case)
+    # A name that another case holds is seen at the counter if it was handed over to it.
+    sources = await usable_sources(session, case, steps=(STEP_FORM, "handover"))
     keys = [key for key in row.items if key in sources] + sorted(set(sources) - set(row.items))
     items = await look_at_items(
         session,

@@ -56,7 +56,7 @@ async def move_application(
             procedure=row.procedure,
             purpose=PURPOSE_CORRECTION,
             step=STEP_OFFICE,
-            reused=(),
+            usable={},
             now=now,
         )
         reason_version = kept.versions[REASON]

@@ -1,6 +1,6 @@
 """Not asking twice (再利用): what a person's earlier cases hold is offered to the form of another, item by item."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from services.routing.commands.offers import (
 )
 from services.routing.commands.online import procedure_of
 from services.routing.commands.vault import STEP_FORM, Source, list_sources
-from services.routing.domain.handover import read_answers
+from services.routing.domain.handover import Step, read_answers
 from services.routing.domain.items import typed_items
 from services.routing.tables import offer
 from shared.crypto import SubjectVault
@@ -76,17 +76,31 @@ async def decide_reuse(
     return None
 
 
-async def usable_sources(session: AsyncSession, case: Row[Any]) -> dict[str, Source]:
-    """The items that the case may use now. What changed elsewhere since it was approved is not: it is asked again."""
+async def usable_sources(
+    session: AsyncSession, case: Row[Any], *, steps: Sequence[Step] = (STEP_FORM,)
+) -> dict[str, Source]:
+    """The items that the case may use now: another case's as it was approved, else what was typed in this one.
+
+    What changed elsewhere since it was approved, or was never offered here, is not among them: it is asked again.
+    `steps`: where a yes counts.
+    """
     if case.subject_ref is None or not case.items:
         return {}
-    approved = await approved_offers(session, case)
+    approved = await approved_offers(session, case, steps=steps)
     usable = {}
+    own = {
+        source.key: source
+        for source in await list_sources(session, case.municipality, case.subject_ref, case_id=case.case_id)
+    }
     for source in await list_sources(session, case.municipality, case.subject_ref):
+        if source.key not in case.items:
+            continue
         known = approved.get(source.key)
-        is_stale = source.case_id != case.case_id and known is not None and known.commitment != source.commitment
-        if source.key in case.items and not is_stale:
+        is_approved = known is not None and known.commitment == source.commitment
+        if source.case_id == case.case_id or is_approved:
             usable[source.key] = source
+        elif source.key in own:
+            usable[source.key] = own[source.key]
     return usable
 
 
@@ -108,14 +122,16 @@ async def reusable_items(
     return case, {key: commitment for key, commitment in found.items() if key in answered or key not in usable}
 
 
-async def approved_offers(session: AsyncSession, case: Row[Any]) -> dict[str, Row[Any]]:
-    """The newest answer to each offer of this form, where it is a yes."""
+async def approved_offers(
+    session: AsyncSession, case: Row[Any], *, steps: Sequence[Step] = (STEP_FORM,)
+) -> dict[str, Row[Any]]:
+    """The newest answer to each offer of this form (or of other steps), where it is a yes."""
     rows = await session.execute(
         select(offer)
         .where(
             offer.c.municipality == case.municipality,
             offer.c.case_id == case.case_id,
-            offer.c.step == STEP_FORM,
+            offer.c.step.in_(steps),
             offer.c.decided_at.is_not(None),
         )
         .order_by(offer.c.decided_at.desc(), offer.c.offered_at.desc())

@@ -1,6 +1,7 @@
 """Sending an online application (申請): checked once more, sent once, and told with its number."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -49,6 +50,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What would be sent. `contact`: what would pass to notifications, None when nothing is to be sent."""
 
     values: dict[str, str]
+    versions: dict[str, int]
     reach: str
     contact: ShownOffer | None
 
@@ -89,11 +91,13 @@ async def check_application(
         subject_ref=case.subject_ref,
         keys=tuple(versions),
         use=seen_again(identity, use),
+        versions=versions,
         now=now,
     )
     offers = await preview_offers(session, vault, identity, case, _contact_of(case), now=now)
     return Checked(
         values={key: value.value for key, value in values.items()},
+        versions=versions,
         reach=case.reach,
         contact=offers[0] if offers else None,
     )
@@ -106,6 +110,7 @@ async def submit_application(
     identity: Identity,
     case_id: UUID,
     submit_key: UUID,
+    shown_items: Mapping[str, int],
     with_notices: bool,
     shown_contact: str | None,
     language: str,
@@ -113,7 +118,8 @@ async def submit_application(
 ) -> Sent | Undecided | Incomplete:
     """Send the application, or send it again once a correction was asked for. Twice with one key is once.
 
-    `with_notices` is the answer to the contact's offer, `shown_contact` the offer that the person saw.
+    `shown_items` are the versions that the person saw; `with_notices` is the answer to the contact's offer, and
+    `shown_contact` the offer that they saw.
 
     Raises:
         Refusal: `case_unknown` (404).
@@ -126,6 +132,8 @@ async def submit_application(
     versions = await _ready(session, case)
     if isinstance(versions, Incomplete):
         return versions
+    if versions != shown_items:
+        return Undecided(missing=(), is_stale=True)
     contact_ref = await _decide_contact(
         session, keys, identity, case, with_notices=with_notices, shown=shown_contact, language=language, now=now
     )

@@ -3,13 +3,13 @@
 Values are opened in one function only, `read_values`, which writes the ledger entry in the same transaction.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import and_, insert, or_, select, tuple_
+from sqlalchemy import and_, insert, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -107,14 +107,14 @@ async def keep_items(
     procedure: str,
     purpose: str,
     step: str = STEP_YOU,
-    reused: Collection[str] | None = None,
+    usable: Mapping[str, Source] | None = None,
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
 
-    `reused` are the items that a form was filled with from other cases (None: all that there are). What of them was
-    left as it was is not asked again: the caller writes so (`write_reused`). Whatever else equals a former value was
-    typed again, and has this case as its source.
+    `usable` are the versions that a form was filled with (None: the newest of all that there are). What of other
+    cases' was left as it was is not asked again: the caller writes so (`write_reused`). Whatever else equals a former
+    value was typed again, and has this case as its source.
     """
     town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
     key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
@@ -128,10 +128,11 @@ async def keep_items(
         commitments[name] = vault.commitment(key, context, name, value)
         before = known.get(name)
         is_same = before is not None and before.commitment == commitments[name]
-        if before is not None and is_same and (before.case_id == case_id or reused is None or name in reused):
-            versions[name] = before.version
-            if before.case_id != case_id:
-                unchanged.append(before)
+        filled = before if usable is None or (before and before.case_id == case_id) else usable.get(name)
+        if filled is not None and filled.commitment == commitments[name]:
+            versions[name] = filled.version
+            if filled.case_id != case_id:
+                unchanged.append(filled)
             continue
         versions[name] = before.version + 1 if before else 1
         (corrected if before and not is_same else collected).append(name)
@@ -177,11 +178,17 @@ async def write_reused(
         await _write_group(session, identity, subject_ref, use, group, now=now)
 
 
-async def list_sources(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[Source]:
-    """The newest version of every item of a subject, without values."""
+async def list_sources(
+    session: AsyncSession, municipality: str, subject_ref: UUID, *, case_id: UUID | None = None
+) -> list[Source]:
+    """The newest version of every item of a subject, without values; with `case_id`, of those typed in that case."""
     rows = await session.execute(
         select(item)
-        .where(item.c.municipality == municipality, item.c.subject_ref == subject_ref)
+        .where(
+            item.c.municipality == municipality,
+            item.c.subject_ref == subject_ref,
+            true() if case_id is None else item.c.case_id == case_id,
+        )
         .ext(distinct_on(item.c.key))
         .order_by(item.c.key, item.c.version.desc())
         .limit(ITEMS_MAX)

@@ -38,6 +38,7 @@ from shared.web.pages import page, see_other
 
 CODE_MAX_LENGTH = 20
 UNSAVED_MAX_LENGTH = 500
+SHOWN_MAX_LENGTH = 1_000
 
 Req = Request[Any, Any, Any]
 
@@ -215,6 +216,7 @@ async def post_submit(
             identity=identity,
             case_id=case,
             submit_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
+            shown_items=_read_versions(fields.get("shown", "")),
             with_notices=fields.get("notices") == "yes",
             shown_contact=fields.get(f"offer_{CONTACT}"),
             language=current_language().code,
@@ -327,6 +329,7 @@ async def _check_page(
         case=online,
         rows=rows,
         reach=checked.reach,
+        shown=".".join(f"{key}:{version}" for key, version in checked.versions.items()),
         contact=_contact_row(online.case_id, checked),
         offer_id=checked.contact.offer_id if checked.contact else None,
         bring=[translate(BRING[code]) for code in things_not_typed(online.items)],
@@ -336,6 +339,12 @@ async def _check_page(
         is_stale=is_stale,
         idempotency_key=str(uuid4()),
     )
+
+
+def _read_versions(text: str) -> dict[str, int]:
+    """The versions that the check page showed, as it wrote them; whatever else is there matches none."""
+    pairs = [part.partition(":") for part in text[:SHOWN_MAX_LENGTH].split(".")]
+    return {key: int(version) for key, _colon, version in pairs if version.isascii() and version.isdecimal()}
 
 
 def _contact_row(case_id: UUID, checked: Checked) -> dict[str, str]:
