@@ -397,6 +397,25 @@ async def test_the_person_withdraws_and_the_office_can_do_nothing_more(
     assert (await staff.post(f"{path}/accept", {"version": "2"})).status_code == CONFLICT
 
 
+async def test_staff_who_applied_for_somebody_are_told_of_and_audited(db: Database, visitor: Visitor) -> None:
+    staff = await sign_in(db, visitor, roles=("counter",), office="総合")
+    number = await apply(staff, reach="none")
+    before = [entry for entry in await entries(db) if entry[0] == "staff_viewed"]
+    page = await staff.get(f"/applications/{number}")
+    assert NAME in page.text
+    seen = [entry for entry in await entries(db) if entry[0] == "staff_viewed"]
+    assert len(seen) == len(before) + 1
+    assert seen.count(("staff_viewed", "routing", sorted(CHI02_ITEMS))) >= 1
+    assert (await staff.post(f"/applications/{number}/withdraw")).status_code == SEE_OTHER
+    async with db.begin(TOWN) as session:
+        rows = (await session.execute(select(audit.c.action, audit.c.office).where(audit.c.ref == number))).all()
+    assert sorted((row.action, row.office) for row in rows) == [
+        ("submit_application", "総合"),
+        ("view_application", "総合"),
+        ("withdraw_application", "総合"),
+    ]
+
+
 @pytest.mark.parametrize("state", STATES)
 async def test_the_database_itself_knows_which_moves_there_are(db: Database, visitor: Visitor, state: str) -> None:
     number = await apply(visitor, reach="none")

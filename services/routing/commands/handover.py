@@ -117,7 +117,12 @@ async def passable_items(session: AsyncSession, case: Row[Any]) -> dict[str, str
 
     Online nothing is handed over, and what was sent has no appointment beside it. The caller holds the case's lock.
     """
-    if case.channel == "online" or case.state in ("opened", "submitted") or case.subject_ref is None or case.reach is None:
+    if (
+        case.channel == "online"
+        or case.state in ("opened", "submitted")
+        or case.subject_ref is None
+        or case.reach is None
+    ):
         return None
     sources = {source.key: source for source in await list_sources(session, case.municipality, case.subject_ref)}
     passable = {key: sources[key].commitment for key in BOOKING_ITEMS if key in sources and key in (case.items or ())}

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_audit
+from services.routing.commands.audit import record_audit, record_staff_deed
 from services.routing.commands.vault import STEP_OFFICE, keep_items
 from services.routing.domain.applications import LEADS_TO, Action, State, may_move
 from services.routing.keys import Keys
@@ -91,6 +91,9 @@ async def withdraw_application(
     moved = await _move(session, row, "withdrawn", now)
     await write_step(session, moved, identity, now=now)
     await publish_progress(session, keys, moved, with_access=False, now=now)
+    # Whoever has the link or the code is nobody in particular.
+    if identity.kind != "resident":
+        await record_staff_deed(session, identity, action="withdraw_application", ref=row.number, now=now)
 
 
 async def lock_application(session: AsyncSession, municipality: str, application_id: UUID) -> Row[Any]:

@@ -10,9 +10,10 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.access import open_link, try_code
+from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.progress import REASON, withdraw_application
-from services.routing.commands.vault import Use, read_values
+from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import may_move
 from services.routing.domain.items import in_order
 from services.routing.keys import Keys
@@ -150,6 +151,8 @@ async def _application_page(
     request: Req, session: AsyncSession, keys: Keys, opened: Opened, *, now: datetime
 ) -> Template:
     row = opened.row
+    if opened.is_owner:
+        await record_staff_deed(session, opened.identity, action="view_application", ref=row.number, now=now)
     steps = await list_steps(session, row.municipality, row.application_id)
     names = await procedure_names(session, row.municipality)
     facts = await get_town(session, row.municipality)
@@ -202,6 +205,9 @@ async def _read(
         outcome="own_application",
         visibility="internal",
     )
+    if opened.is_owner:
+        # Staff who applied for somebody own that application's page; what they look at is told and audited all the same.
+        use = seen_again(opened.identity, use)
     read = await read_values(
         session,
         keys.vault,
