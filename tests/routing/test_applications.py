@@ -322,6 +322,40 @@ async def test_the_office_accepts_asks_completes_and_each_step_is_told(
     assert sorted(deeds) == ["application_accept", "application_ask_correction", "application_complete"]
 
 
+async def test_what_was_told_in_person_ends_the_wait_for_a_correction(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case = await fill_in(visitor)
+    number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
+    staff = await sign_in(db, new_visitor())
+    path = await office_path(db, number)
+    assert "直接うかがって受け付けた" not in (await staff.get(path)).text
+    await press(staff, path, "ask-correction", reason=REASON)
+    await visitor.get(f"{case}/form")
+    assert "直接うかがって受け付けた" in (await staff.get(path)).text
+    assert (await press(staff, path, "accept")).status_code == SEE_OTHER
+    page = await visitor.get(f"/applications/{number}")
+    assert "役場が申請を受けつけました" in page.text
+    assert (await visitor.get(f"{case}/form")).headers["location"] == f"/applications/{number}"
+    assert [event.state for event, _ in await progressed(db)] == ["submitted", "correction_asked", "accepted"]
+    assert (await press(staff, path, "complete")).status_code == SEE_OTHER
+
+
+async def test_a_submit_and_a_withdrawal_at_once_are_taken_in_turn(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case = await fill_in(visitor)
+    number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
+    staff = await sign_in(db, new_visitor())
+    await press(staff, await office_path(db, number), "ask-correction", reason=REASON)
+    fields = await submit_fields(visitor, case)
+    answers = await asyncio.gather(
+        visitor.post(f"{case}/submit", fields), visitor.post(f"/applications/{number}/withdraw")
+    )
+    assert [answer.headers["location"] for answer in answers] == [f"/applications/{number}"] * 2
+    assert "申請を取り下げました" in (await visitor.get(f"/applications/{number}")).text
+
+
 async def test_the_person_reads_once_a_day_that_the_office_looked(
     db: Database, clock: TestClock, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:

@@ -55,6 +55,8 @@ ACTIONS: dict[str, str] = {
     "ask_correction": _("なおすことをお願いする"),
     "complete": _("手続きを終える"),
 }
+# While a correction is waited for, accepting means that the office was told what it asked for.
+ACCEPT_AS_TOLD = _("直接うかがって受け付けた")
 # For the office's list.
 FILTERS: dict[str, str] = {
     "open": _("対応するもの"),

@@ -29,7 +29,7 @@ from services.routing.domain.applications import (
 from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
-from services.routing.pages.application_wording import FILTERS, OFFICE_STATES, STATE_LOOKS
+from services.routing.pages.application_wording import ACCEPT_AS_TOLD, FILTERS, OFFICE_STATES, STATE_LOOKS
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
@@ -227,7 +227,7 @@ async def _detail_page(
         reason=next((item.value for item in seen if item.key == REASON), None),
         steps=step_lines(steps),
         actions=[
-            {"name": action, "label": translate(ACTION_NAMES[action]), "path": action.replace("_", "-")}
+            {"name": action, "label": _action_label(action, row.state), "path": action.replace("_", "-")}
             for action in possible_actions(row.state)
         ],
         leads_to=LEADS_TO,
@@ -237,6 +237,11 @@ async def _detail_page(
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )
+
+
+def _action_label(action: Action, state: str) -> str:
+    is_told = action == "accept" and state == "correction_asked"
+    return translate(ACCEPT_AS_TOLD if is_told else ACTION_NAMES[action])
 
 
 def _rows(items: tuple[Seen, ...] | list[Seen], names: dict[str, tuple[str, str]]) -> list[dict[str, Any]]:

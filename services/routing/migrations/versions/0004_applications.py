@@ -48,7 +48,7 @@ BEGIN
         OR (OLD.state, NEW.state) NOT IN (
             ('submitted', 'accepted'), ('submitted', 'correction_asked'), ('submitted', 'withdrawn'),
             ('accepted', 'completed'), ('accepted', 'correction_asked'), ('accepted', 'withdrawn'),
-            ('correction_asked', 'submitted'), ('correction_asked', 'withdrawn')))
+            ('correction_asked', 'submitted'), ('correction_asked', 'accepted'), ('correction_asked', 'withdrawn')))
     THEN
         RAISE EXCEPTION 'an application cannot go from % to %', OLD.state, NEW.state
             USING ERRCODE = 'check_violation', CONSTRAINT = 'application_guard_move';
