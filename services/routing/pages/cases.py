@@ -321,6 +321,7 @@ def _you_page(
         case_id=online.case_id,
         procedure_name=online.procedure_name,
         is_online=online.channel == "online",
+        is_helper=online.channel == "helper",
         values=values,
         errors={name: errors[name] for name in order if name in errors},
         known_contact=known_contact,
