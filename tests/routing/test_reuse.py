@@ -3,18 +3,23 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 from sqlalchemy import text
 
 from services.routing.commands.offers import expire_offers
+from services.routing.consumers import on_appointment
 from services.routing.domain.handover import OFFER_LIFETIME
 from shared.db import Database
+from shared.events.booking import AppointmentBooked, AppointmentCancelled
 from tests.conftest import TestDatabase
 from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, send, sign_in, submit_fields
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import NAME, NOW, TOWN, new_key
 from tests.routing.test_handover import entries
+from tests.routing.test_helpers import open_venue
 from tests.routing.test_pages import GARBAGE, answer_offers
 
 NewVisitor = Callable[..., Visitor]
@@ -230,6 +235,58 @@ async def test_an_old_preview_hands_nothing_over_once_the_case_is_online_or_sent
         state = (await session.execute(text("SELECT state FROM case_file"))).scalar_one()
         passes = (await session.execute(text("SELECT count(*) FROM pass_issued"))).scalar_one()
     assert (state, passes) == ("submitted", 0)
+
+
+async def test_a_way_that_is_not_open_shows_the_form_again_with_everything(db: Database, visitor: Visitor) -> None:
+    case = await visitor.open_case(channel="online")
+    assert "サポーターといっしょに続ける" not in (await visitor.get(f"{case}/form")).text, "no venue, no helper"
+    half = CHI02_FORM | {"phone": "🙂", "child_name": "", "child_kana": ""}
+    answer = await visitor.post(f"{case}/channel", half | {"channel": "helper"})
+    assert answer.status_code == 409
+    for part in ("この手続きは、この方法ではできません", f'value="{NAME}"', 'value="🙂"', 'href="#f-phone"'):
+        assert part in answer.text, part
+    assert f'value="{NAME}"' in (await visitor.get(f"{case}/form")).text
+    # From the check page, which has no fields, the form is filled with what was kept.
+    await visitor.post(f"{case}/form", CHI02_FORM)
+    again = await visitor.post(f"{case}/channel", {"channel": "helper"})
+    assert again.status_code == 409
+    assert 'value="0012345"' in again.text
+    await open_venue(db)
+    assert "サポーターといっしょに続ける" in (await visitor.get(f"{case}/form")).text
+    moved = await visitor.post(f"{case}/channel", CHI02_FORM | {"channel": "helper"})
+    assert moved.headers["location"] == f"{case}/handover"
+    you = await visitor.get(f"{case}/you")
+    assert "サポーターがお呼びするとき" in you.text
+    assert "窓口でお呼びするとき" not in you.text
+
+
+async def test_a_case_with_an_appointment_does_not_go_online_beside_it(db: Database, visitor: Visitor) -> None:
+    counter, online = await visitor.open_case(), await fill_in(visitor, reach="none")
+    fields = await submit_fields(visitor, online)
+    for case in (counter, online):
+        await book(db, case, state="booked", version=1)
+    for case in (counter, online):
+        answer = await visitor.post(f"{case}/channel", {"channel": "online"})
+        assert answer.headers["location"] == "/booking/appointments/24-0317"
+    assert (await visitor.post(f"{online}/submit", fields)).headers["location"] == "/booking/appointments/24-0317"
+    for case in (counter, online):
+        await book(db, case, state="cancelled", version=2)
+    assert (await visitor.post(f"{counter}/channel", {"channel": "online"})).headers["location"] == f"{counter}/reuse"
+    assert "/applications/" in (await visitor.post(f"{online}/submit", fields)).headers["location"]
+
+
+async def book(db: Database, case: str, *, state: str, version: int) -> None:
+    """What booking tells of a case's appointment."""
+    case_id = UUID(case.rsplit("/", 1)[-1])
+    event: dict[str, Any] = {
+        "event_id": uuid4(), "municipality": TOWN, "aggregate_id": "a", "aggregate_version": version,
+        "occurred_at": NOW, "appointment_id": case_id, "number": "24-0317", "subject_ref": None, "contact_ref": None,
+        "case_id": case_id, "procedure": "CHI02", "office": "子育て", "counter": "7",
+        "starts_at": NOW, "ends_at": NOW, "state": state, "sequence": 0,
+    }  # fmt: skip
+    kind = AppointmentBooked if state == "booked" else AppointmentCancelled
+    async with db.begin(TOWN) as session:
+        await on_appointment(session, kind(**event), now=NOW)
 
 
 async def test_unknown_channels_and_names_of_items_are_only_text(visitor: Visitor) -> None:

@@ -140,11 +140,12 @@ async def refuse_channel(session: AsyncSession, row: Row[Any], channel: str) -> 
         "online": row.online != "no" and can_be_typed(row.items),
         "helper": row.helper != "no",
     }
-    if not possible[channel] or (channel == "helper" and not await _has_venue(session, row.municipality)):
+    if not possible[channel] or (channel == "helper" and not await has_venue(session, row.municipality)):
         raise Refusal("channel_impossible", 409)
 
 
-async def _has_venue(session: AsyncSession, municipality: str) -> bool:
+async def has_venue(session: AsyncSession, municipality: str) -> bool:
+    """Whether helpers can be met anywhere in this town."""
     venue = select(counter.c.code).where(counter.c.municipality == municipality, counter.c.kind == "venue").limit(1)
     return (await session.execute(venue)).one_or_none() is not None
 

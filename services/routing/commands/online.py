@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.audit import record_staff_deed
-from services.routing.commands.cases import get_own_case, lock_open_case, refuse_channel
+from services.routing.commands.cases import get_own_case, has_venue, lock_open_case, refuse_channel
 from services.routing.commands.contact import update_case
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.items import can_be_typed, typed_items
@@ -65,7 +65,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         channel=case.channel,
         online=row.online != "no" and can_be_typed(row.items) and case.state != "submitted",
         counter=row.counter != "no" and bool(row.counters),
-        helper=row.helper != "no",
+        helper=row.helper != "no" and await has_venue(session, case.municipality),
         identity_code=row.identity,
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
         is_correction=sent is not None and sent.state in EDITABLE,

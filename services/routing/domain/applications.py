@@ -13,7 +13,7 @@ ACTIONS: tuple[Action, ...] = ("accept", "ask_correction", "complete")
 MOVES: dict[State, tuple[State, ...]] = {
     "submitted": ("accepted", "correction_asked", "withdrawn"),
     "accepted": ("completed", "correction_asked", "withdrawn"),
-    # The office takes what it was told in person or by phone, whatever became of the device that the form was sent from.
+    # The office takes what it was told in person or by phone: the device that sent it may be gone.
     "correction_asked": ("submitted", "accepted", "withdrawn"),
     "completed": (),
     "withdrawn": (),

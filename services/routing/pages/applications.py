@@ -206,7 +206,7 @@ async def _read(
         visibility="internal",
     )
     if opened.is_owner:
-        # Staff who applied for somebody own that application's page; what they look at is told and audited all the same.
+        # Staff who applied for somebody own this page too; what they look at is told all the same.
         use = seen_again(opened.identity, use)
     read = await read_values(
         session,

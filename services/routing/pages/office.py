@@ -28,8 +28,8 @@ from services.routing.domain.applications import (
 )
 from services.routing.domain.items import in_order
 from services.routing.keys import Keys
-from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
 from services.routing.pages.application_wording import ACCEPT_AS_TOLD, FILTERS, OFFICE_STATES, STATE_LOOKS
+from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS

@@ -26,9 +26,11 @@ from services.routing.pages.item_fields import (
     read_items,
     show_value,
 )
-from services.routing.pages.wording import BRING, LEGAL_BASIS, REACHES, show_phone
+from services.routing.pages.wording import BRING, LEGAL_BASIS, REACHES, REFUSALS, show_phone
+from services.routing.queries.mine import find_live_appointment
 from shared.clock import jst_day
 from shared.db import Database
+from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.forms import Form, parse_uuid, read_form
 from shared.web.i18n import current_language, translate
@@ -37,6 +39,7 @@ from shared.web.identity import require_visitor
 from shared.web.pages import page, see_other
 
 CODE_MAX_LENGTH = 20
+CHANNEL_REFUSALS = frozenset({"channel_impossible", "channel_not_ready"})
 UNSAVED_MAX_LENGTH = 500
 SHOWN_MAX_LENGTH = 1_000
 
@@ -146,8 +149,12 @@ async def post_channel(
     now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
     keys: NamedDependency[Keys],
-) -> Redirect:
-    """Go on another way. What is on the form and right is kept; what is not right yet is told on the next page."""
+) -> Template | Redirect:
+    """Go on another way. What is on the form and right is kept; what is not right yet is told on the next page.
+
+    A way that is not open (any more) leads back to the form, with everything that is on it. Whoever has an appointment
+    for this case is led to it first: one case, one way.
+    """
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
     channel = form.value("channel")[:CODE_MAX_LENGTH]
@@ -157,7 +164,17 @@ async def post_channel(
             return see_other(f"/applications/{online.sent}")
         typed = read_items(form, online.needed, jst_day(now), complete=False)
         await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
-        await change_channel(session, identity=identity, case_id=case, channel=channel, now=now)
+        if (booked := await _live_appointment(session, identity, case)) is not None:
+            return booked
+        try:
+            await change_channel(session, identity=identity, case_id=case, channel=channel, now=now)
+        except Refusal as refusal:
+            if online.channel != "online" or refusal.code not in CHANNEL_REFUSALS:
+                raise
+            # Nothing was changed by it, and what was typed is kept.
+            filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
+            fields = fill_fields(filled.values) | form.values
+            return _form_page(request, online, fields, form.errors, filled=filled, refusal=refusal)
     if typed.unsaved and channel != "online":
         return see_other(f"/cases/{case}/switched?unsaved={'.'.join(typed.unsaved)}")
     return see_other(f"/cases/{case}/{'reuse' if channel == 'online' else 'handover'}")
@@ -210,6 +227,9 @@ async def post_submit(
         online = await get_online_case(session, identity, case)
         if (elsewhere := _elsewhere(online)) is not None:
             return elsewhere
+        # A pass that was made before may have been carried to booking meanwhile.
+        if (booked := await _live_appointment(session, identity, case)) is not None:
+            return booked
         outcome = await submit_application(
             session,
             keys,
@@ -234,6 +254,11 @@ def _elsewhere(online: OnlineCase) -> Redirect | None:
     if online.sent is not None:
         return see_other(f"/applications/{online.sent}")
     return see_other(f"/cases/{online.case_id}/handover") if online.channel != "online" else None
+
+
+async def _live_appointment(session: AsyncSession, identity: Identity, case_id: UUID) -> Redirect | None:
+    number = await find_live_appointment(session, identity.municipality, case_id)
+    return see_other(f"/booking/appointments/{number}") if number is not None else None
 
 
 def _ways(online: OnlineCase) -> dict[str, bool]:
@@ -285,11 +310,15 @@ def _form_page(
     errors: dict[str, str],
     *,
     filled: FilledItems | None = None,
+    refusal: Refusal | None = None,
 ) -> Template:
+    text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
         "form.html",
-        status=422 if errors else 200,
+        status=refusal.status if refusal else 422 if errors else 200,
+        refused_title=translate(text.title) if text else None,
+        refused_advice=translate(text.advice) if text else None,
         case=online,
         groups=make_groups(online.needed, fields, errors),
         errors=errors_in_order(online.needed, errors),
