@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from services.routing.tables import audit, outbox
 from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.events.routing import ApplicationProgressed, SealedApplicationAccess
+from shared.reference_number import APPLICATION_LENGTH, make_number
 from tests.conftest import TestDatabase
 from tests.routing.applying import (
     CHI02_FORM,
@@ -256,6 +258,27 @@ async def test_number_and_code_open_it_and_five_wrong_ones_lock_it(
     assert code[1] not in shown.text
     assert (await other.post("/sign-out")).status_code == SEE_OTHER
     assert "find" in (await other.get(f"/applications/{number}")).headers["location"]
+
+
+async def test_a_number_that_nobody_has_is_locked_like_any_other(
+    clock: TestClock, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    number = await apply(visitor)
+    code = re.search(r"確認コード</span> <strong[^>]*>(\d{6})", (await visitor.get(f"/applications/{number}")).text)
+    assert code
+    wrong = "000000" if code[1] != "000000" else "111111"
+    nobodys = make_number(secrets.choice, length=APPLICATION_LENGTH)
+
+    async def answers(asked: str, client: str) -> list[tuple[int, str]]:
+        other = new_visitor(client=client)
+        tries = [await other.post("/applications/find", {"number": asked, "code": wrong}) for _ in range(7)]
+        return [(answer.status_code, answer.text.replace(asked, "")) for answer in tries]
+
+    known, unknown = await answers(number, "10.0.0.1"), await answers(nobodys, "10.0.0.2")
+    assert [status for status, _ in known] == [UNPROCESSABLE] * 4 + [429] * 3
+    assert unknown == known
+    clock.move(timedelta(minutes=16))
+    assert [status for status, _ in await answers(nobodys, "10.0.0.3")] == [UNPROCESSABLE] * 4 + [429] * 3
 
 
 async def test_the_link_of_a_message_is_exchanged_for_a_cookie(

@@ -24,6 +24,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     application_id: UUID | None = None
     number: str | None = None
     locked_until: datetime | None = None
+    # A number that nobody has: its tries are counted elsewhere (pages/tries.py), so that it looks like any other.
+    nobodys: str | None = None
 
 
 async def try_code(
@@ -37,7 +39,7 @@ async def try_code(
     # Locked, so that tries sent at once are counted one by one.
     row = (await session.execute(select(application).where(*mine).with_for_update())).one_or_none()
     if row is None or row.submitted_at < now - ACCESS_KEPT:
-        return Found(outcome="wrong")
+        return Found(outcome="wrong", nobodys=number)
     if row.locked_until is not None and row.locked_until > now:
         return Found(outcome="locked", locked_until=row.locked_until)
     if keys.is_application_code(municipality, row.application_id, code):

@@ -136,14 +136,17 @@ async def post_find(
             status_code=303,
             cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         )
-    status = 429 if found.outcome == "locked" else 422
+    locked_until = found.locked_until
+    if found.nobodys is not None:
+        locked_until = tries.fail_nobodys(town.code, found.nobodys, now=now)
+    status, outcome = (429, "locked") if locked_until else (422, "wrong")
     return page(
         request,
         "find_application.html",
         status=status,
         form=form,
-        outcome=found.outcome,
-        locked_until=found.locked_until,
+        outcome=outcome,
+        locked_until=locked_until,
     )
 
 

@@ -1,9 +1,13 @@
 """How often one address, and one login, may do what costs something: kept in memory, beside an account's own limit."""
 
+from datetime import datetime
+
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from services.routing.domain.applications import FAILURES_MAX as CODE_FAILURES_MAX
+from services.routing.domain.applications import LOCKED_FOR
 from services.routing.domain.sessions import FAILURES_MAX, LOCK_DURATION, TRIES_MAX
 from shared.errors import Refusal
 
@@ -19,6 +23,9 @@ GUESTS_PER_ADDRESS = parse("300 per minute")
 CASES_PER_ADDRESS = parse("300 per minute")
 # Beside the lock of each application's code: one address cannot lock strangers' codes one after another.
 CODES_PER_ADDRESS = parse("30 per 15 minutes")
+# Numbers that nobody has are locked here as the others are in the database, so that the lock does not tell which there
+# are. So many are remembered; then the one that was tried longest ago is forgotten.
+NOBODYS_MAX = 10_000
 
 
 class Tries:
@@ -26,6 +33,7 @@ class Tries:
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._nobodys: dict[tuple[str, str], tuple[int, datetime | None]] = {}
 
     def count(self, municipality: str, address: str, login: str) -> None:
         """Count one try to sign in, before the password is looked at.
@@ -65,6 +73,18 @@ class Tries:
             Refusal: `too_many_tries` (429).
         """
         self._hit(CODES_PER_ADDRESS, "code", municipality, address)
+
+    def fail_nobodys(self, municipality: str, number: str, *, now: datetime) -> datetime | None:
+        """Count a wrong try at a number that nobody has; until when it is locked, if it is. As `try_code` counts."""
+        key = (municipality, number)
+        failures, locked_until = self._nobodys.pop(key, (0, None))
+        if locked_until is None or locked_until <= now:
+            failures += 1
+            locked_until = now + LOCKED_FOR if failures >= CODE_FAILURES_MAX else None
+        self._nobodys[key] = (0 if locked_until else failures, locked_until)
+        if len(self._nobodys) > NOBODYS_MAX:
+            del self._nobodys[next(iter(self._nobodys))]
+        return locked_until
 
     def _hit(self, limit: RateLimitItem, *key: str) -> None:
         if not self._limiter.hit(limit, *key):
