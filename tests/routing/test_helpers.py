@@ -196,7 +196,8 @@ async def test_a_resident_takes_a_pass_for_a_helper_to_booking(
     assert "下のお名前だけ" in preview.text
     offers = dict(re.findall(r'name="(offer_\w+)" value="([0-9a-f-]{36})"', preview.text))
     handed = await visitor.post(f"{case}/handover", {"all": "yes", **offers})
-    sealed = re.search(r'name="pass" value="([^"]+)"', handed.text)
+    carried = await visitor.get(handed.headers["location"])
+    sealed = re.search(r'name="pass" value="([^"]+)"', carried.text)
     assert sealed is not None
     environ = database.environ
     booking = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])

@@ -135,7 +135,7 @@ BRING: dict[str, str] = {
 CHANNEL_ACTIONS = {
     "online": _("オンラインで申しこむ"),
     "counter": _("窓口の日にちと時間を選ぶ"),
-    "helper": _("サポーターの日にちと時間を選ぶ"),
+    "helper": _("サポーターの日時を選ぶ"),
 }
 CHANNEL_TITLES = {"online": _("オンライン"), "counter": _("役場の窓口"), "helper": _("スマホのサポーター")}
 
