@@ -108,14 +108,14 @@ async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, 
     return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
 
 
-async def change(db: Database, rush: Rush, order: ChangeAppointment, keys: Keys, *, now: datetime) -> Changed:
+async def change(db: Database, rush: Rush, order: ChangeAppointment, *, now: datetime) -> Changed:
     """Move an appointment; if the new place is gone, the old one is still there, and the nearest others are told.
 
     Raises:
         Refusal: as `change_appointment`; `slot_taken` with `alternatives`.
     """
     try:
-        return await rush.run(db, order.municipality, lambda session: change_appointment(session, order, keys, now=now))
+        return await rush.run(db, order.municipality, lambda session: change_appointment(session, order, now=now))
     except SlotTaken as taken:
         alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
     raise Refusal("slot_taken", 409, alternatives=alternatives)

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from services.booking.commands import tidying
 from services.booking.commands.access import ACCESS_KEPT, FAILURES_MAX, open_link, try_code
+from services.booking.commands.changes import ChangeAppointment, change_appointment
 from services.booking.commands.appointments import Booked
 from services.booking.commands.opening import on_extend_horizon_due
 from services.booking.pages import tries
@@ -145,3 +146,25 @@ def test_of_nobodys_numbers_only_so_many_are_remembered() -> None:
     for number in range(tries.NOBODYS_MAX + 10):
         counted.fail_nobodys(TOWN, str(number), now=now)
     assert len(counted._nobodys) == tries.NOBODYS_MAX
+
+
+async def test_after_many_changes_page_slip_and_message_still_open_the_appointment(town: BookingTown) -> None:
+    """Seen to fail while every change made a new code: the third one locked out the code of the page and the slip."""
+    booked = await town.booked("guest")
+    access = await access_of(town)
+    for version, slot in enumerate((await town.slots())[3:7], start=1):
+        order = ChangeAppointment(
+            municipality=TOWN,
+            appointment_id=booked.appointment_id,
+            slot_id=slot.slot_id,
+            version=version,
+            key=f"k{version}",
+        )
+        async with town.db.begin(TOWN) as session:
+            await change_appointment(session, order, now=town.now)
+    assert await outcomes(town, booked, access) == ("open", "open")
+    async with town.browser() as browser:
+        for page in ("", "/slip"):
+            assert access.code in (await browser.get(f"/booking/appointments/{booked.number}{page}")).text
+    rows = await town.rows("SELECT sealed FROM booking.outbox WHERE type = 'booking.appointment_changed.v1'")
+    assert [row.sealed for row in rows] == [None] * 4  # type: ignore[attr-defined]

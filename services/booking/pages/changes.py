@@ -79,7 +79,7 @@ async def post_change_page(
             version=_version(fields),
             key=_key(fields),
         )
-        await flow.change(db, rush, order, keys, now=now)
+        await flow.change(db, rush, order, now=now)
     except Refusal as refusal:
         if refusal.code not in CHOOSE_AGAIN | {"same_slot"}:
             raise
