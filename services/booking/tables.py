@@ -40,6 +40,7 @@ town_facts = Table(
     Column("name_ja", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("host", Text, nullable=False),
+    Column("address_ja", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
 )
 procedure = Table(
@@ -52,6 +53,9 @@ procedure = Table(
     Column("counters", ARRAY(Text), nullable=False),
     Column("minutes", Integer, nullable=False),
     Column("discreet", Boolean, nullable=False),
+    # What to bring, in Japanese, and what it costs: printed on the slip.
+    Column("bring", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("fee_yen", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False),
 )
 counter = Table(
@@ -211,6 +215,8 @@ visit = Table(
     Column("expires_at", _TIME, nullable=False),
     Column("appointment_id", _UUID),
     UniqueConstraint("municipality", "pass_id"),
+    # Whoever arrives again with another pass of the same case ends the visits before.
+    Index("visit_case_idx", "municipality", "case_id"),
 )
 appointment = Table(
     "appointment",

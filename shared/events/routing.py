@@ -21,6 +21,9 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     minutes: int
     # Whether its name may be shown to others: a notice's subject, a board (おくやみ and welfare may not).
     discreet: bool = False
+    # What to bring to a counter, in Japanese, and what it costs there.
+    bring: tuple[str, ...] = ()
+    fee_yen: int = 0
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +44,8 @@ class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogu
     town_host: str
     procedures: tuple[ProcedureEntry, ...]
     counters: tuple[CounterEntry, ...]
+    # Where the town hall is, for whoever comes to a counter.
+    town_address_ja: str = ""
 
 
 class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):

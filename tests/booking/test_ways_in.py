@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from services.booking.commands import tidying
 from services.booking.commands.access import ACCESS_KEPT, FAILURES_MAX, open_link, try_code
-from services.booking.commands.changes import ChangeAppointment, change_appointment
 from services.booking.commands.appointments import Booked
+from services.booking.commands.changes import ChangeAppointment, change_appointment
 from services.booking.commands.opening import on_extend_horizon_due
 from services.booking.pages import tries
 from services.booking.pages.tries import CodeTries
@@ -128,14 +128,17 @@ async def test_a_number_that_nobody_has_is_answered_like_one_that_somebody_has(t
     """Fails without `fail_nobodys` (seen): only the number of an appointment is ever locked."""
     booked = await town.booked()
 
-    async def say(browser: httpx.AsyncClient, number: str) -> tuple[int, str]:
+    async def say(browser: httpx.AsyncClient, number: str) -> tuple[str, str]:
         answer = await browser.post("/booking/find", data={"number": number, "code": "000000"})
-        return answer.status_code, answer.text.replace(number, "number").split("<form", 1)[0].split("<main", 1)[1]
+        where = answer.headers["location"]
+        page = (await browser.get(where)).text
+        return where.replace(number, "number"), page.replace(number, "number").split("<form", 1)[0].split("<main", 1)[1]
 
     async with town.browser(None) as browser:
         said = [(await say(browser, booked.number), await say(browser, NOBODYS)) for _ in range(FAILURES_MAX + 1)]
         assert [mine for mine, _ in said] == [nobodys for _, nobodys in said]
-        assert [status for (status, _), _ in said] == [400] * (FAILURES_MAX - 1) + [429] * 2
+        told = [where.partition("refused=")[2].partition("&")[0] for (where, _), _ in said]
+        assert told == ["wrong"] * (FAILURES_MAX - 1) + ["locked"] * 2
         town.now += timedelta(minutes=15)
         assert (await say(browser, booked.number)) == (await say(browser, NOBODYS))
 

@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from services.routing.app import HANDLERS
 from services.routing.domain import channels
-from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS, REASONS, WHY
+from services.routing.pages.wording import APPOINTMENT_STATES, CASE_STATES, ITEMS, REASONS, WHY
 from shared.events.booking import State
 from shared.web.prefixes import service_for
 from tests.routing.makers import make_pack
@@ -55,8 +55,6 @@ def test_every_route_is_guarded_or_listed_as_public_and_ours() -> None:
 
 def test_there_are_words_for_every_code() -> None:
     assert set(channels.Reason.__args__) - {"next_version"} <= set(REASONS)  # type: ignore[attr-defined]
-    assert {code for codes in channels._IDENTITY.values() for code in codes} <= set(BRING)
-    assert set(channels._THINGS.values()) <= set(BRING)
     assert set(State.__args__) == set(APPOINTMENT_STATES)  # type: ignore[attr-defined]
     assert set(CASE_STATES) == {"opened", "told", "handed_over"}
     assert {item for line in make_pack().procedures for item in line.items} <= set(ITEMS)

@@ -12,6 +12,8 @@ ALPHABET = "23456789ACEFHJKMNPRTWXY"
 RANDOM_LENGTH = 6
 LENGTH = RANDOM_LENGTH + 1
 TYPED_MAX_LENGTH = 40
+# A number with a sign too many is a slip of the finger; a telephone number is longer.
+TYPO_MAX_LENGTH = 8
 CODE_LENGTH = 6
 
 _MEANT = str.maketrans({"Z": "2", "S": "5", "G": "6", "B": "8"})
@@ -38,6 +40,12 @@ def read_number(typed: str) -> str | None:
     if len(signs) != LENGTH or any(sign not in ALPHABET for sign in signs):
         return None
     return signs if check_sign(signs[:RANDOM_LENGTH]) == signs[RANDOM_LENGTH] else None
+
+
+def typed_as_number(typed: str) -> str:
+    """What was typed, if it looks like a number at all: it may be shown again, in an address too. Else nothing."""
+    signs = _plain(typed[:TYPED_MAX_LENGTH]).upper()
+    return signs if signs.isascii() and signs.isalnum() and len(signs) <= TYPO_MAX_LENGTH else ""
 
 
 def read_code(typed: str) -> str | None:

@@ -11,8 +11,9 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from services.booking.keys import Keys
-from services.booking.pages.changes import check_not_too_late
+from services.booking.pages.changes import REFUSED_HERE, check_not_too_late
 from services.booking.pages.opening import ask_for_code, open_appointment
+from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.visits import get_visit
@@ -20,11 +21,13 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
 from shared.web.identity import PUBLIC, find_identity
-from shared.web.pages import page
+from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 QR_BORDER = 2
 QR_SCALE = 8
+# Its own paper: with forced colours the page behind it may be black.
+PAPER = "#fff"
 
 Req = Request[Any, Any, Any]
 
@@ -38,6 +41,7 @@ async def get_appointment_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     changed: FromQuery[str] = "",
+    refused: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Number, QR, when and where, and what can be done. The code, too, while the visit that booked still lives."""
     found = await open_appointment(request, number, db, keys, town, now=now)
@@ -48,6 +52,7 @@ async def get_appointment_page(
         "appointment.html",
         **await _details(request, found, db, keys, town, now=now),
         changed=bool(changed),
+        **refusal_words(refused, REFUSED_HERE),
         can_change=await _can_change(db, town, found, now=now),
     )
 
@@ -65,6 +70,9 @@ async def get_slip_page(
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
+    if found.state == "cancelled":
+        # A slip in the hand is an appointment: of this one there is none any more.
+        return see_other(f"/booking/appointments/{found.number}")
     return page(request, "slip.html", **await _details(request, found, db, keys, town, now=now))
 
 
@@ -81,7 +89,7 @@ async def get_qr(
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
-    svg = segno.make(found.number, error="m", micro=False).svg_inline(scale=QR_SCALE, border=QR_BORDER)
+    svg = segno.make(found.number, error="m", micro=False).svg_inline(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     body = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return Response(body.encode(), media_type="image/svg+xml")
 
@@ -95,7 +103,7 @@ async def _details(
         facts = await find_town_facts(session, town.code)
         if found.visit_id is not None and identity is not None and identity.ref == found.guest_ref:
             code = await _code(session, town, found.visit_id, identity.ref, keys)
-    qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER)
+    qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     return {
         "appointment": found,
         "number": show_number(found.number),
