@@ -103,7 +103,7 @@ async def test_the_whole_way_from_the_pass_to_a_cancelled_appointment(town: Book
         wrong = await go(stranger, await stranger.post("/booking/find", data={"number": number, "code": "000000"}))
         assert wrong.url.query == f"refused=wrong&number={number}".encode()
         assert "予約番号か確認コードがちがいます" in wrong.text
-        assert f'value="{number}"' in wrong.text
+        assert f'value="{show_number(number)}"' in wrong.text
         opened = await stranger.post("/booking/find", data={"number": f" {number.lower()} ", "code": code[1]})
         page = await go(stranger, opened)
         assert "取り消しました" in page.text
@@ -314,7 +314,7 @@ async def test_one_address_cannot_lock_the_codes_of_many_strangers(town: Booking
             thief, await thief.post("/booking/find", data={"number": strangers[6].number, "code": "000000"})
         )
         assert "回数が多すぎます" in last.text
-        assert f'value="{strangers[6].number}"' in last.text
+        assert f'value="{show_number(strangers[6].number)}"' in last.text
     rows = await town.rows(
         "SELECT code_failures FROM booking.appointment WHERE number = :number", number=strangers[6].number
     )

@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
 from services.booking.commands.access import open_link, try_code
-from services.booking.domain.number import TYPED_MAX_LENGTH, typed_as_number
+from services.booking.domain.number import TYPED_MAX_LENGTH, read_number, typed_as_number
 from services.booking.keys import Keys
 from services.booking.pages.opening import access_cookie, forgotten_cookies
 from services.booking.pages.tries import CodeTries
@@ -18,6 +18,7 @@ from shared.clock import JST
 from shared.db import Database
 from shared.errors import Refusal
 from shared.local_path import is_local_path
+from shared.reference_number import show_number
 from shared.web.forms import Form, read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC
@@ -67,7 +68,8 @@ async def get_find_page(
     until: FromQuery[str] = "",
 ) -> Template:
     """Number and code, please; after a try, why it did not open (`refused`), and until when it is locked."""
-    form = Form({"number": number})
+    known = read_number(number)
+    form = Form({"number": show_number(known) if known else number})
     missing = {"number": _("予約番号を入力してください。"), "code": _("確認コードを入力してください。")}
     form.errors.update({field: text for field, text in missing.items() if refused in (f"no_{field}", "no_both")})
     locked_until = _read_until(until) if refused == "locked" else None
