@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
-from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
 from services.booking.domain.rules import Policy, SlotTaken
 from services.booking.keys import Keys
@@ -106,16 +105,3 @@ async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, 
         Refusal: as `book_appointment`.
     """
     return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
-
-
-async def change(db: Database, rush: Rush, order: ChangeAppointment, *, now: datetime) -> Changed:
-    """Move an appointment; if the new place is gone, the old one is still there, and the nearest others are told.
-
-    Raises:
-        Refusal: as `change_appointment`; `slot_taken` with `alternatives`.
-    """
-    try:
-        return await rush.run(db, order.municipality, lambda session: change_appointment(session, order, now=now))
-    except SlotTaken as taken:
-        alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
-    raise Refusal("slot_taken", 409, alternatives=alternatives)

@@ -164,15 +164,30 @@ class Notifications:
             town_phone="0463-71-3311",
             town_host=PUBLIC_URL,
             procedures=(
-                ProcedureEntry(code="CHI01", name_ja="児童手当", office="子育て", counters=("7",), minutes=20),
                 ProcedureEntry(
-                    code="OKU01", name_ja="おくやみ", office="総合", counters=("0",), minutes=60, discreet=True
+                    code="CHI01",
+                    name_ja="児童手当",
+                    office="子育て",
+                    counters=("7",),
+                    minutes=20,
+                    bring=("預金通帳",),
+                    fee_yen=300,
+                ),
+                ProcedureEntry(
+                    code="OKU01",
+                    name_ja="おくやみ",
+                    office="総合",
+                    counters=("0",),
+                    minutes=60,
+                    discreet=True,
+                    bring=("死亡診断書",),
                 ),
             ),
             counters=(
                 CounterEntry(code="7", number="7", name_ja="子育て", office="子育て", place_ja="町役場 2階 7番"),
                 CounterEntry(code="0", number="相談室", name_ja="おくやみ窓口", office="総合", place_ja="町役場 1階"),
             ),
+            town_address_ja="二宮961",
         )
 
     def contact(

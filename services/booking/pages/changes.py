@@ -89,7 +89,7 @@ async def post_change_page(
             version=_version(fields),
             key=_key(fields),
         )
-        # Not `flow.change`: the page that follows looks for the nearest others.
+        # The page that follows looks for the nearest others.
         await rush.run(db, town.code, lambda session: change_appointment(session, order, now=now))
     except Refusal as refusal:
         if refusal.code in CHOOSE_AGAIN:
