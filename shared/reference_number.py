@@ -15,6 +15,8 @@ ALPHABET = "23456789ACEFHJKMNPRTWXY"
 APPOINTMENT_LENGTH = 7
 APPLICATION_LENGTH = 8
 TYPED_MAX_LENGTH = 40
+# A number with a sign too many is a slip of the finger; a telephone number is longer.
+TYPO_MAX_LENGTH = 8
 CODE_LENGTH = 6
 
 _MEANT = str.maketrans({"Z": "2", "S": "5", "G": "6", "B": "8"})
@@ -41,6 +43,12 @@ def read_number(typed: str, *, length: int = APPOINTMENT_LENGTH) -> str | None:
     if len(signs) != length or any(sign not in ALPHABET for sign in signs):
         return None
     return signs if check_sign(signs[:-1]) == signs[-1] else None
+
+
+def typed_as_number(typed: str) -> str:
+    """What was typed, if it looks like an appointment's number at all: it may be shown again, in an address too."""
+    signs = _plain(typed[:TYPED_MAX_LENGTH]).upper()
+    return signs if signs.isascii() and signs.isalnum() and len(signs) <= TYPO_MAX_LENGTH else ""
 
 
 def read_code(typed: str) -> str | None:

@@ -21,6 +21,7 @@ FREQUENT_MAX = 6
 QUESTIONS_MAX = 20
 STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
+ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Possible = Literal["yes", "partial", "no"]
 T = TypeVar("T")
 
@@ -118,8 +119,21 @@ class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trial_reminder_after_s: int | None = None
 
 
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A short text of the town in Japanese, やさしい日本語 and English, named by a code in `procedures.csv`."""
+
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,40}$")]
+    ja: ShortText
+    easy: ShortText
+    en: ShortText
+
+
 class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A procedure (手続き), one line of `procedures.csv`. `items` are the data items it needs, by key."""
+    """A procedure (手続き), one line of `procedures.csv`. `items` are the data items it needs, by key.
+
+    `bring` are the codes of the `things` to bring to the counter, `bring_online` of those to have at hand online;
+    `deadline` is the code of one of the `deadlines`, or empty.
+    """
 
     code: Code
     name_ja: str
@@ -133,6 +147,9 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fee_yen: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
     items: tuple[str, ...]
     identity: str
+    bring: tuple[str, ...]
+    bring_online: tuple[str, ...]
+    deadline: str
     source: str
     counters: tuple[str, ...]
     kana: str
@@ -190,6 +207,8 @@ class _TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closures: tuple[Closure, ...] = ()
     booking: BookingRules = BookingRules()
     notices: NoticeRules = NoticeRules()
+    things: tuple[Words, ...] = ()
+    deadlines: tuple[Words, ...] = ()
 
 
 class TownPack(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,14 +223,16 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     procedures: tuple[Procedure, ...]
     life_events: tuple[LifeEvent, ...] = ()
     venues: tuple[Venue, ...] = ()
+    things: tuple[Words, ...] = ()
+    deadlines: tuple[Words, ...] = ()
 
 
 def read_town_pack(folder: Path) -> TownPack:
     """Read and check a pack.
 
     Raises:
-        BadTownPack: a file is missing, does not fit its schema, contradicts itself, or names a counter that does not
-            exist.
+        BadTownPack: a file is missing, does not fit its schema, contradicts itself, or names a counter, a thing to
+            bring or a deadline that does not exist.
     """
     town = _read_town(folder / "town.toml")
     procedures = _read_procedures(folder / "procedures.csv")
@@ -226,8 +247,14 @@ def read_town_pack(folder: Path) -> TownPack:
     venues = {venue.code for venue in town.venues}
     for rule in town.opening:
         _refuse_unknown("town.toml, opening", set(rule.counters) - known - venues)
+    _refuse_twice("town.toml, things", (thing.code for thing in town.things))
+    _refuse_twice("town.toml, deadlines", (deadline.code for deadline in town.deadlines))
+    things, deadlines = {thing.code for thing in town.things}, {deadline.code for deadline in town.deadlines}
     for procedure in procedures:
-        _refuse_unknown(f"procedures.csv, {procedure.code}", set(procedure.counters) - known)
+        where = f"procedures.csv, {procedure.code}"
+        _refuse_unknown(where, set(procedure.counters) - known)
+        _refuse_unknown(where, {*procedure.bring, *procedure.bring_online} - things, what="thing to bring")
+        _refuse_unknown(where, set(filter(None, [procedure.deadline])) - deadlines, what="deadline")
     _refuse_infrequent(town.town, procedures)
     _refuse_twice("life_events.toml, event", (event.code for event in life_events))
     for event in life_events:
@@ -242,6 +269,8 @@ def read_town_pack(folder: Path) -> TownPack:
         procedures=procedures,
         life_events=life_events,
         venues=town.venues,
+        things=town.things,
+        deadlines=town.deadlines,
     )
 
 
@@ -265,8 +294,9 @@ def _read_toml(path: Path, kind: type[T]) -> T:
 def _read_procedures(path: Path) -> tuple[Procedure, ...]:
     procedures = []
     reader = csv.DictReader(io.StringIO(_read(path), newline=""))
+    names = ("items", "bring", "bring_online", "counters", "words")
     for row in reader:
-        lists = {name: tuple(filter(None, (row.get(name) or "").split("|"))) for name in ("items", "counters", "words")}
+        lists = {name: tuple(filter(None, (row.get(name) or "").split("|"))) for name in names}
         try:
             procedures.append(msgspec.convert(row | lists, Procedure, strict=False))
         except msgspec.ValidationError as error:
@@ -339,6 +369,6 @@ def _refuse_twice(where: str, codes: Iterable[str]) -> None:
             raise BadTownPack(f"{where} {code}: twice")
 
 
-def _refuse_unknown(where: str, codes: set[str]) -> None:
+def _refuse_unknown(where: str, codes: set[str], *, what: str = "counter") -> None:
     if codes:
-        raise BadTownPack(f"{where}: no such counter: {', '.join(sorted(codes))}")
+        raise BadTownPack(f"{where}: no such {what}: {', '.join(sorted(codes))}")

@@ -13,17 +13,21 @@ from shared.events.routing import AccountOpened, CataloguePublished, SessionEnde
 from shared.messaging.consumer import Handlers
 
 _TOWN = text("""
-    INSERT INTO town_facts (municipality, name_ja, phone, host, version)
-    VALUES (:municipality, :name_ja, :phone, :host, :version)
+    INSERT INTO town_facts (municipality, name_ja, phone, host, address_ja, version)
+    VALUES (:municipality, :name_ja, :phone, :host, :address_ja, :version)
     ON CONFLICT (municipality) DO UPDATE
-    SET (name_ja, phone, host, version) = (excluded.name_ja, excluded.phone, excluded.host, excluded.version)
+    SET (name_ja, phone, host, address_ja, version)
+      = (excluded.name_ja, excluded.phone, excluded.host, excluded.address_ja, excluded.version)
     WHERE town_facts.version < excluded.version
     RETURNING version
 """)
 _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipality")
 _PROCEDURE = text("""
-    INSERT INTO procedure (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, version)
-    VALUES (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :version)
+    INSERT INTO procedure
+        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, version)
+    VALUES
+        (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
+         :version)
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
@@ -35,7 +39,12 @@ _COUNTER = text("""
 async def on_catalogue_published(session: AsyncSession, event: CataloguePublished, *, now: datetime) -> None:  # noqa: ARG001  every handler is given the time
     """Replace the projection of the catalogue, unless a newer one is there."""
     town = {"municipality": event.municipality, "version": event.aggregate_version}
-    facts = {"name_ja": event.town_name_ja, "phone": event.town_phone, "host": event.town_host}
+    facts = {
+        "name_ja": event.town_name_ja,
+        "phone": event.town_phone,
+        "host": event.town_host,
+        "address_ja": event.town_address_ja,
+    }
     if (await session.execute(_TOWN, town | facts)).one_or_none() is None:
         return
     await session.execute(_FORGET_PROCEDURES, {"municipality": event.municipality})
@@ -50,6 +59,8 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "minutes": entry.minutes,
             "discreet": entry.discreet,
             "with_helper": entry.with_helper,
+            "bring": list(entry.bring),
+            "fee_yen": entry.fee_yen,
         }
         for entry in event.procedures
     ]

@@ -11,7 +11,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
-from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
 from services.booking.commands.visits import release_hold
 from services.booking.domain.rules import Policy, SlotTaken
@@ -115,7 +114,10 @@ async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, 
             raise
     slot_id, taken = await rush.run(db, order.municipality, lambda session: _give_back(session, order, keys, now=now))
     raise Refusal(
-        "slot_taken", 409, alternatives=await rush.alternatives(db, order.municipality, slot_id, taken, now=now)
+        "slot_taken",
+        409,
+        slot_id=str(slot_id),
+        alternatives=await rush.alternatives(db, order.municipality, slot_id, taken, now=now),
     )
 
 
@@ -130,16 +132,3 @@ async def _give_back(
     await release_hold(session, order.municipality, order.visit_id, order.visitor, now=now)
     policy = (await get_rules(session, order.municipality)).policy
     return visit.held.slot_id, SlotTaken(procedure.counters, policy)
-
-
-async def change(db: Database, rush: Rush, order: ChangeAppointment, keys: Keys, *, now: datetime) -> Changed:
-    """Move an appointment; if the new place is gone, the old one is still there, and the nearest others are told.
-
-    Raises:
-        Refusal: as `change_appointment`; `slot_taken` with `alternatives`.
-    """
-    try:
-        return await rush.run(db, order.municipality, lambda session: change_appointment(session, order, keys, now=now))
-    except SlotTaken as taken:
-        alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
-    raise Refusal("slot_taken", 409, alternatives=alternatives)

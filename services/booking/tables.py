@@ -40,6 +40,7 @@ town_facts = Table(
     Column("name_ja", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("host", Text, nullable=False),
+    Column("address_ja", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
 )
 procedure = Table(
@@ -54,6 +55,9 @@ procedure = Table(
     Column("discreet", Boolean, nullable=False),
     # A helper may go through it with the resident: it can be booked at every venue.
     Column("with_helper", Boolean, nullable=False, server_default=text("false")),
+    # What to bring, in Japanese, and what it costs: printed on the slip.
+    Column("bring", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("fee_yen", Integer, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False),
 )
 counter = Table(
@@ -223,6 +227,8 @@ visit = Table(
     Column("appointment_id", _UUID),
     UniqueConstraint("municipality", "pass_id"),
     CheckConstraint("channel IN ('counter', 'helper')", name="channel"),
+    # Whoever arrives again with another pass of the same case ends the visits before.
+    Index("visit_case_idx", "municipality", "case_id"),
 )
 appointment = Table(
     "appointment",

@@ -34,7 +34,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     counter_number: str | None
     counter_name: str | None
     place: str
+    bring: tuple[str, ...]
+    fee_yen: int
+    # How long it takes; 0 when the catalogue does not say.
+    minutes: int
     town_name: str
+    town_address: str
     town_phone: str
     public_url: str
     language: str

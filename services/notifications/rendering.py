@@ -1,5 +1,6 @@
 """The words of a notice: mail with a calendar file, or SMS. Pure: an order in, a message out."""
 
+from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -13,6 +14,7 @@ from services.notifications.senders.sender import Message
 from shared.reference_number import calendar_uid, show_number
 from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
+from shared.web.places import place_label
 from shared.web.templating import jst_datetime, make_environment
 
 TEMPLATE_DIR = Path(__file__).with_name("templates")
@@ -38,7 +40,7 @@ def render(order: Order, *, mail_from: str) -> Message:
 
 def render_sms(order: Order) -> str:
     """The text of an SMS, in as few parts as may be: the place is left out when it would need too many."""
-    text = _fill("sms.txt", order, place=order.place)
+    text = _fill("sms.txt", order, place=_place(order))
     return text if count_parts(text) <= PARTS_MAX else _fill("sms.txt", order, place="")
 
 
@@ -56,7 +58,7 @@ def _render_mail(order: Order, sender: str) -> bytes:
     mail["Message-ID"] = message_id(order)
     # Nobody's holiday answer is wanted.
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(_fill("mail.txt", order, place=order.place), cte="base64")
+    mail.set_content(_fill("mail.txt", order, place=_place(order)), cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
     if method is not None:
         calendar = render_calendar(order, method, sender)
@@ -74,20 +76,17 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     calendar.add("prodid", PRODUCT_ID)
     calendar.add("version", "2.0")
     calendar.add("method", method)
-    if order.appointment_id is None:
+    if order.appointment_id is None or order.starts_at is None or order.ends_at is None:
         raise ValueError("only appointments have a time")
     event = Event()
     event.add("uid", calendar_uid(order.appointment_id, order.public_url))
     event.add("sequence", order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)
-    event.add("dtend", order.ends_at)
+    event.add("dtend", _end(order.starts_at, order.ends_at, order.minutes))
     event.add("summary", _summary(order))
-    event.add("location", order.place)
-    event.add(
-        "description",
-        _("予約番号 %(number)s", number=show_number(order.number)) + f"\n{order.find_link}\n{order.town_phone}",
-    )
+    event.add("location", " ".join(filter(None, [_address(order), _place(order)])))
+    event.add("description", _description(order))
     event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
     organizer = vCalAddress(f"mailto:{sender}")
     organizer.params["cn"] = vText(order.town_name)
@@ -98,6 +97,32 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     event.add("attendee", attendee)
     calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _place(order: Order) -> str:
+    # A counter's name may tell what it is about; its number does not.
+    if order.counter_number is None:
+        return order.place
+    # A venue has no number, and its name tells no more than its address.
+    is_hidden = order.discreet and order.counter_number
+    return place_label(order.place, order.counter_number, "" if is_hidden else order.counter_name or "")
+
+
+def _address(order: Order) -> str | None:
+    # A venue is not in the town hall.
+    return order.town_address if order.helper == "none" else None
+
+
+def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
+    # As every page says it; the slot is as long as its counter's longest procedure.
+    return min(ends_at, starts_at + timedelta(minutes=minutes)) if minutes else ends_at
+
+
+def _description(order: Order) -> str:
+    lines = [_("予約番号 %(number)s", number=show_number(order.number))]
+    if not order.discreet:
+        lines += [_("持ちもの：%(thing)s", thing=thing) for thing in order.bring]
+    return "\n".join([*lines, order.find_link, order.town_phone])
 
 
 def _summary(order: Order) -> str:
@@ -112,6 +137,7 @@ def _fill(template: str, order: Order, *, place: str = "") -> str:
     text = _environment.get_template(template).render(
         order=order,
         place=place,
+        address=_address(order),
         when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
         procedure="" if order.discreet else order.procedure_name or "",
     )

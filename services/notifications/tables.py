@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from services.notifications.domain.notices import Kind
 from shared.db import service_metadata
@@ -115,6 +115,7 @@ catalogue_town = Table(
     Column("name_ja", Text, nullable=False),
     Column("phone", Text, nullable=False),
     Column("public_url", Text, nullable=False),
+    Column("address_ja", Text, nullable=False, server_default=""),
 )
 
 catalogue_procedure = Table(
@@ -124,6 +125,9 @@ catalogue_procedure = Table(
     Column("code", Text, primary_key=True),
     Column("name_ja", Text, nullable=False),
     Column("discreet", Boolean, nullable=False),
+    Column("bring", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("fee_yen", Integer, nullable=False, server_default="0"),
+    Column("minutes", Integer, nullable=False, server_default="0"),
 )
 
 catalogue_counter = Table(

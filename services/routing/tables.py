@@ -51,6 +51,9 @@ catalogue = Table(
     Column("town_address_ja", Text, nullable=False),
     # What the town puts on its front page, in its order.
     Column("frequent", _TEXTS, nullable=False, server_default="{}"),
+    # The words of what people bring, and of deadlines: a list of {code, ja, easy, en}.
+    Column("things", JSONB, nullable=False, server_default="[]"),
+    Column("deadlines", JSONB, nullable=False, server_default="[]"),
     Column("published_at", _TIME, nullable=False),
 )
 
@@ -76,6 +79,9 @@ procedure = Table(
     Column("fee_yen", Integer, nullable=False),
     Column("items", _TEXTS, nullable=False),
     Column("identity", Text, nullable=False),
+    Column("bring", _TEXTS, nullable=False, server_default="{}"),
+    Column("bring_online", _TEXTS, nullable=False, server_default="{}"),
+    Column("deadline", Text, nullable=False, server_default=""),
     Column("source", Text, nullable=False),
     Column("counters", _TEXTS, nullable=False),
     Column("discreet", Boolean, nullable=False),

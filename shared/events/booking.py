@@ -41,7 +41,7 @@ class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booki
 
 
 class AppointmentChanged(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_changed.v1"):
-    """The appointment moved to another time or place; the old place is free again."""
+    """The appointment moved to another time or place; the old place is free again. Link and code stay."""
 
 
 class AppointmentCancelled(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_cancelled.v1"):

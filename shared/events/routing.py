@@ -25,6 +25,9 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     discreet: bool = False
     # Whether a helper may go through it with the resident: then it can be booked at every venue.
     with_helper: bool = False
+    # What to bring to a counter, in Japanese, and what it costs there.
+    bring: tuple[str, ...] = ()
+    fee_yen: int = 0
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,8 @@ class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogu
     town_host: str
     procedures: tuple[ProcedureEntry, ...]
     counters: tuple[CounterEntry, ...]
+    # Where the town hall is, for whoever comes to a counter.
+    town_address_ja: str = ""
 
 
 class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):

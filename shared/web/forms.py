@@ -308,6 +308,15 @@ def is_mobile(number: str) -> bool:
     return ("0" + number.removeprefix("+81")).startswith(MOBILE_PREFIXES)
 
 
+def is_uuid(text: str) -> bool:
+    """Whether a text is a reference."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_uuid(text: str, *, code: str = "not_found", status: int = 404) -> UUID:
     """A reference from a path or a form.
 

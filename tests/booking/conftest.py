@@ -66,9 +66,26 @@ def make_catalogue(code: str = TOWN, version: int = 1) -> CataloguePublished:
         town_name_ja="二宮町",
         town_phone="0463-71-3311",
         town_host=f"https://{HOST}:8443",
+        town_address_ja="二宮961",
         procedures=(
-            ProcedureEntry(code=CHILD, name_ja="児童手当の申請", office="子育て", counters=("7",), minutes=30),
-            ProcedureEntry(code=FAMILY, name_ja="転入届", office="戸籍", counters=("3",), minutes=40, discreet=True),
+            ProcedureEntry(
+                code=CHILD,
+                name_ja="児童手当の申請",
+                office="子育て",
+                counters=("7",),
+                minutes=30,
+                bring=("預金通帳",),
+                fee_yen=1_500,
+            ),
+            ProcedureEntry(
+                code=FAMILY,
+                name_ja="転入届",
+                office="戸籍",
+                counters=("3",),
+                minutes=40,
+                discreet=True,
+                bring=("転出証明書",),
+            ),
         ),
         counters=(
             CounterEntry(code="7", number="7", name_ja="子育て", office="子育て", place_ja="町役場 2階"),

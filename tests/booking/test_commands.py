@@ -152,9 +152,9 @@ async def test_a_change_keeps_the_number_and_frees_the_old_place(town: BookingTo
     booked = await town.booked()
     slots = await town.slots()
     async with town.db.begin(TOWN) as session:
-        changed = await change_appointment(session, change(booked, slots[5].slot_id), town.keys, now=town.now)
+        changed = await change_appointment(session, change(booked, slots[5].slot_id), now=town.now)
     async with town.db.begin(TOWN) as session:
-        again = await change_appointment(session, change(booked, slots[5].slot_id), town.keys, now=town.now)
+        again = await change_appointment(session, change(booked, slots[5].slot_id), now=town.now)
     assert changed == again
     assert (changed.number, changed.version) == (booked.number, 2)
     after = await town.slots()
@@ -170,7 +170,7 @@ async def test_a_change_to_a_full_slot_keeps_the_old_place(town: BookingTown) ->
     full = next(slot for slot in await town.slots("3") if slot.starts_at == other.starts_at)
     with pytest.raises(Refusal, match="slot_taken"):
         async with town.db.begin(TOWN) as session:
-            await change_appointment(session, change(booked, full.slot_id), town.keys, now=town.now)
+            await change_appointment(session, change(booked, full.slot_id), now=town.now)
     rows = await town.rows("SELECT count(*) AS n FROM booking.place WHERE appointment_id IS NOT NULL")
     assert rows[0].n == 2  # type: ignore[attr-defined]
 
@@ -195,4 +195,4 @@ async def test_a_change_seen_in_an_old_version_is_refused(town: BookingTown) -> 
     order = change(booked, (await town.slots())[4].slot_id, version=7)
     async with town.db.begin(TOWN) as session:
         with pytest.raises(Refusal, match="appointment_moved"):
-            await change_appointment(session, order, town.keys, now=town.now)
+            await change_appointment(session, order, now=town.now)

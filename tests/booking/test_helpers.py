@@ -295,7 +295,7 @@ async def test_moving_releases_the_helper_and_asks_anew(helpers: HelperTown) -> 
         municipality=TOWN, appointment_id=booked.appointment_id, slot_id=target.slot_id, version=2, key="move"
     )
     async with helpers.town.db.begin(TOWN) as session:
-        await change_appointment(session, order, helpers.town.keys, now=helpers.town.now)
+        await change_appointment(session, order, now=helpers.town.now)
     assert sorted(row.state for row in await helpers.requests(SATO)) == ["asked", "released"]
     assert await helpers.appointment(booked) == ("booked", "asked")
     assert await helpers.free() == [1, 1, 1, 0, 1, 1]
@@ -305,7 +305,7 @@ async def test_moving_releases_the_helper_and_asks_anew(helpers: HelperTown) -> 
     )
     async with helpers.town.db.begin(TOWN) as session:
         with pytest.raises(Refusal, match="slot_unfit"):
-            await change_appointment(session, order, helpers.town.keys, now=helpers.town.now)
+            await change_appointment(session, order, now=helpers.town.now)
 
 
 async def test_cancelling_releases_the_helper(helpers: HelperTown) -> None:

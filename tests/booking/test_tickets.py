@@ -22,7 +22,7 @@ async def move(town: BookingTown, appointment_id: UUID, slot_id: UUID, version: 
         municipality=TOWN, appointment_id=appointment_id, slot_id=slot_id, version=version, key="k"
     )
     async with town.db.begin(TOWN) as session:
-        await change_appointment(session, order, town.keys, now=town.now)
+        await change_appointment(session, order, now=town.now)
 
 
 async def walk_in(town: BookingTown, key: str) -> int | None:

@@ -185,6 +185,11 @@ def look(page: Page, name: str) -> None:
     """Every page of a journey: accessible, fitting, and, when a folder is asked for, on a picture."""
     check_accessible(page)
     check_fits(page)
+    picture(page, name)
+
+
+def picture(page: Page, name: str) -> None:
+    """The page on a picture, when a folder is asked for."""
     if SHOTS is not None:
         SHOTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=SHOTS / f"{name}.png", full_page=True)

@@ -221,7 +221,8 @@ def test_an_unknown_number_asks_for_number_and_code(phone: Page) -> None:
     phone.get_by_label("確認コード").fill("１２３あ")
     phone.get_by_role("button", name="予約を開く").click()
     expect(phone.get_by_role("main")).to_contain_text("予約番号か確認コードがちがいます")
-    expect(phone.get_by_label("予約番号")).to_have_value("👩" * 10)
+    # What can be no number is not carried in an address: it may be anything, a code or a name.
+    expect(phone.get_by_label("予約番号")).to_have_value("")
     look(phone, "bad-number-garbage")
 
 
@@ -303,10 +304,7 @@ def test_a_pass_that_has_expired_is_made_again_and_one_that_was_forged_is_refuse
     phone.wait_for_url("**/booking/visits/*")
 
 
-def test_five_wrong_codes_lock_the_number_for_a_while(
-    phone: Page, new_phone: NewPhone, expect_status: ExpectStatus
-) -> None:
-    expect_status(429)
+def test_five_wrong_codes_lock_the_number_for_a_while(phone: Page, new_phone: NewPhone) -> None:
     number = book(phone, name=SECRET, kana="", reach="none", contact="")
     stranger = new_phone()
     stranger.goto("/booking/find")

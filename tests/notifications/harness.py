@@ -174,9 +174,23 @@ class Notifications:
             town_phone="0463-71-3311",
             town_host=PUBLIC_URL,
             procedures=(
-                ProcedureEntry(code="CHI01", name_ja="児童手当", office="子育て", counters=("7",), minutes=20),
                 ProcedureEntry(
-                    code="OKU01", name_ja="おくやみ", office="総合", counters=("0",), minutes=60, discreet=True
+                    code="CHI01",
+                    name_ja="児童手当",
+                    office="子育て",
+                    counters=("7",),
+                    minutes=20,
+                    bring=("預金通帳",),
+                    fee_yen=300,
+                ),
+                ProcedureEntry(
+                    code="OKU01",
+                    name_ja="おくやみ",
+                    office="総合",
+                    counters=("0",),
+                    minutes=60,
+                    discreet=True,
+                    bring=("死亡診断書",),
                 ),
             ),
             counters=(
@@ -186,6 +200,7 @@ class Notifications:
                     code="HALL", number="", name_ja="公民館", office="公民館", place_ja="町民センター", kind="venue"
                 ),
             ),
+            town_address_ja="二宮961",
         )
 
     def contact(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from typing import Any
 from uuid import UUID
@@ -45,6 +45,32 @@ async def test_a_confirmation_goes_out_by_sms(service: Notifications) -> None:
     [row] = await service.rows(ATTEMPTS)
     assert (row.outcome, row.provider_ref) == ("accepted", sent.message_id)
     assert await service.rows("SELECT 1 FROM due WHERE kind = 'send'") == []
+
+
+async def test_a_mail_says_what_to_bring_and_where_in_the_words_of_the_pages(service: Notifications) -> None:
+    contact = service.contact()
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    [sent] = service.sink.messages(channel="email")
+    for words in ("町役場 2階 7番窓口（子育て）", "二宮961", "300円", "・預金通帳", "5分前までに窓口に"):
+        assert words in sent.text, words
+    assert sent.calendar is not None
+    calendar = sent.calendar.replace("\r\n ", "").replace("\n ", "")
+    assert "預金通帳" in calendar
+    # Twenty minutes, as every page says; the slot has forty-five.
+    times = [line.rpartition(":")[2] for line in calendar.splitlines() if line.startswith(("DTSTART", "DTEND"))]
+    began, ended = (datetime.fromisoformat(text) for text in times)
+    assert ended - began == timedelta(minutes=20)
+
+
+async def test_a_mail_about_what_is_discreet_names_neither_things_nor_counter(service: Notifications) -> None:
+    contact = service.contact()
+    await service.hear(contact, service.booked(contact, procedure="OKU01", counter="0"))
+    await service.settle()
+    [sent] = service.sink.messages(channel="email")
+    assert "持ちものは、予約のページで確かめられます。" in sent.text
+    for word in ("おくやみ", "死亡診断書"):
+        assert word not in f"{sent.text}{sent.calendar}"
 
 
 async def test_every_use_of_an_address_is_in_the_ledger_once(service: Notifications) -> None:

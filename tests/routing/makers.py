@@ -50,6 +50,8 @@ def make_procedure(**changes: Any) -> Procedure:
         "source": "15 days",
         "counters": ("7",),
         "discreet": False,
+        "bring": ("bankbook", "identity"),
+        "bring_online": ("mynumber_card_pin", "bankbook"),
     }
     return Procedure(**(values | changes))
 

@@ -74,8 +74,11 @@ def test_each_channel_says_whether_and_why(
         (make_procedure(online="partial"), ALL, 60, "counter", {"whole_procedure", "together"}),
         (make_procedure(online="no", helper="no"), ALL, None, "counter", {"only_one_ready", "together"}),
         (make_procedure(counter="no", helper="yes", online="no"), {"counter"}, 60, None, set()),
-        (make_procedure(counter_minutes=5, identity="none", items=()), {"counter"}, 60, "counter",
+        (make_procedure(counter_minutes=5, bring=()), {"counter"}, 60, "counter",
          {"only_one_ready", "together", "short", "nothing_to_bring"}),
+        # Money has to be brought too.
+        (make_procedure(counter_minutes=5, bring=(), fee_yen=500), {"counter"}, 60, "counter",
+         {"only_one_ready", "together", "short"}),
     ],
 )  # fmt: skip
 def test_one_channel_is_suggested_with_reasons(
@@ -91,26 +94,6 @@ def test_one_channel_is_suggested_with_reasons(
     )
     assert comparison.suggested == suggested
     assert set(comparison.why) == why
-
-
-@pytest.mark.parametrize(
-    ("identity", "items", "bring"),
-    [
-        ("none", (), ()),
-        ("one", (), ("identity_one",)),
-        ("one_photo", (), ("identity_one_photo",)),
-        ("one_photo_same_day", ("seal_impression",), ("identity_one_photo", "same_day_note", "seal")),
-        ("mynumber", (), ("mynumber_card",)),
-        ("mynumber_or_one", ("bank_account",), ("mynumber_or_one", "bankbook")),
-        ("mynumber_online_or_one", (), ("mynumber_or_one",)),
-        ("seal_card", (), ("seal_card",)),
-        ("one_plus_notice", (), ("identity_one", "card_notice")),
-        ("something new", (), ("identity_one",)),
-    ],
-)
-def test_what_to_bring_follows_from_the_identity_code(identity: str, items: tuple[str, ...], bring: object) -> None:
-    procedure = make_procedure(identity=identity, items=items)
-    assert things_to_bring(procedure, "counter") == bring
 
 
 def test_the_earliest_helper_is_found_over_all_venues() -> None:
@@ -131,7 +114,12 @@ def test_a_procedure_without_a_helper_has_none_at_any_venue() -> None:
     assert (option.possible, option.ready, option.earliest) == ("no", False, "never")
 
 
-def test_a_helper_asks_for_ones_own_phone_and_online_for_the_card() -> None:
-    procedure = make_procedure(items=())
-    assert things_to_bring(procedure, "helper")[0] == "own_phone"
-    assert things_to_bring(procedure, "online") == ("identity_later",)
+def test_what_to_bring_is_the_towns_own_data() -> None:
+    procedure = make_procedure()
+    assert things_to_bring(procedure, "counter") == ("bankbook", "identity")
+    assert things_to_bring(procedure, "helper") == ("own_phone", "bankbook", "identity")
+    assert things_to_bring(procedure, "online") == ("identity_later", "mynumber_card_pin", "bankbook")
+
+
+def test_online_the_office_checks_who_it_is_afterwards_unless_nobody_need_know() -> None:
+    assert things_to_bring(make_procedure(identity="none", bring_online=()), "online") == ()

@@ -192,3 +192,35 @@ def test_a_pack_without_procedures_is_no_pack(pack: Path) -> None:
     path = pack / "procedures.csv"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
     assert problem(pack) == "procedures.csv: no procedure in it"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("seal_to_register|", "sael_to_register|", "RES06: no such thing to bring: sael_to_register"),
+        (",,death_7,", ",,death_9,", "FAM04: no such deadline: death_9"),
+    ],
+)
+def test_a_thing_or_deadline_without_words_is_told(pack: Path, old: str, new: str, words: str) -> None:
+    change(pack / "procedures.csv", old, new)
+    assert problem(pack) == f"procedures.csv, {words}"
+
+
+def test_the_same_thing_twice_is_told(pack: Path) -> None:
+    change(pack / "town.toml", 'code = "identity_photo"', 'code = "identity"')
+    assert problem(pack) == "town.toml, things identity: twice"
+
+
+@pytest.mark.parametrize(
+    ("procedure", "thing"),
+    [
+        ("FAM04", "death_certificate"),
+        ("FAM02", "birth_certificate"),
+        ("RES06", "seal_to_register"),
+        ("RES02", "mynumber_card_all"),
+        ("RES02", "moving_out_certificate"),
+    ],
+)
+def test_nobody_is_sent_home_for_what_the_sample_town_did_not_name(procedure: str, thing: str) -> None:
+    line = next(line for line in read_town_pack(SAMPLE).procedures if line.code == procedure)
+    assert thing in line.bring

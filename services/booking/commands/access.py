@@ -15,8 +15,6 @@ from shared.reference_number import read_code, read_number
 
 FAILURES_MAX = 5
 LOCKED_FOR = timedelta(minutes=15)
-# After a change the newest code goes out by message; the one on a printed slip still works.
-CODES_ACCEPTED = 2
 LINK_MAX_LENGTH = 100
 # Links and codes open an appointment until so long after its day.
 ACCESS_KEPT = timedelta(days=30)
@@ -25,9 +23,10 @@ _BY_NUMBER = text("""
     SELECT appointment_id, number, code_failures, locked_until FROM appointment
     WHERE municipality = :municipality AND number = :number AND kind = 'booked' AND day >= :oldest FOR UPDATE
 """)
-_CODES = text("""
+# An appointment keeps the code it was booked with; only a renewal would put another in its place.
+_CODE = text("""
     SELECT code_hash FROM access WHERE municipality = :municipality AND appointment_id = :appointment_id
-    ORDER BY issued_at DESC LIMIT :most
+    ORDER BY issued_at DESC LIMIT 1
 """)
 _COUNT = text("""
     UPDATE appointment SET code_failures = :failures, locked_until = :locked_until
@@ -71,8 +70,8 @@ async def try_code(
     if row.locked_until is not None and row.locked_until > now:
         return Found(outcome="locked", locked_until=row.locked_until)
     mine = {"municipality": municipality, "appointment_id": row.appointment_id}
-    stored = (await session.execute(_CODES, mine | {"most": CODES_ACCEPTED})).scalars().all()
-    if any(keys.is_code(row.appointment_id, code, bytes(known)) for known in stored):
+    stored = (await session.execute(_CODE, mine)).scalar_one_or_none()
+    if stored is not None and keys.is_code(row.appointment_id, code, bytes(stored)):
         if row.code_failures or row.locked_until:
             await session.execute(_COUNT, mine | {"failures": 0, "locked_until": None})
         return Found(outcome="open", appointment_id=row.appointment_id, number=row.number)

@@ -9,20 +9,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_helper, release_helper
-from services.booking.commands.facts import seal_access, tell
+from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
-from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
-from shared.crypto import new_code, new_link_token, token_hash
 from shared.errors import Refusal
-from shared.events.booking import AppointmentCancelled, AppointmentChanged, SealedAccess
-from shared.reference_number import CODE_LENGTH
+from shared.events.booking import AppointmentCancelled, AppointmentChanged
 
 
 class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,13 +88,9 @@ _TAKE = text("""
                      visit_id = NULL, changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
-_NEW_ACCESS = text("""
-    INSERT INTO access (municipality, link_hash, appointment_id, code_hash, issued_at)
-    VALUES (:municipality, :link_hash, :appointment_id, :code_hash, :now)
-""")
 
 
-async def change_appointment(session: AsyncSession, order: ChangeAppointment, keys: Keys, *, now: datetime) -> Changed:
+async def change_appointment(session: AsyncSession, order: ChangeAppointment, *, now: datetime) -> Changed:
     """Move an appointment to a free place of another slot, all or nothing.
 
     Raises:
@@ -149,17 +142,8 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, ke
             raise SlotTaken(new.counters, policy)
         await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
-    fact = tell(AppointmentChanged, moved, now=now)
-    if old.contact_ref is not None:
-        # The message brings a new way in. Older links keep working, and the newest codes (commands/access.py).
-        access = SealedAccess(link_token=new_link_token(), code=new_code(CODE_LENGTH))
-        hashes = {
-            "link_hash": token_hash(access.link_token),
-            "code_hash": keys.code_hash(order.appointment_id, access.code),
-        }
-        await session.execute(_NEW_ACCESS, mine | hashes)
-        fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
-    await outbox.publish(session, fact)
+    # Link and code stay: page, printed slip and every message say the same for the life of the appointment.
+    await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
     changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
     return changed

@@ -61,6 +61,13 @@ _RELEASE = text("""
 _LOCK = text("""
     SELECT guest_ref FROM visit WHERE (municipality, visit_id) = (:municipality, :visit_id) FOR UPDATE
 """)
+# What the person has since decided is in the newer pass: the drafts before it are forgotten, and book nothing.
+_END_OLDER = text("""
+    UPDATE visit SET draft_sealed = NULL, expires_at = least(expires_at, :now)
+    WHERE municipality = :municipality AND case_id = :case_id AND guest_ref = :guest_ref AND visit_id <> :visit_id
+      AND appointment_id IS NULL AND draft_sealed IS NOT NULL
+    RETURNING visit_id
+""")
 _END = text("""
     UPDATE visit SET draft_sealed = NULL, code_sealed = NULL
     WHERE (municipality, visit_id) = (:municipality, :visit_id)
@@ -69,6 +76,8 @@ _END = text("""
 
 async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, *, now: datetime) -> UUID:
     """Open a pass once, into a sealed draft. The same browser gets the same visit again.
+
+    Another pass of the same case ends the visits before it: what was approved then may have been declined since.
 
     Raises:
         Refusal: `pass_used` (409), another browser brings it.
@@ -111,12 +120,28 @@ async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, 
             ref=str(visit_id),
             due_at=now + VISIT_LIFETIME,
         )
+        await _end_older(session, ticket, visit_id, now=now)
         return visit_id
     known = (await session.execute(_OPENED, {"municipality": ticket.municipality, "pass_id": ticket.pass_id})).one()
     if known.guest_ref != visitor:
         raise Refusal("pass_used", 409)
     first: UUID = known.visit_id
     return first
+
+
+async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now: datetime) -> None:
+    mine = {
+        "municipality": ticket.municipality,
+        "case_id": ticket.case_id,
+        "guest_ref": ticket.guest_ref,
+        "visit_id": visit_id,
+        "now": now,
+    }
+    for older in (await session.execute(_END_OLDER, mine)).scalars().all():
+        held = {"municipality": ticket.municipality, "visit_id": older, "now": now}
+        counters = (await session.execute(_RELEASE, held)).scalars().all()
+        if counters:
+            await mark_availability(session, ticket.municipality, counters, now=now)
 
 
 async def release_hold(

@@ -2,20 +2,22 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
 from services.booking.commands.access import open_link, try_code
 from services.booking.keys import Keys
 from services.booking.pages.opening import access_cookie, forgotten_cookies
 from services.booking.pages.tries import CodeTries
+from shared.clock import JST
 from shared.db import Database
 from shared.errors import Refusal
 from shared.local_path import is_local_path
-from shared.reference_number import TYPED_MAX_LENGTH
+from shared.reference_number import TYPED_MAX_LENGTH, read_number, show_number, typed_as_number
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import Form, read_form
 from shared.web.i18n import gettext as _
@@ -24,6 +26,8 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 FORGET_PATH = "/booking/forget"
+# To the minute, in Japan.
+UNTIL_FORMAT = "%Y%m%d-%H%M"
 
 Req = Request[Any, Any, Any]
 
@@ -58,10 +62,20 @@ async def get_booking_root() -> Redirect:
 
 @get("/booking/find", opt=PUBLIC)
 async def get_find_page(
-    request: Req, number: Annotated[str, QueryParameter(name="number", max_length=TYPED_MAX_LENGTH)] = ""
+    request: Req,
+    number: Annotated[str, QueryParameter(name="number", max_length=TYPED_MAX_LENGTH)] = "",
+    refused: FromQuery[str] = "",
+    until: FromQuery[str] = "",
 ) -> Template:
-    """Number and code, please."""
-    return page(request, "find.html", form=Form({"number": number}), outcome=None, locked_until=None)
+    """Number and code, please; after a try, why it did not open (`refused`), and until when it is locked."""
+    known = read_number(number)
+    form = Form({"number": show_number(known) if known else number})
+    missing = {"number": _("予約番号を入力してください。"), "code": _("確認コードを入力してください。")}
+    form.errors.update({field: text for field, text in missing.items() if refused in (f"no_{field}", "no_both")})
+    locked_until = _read_until(until) if refused == "locked" else None
+    # A lock without its time is as good as none: it is over soon.
+    outcome = refused if refused in ("wrong", "too_many") or locked_until else None
+    return page(request, "find.html", form=form, outcome=outcome, locked_until=locked_until)
 
 
 @post("/booking/find", opt=PUBLIC)
@@ -73,19 +87,14 @@ async def post_find_page(
     town: NamedDependency[Town],
     secure: NamedDependency[bool],
     tries: NamedDependency[CodeTries],
-) -> Template | Redirect:
-    """Opens the appointment, or says how often one may still try."""
+) -> Redirect:
+    """Opens the appointment, or leads back to the page that says why not: so that going back asks for no form."""
     form = Form(await read_form(request))
-    for field, missing in (
-        ("number", _("予約番号を入力してください。")),
-        ("code", _("確認コードを入力してください。")),
-    ):
-        if not form.value(field).strip():
-            form.errors[field] = missing
-    if not form.ok:
-        return page(request, "find.html", status=400, form=form, outcome="empty", locked_until=None)
+    missing = [field for field in ("number", "code") if not form.value(field).strip()]
+    if missing:
+        return _ask_again(form, "no_both" if len(missing) > 1 else f"no_{missing[0]}")
     if not tries.count(town.code, network_of_visitor(request)):
-        return page(request, "find.html", status=429, form=form, outcome="too_many", locked_until=None)
+        return _ask_again(form, "too_many")
     # What a wrong code costs is committed, therefore the outcome is no exception.
     async with db.begin(town.code) as session:
         found = await try_code(session, town.code, form.value("number"), form.value("code"), keys, now=now)
@@ -98,8 +107,24 @@ async def post_find_page(
     locked_until = found.locked_until
     if found.nobodys is not None:
         locked_until = tries.fail_nobodys(town.code, found.nobodys, now=now)
-    status, outcome = (429, "locked") if locked_until else (400, "wrong")
-    return page(request, "find.html", status=status, form=form, outcome=outcome, locked_until=locked_until)
+    return _ask_again(form, "locked" if locked_until else "wrong", until=locked_until)
+
+
+def _ask_again(form: Form, refused: str, *, until: datetime | None = None) -> Redirect:
+    asked = {"refused": refused}
+    typed = typed_as_number(form.value("number"))
+    if typed:
+        asked["number"] = typed
+    if until is not None:
+        asked["until"] = until.astimezone(JST).strftime(UNTIL_FORMAT)
+    return see_other(f"/booking/find?{urlencode(asked)}")
+
+
+def _read_until(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, UNTIL_FORMAT).replace(tzinfo=JST)
+    except ValueError:
+        return None
 
 
 @get(FORGET_PATH, opt=PUBLIC)

@@ -12,8 +12,9 @@ from litestar.response import Redirect, Template
 
 from services.booking.domain.line import show_ticket
 from services.booking.keys import Keys
-from services.booking.pages.changes import check_not_too_late
+from services.booking.pages.changes import REFUSED_HERE, check_not_too_late
 from services.booking.pages.opening import ask_for_code, open_appointment
+from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.visits import get_visit
@@ -29,6 +30,8 @@ QR_BORDER = 2
 QR_SCALE = 8
 # While the line may move somebody, on the day itself.
 LIVE = frozenset({"booked", "checked_in", "called", "serving"})
+# Its own paper: with forced colours the page behind it may be black.
+PAPER = "#fff"
 
 Req = Request[Any, Any, Any]
 
@@ -42,6 +45,7 @@ async def get_appointment_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     changed: FromQuery[str] = "",
+    refused: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Number, QR, when and where, and what can be done. The code, too, while the visit that booked still lives."""
     found = await open_appointment(request, number, db, keys, town, now=now)
@@ -54,6 +58,7 @@ async def get_appointment_page(
         ticket=show_ticket(found.counter, found.ticket_no) if found.ticket_no else None,
         counter=short_counter_label(found.counter_number or found.counter_name),
         changed=bool(changed),
+        **refusal_words(refused, REFUSED_HERE),
         can_change=await _can_change(db, town, found, now=now),
         is_past=jst_day(found.starts_at) < jst_day(now),
         is_live=found.state in LIVE and jst_day(found.starts_at) == jst_day(now),
@@ -89,7 +94,7 @@ async def get_qr(
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
-    svg = segno.make(found.number, error="m", micro=False).svg_inline(scale=QR_SCALE, border=QR_BORDER)
+    svg = segno.make(found.number, error="m", micro=False).svg_inline(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     body = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return Response(body.encode(), media_type="image/svg+xml")
 
@@ -101,7 +106,7 @@ async def _details(request: Req, found: AppointmentView, db: Database, keys: Key
         facts = await find_town_facts(session, town.code)
         if found.visit_id is not None and identity is not None and identity.ref == found.guest_ref:
             code = await _code(session, town, found.visit_id, identity.ref, keys)
-    qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER)
+    qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     return {
         "appointment": found,
         "number": show_number(found.number),

@@ -1,6 +1,6 @@
 """The appointment as a file for the resident's own calendar."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import icalendar
@@ -11,8 +11,8 @@ from litestar.response import Redirect
 
 from services.booking.keys import Keys
 from services.booking.pages.opening import ask_for_code, open_appointment
-from services.booking.pages.wording import where_is
-from services.booking.queries.appointments import AppointmentView, find_town_facts
+from services.booking.pages.wording import where_for_others
+from services.booking.queries.appointments import AppointmentView, TownFacts, find_town_facts
 from shared.clock import JST
 from shared.db import Database
 from shared.reference_number import calendar_uid, show_number
@@ -40,7 +40,7 @@ async def get_calendar_file(
         facts = await find_town_facts(session, town.code)
     method = "CANCEL" if found.state == "cancelled" else "PUBLISH"
     return Response(
-        make_calendar(found, public_url=facts.host, method=method),
+        make_calendar(found, facts, method=method),
         headers={
             "content-type": f"text/calendar; method={method}; charset=utf-8",
             "content-disposition": f'attachment; filename="{found.number}.ics"',
@@ -48,17 +48,17 @@ async def get_calendar_file(
     )
 
 
-def make_calendar(found: AppointmentView, *, public_url: str, method: str) -> bytes:
-    """An iCalendar file (RFC 5545, 5546). A procedure that others should not see is not named."""
+def make_calendar(found: AppointmentView, facts: TownFacts, *, method: str) -> bytes:
+    """An iCalendar file (RFC 5545, 5546). Of a procedure that others should not see, nothing tells which it is."""
     event = icalendar.Event()
-    event.add("uid", calendar_uid(found.appointment_id, public_url))
+    event.add("uid", calendar_uid(found.appointment_id, facts.host))
     event.add("dtstamp", found.changed_at)
     event.add("sequence", found.sequence)
     event.add("dtstart", found.starts_at.astimezone(JST))
-    event.add("dtend", found.ends_at.astimezone(JST))
+    event.add("dtend", _end(found).astimezone(JST))
     event.add("summary", _summary(found))
-    event.add("location", where_is(found))
-    event.add("description", _("予約番号：%(number)s", number=show_number(found.number)))
+    event.add("location", _location(found, facts))
+    event.add("description", _description(found))
     event.add("status", "CANCELLED" if found.state == "cancelled" else "CONFIRMED")
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Choudo//Booking//JA")
@@ -76,3 +76,23 @@ def _summary(found: AppointmentView) -> str:
             _("サポーターとの予約") if found.discreet else _("サポーターとの予約：%(name)s", name=found.procedure_name)
         )
     return _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=found.procedure_name)
+
+
+def _end(found: AppointmentView) -> datetime:
+    """When the person is done, as every page says; the slot is as long as its counter's longest procedure."""
+    if not found.minutes:
+        return found.ends_at
+    return min(found.ends_at, found.starts_at + timedelta(minutes=found.minutes))
+
+
+def _location(found: AppointmentView, facts: TownFacts) -> str:
+    # A venue is not in the town hall: its place is its own address.
+    address = facts.address_ja if found.counter_number else ""
+    return " ".join(filter(None, [address, where_for_others(found)]))
+
+
+def _description(found: AppointmentView) -> str:
+    lines = [_("予約番号：%(number)s", number=show_number(found.number))]
+    if not found.discreet:
+        lines += [_("持ちもの：%(thing)s", thing=thing) for thing in found.bring]
+    return "\n".join(lines)

@@ -9,30 +9,34 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
-from services.booking import flow
-from services.booking.commands.changes import CancelAppointment, ChangeAppointment, cancel_appointment
+from services.booking.commands.changes import (
+    CancelAppointment,
+    ChangeAppointment,
+    cancel_appointment,
+    change_appointment,
+)
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.domain.rules import refuse_too_late
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.days import read_choice
 from services.booking.pages.opening import ask_for_code, open_appointment
-from services.booking.pages.visits import CHOOSE_AGAIN, read_alternatives
+from services.booking.pages.visits import CHOOSE_AGAIN, list_near, refusal_words, refused_path
 from services.booking.pages.wording import counter_label, place_label, say_when, where_is
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, find_procedure
-from services.booking.refusals import REFUSALS
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
 from shared.web.forms import parse_uuid, read_form
-from shared.web.i18n import translate
 from shared.web.identity import PUBLIC
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 VERSION_MAX = 1_000_000
+# What the appointment's own page says of a change or cancellation that was refused.
+REFUSED_HERE = frozenset({"appointment_moved", "appointment_cancelled", "appointment_started", "change_too_late"})
 
 Req = Request[Any, Any, Any]
 
@@ -42,18 +46,23 @@ async def get_change_page(
     request: Req,
     number: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     day: FromQuery[str] = "",
     first_day: Annotated[str, QueryParameter(name="from")] = "",
     slot: FromQuery[str] = "",
+    refused: FromQuery[str] = "",
+    wanted: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Another time: choose it, then confirm it. The old place stays until the new one is certain."""
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
-    return await _change_page(request, found, db, town, day=day, first_day=first_day, slot=slot, now=now)
+    return await _change_page(
+        request, found, db, rush, town, day=day, first_day=first_day, slot=slot, refused=refused, wanted=wanted, now=now
+    )
 
 
 @post("/booking/appointments/{number:str}/change", opt=PUBLIC)
@@ -65,12 +74,13 @@ async def post_change_page(
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
-) -> Template | Redirect:
-    """Confirmed: the appointment moves."""
+) -> Redirect:
+    """Confirmed: the appointment moves. A refusal is shown by the page that is GET after it."""
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
     fields = await read_form(request)
+    own = f"/booking/appointments/{found.number}"
     try:
         order = ChangeAppointment(
             municipality=town.code,
@@ -79,12 +89,16 @@ async def post_change_page(
             version=_version(fields),
             key=_key(fields),
         )
-        await flow.change(db, rush, order, keys, now=now)
+        # The page that follows looks for the nearest others.
+        await rush.run(db, town.code, lambda session: change_appointment(session, order, now=now))
     except Refusal as refusal:
-        if refusal.code not in CHOOSE_AGAIN | {"same_slot"}:
-            raise
-        return await _change_page(request, found, db, town, day=fields.get("day", ""), now=now, refusal=refusal)
-    return see_other(f"/booking/appointments/{found.number}?changed=1")
+        if refusal.code in CHOOSE_AGAIN:
+            slot = fields.get("slot", "")
+            return see_other(refused_path(f"{own}/change", refusal, day=fields.get("day", ""), slot=slot))
+        if refusal.code in REFUSED_HERE:
+            return see_other(f"{own}?refused={refusal.code}")
+        raise
+    return see_other(f"{own}?changed=1")
 
 
 @get("/booking/appointments/{number:str}/cancel", opt=PUBLIC)
@@ -121,7 +135,7 @@ async def post_cancel_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Redirect:
-    """Confirmed: it is cancelled, and its place is free."""
+    """Confirmed: it is cancelled, and its place is free. A refusal is told on the appointment's page."""
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
@@ -129,7 +143,12 @@ async def post_cancel_page(
     order = CancelAppointment(
         municipality=town.code, appointment_id=found.appointment_id, version=_version(fields), key=_key(fields)
     )
-    await rush.run(db, town.code, lambda session: cancel_appointment(session, order, now=now))
+    try:
+        await rush.run(db, town.code, lambda session: cancel_appointment(session, order, now=now))
+    except Refusal as refusal:
+        if refusal.code in REFUSED_HERE:
+            return see_other(f"/booking/appointments/{found.number}?refused={refusal.code}")
+        raise
     return see_other(f"/booking/appointments/{found.number}")
 
 
@@ -148,13 +167,15 @@ async def _change_page(
     request: Req,
     found: AppointmentView,
     db: Database,
+    rush: Rush,
     town: Town,
     *,
     day: str,
-    first_day: str = "",
-    slot: str = "",
+    first_day: str,
+    slot: str,
+    refused: str,
+    wanted: str,
     now: datetime,
-    refusal: Refusal | None = None,
 ) -> Template:
     await check_not_too_late(db, town, found, now=now)
     async with db.begin(town.code) as session:
@@ -173,11 +194,9 @@ async def _change_page(
     chosen: OpenSlot | None = next(
         (item for times in choice.times for item in times.slots if str(item.slot_id) == slot and item.free), None
     )
-    text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
         "change.html",
-        status=refusal.status if refusal else 200,
         appointment=found,
         number=show_number(found.number),
         where=where_is(found),
@@ -186,9 +205,8 @@ async def _change_page(
         chosen_where=_label_of(choice.times, chosen),
         counter_label=counter_label,
         say_when=say_when,
-        refused_title=translate(text.title) if text else None,
-        refused_advice=translate(text.advice) if text else None,
-        alternatives=read_alternatives(refusal),
+        **refusal_words(refused, CHOOSE_AGAIN),
+        alternatives=await list_near(db, rush, town, procedure, refused, wanted, now=now),
         key=str(uuid4()),
         base=f"/booking/appointments/{found.number}/change",
     )

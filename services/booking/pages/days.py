@@ -12,7 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.calendar import days_between
 from services.booking.domain.rules import last_day
 from services.booking.queries.rules import get_rules, list_closed_days
-from services.booking.queries.slots import CounterView, OpenSlot, ProcedureView, list_counters, list_slots
+from services.booking.queries.slots import (
+    CounterView,
+    OpenSlot,
+    ProcedureView,
+    is_open_on,
+    list_counters,
+    list_slots,
+)
 from shared.clock import JST, jst_day
 from shared.web.i18n import gettext as _
 
@@ -23,10 +30,10 @@ SHOWN_DAYS = 14
 
 
 class DayCell(msgspec.Struct, frozen=True, kw_only=True):
-    """One day of the strip. `mark` says why it is closed, or None for the usual words."""
+    """One day of the strip; `over` is today after its last time. `mark` is more than the usual words, or None."""
 
     day: date
-    state: Literal["open", "few", "full", "closed"]
+    state: Literal["open", "few", "full", "over", "closed"]
     mark: str | None = None
 
 
@@ -84,7 +91,8 @@ async def read_choice(
     begin, end = two_weeks(wanted or wanted_from or first_free, first=first, last=last)
     days = list(days_between(begin, end))
     closed = await list_closed_days(session, municipality, rules, days)
-    cells = [_cell(day, by_day.get(day, ()), closed, today=first) for day in days]
+    over = first if first in days and await is_open_on(session, municipality, procedure.counters, first) else None
+    cells = [_cell(day, by_day.get(day, ()), closed, over=over) for day in days]
     free_here = next((cell.day for cell in cells if cell.state in ("open", "few")), None)
     day = wanted or free_here or begin
     is_full = wanted is None and free_here is None and earliest is not None
@@ -117,7 +125,15 @@ def read_day(typed: str, *, first: date, last: date) -> date | None:
     return day if first <= day <= last else None
 
 
-def _cell(day: date, slots: Sequence[OpenSlot], closed: Mapping[date, str], *, today: date) -> DayCell:
+def is_day(typed: str) -> bool:
+    """Whether a text is a day as our own pages write it."""
+    try:
+        return date.fromisoformat(typed).isoformat() == typed
+    except ValueError:
+        return False
+
+
+def _cell(day: date, slots: Sequence[OpenSlot], closed: Mapping[date, str], *, over: date | None) -> DayCell:
     free = sum(slot.free for slot in slots)
     if free:
         return DayCell(day=day, state="few" if free <= FEW_MAX else "open", mark=_("のこり%(free)s", free=free))
@@ -125,12 +141,14 @@ def _cell(day: date, slots: Sequence[OpenSlot], closed: Mapping[date, str], *, t
         return DayCell(day=day, state="full", mark=_("満席"))
     if day in closed:
         return DayCell(day=day, state="closed", mark=closed[day])
-    return DayCell(day=day, state="closed", mark=_("受付終了") if day == today else None)
+    return DayCell(day=day, state="over" if day == over else "closed")
 
 
 def _explain(cell: DayCell, closed: Mapping[date, str]) -> str | None:
     if cell.state == "full":
         return _("この日は満席です。ほかの日を選んでください。")
+    if cell.state == "over":
+        return _("この日の受付は終わりました。ほかの日を選んでください。")
     if cell.state != "closed":
         return None
     if cell.day in closed:

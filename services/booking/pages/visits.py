@@ -2,32 +2,42 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking import flow
 from services.booking.commands.appointments import BookAppointment
-from services.booking.commands.holds import HoldPlace
+from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.visits import arrive, release_hold
+from services.booking.domain.rules import SlotTaken
 from services.booking.domain.shifts import given_name
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.days import read_choice
+from services.booking.pages.days import is_day, read_choice
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.wording import counter_label, place_label, say_when
+from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
-from services.booking.queries.visits import VisitView, get_visit
+from services.booking.queries.visits import (
+    OtherAppointment,
+    VisitView,
+    find_newer_visit,
+    get_visit,
+    list_other_appointments,
+)
 from services.booking.refusals import REFUSALS
 from shared.db import Database
 from shared.errors import Refusal
 from shared.passes import open_pass
 from shared.tokens import Identity
-from shared.web.forms import parse_uuid, read_form
+from shared.web.forms import is_uuid, parse_uuid, read_form
 from shared.web.i18n import translate
 from shared.web.identity import STAFF_KINDS, require_visitor
 from shared.web.pages import page, see_other
@@ -35,9 +45,21 @@ from shared.web.town import Town
 
 GUARDS = [require_visitor]
 PASS_ISSUER, PASS_PURPOSE = "routing", "book"
+# The visit is no more, or has its appointment: its page says so, or leads there.
+VISIT_ENDED = frozenset({"visit_over", "visit_booked"})
+BOOK_REFUSALS = frozenset({"too_many_appointments"})
 # Why a time could not be held: said above the times, so that another can be chosen at once.
 CHOOSE_AGAIN = frozenset(
-    {"slot_taken", "slot_too_soon", "slot_too_far", "slot_closed", "slot_unknown", "slot_unfit", "key_reused"}
+    {
+        "slot_taken",
+        "slot_too_soon",
+        "slot_too_far",
+        "slot_closed",
+        "slot_unknown",
+        "slot_unfit",
+        "same_slot",
+        "key_reused",
+    }
 )
 
 
@@ -68,6 +90,7 @@ async def get_visit_page(
     request: Request[Any, Any, Any],
     visit_id: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
@@ -75,11 +98,24 @@ async def get_visit_page(
     day: FromQuery[str] = "",
     first_day: Annotated[str, QueryParameter(name="from")] = "",
     lapsed: FromQuery[str] = "",
+    refused: FromQuery[str] = "",
+    wanted: FromQuery[str] = "",
 ) -> Template | Redirect:
-    """Days and times."""
-    visit = _visit_id(visit_id)
+    """Days and times; after a time that could not be held (`refused`, slot `wanted`), why, and others near it."""
     return await _choose(
-        request, db, keys, town, identity, visit, day=day, first_day=first_day, now=now, lapsed=bool(lapsed)
+        request,
+        db,
+        rush,
+        keys,
+        town,
+        identity,
+        _visit_id(visit_id),
+        day=day,
+        first_day=first_day,
+        now=now,
+        lapsed=bool(lapsed),
+        refused=refused,
+        wanted=wanted,
     )
 
 
@@ -89,12 +125,11 @@ async def post_hold_page(
     visit_id: FromPath[str],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-) -> Template | Redirect:
-    """A time was chosen: its place is held."""
+) -> Redirect:
+    """A time was chosen: its place is held. Who lost it GETs the page again, so that going back asks for no form."""
     fields = await read_form(request)
     visit = _visit_id(visit_id)
     typed_slot = fields.get("slot", "")
@@ -108,12 +143,12 @@ async def post_hold_page(
             # One page offers many times: each is a request of its own.
             key=f"{fields.get('idempotency_key', '')[: KEY_MAX_LENGTH - 40]}/{slot_id}",
         )
-        await flow.hold(db, rush, order, now=now)
+        # Not `flow.hold`: the page that follows looks for the nearest others.
+        await rush.run(db, town.code, lambda session: hold_place(session, order, now=now))
     except Refusal as refusal:
-        if refusal.code not in CHOOSE_AGAIN:
+        if refusal.code not in CHOOSE_AGAIN | VISIT_ENDED:
             raise
-        day = fields.get("day", "")
-        return await _choose(request, db, keys, town, identity, visit, day=day, now=now, refusal=refusal)
+        return see_other(refused_path(f"/booking/visits/{visit}", refusal, day=fields.get("day", ""), slot=typed_slot))
     return see_other(f"/booking/visits/{visit}/confirm")
 
 
@@ -126,12 +161,14 @@ async def get_confirm_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
+    refused: FromQuery[str] = "",
 ) -> Template | Redirect:
-    """What will be booked, and how long the place is kept."""
+    """What will be booked, how long the place is kept, and what the visitor has booked already."""
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, _visit_id(visit_id), identity.ref, keys)
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
+        others = await _others(session, town, visit.visit_id, identity, now=now)
     if visit.number is not None:
         return see_other(f"/booking/appointments/{visit.number}")
     if visit.held is None or not visit.held.is_live(now):
@@ -139,8 +176,7 @@ async def get_confirm_page(
     counter = counters.get(visit.held.counter)
     if counter is None:
         # The town has closed this counter since: its times are gone, other counters may have some.
-        closed = Refusal("slot_closed", 409)
-        return await _choose(request, db, keys, town, identity, visit.visit_id, day="", now=now, refusal=closed)
+        return see_other(f"/booking/visits/{visit.visit_id}?refused=slot_closed")
     return page(
         request,
         "confirm.html",
@@ -149,6 +185,8 @@ async def get_confirm_page(
         procedure=procedure,
         where=place_label(counter.place_ja, counter.number, counter.name_ja),
         given_name=given_name(visit.name or visit.kana or ""),
+        others=others,
+        **refusal_words(refused, BOOK_REFUSALS),
         key=str(uuid4()),
     )
 
@@ -164,13 +202,18 @@ async def post_book_page(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
     secure: NamedDependency[bool],
-) -> Template | Redirect:
-    """Confirmed. However often it is sent, it is one appointment."""
+) -> Redirect:
+    """Confirmed. However often it is sent, it is one appointment; a second one of a procedure is asked about first."""
     fields = await read_form(request)
     visit = _visit_id(visit_id)
     key = fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or "book"
     by_staff = identity.kind in STAFF_KINDS
     order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key, by_staff=by_staff)
+    if not fields.get("another"):
+        async with db.begin(town.code) as session:
+            if await _others(session, town, visit, identity, now=now):
+                # Booked since the page was shown, in another window perhaps: the page asks now.
+                return see_other(f"/booking/visits/{visit}/confirm")
     try:
         booked = await flow.book(db, rush, order, keys, now=now)
     except Refusal as refusal:
@@ -178,7 +221,12 @@ async def post_book_page(
             return see_other(f"/booking/visits/{visit}?lapsed=1")
         if refusal.code == "slot_taken":
             # At a venue: no helper can come then (any more).
-            return await _choose(request, db, keys, town, identity, visit, day="", now=now, refusal=refusal)
+            lost = refused_path(f"/booking/visits/{visit}", refusal, day="", slot=refusal.details["slot_id"])
+            return see_other(lost)
+        if refusal.code in VISIT_ENDED:
+            return see_other(f"/booking/visits/{visit}")
+        if refusal.code in BOOK_REFUSALS:
+            return see_other(f"/booking/visits/{visit}/confirm?refused={refusal.code}")
         raise
     return Redirect(
         f"/booking/appointments/{booked.number}",
@@ -205,6 +253,7 @@ async def post_release_page(
 async def _choose(
     request: Request[Any, Any, Any],
     db: Database,
+    rush: Rush,
     keys: Keys,
     town: Town,
     identity: Identity,
@@ -214,22 +263,24 @@ async def _choose(
     first_day: str = "",
     now: datetime,
     lapsed: bool = False,
-    refusal: Refusal | None = None,
+    refused: str = "",
+    wanted: str = "",
 ) -> Template | Redirect:
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, visit_id, identity.ref, keys)
         if visit.number is not None:
             return see_other(f"/booking/appointments/{visit.number}")
         if visit.expires_at <= now:
-            raise Refusal("visit_over", 410)
+            newer = await find_newer_visit(session, town.code, visit_id, identity.ref, now=now)
+            if newer is None:
+                raise Refusal("visit_over", 410)
+            return see_other(f"/booking/visits/{newer}")
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
         choice = await read_choice(session, town.code, procedure, typed_day=day, typed_from=first_day, now=now)
-    text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
         "visit.html",
-        status=refusal.status if refusal else 200,
         visit=visit,
         procedure=procedure,
         choice=choice,
@@ -237,18 +288,51 @@ async def _choose(
         say_when=say_when,
         held=visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None,
         lapsed=lapsed,
-        refused_title=translate(text.title) if text else None,
-        refused_advice=translate(text.advice) if text else None,
-        alternatives=read_alternatives(refusal),
+        **refusal_words(refused, CHOOSE_AGAIN),
+        alternatives=await list_near(db, rush, town, procedure, refused, wanted, now=now),
         key=str(uuid4()),
         base=f"/booking/visits/{visit_id}",
     )
 
 
-def read_alternatives(refusal: Refusal | None) -> list[dict[str, Any]]:
-    """The nearest free times that a refusal names, with moments instead of texts."""
-    found = refusal.details.get("alternatives", []) if refusal else []
-    return [item | {"starts_at": datetime.fromisoformat(item["starts_at"])} for item in found]
+async def _others(
+    session: AsyncSession, town: Town, visit_id: UUID, identity: Identity, *, now: datetime
+) -> list[OtherAppointment]:
+    for_many = identity.kind in STAFF_KINDS
+    return await list_other_appointments(session, town.code, visit_id, identity.ref, for_many=for_many, now=now)
+
+
+def refused_path(path: str, refusal: Refusal, *, day: str, slot: str) -> str:
+    """The page that says why a time could not be had: a short code, the day and the slot, nothing of the person."""
+    known = {"refused": refusal.code} if refusal.code in CHOOSE_AGAIN else {}
+    if known and is_uuid(slot):
+        known["wanted"] = slot
+    if is_day(day):
+        known["day"] = day
+    return f"{path}?{urlencode(known)}" if known else path
+
+
+def refusal_words(code: str, known: frozenset[str]) -> dict[str, Any]:
+    """What a page says of a refusal that came with its address; nothing of a code that it does not know."""
+    text = REFUSALS[code] if code in known else None
+    return {
+        "refused_title": translate(text.title) if text else None,
+        "refused_advice": translate(text.advice) if text else None,
+    }
+
+
+async def list_near(
+    db: Database, rush: Rush, town: Town, procedure: ProcedureView, refused: str, wanted: str, *, now: datetime
+) -> list[dict[str, Any]]:
+    """The free times nearest to the one that was lost, in the order of the day."""
+    if refused != "slot_taken" or not is_uuid(wanted):
+        return []
+    async with db.begin(town.code) as session:
+        policy = (await get_rules(session, town.code)).policy
+    taken = SlotTaken(procedure.counters, policy)
+    found = await rush.alternatives(db, town.code, UUID(wanted), taken, now=now)
+    near = [item | {"starts_at": datetime.fromisoformat(item["starts_at"])} for item in found]
+    return sorted(near, key=lambda item: item["starts_at"])
 
 
 async def _procedure(session: Any, municipality: str, visit: VisitView) -> ProcedureView:

@@ -1,41 +1,25 @@
 """How booking's pages call a counter, a place and a near day."""
 
-import unicodedata
 from datetime import datetime
 
 from services.booking.queries.appointments import AppointmentView
 from shared.clock import jst_day
 from shared.web.i18n import gettext as _
+from shared.web.places import counter_label, place_label, short_counter_label, venue_label
 from shared.web.templating import jst_datetime, jst_time
 
-
-def counter_label(number: str, name: str) -> str:
-    """``7番窓口（子育て）``; a counter whose number is a name (相談室) is called by it, a venue by its name alone."""
-    if not number:
-        return name
-    if number.isascii() and number.isdigit():
-        return _("%(number)s番窓口（%(name)s）", number=number, name=name)
-    return f"{number}（{name}）"
-
-
-def short_counter_label(number: str) -> str:
-    """``7番窓口``; a counter whose number is a name (相談室) is called by it."""
-    return _("%(number)s番窓口", number=number) if number.isascii() and number.isdigit() else number
-
-
-def place_label(place: str, number: str, name: str) -> str:
-    """``町役場 2階 7番窓口（子育て）``, also where the catalogue's place ends with the counter's number already."""
-    if not number:
-        return venue_label(name, place)
-    words = place.split()
-    if words and unicodedata.normalize("NFKC", words[-1]) in (number, f"{number}番", f"{number}番窓口"):
-        words.pop()
-    return " ".join([*words, counter_label(number, name)])
-
-
-def venue_label(name: str, place: str) -> str:
-    """``公民館（町民センター 2階）``."""
-    return f"{name}（{place}）" if place else name
+__all__ = [
+    "counter_label",
+    "language_name",
+    "minute_label",
+    "place_label",
+    "say_when",
+    "short_counter_label",
+    "venue_label",
+    "weekday_name",
+    "where_for_others",
+    "where_is",
+]
 
 
 def weekday_name(weekday: int) -> str:
@@ -67,6 +51,13 @@ def language_name(code: str) -> str:
 def where_is(found: AppointmentView) -> str:
     """The place of an appointment."""
     return place_label(found.counter_place, found.counter_number, found.counter_name)
+
+
+def where_for_others(found: AppointmentView) -> str:
+    """The place as others may read it, in a shared calendar: a counter's name may tell what it is about."""
+    # A venue has no number, and its name tells no more than its address.
+    name = "" if found.discreet and found.counter_number else found.counter_name
+    return place_label(found.counter_place, found.counter_number, name)
 
 
 def say_when(moment: datetime, *, now: datetime) -> str:

@@ -24,6 +24,9 @@ class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str
     procedure_name: str
     discreet: bool
+    minutes: int
+    fee_yen: int
+    bring: tuple[str, ...]
     counter: str
     counter_number: str
     counter_name: str
@@ -53,11 +56,13 @@ class TownFacts(msgspec.Struct, frozen=True, kw_only=True):
     name_ja: str
     phone: str
     host: str
+    address_ja: str
 
 
 _SELECT = """
     SELECT a.appointment_id, a.number, a.kind, a.state, a.version, a.sequence, a.procedure,
            coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(p.discreet, true) AS discreet,
+           coalesce(p.minutes, 0) AS minutes, coalesce(p.fee_yen, 0) AS fee_yen, coalesce(p.bring, '{}') AS bring,
            a.counter, coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
            coalesce(c.place_ja, '') AS counter_place, a.office, a.slot_id, a.starts_at, a.ends_at, a.changed_at,
            a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.called_at, a.helper
@@ -67,7 +72,7 @@ _SELECT = """
 """
 _BY_NUMBER = text(f"{_SELECT} WHERE (a.municipality, a.number) = (:municipality, :number)")
 _BY_ID = text(f"{_SELECT} WHERE (a.municipality, a.appointment_id) = (:municipality, :appointment_id)")
-_TOWN = text("SELECT name_ja, phone, host FROM town_facts WHERE municipality = :municipality")
+_TOWN = text("SELECT name_ja, phone, host, address_ja FROM town_facts WHERE municipality = :municipality")
 
 
 async def find_appointment(session: AsyncSession, municipality: str, number: str) -> AppointmentView | None:
@@ -88,4 +93,6 @@ async def find_appointment_by_id(
 async def find_town_facts(session: AsyncSession, municipality: str) -> TownFacts:
     """The town's name, phone and host; empty until the catalogue has arrived."""
     row = (await session.execute(_TOWN, {"municipality": municipality})).one_or_none()
-    return msgspec.convert(row, TownFacts, from_attributes=True) if row else TownFacts(name_ja="", phone="", host="")
+    if row is None:
+        return TownFacts(name_ja="", phone="", host="", address_ja="")
+    return msgspec.convert(row, TownFacts, from_attributes=True)

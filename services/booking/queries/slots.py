@@ -103,6 +103,12 @@ _EARLIEST = text(f"""
       AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
     ORDER BY s.starts_at LIMIT 1
 """)
+_ANY_OF_DAY = text("""
+    SELECT EXISTS (
+        SELECT FROM slot s
+        WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
+          AND s.starts_at >= :first AND s.starts_at < :until)
+""")
 _PROCEDURE = Prepared(f"""
     SELECT code, name_ja, office, minutes, discreet,
            {WHERE_DONE.format(channel="CAST(:channel AS text)", procedure="p")} AS counters
@@ -150,6 +156,17 @@ async def list_slots(
     }
     rows = await _SLOTS.rows(session, asked)
     return [OpenSlot(slot_id=row[0], counter=row[1], starts_at=row[2], ends_at=row[3], free=row[4]) for row in rows]
+
+
+async def is_open_on(session: AsyncSession, municipality: str, counters: Sequence[str], day: date) -> bool:
+    """Whether any of the counters has times on a day, booked out or past as they may be."""
+    asked = {
+        "municipality": municipality,
+        "counters": list(counters),
+        "first": start_of_day(day),
+        "until": start_of_day(day + timedelta(days=1)),
+    }
+    return bool((await session.execute(_ANY_OF_DAY, asked)).scalar_one())
 
 
 async def list_alternatives(

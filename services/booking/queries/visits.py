@@ -13,6 +13,8 @@ from services.booking.queries.slots import Channel
 from shared.crypto import SealBroken
 from shared.errors import Refusal
 
+OTHERS_MAX = 5
+
 
 class HeldSlot(msgspec.Struct, frozen=True, kw_only=True):
     """The place that a visit holds."""
@@ -32,6 +34,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     """What the pages need of a visit. `code` only after booking, while the visit lives."""
 
     visit_id: UUID
+    case_id: UUID
     procedure: str
     reach: str
     channel: Channel
@@ -44,8 +47,19 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
 
 
+class OtherAppointment(msgspec.Struct, frozen=True, kw_only=True):
+    """An appointment that its owner may have forgotten."""
+
+    number: str
+    starts_at: datetime
+    procedure: str
+    procedure_name: str
+    is_same_procedure: bool
+
+
 _VISIT = text("""
-    SELECT v.visit_id, v.guest_ref, v.subject_ref, v.procedure, v.reach, v.channel, v.expires_at, v.appointment_id,
+    SELECT v.visit_id, v.guest_ref, v.subject_ref, v.case_id, v.procedure, v.reach, v.channel, v.expires_at,
+           v.appointment_id,
            v.draft_sealed, v.code_sealed, k.wrapped_key, a.number,
            p.slot_id, p.held_until, s.counter, s.starts_at, s.ends_at
     FROM visit v
@@ -55,6 +69,54 @@ _VISIT = text("""
     LEFT JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id
 """)
+
+
+# The index of the guest's open appointments; of one who books for many (staff), only those for the same person.
+_OTHERS = text(f"""
+    SELECT a.number, a.starts_at, a.procedure, coalesce(p.name_ja, a.procedure) AS procedure_name,
+           a.procedure = v.procedure AS is_same_procedure
+    FROM visit v
+    JOIN place h ON h.municipality = v.municipality AND h.visit_id = v.visit_id AND h.hold_id IS NOT NULL
+    JOIN slot s ON (s.municipality, s.slot_id) = (h.municipality, h.slot_id)
+    JOIN appointment a ON a.municipality = v.municipality AND a.guest_ref = v.guest_ref AND a.state = 'booked'
+                      AND a.starts_at > :now
+    LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
+    WHERE v.municipality = :municipality AND v.visit_id = :visit_id AND v.guest_ref = :visitor
+      AND v.appointment_id IS NULL AND (a.subject_ref = v.subject_ref OR NOT :for_many)
+      AND (a.procedure = v.procedure OR (a.starts_at < s.ends_at AND s.starts_at < a.ends_at))
+    ORDER BY a.starts_at, a.number LIMIT {OTHERS_MAX}
+""")
+_NEWER = text("""
+    SELECT n.visit_id FROM visit v
+    JOIN visit n ON n.municipality = v.municipality AND n.case_id = v.case_id AND n.guest_ref = v.guest_ref
+    WHERE v.municipality = :municipality AND v.visit_id = :visit_id AND v.guest_ref = :visitor
+      AND n.visit_id <> v.visit_id AND (n.expires_at > :now OR n.appointment_id IS NOT NULL)
+    ORDER BY n.arrived_at DESC LIMIT 1
+""")
+
+
+async def list_other_appointments(
+    session: AsyncSession, municipality: str, visit_id: UUID, visitor: str, *, for_many: bool, now: datetime
+) -> list[OtherAppointment]:
+    """What the visitor has booked already: of the same procedure, or at the time that the visit holds."""
+    asked = {
+        "municipality": municipality,
+        "visit_id": visit_id,
+        "visitor": visitor,
+        "for_many": for_many,
+        "now": now,
+    }
+    rows = (await session.execute(_OTHERS, asked)).all()
+    return [msgspec.convert(row, OtherAppointment, from_attributes=True) for row in rows]
+
+
+async def find_newer_visit(
+    session: AsyncSession, municipality: str, visit_id: UUID, visitor: str, *, now: datetime
+) -> UUID | None:
+    """The visit that took the place of one that has ended: the same case, with another pass."""
+    asked = {"municipality": municipality, "visit_id": visit_id, "visitor": visitor, "now": now}
+    newer: UUID | None = (await session.execute(_NEWER, asked)).scalar_one_or_none()
+    return newer
 
 
 async def get_visit(session: AsyncSession, municipality: str, visit_id: UUID, visitor: str, keys: Keys) -> VisitView:
@@ -77,6 +139,7 @@ async def get_visit(session: AsyncSession, municipality: str, visit_id: UUID, vi
         )
     view = VisitView(
         visit_id=row.visit_id,
+        case_id=row.case_id,
         procedure=row.procedure,
         reach=row.reach,
         channel=row.channel,

@@ -44,6 +44,9 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
         await _keep_access(session, keys, event, event.subject_ref, event.sealed, now=now)
     if not is_newest:
         return
+    if isinstance(event, AppointmentChanged) and event.contact_ref is not None:
+        # Link and code stay what they were, and are needed until after the new time.
+        await _plan_forgetting(session, event)
     await _supersede(session, event, now=now)
     kind = _kind_of(event, known)
     if kind is not None:
@@ -187,6 +190,10 @@ async def _keep_access(
         )
         .values(access_sealed=kept, access_version=event.aggregate_version)
     )
+    await _plan_forgetting(session, event)
+
+
+async def _plan_forgetting(session: AsyncSession, event: AppointmentEvent) -> None:
     await schedule(
         session,
         SERVICE,

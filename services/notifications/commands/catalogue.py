@@ -18,6 +18,7 @@ async def apply_catalogue(session: AsyncSession, event: CataloguePublished, *, n
         "name_ja": event.town_name_ja,
         "phone": event.town_phone,
         "public_url": public_url_of(event.town_host),
+        "address_ja": event.town_address_ja,
     }
     statement = upsert(catalogue_town).values(municipality=town, **values)
     newer = await session.execute(
@@ -35,7 +36,15 @@ async def apply_catalogue(session: AsyncSession, event: CataloguePublished, *, n
         await session.execute(
             insert(catalogue_procedure),
             [
-                {"municipality": town, "code": entry.code, "name_ja": entry.name_ja, "discreet": entry.discreet}
+                {
+                    "municipality": town,
+                    "code": entry.code,
+                    "name_ja": entry.name_ja,
+                    "discreet": entry.discreet,
+                    "bring": list(entry.bring),
+                    "fee_yen": entry.fee_yen,
+                    "minutes": entry.minutes,
+                }
                 for entry in event.procedures
             ],
         )

@@ -35,6 +35,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         "town_phone": facts.phone,
         "town_address_ja": facts.address_ja,
         "frequent": list(facts.frequent),
+        "things": msgspec.to_builtins(pack.things),
+        "deadlines": msgspec.to_builtins(pack.deadlines),
         "published_at": now,
     }
     # Two loads of one town at once: the second waits here, and then finds the content unchanged.
@@ -97,7 +99,7 @@ async def _replace(session: AsyncSession, table: Table, municipality: str, rows:
 
 
 def _procedure_row(line: PackProcedure) -> dict[str, Any]:
-    lists = ("words", "items", "counters")
+    lists = ("words", "items", "bring", "bring_online", "counters")
     row = {name: getattr(line, name) for name in line.__struct_fields__ if name not in lists}
     return row | {name: list(getattr(line, name)) for name in lists} | {"withdrawn_at": None}
 
@@ -140,6 +142,7 @@ def _words(line: object, field: str) -> dict[str, str] | None:
 
 
 def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> CataloguePublished:
+    things = {thing.code: thing.ja for thing in pack.things}
     return CataloguePublished(
         event_id=uuid4(),
         municipality=pack.town.code,
@@ -149,6 +152,7 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
         town_name_ja=pack.town.name_ja,
         town_phone=pack.town.phone,
         town_host=public_url,
+        town_address_ja=pack.town.address_ja,
         procedures=tuple(
             ProcedureEntry(
                 code=line.code,
@@ -158,6 +162,8 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
                 minutes=line.counter_minutes,
                 discreet=line.discreet,
                 with_helper=line.helper != "no",
+                bring=tuple(things[code] for code in line.bring),
+                fee_yen=line.fee_yen,
             )
             for line in pack.procedures
         ),
@@ -167,6 +173,15 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
 
 def _content_hash(pack: TownPack, public_url: str) -> str:
     content = msgspec.to_builtins(
-        (pack.town, public_url, pack.procedures, _counter_rows(pack), pack.life_events), str_keys=True
+        (
+            pack.town,
+            public_url,
+            pack.procedures,
+            _counter_rows(pack),
+            pack.life_events,
+            pack.things,
+            pack.deadlines,
+        ),
+        str_keys=True,
     )
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()

@@ -41,6 +41,10 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     counters: tuple[str, ...]
     discreet: bool
+    # Codes of the town's things and of one of its deadlines.
+    bring: tuple[str, ...] = ()
+    bring_online: tuple[str, ...] = ()
+    deadline: str = ""
 
     @property
     def is_sample(self) -> bool:
@@ -68,10 +72,22 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind == "venue"
 
 
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """A short text of the town, in the three languages of the pages."""
+
+    code: str
+    ja: str
+    easy: str
+    en: str
+
+
 class Town(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach the town hall by other ways than this site, and what the town puts first on its front page."""
+    """How to reach the town hall by other ways than this site, what the town puts first on its front page, and its
+    words for what people bring and until when."""
 
     name_ja: str
     phone: str
     address_ja: str
     frequent: tuple[str, ...] = ()
+    things: tuple[Words, ...] = ()
+    deadlines: tuple[Words, ...] = ()

@@ -35,19 +35,10 @@ Reason = Literal[
 ]
 Why = Literal["earliest", "only_one_ready", "whole_procedure", "short", "free", "nothing_to_bring", "together"]
 
-# What the identity code asks for, as things to bring.
-_IDENTITY: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "one": ("identity_one",),
-    "one_photo": ("identity_one_photo",),
-    "one_photo_same_day": ("identity_one_photo", "same_day_note"),
-    "mynumber": ("mynumber_card",),
-    "mynumber_or_one": ("mynumber_or_one",),
-    "mynumber_online_or_one": ("mynumber_or_one",),
-    "seal_card": ("seal_card",),
-    "one_plus_notice": ("identity_one", "card_notice"),
-}
-# Items that are papers or things rather than words.
+OWN_PHONE = "own_phone"
+# Nothing is read from a card online yet: the office checks who it is afterwards, as its page says.
+IDENTITY_LATER = "identity_later"
+# Items that are papers or things rather than words: what a form cannot take yet.
 _THINGS: dict[str, str] = {
     "bank_account": "bankbook",
     "insurance": "insurance_certificate",
@@ -56,8 +47,6 @@ _THINGS: dict[str, str] = {
     "vehicle_number": "vehicle_number",
     "photos": "damage_photos",
 }
-# Nothing is read from a card online yet: the office checks who it is afterwards, as its page says.
-_ONLINE_IDENTITY: dict[str, tuple[str, ...]] = {"none": ()}
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,12 +105,11 @@ def compare_channels(
 
 
 def things_to_bring(procedure: Procedure, channel: Channel) -> tuple[str, ...]:
-    """Codes of what to have at hand. An unknown identity code asks for one proof: better too much than a second way."""
-    things = tuple(_THINGS[item] for item in procedure.items if item in _THINGS)
+    """Codes of what to have at hand: the town's things, and with a helper one's own phone."""
     if channel == "online":
-        return (*_ONLINE_IDENTITY.get(procedure.identity, ("identity_later",)), *things)
-    own_phone = ("own_phone",) if channel == "helper" else ()
-    return (*own_phone, *_IDENTITY.get(procedure.identity, ("identity_one",)), *things)
+        later = () if procedure.identity == "none" else (IDENTITY_LATER,)
+        return (*later, *procedure.bring_online)
+    return (OWN_PHONE, *procedure.bring) if channel == "helper" else procedure.bring
 
 
 def things_not_typed(items: Sequence[str]) -> tuple[str, ...]:
@@ -266,7 +254,7 @@ def _suggest(options: Sequence[ChannelOption]) -> tuple[Channel | None, tuple[Wh
         why.append("together")
     if best.minutes is not None and best.minutes <= QUICK_MIN:
         why.append("short")
-    if not best.bring:
+    if not best.bring and best.fee_yen == 0:
         why.append("nothing_to_bring")
     return best.channel, tuple(why)
 

@@ -14,7 +14,7 @@ from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
 from services.routing.pages.plans import text_language
-from services.routing.pages.wording import channel_cards
+from services.routing.pages.wording import channel_cards, deadline_words
 from services.routing.queries.catalogue import (
     get_procedure,
     get_town,
@@ -115,6 +115,7 @@ async def show_procedure(
         procedure=procedure,
         cards=channel_cards(procedure, comparison, facts, now),
         suggested=comparison.suggested,
+        deadline=deadline_words(procedure, facts),
         idempotency_key=uuid4(),
     )
 

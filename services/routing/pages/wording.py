@@ -6,11 +6,12 @@ from datetime import datetime
 import msgspec
 import phonenumbers
 
-from services.routing.domain.catalogue import Counter, Procedure, Town
-from services.routing.domain.channels import ChannelOption, Comparison
+from services.routing.domain.catalogue import Counter, Procedure, Town, Words
+from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
 from services.routing.domain.handover import EXPIRED
 from services.routing.queries.mine import HistoryEntry
-from shared.web.i18n import translate
+from shared.web.i18n import current_language, translate
+from shared.web.places import place_label
 from shared.web.refusals import RefusalText
 from shared.web.templating import duration, jst_datetime, jst_time, to_day, yen
 
@@ -114,23 +115,18 @@ ITEMS: dict[str, str] = {
 }
 OTHER_ITEM = _("そのほかの項目")
 
+# What a form cannot take yet (`channels.things_not_typed`); whatever else is brought is the town's own data.
 BRING: dict[str, str] = {
-    "identity_one": _("本人確認書類をひとつ（マイナンバーカード、運転免許証、パスポートなど）"),
-    "identity_one_photo": _("顔写真のついた本人確認書類（マイナンバーカード、運転免許証、パスポートなど）"),
-    "identity_later": _("本人確認書類（受けつけたあとに、係が確かめます）"),
-    "same_day_note": _("顔写真のついた本人確認書類があれば、その日に登録できます"),
-    "mynumber_card": _("マイナンバーカードと暗証番号"),
-    "mynumber_or_one": _("マイナンバーカード、またはほかの本人確認書類をひとつ"),
-    "seal_card": _("印鑑登録証（カード）"),
-    "card_notice": _("役場から届いた交付通知書"),
     "bankbook": _("振込先の通帳かキャッシュカード"),
     "insurance_certificate": _("資格確認書など、健康保険がわかるもの"),
     "seal": _("登録する印鑑"),
     "medical_certificate": _("診断書"),
     "vehicle_number": _("標識番号（ナンバー）がわかるもの"),
     "damage_photos": _("こわれたところの写真"),
-    "own_phone": _("ふだん使っているスマートフォン"),
 }
+OWN_PHONE_WORDS = _("ふだん使っているスマートフォン")
+IDENTITY_LATER_WORDS = _("本人確認書類（受けつけたあとに、係が確かめます）")
+ONLY_MONEY = _("お金のほかは、なにもいりません")
 
 CHANNEL_ACTIONS = {
     "online": _("オンラインで申しこむ"),
@@ -299,7 +295,7 @@ def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now:
             duration_text=_minutes(option),
             place=_place(option),
             fee=yen(procedure.fee_yen) if option.possible != "no" else None,
-            bring=tuple(translate(BRING[code]) for code in option.bring),
+            bring=bring_words(option.bring, town) or _only_money(procedure),
             why=tuple(translate(WHY[code]) for code in comparison.why)
             if option.channel == comparison.suggested
             else (),
@@ -307,6 +303,19 @@ def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now:
         )
         for option in sorted(comparison.options, key=lambda option: option.channel != comparison.suggested)
     ]
+
+
+def bring_words(codes: Iterable[str], town: Town) -> tuple[str, ...]:
+    """What to bring, in the reader's language; what the town no longer has words for is left out."""
+    words = {thing.code: _in_own_language(thing) for thing in town.things}
+    words[OWN_PHONE] = translate(OWN_PHONE_WORDS)
+    words[IDENTITY_LATER] = translate(IDENTITY_LATER_WORDS)
+    return tuple(words[code] for code in codes if code in words)
+
+
+def deadline_words(procedure: Procedure, town: Town) -> str | None:
+    """Until when, in the reader's language; None when there is no deadline."""
+    return next((_in_own_language(words) for words in town.deadlines if words.code == procedure.deadline), None)
 
 
 def show_phone(number: str) -> str:
@@ -358,6 +367,14 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_FORM_EXPIRED if is_form else _SENTENCE_EXPIRED
     own = _FORM_SENTENCES.get(entry.entry_type) if is_form else None
     return own or _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
+
+
+def _only_money(procedure: Procedure) -> tuple[str, ...]:
+    return (translate(ONLY_MONEY),) if procedure.fee_yen else ()
+
+
+def _in_own_language(words: Words) -> str:
+    return {"ja-easy": words.easy, "en": words.en}.get(current_language().code, words.ja)
 
 
 def _actor(entry: HistoryEntry) -> str:
@@ -415,12 +432,13 @@ def _place(option: ChannelOption) -> str | None:
         return translate(_("家など、どこでも"))
     if option.channel == "helper":
         return place_of(option.counter) if option.counter else translate(_("公民館など、町の施設"))
-    return option.counter.place_ja if option.counter else None
+    return place_of(option.counter) if option.counter else None
 
 
 def place_of(counter: Counter) -> str:
-    """Where to go: a counter by its place, a venue by its name and place."""
-    return f"{counter.name_ja}（{counter.place_ja}）" if counter.is_venue else counter.place_ja
+    """Where to go: a counter by its place and number, a venue by its name and place."""
+    number = "" if counter.is_venue else counter.number
+    return place_label(counter.place_ja, number, counter.name_ja)
 
 
 def appointment_state(state: str, helper: str) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.catalogue import Counter, Procedure, Town, is_code
+from services.routing.domain.catalogue import Counter, Procedure, Town, Words, is_code
 from services.routing.domain.channels import Availability
 from services.routing.tables import availability, case_file, catalogue, counter, procedure
 from shared.errors import Refusal
@@ -33,6 +34,8 @@ async def get_town(session: AsyncSession, municipality: str) -> Town:
         phone=row.town_phone,
         address_ja=row.town_address_ja,
         frequent=tuple(row.frequent),
+        things=msgspec.convert(row.things, tuple[Words, ...]),
+        deadlines=msgspec.convert(row.deadlines, tuple[Words, ...]),
     )
 
 
@@ -118,6 +121,6 @@ async def list_frequent_codes(session: AsyncSession, municipality: str, now: dat
 
 
 def _procedure(row: Any) -> Procedure:
-    lists = ("words", "items", "counters")
+    lists = ("words", "items", "bring", "bring_online", "counters")
     values = {name: getattr(row, name) for name in _FIELDS}
     return Procedure(**(values | {name: tuple(values[name]) for name in lists}))

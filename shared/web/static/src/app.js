@@ -3,6 +3,7 @@
   what is said to people comes from data attributes, which went through the catalogue.
 
   data-live-src, data-live-get   a piece of page that follows server-sent events       (macro live_region)
+  data-while-held, data-when-over  what a page shows until that time is over, and then instead
   data-until                     time left of a hold                                   (macro countdown)
   data-print                     a button that prints                                  (macro print_button)
   data-text-size                 larger text, kept in a cookie that the server reads   (base.html)
@@ -238,7 +239,12 @@
       if (element.dataset.state !== state) {
         element.dataset.state = state;
         if (state === "soon") say(voice, element.dataset.textSoon);
-        if (state === "over") say(voice, element.dataset.textOver);
+        if (state === "over") {
+          // The place is anybody's again: what said otherwise, and the button that could no longer book, are gone.
+          say(voice, element.dataset.textOver);
+          for (const gone of document.querySelectorAll("[data-while-held]")) gone.hidden = true;
+          for (const instead of document.querySelectorAll("[data-when-over]")) instead.hidden = false;
+        }
       }
       if (ms > 0) setTimeout(tick, SECOND - (Date.now() % SECOND));
     };
