@@ -408,7 +408,7 @@ async def test_who_need_not_come_after_all_is_back_at_their_own_venue(helpers: H
             await cancel_appointment(session, msgspec.convert(names, CancelAppointment), now=helpers.town.now)
         elif how == "change":
             order = msgspec.convert(names | {"slot_id": target}, ChangeAppointment)
-            await change_appointment(session, order, helpers.town.keys, now=helpers.town.now)
+            await change_appointment(session, order, now=helpers.town.now)
         else:
             await reassign(session, COORDINATOR, request, TANAKA, now=helpers.town.now)
     assert await helpers.free(SHED) == [1] * 6
