@@ -192,7 +192,7 @@ case_file = Table(
     Index("case_file_created_at_idx", "municipality", "created_at"),
 )
 
-# What a visitor has to do because of a life event: to which questions they said yes. Says nothing of who they are.
+# What a visitor has to do because of a life event: which procedures follow from their answers. The answers are not kept.
 plan = Table(
     "plan",
     metadata,
@@ -200,7 +200,7 @@ plan = Table(
     Column("plan_id", _UUID, primary_key=True),
     Column("event", Text, nullable=False),
     Column("guest_ref", Text, nullable=False),
-    Column("yes", _TEXTS, nullable=False),
+    Column("procedures", _TEXTS, nullable=False),
     Column("idempotency_key", _UUID, nullable=False),
     Column("created_at", _TIME, nullable=False),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),

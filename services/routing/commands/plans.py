@@ -1,4 +1,4 @@
-"""Plans: answer a life event's questions once, and begin the procedures that apply."""
+"""Plans: what follows from the answers to a life event's questions, and beginning it."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -24,11 +24,10 @@ async def make_plan(
     idempotency_key: UUID,
     now: datetime,
 ) -> UUID:
-    """Keep the answers, and return the plan; the same key again gives the same plan.
+    """Keep which procedures follow from the answers, and return the plan; the same key again gives the same plan.
 
-    Answers to what this event does not ask are left out.
+    The answers themselves are kept nowhere.
     """
-    asked = [question.code for question in event.questions]
     made: UUID | None = (
         await session.execute(
             insert(plan)
@@ -37,7 +36,7 @@ async def make_plan(
                 plan_id=uuid4(),
                 event=event.code,
                 guest_ref=identity.ref,
-                yes=[code for code in asked if code in yes],
+                procedures=[step.procedure for step in steps_for(event, yes)],
                 idempotency_key=idempotency_key,
                 created_at=now,
             )
@@ -84,6 +83,6 @@ async def begin_steps(
             idempotency_key=case_key(made.plan_id, step.procedure),
             now=now,
         )
-        for step in steps_for(event, made.yes)
-        if step.procedure in channels
+        for step in event.steps
+        if step.procedure in made.procedures and step.procedure in channels
     }

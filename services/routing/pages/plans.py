@@ -14,7 +14,7 @@ from services.routing.commands.plans import begin_steps, make_plan
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
-from services.routing.domain.life_events import LifeEvent, Step, TextLanguage, steps_for
+from services.routing.domain.life_events import LifeEvent, Step, TextLanguage
 from services.routing.keys import Keys
 from services.routing.pages.cases import known_visitor
 from services.routing.pages.cookies import give_session
@@ -62,7 +62,7 @@ async def post_life_event(
     secure: NamedDependency[bool],
     tries: NamedDependency[Tries],
 ) -> Template | Redirect:
-    """Keep the answers, never in an address; a visitor whom nobody knows yet becomes a guest here."""
+    """Keep what follows from the answers, never in an address. Somebody new becomes a guest here."""
     form = Form(await read_form(request))
     identity = known_visitor(request)
     if identity is None:
@@ -147,8 +147,8 @@ async def _compare(
     availability = await list_availability(session, municipality, list(counters))
     return [
         (step, offered[step.procedure], compare_channels(offered[step.procedure], counters, availability, now))
-        for step in steps_for(event, made.yes)
-        if step.procedure in offered
+        for step in event.steps
+        if step.procedure in made.procedures and step.procedure in offered
     ]
 
 

@@ -18,11 +18,11 @@ PLANS_MAX = 20
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody has to do because of a life event: `yes` are the questions that they said yes to."""
+    """What somebody has to do because of a life event."""
 
     plan_id: UUID
     event: str
-    yes: tuple[str, ...]
+    procedures: tuple[str, ...]
 
 
 class StartedCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ def case_key(plan_id: UUID, procedure: str) -> UUID:
 
 
 def _plan(row: Any) -> Plan:
-    return Plan(plan_id=row.plan_id, event=row.event, yes=tuple(row.yes))
+    return Plan(plan_id=row.plan_id, event=row.event, procedures=tuple(row.procedures))
 
 
 def _life_event(row: Any) -> LifeEvent:

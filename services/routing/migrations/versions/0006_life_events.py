@@ -17,7 +17,7 @@ def upgrade() -> None:
         CONSTRAINT life_event_pkey PRIMARY KEY (municipality, code))""")
     op.execute(f"""CREATE TABLE {SCHEMA}.plan (
         municipality text NOT NULL, plan_id uuid NOT NULL, event text NOT NULL, guest_ref text NOT NULL,
-        yes text[] NOT NULL, idempotency_key uuid NOT NULL, created_at timestamptz NOT NULL,
+        procedures text[] NOT NULL, idempotency_key uuid NOT NULL, created_at timestamptz NOT NULL,
         CONSTRAINT plan_pkey PRIMARY KEY (municipality, plan_id),
         CONSTRAINT plan_municipality_guest_ref_idempotency_key_key
             UNIQUE (municipality, guest_ref, idempotency_key))""")
