@@ -548,7 +548,10 @@ async def test_after_cancelling_neither_code_nor_slip_is_left(town: BookingTown)
         page = await go(browser, await browser.post(f"{own}/cancel", data=fields_of(sure.text, f"{own}/cancel")))
         assert "確認コード" not in page.text
         assert "持ちもの" not in page.text
-        assert (await browser.get(f"{own}/slip")).headers["location"] == own
+        slip = (await browser.get(f"{own}/slip")).text
+    assert "取り消した予約です" in slip
+    for gone in ("確認コード", "持ちもの", "data:image/svg+xml"):
+        assert gone not in slip
 
 
 async def test_today_after_its_last_time_is_over_and_a_sunday_is_closed(town: BookingTown) -> None:
