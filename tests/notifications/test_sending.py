@@ -232,15 +232,15 @@ async def test_two_workers_share_a_burst_and_send_nothing_twice(
 async def test_an_idle_loop_calls_the_provider_soon_after_the_commit(
     service: Notifications, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[int] = []
-    claim = service.sending._claim_due
+    looks: list[bool] = []
+    look_once = service.sending._db.look
 
-    async def look() -> dict[str, list[UUID]]:
-        claimed = await claim()
-        looks.append(len(claimed))
-        return claimed
+    async def look(question: str, *values: object) -> bool:
+        is_due = await look_once(question, *values)
+        looks.append(is_due)
+        return is_due
 
-    monkeypatch.setattr(service.sending, "_claim_due", look)
+    monkeypatch.setattr(service.sending._db, "look", look)
     loop = asyncio.create_task(service.sending.run())
     await until(lambda: len(looks) >= 2)
     await book(service)
