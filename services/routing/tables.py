@@ -192,7 +192,7 @@ case_file = Table(
     Index("case_file_created_at_idx", "municipality", "created_at"),
 )
 
-# What a visitor has to do because of a life event: which procedures follow from their answers. The answers are not kept.
+# What a visitor has to do because of a life event: which procedures follow from the answers, which are not kept.
 plan = Table(
     "plan",
     metadata,
