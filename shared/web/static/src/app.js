@@ -299,15 +299,20 @@
   /* ---- An answer that is no piece of this page ------------------------------------------------------------------- */
 
   const IS_PAGE = /^\s*<!doctype/i;
+  const showWhole = (page, url) => {
+    history.replaceState(null, "", url);
+    document.open();
+    document.write(page);
+    document.close();
+  };
   document.addEventListener("htmx:after:request", (event) => {
     const { ctx } = event.detail;
     const source = ctx.sourceElement;
     const isPage = IS_PAGE.test(ctx.text);
     if (ctx.select ? isPage && ctx.response.raw.ok && !ctx.response.raw.redirected : !isPage) return;
     event.preventDefault();
-    // A sign-in page, or an error page. Sent as without htmx, the form comes back as a whole page, with what was typed;
-    // a step that was taken after all is not taken twice, for its version has passed.
-    if (source.tagName === "FORM") source.submit();
+    // A sign-in page with what was typed, or an error page. A form is not sent twice for it: it is shown as it came.
+    if (source.tagName === "FORM") showWhole(ctx.text, ctx.response.raw.url);
     else if (ctx.response.raw.redirected) window.location.reload();
     else if (source.tagName === "A") window.location.assign(source.href);
   });
