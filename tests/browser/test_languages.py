@@ -50,7 +50,7 @@ def test_the_whole_journey_speaks_the_language_that_was_chosen(
     phone.locator("form[action$='/you'] button[type=submit]").click()
     phone.wait_for_url("**/handover")
     see("handover")
-    phone.locator("button[name=all]").click()
+    phone.locator("button[name=all][value=yes]").click()
     see("handed-over")
     phone.locator("form[action$='/booking/arrive'] button").click()
     phone.wait_for_url("**/booking/visits/*")

@@ -619,7 +619,7 @@ async def test_the_same_key_again_is_the_same_case(db: Database, guest: Identity
     [
         ("NOPE", "counter", "procedure_unknown"),
         ("\x00", "counter", "procedure_unknown"),
-        ("CHI02", "helper", "channel_not_ready"),
+        ("CHI02", "helper", "channel_impossible"),
         ("RES02", "online", "channel_impossible"),
         ("CHI02", "", "channel_not_ready"),
         ("DIG01", "counter", "channel_impossible"),

@@ -339,7 +339,7 @@ async def test_another_offices_staff_and_residents_see_no_fragment(
     case = await fill_in(visitor)
     path = f"/office{case}/fragment"
     assert (await (await sign_in(db, new_visitor(), roles=("counter",), office="税")).get(path)).status_code == 403
-    assert (await (await sign_in(db, new_visitor(), roles=("helper",))).get(path)).status_code == 403
+    assert (await (await sign_in(db, new_visitor(), roles=("coordinator",))).get(path)).status_code == 403
     assert "/sign-in" in (await visitor.get(path)).headers["location"]
     staff = await sign_in(db, new_visitor(), roles=("counter",), office=None)
     assert (await staff.get(path)).status_code == httpx.codes.OK
