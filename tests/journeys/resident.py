@@ -1,5 +1,6 @@
 """A resident without JavaScript: reads pages, fills in their forms, follows where they lead."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Self
@@ -80,25 +81,26 @@ class Resident:
         self.page = self._client.get(path)
         return self.page
 
-    def form(self, ending: str) -> Form:
-        """The page's form whose action ends so. Raises AssertionError with the page's text."""
+    def form(self, ending: str, holding: Mapping[str, str] | None = None) -> Form:
+        """The page's form whose action ends so and that holds these fields. Raises AssertionError with its text."""
+        wanted = dict(holding or {}).items()
         parser = _Forms()
         parser.feed(self.page.text)
         for found in parser.found:
-            if found.action.endswith(ending):
+            if found.action.endswith(ending) and wanted <= found.fields.items():
                 return found
         raise AssertionError(f"no form to {ending} on {self.page.url}:\n{self.page.text[-1500:]}")
 
-    def send(self, ending: str, **fields: str) -> httpx.Response:
+    def send(self, ending: str, holding: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:
         """Send a form with these fields instead of what it held."""
-        form = self.form(ending)
+        form = self.form(ending, holding)
         self.page = self._client.request(form.method, form.action, data=form.fields | fields)
         return self.page
 
     def book(self, procedure: str = "CHI02", *, name: str = "", reach: str = "none", contact: str = "") -> str:
         """The whole way to an appointment; return its number without the dash."""
         self.get(f"/procedures/{procedure}")
-        self.send("/cases")
+        self.send("/cases", holding={"channel": "counter"})
         assert self.path.endswith("/you"), self.page.text
         self.send("/you", name=name, reach=reach, email=contact, phone=contact)
         assert self.path.endswith("/handover"), self.page.text
