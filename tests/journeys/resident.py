@@ -108,7 +108,7 @@ class Resident:
         self.send("/booking/arrive")
         assert self.path.startswith("/booking/visits/"), self.page.text
         button, slot = next((name, value) for name, value in self.form("/hold").buttons if value)
-        self.send("/hold", **{button: slot})
+        self.send("/hold", None, **{button: slot})
         assert self.path.endswith("/confirm"), self.page.text
         self.send("/book")
         assert self.path.startswith("/booking/appointments/"), self.page.text

@@ -187,7 +187,7 @@ async def test_who_listens_is_told_the_towns_even_while_the_broker_is_away(
     for town in ("143421", "143421", "999999"):
         await publish(db, make_availability(municipality=town))
     told: list[set[str]] = []
-    relay = Relay(db, make_broker(f"redis://{NOWHERE}/0"), clock)
+    relay = Relay(db, make_broker(f"redis://{NOWHERE}/0", make_stamps("booking")), clock)
     relay.tell(told.append)
     with pytest.raises(RedisError):
         await relay.publish_due()
