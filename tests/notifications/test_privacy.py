@@ -1,22 +1,18 @@
 """No personal data in logs: a full run, with things going wrong, and every line that was written searched."""
 
 import asyncio
-import logging
 from datetime import timedelta
 
 import pytest
 
-from shared.log import configure_logging
+from tests.logs import reading_the_log
 from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, PHONE, START, Notifications
 
 
 async def test_no_log_line_holds_an_address_a_link_or_a_code(
     service: Notifications, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_logging("notifications", level="DEBUG")
-    try:
+    with reading_the_log("notifications", level="DEBUG") as logged:
         for reach, channel in (("email", "smtp"), ("sms", "sms")):
             for mode in ("ok", "fail_5xx", "drop_after_accept", "garbage", "reject_permanent"):
                 service.sink.behave(channel, mode)  # type: ignore[arg-type]
@@ -36,10 +32,8 @@ async def test_no_log_line_holds_an_address_a_link_or_a_code(
         await asyncio.sleep(0.3)
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
-    finally:
-        root.handlers[:], root.level = handlers, level
     captured = capfd.readouterr()
-    written = captured.out + captured.err
+    written = logged.text + captured.out + captured.err
     assert "notice_attempt" in written
     assert "notice_not_rendered" in written
     local, _, _ = EMAIL.partition("@")

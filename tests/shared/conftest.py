@@ -1,21 +1,16 @@
 """Fixtures for the shared packages: services' databases as their applications use them, and time that obeys."""
 
-import io
-import json
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import pytest_asyncio
-import structlog
 from sqlalchemy import text
 
 from shared.db import Database
-from shared.log import configure_logging
 from shared.messaging.broker import ChoudoBroker, make_broker
 from tests.conftest import TestDatabase
+from tests.logs import Logged, reading_the_log
 from tests.shared.makers import make_stamps
 
 START = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
@@ -81,38 +76,8 @@ def broker(redis_url: str) -> ChoudoBroker:
     return make_broker(redis_url, make_stamps("booking"))
 
 
-class Logged:
-    """What the process would have written to its log, line by line."""
-
-    def __init__(self, stream: io.StringIO) -> None:
-        self._stream = stream
-
-    @property
-    def text(self) -> str:
-        """Everything, readable: on the stream, letters beyond ASCII are escaped."""
-        return "\n".join(json.dumps(line, ensure_ascii=False) for line in self.lines)
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Every line: each must be JSON."""
-        return [json.loads(line) for line in self._stream.getvalue().splitlines()]
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        """The lines of one event."""
-        return [line for line in self.lines if line["event"] == event]
-
-
 @pytest.fixture
 def logged() -> Iterator[Logged]:
     """The log as processes configure it, read instead of written."""
-    root = logging.getLogger()
-    handlers, level, stream = root.handlers[:], root.level, io.StringIO()
-    configure_logging("test")
-    structlog.configure(cache_logger_on_first_use=False)  # the next test has another stream
-    handler = root.handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    yield Logged(stream)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with reading_the_log() as logged:
+        yield logged

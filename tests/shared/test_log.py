@@ -5,7 +5,7 @@ import gc
 import logging
 
 from shared.log import describe, get_logger
-from tests.shared.conftest import Logged
+from tests.logs import Logged
 
 SECRET = "山田花子 hanako@example.jp"
 

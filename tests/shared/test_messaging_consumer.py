@@ -13,7 +13,8 @@ from shared.events.booking import AvailabilityChanged
 from shared.events.routing import ContactGiven
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import ATTEMPT_LIMIT, Consumer, Handler
-from tests.shared.conftest import Logged, MakeDb, TestClock
+from tests.logs import Logged
+from tests.shared.conftest import MakeDb, TestClock
 from tests.shared.makers import TOWN, make_availability, make_booked, make_contact_given, make_envelope, rows_of
 
 # A table that every service has, used here as the handlers' own: a second effect would raise `attempts`.

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Database
 from shared.messaging.due import BATCH, LEASE, DueHandler, DueLoop, due_question, schedule, unschedule
-from tests.shared.conftest import START, Logged, MakeDb, TestClock
+from tests.logs import Logged
+from tests.shared.conftest import START, MakeDb, TestClock
 from tests.shared.makers import TOWN, rows_of
 
 ROWS = "SELECT * FROM booking.due ORDER BY ref"

@@ -22,7 +22,8 @@ from shared.messaging.stamps import Stamps
 from shared.settings import MissingSettings
 from shared.telemetry import MESSAGES_REFUSED
 from tests.conftest import TestDatabase
-from tests.shared.conftest import Logged, MakeDb
+from tests.logs import Logged
+from tests.shared.conftest import MakeDb
 from tests.shared.makers import (
     BOXES,
     TOWN,

@@ -34,7 +34,8 @@ from shared.web.refusals import REFUSALS
 from shared.web.sessions import EndedSessions
 from shared.web.town import Town
 from tests.conftest import TestDatabase
-from tests.shared.conftest import START, TOWNS, Logged, MakeDb, TestClock
+from tests.logs import Logged
+from tests.shared.conftest import START, TOWNS, MakeDb, TestClock
 
 SITE = f"http://t{TOWNS[0]}.test"
 SECRET = "hanako@example.jp"
