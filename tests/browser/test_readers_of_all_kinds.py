@@ -32,6 +32,20 @@ def test_back_after_a_refusal_shows_the_page_again(phone: Page) -> None:
     expect(phone.get_by_role("main")).not_to_contain_text("ちがいます")
 
 
+def test_back_to_a_form_that_had_an_error_shows_what_was_kept(phone: Page) -> None:
+    choose_counter(phone, "INS05")
+    phone.get_by_label("お名前").fill("二宮 花子")
+    phone.get_by_role("button", name="次へ進む").click()
+    expect(phone.locator("[data-error-summary]")).to_contain_text("ひとつ選んでください")
+    phone.locator("input[name=reach][value=none]").check(force=True)
+    phone.get_by_role("button", name="次へ進む").click()
+    phone.wait_for_url("**/handover")
+    phone.go_back()
+    phone.wait_for_url("**/you")
+    expect(phone.get_by_label("お名前")).to_have_value("二宮 花子")
+    expect(phone.locator("[data-error-summary]")).to_have_count(0)
+
+
 @pytest.mark.parametrize(("percent", "is_list"), [(100, False), (125, False), (150, True), (200, True)])
 def test_days_are_a_list_where_a_calendar_would_be_too_narrow(phone: Page, percent: int, is_list: bool) -> None:
     visit(phone)

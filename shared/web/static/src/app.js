@@ -331,8 +331,16 @@
     document.cookie = `text_size=${root.dataset.text};path=/;max-age=${YEAR_S};SameSite=Lax`;
   });
 
+  // A form that came back with an error: going back to it later shows the page as it is then, and asks for nothing to be
+  // sent again.
+  const forgetSending = () => {
+    const isOwn = (form) => form.method === "post" && new URL(form.action).pathname === location.pathname;
+    if ([...document.forms].some(isOwn)) history.replaceState(history.state, "", location.href);
+  };
+
   const regions = [];
   const start = () => {
+    forgetSending();
     setTextSize((document.cookie.match(/(?:^|; )text_size=(\w+)/) || [])[1] || root.dataset.text || "normal");
     for (const element of document.querySelectorAll("[data-live-src]")) regions.push(new LiveRegion(element));
     document.querySelectorAll("[data-until]").forEach(startCountdown);
