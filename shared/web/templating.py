@@ -7,6 +7,7 @@ it is. A naive datetime is a bug and raises ValueError, because nobody can say w
 import re
 import unicodedata
 from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -36,8 +37,12 @@ ERAS = (
 )
 
 
+@cache
 def make_environment(*template_dirs: Path) -> jinja2.Environment:
-    """Templates are looked for in the given folders first, then among the shared ones."""
+    """Templates are looked for in the given folders first, then among the shared ones.
+
+    One environment for the same folders: applications that come after each other in a process compile nothing again.
+    """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder) for folder in (*template_dirs, TEMPLATE_DIR)]),
         autoescape=True,
