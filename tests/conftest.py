@@ -1,15 +1,18 @@
 """Real servers for the whole session, and a database of its own for every test that asks for one.
 
-The template is provisioned and migrated once; a test gets a clone of it (tens of milliseconds) and an emptied Redis
-database. ``DATABASE_URL`` and ``REDIS_URL`` are used when given, else the embedded servers start in a temporary folder.
+The template is provisioned and migrated once; a test gets a clone of it, which was made while the test before ran, and
+an emptied Redis database. ``DATABASE_URL`` and ``REDIS_URL`` are used when given, else the embedded servers start in a
+temporary folder.
 """
 
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -28,6 +31,8 @@ TEMPLATE = "choudo_test"
 REDIS_DATABASE = 15
 # Nobody listens there: a test that sends brings its own receiver.
 NOWHERE = "127.0.0.1:9"
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -101,6 +106,53 @@ def template_environ(servers: Servers, tmp_path_factory: pytest.TempPathFactory)
     }
 
 
+class Clones:
+    """Clones of the template, the next one always under way: a copy takes as long as many a test."""
+
+    def __init__(self, admin_url: str, environ: dict[str, str]) -> None:
+        self._admin_url = admin_url
+        self._environ = environ
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._next = self._make()
+        self._dropped: list[Future[None]] = []
+
+    def take(self) -> str:
+        """The name of a clone that nobody has touched."""
+        name = self._next.result()
+        self._next = self._make()
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a clone with everybody in it, soon."""
+        self._dropped.append(self._run(drop_database(self._admin_url, name)))
+
+    def close(self) -> None:
+        """Wait for everything; raise what went wrong."""
+        self.drop(self._next.result())
+        self._thread.shutdown()
+        for future in self._dropped:
+            future.result()
+
+    def _make(self) -> Future[str]:
+        async def make() -> str:
+            name = f"{TEMPLATE}_{secrets.token_hex(6)}"
+            await clone_database(self._admin_url, TEMPLATE, name, self._environ)
+            return name
+
+        return self._run(make())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return self._thread.submit(asyncio.run, work)
+
+
+@pytest.fixture(scope="session")
+def clones(servers: Servers, template_environ: dict[str, str]) -> Iterator[Clones]:
+    """Where tests get their databases from."""
+    made = Clones(servers.database_url, template_environ)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def redis_url(servers: Servers) -> str:
     """An empty Redis database."""
@@ -111,10 +163,11 @@ def redis_url(servers: Servers) -> str:
 
 
 @pytest_asyncio.fixture
-async def database(servers: Servers, template_environ: dict[str, str], redis_url: str) -> AsyncIterator[TestDatabase]:
+async def database(
+    servers: Servers, template_environ: dict[str, str], clones: Clones, redis_url: str
+) -> AsyncIterator[TestDatabase]:
     """A database of this test's own: migrated, empty, dropped afterwards."""
-    name = f"{TEMPLATE}_{secrets.token_hex(6)}"
-    await clone_database(servers.database_url, TEMPLATE, name, template_environ)
+    name = clones.take()
     environ = dict(template_environ)
     for service in SERVICES:
         for variable in (f"CHOUDO_{service.upper()}_DATABASE_URL", f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"):
@@ -124,7 +177,7 @@ async def database(servers: Servers, template_environ: dict[str, str], redis_url
         yield clone
     finally:
         await clone.dispose()
-        await drop_database(servers.database_url, name)
+        clones.drop(name)
 
 
 @pytest.fixture(scope="session")
