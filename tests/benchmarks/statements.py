@@ -118,7 +118,7 @@ class Script:
         return f"('{kind:08x}-0000-4000-8000-' || lpad(:i::bigint::text, 12, '0'))::uuid"
 
     def _text(self, value: str) -> str:
-        """Ids inside a text are this transaction's, too. Constants are in hex: pgbench looks for `:` in literals."""
+        """Ids inside a text are this transaction's, too. Pgbench looks for `:` in literals, too."""
         parts, at = [], 0
         for found in _UUID.finditer(value):
             parts += [_constant(value[at : found.start()]), f"{self._id(UUID(found[0]))}::text"]
@@ -135,4 +135,5 @@ class Script:
 
 
 def _constant(text: str) -> str:
-    return f"convert_from('\\x{text.encode().hex()}'::bytea, 'UTF8')" if text else ""
+    quoted = text.replace("\\", "\\\\").replace("'", "''").replace(":", "\\u003a")
+    return f"E'{quoted}'" if text else ""
