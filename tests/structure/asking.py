@@ -1,0 +1,222 @@
+"""The three applications on a real database, asked in this process as somebody: any route, any bytes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from sqlalchemy import text
+
+from services.booking.app import create_app as create_booking
+from services.booking.commands.opening import load_opening_rules
+from services.booking.consumers import make_handlers as handle_in_booking
+from services.booking.keys import Keys as BookingKeys
+from services.booking.settings import load_settings as load_booking
+from services.notifications.app import create_app as create_notifications
+from services.notifications.commands.rules import load_notice_rules
+from services.notifications.consumers import make_handlers as handle_in_notifications
+from services.notifications.keys import make_keys as make_notifications_keys
+from services.notifications.settings import load_settings as load_notifications
+from services.routing.app import create_app as create_routing
+from services.routing.commands.catalogue import publish_catalogue
+from services.routing.consumers import make_handlers as handle_in_routing
+from services.routing.settings import load_settings as load_routing
+from shared.clock import Clock
+from shared.db import Database
+from shared.messaging.broker import Envelope, Receipt
+from shared.messaging.consumer import Consumer, Handlers
+from shared.tokens import Identity, sign_token
+from shared.town_pack import read_town_pack
+from shared.web.identity import SESSION_COOKIE
+from shared.web.middleware import AroundRequest
+from tests.conftest import TestDatabase
+from tests.stack import SAMPLE_TOWN
+
+TOWN, OTHER_TOWN = "143421", "999999"
+HOST, OTHER_HOST = "ninomiya.test", "other.test"
+# A Tuesday morning in Japan.
+NOW = datetime(2026, 11, 24, 0, 10, tzinfo=UTC)
+SESSION = "session-of-a-test"
+# An answer takes milliseconds; a page that never ends is told at once that its visitor left.
+ANSWER_TIMEOUT_S = 20.0
+FORM = "application/x-www-form-urlencoded"
+
+_MAKERS: dict[str, tuple[Callable[..., Any], Callable[..., AroundRequest], Callable[..., Handlers]]] = {
+    "routing": (load_routing, create_routing, lambda _: handle_in_routing()),
+    "booking": (load_booking, create_booking, lambda settings: handle_in_booking(BookingKeys.from_settings(settings))),
+    "notifications": (
+        load_notifications,
+        create_notifications,
+        lambda settings: handle_in_notifications(make_notifications_keys(settings)),
+    ),
+}
+_UNHEARD = """
+    SELECT o.municipality, o.event_id, o.type, o.payload, o.sealed, d.consumer
+    FROM {0}.delivery d JOIN {0}.outbox o USING (municipality, event_id)
+    WHERE d.acked_at IS NULL ORDER BY o.occurred_at, o.aggregate_version
+"""
+_HEARD = """
+    UPDATE {0}.delivery SET acked_at = :now, outcome = :outcome
+    WHERE municipality = :municipality AND event_id = CAST(:event_id AS uuid) AND consumer = :consumer
+"""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def location(self) -> str:
+        """Where it leads, or nothing."""
+        return self.headers.get("location", "")
+
+    @property
+    def text(self) -> str:
+        """The page."""
+        return self.body.decode("utf-8")
+
+
+class Product(msgspec.Struct):
+    """The applications, their databases and their keys."""
+
+    apps: dict[str, AroundRequest]
+    dbs: dict[str, Database]
+    consumers: dict[str, Consumer]
+    environ: dict[str, str]
+
+    def cookie(
+        self, role: str | None, *, now: datetime = NOW, municipality: str = TOWN, office: str | None = None
+    ) -> str:
+        """The token's cookie of somebody with this role, or of a guest ("guest"); None: of nobody."""
+        if role is None:
+            return ""
+        kind = role if role in ("guest", "helper") else "staff"
+        identity = Identity(
+            municipality=municipality,
+            kind=kind,  # type: ignore[arg-type]
+            ref=f"ref-of-{role}",
+            session_id=SESSION,
+            roles=() if role == "guest" else (role,),
+            office=office,
+        )
+        return f"{SESSION_COOKIE}={sign_token(identity, self.environ['CHOUDO_TOKEN_PRIVATE_KEY'], now=now)}"
+
+    async def deliver(self) -> None:
+        """Every event that was published so far arrives, as the relay would bring it, and what follows from it too."""
+        while True:
+            waiting = [item for db in self.dbs.values() for item in await _unheard(db)]
+            if not waiting:
+                return
+            for envelope in waiting:
+                await self.consumers[envelope.consumer].consume(envelope)
+
+    async def receive(self, service: str, receipt: Receipt) -> None:
+        """A consumer's answer ends the delivery."""
+        assert receipt.outcome == "applied", receipt
+        async with self.dbs[service].begin(receipt.municipality) as session:
+            await session.execute(text(_HEARD.format(service)), msgspec.structs.asdict(receipt) | {"now": NOW})
+
+    async def ask(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        cookie: str = "",
+        body: bytes = b"",
+        content_type: str = FORM,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request. `path` as it stands in the request line, already quoted."""
+        raw_path, _, query = path.partition("?")
+        given = {"host": HOST, "sec-fetch-site": "same-origin", "cookie": cookie, **(headers or {})}
+        if method == "POST":
+            given |= {"content-type": content_type, "content-length": str(len(body))}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(raw_path),
+            "raw_path": raw_path.encode("ascii"),
+            "root_path": "",
+            "query_string": query.encode("ascii"),
+            "headers": [(name.encode(), value.encode("utf-8")) for name, value in given.items() if value],
+            "client": ("127.0.0.1", 1),
+            "server": (HOST, 80),
+            "state": {},
+        }
+        sent: list[dict[str, Any]] = []
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return waiting.pop() if waiting else {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            await self.apps[service](scope, receive, send)
+        start = sent[0]
+        return Answer(
+            start["status"],
+            {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]},
+            b"".join(message.get("body", b"") for message in sent[1:]),
+        )
+
+
+@asynccontextmanager
+async def running_product(database: TestDatabase, clock: Clock = lambda: NOW) -> AsyncIterator[Product]:
+    """The applications on a test's database with the sample town, and another that has nothing yet."""
+    async with database.admin_engine().begin() as connection:
+        for code, host in ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST)):
+            await connection.execute(
+                text("INSERT INTO town.municipality VALUES (:code, '町', 'マチ', 'Town', '0463-71-3311')"),
+                {"code": code},
+            )
+            await connection.execute(text("INSERT INTO town.host VALUES (:host, :code)"), {"host": host, "code": code})
+    product = Product({}, {}, {}, dict(database.environ))
+    for service, (load, create, make_handlers) in _MAKERS.items():
+        settings = load(database.environ)
+        product.dbs[service] = Database(settings.database_url, service=service)
+        product.apps[service] = create(settings, clock=clock, db=product.dbs[service])
+        handlers = make_handlers(settings)
+        product.consumers[service] = Consumer(product.dbs[service], handlers, product.receive, clock)
+    try:
+        pack = read_town_pack(SAMPLE_TOWN)
+        async with product.dbs["booking"].begin(TOWN) as session:
+            await load_opening_rules(session, pack, now=NOW)
+        async with product.dbs["notifications"].begin(TOWN) as session:
+            await load_notice_rules(session, pack, now=NOW)
+        async with product.dbs["routing"].begin(TOWN) as session:
+            await publish_catalogue(session, pack, public_url=f"http://{HOST}", now=NOW)
+        await product.deliver()
+        yield product
+    finally:
+        for db in product.dbs.values():
+            await db.dispose()
+
+
+async def _unheard(db: Database) -> list[Envelope]:
+    async with db.begin_across_towns() as session:
+        rows = (await session.execute(text(_UNHEARD.format(db.service)))).all()
+    return [
+        Envelope(
+            publisher=db.service,
+            consumer=row.consumer,
+            municipality=row.municipality,
+            event_id=str(row.event_id),
+            type=row.type,
+            payload=bytes(row.payload).decode("utf-8"),
+            sealed=row.sealed,
+            attempt=1,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,155 @@
+"""Who may go which way: every route of the three services. The tests ask each route as each of these people.
+
+`privacy_officer` and `operator` are roles without a page of their own yet: they get what every visitor gets. The
+operator works on the command line (`deploy/cli.py`).
+"""
+
+from shared.roles import ROLES
+
+NOBODY, GUEST = "nobody", "guest"
+EVERYBODY = (NOBODY, GUEST, *ROLES)
+
+Who = frozenset[str]
+
+
+def only(*roles: str) -> Who:
+    """Who has signed in, with one of these roles."""
+    return frozenset(roles)
+
+
+ANYBODY: Who = frozenset(EVERYBODY)
+# Whoever has a token: a guest's is given without asking.
+VISITORS: Who = ANYBODY - {NOBODY}
+
+COUNTER = only("counter")
+OFFICE = only("back_office", "manager")
+OFFICE_AND_COUNTER = only("counter", "back_office", "manager")
+HELPER = only("helper")
+ROSTER = only("coordinator", "manager")
+NOTICES = only("counter", "manager")
+
+# Served by each service.
+EVERYWHERE = ("GET /healthz", "GET /readyz", "GET /static/{name}")
+
+WHO_MAY: dict[str, Who] = {
+    # --- routing: what ---
+    # The front door: what can be done and how.
+    "routing GET /": ANYBODY,
+    "routing GET /search": ANYBODY,
+    "routing GET /procedures/{code}": ANYBODY,
+    "routing GET /routing/api/procedures": ANYBODY,
+    "routing GET /life-events/{code}": ANYBODY,
+    "routing GET /language": ANYBODY,
+    # Mint the guest's token if there is none.
+    "routing POST /life-events/{code}": ANYBODY,
+    "routing POST /cases": ANYBODY,
+    # Opened by the guest who sent it, or by a cookie for this application alone: from the link, or number and code.
+    "routing GET /a/{token}": ANYBODY,
+    "routing GET /applications/find": ANYBODY,
+    "routing POST /applications/find": ANYBODY,
+    "routing GET /applications/{number}": ANYBODY,
+    "routing POST /applications/{number}/withdraw": ANYBODY,
+    # Where tokens come from; nobody can have one before.
+    "routing GET /session/renew": ANYBODY,
+    "routing POST /session/renew": ANYBODY,
+    "routing GET /sign-in": ANYBODY,
+    "routing POST /sign-in": ANYBODY,
+    "routing POST /sign-out": ANYBODY,
+    # One's own cases, which each checks: staff have those that they began for somebody.
+    "routing GET /cases/{case_id}": VISITORS,
+    "routing GET /cases/{case_id}/you": VISITORS,
+    "routing POST /cases/{case_id}/you": VISITORS,
+    "routing GET /cases/{case_id}/handover": VISITORS,
+    "routing POST /cases/{case_id}/handover": VISITORS,
+    "routing GET /cases/{case_id}/pass": VISITORS,
+    "routing GET /cases/{case_id}/reuse": VISITORS,
+    "routing POST /cases/{case_id}/reuse": VISITORS,
+    "routing GET /cases/{case_id}/form": VISITORS,
+    "routing POST /cases/{case_id}/form": VISITORS,
+    "routing GET /cases/{case_id}/check": VISITORS,
+    "routing POST /cases/{case_id}/submit": VISITORS,
+    "routing POST /cases/{case_id}/channel": VISITORS,
+    "routing GET /cases/{case_id}/switched": VISITORS,
+    "routing GET /plans/{plan_id}": VISITORS,
+    "routing POST /plans/{plan_id}/begin": VISITORS,
+    "routing GET /my": VISITORS,
+    "routing GET /my/history": VISITORS,
+    "routing GET /my/history.json": VISITORS,
+    # The back office, each for the applications of its own office; a manager for all.
+    "routing GET /office": OFFICE,
+    "routing GET /office/applications/{application_id}": OFFICE,
+    "routing POST /office/applications/{application_id}/{action}": OFFICE,
+    # What was given, beside the tablet's line.
+    "routing GET /office/cases/{case_id}/fragment": OFFICE_AND_COUNTER,
+    # --- booking: when and where ---
+    # Free times say nothing of anybody.
+    "booking GET /booking": ANYBODY,
+    "booking GET /booking/api/slots": ANYBODY,
+    "booking GET /booking/language": ANYBODY,
+    # Numbers only, for a screen in the hall.
+    "booking GET /board": ANYBODY,
+    "booking GET /board/now": ANYBODY,
+    # Opened by number and code, or by the link; afterwards by a cookie for this appointment alone, which each checks.
+    "booking GET /booking/find": ANYBODY,
+    "booking POST /booking/find": ANYBODY,
+    "booking GET /booking/a/{token}": ANYBODY,
+    "booking GET /booking/appointments/{number}": ANYBODY,
+    "booking GET /booking/appointments/{number}/slip": ANYBODY,
+    "booking GET /booking/appointments/{number}/qr.svg": ANYBODY,
+    "booking GET /booking/appointments/{number}/calendar.ics": ANYBODY,
+    "booking GET /booking/appointments/{number}/change": ANYBODY,
+    "booking POST /booking/appointments/{number}/change": ANYBODY,
+    "booking GET /booking/appointments/{number}/cancel": ANYBODY,
+    "booking POST /booking/appointments/{number}/cancel": ANYBODY,
+    "booking GET /booking/api/appointments/{number}": ANYBODY,
+    # Forgets those cookies; who has none loses nothing.
+    "booking GET /booking/forget": ANYBODY,
+    # A calendar program has no session: the address is the secret, and tells times and venues only.
+    "booking GET /helpers/calendar/{token}": ANYBODY,
+    # From the pass to the appointment, each in their own visit.
+    "booking POST /booking/arrive": VISITORS,
+    "booking GET /booking/visits/{visit_id}": VISITORS,
+    "booking POST /booking/visits/{visit_id}/hold": VISITORS,
+    "booking GET /booking/visits/{visit_id}/confirm": VISITORS,
+    "booking POST /booking/visits/{visit_id}/book": VISITORS,
+    "booking POST /booking/visits/{visit_id}/release": VISITORS,
+    "booking POST /booking/api/holds": VISITORS,
+    "booking POST /booking/api/appointments": VISITORS,
+    # The line of the day.
+    "booking GET /counter": COUNTER,
+    "booking GET /counter/line": COUNTER,
+    "booking GET /counter/events": COUNTER,
+    "booking GET /counter/check-in": COUNTER,
+    "booking POST /counter/check-in": COUNTER,
+    "booking GET /counter/walk-ins": COUNTER,
+    "booking POST /counter/walk-ins": COUNTER,
+    "booking GET /counter/tickets/{appointment_id}": COUNTER,
+    "booking GET /counter/{appointment_id}/{action}": COUNTER,
+    "booking POST /counter/{appointment_id}/{action}": COUNTER,
+    # A helper's own times and requests; who helps and who is missing.
+    "booking GET /helpers": HELPER,
+    "booking POST /helpers/requests/{assignment_id}/{answer}": HELPER,
+    "booking GET /helpers/calendar": HELPER,
+    "booking POST /helpers/calendar": HELPER,
+    "booking GET /helpers/shifts": HELPER,
+    "booking POST /helpers/shifts": HELPER,
+    "booking POST /helpers/shifts/{shift_id}/remove": HELPER,
+    "booking GET /helpers/roster": ROSTER,
+    "booking POST /helpers/roster/{assignment_id}/reassign": ROSTER,
+    # --- notifications: how to reach ---
+    "notifications GET /notifications/language": ANYBODY,
+    # The SMS gateway, with a secret of its own: without it 401, which a test of the service sees.
+    "notifications POST /notifications/api/receipts/{provider}": ANYBODY,
+    "notifications GET /notices": NOTICES,
+    "notifications GET /notices/tasks/{task_id}/contact": NOTICES,
+    "notifications POST /notices/tasks/{task_id}/contact": NOTICES,
+    "notifications GET /notices/tasks/{task_id}/done": NOTICES,
+    "notifications POST /notices/tasks/{task_id}/done": NOTICES,
+    "notifications GET /notices/tasks/{task_id}/undo": NOTICES,
+    "notifications POST /notices/tasks/{task_id}/undo": NOTICES,
+    # --- health, as the proxy reaches it ---
+    "booking GET /booking/healthz": ANYBODY,
+    "booking GET /booking/readyz": ANYBODY,
+    "notifications GET /notifications/healthz": ANYBODY,
+    "notifications GET /notifications/readyz": ANYBODY,
+} | {f"{service} {way}": ANYBODY for service in ("routing", "booking", "notifications") for way in EVERYWHERE}
