@@ -7,7 +7,18 @@ import pytest
 from babel.messages.catalog import Catalog
 
 from deploy import messages
-from deploy.messages import check, collect, extract, merge, problems_of, read_catalogue, render
+from deploy.messages import (
+    ROOT_DIR,
+    STAFF_ONLY,
+    check,
+    collect,
+    extract,
+    merge,
+    problems_of,
+    read_catalogue,
+    render,
+    untranslated,
+)
 from deploy.plain_japanese import plain_problems
 from shared.web import i18n
 from shared.web.i18n import LANGUAGES, catalogue_path
@@ -35,6 +46,25 @@ def test_the_catalogues_are_those_of_the_texts_of_now() -> None:
 def test_every_text_has_english_words() -> None:
     """Staff's texts too: only やさしい日本語 is for residents alone."""
     assert [message.id for message in read_catalogue(ENGLISH) if message.id and not message.string] == []
+
+
+def test_every_file_that_is_for_staff_alone_is_there() -> None:
+    """A file that was renamed must not take its new texts out of the check, nor leave a name behind that says nothing."""
+    assert [file for files in STAFF_ONLY.values() for file in files if not (ROOT_DIR / file).is_file()] == []
+
+
+def test_a_text_that_a_resident_sees_has_to_be_translated() -> None:
+    """Seen to fail when any place of a text is enough to call it staff's: what stands on a resident's page too is theirs."""
+    staff = STAFF_ONLY["the counter's tablet"][0]
+    seen = Catalog()
+    seen.add("不在", locations=[(staff, 1)])
+    seen.add("予約", locations=[(staff, 2), ("services/booking/pages/find.html", 3)])
+    seen.add("番号", locations=[("services/booking/pages/find.html", 4)])
+    known = Catalog()
+    known.add("番号", string="number")
+    assert untranslated(known, seen) == ["予約"]
+    known.add("予約", string="")
+    assert untranslated(known, seen) == ["予約"]
 
 
 def test_collecting_twice_changes_nothing_and_keeps_translations(
