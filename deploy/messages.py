@@ -4,8 +4,8 @@
     python -m deploy.messages --check    say what is wrong and change nothing (`make lint`)
 
 A text that a resident or a helper may see has to have its translations. One that only staff see (`STAFF_ONLY`) may stay
-Japanese, which is shown when there is nothing else. A catalogue holds the texts of now, sorted, without places and dates,
-so that it changes only when a text does.
+Japanese, which is shown when there is nothing else. A catalogue holds the texts of now, sorted, without places and
+dates, so that it changes only when a text does.
 """
 
 import argparse
@@ -75,8 +75,8 @@ def extract(root: Path = ROOT_DIR, config: Path = CONFIG_FILE) -> Catalog:
     with config.open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
     found = Catalog(domain=DOMAIN)
-    for file, line, text, _, context in extract_from_dir(root, methods, options):
-        found.add(text, locations=[(file, line)], context=context)
+    for path, line, text, _, context in extract_from_dir(root, methods, options):
+        found.add(text, locations=[(path, line)], context=context)
     return found
 
 
