@@ -3,8 +3,9 @@
     python -m deploy.messages            collect (`make messages`)
     python -m deploy.messages --check    say what is wrong and change nothing (`make lint`)
 
-A text without a translation is no error: it is shown in Japanese. A catalogue holds the texts of now, sorted, without
-places and dates, so that it changes only when a text does.
+A text that a resident or a helper may see has to have its translations. One that only staff see (`STAFF_ONLY`) may stay
+Japanese, which is shown when there is nothing else. A catalogue holds the texts of now, sorted, without places and
+dates, so that it changes only when a text does.
 """
 
 import argparse
@@ -27,6 +28,33 @@ ROOT_DIR: Final = Path(__file__).resolve().parent.parent
 CONFIG_FILE: Final = ROOT_DIR / "shared" / "web" / "babel.cfg"
 PLAIN: Final = "ja-easy"
 
+# Where every text is for staff, who work in Japanese. A text that stands in another file too is a resident's as well.
+STAFF_ONLY: Final = {
+    "the counter's tablet": (
+        "services/booking/pages/counter.html",
+        "services/booking/pages/counter.py",
+        "services/booking/pages/line.html",
+        "services/booking/pages/line_moved.html",
+        "services/booking/pages/line_rows.py",
+        "services/booking/pages/told.html",
+        "services/booking/pages/told.py",
+    ),
+    "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
+    "the back office": (
+        "services/routing/pages/given.html",
+        "services/routing/pages/given_page.html",
+        "services/routing/pages/office.html",
+        "services/routing/pages/office.py",
+        "services/routing/pages/office_application.html",
+    ),
+    "the delivery log": (
+        "services/notifications/pages/notices.html",
+        "services/notifications/pages/notices.py",
+        "services/notifications/pages/task_contact.html",
+    ),
+}
+_STAFF_FILES: Final = frozenset(file for files in STAFF_ONLY.values() for file in files)
+
 HEADER: Final = """\
 # Choudo: {name}. `make messages` collects the texts; a text left empty is shown in Japanese.
 msgid ""
@@ -47,8 +75,8 @@ def extract(root: Path = ROOT_DIR, config: Path = CONFIG_FILE) -> Catalog:
     with config.open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
     found = Catalog(domain=DOMAIN)
-    for _, _, text, _, context in extract_from_dir(root, methods, options):
-        found.add(text, context=context)
+    for path, line, text, _, context in extract_from_dir(root, methods, options):
+        found.add(text, locations=[(path, line)], context=context)
     return found
 
 
@@ -108,7 +136,19 @@ def check(texts: Catalog) -> list[str]:
         if not path.exists() or path.read_bytes() != render(merge(old, texts, language), language):
             problems.append(f"{language.code}: not what the texts of now give; run: make messages")
         problems += [f"{language.code}: {problem}" for problem in problems_of(old, plain=language.code == PLAIN)]
+        problems += [f"{language.code}: a resident would see Japanese: {text}" for text in untranslated(old, texts)]
     return problems
+
+
+def untranslated(catalogue: Catalog, texts: Catalog) -> list[str]:
+    """The texts that residents see and that the catalogue has no words for."""
+    missing = []
+    for message in _messages(texts):
+        if any(file not in _STAFF_FILES for file, _ in message.locations):
+            known = catalogue.get(message.id, message.context)
+            if known is None or not any(_forms(known.string)):
+                missing.append(_forms(message.id)[0])
+    return missing
 
 
 def collect(texts: Catalog) -> None:

@@ -7,6 +7,8 @@ whether a word is known, is for readers.
 import re
 from typing import Final
 
+from shared.web.readings import unread
+
 KANJI_MAX: Final = 13
 """In a sentence."""
 KANJI_RUN_MAX: Final = 4
@@ -30,11 +32,12 @@ _NEGATIVE = re.compile(r"ない|なく(?!な[っりる])|なければ|なきゃ|
 
 def plain_problems(text: str) -> list[str]:
     """What makes a text less plain than it should be, in words for its author; nothing when it is well."""
-    return [
+    problems = [
         f"{problem}: {sentence.strip()}"
         for sentence in _SENTENCE_END.split(text.replace("\n", "。"))
         for problem in _problems_of(sentence.strip())
     ]
+    return problems + [f"no reading of {word} in readings.txt: {text}" for word in unread(text)]
 
 
 def _problems_of(sentence: str) -> list[str]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.errors import Refusal
 from shared.log import describe, get_logger
-from shared.web.i18n import translate
+from shared.web.i18n import translate, without_readings
 from shared.web.identity import RenewSession, SignInNeeded
 from shared.web.pages import page
 from shared.web.refusals import REFUSALS, RefusalText
@@ -70,8 +70,9 @@ class ErrorPages:
 
     def _answer(self, request: Request[Any, Any, Any], refusal: Refusal) -> Answer:
         text = self._texts.get(refusal.code, self._texts["bad_request"])
-        title, advice = translate(text.title), translate(text.advice)
         if wants_json(request):
+            with without_readings():
+                title, advice = translate(text.title), translate(text.advice)
             problem = {
                 "type": f"/problems/{refusal.code}",
                 "title": title,
@@ -87,8 +88,8 @@ class ErrorPages:
             request,
             "error.html",
             status=refusal.status,
-            title=title,
-            advice=advice,
+            title=translate(text.title),
+            advice=translate(text.advice),
             code=refusal.code,
             details=refusal.details,
             onward_href=text.href,

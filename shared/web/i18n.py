@@ -22,6 +22,8 @@ from babel.core import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from shared.web.readings import annotate, bare
+
 DOMAIN = "choudo"
 LOCALE_DIR = Path(__file__).with_name("locale")
 
@@ -37,6 +39,8 @@ class Language(msgspec.Struct, frozen=True):
     """Babel's name, which is the catalogue's folder too."""
     name: str
     """How its speakers call it."""
+    has_readings: bool = False
+    """Whether its words in kanji have their reading above them on pages (`shared/web/readings.py`)."""
 
     @property
     def babel(self) -> Locale:
@@ -49,7 +53,7 @@ LANGUAGES = {
     language.code: language
     for language in (
         SOURCE,
-        Language("ja-easy", "ja", "ja_JP@easy", "やさしい日本語"),
+        Language("ja-easy", "ja", "ja_JP@easy", "やさしい日本語", has_readings=True),
         Language("en", "en", "en", "English"),
     )
 }
@@ -58,6 +62,8 @@ LANGUAGES = {
 LANGUAGE_COOKIE = "language"
 
 _current: ContextVar[Language] = ContextVar("choudo_language", default=SOURCE)
+# Only while a page is made: mail, calendars and programs want the bare words.
+_is_page: ContextVar[bool] = ContextVar("choudo_is_page", default=False)
 
 
 def current_language() -> Language:
@@ -78,13 +84,34 @@ def set_language(code: str | None) -> Language:
 
 
 @contextmanager
-def use_language(code: str | None) -> Iterator[Language]:
-    """Speak this language inside the block: for notices, which follow their reader and not the request."""
-    token = _current.set(find_language(code))
+def use_language(code: str | None, *, page: bool = False) -> Iterator[Language]:
+    """Speak this language inside the block: for a request, or for notices, which follow their reader.
+
+    `page`: texts bring the readings of their words, for the template that makes a page of them.
+    """
+    language, is_page = _current.set(find_language(code)), _is_page.set(page)
     try:
         yield _current.get()
     finally:
-        _current.reset(token)
+        _is_page.reset(is_page)
+        _current.reset(language)
+
+
+@contextmanager
+def without_readings() -> Iterator[None]:
+    """Make something else than a page inside the block: a file, an answer to a program."""
+    token = _is_page.set(False)
+    try:
+        yield
+    finally:
+        _is_page.reset(token)
+
+
+def with_readings(text: str) -> str:
+    """A text of ours or of the town, which nobody typed, with the readings that its reader wants."""
+    if not current_language().has_readings:
+        return text
+    return annotate(text) if _is_page.get() else bare(text)
 
 
 def catalogue_path(language: Language) -> Path:
@@ -108,12 +135,12 @@ def translations(code: str) -> NullTranslations:
 
 def translate(message: str) -> str:
     """Look a message up in the current language, without filling anything in. Jinja's own ``_`` fills in."""
-    return translations(current_language().code).gettext(message)
+    return with_readings(translations(current_language().code).gettext(message))
 
 
 def translate_plural(singular: str, plural: str, n: int) -> str:
     """As `translate`, for a number of things."""
-    return translations(current_language().code).ngettext(singular, plural, n)
+    return with_readings(translations(current_language().code).ngettext(singular, plural, n))
 
 
 def gettext(message: str, **values: object) -> str:

@@ -82,7 +82,7 @@ class AroundRequest:
 
         try:
             # Error pages speak it too: they are made outside of every other layer.
-            with use_language(_cookie(Headers.from_scope(scope).get("cookie", ""), LANGUAGE_COOKIE)):
+            with use_language(_cookie(Headers.from_scope(scope).get("cookie", ""), LANGUAGE_COOKIE), page=True):
                 await self.litestar(scope, receive, send_with_headers)
         finally:
             # The route's pattern, never the path: a path may hold a link's token.

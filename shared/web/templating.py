@@ -9,6 +9,7 @@ import unicodedata
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
@@ -16,7 +17,17 @@ from babel.dates import format_date, format_time
 
 from shared.reference_number import show_number
 from shared.web.assets import asset
-from shared.web.i18n import LANGUAGES, SOURCE, Language, current_language, gettext, translate, translate_plural
+from shared.web.i18n import (
+    LANGUAGES,
+    SOURCE,
+    Language,
+    current_language,
+    gettext,
+    translate,
+    translate_plural,
+    with_readings,
+)
+from shared.web.readings import with_ruby
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 TEMPLATE_DIR = Path(__file__).with_name("templates")
@@ -37,13 +48,26 @@ ERAS = (
 )
 
 
+class Page(jinja2.Template):
+    """A template whose texts may bring readings: they become elements when the page is finished."""
+
+    def render(self, *args: Any, **kwargs: Any) -> str:
+        return with_ruby(super().render(*args, **kwargs))
+
+
+class Pages(jinja2.Environment):
+    """Where pages come from."""
+
+    template_class = Page
+
+
 @cache
 def make_environment(*template_dirs: Path) -> jinja2.Environment:
     """Templates are looked for in the given folders first, then among the shared ones.
 
     One environment for the same folders: applications that come after each other in a process compile nothing again.
     """
-    environment = jinja2.Environment(
+    environment = Pages(
         loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(folder) for folder in (*template_dirs, TEMPLATE_DIR)]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -117,7 +141,7 @@ def jst_half(moment: datetime) -> str:
         return format_time(local.time(), "a", locale=language.babel)
     if (local.hour, local.minute) == (NOON_HOUR, 0):
         return ""
-    return "午前" if local.hour < NOON_HOUR else "午後"
+    return with_readings("午前" if local.hour < NOON_HOUR else "午後")
 
 
 def jst_time(moment: datetime, *, short: bool = False, half: bool = True) -> str:
@@ -131,7 +155,7 @@ def jst_time(moment: datetime, *, short: bool = False, half: bool = True) -> str
     if not _is_japanese(language):
         return format_time(local.time(), "h:mm a" if half else "h:mm", locale=language.babel)
     if (local.hour, local.minute) == (NOON_HOUR, 0):
-        return "正午"
+        return with_readings("正午")
     return (
         (jst_half(moment) if half else "")
         + f"{local.hour % NOON_HOUR}時"
@@ -159,7 +183,7 @@ def wareki(value: date | datetime, *, year_only: bool = False) -> str:
             number = day.year - first_day.year + 1 if name != "明治" else day.year - BEFORE_MEIJI
             if not japanese:
                 return f"{latin} {number}"
-            year = f"{name}{'元' if number == 1 else number}年"
+            year = with_readings(name) + (with_readings("元年") if number == 1 else f"{number}年")
             break
     else:
         year = f"{day.year}年" if japanese else str(day.year)

@@ -7,7 +7,18 @@ import pytest
 from babel.messages.catalog import Catalog
 
 from deploy import messages
-from deploy.messages import check, collect, extract, merge, problems_of, read_catalogue, render
+from deploy.messages import (
+    ROOT_DIR,
+    STAFF_ONLY,
+    check,
+    collect,
+    extract,
+    merge,
+    problems_of,
+    read_catalogue,
+    render,
+    untranslated,
+)
 from deploy.plain_japanese import plain_problems
 from shared.web import i18n
 from shared.web.i18n import LANGUAGES, catalogue_path
@@ -35,6 +46,25 @@ def test_the_catalogues_are_those_of_the_texts_of_now() -> None:
 def test_every_text_has_english_words() -> None:
     """Staff's texts too: only やさしい日本語 is for residents alone."""
     assert [message.id for message in read_catalogue(ENGLISH) if message.id and not message.string] == []
+
+
+def test_every_file_that_is_for_staff_alone_is_there() -> None:
+    """A name that says nothing any more is not left behind."""
+    assert [file for files in STAFF_ONLY.values() for file in files if not (ROOT_DIR / file).is_file()] == []
+
+
+def test_a_text_that_a_resident_sees_has_to_be_translated() -> None:
+    """What stands on a resident's page too is theirs: seen to fail when one of staff's pages makes a text staff's."""
+    staff = STAFF_ONLY["the counter's tablet"][0]
+    seen = Catalog()
+    seen.add("不在", locations=[(staff, 1)])
+    seen.add("予約", locations=[(staff, 2), ("services/booking/pages/find.html", 3)])
+    seen.add("番号", locations=[("services/booking/pages/find.html", 4)])
+    known = Catalog()
+    known.add("番号", string="number")
+    assert untranslated(known, seen) == ["予約"]
+    known.add("予約", string="")
+    assert untranslated(known, seen) == ["予約"]
 
 
 def test_collecting_twice_changes_nothing_and_keeps_translations(
@@ -125,6 +155,7 @@ def test_plain_japanese_is_left_alone(text: str) -> None:
         ("わたしのじょうほうのやりとりを 見てください。", "no space"),
         ("まどぐちへ 来る。", "does not end"),
         ("まどぐちへ 来てください。 電話で 話す。", "does not end"),
+        ("鬱を 見てください。", "no reading of 鬱"),
         ("書かないと 進めません。", "two negatives"),
         ("なおさなければ なりません。", "two negatives"),
         ("わたさない ことは ないです。", "two negatives"),
@@ -142,6 +173,6 @@ def test_the_check_speaks_of_plain_japanese_too(elsewhere: Path) -> None:
     collect(texts("窓口"))
     plain = LANGUAGES[messages.PLAIN]
     catalogue = read_catalogue(plain)
-    catalogue.get("窓口").string = "本人確認書類"  # type: ignore[union-attr]
+    catalogue.get("窓口").string = "本人確認書"  # type: ignore[union-attr]
     catalogue_path(plain).write_bytes(render(catalogue, plain))
-    assert check(texts("窓口")) == ["ja-easy: a chain of nouns, 本人確認書類: 本人確認書類"]
+    assert check(texts("窓口")) == ["ja-easy: a chain of nouns, 本人確認書: 本人確認書"]

@@ -17,6 +17,7 @@ from shared.clock import JST
 from shared.db import Database
 from shared.reference_number import calendar_uid, show_number
 from shared.web.i18n import gettext as _
+from shared.web.i18n import without_readings
 from shared.web.identity import PUBLIC
 from shared.web.town import Town
 
@@ -39,8 +40,10 @@ async def get_calendar_file(
     async with db.begin(town.code) as session:
         facts = await find_town_facts(session, town.code)
     method = "CANCEL" if found.state == "cancelled" else "PUBLISH"
+    with without_readings():
+        calendar = make_calendar(found, facts, method=method)
     return Response(
-        make_calendar(found, facts, method=method),
+        calendar,
         headers={
             "content-type": f"text/calendar; method={method}; charset=utf-8",
             "content-disposition": f'attachment; filename="{found.number}.ics"',

@@ -19,6 +19,7 @@ from shared.errors import Refusal
 from shared.reference_number import calendar_uid
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
+from shared.web.i18n import without_readings
 from shared.web.identity import PUBLIC, require_role
 from shared.web.pages import page
 from shared.web.town import Town
@@ -68,8 +69,10 @@ async def get_feed(
         facts = await find_town_facts(session, town.code)
     if items is None:
         raise Refusal("feed_unknown", 404)
+    with without_readings():
+        feed = make_feed(items, town_name=facts.name_ja, public_url=facts.host)
     return Response(
-        make_feed(items, town_name=facts.name_ja, public_url=facts.host),
+        feed,
         headers={"content-type": "text/calendar; charset=utf-8", "referrer-policy": "no-referrer"},
     )
 

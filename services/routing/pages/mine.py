@@ -37,7 +37,7 @@ from services.routing.queries.plans import list_life_events, list_my_plans
 from shared.clock import JST
 from shared.db import Database
 from shared.tokens import Identity
-from shared.web.i18n import translate
+from shared.web.i18n import translate, without_readings
 from shared.web.identity import require_visitor
 from shared.web.pages import page
 
@@ -138,20 +138,22 @@ async def copy_history(
     """The same as a file to keep: names of items, no values."""
     service, office = _filters(request)
     history, names = await _read(db, identity, service=service, office=office, skip=0, limit=HISTORY_COPY_MAX)
-    copy = {
-        "municipality": identity.municipality,
-        "as_of": now.astimezone(JST),
-        "total": history.total,
-        "spared_items": history.spared_items,
-        "not_yet_listed": history.pending,
-        "entries": [
+    with without_readings():
+        entries = [
             {
                 **msgspec.to_builtins(entry),
                 "item_names": item_names(entry.items),
                 "sentence": history_line(entry, names).sentence,
             }
             for entry in history.entries
-        ],
+        ]
+    copy = {
+        "municipality": identity.municipality,
+        "as_of": now.astimezone(JST),
+        "total": history.total,
+        "spared_items": history.spared_items,
+        "not_yet_listed": history.pending,
+        "entries": entries,
     }
     return Response(
         msgspec.json.format(msgspec.json.encode(copy)),
