@@ -94,7 +94,9 @@ class Resident:
     def send(self, ending: str, holding: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:
         """Send a form with these fields instead of what it held."""
         form = self.form(ending, holding)
-        self.page = self._client.request(form.method, form.action, data=form.fields | fields)
+        given = form.fields | fields
+        where = {"params": given} if form.method == "get" else {"data": given}
+        self.page = self._client.request(form.method, form.action, **where)  # type: ignore[arg-type]
         return self.page
 
     def book(self, procedure: str = "CHI02", *, name: str = "", reach: str = "none", contact: str = "") -> str:

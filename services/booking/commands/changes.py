@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_helper, release_helper
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.marks import mark_availability
+from services.booking.commands.marks import mark_availability, write_deed_for
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
@@ -20,6 +20,7 @@ from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
 from shared.errors import Refusal
 from shared.events.booking import AppointmentCancelled, AppointmentChanged
+from shared.tokens import Identity
 
 
 class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
     slot_id: UUID
     version: int
     key: str
+    staff: Identity | None = None
 
 
 class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,7 @@ class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
     appointment_id: UUID
     version: int
     key: str
+    staff: Identity | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +149,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
     changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
+    await write_deed_for(session, order.staff, "change", order.appointment_id, version=moved.version, now=now)
     return changed
 
 
@@ -170,6 +174,7 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
     await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
+    await write_deed_for(session, order.staff, "cancel", order.appointment_id, version=row.version, now=now)
     return changed
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.tokens import Identity
+
+OPERATOR = "operator"
 
 AVAILABILITY, AVAILABILITY_CHECK = "availability", "availability_check"
 # Free places are looked at again this long after a change, so at most once a second.
@@ -45,17 +47,23 @@ async def write_audit(
     session: AsyncSession, actor: Identity, command: str, ref: str, *, version: int | None = None, now: datetime
 ) -> None:
     """Who of the staff did what to what, in the transaction that does it."""
-    await session.execute(
-        _AUDIT,
-        {
-            "municipality": actor.municipality,
-            "audit_id": uuid4(),
-            "now": now,
-            "actor_kind": actor.kind,
-            "actor_ref": actor.ref,
-            "office": actor.office,
-            "command": command,
-            "ref": ref,
-            "ref_version": version,
-        },
-    )
+    did = {"command": command, "ref": ref, "ref_version": version, "now": now, "audit_id": uuid4()}
+    who = {"actor_kind": actor.kind, "actor_ref": actor.ref, "office": actor.office}
+    await session.execute(_AUDIT, did | who | {"municipality": actor.municipality})
+
+
+async def write_deed_for(
+    session: AsyncSession, staff: Identity | None, command: str, ref: UUID, *, version: int | None = None, now: datetime
+) -> None:
+    """What staff did in somebody's place. What residents do for themselves (`staff` None) is in the ledger only."""
+    if staff is not None:
+        await write_audit(session, staff, command, str(ref), version=version, now=now)
+
+
+async def write_operators_audit(
+    session: AsyncSession, municipality: str, command: str, ref: str, *, now: datetime
+) -> None:
+    """What the operator did by the command line, in the transaction that does it."""
+    did = {"command": command, "ref": ref, "ref_version": None, "now": now, "audit_id": uuid4()}
+    who = {"actor_kind": OPERATOR, "actor_ref": OPERATOR, "office": None}
+    await session.execute(_AUDIT, did | who | {"municipality": municipality})

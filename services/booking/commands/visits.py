@@ -7,11 +7,12 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import mark_availability
+from services.booking.commands.marks import mark_availability, write_deed_for
 from services.booking.keys import Keys, subject_context
 from shared.errors import Refusal
 from shared.messaging.due import schedule
 from shared.passes import Pass
+from shared.tokens import Identity
 
 VISIT_LIFETIME = timedelta(minutes=60)
 END_VISIT = "end_visit"
@@ -74,7 +75,9 @@ _END = text("""
 """)
 
 
-async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, *, now: datetime) -> UUID:
+async def arrive(
+    session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, *, staff: Identity | None = None, now: datetime
+) -> UUID:
     """Open a pass once, into a sealed draft. The same browser gets the same visit again.
 
     Another pass of the same case ends the visits before it: what was approved then may have been declined since.
@@ -121,6 +124,7 @@ async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, 
             due_at=now + VISIT_LIFETIME,
         )
         await _end_older(session, ticket, visit_id, now=now)
+        await write_deed_for(session, staff, "arrive", visit_id, now=now)
         return visit_id
     known = (await session.execute(_OPENED, {"municipality": ticket.municipality, "pass_id": ticket.pass_id})).one()
     if known.guest_ref != visitor:
@@ -145,7 +149,13 @@ async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now
 
 
 async def release_hold(
-    session: AsyncSession, municipality: str, visit_id: UUID, visitor: str, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    visit_id: UUID,
+    visitor: str,
+    *,
+    staff: Identity | None = None,
+    now: datetime,
 ) -> None:
     """Give back the place that a visit holds, if it holds one.
 
@@ -159,6 +169,7 @@ async def release_hold(
     counters = (await session.execute(_RELEASE, key | {"now": now})).scalars().all()
     if counters:
         await mark_availability(session, municipality, counters, now=now)
+        await write_deed_for(session, staff, "release", visit_id, now=now)
 
 
 async def on_end_visit_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import open_case
 from services.routing.domain.life_events import LifeEvent, steps_for
 from services.routing.queries.plans import Plan, case_key
@@ -45,6 +46,7 @@ async def make_plan(
         )
     ).scalar_one_or_none()
     if made is not None:
+        await record_staff_deed(session, identity, action="make_plan", ref=str(made), now=now)
         return made
     known: UUID = (
         await session.execute(

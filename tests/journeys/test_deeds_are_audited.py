@@ -1,0 +1,279 @@
+"""Everything that staff, helpers and the operator do leaves an audit row: who, what, to what. And nothing of a person.
+
+Staff do it here as they do at work: they open the page and send its form.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from shared.events.subscriptions import SERVICES
+from shared.web.identity import STAFF_KINDS
+from shared.web.prefixes import service_for
+from tests.journeys.database import ask
+from tests.journeys.resident import Resident
+from tests.routing.applying import CHI02_FORM
+from tests.stack import COORDINATOR_LOGIN, HELPERS, STAFF_LOGIN, STAFF_PASSWORD, Stack, run_cli
+from tests.structure.who_may import GUEST, NOBODY, WHO_MAY
+
+# What each POST route writes, beside what it looks at on the way. Every route is here that staff or helpers may use.
+AUDITED: dict[str, str] = {
+    "routing POST /sign-in": "sign_in",
+    "routing POST /sign-out": "session_ended",
+    # For somebody: on the phone, or at the desk.
+    "routing POST /cases": "open_case",
+    "routing POST /cases/{case_id}/you": "tell_about_you",
+    "routing POST /cases/{case_id}/handover": "decide_handover",
+    "routing POST /cases/{case_id}/channel": "change_channel",
+    "routing POST /cases/{case_id}/form": "save_form",
+    "routing POST /cases/{case_id}/reuse": "decide_reuse",
+    "routing POST /cases/{case_id}/submit": "submit_application",
+    "routing POST /applications/{number}/withdraw": "withdraw_application",
+    "routing POST /life-events/{code}": "make_plan",
+    "routing POST /plans/{plan_id}/begin": "open_case",
+    "booking POST /booking/arrive": "arrive",
+    "booking POST /booking/visits/{visit_id}/hold": "hold",
+    "booking POST /booking/visits/{visit_id}/release": "release",
+    "booking POST /booking/visits/{visit_id}/book": "book",
+    "booking POST /booking/api/holds": "hold",
+    "booking POST /booking/api/appointments": "book",
+    "booking POST /booking/appointments/{number}/change": "change",
+    "booking POST /booking/appointments/{number}/cancel": "cancel",
+    # The office, the line, the helpers, and who could not be reached.
+    "routing POST /office/applications/{application_id}/{action}": "application_accept",
+    "booking POST /counter/check-in": "check-in",
+    "booking POST /counter/walk-ins": "walk-in",
+    "booking POST /counter/{appointment_id}/{action}": "call",
+    "booking POST /helpers/shifts": "add-shift",
+    "booking POST /helpers/shifts/{shift_id}/remove": "remove-shift",
+    "booking POST /helpers/calendar": "renew-feed",
+    "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
+    "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
+    "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
+    "notifications POST /notices/tasks/{task_id}/done": "task_completed",
+    "notifications POST /notices/tasks/{task_id}/undo": "task_reopened",
+}
+# Nobody does anything to anything there.
+NO_DEEDS = {
+    # A token, and back to the form that needed one.
+    "routing POST /session/renew",
+    # Number and code open a page; what is done on it is a deed of its own.
+    "routing POST /applications/find",
+    "booking POST /booking/find",
+    # The SMS gateway, which is nobody of ours.
+    "notifications POST /notifications/api/receipts/{provider}",
+}
+BY_OPERATOR = {
+    "routing": {"publish_catalogue", "open_account", "change_account", "close_account"},
+    "booking": {"load-opening-rules"},
+    "notifications": {"load_notice_rules"},
+}
+NAME, KANA, PHONE = "目立 花子", "メダチ ハナコ", "08012349876"
+SHORT = 4
+ARRIVAL_TIMEOUT_S = 60.0
+_PATTERNS = {name: re.compile(re.sub(r"\{\w+\}", "[^/]+", name.split(" ", 2)[2])) for name in AUDITED}
+
+
+def audit_rows(stack: Stack, service: str) -> list[dict[str, Any]]:
+    """Every row of a service's audit; routing and notifications say `action` for what booking calls `command`."""
+    column = "command" if service == "booking" else "action"
+    rows = ask(stack, f"SELECT audit_id, actor_kind, actor_ref, {column} AS action, ref FROM {service}.audit")
+    return [dict(row) for row in rows]
+
+
+class Desk(Resident):
+    """Somebody of the town, at work. Everything that they send must be audited as theirs."""
+
+    def __init__(self, stack: Stack, seen: set[str], login: str) -> None:
+        super().__init__(stack.url)
+        self._stack, self._seen = stack, seen
+        self.ref = ""
+        self.get("/sign-in")
+        self.send("/sign-in", login=login, password=STAFF_PASSWORD)
+
+    def send(self, ending: str, holding: Mapping[str, str] | None = None, **fields: str) -> Any:
+        """Send a form of the page, and find its row."""
+        form = self.form(ending, holding)
+        if form.method == "get":
+            return super().send(ending, holding, **fields)
+        return self._audited(form.action, lambda: super(Desk, self).send(ending, holding, **fields))
+
+    def post(self, path: str) -> Any:
+        """A form that is empty."""
+        return self._audited(path, lambda: self._client.post(path, data={}))
+
+    def post_json(self, path: str, body: Mapping[str, str]) -> Any:
+        """What a program of the desk would send."""
+        return self._audited(path, lambda: self._client.post(path, json=body))
+
+    def _audited(self, path: str, deed: Any) -> Any:
+        route = next(name for name, pattern in _PATTERNS.items() if pattern.fullmatch(path))
+        service = service_for(path)
+        before = {row["audit_id"] for row in audit_rows(self._stack, service)}
+        answer = deed()
+        assert answer.status_code < 400, f"{route}: {answer.status_code}\n{answer.text[-1500:]}"
+        written = [row for row in audit_rows(self._stack, service) if row["audit_id"] not in before]
+        mine = [row for row in written if row["action"] == AUDITED[route]]
+        assert mine, f"{route}: {written}"
+        self.ref = self.ref or mine[0]["actor_ref"]
+        for row in mine:
+            assert (row["actor_kind"] in STAFF_KINDS, row["actor_ref"] == self.ref, row["ref"] != "") == (True,) * 3, (
+                row
+            )
+        self._seen.add(route)
+        return answer
+
+    def until(self, path: str, *, has: str) -> None:
+        """What another service tells is on its way: look again until it is there."""
+        deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
+        while has not in self.get(path).text:
+            assert time.monotonic() < deadline, f"no {has!r} on {path}\n{self._stack.log_tails()}"
+            time.sleep(0.2)
+
+
+def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
+    sent = {name for name, who in WHO_MAY.items() if " POST " in name and who - {NOBODY, GUEST}}
+    assert set(AUDITED) | NO_DEEDS == sent
+    assert not set(AUDITED) & NO_DEEDS
+
+
+def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
+    """Seen to fail without `write_deed_for` in `hold_place`."""
+    seen: set[str] = set()
+    with contextlib.ExitStack() as browsers:
+        desk, coordinator, *helpers = (
+            browsers.enter_context(Desk(stack, seen, login))
+            for login in (STAFF_LOGIN, COORDINATOR_LOGIN, *(login for login, _, _ in HELPERS))
+        )
+        _books_moves_and_cancels(desk)
+        _receives_who_booked_by_a_program(desk)
+        _applies_for_somebody_and_accepts(desk)
+        _plans_a_move(desk)
+        _finds_a_helper(desk, coordinator, helpers)
+        _calls_whom_no_message_reached(desk, stack)
+        desk.get("/counter")
+        desk.send("/sign-out")
+    assert seen == set(AUDITED)
+
+
+def test_what_the_operator_does_leaves_rows_too(stack: Stack) -> None:
+    """Seen to fail without the row of `load_opening_rules`."""
+    run_cli(stack.environ, "account", "open", "kari", "--town", "143421", "--role", "counter")
+    run_cli(stack.environ, "account", "open", "kari", "--town", "143421", "--role", "manager")
+    run_cli(stack.environ, "account", "close", "kari", "--town", "143421")
+    for service, actions in BY_OPERATOR.items():
+        done = {row["action"] for row in audit_rows(stack, service) if row["actor_ref"] == "operator"}
+        assert done == actions, service
+
+
+def test_nobody_is_in_the_audit_but_who_did_it(stack: Stack) -> None:
+    rows = [
+        row for service in SERVICES for row in ask(stack, f"SELECT row_to_json(a)::text AS row FROM {service}.audit a")
+    ]
+    told = "\n".join(row["row"] for row in rows)
+    assert told
+    for secret in (NAME, KANA, PHONE, PHONE.lstrip("0"), *CHI02_FORM.values()):
+        # Short codes such as an era are in every row's ids.
+        assert len(secret) < SHORT or secret not in told, secret
+
+
+def _to_the_times(desk: Desk, *, channel: str = "counter", reach: str = "none") -> None:
+    desk.get("/procedures/CHI02")
+    desk.send("/cases", holding={"channel": channel})
+    desk.send("/you", name=NAME, kana=KANA, reach=reach, email="", phone=PHONE if reach == "sms" else "")
+    desk.send("/handover", all="yes")
+    desk.send("/booking/arrive")
+
+
+def _earliest(desk: Desk) -> str:
+    return next(value for _, value in desk.form("/hold").buttons if value)
+
+
+def _books_moves_and_cancels(desk: Desk) -> None:
+    _to_the_times(desk)
+    desk.send("/hold", slot=_earliest(desk))
+    desk.send("/release")
+    desk.send("/hold", slot=_earliest(desk))
+    desk.send("/book")
+    own = desk.path
+    desk.get(f"{own}/change")
+    desk.send("/change", slot=next(value for _, value in desk.form("/change").buttons if value))
+    desk.send("/change")
+    desk.get(f"{own}/cancel")
+    desk.send("/cancel")
+
+
+def _receives_who_booked_by_a_program(desk: Desk) -> None:
+    _to_the_times(desk)
+    visit_id, slot_id = desk.path.rsplit("/", 1)[-1], _earliest(desk)
+    desk.post_json("/booking/api/holds", {"visit_id": visit_id, "slot_id": slot_id})
+    number = desk.post_json("/booking/api/appointments", {"visit_id": visit_id}).json()["number"]
+    desk.get("/counter")
+    desk.send("/counter/check-in", number=number)
+    desk.send("/call")
+    desk.get("/counter")
+    desk.send("/counter/walk-ins", procedure="CHI02")
+
+
+def _applies_for_somebody_and_accepts(desk: Desk) -> None:
+    desk.get("/procedures/CHI02")
+    desk.send("/cases", holding={"channel": "counter"})
+    case = desk.path.rpartition("/")[0]
+    desk.send("/you", name=NAME, kana=KANA, reach="none")
+    desk.send("/channel", channel="online")
+    # Nothing of another person is offered: the answer is about nothing.
+    desk.post(f"{case}/reuse")
+    desk.get(f"{case}/form")
+    desk.send("/form", None, **CHI02_FORM | {"name": NAME})
+    desk.send("/submit")
+    application = desk.path
+    desk.get("/office")
+    line = re.search(r'href="(/office/applications/[^"]+)"', desk.page.text)
+    assert line, desk.page.text
+    desk.get(line[1])
+    desk.send("/accept")
+    desk.get(application)
+    desk.send("/withdraw")
+
+
+def _plans_a_move(desk: Desk) -> None:
+    desk.get("/life-events/move-in")
+    desk.send("/life-events/move-in", None, **dict.fromkeys(desk.form("/life-events/move-in").choices, "yes"))
+    desk.send("/begin", procedure=desk.form("/begin").choices["procedure"][0])
+
+
+def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
+    for helper in helpers:
+        # The account arrives at booking as an event.
+        helper.until("/helpers/shifts", has='action="/helpers/shifts"')
+        for start, end in (("600", "720"), ("780", "960")):
+            times = {"weekday": "2", "from": start, "to": end, "venue": "KOMINKAN"}
+            helper.send("/helpers/shifts", None, **times)
+        helper.send("/remove")
+        helper.get("/helpers/calendar")
+        helper.send("/helpers/calendar")
+    _to_the_times(desk, channel="helper")
+    desk.send("/hold", slot=_earliest(desk))
+    desk.send("/book")
+    coordinator.get("/helpers/roster")
+    other = re.search(r'<option value="([^"]+)">', coordinator.page.text)
+    assert other, coordinator.page.text
+    coordinator.send("/reassign", helper=other[1])
+    asked = next(helper for helper in helpers if "/accept" in helper.get("/helpers").text)
+    asked.send("/accept")
+
+
+def _calls_whom_no_message_reached(desk: Desk, stack: Stack) -> None:
+    httpx.post(f"{stack.sink_url}/behaviour", json={"channel": "sms", "mode": "reject_permanent"}).raise_for_status()
+    _to_the_times(desk, reach="sms")
+    desk.send("/hold", slot=_earliest(desk))
+    desk.send("/book")
+    desk.until("/notices", has="/contact")
+    desk.send("/contact")
+    desk.get("/notices")
+    desk.send("/done")
+    desk.send("/undo")
