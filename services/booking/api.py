@@ -22,7 +22,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.events.booking import State
 from shared.tokens import Identity
-from shared.web.identity import PUBLIC, STAFF_KINDS, require_visitor
+from shared.web.identity import PUBLIC, require_visitor, staff_of
 from shared.web.town import Town
 
 DAYS_MAX = 62
@@ -71,6 +71,7 @@ async def post_hold(
         visitor=identity.ref,
         slot_id=data.slot_id,
         key=_key(request, f"hold:{data.slot_id}"),
+        staff=staff_of(identity),
     )
     return await flow.hold(db, rush, order, now=now)
 
@@ -92,7 +93,7 @@ async def post_appointment(
         visit_id=data.visit_id,
         visitor=identity.ref,
         key=_key(request, "book"),
-        by_staff=identity.kind in STAFF_KINDS,
+        staff=staff_of(identity),
     )
     return await flow.book(db, rush, order, keys, now=now)
 

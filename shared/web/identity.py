@@ -66,6 +66,11 @@ def find_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity | 
     return token.identity
 
 
+def staff_of(identity: Identity | None) -> Identity | None:
+    """Whoever acts for others: what they do is audited. None for residents, who act for themselves."""
+    return identity if identity is not None and identity.kind in STAFF_KINDS else None
+
+
 def _live_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:
     identity = find_identity(connection)
     if identity is None:

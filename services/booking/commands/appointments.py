@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_helper
 from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import check_key, request_hash
-from services.booking.commands.marks import MARK_DIRTY, SETTLE
+from services.booking.commands.marks import MARK_DIRTY, SETTLE, write_audit
 from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETIME, Draft, open_draft
 from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
@@ -24,6 +24,7 @@ from shared.errors import Refusal
 from shared.events.booking import AppointmentBooked, SealedAccess
 from shared.ledger.entry import Entry, LegalBasis
 from shared.reference_number import CODE_LENGTH, make_number
+from shared.tokens import Identity
 
 CALLING_PURPOSE = "窓口でお呼びするため"
 MEETING_PURPOSE = "サポーターがお名前をお呼びするため"
@@ -40,8 +41,8 @@ class BookAppointment(msgspec.Struct, frozen=True, kw_only=True):
     visit_id: UUID
     visitor: str
     key: str
-    # Of the town's people, who book for many: how many appointments they made does not matter.
-    by_staff: bool = False
+    # Of the town's people, who book for many: how many appointments they made does not matter, and it is audited.
+    staff: Identity | None = None
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,6 +200,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     is_venue = row.helper == "asked"
     if is_venue and await ask_helper(session, order.municipality, state, slot_id=row.slot_id, now=now) is None:
         raise Refusal("slot_taken", 409)
+    if order.staff is not None:
+        await write_audit(session, order.staff, "book", str(booked.appointment_id), version=state.version, now=now)
     fact = tell(AppointmentBooked, state, now=now)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
@@ -207,7 +210,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
 
 
 def _most_ahead(order: BookAppointment, row: Any) -> int:
-    if order.by_staff:
+    if order.staff is not None:
         return INTEGER_MAX
     return Policy().max_open_appointments if row.max_open_appointments is None else int(row.max_open_appointments)
 

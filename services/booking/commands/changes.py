@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_helper, release_helper
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.marks import mark_availability
+from services.booking.commands.marks import mark_availability, write_audit
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
@@ -20,6 +20,7 @@ from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
 from shared.errors import Refusal
 from shared.events.booking import AppointmentCancelled, AppointmentChanged
+from shared.tokens import Identity
 
 
 class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
     slot_id: UUID
     version: int
     key: str
+    staff: Identity | None = None
 
 
 class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,7 @@ class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
     appointment_id: UUID
     version: int
     key: str
+    staff: Identity | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +147,8 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
     # Link and code stay: page, printed slip and every message say the same for the life of the appointment.
     await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
+    if order.staff is not None:
+        await write_audit(session, order.staff, "change", str(moved.appointment_id), version=moved.version, now=now)
     changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
     return changed
@@ -168,6 +173,8 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
         await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter], now=now)
     await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
+    if order.staff is not None:
+        await write_audit(session, order.staff, "cancel", str(row.appointment_id), version=row.version, now=now)
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
     return changed

@@ -7,11 +7,12 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import check_key, request_hash
-from services.booking.commands.marks import MARK_DIRTY, SETTLE
+from services.booking.commands.marks import MARK_DIRTY, SETTLE, write_audit
 from services.booking.domain.rules import Policy, SlotTaken, refuse_unbookable
 from services.booking.queries.slots import WHERE_DONE
 from shared.db import Prepared
 from shared.errors import Refusal
+from shared.tokens import Identity
 
 
 class HoldPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,7 @@ class HoldPlace(msgspec.Struct, frozen=True, kw_only=True):
     visitor: str
     slot_id: UUID
     key: str
+    staff: Identity | None = None
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +151,8 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
         return msgspec.structs.replace(hold, hold_id=took.own_hold_id, held_until=took.own_held_until)
     if not took.taken:
         raise SlotTaken(row.counters, policy)
+    if order.staff is not None:
+        await write_audit(session, order.staff, "hold", str(order.visit_id), now=now)
     return hold
 
 

@@ -7,11 +7,12 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import mark_availability
+from services.booking.commands.marks import mark_availability, write_audit
 from services.booking.keys import Keys, subject_context
 from shared.errors import Refusal
 from shared.messaging.due import schedule
 from shared.passes import Pass
+from shared.tokens import Identity
 
 VISIT_LIFETIME = timedelta(minutes=60)
 END_VISIT = "end_visit"
@@ -45,9 +46,9 @@ _READ_KEY = text(
 )
 _OPEN = text("""
     INSERT INTO visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach,
-                       channel, language, draft_sealed, passed_at, arrived_at, expires_at)
+                       channel, language, behalf, draft_sealed, passed_at, arrived_at, expires_at)
     VALUES (:municipality, :visit_id, :pass_id, :guest_ref, :subject_ref, :case_id, :contact_ref, :procedure, :reach,
-            :channel, :language, :draft_sealed, :passed_at, :now, :expires_at)
+            :channel, :language, :behalf, :draft_sealed, :passed_at, :now, :expires_at)
     ON CONFLICT (municipality, pass_id) DO NOTHING RETURNING visit_id
 """)
 _OPENED = text("SELECT visit_id, guest_ref FROM visit WHERE (municipality, pass_id) = (:municipality, :pass_id)")
@@ -74,7 +75,9 @@ _END = text("""
 """)
 
 
-async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, *, now: datetime) -> UUID:
+async def arrive(
+    session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, *, staff: Identity | None = None, now: datetime
+) -> UUID:
     """Open a pass once, into a sealed draft. The same browser gets the same visit again.
 
     Another pass of the same case ends the visits before it: what was approved then may have been declined since.
@@ -105,6 +108,7 @@ async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, 
             "reach": ticket.reach,
             "channel": ticket.channel,
             "language": ticket.language,
+            "behalf": ticket.behalf,
             "draft_sealed": sealed,
             "passed_at": ticket.issued_at,
             "now": now,
@@ -121,6 +125,8 @@ async def arrive(session: AsyncSession, ticket: Pass, visitor: str, keys: Keys, 
             due_at=now + VISIT_LIFETIME,
         )
         await _end_older(session, ticket, visit_id, now=now)
+        if staff is not None:
+            await write_audit(session, staff, "arrive", str(visit_id), now=now)
         return visit_id
     known = (await session.execute(_OPENED, {"municipality": ticket.municipality, "pass_id": ticket.pass_id})).one()
     if known.guest_ref != visitor:
@@ -145,7 +151,13 @@ async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now
 
 
 async def release_hold(
-    session: AsyncSession, municipality: str, visit_id: UUID, visitor: str, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    visit_id: UUID,
+    visitor: str,
+    *,
+    staff: Identity | None = None,
+    now: datetime,
 ) -> None:
     """Give back the place that a visit holds, if it holds one.
 
@@ -159,6 +171,8 @@ async def release_hold(
     counters = (await session.execute(_RELEASE, key | {"now": now})).scalars().all()
     if counters:
         await mark_availability(session, municipality, counters, now=now)
+        if staff is not None:
+            await write_audit(session, staff, "release-hold", str(visit_id), now=now)
 
 
 async def on_end_visit_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -30,7 +30,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
 from shared.web.forms import parse_uuid, read_form
-from shared.web.identity import PUBLIC
+from shared.web.identity import PUBLIC, find_identity, staff_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
@@ -88,6 +88,7 @@ async def post_change_page(
             slot_id=parse_uuid(fields.get("slot", ""), code="slot_unknown"),
             version=_version(fields),
             key=_key(fields),
+            staff=staff_of(find_identity(request)),
         )
         # The page that follows looks for the nearest others.
         await rush.run(db, town.code, lambda session: change_appointment(session, order, now=now))
@@ -141,7 +142,11 @@ async def post_cancel_page(
         return ask_for_code(number)
     fields = await read_form(request)
     order = CancelAppointment(
-        municipality=town.code, appointment_id=found.appointment_id, version=_version(fields), key=_key(fields)
+        municipality=town.code,
+        appointment_id=found.appointment_id,
+        version=_version(fields),
+        key=_key(fields),
+        staff=staff_of(find_identity(request)),
     )
     try:
         await rush.run(db, town.code, lambda session: cancel_appointment(session, order, now=now))

@@ -39,7 +39,7 @@ from shared.passes import open_pass
 from shared.tokens import Identity
 from shared.web.forms import is_uuid, parse_uuid, read_form
 from shared.web.i18n import translate
-from shared.web.identity import STAFF_KINDS, require_visitor
+from shared.web.identity import require_visitor, staff_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
@@ -81,7 +81,7 @@ async def post_arrive(
             raise
         return see_other(f"/cases/{refusal.details['case_id']}/pass?late=1")
     async with db.begin(town.code) as session:
-        visit_id = await arrive(session, ticket, identity.ref, keys, now=now)
+        visit_id = await arrive(session, ticket, identity.ref, keys, staff=staff_of(identity), now=now)
     return see_other(f"/booking/visits/{visit_id}")
 
 
@@ -142,6 +142,7 @@ async def post_hold_page(
             slot_id=slot_id,
             # One page offers many times: each is a request of its own.
             key=f"{fields.get('idempotency_key', '')[: KEY_MAX_LENGTH - 40]}/{slot_id}",
+            staff=staff_of(identity),
         )
         # Not `flow.hold`: the page that follows looks for the nearest others.
         await rush.run(db, town.code, lambda session: hold_place(session, order, now=now))
@@ -180,6 +181,7 @@ async def get_confirm_page(
     return page(
         request,
         "confirm.html",
+        behalf=visit.behalf,
         visit=visit,
         held=visit.held,
         procedure=procedure,
@@ -207,8 +209,8 @@ async def post_book_page(
     fields = await read_form(request)
     visit = _visit_id(visit_id)
     key = fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or "book"
-    by_staff = identity.kind in STAFF_KINDS
-    order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key, by_staff=by_staff)
+    staff = staff_of(identity)
+    order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key, staff=staff)
     if not fields.get("another"):
         async with db.begin(town.code) as session:
             if await _others(session, town, visit, identity, now=now):
@@ -228,11 +230,9 @@ async def post_book_page(
         if refusal.code in BOOK_REFUSALS:
             return see_other(f"/booking/visits/{visit}/confirm?refused={refusal.code}")
         raise
-    return Redirect(
-        f"/booking/appointments/{booked.number}",
-        status_code=303,
-        cookies=[access_cookie(keys, town.code, booked, secure=secure, now=now)],
-    )
+    # Their session opens what staff booked; nothing of it stays on a tablet that others use after them.
+    cookies = [] if staff else [access_cookie(keys, town.code, booked, secure=secure, now=now)]
+    return Redirect(f"/booking/appointments/{booked.number}", status_code=303, cookies=cookies)
 
 
 @post("/booking/visits/{visit_id:str}/release", guards=GUARDS)
@@ -246,7 +246,7 @@ async def post_release_page(
     """Another time, please: the place is free for others."""
     visit = _visit_id(visit_id)
     async with db.begin(town.code) as session:
-        await release_hold(session, town.code, visit, identity.ref, now=now)
+        await release_hold(session, town.code, visit, identity.ref, staff=staff_of(identity), now=now)
     return see_other(f"/booking/visits/{visit}")
 
 
@@ -281,6 +281,7 @@ async def _choose(
     return page(
         request,
         "visit.html",
+        behalf=visit.behalf,
         visit=visit,
         procedure=procedure,
         choice=choice,
@@ -298,7 +299,7 @@ async def _choose(
 async def _others(
     session: AsyncSession, town: Town, visit_id: UUID, identity: Identity, *, now: datetime
 ) -> list[OtherAppointment]:
-    for_many = identity.kind in STAFF_KINDS
+    for_many = staff_of(identity) is not None
     return await list_other_appointments(session, town.code, visit_id, identity.ref, for_many=for_many, now=now)
 
 
