@@ -27,6 +27,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     """What is handed over, for what, and until when. `guest_ref` is the visitor who may carry it.
 
     `channel` says what is to be booked: a counter's time or a helper's. `language` is the one that the person reads.
+    `behalf`: staff carry it for somebody who asked by phone, or who stands at the desk.
     """
 
     pass_id: UUID
@@ -40,6 +41,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     reach: str
     channel: Literal["counter", "helper"] = "counter"
     language: str = "ja"
+    behalf: Literal["phone", "desk"] | None = None
     issued_at: datetime
     expires_at: datetime
 

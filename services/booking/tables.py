@@ -217,6 +217,8 @@ visit = Table(
     # What is to be booked: a counter's time, or a helper's; and the language that the person reads.
     Column("channel", Text, nullable=False, server_default="counter"),
     Column("language", Text, nullable=False, server_default="ja"),
+    # How the person came to the staff who book on their behalf: by phone, or at the desk.
+    Column("behalf", Text),
     # The approved items as they came with the pass; blanked when the visit ends.
     Column("draft_sealed", LargeBinary),
     # After booking: the code, for as long as the visit lives.
@@ -227,6 +229,7 @@ visit = Table(
     Column("appointment_id", _UUID),
     UniqueConstraint("municipality", "pass_id"),
     CheckConstraint("channel IN ('counter', 'helper')", name="channel"),
+    CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
     # Whoever arrives again with another pass of the same case ends the visits before.
     Index("visit_case_idx", "municipality", "case_id"),
 )

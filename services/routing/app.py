@@ -6,7 +6,7 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, cases, front, mine, office, online, plans, sessions
+from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, sessions
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -46,6 +46,9 @@ HANDLERS = (
     applications.show_find,
     applications.post_find,
     applications.get_link,
+    behalf.show_behalf,
+    behalf.show_behalf_begin,
+    behalf.post_behalf,
     office.show_office,
     office.show_office_application,
     office.post_office_action,

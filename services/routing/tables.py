@@ -170,6 +170,8 @@ case_file = Table(
     Column("state", Text, nullable=False),
     Column("guest_ref", Text, nullable=False),
     Column("session_id", Text, nullable=False),
+    # How the person came to the staff who began it on their behalf: by phone, or at the desk.
+    Column("behalf", Text),
     Column("subject_ref", _UUID),
     # The keys of the items that this case may use; None until the person has said something.
     Column("items", _TEXTS),
@@ -187,6 +189,7 @@ case_file = Table(
     Column("version", Integer, nullable=False),
     CheckConstraint("state IN ('opened', 'told', 'handed_over', 'submitted')", name="state"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),

@@ -49,9 +49,11 @@ def hidden(page: httpx.Response, name: str) -> str:
     return unescape(found[1])
 
 
-async def fill_in(visitor: Visitor, *, reach: str = "email", email: str = EMAIL, **changes: str) -> str:
+async def fill_in(
+    visitor: Visitor, *, reach: str = "email", email: str = EMAIL, behalf: str = "", **changes: str
+) -> str:
     """A case of 児童手当, online, ready to be checked; return its path."""
-    case = await visitor.open_case(channel="online")
+    case = await visitor.open_case(channel="online", behalf=behalf)
     answer = await visitor.post(f"{case}/form", CHI02_FORM | changes)
     assert answer.status_code == SEE_OTHER, re.findall(r'href="#f-\w+">([^<]+)', answer.text)
     answer = await visitor.post(

@@ -91,11 +91,13 @@ class Visitor:
     async def post(self, path: str, data: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         return await self.http.post(path, data=data or {}, **more)
 
-    async def open_case(self, procedure: str = "CHI02", channel: str = "counter") -> str:
-        """Begin a procedure by a channel; return the case's path."""
-        answer = await self.post("/cases", {"procedure": procedure, "channel": channel, "idempotency_key": new_key()})
+    async def open_case(self, procedure: str = "CHI02", channel: str = "counter", behalf: str = "") -> str:
+        """Begin a procedure by a channel (staff: for somebody by phone or at the desk); return the case's path."""
+        path = f"/office/behalf/{procedure}" if behalf else "/cases"
+        fields = {"procedure": procedure, "channel": channel, "behalf": behalf, "idempotency_key": new_key()}
+        answer = await self.post(path, fields)
         assert answer.status_code == httpx.codes.SEE_OTHER, answer.text
-        return answer.headers["location"].rpartition("/")[0]
+        return "/".join(answer.headers["location"].split("/")[:3])
 
     async def tell(self, case: str, **fields: str) -> httpx.Response:
         """Fill in the form about oneself."""

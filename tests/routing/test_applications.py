@@ -456,7 +456,7 @@ async def test_the_person_withdraws_and_the_office_can_do_nothing_more(
 
 async def test_staff_who_applied_for_somebody_are_told_of_and_audited(db: Database, visitor: Visitor) -> None:
     staff = await sign_in(db, visitor, roles=("counter",), office="総合")
-    number = await apply(staff, reach="none")
+    number = await apply(staff, reach="none", behalf="desk")
     before = [entry for entry in await entries(db) if entry[0] == "staff_viewed"]
     page = await staff.get(f"/applications/{number}")
     assert NAME in page.text

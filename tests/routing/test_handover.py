@@ -56,6 +56,7 @@ async def begin(db: Database, identity: Identity, procedure: str = "CHI02", key:
             procedure_code=procedure,
             channel="counter",
             idempotency_key=key or uuid4(),
+            behalf="desk" if identity.kind == "staff" else None,
             now=NOW,
         )
 

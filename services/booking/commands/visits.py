@@ -46,9 +46,9 @@ _READ_KEY = text(
 )
 _OPEN = text("""
     INSERT INTO visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach,
-                       channel, language, draft_sealed, passed_at, arrived_at, expires_at)
+                       channel, language, behalf, draft_sealed, passed_at, arrived_at, expires_at)
     VALUES (:municipality, :visit_id, :pass_id, :guest_ref, :subject_ref, :case_id, :contact_ref, :procedure, :reach,
-            :channel, :language, :draft_sealed, :passed_at, :now, :expires_at)
+            :channel, :language, :behalf, :draft_sealed, :passed_at, :now, :expires_at)
     ON CONFLICT (municipality, pass_id) DO NOTHING RETURNING visit_id
 """)
 _OPENED = text("SELECT visit_id, guest_ref FROM visit WHERE (municipality, pass_id) = (:municipality, :pass_id)")
@@ -108,6 +108,7 @@ async def arrive(
             "reach": ticket.reach,
             "channel": ticket.channel,
             "language": ticket.language,
+            "behalf": ticket.behalf,
             "draft_sealed": sealed,
             "passed_at": ticket.issued_at,
             "now": now,

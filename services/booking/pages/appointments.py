@@ -17,7 +17,7 @@ from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
-from services.booking.queries.visits import get_visit
+from services.booking.queries.visits import VisitView, get_visit
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
@@ -101,25 +101,28 @@ async def get_qr(
 
 async def _details(request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town) -> dict[str, Any]:
     identity = find_identity(request)
-    code = None
+    visit = None
     async with db.begin(town.code) as session:
         facts = await find_town_facts(session, town.code)
         if found.visit_id is not None and identity is not None and identity.ref == found.guest_ref:
-            code = await _code(session, town, found.visit_id, identity.ref, keys)
+            visit = await _find_visit(session, town, found.visit_id, identity.ref, keys)
     qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     return {
         "appointment": found,
         "number": show_number(found.number),
         "where": where_is(found),
-        "code": code,
+        "code": visit.code if visit else None,
+        # Staff booked it for somebody, to whom they say or give this now.
+        "given_to_staff": visit.behalf if visit else None,
+        "find_at": f"{request.base_url.netloc}/booking/find",
         "facts": facts,
         "qr": qr,
     }
 
 
-async def _code(session: Any, town: Town, visit_id: UUID, visitor: str, keys: Keys) -> str | None:
+async def _find_visit(session: Any, town: Town, visit_id: UUID, visitor: str, keys: Keys) -> VisitView | None:
     try:
-        return (await get_visit(session, town.code, visit_id, visitor, keys)).code
+        return await get_visit(session, town.code, visit_id, visitor, keys)
     except Refusal:
         return None
 

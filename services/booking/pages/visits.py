@@ -39,7 +39,7 @@ from shared.passes import open_pass
 from shared.tokens import Identity
 from shared.web.forms import is_uuid, parse_uuid, read_form
 from shared.web.i18n import translate
-from shared.web.identity import STAFF_KINDS, require_visitor, staff_of
+from shared.web.identity import require_visitor, staff_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
@@ -181,6 +181,7 @@ async def get_confirm_page(
     return page(
         request,
         "confirm.html",
+        behalf=visit.behalf,
         visit=visit,
         held=visit.held,
         procedure=procedure,
@@ -229,11 +230,9 @@ async def post_book_page(
         if refusal.code in BOOK_REFUSALS:
             return see_other(f"/booking/visits/{visit}/confirm?refused={refusal.code}")
         raise
-    return Redirect(
-        f"/booking/appointments/{booked.number}",
-        status_code=303,
-        cookies=[access_cookie(keys, town.code, booked, secure=secure, now=now)],
-    )
+    # Their session opens what staff booked; nothing of it stays on a tablet that others use after them.
+    cookies = [] if staff else [access_cookie(keys, town.code, booked, secure=secure, now=now)]
+    return Redirect(f"/booking/appointments/{booked.number}", status_code=303, cookies=cookies)
 
 
 @post("/booking/visits/{visit_id:str}/release", guards=GUARDS)
@@ -282,6 +281,7 @@ async def _choose(
     return page(
         request,
         "visit.html",
+        behalf=visit.behalf,
         visit=visit,
         procedure=procedure,
         choice=choice,
@@ -299,7 +299,7 @@ async def _choose(
 async def _others(
     session: AsyncSession, town: Town, visit_id: UUID, identity: Identity, *, now: datetime
 ) -> list[OtherAppointment]:
-    for_many = identity.kind in STAFF_KINDS
+    for_many = staff_of(identity) is not None
     return await list_other_appointments(session, town.code, visit_id, identity.ref, for_many=for_many, now=now)
 
 

@@ -38,6 +38,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str
     reach: str
     channel: Channel
+    behalf: str | None
     expires_at: datetime
     appointment_id: UUID | None
     number: str | None
@@ -58,7 +59,7 @@ class OtherAppointment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _VISIT = text("""
-    SELECT v.visit_id, v.guest_ref, v.subject_ref, v.case_id, v.procedure, v.reach, v.channel, v.expires_at,
+    SELECT v.visit_id, v.guest_ref, v.subject_ref, v.case_id, v.procedure, v.reach, v.channel, v.behalf, v.expires_at,
            v.appointment_id,
            v.draft_sealed, v.code_sealed, k.wrapped_key, a.number,
            p.slot_id, p.held_until, s.counter, s.starts_at, s.ends_at
@@ -143,6 +144,7 @@ async def get_visit(session: AsyncSession, municipality: str, visit_id: UUID, vi
         procedure=row.procedure,
         reach=row.reach,
         channel=row.channel,
+        behalf=row.behalf,
         expires_at=row.expires_at,
         appointment_id=row.appointment_id,
         number=row.number,

@@ -23,6 +23,7 @@ from services.routing.commands.vault import (
     write_use,
 )
 from services.routing.domain.applications import EDITABLE
+from services.routing.domain.behalf import BEHALF_ROLES, SAID, Behalf
 from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
@@ -71,13 +72,22 @@ async def open_case(
     procedure_code: str,
     channel: str,
     idempotency_key: UUID,
+    behalf: Behalf | None = None,
     now: datetime,
 ) -> UUID:
     """Begin a procedure by a channel; the same key again gives the same case.
 
+    Whoever is signed in does it on somebody's behalf, and says how that person came to them.
+
     Raises:
-        Refusal: `procedure_unknown` (404), `channel_impossible` (409), `channel_not_ready` (409).
+        Refusal: `role_missing` (403), `behalf_unsaid` (422), `procedure_unknown` (404), `channel_impossible` (409),
+            `channel_not_ready` (409).
     """
+    if identity.kind != "guest":
+        if not any(identity.has_role(role) for role in BEHALF_ROLES):
+            raise Refusal("role_missing", 403)
+        if behalf is None:
+            raise Refusal("behalf_unsaid", 422)
     row = None
     if is_code(procedure_code):
         row = (
@@ -103,6 +113,7 @@ async def open_case(
                 state="opened",
                 guest_ref=identity.ref,
                 session_id=identity.session_id,
+                behalf=behalf,
                 idempotency_key=idempotency_key,
                 created_at=now,
                 updated_at=now,
@@ -267,6 +278,7 @@ async def tell_about_you(
             case_id=case_id,
             procedure=case.procedure,
             purpose=PURPOSE_BOOK,
+            outcome=SAID[case.behalf],
             now=now,
         )
         use = Use(
@@ -350,6 +362,7 @@ async def _contact_columns(
         target_service=SERVICE,
         target_step=STEP_YOU,
         purpose=PURPOSE_CONTACT_ONLINE if case.channel == "online" else PURPOSE_CONTACT,
+        outcome=SAID[case.behalf],
     )
     await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
     await schedule(

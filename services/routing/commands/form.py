@@ -23,6 +23,7 @@ from services.routing.commands.vault import (
     seen_again,
     write_reused,
 )
+from services.routing.domain.behalf import SAID
 from services.routing.tables import SERVICE, offer
 from shared.crypto import SubjectVault
 from shared.tokens import Identity
@@ -112,6 +113,7 @@ async def save_form(
         purpose=PURPOSE_APPLY,
         step=STEP_FORM,
         usable=usable,
+        outcome=SAID[case.behalf],
         now=now,
     )
     for approval_id in sorted({row.approval_id for row in approved.values() if row.applied_at is None}, key=str):

@@ -12,6 +12,7 @@ from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case, has_venue, lock_open_case, refuse_channel
 from services.routing.commands.contact import update_case
 from services.routing.domain.applications import EDITABLE
+from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import can_be_typed, typed_items
 from services.routing.tables import application, procedure
 from shared.errors import Refusal
@@ -21,7 +22,7 @@ from shared.tokens import Identity
 class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     """A case and its procedure. `sent` is the 受付番号 once the office has the application: then the form is closed.
 
-    `is_correction`: it was sent before, and the office asks for another look.
+    `is_correction`: it was sent before, and the office asks for another look. `behalf`: staff began it for somebody.
     """
 
     case_id: UUID
@@ -29,6 +30,7 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     procedure_name: str
     items: tuple[str, ...]
     channel: str
+    behalf: Behalf | None
     online: bool
     counter: bool
     helper: bool
@@ -63,6 +65,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         procedure_name=row.name_ja,
         items=tuple(row.items),
         channel=case.channel,
+        behalf=case.behalf,
         online=row.online != "no" and can_be_typed(row.items) and case.state != "submitted",
         counter=row.counter != "no" and bool(row.counters),
         helper=row.helper != "no" and await has_venue(session, case.municipality),

@@ -65,6 +65,7 @@ async def make_pass(
         reach=case.reach if contact_ref is not None else "none",
         channel="helper" if case.channel == "helper" else "counter",
         language=language,
+        behalf=case.behalf,
         issued_at=issued_at,
         expires_at=now + PASS_LIFETIME,
     )

@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from services.routing.commands.cases import PURPOSE_CONTACT, PURPOSE_CONTACT_ONLINE, PURPOSE_PREFILL
 from services.routing.commands.vault import STEP_FORM, Use
+from services.routing.domain.behalf import SAID
 from services.routing.domain.handover import CONTACT
 from services.routing.tables import SERVICE
 from shared.events.ledger import EntryType
@@ -33,5 +34,6 @@ def case_use(case: Row[Any], entry_type: EntryType, service: str, approval_id: U
         purpose=purpose,
         legal_basis="appi_69_2_1",
         explicit_request=entry_type == "approved",
+        outcome=SAID[case.behalf],
         approval_id=approval_id,
     )

@@ -108,6 +108,7 @@ async def keep_items(
     purpose: str,
     step: str = STEP_YOU,
     usable: Mapping[str, Source] | None = None,
+    outcome: str = "done",
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
@@ -160,6 +161,7 @@ async def keep_items(
             target_service=SERVICE,
             target_step=step,
             purpose=purpose,
+            outcome=outcome,
         )
 
     typed: tuple[tuple[EntryType, list[str]], ...] = (("collected", collected), ("corrected", corrected))

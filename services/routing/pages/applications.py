@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.access import open_link, try_code
 from services.routing.commands.audit import record_staff_deed
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.progress import REASON, withdraw_application
 from services.routing.commands.vault import Use, read_values, seen_again
@@ -160,6 +161,7 @@ async def _application_page(
     names = await procedure_names(session, row.municipality)
     facts = await get_town(session, row.municipality)
     values, reason = await _read(session, keys, opened, steps, now=now)
+    case = await get_own_case(session, opened.identity, row.case_id) if opened.is_owner else None
     return page(
         request,
         "application.html",
@@ -183,6 +185,8 @@ async def _application_page(
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
         has_notices=row.contact_ref is not None,
+        given_to_staff=case.behalf if case is not None else None,
+        find_at=f"{request.base_url.netloc}/applications/find",
         phone=facts.phone,
     )
 

@@ -24,11 +24,11 @@ from services.routing.commands.passes import make_pass
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.keys import Keys
+from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cookies import give_session
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, WITHOUT, show_phone
 from services.routing.pages.wording import REACHES as REACH_NAMES
-from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.mine import find_live_appointment
 from shared.db import Database
 from shared.tokens import Identity
@@ -56,6 +56,9 @@ async def post_case(
     """Begin a procedure. A visitor whom nobody knows yet becomes a guest here."""
     fields = await read_form(request)
     identity = known_visitor(request)
+    if identity is not None and identity.kind != "guest":
+        # Whoever is signed in begins for somebody else: their page asks how that person came.
+        return see_other(behalf_path(fields.get("procedure", ""), channel=fields.get("channel", "")))
     tries.count_case(town.code, network_of_visitor(request))
     if identity is None:
         tries.count_guest(town.code, network_of_visitor(request))
@@ -150,16 +153,13 @@ async def show_handover(
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
         preview = await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
-        name_ja = await _procedure_name(session, identity, case)
         online = await get_online_case(session, identity, case)
     if preview is None:
         return _before_handover(online)
     answers = {offer.item: offer.answer for offer in preview.offers}
     # Whoever declined something before finds their answers again, not the button for everything alone.
     is_each_open = "each" in request.query_params or "no" in answers.values()
-    return _handover_page(
-        request, case, name_ja, preview, answers, {}, is_each_open=is_each_open, can_go_online=online.online
-    )
+    return _handover_page(request, online, preview, answers, {}, is_each_open=is_each_open)
 
 
 @post("/cases/{case_id:str}/handover", guards=[require_visitor])
@@ -205,8 +205,7 @@ async def post_handover(
         errors = {f"pass_{key}": _("「はい」か「いいえ」を選んでください。") for key in outcome.missing}
         return _handover_page(
             request,
-            case,
-            online.procedure_name,
+            online,
             preview,
             {} if is_for_all else answers,
             errors,
@@ -231,7 +230,7 @@ async def show_pass(
     """The pass in a form to booking. `late`: it was brought to booking too late, which sent its bearer back."""
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
-        name_ja = await _procedure_name(session, identity, case)
+        online = await get_online_case(session, identity, case)
         # Whoever comes through the browser's history, perhaps days later, may have booked: one case, one booking.
         booked = await find_live_appointment(session, identity.municipality, case)
         if booked is not None:
@@ -245,7 +244,8 @@ async def show_pass(
         request,
         "handed_over.html",
         case_id=case,
-        procedure_name=name_ja,
+        procedure_name=online.procedure_name,
+        behalf=online.behalf,
         sealed_pass=carried.sealed_pass,
         items=[translate(ITEMS[key]) for key in carried.items],
         is_late="late" in request.query_params,
@@ -272,12 +272,6 @@ def _before_handover(online: OnlineCase) -> Redirect:
 
 def _case_id(text: str) -> UUID:
     return parse_uuid(text, code="case_unknown")
-
-
-async def _procedure_name(session: Any, identity: Identity, case_id: UUID) -> str:
-    case = await get_own_case(session, identity, case_id)
-    names = await procedure_names(session, identity.municipality)
-    return names[case.procedure][0]
 
 
 def _read_you(form: Form, known_contact: str | None, *, is_online: bool) -> AboutYou | None:
@@ -322,6 +316,7 @@ def _you_page(
         procedure_name=online.procedure_name,
         is_online=online.channel == "online",
         is_helper=online.channel == "helper",
+        behalf=online.behalf,
         values=values,
         errors={name: errors[name] for name in order if name in errors},
         known_contact=known_contact,
@@ -332,15 +327,13 @@ def _you_page(
 
 def _handover_page(
     request: Request[Any, Any, Any],
-    case_id: UUID,
-    procedure_name: str,
+    online: OnlineCase,
     preview: Preview,
     answers: dict[str, Any],
     errors: dict[str, str],
     *,
     is_stale: bool = False,
     is_each_open: bool = False,
-    can_go_online: bool = False,
     status: int = 200,
 ) -> Template:
     by_target: dict[str, list[dict[str, str]]] = {}
@@ -370,14 +363,15 @@ def _handover_page(
         request,
         "handover.html",
         status=status,
-        case_id=case_id,
-        procedure_name=procedure_name,
+        case_id=online.case_id,
+        procedure_name=online.procedure_name,
+        behalf=online.behalf,
         groups=groups,
         legal_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
         errors=errors,
         is_stale=is_stale,
         is_each_open=is_each_open,
-        can_go_online=can_go_online,
+        can_go_online=online.online,
         reach=preview.reach,
         channel=preview.channel,
     )

@@ -9,9 +9,11 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.catalogue import Procedure
-from services.routing.domain.channels import compare_channels
+from services.routing.domain.catalogue import Town as TownFacts
+from services.routing.domain.channels import Comparison, compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
 from services.routing.pages.plans import text_language
 from services.routing.pages.wording import channel_cards, deadline_words
@@ -68,28 +70,9 @@ async def show_search(
     now: NamedDependency[datetime],
 ) -> Template:
     """What was found for a word, or all procedures of a category."""
-    query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
-    category = request.query_params.get("category", "").strip()[:QUERY_MAX_LENGTH]
     async with db.begin(town.code) as session:
-        facts = await get_town(session, town.code)
-        procedures = await list_procedures(session, town.code)
-        frequent_codes = await list_frequent_codes(session, town.code, now)
-    if category:
-        found = [procedure for procedure in procedures if procedure.category == category]
-    elif query:
-        ranked = search(_frequent_first(procedures, frequent_codes, spread=False), query)
-        found = [match.procedure for match in ranked]
-    else:
-        found = procedures
-    return page(
-        request,
-        "search.html",
-        facts=facts,
-        query=query,
-        category=category,
-        found=found,
-        categories=_categories(procedures),
-    )
+        searched = await search_procedures(request, session, town, now=now)
+    return page(request, "search.html", **searched)
 
 
 @get("/procedures/{code:str}", opt=PUBLIC)
@@ -102,12 +85,7 @@ async def show_procedure(
 ) -> Template:
     """The three channels of one procedure, side by side."""
     async with db.begin(town.code) as session:
-        facts = await get_town(session, town.code)
-        procedure = await get_procedure(session, town.code, code)
-        counters = await list_counters(session, town.code)
-        venues = [code for code, place in counters.items() if place.is_venue]
-        availability = await list_availability(session, town.code, [*procedure.counters, *venues])
-    comparison = compare_channels(procedure, counters, availability, now)
+        facts, procedure, comparison = await compare_procedure(session, town, code, now=now)
     return page(
         request,
         "procedure.html",
@@ -118,6 +96,46 @@ async def show_procedure(
         deadline=deadline_words(procedure, facts),
         idempotency_key=uuid4(),
     )
+
+
+async def search_procedures(
+    request: Request[Any, Any, Any], session: AsyncSession, town: Town, *, now: datetime
+) -> dict[str, Any]:
+    """What the address asks for (`q`, `category`), what was found, and every category: as the pages show it."""
+    query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
+    category = request.query_params.get("category", "").strip()[:QUERY_MAX_LENGTH]
+    procedures = await list_procedures(session, town.code)
+    if category:
+        found = [procedure for procedure in procedures if procedure.category == category]
+    elif query:
+        frequent_codes = await list_frequent_codes(session, town.code, now)
+        ranked = search(_frequent_first(procedures, frequent_codes, spread=False), query)
+        found = [match.procedure for match in ranked]
+    else:
+        found = procedures
+    return {
+        "facts": await get_town(session, town.code),
+        "query": query,
+        "category": category,
+        "found": found,
+        "categories": _categories(procedures),
+    }
+
+
+async def compare_procedure(
+    session: AsyncSession, town: Town, code: str, *, now: datetime
+) -> tuple[TownFacts, Procedure, Comparison]:
+    """A procedure with its channels compared, and the town's words for both.
+
+    Raises:
+        Refusal: `procedure_unknown` (404), `catalogue_missing` (503).
+    """
+    facts = await get_town(session, town.code)
+    procedure = await get_procedure(session, town.code, code)
+    counters = await list_counters(session, town.code)
+    venues = [code for code, place in counters.items() if place.is_venue]
+    availability = await list_availability(session, town.code, [*procedure.counters, *venues])
+    return facts, procedure, compare_channels(procedure, counters, availability, now)
 
 
 def _categories(procedures: Sequence[Procedure]) -> list[tuple[str, int]]:

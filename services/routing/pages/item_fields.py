@@ -22,6 +22,9 @@ from shared.web.forms import DATE_PARTS, POSTAL_CODE_LENGTH, Form
 from shared.web.i18n import translate
 from shared.web.templating import jst_date, wareki
 
+# On a tablet that many write on, the browser would offer what it knows of somebody else.
+NO_AUTOFILL = {"autocomplete": "off", "birthday": False}
+
 
 class Typed(msgspec.Struct, frozen=True, kw_only=True):
     """What of a form can be kept: `values` by item; `unsaved` are items that were typed but are not right yet."""
@@ -66,13 +69,21 @@ def fill_fields(values: Mapping[str, str]) -> dict[str, str]:
     return fields
 
 
-def make_groups(items: Sequence[str], fields: Mapping[str, str], errors: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The items as the page asks for them: one group each, with its parts."""
+def make_groups(
+    items: Sequence[str], fields: Mapping[str, str], errors: Mapping[str, str], *, with_autofill: bool = True
+) -> list[dict[str, Any]]:
+    """The items as the page asks for them: one group each, with its parts.
+
+    `with_autofill`: the browser may offer what it knows of its owner.
+    """
     return [
         {
             "item": item,
             "label": item_name(item),
-            "parts": [_show_field(item, part, fields, errors) for part in ITEM_PARTS[item]],
+            "parts": [
+                _show_field(item, part, fields, errors) | ({} if with_autofill else NO_AUTOFILL)
+                for part in ITEM_PARTS[item]
+            ],
         }
         for item in typed_items(items)
     ]

@@ -190,7 +190,7 @@ async def show_switched(
         online = await get_online_case(session, identity, case)
     named = request.query_params.get("unsaved", "")[:UNSAVED_MAX_LENGTH].split(".")
     unsaved = [item_name(item) for item in online.needed if item in named]
-    return page(request, "switched.html", case=online, unsaved=unsaved)
+    return page(request, "switched.html", behalf=online.behalf, case=online, unsaved=unsaved)
 
 
 @get("/cases/{case_id:str}/check", guards=[require_visitor])
@@ -294,6 +294,7 @@ def _reuse_page(
         request,
         "reuse.html",
         status=409 if is_stale else 422 if errors else 200,
+        behalf=online.behalf,
         case=online,
         offers=rows,
         errors=errors,
@@ -319,8 +320,9 @@ def _form_page(
         status=refusal.status if refusal else 422 if errors else 200,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
+        behalf=online.behalf,
         case=online,
-        groups=make_groups(online.needed, fields, errors),
+        groups=make_groups(online.needed, fields, errors, with_autofill=online.behalf is None),
         errors=errors_in_order(online.needed, errors),
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,
@@ -355,6 +357,7 @@ async def _check_page(
         request,
         "check.html",
         status=409 if is_stale else 200,
+        behalf=online.behalf,
         case=online,
         rows=rows,
         reach=checked.reach,

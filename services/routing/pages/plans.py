@@ -16,6 +16,7 @@ from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
 from services.routing.domain.life_events import LifeEvent, Step, TextLanguage
 from services.routing.keys import Keys
+from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cases import known_visitor
 from services.routing.pages.cookies import give_session
 from services.routing.pages.tries import Tries
@@ -116,6 +117,9 @@ async def post_begin(
 ) -> Template | Redirect:
     """Begin the chosen ones, each in the way that is suggested for it. The way can be changed at any step."""
     chosen = set((await read_form(request)).get("procedure", "").split())
+    if identity.kind != "guest" and chosen:
+        # As one begins a case: for somebody else, one after another.
+        return see_other(behalf_path(min(chosen)))
     async with db.begin(town.code) as session:
         made, event = await _read_plan(session, identity, plan_id)
         channels = {

@@ -22,6 +22,9 @@ def _(message: str) -> str:
 
 
 REFUSALS: dict[str, RefusalText] = {
+    "behalf_unsaid": RefusalText(
+        _("だれのための入力か、わかりません"), _("「代わりに予約・申請をする」から、始めなおしてください。")
+    ),
     "catalogue_missing": RefusalText(
         _("準備をしているところです"), _("手続きの一覧を読みこんでいます。少し待ってから、もういちどお試しください。")
     ),
@@ -240,6 +243,16 @@ _FORM_SENTENCES: dict[str, str] = {
     "approved": _("%(actor)sが、前に入力した「%(items)s」をこの申請に使うことを認めました。"),
     "declined": _("%(actor)sが、前に入力した「%(items)s」をこの申請に使わないことにしました。"),
 }
+# Staff on somebody's behalf: nobody else saw the screen, everything was said.
+_SAID = {"said_by_phone": _("電話で"), "said_at_desk": _("窓口で")}
+_SAID_SENTENCES: dict[str, str] = {
+    "collected": _("%(actor)sが、%(how)sうかがった「%(items)s」を入力しました。目的は「%(purpose)s」です。"),
+    "corrected": _("%(actor)sが、%(how)sうかがって「%(items)s」を書きなおしました。目的は「%(purpose)s」です。"),
+    "offered": _("「%(items)s」を%(target)sへわたしてよいか、%(actor)sが%(how)sおたずねしました。"),
+    "previewed": _("%(target)sで使う「%(items)s」を、使う前に、%(actor)sが%(how)sお伝えしました。"),
+    "approved": _("あなたが%(how)s認めたので、%(actor)sが「%(items)s」を%(target)sへわたすことを記録しました。"),
+    "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
+}
 _SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
 _SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
@@ -339,6 +352,7 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
     text = _sentence(entry)
     sentence = translate(text) % {
         "actor": _actor(entry),
+        "how": translate(_SAID[entry.outcome]) if entry.outcome in _SAID else "",
         "items": item_names(entry.items),
         "target": translate(TARGETS.get(entry.target_service, _SYSTEM)),
         "service": translate(TARGETS.get(entry.service, _SYSTEM)),
@@ -362,6 +376,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_CALLED
     if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
         return _SENTENCE_HELPER_VIEWED
+    if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
+        return _SAID_SENTENCES[entry.entry_type]
     is_form = entry.target_service == "routing" and entry.target_step == "form"
     if entry.entry_type == "declined" and entry.outcome == EXPIRED:
         return _SENTENCE_FORM_EXPIRED if is_form else _SENTENCE_EXPIRED
