@@ -47,6 +47,13 @@ STAFF_ONLY: Final = {
         "services/routing/pages/office.py",
         "services/routing/pages/office_application.html",
     ),
+    "what staff enter in a resident's place": (
+        "services/routing/pages/behalf.py",
+        "services/routing/pages/behalf_begin.html",
+        "services/routing/pages/behalf_search.html",
+        "shared/web/templates/behalf.html",
+        "shared/web/templates/behalf_parts.html",
+    ),
     "the delivery log": (
         "services/notifications/pages/notices.html",
         "services/notifications/pages/notices.py",

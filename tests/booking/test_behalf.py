@@ -9,7 +9,7 @@ from services.booking.domain.rules import Policy
 from tests.booking.conftest import BookingTown, make_pack
 from tests.booking.test_pages import fields_of, go
 
-AUDIT = "SELECT command, office, actor_kind FROM booking.audit ORDER BY command"
+AUDIT = "SELECT command, office, actor_kind FROM booking.audit WHERE actor_kind <> 'operator' ORDER BY command"
 
 
 async def book_for(town: BookingTown, browser: httpx.AsyncClient, ref: str, **ticket: object) -> httpx.Response:

@@ -79,6 +79,10 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,
     "routing POST /office/applications/{application_id}/{action}": OFFICE,
+    # For somebody on the phone or at the desk.
+    "routing GET /office/behalf": OFFICE_AND_COUNTER,
+    "routing GET /office/behalf/{code}": OFFICE_AND_COUNTER,
+    "routing POST /office/behalf/{code}": OFFICE_AND_COUNTER,
     # What was given, beside the tablet's line.
     "routing GET /office/cases/{case_id}/fragment": OFFICE_AND_COUNTER,
     # --- booking: when and where ---
