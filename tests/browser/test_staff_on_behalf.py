@@ -177,7 +177,11 @@ def test_5_an_application_on_behalf_ends_with_number_and_code_on_paper(tablet: P
 
 
 def test_5_what_is_missing_is_said_beside_it_and_going_back_asks_for_no_form(tablet: Page) -> None:
-    tablet.goto("/office/behalf/CHI02")
+    tablet.goto("/office")
+    look(tablet, "behalf-office")
+    tablet.get_by_role("link", name="代わりに予約・申請をする").click()
+    tablet.get_by_role("link", name="子育て").click()
+    tablet.get_by_role("main").get_by_role("link", name=re.compile("^児童手当")).click()
     tablet.locator("input[name=channel][value=helper]").check(force=True)
     tablet.get_by_role("button", name="この方の入力を始める").click()
     expect(tablet.locator("[data-error-summary]")).to_contain_text("電話か、窓口かを選んでください。")

@@ -24,6 +24,7 @@ from tests.routing.applying import apply, fill_in, hidden, sign_in
 from tests.routing.conftest import Visitor
 from tests.routing.makers import EMAIL, KANA, NAME, NOW, TOWN, new_key
 from tests.routing.test_consumers import make_reuse
+from tests.routing.test_plans import make_plan
 
 NewVisitor = Callable[..., Visitor]
 SEE_OTHER, OK = httpx.codes.SEE_OTHER, httpx.codes.OK
@@ -212,6 +213,15 @@ async def test_an_application_on_behalf_is_sent_and_leads_to_the_next_person(db:
     assert 'href="/office/behalf"' in page
     assert re.search(r"<strong class=\"slip__number\">\d{6}</strong>", page)
     assert BANNERS["phone"] not in page
+
+
+async def test_staff_begin_a_plans_procedures_for_somebody_too(db: Database, visitor: Visitor) -> None:
+    staff = await sign_in(db, visitor, roles=("counter",))
+    path = await make_plan(staff)
+    led = await staff.post(f"{path}/begin", {"procedure": "CHI02"})
+    assert (led.status_code, led.headers["location"]) == (SEE_OTHER, "/office/behalf/CHI02")
+    async with db.begin(TOWN) as session:
+        assert (await session.execute(select(case_file))).all() == []
 
 
 async def test_a_full_hall_does_not_keep_staff_from_beginning(db: Database, visitor: Visitor) -> None:
