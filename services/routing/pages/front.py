@@ -13,8 +13,7 @@ from litestar.response import Template
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
-from services.routing.pages.plans import text_language
-from services.routing.pages.wording import channel_cards, deadline_words
+from services.routing.pages.wording import channel_cards, deadline_words, second_name
 from services.routing.queries.catalogue import (
     get_procedure,
     get_town,
@@ -29,6 +28,7 @@ from shared.town_pack import FREQUENT_MAX
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 
 @get("/", opt=PUBLIC)
@@ -49,10 +49,11 @@ async def show_front(
         request,
         "front.html",
         facts=facts,
+        second_name=second_name,
         # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
         frequent=[line for line in _frequent_first(procedures, frequent_codes) if not line.discreet][:FREQUENT_MAX],
         events=[
-            {"code": event.code, "name": event.name.say(text_language()), "intro": event.intro.say(text_language())}
+            {"code": event.code, "name": town_text(event.name.ja), "intro": town_text(event.intro.ja)}
             for event in events
         ],
         categories=_categories(procedures),
@@ -85,6 +86,7 @@ async def show_search(
         request,
         "search.html",
         facts=facts,
+        second_name=second_name,
         query=query,
         category=category,
         found=found,
@@ -112,6 +114,7 @@ async def show_procedure(
         request,
         "procedure.html",
         facts=facts,
+        second_name=second_name,
         procedure=procedure,
         cards=channel_cards(procedure, comparison, facts, now),
         suggested=comparison.suggested,
