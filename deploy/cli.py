@@ -35,6 +35,7 @@ from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
 from shared.roles import ROLES
 from shared.town_pack import BadTownPack, TownPack, read_town_pack
+from shared.town_texts import TownTexts, collect_texts
 
 INTACT, BROKEN, BAD_INPUT = 0, 1, 2
 PASSWORD_BYTES = 9
@@ -49,6 +50,8 @@ _HOST = """
     INSERT INTO town.host (host, municipality) VALUES ($1, $2)
     ON CONFLICT (host) DO UPDATE SET municipality = excluded.municipality
 """
+_FORGET_TEXTS = "DELETE FROM town.text WHERE municipality = $1"
+_TEXT = "INSERT INTO town.text (municipality, ja, easy, en) VALUES ($1, $2, $3, $4)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,6 +97,7 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match given.command, given.action:
         case "town", "check":
             pack = read_town_pack(given.folder)
+            collect_texts(pack)
             print(f"{pack.town.name_ja} ({pack.town.code}): {len(pack.procedures)} procedures, nothing wrong")
             return INTACT
         case "town", "load":
@@ -110,7 +114,7 @@ async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
     """Load a town pack into all three services; again, it changes only what differs."""
     now = clock_from(environ)()
     town = pack.town
-    await _register_town(pack, environ)
+    await _register_town(pack, collect_texts(pack), environ)
     public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
     async with _database("booking", environ) as db, db.begin(town.code) as session:
         await load_opening_rules(session, pack, now=now)
@@ -122,8 +126,8 @@ async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
     return INTACT
 
 
-async def _register_town(pack: TownPack, environ: Mapping[str, str]) -> None:
-    # The list of towns and hosts is global: only the administrator of the database may write it.
+async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str, str]) -> None:
+    # The list of towns, their hosts and texts is global: only the administrator of the database may write it.
     database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
     url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))
     connection = await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)
@@ -134,6 +138,8 @@ async def _register_town(pack: TownPack, environ: Mapping[str, str]) -> None:
             await connection.execute(_TOWN, facts.code, *names, facts.phone)
             for host in facts.hosts:
                 await connection.execute(_HOST, host.lower(), facts.code)
+            await connection.execute(_FORGET_TEXTS, facts.code)
+            await connection.executemany(_TEXT, [(facts.code, ja, said.easy, said.en) for ja, said in texts.items()])
     finally:
         await connection.close()
 

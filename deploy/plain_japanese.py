@@ -7,7 +7,7 @@ whether a word is known, is for readers.
 import re
 from typing import Final
 
-from shared.web.readings import unread
+from shared.web.readings import bare, unread
 
 KANJI_MAX: Final = 13
 """In a sentence."""
@@ -34,7 +34,7 @@ def plain_problems(text: str) -> list[str]:
     """What makes a text less plain than it should be, in words for its author; nothing when it is well."""
     problems = [
         f"{problem}: {sentence.strip()}"
-        for sentence in _SENTENCE_END.split(text.replace("\n", "。"))
+        for sentence in _SENTENCE_END.split(bare(text).replace("\n", "。"))
         for problem in _problems_of(sentence.strip())
     ]
     return problems + [f"no reading of {word} in readings.txt: {text}" for word in unread(text)]

@@ -54,6 +54,14 @@ CREATE TABLE IF NOT EXISTS town.host (
     municipality text NOT NULL REFERENCES town.municipality (code)
 );
 CREATE INDEX IF NOT EXISTS host_municipality_idx ON town.host (municipality);
+-- The town's own texts in the other languages of the pages (shared/town_texts.py).
+CREATE TABLE IF NOT EXISTS town.text (
+    municipality text NOT NULL REFERENCES town.municipality (code),
+    ja text NOT NULL,
+    easy text NOT NULL,
+    en text NOT NULL,
+    PRIMARY KEY (municipality, ja)
+);
 """
 
 
@@ -175,7 +183,7 @@ async def _make_schemas(database_url: str, apps: Mapping[str, Role], owners: Map
             await connection.execute(TOWN_TABLES)
             everybody = _names(*apps.values(), *owners.values())
             await connection.execute(f"GRANT USAGE ON SCHEMA town TO {everybody}")
-            await connection.execute(f"GRANT SELECT ON town.host, town.municipality TO {everybody}")
+            await connection.execute(f"GRANT SELECT ON town.host, town.municipality, town.text TO {everybody}")
             for service in SERVICES:
                 await _make_schema(
                     connection, service, app=_name(apps[service].name), owner=_name(owners[service].name)

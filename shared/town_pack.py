@@ -128,6 +128,14 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     en: ShortText
 
 
+class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name of the town's data (an office, a counter, a place, a category) in やさしい日本語 and English."""
+
+    ja: ShortText
+    easy: str = ""
+    en: str = ""
+
+
 class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A procedure (手続き), one line of `procedures.csv`. `items` are the data items it needs, by key.
 
@@ -209,6 +217,7 @@ class _TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notices: NoticeRules = NoticeRules()
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
+    names: tuple[Name, ...] = ()
 
 
 class TownPack(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +234,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     venues: tuple[Venue, ...] = ()
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
+    names: tuple[Name, ...] = ()
 
 
 def read_town_pack(folder: Path) -> TownPack:
@@ -271,6 +281,7 @@ def read_town_pack(folder: Path) -> TownPack:
         venues=town.venues,
         things=town.things,
         deadlines=town.deadlines,
+        names=town.names,
     )
 
 

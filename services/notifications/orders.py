@@ -7,6 +7,7 @@ import msgspec
 
 from services.notifications.domain.notices import Kind, Reach
 from shared.reference_number import host_of
+from shared.town_texts import TownTexts
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     town_phone: str
     public_url: str
     language: str
+    # The town's own texts in other languages; none for a reader of Japanese.
+    texts: TownTexts = msgspec.field(default_factory=dict)
     address: str
     link_token: str | None
     code: str | None

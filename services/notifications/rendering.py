@@ -16,6 +16,7 @@ from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
 from shared.web.places import place_label
 from shared.web.templating import jst_datetime, make_environment
+from shared.web.town_texts import town_text, use_town_texts
 
 TEMPLATE_DIR = Path(__file__).with_name("templates")
 CALENDAR_FILE = "yoyaku.ics"
@@ -29,7 +30,7 @@ _environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
 
 def render(order: Order, *, mail_from: str) -> Message:
     """The message for an order, in its reader's language. The same order gives the same bytes."""
-    with use_language(order.language):
+    with use_language(order.language), use_town_texts(order.texts):
         if order.reach == "sms":
             return Message(
                 key=order.key, to=domestic_number(order.address), content=render_sms(order).encode(), sender=""
@@ -52,7 +53,7 @@ def message_id(order: Order) -> str:
 def _render_mail(order: Order, sender: str) -> bytes:
     mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
     mail["Subject"] = _fill("mail_subject.txt", order)
-    mail["From"] = Address(display_name=order.town_name, addr_spec=sender)
+    mail["From"] = Address(display_name=town_text(order.town_name), addr_spec=sender)
     mail["To"] = Address(addr_spec=order.address)
     mail["Date"] = order.created_at
     mail["Message-ID"] = message_id(order)
@@ -89,7 +90,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     event.add("description", _description(order))
     event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
     organizer = vCalAddress(f"mailto:{sender}")
-    organizer.params["cn"] = vText(order.town_name)
+    organizer.params["cn"] = vText(town_text(order.town_name))
     event.add("organizer", organizer)
     attendee = vCalAddress(f"mailto:{order.address}")
     attendee.params["rsvp"] = vText("FALSE")
@@ -102,7 +103,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
 def _place(order: Order) -> str:
     # A counter's name may tell what it is about; its number does not.
     if order.counter_number is None:
-        return order.place
+        return town_text(order.place)
     # A venue has no number, and its name tells no more than its address.
     is_hidden = order.discreet and order.counter_number
     return place_label(order.place, order.counter_number, "" if is_hidden else order.counter_name or "")
@@ -110,7 +111,7 @@ def _place(order: Order) -> str:
 
 def _address(order: Order) -> str | None:
     # A venue is not in the town hall.
-    return order.town_address if order.helper == "none" else None
+    return town_text(order.town_address) if order.helper == "none" else None
 
 
 def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
@@ -121,15 +122,15 @@ def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
 def _description(order: Order) -> str:
     lines = [_("予約番号 %(number)s", number=show_number(order.number))]
     if not order.discreet:
-        lines += [_("持ちもの：%(thing)s", thing=thing) for thing in order.bring]
+        lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in order.bring]
     return "\n".join([*lines, order.find_link, order.town_phone])
 
 
 def _summary(order: Order) -> str:
     # A calendar is shared with family and colleagues: what is discreet has no name in it.
     if order.discreet or order.procedure_name is None:
-        return _("%(town)sの予約", town=order.town_name)
-    return _("%(procedure)s（%(town)s）", procedure=order.procedure_name, town=order.town_name)
+        return _("%(town)sの予約", town=town_text(order.town_name))
+    return _("%(procedure)s（%(town)s）", procedure=town_text(order.procedure_name), town=town_text(order.town_name))
 
 
 def _fill(template: str, order: Order, *, place: str = "") -> str:

@@ -51,7 +51,7 @@ catalogue = Table(
     Column("town_address_ja", Text, nullable=False),
     # What the town puts on its front page, in its order.
     Column("frequent", _TEXTS, nullable=False, server_default="{}"),
-    # The words of what people bring, and of deadlines: a list of {code, ja, easy, en}.
+    # The words of what people bring, and of deadlines: a list of {code, ja}.
     Column("things", JSONB, nullable=False, server_default="[]"),
     Column("deadlines", JSONB, nullable=False, server_default="[]"),
     Column("published_at", _TIME, nullable=False),

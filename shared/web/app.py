@@ -26,6 +26,7 @@ from shared.web.refusals import RefusalText
 from shared.web.static_files import static_router
 from shared.web.templating import make_environment
 from shared.web.town import Town, TownDirectory
+from shared.web.town_texts import TownTextDirectory
 
 log = get_logger(__name__)
 
@@ -54,6 +55,7 @@ def create_service_app(
     """
 
     towns = TownDirectory(db, default_municipality=default_municipality)
+    town_texts = TownTextDirectory(db)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -67,13 +69,14 @@ def create_service_app(
         return await is_session_ended(db, municipality, session_id)
 
     checked: IsSessionEnded = ended
-    errors = ErrorPages(refusals or {}, towns)
+    errors = ErrorPages(refusals or {}, towns, town_texts)
     app = Litestar(
         route_handlers=[*route_handlers, *_health(db, readiness), language_route(service), static_router()],
         middleware=[
             DefineMiddleware(
                 KnowVisitor,
                 towns=towns,
+                town_texts=town_texts,
                 token_public_keys=token_public_keys,
                 is_session_ended=checked,
                 secure=secure,

@@ -17,6 +17,7 @@ from shared.web.identity import RenewSession, SignInNeeded
 from shared.web.pages import page
 from shared.web.refusals import REFUSALS, RefusalText
 from shared.web.town import TownDirectory
+from shared.web.town_texts import TownTextDirectory, set_town_texts
 
 Answer = Response[Any] | Template | Redirect
 
@@ -31,9 +32,10 @@ RETRY_AFTER_S = 5
 class ErrorPages:
     """The exception handlers of a service, with its own refusals' texts."""
 
-    def __init__(self, texts: Mapping[str, RefusalText], towns: TownDirectory) -> None:
+    def __init__(self, texts: Mapping[str, RefusalText], towns: TownDirectory, town_texts: TownTextDirectory) -> None:
         self._texts = {**REFUSALS, **texts}
         self._towns = towns
+        self._town_texts = town_texts
 
     def for_http(self, request: Request[Any, Any, Any], error: HTTPException) -> Answer:
         """What Litestar refuses: unknown path, wrong method, unreadable parameters."""
@@ -83,7 +85,9 @@ class ErrorPages:
             }
             return Response(problem, status_code=refusal.status, media_type="application/problem+json")
         # A path that no route has was refused before its town was looked for.
-        request.scope["state"].setdefault("town", self._towns.recall(request.headers.get("host", "")))
+        town = request.scope["state"].setdefault("town", self._towns.recall(request.headers.get("host", "")))
+        if town is not None:
+            set_town_texts(self._town_texts.recall(town.code))
         return page(
             request,
             "error.html",

@@ -19,9 +19,10 @@ from shared.log import get_logger
 from shared.telemetry import REQUEST_SECONDS
 from shared.tokens import BadToken, Token, verify_token
 from shared.web.cookies import OURS, cookie_name
-from shared.web.i18n import LANGUAGE_COOKIE, use_language
+from shared.web.i18n import LANGUAGE_COOKIE, SOURCE, current_language, use_language
 from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
 from shared.web.town import TownDirectory
+from shared.web.town_texts import TownTextDirectory, set_town_texts
 
 log = get_logger(__name__)
 
@@ -105,12 +106,14 @@ class KnowVisitor:
         app: ASGIApp,
         *,
         towns: TownDirectory,
+        town_texts: TownTextDirectory,
         token_public_keys: list[str],
         is_session_ended: IsSessionEnded,
         secure: bool,
     ) -> None:
         self._app = app
         self._towns = towns
+        self._town_texts = town_texts
         self._keys = tuple(token_public_keys)
         self._is_session_ended = is_session_ended
         self._cookie_name = cookie_name(SESSION_COOKIE, secure=secure)
@@ -127,6 +130,8 @@ class KnowVisitor:
         if town is None:
             raise NotFoundException
         state["town"] = town
+        # Japanese is the source of the town's texts as of ours.
+        set_town_texts({} if current_language() is SOURCE else await self._town_texts.find(town.code))
         if scope["method"] not in SAFE_METHODS:
             _refuse_other_origins(headers)
         token = self._token(headers)

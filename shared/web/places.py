@@ -3,6 +3,7 @@
 import unicodedata
 
 from shared.web.i18n import gettext as _
+from shared.web.town_texts import town_text
 
 
 def counter_label(number: str, name: str) -> str:
@@ -11,22 +12,24 @@ def counter_label(number: str, name: str) -> str:
     A venue has no number and is called by its name.
     """
     if not number:
-        return name
+        return town_text(name)
     if number.isascii() and number.isdigit():
         if not name:
             return short_counter_label(number)
-        return _("%(number)s番窓口（%(name)s）", number=number, name=name)
-    return f"{number}（{name}）" if name else number
+        return _("%(number)s番窓口（%(name)s）", number=number, name=town_text(name))
+    return venue_label(number, name) if name else town_text(number)
 
 
 def short_counter_label(number: str) -> str:
     """``7番窓口``; a counter whose number is a name (相談室) is called by it."""
-    return _("%(number)s番窓口", number=number) if number.isascii() and number.isdigit() else number
+    return _("%(number)s番窓口", number=number) if number.isascii() and number.isdigit() else town_text(number)
 
 
 def venue_label(name: str, place: str) -> str:
     """``公民館（町民センター 2階）``."""
-    return f"{name}（{place}）" if place else name
+    if not place:
+        return town_text(name)
+    return _("%(name)s（%(place)s）", name=town_text(name), place=town_text(place))
 
 
 def place_label(place: str, number: str, name: str) -> str:
@@ -39,4 +42,6 @@ def place_label(place: str, number: str, name: str) -> str:
     words = place.split()
     if words and unicodedata.normalize("NFKC", words[-1]) in (number, f"{number}番", f"{number}番窓口"):
         words.pop()
-    return " ".join([*words, counter_label(number, name)])
+    if not words:
+        return counter_label(number, name)
+    return _("%(place)s %(counter)s", place=town_text(" ".join(words)), counter=counter_label(number, name))

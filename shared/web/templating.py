@@ -28,6 +28,7 @@ from shared.web.i18n import (
     with_readings,
 )
 from shared.web.readings import with_ruby
+from shared.web.town_texts import town_name, town_text
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 TEMPLATE_DIR = Path(__file__).with_name("templates")
@@ -91,6 +92,8 @@ def make_environment(*template_dirs: Path) -> jinja2.Environment:
         tel=tel,
         asset=asset,
         reference=show_number,
+        town_text=town_text,
+        town_name=town_name,
     )
     environment.globals.update(
         static=asset, current_language=current_language, languages=tuple(LANGUAGES.values()), SOURCE_LANGUAGE=SOURCE

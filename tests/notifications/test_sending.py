@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from deploy.local.sink import Sent
 from services.notifications import sending
@@ -21,6 +22,7 @@ from services.notifications.senders.sms_gateway import SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
 from shared.ledger.sealer import Sealer
 from shared.ledger.verify import verify
+from tests.conftest import TestDatabase
 from tests.notifications.harness import EMAIL, OTHER_TOWN, START, TOKEN, TOWN, LoopTime, Notifications, until
 
 ATTEMPTS = "SELECT attempt_no, outcome, error_code, provider_ref FROM attempt ORDER BY attempt_no"
@@ -378,11 +380,31 @@ async def test_a_discreet_procedure_is_named_nowhere(service: Notifications) -> 
     assert {one.subject for one in sent} == {None, "【二宮町】予約ができました"}
 
 
-async def test_a_notice_speaks_its_readers_language(service: Notifications) -> None:
-    await book(service, "email", language="en")
+async def test_a_notice_speaks_its_readers_language(service: Notifications, database: TestDatabase) -> None:
+    """Ours and the town's: the official name stands beside the translated one, in the calendar too what to bring."""
+    async with database.admin_engine().begin() as connection:
+        for ja, easy, en in (
+            ("二宮町", "二宮町", "Ninomiya"),
+            ("児童手当", "子《こ》どもの お金", "Child allowance"),
+            ("預金通帳", "通帳《つうちょう》", "Bankbook"),
+            ("町役場 2階", "町役場 2階", "Town hall, 2nd floor"),
+            ("子育て", "子育て", "Families"),
+        ):
+            values = {"town": TOWN, "ja": ja, "easy": easy, "en": en}
+            await connection.execute(text("INSERT INTO town.text VALUES (:town, :ja, :easy, :en)"), values)
+    for language in ("en", "ja-easy"):
+        await book(service, "email", language=language)
     await service.settle()
-    [sent] = service.sink.messages()
-    assert "Fri" in sent.text
+    english, plain = sorted(service.sink.messages(), key=lambda sent: "Fri" not in sent.text)
+    assert "Child allowance" in (english.subject or "")
+    assert "児童手当" not in (english.subject or "")
+    for words in ("Fri", "Child allowance (児童手当)", "Bankbook", "Town hall, 2nd floor, Counter 7 (Families)"):
+        assert words in english.text, words
+    calendar = (english.calendar or "").replace("\r\n ", "")
+    assert "Child allowance (Ninomiya)" in calendar
+    assert "Bankbook" in calendar
+    assert "子どもの お金（児童手当）" in plain.text
+    assert "・通帳\r\n" in plain.text
 
 
 async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: Notifications) -> None:

@@ -20,6 +20,7 @@ from shared.web.i18n import gettext as _
 from shared.web.i18n import without_readings
 from shared.web.identity import PUBLIC
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 Req = Request[Any, Any, Any]
 
@@ -76,9 +77,11 @@ def make_calendar(found: AppointmentView, facts: TownFacts, *, method: str) -> b
 def _summary(found: AppointmentView) -> str:
     if found.channel == "helper":
         return (
-            _("サポーターとの予約") if found.discreet else _("サポーターとの予約：%(name)s", name=found.procedure_name)
+            _("サポーターとの予約")
+            if found.discreet
+            else _("サポーターとの予約：%(name)s", name=town_text(found.procedure_name))
         )
-    return _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=found.procedure_name)
+    return _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=town_text(found.procedure_name))
 
 
 def _end(found: AppointmentView) -> datetime:
@@ -90,12 +93,12 @@ def _end(found: AppointmentView) -> datetime:
 
 def _location(found: AppointmentView, facts: TownFacts) -> str:
     # A venue is not in the town hall: its place is its own address.
-    address = facts.address_ja if found.counter_number else ""
+    address = town_text(facts.address_ja) if found.counter_number else ""
     return " ".join(filter(None, [address, where_for_others(found)]))
 
 
 def _description(found: AppointmentView) -> str:
     lines = [_("予約番号：%(number)s", number=show_number(found.number))]
     if not found.discreet:
-        lines += [_("持ちもの：%(thing)s", thing=thing) for thing in found.bring]
+        lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in found.bring]
     return "\n".join(lines)

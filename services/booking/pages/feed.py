@@ -23,6 +23,7 @@ from shared.web.i18n import without_readings
 from shared.web.identity import PUBLIC, require_role
 from shared.web.pages import page
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 GUARDS = [require_role("helper")]
 SUFFIX = ".ics"
@@ -82,7 +83,7 @@ def make_feed(items: list[FeedItem], *, town_name: str, public_url: str) -> byte
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Choudo//Helpers//JA")
     calendar.add("version", "2.0")
-    calendar.add("x-wr-calname", _("%(town)s サポーター", town=town_name))
+    calendar.add("x-wr-calname", _("%(town)s サポーター", town=town_text(town_name)))
     for item in items:
         event = icalendar.Event()
         event.add("uid", calendar_uid(item.assignment_id, public_url))

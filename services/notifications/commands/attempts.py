@@ -42,6 +42,7 @@ from shared.crypto import SealBroken
 from shared.events.booking import SealedAccess
 from shared.log import get_logger
 from shared.messaging.due import schedule
+from shared.town_texts import SOURCE_LANGUAGE, read_town_texts
 
 log = get_logger(__name__)
 
@@ -105,6 +106,9 @@ async def begin_attempts(
 
     readings = [_reading(row) for row, decision in decisions if isinstance(decision, Send)]
     addresses = await read_addresses(session, keys.vault, municipality, readings, now=now) if readings else {}
+    # Japanese is the source of the town's texts.
+    is_translated = any(row.language not in (None, SOURCE_LANGUAGE) for row in rows)
+    texts = await read_town_texts(session, municipality) if is_translated else {}
     orders = []
     finished = [str(notice_id) for notice_id in set(notice_ids) - {row.notice_id for row in rows}]
     for row, decision in decisions:
@@ -112,7 +116,8 @@ async def begin_attempts(
             case Send() if row.notice_id in addresses:
                 last = attempts.get(row.notice_id)
                 number = last.last_no + 1 if last else 1
-                orders.append(_order(row, keys, municipality, number, row.notice_id in dead, addresses[row.notice_id]))
+                order = _order(row, keys, municipality, number, row.notice_id in dead, addresses[row.notice_id])
+                orders.append(msgspec.structs.replace(order, texts=texts))
             case Send():
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))

@@ -35,8 +35,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         "town_phone": facts.phone,
         "town_address_ja": facts.address_ja,
         "frequent": list(facts.frequent),
-        "things": msgspec.to_builtins(pack.things),
-        "deadlines": msgspec.to_builtins(pack.deadlines),
+        "things": [{"code": thing.code, "ja": thing.ja} for thing in pack.things],
+        "deadlines": [{"code": deadline.code, "ja": deadline.ja} for deadline in pack.deadlines],
         "published_at": now,
     }
     # Two loads of one town at once: the second waits here, and then finds the content unchanged.
@@ -122,23 +122,22 @@ def _venue_row(line: Venue) -> dict[str, Any]:
 def _life_event_row(line: PackLifeEvent) -> dict[str, Any]:
     return {
         "code": line.code,
-        "name": _words(line, "name"),
-        "intro": _words(line, "intro"),
+        "name": _words(line.name_ja),
+        "intro": _words(line.intro_ja),
         "questions": [
-            {"code": question.code, "text": _words(question, "text"), "hint": _words(question, "hint")}
+            {"code": question.code, "text": _words(question.text_ja), "hint": _words(question.hint_ja)}
             for question in line.questions
         ],
         "steps": [
-            {"procedure": step.procedure, "when": step.when, "after": step.after, "note": _words(step, "note")}
+            {"procedure": step.procedure, "when": step.when, "after": step.after, "note": _words(step.note_ja)}
             for step in line.steps
         ],
     }
 
 
-def _words(line: object, field: str) -> dict[str, str] | None:
-    """A text of the pack in its languages; None when the town said nothing."""
-    words = {language: getattr(line, f"{field}_{language}") for language in ("ja", "easy", "en")}
-    return words if words["ja"] else None
+def _words(ja: str) -> dict[str, str] | None:
+    """A text of the pack; None when the town said nothing."""
+    return {"ja": ja} if ja else None
 
 
 def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> CataloguePublished:

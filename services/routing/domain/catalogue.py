@@ -73,12 +73,10 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """A short text of the town, in the three languages of the pages."""
+    """A short text of the town; `shared/town_texts.py` says it in other languages."""
 
     code: str
     ja: str
-    easy: str
-    en: str
 
 
 class Town(msgspec.Struct, frozen=True, kw_only=True):

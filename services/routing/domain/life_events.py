@@ -1,24 +1,16 @@
 """Life events (ライフイベント): a few questions, and which procedures apply to whoever answered them so."""
 
 from collections.abc import Collection
-from typing import Literal
 
 import msgspec
 
 ANSWERS_MAX = 30
-TextLanguage = Literal["ja", "easy", "en"]
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """A text of the town's own data in the three languages of the pages; what is not given is said in Japanese."""
+    """A text of the town's own data; `shared/town_texts.py` says it in other languages."""
 
     ja: str
-    easy: str = ""
-    en: str = ""
-
-    def say(self, language: TextLanguage) -> str:
-        """The text for a reader of this language."""
-        return getattr(self, language) or self.ja
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

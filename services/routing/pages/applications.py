@@ -35,6 +35,7 @@ from shared.web.i18n import translate
 from shared.web.identity import PUBLIC
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 STEP_APPLICATION = "application"
 
@@ -169,7 +170,7 @@ async def _application_page(
         state=row.state,
         look=STATE_LOOKS[row.state],
         title=translate(TITLES[row.state]),
-        next=translate(NEXT[row.state]) % {"office": row.office},
+        next=translate(NEXT[row.state]) % {"office": town_text(row.office)},
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
         submitted_at=row.submitted_at,
         steps=step_lines(steps),
@@ -234,7 +235,7 @@ def step_lines(steps: list[Step]) -> list[dict[str, Any]]:
     return [
         {
             "occurred_at": step.occurred_at,
-            "text": translate(STEPS[step.state]) % {"office": step.office or _("役場")},
+            "text": translate(STEPS[step.state]) % {"office": town_text(step.office) if step.office else _("役場")},
             "state": translate(STATES[step.state]),
         }
         for step in steps

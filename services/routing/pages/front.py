@@ -15,8 +15,7 @@ from services.routing.domain.catalogue import Procedure
 from services.routing.domain.catalogue import Town as TownFacts
 from services.routing.domain.channels import Comparison, compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
-from services.routing.pages.plans import text_language
-from services.routing.pages.wording import channel_cards, deadline_words
+from services.routing.pages.wording import channel_cards, deadline_words, second_name
 from services.routing.queries.catalogue import (
     get_procedure,
     get_town,
@@ -31,6 +30,7 @@ from shared.town_pack import FREQUENT_MAX
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 
 @get("/", opt=PUBLIC)
@@ -51,10 +51,11 @@ async def show_front(
         request,
         "front.html",
         facts=facts,
+        second_name=second_name,
         # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
         frequent=[line for line in _frequent_first(procedures, frequent_codes) if not line.discreet][:FREQUENT_MAX],
         events=[
-            {"code": event.code, "name": event.name.say(text_language()), "intro": event.intro.say(text_language())}
+            {"code": event.code, "name": town_text(event.name.ja), "intro": town_text(event.intro.ja)}
             for event in events
         ],
         categories=_categories(procedures),
@@ -90,6 +91,7 @@ async def show_procedure(
         request,
         "procedure.html",
         facts=facts,
+        second_name=second_name,
         procedure=procedure,
         cards=channel_cards(procedure, comparison, facts, now),
         suggested=comparison.suggested,
@@ -115,6 +117,7 @@ async def search_procedures(
         found = procedures
     return {
         "facts": await get_town(session, town.code),
+        "second_name": second_name,
         "query": query,
         "category": category,
         "found": found,

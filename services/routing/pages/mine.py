@@ -10,7 +10,6 @@ from litestar.response import Template
 
 from services.routing.pages.application_wording import STATE_LOOKS
 from services.routing.pages.application_wording import STATES as APPLICATION_STATES
-from services.routing.pages.plans import text_language
 from services.routing.pages.wording import (
     CASE_STATES,
     ONLINE_CASE_STATES,
@@ -40,6 +39,7 @@ from shared.tokens import Identity
 from shared.web.i18n import translate, without_readings
 from shared.web.identity import require_visitor
 from shared.web.pages import page
+from shared.web.town_texts import town_text
 
 PAGES_MAX = 200
 OFFICE_MAX_LENGTH = 60
@@ -98,7 +98,7 @@ async def show_my(
             if case.case_id not in booked_cases and case.state != "submitted"
         ],
         plans=[
-            {"href": f"/plans/{plan.plan_id}", "name": events[plan.event].name.say(text_language())}
+            {"href": f"/plans/{plan.plan_id}", "name": town_text(events[plan.event].name.ja)}
             for plan in plans
             if plan.event in events
         ],
@@ -123,7 +123,7 @@ async def show_history(
         service=service or "",
         office=office or "",
         service_options=[{"value": name, "label": translate(TARGETS[name])} for name in SERVICES],
-        office_options=[{"value": name, "label": name} for name in history.offices],
+        office_options=[{"value": name, "label": town_text(name)} for name in history.offices],
         page_number=number,
     )
 

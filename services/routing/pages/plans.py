@@ -14,32 +14,27 @@ from services.routing.commands.plans import begin_steps, make_plan
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
-from services.routing.domain.life_events import LifeEvent, Step, TextLanguage
+from services.routing.domain.life_events import LifeEvent, Step
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cases import known_visitor
 from services.routing.pages.cookies import give_session
 from services.routing.pages.tries import Tries
-from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, channel_cards
+from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, channel_cards, second_name
 from services.routing.queries.catalogue import get_town, list_availability, list_counters, list_procedures
 from services.routing.queries.plans import Plan, StartedCase, get_life_event, get_own_plan, list_started
 from shared.db import Database
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import Form, parse_uuid, read_form
-from shared.web.i18n import current_language, translate
 from shared.web.i18n import gettext as _
+from shared.web.i18n import translate
 from shared.web.identity import PUBLIC, require_visitor
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
-_TEXT_LANGUAGES: dict[str, TextLanguage] = {"ja-easy": "easy", "en": "en"}
 YES, NO = "yes", "no"
-
-
-def text_language() -> TextLanguage:
-    """The language of this request, as the town's own data names it."""
-    return _TEXT_LANGUAGES.get(current_language().code, "ja")
 
 
 @get("/life-events/{code:str}", opt=PUBLIC)
@@ -157,19 +152,18 @@ async def _compare(
 
 
 def _questions_page(request: Request[Any, Any, Any], event: LifeEvent, form: Form) -> Template:
-    language = text_language()
     return page(
         request,
         "life_event.html",
         status=422 if form.errors else 200,
         code=event.code,
-        title=event.name.say(language),
-        intro=event.intro.say(language),
+        title=town_text(event.name.ja),
+        intro=town_text(event.intro.ja),
         questions=[
             {
                 "code": question.code,
-                "text": question.text.say(language),
-                "hint": question.hint.say(language) if question.hint else None,
+                "text": town_text(question.text.ja),
+                "hint": town_text(question.hint.ja) if question.hint else None,
             }
             for question in event.questions
         ],
@@ -194,7 +188,6 @@ async def _plan_page(
         facts = await get_town(session, town.code)
         compared = await _compare(session, town.code, made, event, now)
         begun = {case.procedure: case for case in await list_started(session, identity, made, event)}
-    language = text_language()
     steps = []
     for number, (step, procedure, comparison) in enumerate(compared, start=1):
         cards = channel_cards(procedure, comparison, facts, now)
@@ -203,10 +196,10 @@ async def _plan_page(
             {
                 "number": number,
                 "code": procedure.code,
-                "name": procedure.name_ja,
-                "plain": procedure.name_plain_ja,
-                "note": step.note.say(language) if step.note else None,
-                "after": [other.name_ja for _s, other, _c in compared if other.code in step.after],
+                "name": town_text(procedure.name_ja),
+                "second_name": second_name(procedure),
+                "note": town_text(step.note.ja) if step.note else None,
+                "after": [town_text(other.name_ja) for _s, other, _c in compared if other.code in step.after],
                 "way": best,
                 "begun": _begun(begun.get(procedure.code)),
             }
@@ -217,7 +210,7 @@ async def _plan_page(
         status=422 if nothing_chosen else 200,
         plan_id=made.plan_id,
         code=event.code,
-        title=event.name.say(language),
+        title=town_text(event.name.ja),
         steps=steps,
         facts=facts,
         nothing_chosen=nothing_chosen,

@@ -6,14 +6,15 @@ from datetime import datetime
 import msgspec
 import phonenumbers
 
-from services.routing.domain.catalogue import Counter, Procedure, Town, Words
+from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
 from services.routing.domain.handover import EXPIRED
 from services.routing.queries.mine import HistoryEntry
-from shared.web.i18n import current_language, translate
+from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
 from shared.web.refusals import RefusalText
 from shared.web.templating import duration, jst_datetime, jst_time, to_day, yen
+from shared.web.town_texts import town_name, town_text
 
 
 def _(message: str) -> str:
@@ -320,15 +321,22 @@ def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now:
 
 def bring_words(codes: Iterable[str], town: Town) -> tuple[str, ...]:
     """What to bring, in the reader's language; what the town no longer has words for is left out."""
-    words = {thing.code: _in_own_language(thing) for thing in town.things}
+    words = {thing.code: town_text(thing.ja) for thing in town.things}
     words[OWN_PHONE] = translate(OWN_PHONE_WORDS)
     words[IDENTITY_LATER] = translate(IDENTITY_LATER_WORDS)
     return tuple(words[code] for code in codes if code in words)
 
 
+def second_name(procedure: Procedure) -> str:
+    """What stands below a procedure's name: the official one, or for a reader of that one, what it is about."""
+    # やさしい日本語 has its words apart, Japanese has not.
+    about = procedure.name_plain_ja.replace(" ", "")
+    return about if current_language() is SOURCE else with_readings(procedure.name_ja)
+
+
 def deadline_words(procedure: Procedure, town: Town) -> str | None:
     """Until when, in the reader's language; None when there is no deadline."""
-    return next((_in_own_language(words) for words in town.deadlines if words.code == procedure.deadline), None)
+    return next((town_text(words.ja) for words in town.deadlines if words.code == procedure.deadline), None)
 
 
 def show_phone(number: str) -> str:
@@ -357,15 +365,15 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
         "target": translate(TARGETS.get(entry.target_service, _SYSTEM)),
         "service": translate(TARGETS.get(entry.service, _SYSTEM)),
         "purpose": translate(entry.purpose),
-        "office": office or translate(_SYSTEM),
+        "office": town_text(office) if office else translate(_SYSTEM),
     }
     details = []
     if procedure:
-        details.append(translate(_PROCEDURE_OF) % {"procedure": procedure[0]})
+        details.append(translate(_PROCEDURE_OF) % {"procedure": town_name(procedure[0])})
     source = names.get(entry.source_procedure or "")
     if source and entry.source_collected_at and entry.entry_type in ("applied", "staff_viewed", "helper_assisted"):
         when = jst_datetime(entry.source_collected_at)
-        details.append(translate(_COLLECTED_IN) % {"procedure": source[0], "when": when})
+        details.append(translate(_COLLECTED_IN) % {"procedure": town_name(source[0]), "when": when})
     if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
         details.append(translate(LEGAL_BASIS[entry.legal_basis]))
     return HistoryLine(occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details))
@@ -389,15 +397,11 @@ def _only_money(procedure: Procedure) -> tuple[str, ...]:
     return (translate(ONLY_MONEY),) if procedure.fee_yen else ()
 
 
-def _in_own_language(words: Words) -> str:
-    return {"ja-easy": words.easy, "en": words.en}.get(current_language().code, words.ja)
-
-
 def _actor(entry: HistoryEntry) -> str:
     if entry.actor_kind in ("guest", "resident"):
         return translate(_YOU)
     if entry.actor_kind == "staff":
-        return translate(_STAFF) % {"office": entry.office} if entry.office else translate(_STAFF_ANYWHERE)
+        return translate(_STAFF) % {"office": town_text(entry.office)} if entry.office else translate(_STAFF_ANYWHERE)
     return translate(_SYSTEM)
 
 

@@ -1,0 +1,85 @@
+"""The town's own texts in three languages: complete in the sample town, Japanese where there is nothing."""
+
+import re
+import shutil
+from pathlib import Path
+
+import jaconv
+import pytest
+from sqlalchemy import text
+
+from shared.db import Database
+from shared.town_pack import BadTownPack, read_town_pack
+from shared.town_texts import TownText, collect_texts, read_town_texts
+from shared.web.i18n import use_language
+from shared.web.places import place_label
+from shared.web.readings import annotate, unread
+from shared.web.town_texts import town_name, town_text, use_town_texts
+from tests.conftest import TestDatabase
+
+SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "towns" / "ninomiya"
+TEXTS = {
+    "児童手当": TownText(easy="子どもの お金", en="Child allowance"),
+    "町役場 2階": TownText(easy="町役場《まちやくば》 2階", en="Town hall, 2nd floor"),
+    "子育て": TownText(en="Families"),
+}
+
+
+def test_the_sample_town_says_everything_in_three_languages() -> None:
+    pack = read_town_pack(SAMPLE)
+    texts = collect_texts(pack)
+    assert [ja for ja, said in texts.items() if not said.easy or not said.en] == []
+    places = [" ".join(counter.place_ja.split()[:2]) for counter in pack.counters]
+    shown = {
+        pack.town.address_ja,
+        *(counter.office for counter in pack.counters),
+        *(counter.name_ja for counter in pack.counters),
+        *(ja for venue in pack.venues for ja in (venue.office, venue.name_ja, venue.place_ja)),
+        *(procedure.office for procedure in pack.procedures),
+        *(procedure.category for procedure in pack.procedures),
+        *places,
+    }
+    assert sorted(shown - set(texts)) == []
+
+
+def test_every_word_of_the_sample_town_has_its_reading() -> None:
+    texts = collect_texts(read_town_pack(SAMPLE))
+    assert {ja: words for ja, said in texts.items() if (words := unread(said.easy))} == {}
+
+
+def test_official_names_are_read_as_the_catalogue_has_them() -> None:
+    """The readings that are put together from words are those of the column `kana`."""
+    for procedure in read_town_pack(SAMPLE).procedures:
+        read = re.sub("\ufff9[^\ufffa]*\ufffa([^\ufffb]*)\ufffb", r"\1", annotate(procedure.name_ja))
+        assert jaconv.hira2kata(re.sub(r"[・()]", "", read)) == procedure.kana.replace(" ", ""), procedure.name_ja
+
+
+def test_one_japanese_text_is_not_said_in_two_ways(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SAMPLE, tmp_path / "town"))
+    with (folder / "town.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[names]]\nja = "児童手当の申請"\nen = "Money for children"\n')
+    with pytest.raises(BadTownPack, match="児童手当の申請: said in two ways"):
+        collect_texts(read_town_pack(folder))
+
+
+def test_a_name_is_said_in_the_readers_language_with_the_official_one() -> None:
+    with use_town_texts(TEXTS):
+        assert (town_text("児童手当"), town_name("児童手当")) == ("児童手当", "児童手当")
+        with use_language("en"):
+            assert (town_text("児童手当"), town_name("児童手当")) == ("Child allowance", "Child allowance (児童手当)")
+            assert place_label("町役場 2階 7番", "7", "子育て") == "Town hall, 2nd floor, Counter 7 (Families)"
+            assert town_name("転入届") == "転入届"
+        with use_language("ja-easy"):
+            assert town_name("児童手当") == "子どもの お金（児童手当）"
+            assert place_label("町役場 2階 7番", "7", "子育て") == "町役場 2階 7番 まどぐち（子育て）"
+
+
+async def test_services_read_the_texts_and_write_none(database: TestDatabase) -> None:
+    async with database.admin_engine().begin() as connection:
+        await connection.execute(text("INSERT INTO town.municipality VALUES ('143421', '町', 'マチ', 'T')"))
+        await connection.execute(text("INSERT INTO town.text VALUES ('143421', '町', 'まち', 'Town')"))
+    db = Database(database.environ["CHOUDO_NOTIFICATIONS_DATABASE_URL"], service="notifications")
+    async with db.begin("143421") as session:
+        assert await read_town_texts(session, "143421") == {"町": TownText(easy="まち", en="Town")}
+        assert await read_town_texts(session, "999999") == {}
+    await db.dispose()
