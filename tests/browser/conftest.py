@@ -161,21 +161,26 @@ def expect_status(no_complaints: None) -> Callable[..., None]:
     return lambda *statuses: _expected.update(statuses)
 
 
-def check_accessible(page: Page) -> None:
-    """Run axe on the page as it stands; fail with what it found and where."""
+def find_inaccessible(page: Page) -> list[str]:
+    """Run axe on the page as it stands; what it found and where."""
     page.evaluate(AXE.read_text("utf-8"))
     result = page.evaluate(f"axe.run(document, {json.dumps(AXE_RULES)})")
-    found = [
+    return [
         f"{rule['id']}: {rule['help']} {[node['target'] for node in rule['nodes'][:3]]}"
         for rule in result["violations"]
     ]
-    assert not found, f"{page.url}: {found}"
+
+
+def find_too_wide(page: Page) -> list[str]:
+    """What makes the page scroll sideways, if anything does."""
+    wide, screen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    return [f"{wide} px wide on a screen of {screen} px"] if wide > screen else []
 
 
 def check_fits(page: Page) -> None:
     """Nothing makes the page scroll sideways."""
-    widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    assert widths[0] <= widths[1], f"{page.url} is {widths[0]} px wide on a screen of {widths[1]} px"
+    found = find_too_wide(page)
+    assert not found, f"{page.url}: {found}"
 
 
 SHOTS = Path(os.environ["CHOUDO_SCREENSHOTS"]) if "CHOUDO_SCREENSHOTS" in os.environ else None
@@ -183,8 +188,8 @@ SHOTS = Path(os.environ["CHOUDO_SCREENSHOTS"]) if "CHOUDO_SCREENSHOTS" in os.env
 
 def look(page: Page, name: str) -> None:
     """Every page of a journey: accessible, fitting, and, when a folder is asked for, on a picture."""
-    check_accessible(page)
-    check_fits(page)
+    found = find_inaccessible(page) + find_too_wide(page)
+    assert not found, f"{page.url}: {found}"
     picture(page, name)
 
 

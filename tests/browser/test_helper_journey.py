@@ -7,53 +7,10 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import look
-from tests.browser.residents import book_on_visit_page, give_name, hand_over
-from tests.stack import COORDINATOR_LOGIN, HELPERS, STAFF_PASSWORD, Stack
+from tests.browser.helping import SUZUKI, TANAKA, add_time, ask_for_helper, sign_in, who_is_asked
+from tests.stack import COORDINATOR_LOGIN, STAFF_PASSWORD, Stack
 
-TANAKA, SUZUKI = (login for login, _, _ in HELPERS)
 FOUND_IN_MS = 15_000
-
-
-def sign_in(page: Page, login: str, home: str = "/helpers") -> Page:
-    """As a helper, who is led to their days."""
-    page.goto("/sign-in")
-    page.get_by_label("ログインID").fill(login)
-    page.get_by_label("パスワード").fill(STAFF_PASSWORD)
-    page.get_by_role("button", name="ログイン").click()
-    page.wait_for_url(f"**{home}")
-    return page
-
-
-def add_time(page: Page, *, weekday: str, start: str, end: str, venue: str) -> None:
-    page.goto("/helpers/shifts")
-    page.get_by_label(re.compile("^曜日")).select_option(label=weekday)
-    page.get_by_label(re.compile("^始まり")).select_option(label=start)
-    page.get_by_label(re.compile("^終わり")).select_option(label=end)
-    page.get_by_label(re.compile("^場所")).select_option(venue)
-    page.get_by_role("button", name="この時間を登録する").click()
-    expect(page.get_by_role("main")).to_contain_text("登録しました")
-
-
-def ask_for_helper(
-    page: Page, procedure: str, *, name: str, reach: str, contact: str = "", slot: int = 0, seen: bool = False
-) -> str:
-    """From the compare page to an appointment with a helper; return its address."""
-    page.goto(f"/procedures/{procedure}")
-    page.get_by_role("button", name="サポーターの日時を選ぶ").click()
-    page.wait_for_url("**/you")
-    give_name(page, name=name, kana="", reach=reach, contact=contact)
-    expect(page.get_by_role("main")).to_contain_text("下のお名前だけ")
-    hand_over(page, answer="はい")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("サポーターと会う")
-    if seen:
-        look(page, "helper-visit")
-    page.locator("ul.slots button:enabled").nth(slot).click()
-    page.wait_for_url("**/confirm")
-    if seen:
-        look(page, "helper-confirm")
-    book_on_visit_page(page)
-    expect(page.get_by_role("main")).to_contain_text("サポーターにお願いしています")
-    return page.url
 
 
 def test_1_helpers_say_when_they_can_come_and_the_compare_page_knows(
@@ -82,11 +39,11 @@ def test_2_a_helper_is_asked_accepts_and_the_resident_is_told_by_mail(
     phone: Page, new_phone: Callable[..., Page], stack: Stack
 ) -> None:
     address = "sachiko.helper@example.jp"
-    appointment = ask_for_helper(phone, "CHI02", name="中里 幸子", reach="email", contact=address, seen=True)
+    appointment = ask_for_helper(phone, "CHI02", name="中里 幸子", reach="email", contact=address, seen=look)
     look(phone, "helper-asked")
     _wait_for_text(stack, address, "サポーターにお願いしています")
 
-    helper = _who_is_asked(new_phone)
+    helper = who_is_asked(new_phone)
     look(helper, "helper-request")
     expect(helper.get_by_role("main")).not_to_contain_text("幸子")
     helper.get_by_role("button", name="引き受ける").first.click()
@@ -116,11 +73,11 @@ def test_3_who_declines_is_followed_by_the_other_and_then_by_word(
 ) -> None:
     address = "kazuo.helper@example.jp"
     appointment = ask_for_helper(phone, "DIG01", name="山西 和男", reach="email", contact=address, slot=2)
-    first = _who_is_asked(new_phone)
+    first = who_is_asked(new_phone)
     first.get_by_role("button", name="ことわる").first.click()
     expect(first.get_by_role("main")).to_contain_text("ほかのサポーターにお願いします")
     phone.goto(appointment)
-    other = _who_is_asked(new_phone)
+    other = who_is_asked(new_phone)
     other.get_by_role("button", name="引き受ける").first.click()
     expect(other.get_by_role("main")).to_contain_text("和男さん")
     _wait_for_text(stack, address, "サポーターが決まりました")
@@ -170,7 +127,7 @@ def test_5_a_helpers_calendar_is_read_without_signing_in(new_phone: Callable[...
 def test_6_without_javascript_a_helper_is_asked_and_accepts(new_phone: Callable[..., Page]) -> None:
     resident = new_phone(javascript=False)
     appointment = ask_for_helper(resident, "CHI02", name="一色 三郎", reach="none")
-    helper = _who_is_asked(new_phone, javascript=False)
+    helper = who_is_asked(new_phone, javascript=False)
     helper.get_by_role("button", name="引き受ける").first.click()
     expect(helper.get_by_role("main")).to_contain_text("三郎さん")
     resident.goto(appointment)
@@ -191,15 +148,6 @@ def test_7_a_coordinator_asks_another_helper(phone: Page, new_phone: Callable[..
     waiting = desk.locator("li.card").filter(has_text="お返事待ち").first
     waiting.get_by_role("button", name="お願いする").click()
     expect(desk.get_by_role("main")).to_contain_text("ほかのサポーターにお願いしました")
-
-
-def _who_is_asked(new_phone: Callable[..., Page], *, javascript: bool = True) -> Page:
-    """The phone of the helper who has a request to answer."""
-    for login in (TANAKA, SUZUKI):
-        page = sign_in(new_phone(javascript=javascript), login)
-        if page.get_by_role("button", name="引き受ける").count():
-            return page
-    raise AssertionError("nobody was asked")
 
 
 def _wait_for_text(stack: Stack, address: str, words: str) -> str:

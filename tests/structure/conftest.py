@@ -22,6 +22,11 @@ class Route(msgspec.Struct, frozen=True):
     handler: HTTPRouteHandler
 
     @property
+    def answer(self) -> Any:
+        """What its function says that it returns."""
+        return self.handler.parsed_fn_signature.return_type.annotation
+
+    @property
     def name(self) -> str:
         """For a list: `booking GET /counter`."""
         return f"{self.service} {self.method} {self.path}"

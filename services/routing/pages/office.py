@@ -113,6 +113,12 @@ async def show_office_application(
         return await _detail_page(request, session, keys, identity, application_id, now=now)
 
 
+@get("/office/applications/{application_id:str}/{action:str}", guards=OFFICE)
+async def get_action_address(application_id: FromPath[str]) -> Redirect:
+    """Where the forms are sent, opened as a page: advice may have stood there."""
+    return see_other(f"/office/applications/{quote(application_id)}")
+
+
 @post("/office/applications/{application_id:str}/{action:str}", guards=OFFICE)
 async def post_office_action(
     request: Req,

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from litestar import Request, get, post
@@ -139,6 +140,12 @@ async def post_form(
     if not form.ok:
         return _form_page(request, online, form.values, form.errors)
     return see_other(f"/cases/{case}/check")
+
+
+@get(["/cases/{case_id:str}/channel", "/cases/{case_id:str}/submit"], guards=[require_visitor])
+async def get_form_address(case_id: FromPath[str]) -> Redirect:
+    """Where forms are sent, opened as a page: advice may have stood there."""
+    return see_other(f"/cases/{quote(case_id)}")
 
 
 @post("/cases/{case_id:str}/channel", guards=[require_visitor])

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from litestar import Request, get, post
@@ -98,6 +99,12 @@ async def show_plan(
 ) -> Template:
     """The procedures that apply, what was begun of them, and the rest to begin."""
     return await _plan_page(request, plan_id, db, town, identity, now=now)
+
+
+@get("/plans/{plan_id:str}/begin", guards=[require_visitor])
+async def get_begin_address(plan_id: FromPath[str]) -> Redirect:
+    """Where the form is sent, opened as a page: advice may have stood there."""
+    return see_other(f"/plans/{quote(plan_id)}")
 
 
 @post("/plans/{plan_id:str}/begin", guards=[require_visitor])

@@ -1,0 +1,415 @@
+"""Every page in its states, looked at closely: residents and helpers at phone size, staff at tablet size."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import get_args
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from litestar.response import Template
+from playwright.sync_api import Page, expect
+
+from tests.browser.applying import (
+    begin,
+    choose_reach,
+    fill_child_allowance,
+    fill_day,
+    fill_person,
+    go_on,
+    open_in_office,
+    send,
+)
+from tests.browser.eyes import look_closely
+from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
+from tests.browser.residents import See, book, book_on_visit_page, choose_counter, give_name, hand_over
+from tests.stack import COORDINATOR_LOGIN, Stack
+from tests.structure.conftest import Route, apps, environ, routes
+
+__all__ = ["apps", "environ", "routes"]
+
+UNKNOWN = "/no/such/page"
+
+NewPhone = Callable[..., Page]
+ExpectStatus = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def seen_paths() -> set[str]:
+    """Where the walks have been."""
+    return set()
+
+
+@pytest.fixture
+def see(seen_paths: set[str]) -> Iterator[See]:
+    """Look closely and go on: one run tells all that it found."""
+    found: list[str] = []
+
+    def see(page: Page, name: str) -> None:
+        seen_paths.add(urlsplit(page.url).path)
+        found.extend(look_closely(page, name))
+
+    yield see
+    assert not found, "\n".join(found)
+
+
+def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status: ExpectStatus) -> None:
+    expect_status(404)
+    for path, name in (
+        ("/", "front"),
+        ("/search", "search-all"),
+        ("/search?q=xyz", "search-nothing"),
+        ("/search?q=児童", "search-found"),
+        ("/procedures/CHI02", "compare"),
+        ("/procedures/RES02", "compare-closed"),
+        ("/life-events/move-in", "life-event"),
+        ("/booking/find", "find"),
+        ("/applications/find", "find-application"),
+        ("/my", "my-empty"),
+        ("/my/history", "history-empty"),
+        ("/sign-in", "sign-in"),
+        (UNKNOWN, "unknown"),
+    ):
+        phone.goto(path)
+        see(phone, name)
+    for path, name in (
+        ("/counter", "counter-empty"),
+        ("/office", "office-empty"),
+        ("/helpers/roster", "roster-empty"),
+        ("/notices", "notices-empty"),
+        ("/board", "board-empty"),
+    ):
+        tablet.goto(path)
+        see(tablet, name)
+
+
+def test_what_is_refused(phone: Page, see: See, expect_status: ExpectStatus) -> None:
+    expect_status(403)
+    phone.goto("/life-events/move-in")
+    phone.get_by_role("button", name="必要な手続きを見る").click()
+    see(phone, "life-event-refused")
+    for path, number, button in (
+        ("/booking/find", "予約番号", "予約を開く"),
+        ("/applications/find", "受付番号", "申請を開く"),
+    ):
+        phone.goto(path)
+        phone.get_by_label(number).fill("K4M-7RXA")
+        phone.get_by_label("確認コード").fill("123456")
+        phone.get_by_role("button", name=button).click()
+        expect(phone.get_by_role("main")).to_contain_text("ちがいます")
+        see(phone, f"refused{path.replace('/', '-')}")
+    phone.goto("/counter")
+    phone.get_by_label("ログインID").fill("nobody")
+    phone.get_by_label("パスワード").fill("nothing")
+    phone.get_by_role("button", name="ログイン").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "sign-in-refused")
+    sign_in(phone, TANAKA)
+    phone.goto("/counter")
+    see(phone, "forbidden")
+
+
+def test_a_counter_from_the_booking_to_the_end(
+    phone: Page, new_phone: NewPhone, tablet: Page, see: See, expect_status: ExpectStatus
+) -> None:
+    expect_status(404)
+    choose_counter(phone, "CHI02")
+    phone.locator("input[name=reach][value=email]").check(force=True)
+    go_on(phone)
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "you-refused")
+    number = book(phone, name="二宮 花子", kana="にのみや はなこ", reach="none", contact="", seen=see)
+    appointment = phone.url
+    for ending in ("slip", "change", "cancel"):
+        phone.goto(f"{appointment}/{ending}")
+        see(phone, f"appointment-{ending}")
+    phone.goto("/my")
+    see(phone, "my-booked")
+    choose_counter(phone, "CHI02")
+    give_name(phone, name="二宮 花子", kana="", reach="none", contact="")
+    phone.get_by_text("ひとつずつ選ぶ").click()
+    phone.get_by_role("button", name="選んだとおりに次へ進む").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "handover-refused")
+    phone.get_by_role("button", name="なにもわたさずに進む").click()
+    phone.wait_for_url("**/pass")
+    see(phone, "pass")
+    phone.get_by_role("button", name="日にちと時間をえらぶ").click()
+    phone.wait_for_url("**/booking/visits/*")
+    visit = phone.url
+    phone.goto(f"{visit}?day=2026-11-28")
+    see(phone, "visit-closed-day")
+    phone.goto(visit)
+    phone.locator("ul.slots button:enabled").first.click()
+    expect(phone.get_by_role("main")).to_contain_text(re.compile("この手続きは、.*に予約があります"))
+    see(phone, "booked-already")
+    stranger = new_phone()
+    stranger.goto(visit)
+    see(stranger, "unknown-visit")
+
+    row = tablet.locator("ol.line > li").filter(has_text="ニノミヤ ハナコ")
+    see(tablet, "counter-booked")
+    tablet.get_by_label("予約番号").fill("ZZZ-ZZZZ")
+    tablet.locator("form[action='/counter/check-in']").get_by_role("button").click()
+    expect(tablet.locator("#counter-told")).to_contain_text("予約が見つかりません")
+    see(tablet, "counter-refused")
+    for step, state in (
+        ("受け付ける", "arrived"),
+        ("呼び出す", "called"),
+        ("対応を始める", "serving"),
+        ("対応を終える", "done"),
+    ):
+        row.get_by_role("button", name=step, exact=True).click()
+        expect(tablet.locator(f".line__row--{state}")).to_have_count(1)
+        tablet.locator("#line-over > summary" if state == "done" else ".line__more > summary").click()
+        see(tablet, f"counter-{state}")
+        phone.goto(appointment)
+        see(phone, f"appointment-{state}")
+        if state == "called":
+            board = tablet.context.new_page()
+            board.goto("/board")
+            see(board, "board-called")
+            board.close()
+    tablet.get_by_label("手続き").select_option("ENV01")
+    tablet.get_by_role("button", name="番号札を出す").click()
+    tablet.wait_for_url("**/counter/tickets/**")
+    see(tablet, "ticket")
+    phone.goto(f"{appointment}/slip")
+    see(phone, "slip-done")
+    assert number in phone.get_by_role("main").inner_text()
+
+    gone = new_phone()
+    book(gone, name="", kana="", reach="none", contact="")
+    cancelled = gone.url
+    gone.goto(f"{cancelled}/cancel")
+    gone.get_by_role("button", name="予約を取り消す").click()
+    gone.wait_for_url(cancelled)
+    see(gone, "appointment-cancelled")
+
+
+def test_online_from_a_life_event_to_the_end(
+    phone: Page, new_phone: NewPhone, tablet: Page, stack: Stack, see: See
+) -> None:
+    phone.goto("/life-events/move-in")
+    for answer in phone.get_by_role("radio", name="はい").all():
+        answer.check(force=True)
+    phone.get_by_role("button", name="必要な手続きを見る").click()
+    phone.wait_for_url("**/plans/*")
+    see(phone, "plan")
+    for box in phone.get_by_role("checkbox").all():
+        box.uncheck(force=True)
+    phone.get_by_role("button", name="えらんだ手続きをはじめる").click()
+    expect(phone.get_by_role("main")).to_contain_text("ひとつ以上")
+    see(phone, "plan-refused")
+    phone.locator("input[name=procedure][value=RES02]").check(force=True)
+    phone.locator("input[name=procedure][value=CHI02]").check(force=True)
+    phone.get_by_role("button", name="えらんだ手続きをはじめる").click()
+    expect(phone.get_by_text("はじめました").first).to_be_visible()
+    see(phone, "plan-begun")
+    begin(phone, "CHI02")
+    see(phone, "form")
+    go_on(phone)
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "form-refused")
+    phone.locator("[name=child_name]").fill("二宮 はじめ")
+    phone.get_by_role("button", name="窓口で続ける").click()
+    expect(phone.get_by_role("main")).to_contain_text("次のことは、まだ保存していません")
+    see(phone, "switched-unsaved")
+    phone.get_by_role("button", name="フォームにもどる").click()
+    phone.wait_for_url("**/form")
+    fill_child_allowance(phone, "二宮 花子")
+    go_on(phone)
+    phone.wait_for_url("**/you")
+    see(phone, "contact")
+    choose_reach(phone, "none")
+    see(phone, "check")
+    number = send(phone, "申請する")
+    see(phone, "application-sent")
+    code = phone.locator(".slip__number").nth(1).inner_text().strip()
+
+    begin(phone, "CAR02")
+    see(phone, "reuse")
+    phone.get_by_text("ひとつずつ選ぶ").click()
+    phone.get_by_role("button", name="選んだとおりに次へ進む").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "reuse-refused")
+    phone.get_by_role("button", name="すべて使って次へ進む").click()
+    phone.wait_for_url("**/form")
+    see(phone, "form-reused")
+    phone.get_by_role("button", name="窓口で続ける").click()
+    phone.wait_for_url(re.compile("/(you|handover|switched)"))
+    see(phone, "switched")
+
+    tablet.goto("/office")
+    see(tablet, "office")
+    open_in_office(tablet, number)
+    see(tablet, "office-application")
+    stale = tablet.context.new_page()
+    stale.goto(tablet.url)
+    tablet.get_by_role("button", name="なおすことをお願いする").click()
+    expect(tablet.locator("[data-error-summary]")).to_be_visible()
+    see(tablet, "office-refused")
+    tablet.get_by_label("なおしてほしいところ").fill("生年月日を、もういちど確かめてください。")
+    tablet.get_by_role("button", name="なおすことをお願いする").click()
+    expect(tablet.get_by_role("main")).to_contain_text("なおし待ち")
+    see(tablet, "office-asked")
+    stale.get_by_role("button", name="受けつける").click()
+    expect(stale.get_by_role("alert")).to_be_visible()
+    see(stale, "office-stale")
+    stale.close()
+    phone.goto(f"/applications/{number.replace('-', '')}")
+    see(phone, "application-correction")
+    elsewhere = new_phone()
+    elsewhere.goto("/applications/find")
+    elsewhere.get_by_label("受付番号").fill(number)
+    elsewhere.get_by_label("確認コード").fill(code)
+    elsewhere.get_by_role("button", name="申請を開く").click()
+    elsewhere.wait_for_url("**/applications/*")
+    see(elsewhere, "application-elsewhere")
+    phone.get_by_role("link", name="申請をなおす").click()
+    see(phone, "form-correction")
+    go_on(phone)
+    phone.wait_for_url("**/check")
+    send(phone, "申請する")
+    open_in_office(tablet, number)
+    tablet.get_by_role("button", name="受けつける").click()
+    expect(tablet.get_by_role("main")).to_contain_text("受けつけました")
+    phone.reload()
+    see(phone, "application-accepted")
+    tablet.get_by_role("button", name="手続きを終える").click()
+    expect(tablet.get_by_role("main")).to_contain_text("いま、できることはありません")
+    see(tablet, "office-completed")
+    phone.reload()
+    see(phone, "application-completed")
+
+    begin(phone, "RES03")
+    phone.get_by_role("button", name="使わずに、はじめから書く").click()
+    fill_person(phone, "二宮 花子", phone="090-8765-4321")
+    fill_day(phone, "new_address_day", "R", "8", "12", "1")
+    phone.locator("[name=new_address_postal_code]").fill("100-0001")
+    phone.locator("[name=new_address_line]").fill("東京都千代田区千代田1-1")
+    go_on(phone)
+    choose_reach(phone, "none")
+    send(phone, "申請する")
+    phone.get_by_text("申請を取り下げる").click()
+    phone.get_by_role("button", name="取り下げる").click()
+    expect(phone.get_by_role("heading", level=1)).to_contain_text("取り下げ")
+    see(phone, "application-withdrawn")
+    phone.goto("/my")
+    see(phone, "my-all")
+    phone.goto("/my/history")
+    see(phone, "history")
+    phone.goto("/my/history?service=notifications")
+    see(phone, "history-none-of-these")
+
+
+def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: See) -> None:
+    begin(phone, "CHI02")
+    fill_person(phone, "富士見 みのり")
+    phone.get_by_role("button", name="窓口で続ける").click()
+    phone.wait_for_url("**/you")
+    phone.locator("input[name=reach][value=none]").check(force=True)
+    go_on(phone)
+    phone.wait_for_url("**/handover")
+    see(phone, "handover-after-form")
+    hand_over(phone, answer="はい")
+    phone.locator("ul.slots button:enabled").first.click()
+    phone.wait_for_url("**/confirm")
+    book_on_visit_page(phone)
+    tablet.goto("/counter")
+    given = tablet.get_by_role("link", name="入力された内容を見る").first
+    given.click()
+    expect(tablet.get_by_text("〒259-0123")).to_be_visible()
+    see(tablet, "counter-given")
+    tablet.goto(given.get_attribute("href") or "")
+    see(tablet, "given-page")
+
+
+def test_helpers_and_who_asks_for_one(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> None:
+    helper = sign_in(new_phone(), TANAKA)
+    see(helper, "helper-new")
+    for path, name in (("/helpers/shifts", "shifts-empty"), ("/helpers/calendar", "feed-none")):
+        helper.goto(path)
+        see(helper, name)
+    helper.get_by_role("button", name="新しいアドレスを作る").click()
+    see(helper, "feed-made")
+    helper.goto("/helpers/calendar")
+    see(helper, "feed-known")
+    add_time(helper, weekday="火曜日", start="10:00", end="16:00", venue="KOMINKAN")
+    see(helper, "shifts-added")
+    helper.get_by_role("button", name="この時間を登録する").click()
+    see(helper, "shifts-refused")
+    helper.goto("/helpers")
+    see(helper, "helper-free")
+    card = phone.locator("#channel-helper")
+    for _ in range(20):
+        phone.goto("/procedures/DIG01")
+        if "きょう" in card.inner_text():
+            break
+        phone.wait_for_timeout(250)
+    see(phone, "compare-helper")
+    appointment = ask_for_helper(phone, "DIG01", name="中里 幸子", reach="none", seen=see)
+    see(phone, "appointment-asked")
+    helper.goto("/helpers")
+    see(helper, "helper-asked")
+    helper.get_by_role("button", name="引き受ける").first.click()
+    expect(helper.get_by_role("main")).to_contain_text("幸子さん")
+    helper.get_by_text("行けなくなったとき").click()
+    see(helper, "helper-accepted")
+    phone.goto(appointment)
+    see(phone, "appointment-accepted")
+    phone.goto(f"{appointment}/slip")
+    see(phone, "slip-helper")
+    other = new_phone()
+    nobody = ask_for_helper(other, "DIG01", name="山西 和男", reach="none")
+    desk = sign_in(tablet, COORDINATOR_LOGIN, "/helpers/roster")
+    see(desk, "roster")
+    helper.goto("/helpers")
+    helper.get_by_role("button", name="ことわる").first.click()
+    see(helper, "helper-declined")
+    other.goto(nobody)
+    see(other, "appointment-nobody")
+
+
+def test_whom_no_notice_reached(phone: Page, tablet: Page, stack: Stack, see: See) -> None:
+    httpx.post(f"{stack.sink_url}/behaviour", json={"channel": "sms", "mode": "reject_permanent"}, timeout=5)
+    number = book(phone, name="元町 九郎", kana="", reach="sms", contact="080-9876-5432")
+    task = tablet.locator("article").filter(has_text=number)
+    for _ in range(40):
+        tablet.goto("/notices")
+        if task.count():
+            break
+        tablet.wait_for_timeout(250)
+    see(tablet, "notices-task")
+    task.get_by_role("button", name="連絡先を見る").click()
+    expect(task.get_by_role("link", name="080-9876-5432")).to_be_visible()
+    see(tablet, "notices-contact")
+    task.get_by_role("button", name="連絡しました").click()
+    expect(tablet.get_by_role("main")).to_contain_text("連絡したことを記録しました")
+    see(tablet, "notices-done")
+
+
+# Pieces of pages, which stand on a page that was looked at.
+PIECES = {"/board/now", "/counter/line"}
+
+
+def test_no_page_was_left_out(seen_paths: set[str], routes: list[Route]) -> None:
+    """Comes last: it counts the pages that the walks above came to."""
+    pages = {
+        route.path
+        for route in routes
+        if route.method == "GET" and Template in (route.answer, *get_args(route.answer)) and route.path not in PIECES
+    }
+    left_out = {path for path in pages if not any(route_matches(path, seen) for seen in seen_paths)}
+    assert left_out == set()
+
+
+def test_every_page_can_be_opened_again_by_its_address(seen_paths: set[str], routes: list[Route]) -> None:
+    """Whoever reloads by the address line, or keeps it, must not be told that this cannot be done."""
+    known = {route.path for route in routes if route.method == "GET"}
+    lost = {seen for seen in seen_paths - {UNKNOWN} if not any(route_matches(path, seen) for path in known)}
+    assert lost == set()
+
+
+def route_matches(template: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) is not None
