@@ -4,9 +4,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.applying import fill_child_allowance, go_on
 from tests.browser.conftest import PHONE, TABLET, look
 from tests.browser.residents import book_on_visit_page
-from tests.browser.test_online_journey import fill_child_allowance, go_on
 from tests.stack import Stack
 
 BANNER = {"phone": "代わりに入力しています（電話）", "desk": "代わりに入力しています（窓口）"}
