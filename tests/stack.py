@@ -78,6 +78,24 @@ class Stack:
             process.wait()
             raise
 
+    @property
+    def web_ports(self) -> dict[str, str]:
+        """Where web processes listen that are apart, by name."""
+        return {name: own["CHOUDO_PORT"] for name, own in self.own_environ.items()}
+
+    @contextlib.contextmanager
+    def without(self, service: str) -> Iterator[None]:
+        """Stop a service, web and worker, for as long as this lasts. Only where the web processes are apart."""
+        names = (f"{service}-web", f"{service}-worker")
+        for name in names:
+            self.stop(name)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.start(name)
+            self.wait_until_ready()
+
     def wait_until_ready(self) -> None:
         """Wait for the web processes and the sink. Raises RuntimeError with the logs' ends."""
         deadline = time.monotonic() + START_TIMEOUT_S

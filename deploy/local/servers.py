@@ -94,6 +94,9 @@ def _prctl() -> Callable[..., int]:
     return prctl
 
 
+_given_ports: set[int] = set()
+
+
 def die_with_parent(signal_number: int) -> Callable[[], None]:
     """A ``preexec_fn``: the kernel sends the signal to the child when the thread that started it ends, however."""
     if threading.current_thread() is not threading.main_thread():
@@ -114,11 +117,15 @@ def end_with_parent(signal_number: int) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago. The caller tries another one when it is taken meanwhile."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that was free a moment ago, and never the same twice: whoever asked before may not listen
+    yet. The caller tries another one when it is taken meanwhile."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.bind(("127.0.0.1", 0))
+            port: int = listener.getsockname()[1]
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 def _start(command: Sequence[str | Path], log: Path, death_signal: signal.Signals) -> subprocess.Popen[bytes]:

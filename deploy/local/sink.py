@@ -2,8 +2,8 @@
 
     python -m deploy.local.sink
 
-It misbehaves on demand (`POST /behaviour`), so that tests see what the product does about it. Nothing here is part of
-a production installation.
+It misbehaves on demand (`POST /behaviour`), so that tests see what the product does about it. In production it is for
+trials only: `docker-compose.yml` starts it in the profile `trial`.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ from litestar import Litestar, MediaType, Response, asgi, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import Receive, Scope, Send
 
+from deploy.secrets import MissingVariable, required
 from shared.clock import utc_now
 from shared.web.templating import TOKYO
 
@@ -98,11 +99,13 @@ class Sink:
         token: str,
         smtp_port: int = 0,
         http_port: int = 0,
+        host: str = SINK_HOST,
         folder: Path | None = None,
         receipt_url: str | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._token = token
+        self._host = host
         self._wanted_ports = (smtp_port, http_port)
         self._folder = folder
         self._receipt_url = receipt_url
@@ -162,7 +165,7 @@ class Sink:
         logging.getLogger("mail.log").setLevel(logging.WARNING)
         self._read_store()
         loop = asyncio.get_running_loop()
-        smtp_socket, http_socket = (_listen(port) for port in self._wanted_ports)
+        smtp_socket, http_socket = (_listen(self._host, port) for port in self._wanted_ports)
         self.smtp_port, self.http_port = smtp_socket.getsockname()[1], http_socket.getsockname()[1]
         self._smtp = await loop.create_server(self._make_smtp, sock=smtp_socket)
         self._smtp_connections: WeakSet[smtp.SMTP] = WeakSet()
@@ -451,10 +454,10 @@ def _plain(address: str) -> str:
     return "0" + address.removeprefix("+81") if address.startswith("+81") else address.strip().lower()
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((SINK_HOST, port))
+    listener.bind((host, port))
     listener.setblocking(False)
     return listener
 
@@ -473,9 +476,10 @@ async def _run() -> None:
     if not folder and os.environ.get("CHOUDO_DATA_DIR"):
         folder = str(Path(os.environ["CHOUDO_DATA_DIR"]) / "sink")
     sink = Sink(
-        token=os.environ["CHOUDO_SMS_GATEWAY_TOKEN"],
-        smtp_port=int(os.environ["CHOUDO_SINK_SMTP_PORT"]),
-        http_port=int(os.environ["CHOUDO_SINK_HTTP_PORT"]),
+        token=required(os.environ, "CHOUDO_SMS_GATEWAY_TOKEN"),
+        smtp_port=int(required(os.environ, "CHOUDO_SINK_SMTP_PORT")),
+        http_port=int(required(os.environ, "CHOUDO_SINK_HTTP_PORT")),
+        host=os.environ.get("CHOUDO_SINK_HOST", SINK_HOST),
         folder=Path(folder) if folder else None,
         receipt_url=os.environ.get("CHOUDO_SINK_RECEIPT_URL") or None,
     )
@@ -488,8 +492,8 @@ def main() -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status."""
     try:
         asyncio.run(_run())
-    except KeyError as error:
-        print(f"missing in the environment: {error.args[0]}", file=sys.stderr)
+    except MissingVariable as error:
+        print(f"missing in the environment: {error}", file=sys.stderr)
         return 2
     return 0
 

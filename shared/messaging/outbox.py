@@ -1,15 +1,20 @@
 """Publishing: an event and its deliveries join the caller's transaction. Commit never touches the broker."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Prepared
 from shared.events.base import Event, event_type
 from shared.events.subscriptions import SEALED_FOR, SUBSCRIPTIONS
 from shared.messaging.tables import MessagingTables
+
+# What has no receipt after this long is late: its consumer is away, or far behind. Longer than the first repetition
+# (`relay.FIRST_RETRY`), so that one lost message is no outage.
+LATE_AFTER = timedelta(seconds=20)
 
 # One statement for any number of events, and prebuilt: each way to the database and back, and each statement put
 # together anew, costs more than the rows. The deliveries' foreign key is checked when the statement ends.
@@ -30,6 +35,16 @@ PUBLISH = """
     WHERE (SELECT count(*) FROM told) > 0
 """
 
+# A probe of each of the relay's two indexes: what was never published, and what was and has no receipt.
+_LATE = """
+    SELECT EXISTS (
+        SELECT 1 FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0 AND next_publish_at <= :late
+          AND (municipality, consumer) = (:municipality, :consumer)
+    ) OR EXISTS (
+        SELECT 1 FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0 AND consumer = :consumer
+          AND municipality = :municipality AND occurred_at <= :late)
+"""
+
 
 class Outbox:
     """A service's outbox. One per service, beside its tables."""
@@ -37,12 +52,18 @@ class Outbox:
     def __init__(self, service: str, metadata: MetaData) -> None:
         self.service = service
         self.tables = MessagingTables(metadata)
+        self._late = text(_LATE.format(schema=metadata.schema))
         self._publish = Prepared(f"WITH {PUBLISH.format(schema=metadata.schema)}")
 
     async def publish(self, session: AsyncSession, *events: Event) -> None:
         """Write the events, and one delivery for each subscriber, into the transaction of `session`."""
         if events:
             await self._publish.row(session, publish_values(events))
+
+    async def is_late(self, session: AsyncSession, municipality: str, consumer: str, *, now: datetime) -> bool:
+        """Whether this consumer has not taken everything that it was told of a town `LATE_AFTER` ago."""
+        told = {"municipality": municipality, "consumer": consumer, "late": now - LATE_AFTER}
+        return bool((await session.execute(self._late, told)).scalar_one())
 
 
 def publish_values(events: Sequence[Event]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from deploy.local.servers import Servers
 from deploy.provision import clone_database, drop_database
 from shared.clock import JST
 from tests.conftest import TEMPLATE, in_database
+from tests.journeys.proxy import Proxy, new_proxy, running
 from tests.stack import Stack, running_stack
 
 MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
@@ -26,6 +27,23 @@ def stack(
     environ, admin_url = fresh_environ(servers, template_environ)
     with running_stack(environ, admin_url, tmp_path_factory.mktemp("journeys"), starts_at=MORNING) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def stack_and_proxy(
+    servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Stack, Proxy]]:
+    """Both, on the machine's clock: production has no other."""
+    environ, admin_url = fresh_environ(servers, template_environ)
+    made = new_proxy(tmp_path_factory.mktemp("proxy"))
+    folder = tmp_path_factory.mktemp("apart")
+    with running_stack(environ, admin_url, folder, proxied_at=made.url) as stack, running(made, stack.web_ports):
+        yield stack, made
+
+
+@pytest.fixture
+def proxy(stack_and_proxy: tuple[Stack, Proxy]) -> Proxy:
+    return stack_and_proxy[1]
 
 
 def fresh_environ(servers: Servers, template_environ: dict[str, str]) -> tuple[dict[str, str], str]:

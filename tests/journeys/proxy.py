@@ -7,15 +7,19 @@ import signal
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 
 from deploy.local.servers import die_with_parent, free_port
-from tests.stack import ROOT, Stack
+from tests.stack import ROOT
 
+needs_caddy = pytest.mark.skipif(
+    shutil.which("caddy") is None, reason="Caddy is not installed: sh deploy/local/packages.sh caddy"
+)
 HOST = "ninomiya.localhost"
 # The proxy answers for it, and no town does.
 STRANGE_HOST = "nobody.localhost"
@@ -81,8 +85,8 @@ def new_proxy(folder: Path) -> Proxy:
 
 
 @contextlib.contextmanager
-def running(proxy: Proxy, stack: Stack) -> Iterator[None]:
-    """Run it in front of a stack whose web processes are apart."""
+def running(proxy: Proxy, web_ports: Mapping[str, str]) -> Iterator[None]:
+    """Run it in front of web processes that are apart: their ports by name, `booking-web` and so on."""
     (proxy.folder / "data").mkdir(parents=True)
     environ = {
         "PATH": os.environ["PATH"],
@@ -95,10 +99,7 @@ def running(proxy: Proxy, stack: Stack) -> Iterator[None]:
         # Everything it could ever write, so that a test finds what should not be there.
         "CHOUDO_PROXY_LOG_LEVEL": "DEBUG",
         "CHOUDO_PROXY_PAGES": str(ROOT / "deploy" / "proxy_pages"),
-        **{
-            f"CHOUDO_{name.removesuffix('-web').upper()}_WEB": f"127.0.0.1:{own['CHOUDO_PORT']}"
-            for name, own in stack.own_environ.items()
-        },
+        **{f"CHOUDO_{name.removesuffix('-web').upper()}_WEB": f"127.0.0.1:{port}" for name, port in web_ports.items()},
     }
     with (proxy.folder / "caddy.log").open("wb") as log:
         process = subprocess.Popen(

@@ -1,47 +1,24 @@
 """Production as it is: HTTPS, Caddy, three web processes apart, their workers. What only goes wrong there."""
 
 import re
-import shutil
 import time
-from collections.abc import Iterator
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from deploy.local.servers import Servers
 from shared.reference_number import show_number
-from tests.journeys.conftest import fresh_environ
-from tests.journeys.proxy import STRANGE_HOST, Proxy, new_proxy, running
+from tests.journeys.proxy import STRANGE_HOST, Proxy, needs_caddy
 from tests.journeys.resident import Resident
-from tests.stack import STAFF_LOGIN, STAFF_PASSWORD, START_TIMEOUT_S, Stack, running_stack
+from tests.stack import STAFF_LOGIN, STAFF_PASSWORD, START_TIMEOUT_S, Stack
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("caddy") is None, reason="Caddy is not installed: sh deploy/local/packages.sh caddy"
-)
+pytestmark = needs_caddy
 TOKEN = "a-token-that-nobody-may-read-in-a-log-12345"
-
-
-@pytest.fixture(scope="module")
-def stack_and_proxy(
-    servers: Servers, template_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Stack, Proxy]]:
-    """Both, on the machine's clock: production has no other."""
-    environ, admin_url = fresh_environ(servers, template_environ)
-    made = new_proxy(tmp_path_factory.mktemp("proxy"))
-    folder = tmp_path_factory.mktemp("apart")
-    with running_stack(environ, admin_url, folder, proxied_at=made.url) as stack, running(made, stack):
-        yield stack, made
 
 
 @pytest.fixture
 def stack(stack_and_proxy: tuple[Stack, Proxy]) -> Stack:
     return stack_and_proxy[0]
-
-
-@pytest.fixture
-def proxy(stack_and_proxy: tuple[Stack, Proxy]) -> Proxy:
-    return stack_and_proxy[1]
 
 
 def test_the_main_journey_goes_through(stack: Stack, proxy: Proxy) -> None:

@@ -40,6 +40,7 @@ HOST, OTHER_HOST = "ninomiya.test", "other.test"
 # A Tuesday morning in Japan.
 NOW = datetime(2026, 11, 24, 0, 10, tzinfo=UTC)
 SESSION = "session-of-a-test"
+GATEWAY_TOKEN = "the-gateway's-own"
 # An answer takes milliseconds; a page that never ends is told at once that its visitor left.
 ANSWER_TIMEOUT_S = 20.0
 FORM = "application/x-www-form-urlencoded"
@@ -89,6 +90,7 @@ class Product(msgspec.Struct):
     dbs: dict[str, Database]
     consumers: dict[str, Consumer]
     environ: dict[str, str]
+    asked: int = 0
 
     def cookie(
         self, role: str | None, *, now: datetime = NOW, municipality: str = TOWN, office: str | None = None
@@ -134,6 +136,7 @@ class Product(msgspec.Struct):
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request. `path` as it stands in the request line, already quoted."""
+        self.asked += 1
         raw_path, _, query = path.partition("?")
         given = {"host": HOST, "sec-fetch-site": "same-origin", "cookie": cookie, **(headers or {})}
         if method == "POST":
@@ -149,7 +152,8 @@ class Product(msgspec.Struct):
             "root_path": "",
             "query_string": query.encode("ascii"),
             "headers": [(name.encode(), value.encode("utf-8")) for name, value in given.items() if value],
-            "client": ("127.0.0.1", 1),
+            # Somebody else each time, for those who count tries.
+            "client": (f"10.{self.asked >> 16 & 255}.{self.asked >> 8 & 255}.{self.asked & 255}", 1),
             "server": (HOST, 80),
             "state": {},
         }
@@ -182,9 +186,9 @@ async def running_product(database: TestDatabase, clock: Clock = lambda: NOW) ->
                 {"code": code},
             )
             await connection.execute(text("INSERT INTO town.host VALUES (:host, :code)"), {"host": host, "code": code})
-    product = Product({}, {}, {}, dict(database.environ))
+    product = Product({}, {}, {}, database.environ | {"CHOUDO_SMS_GATEWAY_TOKEN": GATEWAY_TOKEN})
     for service, (load, create, make_handlers) in _MAKERS.items():
-        settings = load(database.environ)
+        settings = load(product.environ)
         product.dbs[service] = Database(settings.database_url, service=service)
         product.apps[service] = create(settings, clock=clock, db=product.dbs[service])
         handlers = make_handlers(settings)

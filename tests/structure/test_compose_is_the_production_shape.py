@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 
 from deploy.compose_secrets import write_secrets
 from deploy.front import MAKERS
@@ -22,10 +21,11 @@ from services.routing.keys import make_keys as routing_keys
 from services.routing.settings import load_settings as load_routing
 from shared.events.subscriptions import SERVICES
 from shared.settings import variable_name
+from tests.compose import ASKED, COMPOSE_FILE, Compose, environ_of, read_compose
 
-Compose = dict[str, Any]
 JOBS = {"provision", "operator"}
-OURS = JOBS | {f"{service}-{kind}" for service in SERVICES for kind in ("web", "worker")}
+PROCESSES = {f"{service}-{kind}" for service in SERVICES for kind in ("web", "worker")}
+OURS = JOBS | PROCESSES | {"sink"}
 LOADERS: dict[str, tuple[Callable[[Mapping[str, str]], Any], Callable[[Any], Any]]] = {
     "routing": (load_routing, routing_keys),
     "booking": (load_booking, BookingKeys.from_settings),
@@ -33,35 +33,25 @@ LOADERS: dict[str, tuple[Callable[[Mapping[str, str]], Any], Callable[[Any], Any
 }
 # Read by deploy/front.py, beside the settings of a service.
 OF_THE_FRONT = {"CHOUDO_PROXY_ADDRESS"}
-# `${NAME:-default}`, or `${NAME:?what it is}`, which compose asks for.
-_ASKED = re.compile(r"\$\{([A-Z_]+):([-?])([^}]*)\}")
 _SECRET = re.compile(r"PASSWORD|TOKEN|KEY|DATABASE_URL|REDIS_URL")
 _PUBLISHED = {"CHOUDO_TOKEN_PUBLIC_KEY", "CHOUDO_BOX_PUBLIC_KEYS"}
 
 
 @pytest.fixture(scope="module")
 def compose() -> Compose:
-    text = (Path(__file__).resolve().parents[2] / "docker-compose.yml").read_text("utf-8")
-    found: Compose = yaml.safe_load(text)
-    return found
-
-
-def environ_of(service: Compose, folder: Path) -> dict[str, str]:
-    """What a process sees, with the secrets' files in a folder of ours."""
-    return {
-        name: _ASKED.sub(lambda asked: asked[3] if asked[2] == "-" else "smtp://given:25", str(value)).replace(
-            "/run/secrets/", f"{folder}/"
-        )
-        for name, value in service.get("environment", {}).items()
-    }
+    return read_compose()
 
 
 def service_of(name: str) -> str | None:
-    return name.rpartition("-")[0] if name in OURS - JOBS else None
+    return name.rpartition("-")[0] if name in PROCESSES else None
 
 
 def test_every_process_of_production_is_there(compose: Compose) -> None:
     assert set(compose["services"]) == OURS | {"proxy", "postgres", "valkey"}
+    assert {name: service["profiles"] for name, service in compose["services"].items() if "profiles" in service} == {
+        "operator": ["operator"],
+        "sink": ["trial"],
+    }
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -180,11 +170,32 @@ def test_the_proxy_is_who_the_services_believe_and_finds_them(compose: Compose, 
     [pages] = re.findall(r"\{\$CHOUDO_PROXY_PAGES:([^}]+)\}", caddyfile)
     assert f"./deploy/proxy_pages:{pages}:ro" in compose["services"]["proxy"]["volumes"]
     assert (root_dir / "deploy" / "proxy_pages" / "unavailable.html").exists()
-    # Nobody but the proxy can be reached from outside.
-    assert [name for name, service in compose["services"].items() if "ports" in service] == ["proxy"]
+    # Nobody but the proxy can be reached from outside; a trial's messages are read on this host.
+    ports = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    assert set(ports) == {"proxy", "sink"}
+    assert all(port.startswith("127.0.0.1:") for port in ports["sink"])
 
 
 def test_only_who_calls_others_reaches_the_outside(compose: Compose) -> None:
     outside = {name for name, service in compose["services"].items() if "outside" in service["networks"]}
-    assert outside == {"proxy", "notifications-worker"}
+    assert outside == {"proxy", "notifications-worker", "sink"}
     assert compose["networks"]["inside"]["internal"] is True
+
+
+def test_the_example_of_an_environment_says_what_each_variable_means(root_dir: Path) -> None:
+    """Every variable that compose asks for and no other; and each is read by somebody."""
+    paragraphs = (root_dir / "deploy" / "environment.example").read_text("utf-8").strip().split("\n\n")[1:]
+    told = [re.fullmatch(r"# \S.*\n(CHOUDO_[A-Z_]+)=\S*", paragraph) for paragraph in paragraphs]
+    assert all(told), "a line of meaning, then the variable"
+    names = {found[1] for found in told if found}
+    text = COMPOSE_FILE.read_text("utf-8")
+    assert names == {found[1] for found in ASKED.finditer(text)}
+    assert text.count("${") == len(ASKED.findall(text)), "asked in another way"
+    read = {
+        variable_name(field, service)
+        for service, (load, _) in LOADERS.items()
+        for field in msgspec.structs.fields(load.__annotations__["return"])
+    }
+    caddyfile = (root_dir / "deploy" / "Caddyfile").read_text("utf-8")
+    # The user of the processes is compose's own affair.
+    assert names - read - {"CHOUDO_UID"} == {name for name in names if f"{{${name}:" in caddyfile} == {"CHOUDO_SITE"}

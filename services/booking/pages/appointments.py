@@ -18,6 +18,7 @@ from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.visits import VisitView, get_visit
+from services.booking.tables import outbox
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
@@ -55,6 +56,7 @@ async def get_appointment_page(
         request,
         "appointment.html",
         **await _details(request, found, db, keys, town),
+        notices_late=await _are_notices_late(db, town, found, now=now),
         ticket=show_ticket(found.counter, found.ticket_no) if found.ticket_no else None,
         counter=short_counter_label(found.counter_number or found.counter_name),
         changed=bool(changed),
@@ -118,6 +120,14 @@ async def _details(request: Req, found: AppointmentView, db: Database, keys: Key
         "facts": facts,
         "qr": qr,
     }
+
+
+async def _are_notices_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> bool:
+    """Whether somebody who is to be written to waits longer than they should."""
+    if found.reach == "none":
+        return False
+    async with db.begin(town.code) as session:
+        return await outbox.is_late(session, town.code, "notifications", now=now)
 
 
 async def _find_visit(session: Any, town: Town, visit_id: UUID, visitor: str, keys: Keys) -> VisitView | None:

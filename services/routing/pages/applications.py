@@ -24,7 +24,7 @@ from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, procedure_names
-from services.routing.tables import SERVICE
+from services.routing.tables import SERVICE, outbox
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import TYPED_MAX_LENGTH
@@ -188,6 +188,8 @@ async def _application_page(
         has_notices=row.contact_ref is not None,
         given_to_staff=case.behalf if case is not None else None,
         find_at=f"{request.base_url.netloc}/applications/find",
+        notices_late=row.contact_ref is not None
+        and await outbox.is_late(session, row.municipality, "notifications", now=now),
         phone=facts.phone,
     )
 
