@@ -1,9 +1,11 @@
 """Pure rules: numbers, calendars, policies, the line."""
 
 import random
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
+import jpholiday
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +20,11 @@ from services.booking.domain.calendar import (
 )
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
-from services.booking.pages.wording import place_label
+from services.booking.pages.wording import closure_reason, place_label
 from shared.errors import Refusal
 from shared.reference_number import ALPHABET, APPOINTMENT_LENGTH, make_number, read_code, read_number, show_number
 from shared.web.addresses import network_of
+from shared.web.i18n import use_language
 
 numbers = st.integers(0, 2**32).map(lambda seed: make_number(random.Random(seed).choice))
 NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
@@ -224,3 +227,26 @@ def test_an_address_counts_with_its_network() -> None:
     assert network_of("203.0.113.7") == network_of("::ffff:203.0.113.7") != network_of("203.0.113.8")
     assert network_of("2001:db8:1:2::1") == network_of("2001:db8:1:2:ffff::9") != network_of("2001:db8:1:3::1")
     assert network_of("testclient") == "testclient"
+
+
+@pytest.mark.parametrize(
+    ("name", "english", "plain"),
+    [
+        ("勤労感謝の日", "Labour Thanksgiving Day", "勤労感謝の 日"),
+        ("文化の日 振替休日", "the day off for Culture Day", "文化の 日の かわりの 休み"),
+        ("年末年始", "the New Year break", "年末年始"),
+        ("臨時休業", "臨時休業", "臨時休業"),
+    ],
+)
+def test_a_closed_day_says_why_in_the_readers_language(name: str, english: str, plain: str) -> None:
+    for language, said in (("en", english), ("ja-easy", plain)):
+        with use_language(language):
+            assert closure_reason(name) == said
+
+
+def test_every_holiday_that_the_library_knows_has_words() -> None:
+    """Seen to fail with one of them left out."""
+    names = {name for year in range(2026, 2036) for _day, name in jpholiday.year_holidays(year)}
+    kana_or_kanji = re.compile("[ぁ-んァ-ヶ一-龯]")
+    with use_language("en"):
+        assert {name for name in names if kana_or_kanji.search(closure_reason(name))} == set()

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import days_between
 from services.booking.domain.rules import last_day
+from services.booking.pages.wording import closure_reason
 from services.booking.queries.rules import get_rules, list_closed_days
 from services.booking.queries.slots import (
     CounterView,
@@ -90,7 +91,8 @@ async def read_choice(
     first_free = earliest.starts_at.astimezone(JST).date() if earliest else first
     begin, end = two_weeks(wanted or wanted_from or first_free, first=first, last=last)
     days = list(days_between(begin, end))
-    closed = await list_closed_days(session, municipality, rules, days)
+    names = await list_closed_days(session, municipality, rules, days)
+    closed = {day: closure_reason(name) for day, name in names.items()}
     over = first if first in days and await is_open_on(session, municipality, procedure.counters, first) else None
     cells = [_cell(day, by_day.get(day, ()), closed, over=over) for day in days]
     free_here = next((cell.day for cell in cells if cell.state in ("open", "few")), None)

@@ -3,12 +3,17 @@
 from datetime import datetime
 
 from services.booking.queries.appointments import AppointmentView
+from services.booking.queries.rules import YEAR_END_NAME_JA
 from shared.clock import jst_day
 from shared.web.i18n import gettext as _
 from shared.web.places import counter_label, place_label, short_counter_label, venue_label
 from shared.web.templating import jst_datetime, jst_time
+from shared.web.town_texts import town_text
+
+DAY_IN_LIEU = " 振替休日"
 
 __all__ = [
+    "closure_reason",
     "counter_label",
     "language_name",
     "minute_label",
@@ -46,6 +51,34 @@ def language_name(code: str) -> str:
         "tl": _("タガログ語"),
     }
     return names.get(code, code)
+
+
+def closure_reason(name: str) -> str:
+    """Why a day is closed: a national holiday (as `jpholiday` names it), the year's end, or the town's own words."""
+    holidays = {
+        "元日": _("元日"),
+        "成人の日": _("成人の日"),
+        "建国記念の日": _("建国記念の日"),
+        "天皇誕生日": _("天皇誕生日"),
+        "春分の日": _("春分の日"),
+        "昭和の日": _("昭和の日"),
+        "憲法記念日": _("憲法記念日"),
+        "みどりの日": _("みどりの日"),
+        "こどもの日": _("こどもの日"),
+        "海の日": _("海の日"),
+        "山の日": _("山の日"),
+        "敬老の日": _("敬老の日"),
+        "秋分の日": _("秋分の日"),
+        "スポーツの日": _("スポーツの日"),
+        "文化の日": _("文化の日"),
+        "勤労感謝の日": _("勤労感謝の日"),
+        "国民の休日": _("国民の休日"),
+        YEAR_END_NAME_JA: _("年末年始"),
+    }
+    holiday = name.removesuffix(DAY_IN_LIEU)
+    if holiday != name and holiday in holidays:
+        return _("%(holiday)sの振替休日", holiday=holidays[holiday])
+    return holidays.get(name) or town_text(name)
 
 
 def where_is(found: AppointmentView) -> str:
