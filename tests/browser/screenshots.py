@@ -10,10 +10,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from deploy.local.servers import embedded_servers
 from deploy.provision import provision
 from deploy.secrets import load_environment
+from tests.browser.applying import begin, choose_reach, fill_child_allowance, go_on, open_in_office, send
 from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS, MORNING, PHONE, TABLET
+from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
 from tests.browser.residents import book, choose_counter, give_name, hand_over
 from tests.conftest import in_database
-from tests.stack import ROOT, STAFF_LOGIN, STAFF_PASSWORD, Stack, running_stack
+from tests.stack import ROOT, STAFF_LOGIN, Stack, running_stack
 
 FOLDER = ROOT / "docs" / "screenshots"
 DATABASE = "choudo_screenshots"
@@ -59,17 +61,52 @@ def _take(browser: Browser, stack: Stack) -> None:
     _save(resident, "pick-time")
     for name, kana in PEOPLE:
         book(_open(browser, stack, PHONE), name=name, kana=kana, reach="none", contact="")
-    staff = _open(browser, stack, TABLET)
-    staff.goto("/counter")
-    staff.get_by_label("ログインID").fill(STAFF_LOGIN)
-    staff.get_by_label("パスワード").fill(STAFF_PASSWORD)
-    staff.get_by_role("button", name="ログイン").click()
+    staff = sign_in(_open(browser, stack, TABLET), STAFF_LOGIN, "/counter")
     progress = (("受け付ける", "呼び出す", "対応を始める"), ("受け付ける", "呼び出す"), ("受け付ける",))
     for (_name, kana), steps in zip((PEOPLE[0], PEOPLE[1], PEOPLE[3]), progress, strict=True):
         for step in steps:
             staff.locator("ol.line > li").filter(has_text=kana).get_by_role("button", name=step).click()
             staff.wait_for_timeout(500)
     _save(staff, "counter")
+    _take_online(resident, staff)
+    _take_helper(browser, stack)
+
+
+def _take_online(resident: Page, staff: Page) -> None:
+    begin(resident, "CHI02")
+    resident.get_by_role("button", name="使わずに、はじめから書く").click()
+    fill_child_allowance(resident, PEOPLE[0][0])
+    go_on(resident)
+    choose_reach(resident, "none")
+    number = send(resident, "申請する")
+    open_in_office(staff, number)
+    _save(staff, "office")
+    begin(resident, "CAR02")
+    resident.get_by_role("button", name="すべて使って次へ進む").click()
+    go_on(resident)
+    choose_reach(resident, "none")
+    send(resident, "申請する")
+    line = resident.get_by_text("もういちど書かずにすみました")
+    for _ in range(40):
+        resident.goto("/my/history")
+        if line.count():
+            break
+        resident.wait_for_timeout(250)
+    _save(resident, "history", at="ol.history")
+
+
+def _take_helper(browser: Browser, stack: Stack) -> None:
+    helper = sign_in(_open(browser, stack, PHONE), TANAKA)
+    add_time(helper, weekday="火曜日", start="10:00", end="16:00", venue="KOMINKAN")
+    resident = _open(browser, stack, PHONE)
+    for _ in range(40):
+        resident.goto("/procedures/DIG01")
+        if "きょう" in resident.locator("#channel-helper").inner_text():
+            break
+        resident.wait_for_timeout(250)
+    ask_for_helper(resident, "DIG01", name="中里 幸子", reach="none")
+    helper.goto("/helpers")
+    _save(helper, "helper")
 
 
 def _open(browser: Browser, stack: Stack, size: dict[str, int]) -> Page:
@@ -82,8 +119,8 @@ def _open(browser: Browser, stack: Stack, size: dict[str, int]) -> Page:
     ).new_page()
 
 
-def _save(page: Page, name: str) -> None:
-    page.evaluate("window.scrollTo(0, 0)")
+def _save(page: Page, name: str, *, at: str = "body") -> None:
+    page.locator(at).first.evaluate("element => element.scrollIntoView()")
     page.screenshot(path=FOLDER / f"{name}.png")
 
 
