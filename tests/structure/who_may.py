@@ -81,6 +81,7 @@ WHO_MAY: dict[str, Who] = {
     # The back office, each for the applications of its own office; a manager for all.
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,
+    "routing GET /office/applications/{application_id}/{action}": OFFICE,
     "routing POST /office/applications/{application_id}/{action}": OFFICE,
     # For somebody on the phone or at the desk.
     "routing GET /office/behalf": OFFICE_AND_COUNTER,
