@@ -201,7 +201,7 @@ async def test_garbage_is_answered_in_the_visitors_language_and_never_crashes(
     for route in posts:
         paths = {"its own": filled(route, things)}
         if "{" in route.path:
-            paths |= {what: _PLACEHOLDER.sub(lambda _, bad=bad: bad, route.path) for what, bad in PATHS.items()}
+            paths |= {what: _PLACEHOLDER.sub(bad, route.path) for what, bad in PATHS.items()}
         for where, path in paths.items():
             sent = bodies if where == "its own" else {"nothing at all": bodies["nothing at all"]}
             for what, (body, kind) in sent.items():
