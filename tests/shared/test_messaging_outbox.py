@@ -1,19 +1,23 @@
 """Publishing joins the caller's transaction; what is written can be read by nobody but its reader."""
 
 import base64
+from datetime import timedelta
 from uuid import uuid4
 
 import msgspec
 import pytest
 from nacl.public import PrivateKey
+from sqlalchemy import text
 
 from shared.crypto import ServiceBox
 from shared.events.base import event_type
 from shared.events.booking import AppointmentBooked
 from shared.events.routing import SealedContact
 from shared.events.subscriptions import EVENT_TYPES
+from shared.messaging.outbox import LATE_AFTER
 from tests.shared.conftest import MakeDb
 from tests.shared.makers import (
+    NOW,
     TOWN,
     make_availability,
     make_booked,
@@ -37,6 +41,25 @@ async def test_an_event_and_one_delivery_for_each_subscriber_are_written_at_comm
     assert {(each.attempts, each.acked_at, each.next_publish_at) for each in deliveries} == {
         (0, None, event.occurred_at)
     }
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+async def test_what_a_consumer_has_not_taken_in_time_is_late_until_its_receipt(make_db: MakeDb, attempts: int) -> None:
+    """Whether the relay is away (no attempt yet) or the consumer is; in this town, and for this consumer."""
+    db, outbox = make_db("booking"), make_outbox("booking")
+    await publish(db, make_booked(at=NOW))
+    on_time, later = NOW + LATE_AFTER - timedelta(milliseconds=1), NOW + LATE_AFTER
+    mine, others = (TOWN, "notifications"), (("999999", "notifications"), (TOWN, "routing"))
+    async with db.begin_across_towns() as session:
+        await session.execute(text("UPDATE booking.delivery SET attempts = :attempts"), {"attempts": attempts})
+        taken = "UPDATE booking.delivery SET acked_at = occurred_at WHERE consumer = 'routing'"
+        await session.execute(text(taken))
+        assert not await outbox.is_late(session, *mine, now=on_time)
+        assert await outbox.is_late(session, *mine, now=later)
+        for other in others:
+            assert not await outbox.is_late(session, *other, now=later)
+        await session.execute(text("UPDATE booking.delivery SET acked_at = occurred_at"))
+        assert not await outbox.is_late(session, *mine, now=later)
 
 
 async def test_a_transaction_that_fails_publishes_nothing(make_db: MakeDb) -> None:

@@ -92,22 +92,24 @@ class Product(msgspec.Struct):
     environ: dict[str, str]
     asked: int = 0
 
-    def cookie(
-        self, role: str | None, *, now: datetime = NOW, municipality: str = TOWN, office: str | None = None
-    ) -> str:
-        """The token's cookie of somebody with this role, or of a guest ("guest"); None: of nobody."""
-        if role is None:
-            return ""
-        kind = role if role in ("guest", "helper") else "staff"
-        identity = Identity(
+    def identity(self, role: str, *, municipality: str = TOWN, ref: str | None = None) -> Identity:
+        """Somebody with this role, or a guest ("guest")."""
+        return Identity(
             municipality=municipality,
-            kind=kind,  # type: ignore[arg-type]
-            ref=f"ref-of-{role}",
+            kind=role if role in ("guest", "helper") else "staff",  # type: ignore[arg-type]
+            ref=ref or f"ref-of-{role}",
             session_id=SESSION,
             roles=() if role == "guest" else (role,),
-            office=office,
         )
-        return f"{SESSION_COOKIE}={sign_token(identity, self.environ['CHOUDO_TOKEN_PRIVATE_KEY'], now=now)}"
+
+    def cookie(self, role: str | None, *, now: datetime = NOW, municipality: str = TOWN, ref: str | None = None) -> str:
+        """The cookie of their token; None: of nobody."""
+        if role is None:
+            return ""
+        token = sign_token(
+            self.identity(role, municipality=municipality, ref=ref), self.environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=now
+        )
+        return f"{SESSION_COOKIE}={token}"
 
     async def deliver(self) -> None:
         """Every event that was published so far arrives, as the relay would bring it, and what follows from it too."""
