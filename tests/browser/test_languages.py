@@ -1,4 +1,5 @@
-"""The journey in English and in やさしい日本語 on a small phone: nothing left in Japanese, nothing cut off."""
+"""The journey in English and in やさしい日本語 on a small phone: nothing left in Japanese or without
+a reading, nothing cut off, at 200 % text either."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.web.i18n import LANGUAGES
-from tests.browser.conftest import look
+from tests.browser.conftest import check_fits, look, picture
 from tests.stack import Stack
 
 # Every text of a page that has kanji and no reading over them. Numbers with their counters, weekdays in dates and the
@@ -44,6 +45,10 @@ def test_the_whole_journey_speaks_the_language_that_was_chosen(
 
     def see(name: str) -> None:
         expect(phone.locator("html")).to_have_attribute("lang", LANGUAGES[code].html_lang)
+        phone.evaluate("document.documentElement.style.fontSize = '200%'")
+        check_fits(phone)
+        picture(phone, f"{code}-{name}-200")
+        phone.evaluate("document.documentElement.style.fontSize = ''")
         look(phone, f"{code}-{name}")
         readings = phone.evaluate(READINGS)
         assert (code == "ja-easy") == bool(readings)

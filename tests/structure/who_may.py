@@ -74,6 +74,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /cases/{case_id}/submit": VISITORS,
     "routing GET /cases/{case_id}/switched": VISITORS,
     "routing GET /plans/{plan_id}": VISITORS,
+    "routing GET /plans/{plan_id}/begin": VISITORS,
     "routing POST /plans/{plan_id}/begin": VISITORS,
     "routing GET /my": VISITORS,
     "routing GET /my/history": VISITORS,
