@@ -220,7 +220,7 @@ def test_a_field_says_that_it_is_required_and_what_is_wrong() -> None:
         .render()
     )
     assert 'href="#f-kana"' in html
-    assert '<label class="field__label" for="f-kana">ふりがな<span class="field__need">※必須</span></label>' in html
+    assert '<label class="field__label" for="f-kana">ふりがな <span class="field__need">※必須</span></label>' in html
     assert 'aria-describedby="f-kana-hint f-kana-error" aria-invalid="true"' in html
     assert 'value="ﾀﾛｳ"' in html
     assert 'aria-required="true" maxlength="60"' in html
