@@ -22,6 +22,7 @@ from tests.browser.applying import (
 )
 from tests.browser.eyes import look_closely
 from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
+from tests.browser.on_behalf import begin_for, book_earliest, tell
 from tests.browser.residents import See, book, book_on_visit_page, choose_counter, give_name, hand_over
 from tests.stack import COORDINATOR_LOGIN, Stack
 from tests.structure.conftest import Route, apps, environ, routes
@@ -323,6 +324,22 @@ def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: S
     see(tablet, "counter-given")
     tablet.goto(given.get_attribute("href") or "")
     see(tablet, "given-page")
+
+
+def test_what_staff_enter_on_somebodys_behalf(tablet: Page, see: See) -> None:
+    begin_for(tablet, "phone", "counter", seen=see)
+    see(tablet, "behalf-you")
+    tell(tablet, name="電話 花子", kana="でんわ はなこ")
+    see(tablet, "behalf-handover")
+    tablet.get_by_role("button", name="「よい」と答えた（すべてわたす）").click()
+    book_earliest(tablet, "phone", seen=see)
+    see(tablet, "behalf-booked")
+    tablet.goto("/office/behalf?q=zzzz")
+    see(tablet, "behalf-found-nothing")
+    tablet.goto("/office/behalf/CHI02")
+    tablet.get_by_role("button", name="この方の入力を始める").click()
+    expect(tablet.get_by_role("main")).to_contain_text("電話か、窓口かを選んでください")
+    see(tablet, "behalf-refused")
 
 
 def test_helpers_and_who_asks_for_one(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> None:

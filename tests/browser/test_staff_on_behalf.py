@@ -6,67 +6,19 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.applying import fill_child_allowance, go_on
 from tests.browser.conftest import PHONE, TABLET, look
-from tests.browser.residents import book_on_visit_page
+from tests.browser.on_behalf import begin_for, book_earliest, tell
 from tests.stack import Stack
-
-BANNER = {"phone": "代わりに入力しています（電話）", "desk": "代わりに入力しています（窓口）"}
-
-
-def begin_for(tablet: Page, came: str, channel: str, *, procedure: str = "児童手当", look_at: bool = False) -> None:
-    """From the line to the first page of a new person's case."""
-    tablet.goto("/counter")
-    tablet.get_by_role("link", name="代わりに予約・申請をする").click()
-    if look_at:
-        look(tablet, "behalf-search")
-    tablet.get_by_role("searchbox").fill(procedure)
-    tablet.get_by_role("button", name="さがす").click()
-    tablet.get_by_role("main").get_by_role("link", name=re.compile(f"^{procedure}")).first.click()
-    tablet.locator(f"input[name=behalf][value={came}]").check(force=True)
-    tablet.locator(f"input[name=channel][value={channel}]").check(force=True)
-    if look_at:
-        look(tablet, "behalf-begin")
-    tablet.get_by_role("button", name="この方の入力を始める").click()
-    tablet.wait_for_url(re.compile(r"/cases/[\w-]+/(you|form)"))
-    expect(tablet.get_by_role("note")).to_contain_text(BANNER[came])
-
-
-def tell(tablet: Page, *, name: str = "", kana: str = "", reach: str = "none", phone: str = "") -> None:
-    tablet.get_by_label("お名前").fill(name)
-    tablet.get_by_label("よみがな").fill(kana)
-    tablet.locator(f"input[name=reach][value={reach}]").check(force=True)
-    if phone:
-        tablet.get_by_label("携帯電話の番号").fill(phone)
-    go_on(tablet)
-    tablet.wait_for_url("**/handover")
-
-
-def book_earliest(tablet: Page, came: str, *, look_as: str = "") -> tuple[str, str]:
-    """From the pass to the appointment; its number and code."""
-    tablet.wait_for_url("**/pass")
-    tablet.get_by_role("button", name="日にちと時間をえらぶ").click()
-    tablet.wait_for_url("**/booking/visits/*")
-    expect(tablet.get_by_role("note")).to_contain_text(BANNER[came])
-    if look_as:
-        look(tablet, f"{look_as}-visit")
-    tablet.get_by_role("button", name=re.compile("もっとも早い")).click()
-    tablet.wait_for_url("**/confirm")
-    expect(tablet.get_by_role("note")).to_contain_text(BANNER[came])
-    if look_as:
-        look(tablet, f"{look_as}-confirm")
-    book_on_visit_page(tablet)
-    expect(tablet.get_by_role("note")).to_have_count(0)
-    return tuple(tablet.locator(".slip__number").all_inner_texts())  # type: ignore[return-value]
 
 
 def test_5_by_phone_with_sms_the_number_is_read_aloud_and_sent(tablet: Page, stack: Stack) -> None:
-    begin_for(tablet, "phone", "counter", look_at=True)
+    begin_for(tablet, "phone", "counter", seen=look)
     go_on(tablet)
     expect(tablet.locator("[data-error-summary]")).to_be_visible()
     tell(tablet, name="電話 花子", kana="でんわ はなこ", reach="sms", phone="080-1111-2222")
     expect(tablet.get_by_role("main")).to_contain_text("本人に読み上げて、答えを押してください")
     look(tablet, "behalf-phone-handover")
     tablet.get_by_role("button", name="「よい」と答えた（すべてわたす）").click()
-    number, code = book_earliest(tablet, "phone", look_as="behalf-phone")
+    number, code = book_earliest(tablet, "phone", seen=look)
     main = tablet.get_by_role("main")
     expect(main).to_contain_text("本人に読み上げてください")
     expect(main).to_contain_text(f"予約番号は、{number}。確認コードは、{code} です。")
