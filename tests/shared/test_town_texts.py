@@ -7,6 +7,7 @@ from pathlib import Path
 import jaconv
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from shared.db import Database
 from shared.town_pack import BadTownPack, read_town_pack
@@ -82,4 +83,8 @@ async def test_services_read_the_texts_and_write_none(database: TestDatabase) ->
     async with db.begin("143421") as session:
         assert await read_town_texts(session, "143421") == {"町": TownText(easy="まち", en="Town")}
         assert await read_town_texts(session, "999999") == {}
+    for change in ("INSERT INTO town.text VALUES ('143421', '村', '', '')", "UPDATE town.text SET en = ''"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            async with db.begin("143421") as session:
+                await session.execute(text(change))
     await db.dispose()
