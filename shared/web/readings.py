@@ -18,7 +18,9 @@ KANJI: Final = "\u3400-\u4dbf\u4e00-\u9fff々〇"
 COUNTERS: Final = "年月日時分秒円番階人歳回件条項号"
 
 _BEGIN, _READ_AS, _END = "\ufff9", "\ufffa", "\ufffb"
-_ANNOTATED = re.compile(f"{_BEGIN}([^{_READ_AS}]*){_READ_AS}([^{_END}]*){_END}")
+# No mark inside: each is looked at once, however many somebody has typed.
+_BARE = f"([^{_BEGIN}-{_END}]*)"
+_ANNOTATED = re.compile(f"{_BEGIN}{_BARE}{_READ_AS}{_BARE}{_END}")
 _WRITTEN = re.compile(rf"(?:｜([^｜《》]+)|([{KANJI}]+))《([^》]+)》")
 # A number is read in many ways (14日, 3分, 1人): whoever reads digits knows how. A placeholder is one as well.
 _NUMBERED = rf"(?:[0-9]|%\(\w+\)s|\{{\w+\}})[{COUNTERS}](?![{KANJI}])"

@@ -1,5 +1,6 @@
 """The town's own texts as pages and messages say them: `town_text` is to the town's data what `_()` is to ours."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,20 +62,30 @@ class TownTextDirectory:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._read: dict[str, tuple[float, TownTexts]] = {}
+        self._reading = asyncio.Lock()
 
     async def find(self, municipality: str) -> TownTexts:
         """A town's texts; with the database away, those that were read before, or none: Japanese is no error."""
-        read_at, texts = self._read.get(municipality, _NEVER_READ)
-        if time.monotonic() - read_at < REFRESH_INTERVAL_S:
-            return texts
+        if self._is_old(municipality) and not (municipality in self._read and self._reading.locked()):
+            # As with the towns themselves: one reads for all who are waiting.
+            async with self._reading:
+                if self._is_old(municipality):
+                    await self._read_again(municipality)
+        return self.recall(municipality)
+
+    def recall(self, municipality: str) -> TownTexts:
+        """The texts as they were last read: asks nobody, so that an error page can."""
+        return self._read.get(municipality, _NEVER_READ)[1]
+
+    def _is_old(self, municipality: str) -> bool:
+        read_at, _texts = self._read.get(municipality, _NEVER_READ)
+        return time.monotonic() - read_at >= REFRESH_INTERVAL_S
+
+    async def _read_again(self, municipality: str) -> None:
+        texts = self.recall(municipality)
         try:
             async with self._db.begin(municipality) as session:
                 texts = await read_town_texts(session, municipality)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page can be shown
             log.warning("town_texts_unread", **describe(error))
         self._read[municipality] = (time.monotonic(), texts)
-        return texts
-
-    def recall(self, municipality: str) -> TownTexts:
-        """The texts as they were last read: asks nobody, so that an error page can."""
-        return self._read.get(municipality, _NEVER_READ)[1]

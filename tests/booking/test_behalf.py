@@ -83,6 +83,16 @@ async def test_every_step_of_staff_is_audited_once_and_a_residents_is_not(town: 
     assert await town.rows(AUDIT) == deeds
 
 
+async def test_the_ledger_says_that_staff_booked_and_not_the_person(town: BookingTown) -> None:
+    """Seen to fail with a guest for everybody who books."""
+    async with town.staff() as browser:
+        await book_for(town, browser, "staff", behalf="phone", reach="none", contact_ref=None)
+    async with town.browser() as browser:
+        await book_for(town, browser, "guest")
+    told = "SELECT DISTINCT actor_kind, actor_ref FROM booking.ledger_entry WHERE entry_type = 'applied' ORDER BY 1"
+    assert await town.rows(told) == [("guest", "guest"), ("staff", "staff")]
+
+
 async def test_staff_serve_more_people_than_one_may_book_for_themselves(bare_town: BookingTown) -> None:
     town = bare_town
     await town.open(make_pack(places=20))

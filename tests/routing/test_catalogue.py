@@ -40,6 +40,15 @@ async def test_the_same_content_again_changes_nothing_and_publishes_nothing(db: 
     assert len(await published(db)) == 1
 
 
+async def test_a_reading_of_the_pack_is_for_yasashii_nihongo_alone(db: Database) -> None:
+    """Seen to fail with the name as the pack has it: Japanese pages, staff's and the search had the notation, too."""
+    first, *others = make_pack().procedures
+    read = msgspec.structs.replace(first, name_plain_ja="｜住民票《じゅうみんひょう》の 写《うつ》し")
+    await publish(db, msgspec.structs.replace(make_pack(), procedures=(read, *others)))
+    async with db.begin(TOWN) as session:
+        assert (await list_procedures(session, TOWN))[0].name_plain_ja == "住民票の 写し"
+
+
 async def test_two_loads_at_once_make_one_version(db: Database) -> None:
     pack = make_pack()
     changed = msgspec.structs.replace(pack, procedures=pack.procedures[:3])

@@ -1,12 +1,15 @@
 """Readings: the right one for each word, elements only where elements can be, nothing over what people typed."""
 
 import re
+import time
 
 import pytest
 
 from shared.web.i18n import gettext, use_language, without_readings
 from shared.web.readings import READINGS_FILE, annotate, unread, with_ruby
 from shared.web.templating import make_environment
+
+AT_ONCE_S = 0.3
 
 
 def shown(text: str) -> str:
@@ -64,6 +67,21 @@ def test_whoever_types_the_marks_gains_nothing() -> None:
         html = page.render(typed='\ufff9<script>\ufffa" onclick=x\ufffb')
     assert "<script" not in html
     assert html.startswith('<p title="&lt;script&gt;">')
+
+
+def test_a_form_full_of_marks_is_finished_at_once() -> None:
+    """Seen to fail with marks allowed inside of marks: whoever posts 60 kB of them stops the process for a second."""
+    began_at = time.process_time()
+    for marks in ("\ufff9", "\ufff9\ufffa"):
+        page = f'<input value="{marks * 20_000}">'
+        assert with_ruby(page) == page
+    assert time.process_time() - began_at < AT_ONCE_S
+
+
+def test_a_lone_mark_leaves_the_words_after_it_alone() -> None:
+    with use_language("ja-easy", page=True):
+        html = make_environment().from_string("{{ typed }}{{ _('予約する') }}").render(typed="\ufff9x")
+    assert "<ruby>予約<rp>" in html
 
 
 @pytest.mark.parametrize("language", ["ja", "en", "ja-easy"])

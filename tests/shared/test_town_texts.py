@@ -1,20 +1,26 @@
 """The town's own texts in three languages: complete in the sample town, Japanese where there is nothing."""
 
+import asyncio
 import re
 import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import jaconv
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from shared.db import Database
 from shared.town_pack import BadTownPack, read_town_pack
 from shared.town_texts import TownText, collect_texts, read_town_texts
+from shared.web import town_texts
 from shared.web.i18n import use_language
 from shared.web.places import place_label
 from shared.web.readings import annotate, unread
-from shared.web.town_texts import town_name, town_text, use_town_texts
+from shared.web.town_texts import TownTextDirectory, town_name, town_text, use_town_texts
 from tests.conftest import TestDatabase
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "towns" / "ninomiya"
@@ -74,12 +80,39 @@ def test_a_name_is_said_in_the_readers_language_with_the_official_one() -> None:
             assert place_label("町役場 2階 7番", "7", "子育て") == "町役場 2階 7番 まどぐち（子育て）"
 
 
-async def test_services_read_the_texts_and_write_none(database: TestDatabase) -> None:
+@pytest_asyncio.fixture
+async def db(database: TestDatabase) -> AsyncIterator[Database]:
+    """Notifications' database, and a town with a text."""
     async with database.admin_engine().begin() as connection:
         await connection.execute(text("INSERT INTO town.municipality VALUES ('143421', '町', 'マチ', 'T')"))
         await connection.execute(text("INSERT INTO town.text VALUES ('143421', '町', 'まち', 'Town')"))
     db = Database(database.environ["CHOUDO_NOTIFICATIONS_DATABASE_URL"], service="notifications")
+    yield db
+    await db.dispose()
+
+
+async def test_services_read_the_texts_and_write_none(db: Database) -> None:
     async with db.begin("143421") as session:
         assert await read_town_texts(session, "143421") == {"町": TownText(easy="まち", en="Town")}
         assert await read_town_texts(session, "999999") == {}
-    await db.dispose()
+    for change in ("INSERT INTO town.text VALUES ('143421', '村', '', '')", "UPDATE town.text SET en = ''"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            async with db.begin("143421") as session:
+                await session.execute(text(change))
+
+
+async def test_in_a_rush_one_reads_for_all(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen to fail without the lock (a connection for each request), and with everybody waiting for it."""
+    directory = TownTextDirectory(db)
+
+    async def rush() -> Counter[int]:
+        found = await asyncio.gather(*(directory.find("143421") for _ in range(20)))
+        assert all(texts == {"町": TownText(easy="まち", en="Town")} for texts in found)
+        return Counter(map(id, found))
+
+    first = await rush()
+    assert len(first) == 1
+    monkeypatch.setattr(town_texts, "REFRESH_INTERVAL_S", 0)
+    # What is old is good enough for whoever comes while one reads it again.
+    (known, most), (_read, one) = (await rush()).most_common()
+    assert (known, most, one) == (*first, 19, 1)

@@ -253,7 +253,7 @@ def _applied(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now:
             occurred_at=now,
             entry_type="applied",
             subject_ref=row.subject_ref,
-            actor_kind="guest",
+            actor_kind="guest" if order.staff is None else order.staff.kind,
             actor_ref=order.visitor,
             office=row.office or None,
             source_procedure=row.procedure,

@@ -18,6 +18,7 @@ from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack, Venue
+from shared.web.readings import bare
 
 OPERATOR = "operator"
 
@@ -101,6 +102,8 @@ async def _replace(session: AsyncSession, table: Table, municipality: str, rows:
 def _procedure_row(line: PackProcedure) -> dict[str, Any]:
     lists = ("words", "items", "bring", "bring_online", "counters")
     row = {name: getattr(line, name) for name in line.__struct_fields__ if name not in lists}
+    # Its readings are for やさしい日本語, which `town.text` has.
+    row["name_plain_ja"] = bare(line.name_plain_ja)
     return row | {name: list(getattr(line, name)) for name in lists} | {"withdrawn_at": None}
 
 
