@@ -14,7 +14,7 @@ from services.routing.domain.behalf import BEHALF, BEHALF_ROLES
 from services.routing.domain.catalogue import CHANNELS
 from services.routing.pages.behalf_path import CHANNEL_REFUSALS, ENTRY, UNKNOWN, UNSAID, behalf_path
 from services.routing.pages.front import compare_procedure, search_procedures
-from services.routing.pages.wording import REFUSALS, ChannelCard, channel_cards, deadline_words
+from services.routing.pages.wording import REFUSALS, ChannelCard, channel_cards, deadline_words, second_name
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -84,6 +84,7 @@ async def show_behalf_begin(
         "behalf_begin.html",
         entry=ENTRY,
         procedure=procedure,
+        second_name=second_name,
         deadline=deadline_words(procedure, facts),
         options=[_option(card) for card in cards],
         values={"behalf": behalf, "channel": channel},
