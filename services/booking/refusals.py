@@ -94,6 +94,8 @@ REFUSALS: dict[str, RefusalText] = {
     "link_unknown": RefusalText(
         _("このリンクでは開けません"),
         _("リンクの終わりまで正しく写っているか確かめるか、予約番号と確認コードで開いてください。"),
+        "/booking/find",
+        _("番号と確認コードで確かめる"),
     ),
     "procedure_unknown": RefusalText(
         _("この手続きの窓口の情報がありません"), _("少し待ってもう一度お試しになるか、電話でお問い合わせください。")

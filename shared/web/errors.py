@@ -97,6 +97,7 @@ class ErrorPages:
             code=refusal.code,
             details=refusal.details,
             onward_href=text.href,
+            onward_link=translate(text.link),
         )
 
 

@@ -27,6 +27,10 @@ _NUMBERED = rf"(?:[0-9]|%\(\w+\)s|\{{\w+\}})[{COUNTERS}](?![{KANJI}])"
 _TAG = r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>"
 # What holds text and no elements.
 _ELEMENTLESS = r"<(?P<name>title|option|textarea|script|style)\b.*?</(?P=name)>"
+# A line may end before an element, in the middle of a word too (お／知らせ, 取り／消す), unless the two are joined.
+# The one particle that official names have inside (児童手当の申請) ends a word.
+_JOINED = re.compile(f"(?<=[ぁ-んー])(?<!の){_BEGIN}")
+_WORD_JOINER: Final = "\u2060"
 _PIECE = re.compile(rf"(?P<markup>{_ELEMENTLESS}|{_TAG})|[^<]+|<", re.DOTALL)
 
 TEXTS_KEPT: Final = 4_096
@@ -63,7 +67,8 @@ def _finish(found: re.Match[str]) -> str:
         return _ANNOTATED.sub(r"\1", piece)
     # One element around all of it: in a row of boxes (flex, grid) a text stays one box. Speech needs no readings.
     ruby = r'<ruby>\1<rp>（</rp><rt aria-hidden="true">\2</rt><rp>）</rp></ruby>'
-    return f'<span class="read">{_ANNOTATED.sub(ruby, piece)}</span>'
+    joined = _JOINED.sub(_WORD_JOINER + _BEGIN, piece)
+    return f'<span class="read">{_ANNOTATED.sub(ruby, joined)}</span>'
 
 
 @cache

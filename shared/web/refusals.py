@@ -12,11 +12,13 @@ def _(message: str) -> str:
 
 
 class RefusalText(msgspec.Struct, frozen=True):
-    """Shown as a page: a title, what the person can do now, and where (`href`) if it is the same for everybody."""
+    """Shown as a page: a title, what the person can do now, and where (`href`, a button that says `link`) if it is the
+    same for everybody."""
 
     title: str
     advice: str
     href: str = ""
+    link: str = _("手続きのつづきへ")
 
 
 # A person's open cases, from where each goes on.

@@ -234,6 +234,7 @@ async def test_a_link_is_exchanged_for_a_cookie_and_a_wrong_one_explained(town: 
         wrong = await browser.get("/booking/a/nonsense")
         assert wrong.status_code == 404
         assert "このリンクでは開けません" in wrong.text
+        assert '<a class="button button--primary" href="/booking/find"' in wrong.text
         assert (await browser.get("/booking")).headers["location"] == "/booking/find"
 
 

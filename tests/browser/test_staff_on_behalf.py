@@ -21,6 +21,9 @@ def test_5_by_phone_with_sms_the_number_is_read_aloud_and_sent(tablet: Page, sta
     number, code = book_earliest(tablet, "phone", seen=look)
     main = tablet.get_by_role("main")
     expect(main).to_contain_text("本人に読み上げてください")
+    expect(main.locator("q").first).to_have_text(
+        re.compile(r"^予約は、.*月.*日（.）午[前後].*。場所は、町役場 2階 7番窓口（子育て）です。$")
+    )
     expect(main).to_contain_text(f"予約番号は、{number}。確認コードは、{code} です。")
     expect(main).to_contain_text("確認のSMSも送ります。")
     expect(main.get_by_role("link", name="紙を印刷")).to_have_count(0)

@@ -58,6 +58,10 @@ async def test_answers_stand_in_no_address_and_everything_has_to_be_answered(vis
     answer = await visitor.post("/life-events/move-in", {"idempotency_key": new_key()})
     assert answer.status_code == UNPROCESSABLE
     assert "「はい」か「いいえ」を選んでください。" in answer.text
+    # The summary names the question, not only what to press.
+    named = re.search('<li><a href="#f-children">(.*?)</a></li>', answer.text)
+    assert named
+    assert named[1].endswith("いますか")
     assert await count(db, plan) == 0
     path = await make_plan(visitor)
     assert re.fullmatch(r"/plans/[0-9a-f-]{36}", path)

@@ -61,6 +61,19 @@ def test_a_page_has_elements_in_its_texts_and_bare_words_elsewhere() -> None:
     assert "<option>予約する</option>" in html
 
 
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ("お知らせを 取り消しますか", "お+知らせを 取り+消しますか"),
+        ("予約の 確認と 変更。", "予約の 確認と 変更。"),
+        ("（児童手当の申請）", "（児童手当の申請）"),
+    ],
+)
+def test_no_line_ends_inside_a_word_that_begins_in_hiragana(text: str, joined: str) -> None:
+    html = with_ruby(annotate(text)).replace("\u2060", "+")
+    assert re.sub("<rp>.*?</ruby>|<[^>]*>", "", html) == joined
+
+
 def test_whoever_types_the_marks_gains_nothing() -> None:
     with use_language("ja-easy", page=True):
         page = make_environment().from_string('<p title="{{ typed }}">{{ typed }}</p>')

@@ -39,14 +39,14 @@ TITLES: dict[str, str] = {
 NEXT: dict[str, str] = {
     "submitted": _("役場の%(office)sの係が内容を確かめます。受けつけたら、このページでお知らせします。"),
     "accepted": _("%(office)sの係が手続きを進めています。終わったら、このページでお知らせします。"),
-    "correction_asked": _("下の「なおしてほしいところ」を読んで、なおしてから、もういちど送ってください。"),
+    "correction_asked": _("「なおしてほしいところ」を読んで、なおしてから、もういちど送ってください。"),
     "completed": _("することは、もうありません。この番号は、問い合わせのときに使えます。"),
     "withdrawn": _("もういちど申請するときは、手続きのページから始めてください。"),
 }
 STEPS: dict[str, str] = {
     "submitted": _("申請が送られました"),
-    "accepted": _("%(office)sが受けつけました"),
-    "correction_asked": _("%(office)sが、なおすことをお願いしました"),
+    "accepted": _("%(office)sの係が受けつけました"),
+    "correction_asked": _("%(office)sの係が、なおすことをお願いしました"),
     "completed": _("%(office)sの手続きが終わりました"),
     "withdrawn": _("申請が取り下げられました"),
 }

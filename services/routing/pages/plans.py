@@ -176,6 +176,9 @@ def _questions_page(request: Request[Any, Any, Any], event: LifeEvent, form: For
         ],
         values=form.values,
         errors=form.errors,
+        unanswered={
+            question.code: town_text(question.text.ja) for question in event.questions if question.code in form.errors
+        },
         idempotency_key=uuid4(),
     )
 

@@ -64,7 +64,10 @@ REFUSALS: dict[str, RefusalText] = {
         _("この申請は、もう取り下げられません"), _("手続きが終わっています。役場に電話でおたずねください。")
     ),
     "application_link_unknown": RefusalText(
-        _("このリンクは使えません"), _("古いか、まちがっています。受付番号と確認コードで、申請を開いてください。")
+        _("このリンクは使えません"),
+        _("古いか、まちがっています。受付番号と確認コードで、申請を開いてください。"),
+        "/applications/find",
+        _("番号と確認コードで確かめる"),
     ),
     "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
     "contact_needed": RefusalText(
