@@ -58,6 +58,7 @@ def test_the_whole_journey_speaks_the_language_that_was_chosen(
 
     phone.goto("/")
     phone.get_by_role("link", name=LANGUAGES[code].name, exact=True).click()
+    expect(phone.locator(f"html[data-language={code}] h1")).to_be_visible()
     assert phone.evaluate(HEADING) == HEADINGS[code]
     see("front")
     for path, name in (
