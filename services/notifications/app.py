@@ -30,7 +30,7 @@ def _(message: str) -> str:
 
 
 REFUSALS = {
-    "receipt_token": RefusalText(_("受けつけませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
+    "receipt_token": RefusalText(_("受け付けませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
 }
 
 

@@ -45,7 +45,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
     elif identity is not None and identity.kind == "staff":
         # What somebody may not open is not offered to them.
         pages = [
-            ("/counter", _("きょうの受付"), "counter", ("counter",)),
+            ("/counter", _("今日の受付"), "counter", ("counter",)),
             ("/office", _("オンライン申請"), "online", ("back_office", "manager")),
             ("/helpers/roster", _("サポーター"), "helper", ("coordinator", "manager")),
             ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),

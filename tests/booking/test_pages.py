@@ -257,7 +257,7 @@ async def test_two_weeks_are_shown_at_a_time_and_the_first_free_day_is_chosen(to
         now = (await browser.get(visit)).text
         assert days_of(now) == [date(2026, 6, day) for day in range(1, 15)]
         assert 'href="' + f'{visit}?day=2026-06-01#times" aria-current="date"' in now
-        assert "きょう 午前9時30分" in now
+        assert "今日 午前9時30分" in now
         assert "前の2週間" not in now
         following = re.search(r'href="([^"]*from=[^"#]*)#days"', now)
         assert following is not None

@@ -40,7 +40,7 @@ def tell(tablet: Page, *, name: str = "", kana: str = "", reach: str = "none", p
 def book_earliest(tablet: Page, came: str, *, seen: See = not_looking) -> tuple[str, str]:
     """From the pass to the appointment; its number and code."""
     tablet.wait_for_url("**/pass")
-    tablet.get_by_role("button", name="日にちと時間をえらぶ").click()
+    tablet.get_by_role("button", name="日にちと時間を選ぶ").click()
     tablet.wait_for_url("**/booking/visits/*")
     expect(tablet.get_by_role("note")).to_contain_text(BANNER[came])
     seen(tablet, f"behalf-{came}-visit")

@@ -52,7 +52,7 @@ def hand_over(page: Page, *, answer: str) -> None:
             choice.check(force=True)
         page.get_by_role("button", name="選んだとおりに次へ進む").click()
     page.wait_for_url("**/pass")
-    page.get_by_role("button", name="日にちと時間をえらぶ").click()
+    page.get_by_role("button", name="日にちと時間を選ぶ").click()
     page.wait_for_url("**/booking/visits/*")
 
 

@@ -86,7 +86,7 @@ def _take_online(resident: Page, staff: Page) -> None:
     go_on(resident)
     choose_reach(resident, "none")
     send(resident, "申請する")
-    line = resident.get_by_text("もういちど書かずにすみました")
+    line = resident.get_by_text("もう一度書かずにすみました")
     for _ in range(40):
         resident.goto("/my/history")
         if line.count():
@@ -101,7 +101,7 @@ def _take_helper(browser: Browser, stack: Stack) -> None:
     resident = _open(browser, stack, PHONE)
     for _ in range(40):
         resident.goto("/procedures/DIG01")
-        if "きょう" in resident.locator("#channel-helper").inner_text():
+        if "今日" in resident.locator("#channel-helper").inner_text():
             break
         resident.wait_for_timeout(250)
     ask_for_helper(resident, "DIG01", name="中里 幸子", reach="none")

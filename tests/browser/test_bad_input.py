@@ -300,7 +300,7 @@ def test_a_pass_that_has_expired_is_made_again_and_one_that_was_forged_is_refuse
     phone.wait_for_url("**/pass?late=1")
     expect(phone.get_by_role("main")).to_contain_text("用意しなおしました")
     look(phone, "bad-pass-late")
-    phone.get_by_role("button", name="日にちと時間をえらぶ").click()
+    phone.get_by_role("button", name="日にちと時間を選ぶ").click()
     phone.wait_for_url("**/booking/visits/*")
 
 

@@ -49,7 +49,7 @@ def test_1_the_earliest_time_comes_from_real_availability(phone: Page) -> None:
     # At a counter that no other test books: after nine, with half an hour's notice, ten o'clock is the next slot.
     phone.goto("/procedures/PEN01")
     counter = phone.locator("ul.channels > li").filter(has_text="役場の窓口")
-    expect(counter).to_contain_text(re.compile(r"きょう\s*午前10時"))
+    expect(counter).to_contain_text(re.compile(r"今日\s*午前10時"))
 
 
 def test_2_a_counter_is_booked_with_confirmation_by_mail(phone: Page, stack: Stack) -> None:
@@ -116,7 +116,7 @@ def test_2_back_forward_and_reload_lose_nothing(new_phone: Callable[..., Page], 
     if javascript:
         look(phone, "handover-choices")
     hand_over(phone, answer="はい")
-    days, onward = phone.url, phone.get_by_role("button", name="日にちと時間をえらぶ")
+    days, onward = phone.url, phone.get_by_role("button", name="日にちと時間を選ぶ")
 
     phone.go_back()
     expect(onward).to_be_visible()

@@ -135,7 +135,7 @@ def test_a_counter_from_the_booking_to_the_end(
     phone.get_by_role("button", name="なにもわたさずに進む").click()
     phone.wait_for_url("**/pass")
     see(phone, "pass")
-    phone.get_by_role("button", name="日にちと時間をえらぶ").click()
+    phone.get_by_role("button", name="日にちと時間を選ぶ").click()
     phone.wait_for_url("**/booking/visits/*")
     visit = phone.url
     phone.goto(f"{visit}?day=2026-11-28")
@@ -199,12 +199,12 @@ def test_online_from_a_life_event_to_the_end(
     see(phone, "plan")
     for box in phone.get_by_role("checkbox").all():
         box.uncheck(force=True)
-    phone.get_by_role("button", name="えらんだ手続きをはじめる").click()
+    phone.get_by_role("button", name="選んだ手続きをはじめる").click()
     expect(phone.get_by_role("main")).to_contain_text("ひとつ以上")
     see(phone, "plan-refused")
     phone.locator("input[name=procedure][value=RES02]").check(force=True)
     phone.locator("input[name=procedure][value=CHI02]").check(force=True)
-    phone.get_by_role("button", name="えらんだ手続きをはじめる").click()
+    phone.get_by_role("button", name="選んだ手続きをはじめる").click()
     expect(phone.get_by_text("はじめました").first).to_be_visible()
     see(phone, "plan-begun")
     begin(phone, "CHI02")
@@ -250,11 +250,11 @@ def test_online_from_a_life_event_to_the_end(
     tablet.get_by_role("button", name="なおすことをお願いする").click()
     expect(tablet.locator("[data-error-summary]")).to_be_visible()
     see(tablet, "office-refused")
-    tablet.get_by_label("なおしてほしいところ").fill("生年月日を、もういちど確かめてください。")
+    tablet.get_by_label("なおしてほしいところ").fill("生年月日を、もう一度確かめてください。")
     tablet.get_by_role("button", name="なおすことをお願いする").click()
     expect(tablet.get_by_role("main")).to_contain_text("なおし待ち")
     see(tablet, "office-asked")
-    stale.get_by_role("button", name="受けつける").click()
+    stale.get_by_role("button", name="申請を受け付ける").click()
     expect(stale.get_by_role("alert")).to_be_visible()
     see(stale, "office-stale")
     stale.close()
@@ -273,8 +273,8 @@ def test_online_from_a_life_event_to_the_end(
     phone.wait_for_url("**/check")
     send(phone, "申請する")
     open_in_office(tablet, number)
-    tablet.get_by_role("button", name="受けつける").click()
-    expect(tablet.get_by_role("main")).to_contain_text("受けつけました")
+    tablet.get_by_role("button", name="申請を受け付ける").click()
+    expect(tablet.get_by_role("main")).to_contain_text("受け付けました")
     phone.reload()
     see(phone, "application-accepted")
     tablet.get_by_role("button", name="手続きを終える").click()
@@ -361,7 +361,7 @@ def test_helpers_and_who_asks_for_one(phone: Page, new_phone: NewPhone, tablet: 
     card = phone.locator("#channel-helper")
     for _ in range(20):
         phone.goto("/procedures/DIG01")
-        if "きょう" in card.inner_text():
+        if "今日" in card.inner_text():
             break
         phone.wait_for_timeout(250)
     see(phone, "compare-helper")

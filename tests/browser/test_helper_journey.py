@@ -27,10 +27,10 @@ def test_1_helpers_say_when_they_can_come_and_the_compare_page_knows(
     card = phone.locator("#channel-helper")
     for _ in range(20):
         phone.goto("/procedures/CHI02")
-        if "きょう 午前10時" in card.inner_text():
+        if "今日 午前10時" in card.inner_text():
             break
         phone.wait_for_timeout(500)
-    expect(card).to_contain_text("きょう 午前10時")
+    expect(card).to_contain_text("今日 午前10時")
     expect(card).to_contain_text("公民館（町民センター 2階）")
     look(phone, "helper-compare")
 

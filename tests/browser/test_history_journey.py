@@ -21,7 +21,7 @@ ADDRESS = "history@example.jp"
 # Who, what and why, as the resident reads it; the service that did it wrote it.
 TOLD = {
     "routing": [
-        "手続きの受付（このサイト）が「お名前、住所、生年月日」を使いました。もういちど書かずにすみました。",
+        "手続きの受付（このサイト）が「お名前、住所、生年月日」を使いました。もう一度書かずにすみました。",
         "子育ての職員が「お名前、電話番号、住所、生年月日、お子さん、口座」を見ました。",
         "高齢介護の職員が「お名前、住所、生年月日」を見ました。",
     ],
@@ -65,7 +65,7 @@ def test_the_history_tells_each_use_once_and_the_ledgers_verify(
     add_time(helper, weekday="火曜日", start="10:00", end="16:00", venue="KOMINKAN")
     for _ in range(40):
         phone.goto("/procedures/DIG01")
-        if "きょう" in phone.locator("#channel-helper").inner_text():
+        if "今日" in phone.locator("#channel-helper").inner_text():
             break
         phone.wait_for_timeout(250)
     ask_for_helper(phone, "DIG01", name="二宮 花子", reach="none")

@@ -45,7 +45,7 @@ def test_a_counter_is_booked_by_keyboard(phone: Page) -> None:
     phone.wait_for_url("**/handover")
     keys.press(phone.get_by_role("button", name="次へ進む"))
     phone.wait_for_url("**/pass")
-    keys.press(phone.get_by_role("button", name="日にちと時間をえらぶ"))
+    keys.press(phone.get_by_role("button", name="日にちと時間を選ぶ"))
     phone.wait_for_url("**/booking/visits/*")
     keys.press(phone.locator(".days--week a.day").nth(1))
     expect(phone.locator("#times")).to_contain_text("11月25日")
@@ -128,7 +128,7 @@ def test_a_helper_accepts_and_cannot_come_by_keyboard(phone: Page, new_phone: Ne
     card = phone.locator("#channel-helper")
     for _ in range(20):
         phone.goto("/procedures/DIG01")
-        if "きょう" in card.inner_text():
+        if "今日" in card.inner_text():
             break
         phone.wait_for_timeout(250)
     ask_for_helper(phone, "DIG01", name="中里 幸子", reach="none")

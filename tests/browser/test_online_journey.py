@@ -19,7 +19,7 @@ from tests.browser.conftest import look
 from tests.browser.residents import book_on_visit_page, hand_over
 from tests.stack import Stack
 
-REASON = "お子さんの生年月日を、もういちど確かめてください。"
+REASON = "お子さんの生年月日を、もう一度確かめてください。"
 
 
 def test_1_a_resident_applies_is_asked_corrects_and_is_told_each_time(phone: Page, tablet: Page, stack: Stack) -> None:
@@ -73,7 +73,7 @@ def test_1_a_resident_applies_is_asked_corrects_and_is_told_each_time(phone: Pag
 
     open_in_office(tablet, number)
     expect(tablet.get_by_role("main")).to_contain_text("2026年1月3日")
-    tablet.get_by_role("button", name="受けつける").click()
+    tablet.get_by_role("button", name="申請を受け付ける").click()
     # Told first: what is overtaken before it was sent is not told any more.
     stack.wait_for_messages(4, to=address, channel="email")
     tablet.get_by_role("button", name="手続きを終える").click()
@@ -115,7 +115,7 @@ def test_1_what_was_given_before_is_used_again_item_by_item(phone: Page) -> None
         phone.wait_for_timeout(250)
     main = phone.get_by_role("main")
     expect(main).to_contain_text("この申請に使わないことにしました")
-    expect(main).to_contain_text("もういちど書かずにすみました")
+    expect(main).to_contain_text("もう一度書かずにすみました")
     look(phone, "online-history")
 
 

@@ -29,7 +29,7 @@ def test_5_by_phone_with_sms_the_number_is_read_aloud_and_sent(tablet: Page, sta
     expect(main.get_by_role("link", name="紙を印刷")).to_have_count(0)
     look(tablet, "behalf-phone-appointment")
     assert number in stack.wait_for_messages(1, to="+818011112222", channel="sms")[0]["text"]
-    main.get_by_role("link", name="「きょうの受付」にもどる").click()
+    main.get_by_role("link", name="「今日の受付」にもどる").click()
     expect(tablet).to_have_url(re.compile("/counter$"))
     look(tablet, "behalf-line")
 

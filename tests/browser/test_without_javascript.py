@@ -36,7 +36,7 @@ def test_the_office_asks_for_a_correction_and_completes(new_phone: NewPhone) -> 
     open_in_office(desk, number)
     desk.get_by_role("button", name="なおすことをお願いする").click()
     expect(desk.locator("[data-error-summary]")).to_be_visible()
-    desk.get_by_label("なおしてほしいところ").fill("生年月日を、もういちど確かめてください。")
+    desk.get_by_label("なおしてほしいところ").fill("生年月日を、もう一度確かめてください。")
     desk.get_by_role("button", name="なおすことをお願いする").click()
     expect(desk.get_by_role("main")).to_contain_text("なおし待ち")
     resident.goto(application)
@@ -45,7 +45,7 @@ def test_the_office_asks_for_a_correction_and_completes(new_phone: NewPhone) -> 
     go_on(resident)
     send(resident, "申請する")
     open_in_office(desk, number)
-    for button in ("受けつける", "手続きを終える"):
+    for button in ("申請を受け付ける", "手続きを終える"):
         desk.get_by_role("button", name=button).click()
     expect(desk.get_by_role("main")).to_contain_text("いま、できることはありません")
     resident.goto(application)
@@ -62,12 +62,12 @@ def test_a_life_event_becomes_a_plan_and_one_of_it_goes_another_way(new_phone: N
     resident.wait_for_url("**/plans/*")
     for box in resident.get_by_role("checkbox").all():
         box.uncheck(force=True)
-    resident.get_by_role("button", name="えらんだ手続きをはじめる").click()
+    resident.get_by_role("button", name="選んだ手続きをはじめる").click()
     expect(resident.get_by_role("main")).to_contain_text("ひとつ以上")
     # As it was left: nothing is chosen again by itself.
     expect(resident.locator("input[name=procedure]:checked")).to_have_count(0)
     resident.locator("input[name=procedure][value=CHI02]").check(force=True)
-    resident.get_by_role("button", name="えらんだ手続きをはじめる").click()
+    resident.get_by_role("button", name="選んだ手続きをはじめる").click()
     resident.wait_for_url("**/form")
     fill_person(resident, "富士見 みのり")
     resident.locator("[name=child_name]").fill("富士見 そら")

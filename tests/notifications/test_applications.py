@@ -32,7 +32,7 @@ async def test_every_state_is_told_by_mail_with_number_link_and_code(service: No
         "を受けとりました",
         "に、なおしてほしいところがあります",
         "を受けとりました",
-        "を受けつけました",
+        "を受け付けました",
         "の手続きが終わりました",
     ]
     for message in sent:
@@ -63,7 +63,7 @@ async def test_a_duplicate_is_told_once_and_an_old_state_not_at_all(service: Not
     await service.hear(contact, accepted, accepted)
     await asyncio.gather(service.hear(first), service.hear(msgspec.structs.replace(first, event_id=contact.event_id)))
     await service.settle()
-    assert [message.subject for message in service.sink.messages()] == ["【二宮町】「児童手当」の申請を受けつけました"]
+    assert [message.subject for message in service.sink.messages()] == ["【二宮町】「児童手当」の申請を受け付けました"]
     # The late event still brought the way to open it: the next message has the link.
     await service.hear(service.progressed(accepted, "completed"))
     await service.settle()

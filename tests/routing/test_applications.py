@@ -39,7 +39,7 @@ from tests.routing.test_pages import GARBAGE
 
 NewVisitor = Callable[..., Visitor]
 UNPROCESSABLE, CONFLICT, FORBIDDEN, NOT_FOUND = 422, 409, 403, 404
-REASON = "お子さんの生年月日を、もういちど確かめてください。"
+REASON = "お子さんの生年月日を、もう一度確かめてください。"
 
 
 async def progressed(db: Database) -> list[tuple[ApplicationProgressed, str | None]]:
@@ -326,6 +326,7 @@ async def test_the_office_accepts_asks_completes_and_each_step_is_told(
     assert case
     form = await visitor.get(f"{case[1]}/form")
     assert 'value="0012345"' in form.text
+    assert f'href="/applications/{number}"' in form.text
     # The office waits for it here: no other way is offered now.
     assert "窓口で続ける" not in form.text
     assert (await visitor.post(f"{case[1]}/channel", {"channel": "counter"})).status_code == CONFLICT
@@ -358,7 +359,7 @@ async def test_what_was_told_in_person_ends_the_wait_for_a_correction(
     assert "直接うかがって受け付けた" in (await staff.get(path)).text
     assert (await press(staff, path, "accept")).status_code == SEE_OTHER
     page = await visitor.get(f"/applications/{number}")
-    assert "役場が申請を受けつけました" in page.text
+    assert "役場が申請を受け付けました" in page.text
     assert (await visitor.get(f"{case}/form")).headers["location"] == f"/applications/{number}"
     assert [event.state for event, _ in await progressed(db)] == ["submitted", "correction_asked", "accepted"]
     assert (await press(staff, path, "complete")).status_code == SEE_OTHER

@@ -242,7 +242,7 @@ async def test_the_compare_page_says_the_earliest_helper(db: Database, visitor: 
     async with db.begin(TOWN) as session:
         await make_handlers()[AvailabilityChanged](session, event, now=NOW)
     page = await visitor.get("/procedures/CHI02")
-    assert "きょう 午後2時" in page.text
+    assert "今日 午後2時" in page.text
     assert "公民館（町民センター 2階）" in page.text
 
 

@@ -157,7 +157,7 @@ async def test_three_channels_stand_side_by_side_with_the_real_earliest_time(db:
         }
         await session.execute(availability.insert().values(**values))
     answer = await visitor.get("/procedures/CHI02")
-    for part in ("オンライン", "役場の窓口", "スマホのサポーター", "きょう 午前10時10分", "20分", "無料",
+    for part in ("オンライン", "役場の窓口", "スマホのサポーター", "今日 午前10時10分", "20分", "無料",
                  "町役場 2階 7番", "通帳かキャッシュカード", "おすすめ", "オンラインで申しこむ",
                  "サポーターと会える場所が、まだありません。"):  # fmt: skip
         assert part in answer.text, part
@@ -387,7 +387,7 @@ async def test_a_stale_preview_is_shown_again(visitor: Visitor) -> None:
     )
     assert answer.status_code == httpx.codes.CONFLICT
     assert "別の名" in answer.text
-    assert "もういちど選んでください" in answer.text
+    assert "もう一度選んでください" in answer.text
 
 
 async def test_a_double_tap_is_one_case(db: Database, visitor: Visitor) -> None:
@@ -735,7 +735,7 @@ async def test_a_form_of_nobody_known_does_not_wait(db: Database, visitor: Visit
         kept = dict(browser.http.cookies)
         arrived = await browser.http.post("/sign-in", params={"next": ACTION}, data=TYPED)
         assert hidden_fields(arrived) == {"next": ""}
-        assert "もういちど入力してください" in arrived.text
+        assert "もう一度入力してください" in arrived.text
         assert "𠮷田" not in arrived.text
         assert dict(browser.http.cookies) == kept
 
@@ -761,7 +761,7 @@ async def test_a_form_that_is_too_long_to_wait_is_said_to_be_lost(
         visitor.http.cookies.update(kept)
         arrived = await arrive_at_sign_in(visitor, ACTION, fields)
         assert hidden_fields(arrived) == {"next": ""}
-        assert "もういちど入力してください" in arrived.text
+        assert "もう一度入力してください" in arrived.text
     # The longest that can wait still fits into a request, in the characters that take most room.
     visitor.http.cookies.update(kept)
     longest = {"n": "𠮷" * (CARRIED_MAX_LENGTH - 1)}
@@ -821,7 +821,7 @@ async def test_history_shows_every_reuse_in_plain_sentences(db: Database, visito
         "あなたが「お名前、お名前のよみがな」を入力しました。",
         "あなたが「お名前」を窓口の予約へわたすことを認めました。目的は「窓口でお名前をお呼びするため」です。",
         "あなたが「お名前のよみがな」を窓口の予約へわたさないことにしました。",
-        "窓口の予約が「お名前」を使いました。もういちど書かずにすみました。",
+        "窓口の予約が「お名前」を使いました。もう一度書かずにすみました。",
         "2026年（令和8年）11月24日",
         "児童手当の申請",
     ):

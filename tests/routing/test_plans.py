@@ -107,7 +107,7 @@ async def test_nothing_that_applies_is_told_and_begins_nothing(visitor: Visitor,
     path = await make_plan(visitor, children="no")
     answer = await visitor.post(f"{path}/begin", {"procedure": chosen})
     assert answer.status_code == UNPROCESSABLE
-    assert "ひとつ以上えらんでください" in answer.text
+    assert "ひとつ以上選んでください" in answer.text
     # Offered by the town, but not for this person.
     assert (await visitor.post(f"{path}/begin", {"procedure": "CHI02"})).status_code == UNPROCESSABLE
     assert await count(db, case_file) == 0

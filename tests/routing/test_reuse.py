@@ -163,7 +163,7 @@ async def test_an_old_check_page_sends_nothing_that_it_did_not_show(visitor: Vis
     for shown in (old["shown"], "", "name:²", "name:" + "9" * 5_000):
         answer = await visitor.post(f"{case}/submit", old | {"shown": shown})
         assert answer.status_code == 409
-        assert "もういちど確かめて" in answer.text
+        assert "もう一度確かめて" in answer.text
         assert "別の 名前" in answer.text
     assert (await send(visitor, case)).status_code == SEE_OTHER
 

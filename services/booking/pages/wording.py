@@ -94,7 +94,7 @@ def where_for_others(found: AppointmentView) -> str:
 
 
 def say_when(moment: datetime, *, now: datetime) -> str:
-    """``きょう 午前10時``, ``あした 午前10時``, ``11月27日（金）午前10時``."""
+    """``今日 午前10時``, ``あした 午前10時``, ``11月27日（金）午前10時``."""
     days = (jst_day(moment) - jst_day(now)).days
-    near = {0: _("きょう %(time)s", time=jst_time(moment)), 1: _("あした %(time)s", time=jst_time(moment))}
+    near = {0: _("今日 %(time)s", time=jst_time(moment)), 1: _("あした %(time)s", time=jst_time(moment))}
     return near.get(days) or jst_datetime(moment, year=False)

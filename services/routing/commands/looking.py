@@ -21,7 +21,7 @@ from shared.errors import Refusal
 from shared.tokens import Identity
 
 PURPOSE_REVIEW = "申請の内容を確かめるため"
-PURPOSE_SERVE = "窓口で、もういちど書かずにすむようにするため"
+PURPOSE_SERVE = "窓口で、もう一度書かずにすむようにするため"
 COUNTERS_MAX = 50
 
 

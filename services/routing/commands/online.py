@@ -22,7 +22,8 @@ from shared.tokens import Identity
 class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     """A case and its procedure. `sent` is the 受付番号 once the office has the application: then the form is closed.
 
-    `is_correction`: it was sent before, and the office asks for another look. `behalf`: staff began it for somebody.
+    `correcting`: its 受付番号 when it was sent before, and the office asks for another look. `behalf`: staff began it for
+    somebody.
     """
 
     case_id: UUID
@@ -36,7 +37,7 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     helper: bool
     identity_code: str
     sent: str | None
-    is_correction: bool
+    correcting: str | None
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         helper=row.helper != "no" and await has_venue(session, case.municipality),
         identity_code=row.identity,
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
-        is_correction=sent is not None and sent.state in EDITABLE,
+        correcting=sent.number if sent is not None and sent.state in EDITABLE else None,
     )
 
 

@@ -271,8 +271,8 @@ async def _live_appointment(session: AsyncSession, identity: Identity, case_id: 
 def _ways(online: OnlineCase) -> dict[str, bool]:
     """Which other ways this case can take now. After it was sent, the office waits for it where it is."""
     return {
-        "counter": online.counter and not online.is_correction and "counter" in READY_CHANNELS,
-        "helper": online.helper and not online.is_correction and "helper" in READY_CHANNELS,
+        "counter": online.counter and online.correcting is None and "counter" in READY_CHANNELS,
+        "helper": online.helper and online.correcting is None and "helper" in READY_CHANNELS,
     }
 
 

@@ -122,7 +122,7 @@ async def post_sign_in(
         new_hash = await stronger_hash(candidate, password)
         started = await _start_session(db, town, candidate, new_hash, now=now)
     if started is None:
-        errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もういちど入力してください。")}
+        errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もう一度入力してください。")}
         return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     tries.forget(town.code, address, login)
     home = _home(started.identity)

@@ -27,7 +27,7 @@ REFUSALS: dict[str, RefusalText] = {
         _("だれのための入力か、わかりません"), _("「代わりに予約・申請をする」から、始めなおしてください。")
     ),
     "catalogue_missing": RefusalText(
-        _("準備をしているところです"), _("手続きの一覧を読みこんでいます。少し待ってから、もういちどお試しください。")
+        _("準備をしているところです"), _("手続きの一覧を読みこんでいます。少し待ってから、もう一度お試しください。")
     ),
     "procedure_unknown": RefusalText(
         _("この手続きは見つかりません"),
@@ -35,14 +35,14 @@ REFUSALS: dict[str, RefusalText] = {
     ),
     "case_unknown": RefusalText(
         _("この申しこみは見つかりません"),
-        _("べつの端末で始めたか、時間がたちすぎています。お手数ですが、手続きをさがして、もういちど始めてください。"),
+        _("べつの端末で始めたか、時間がたちすぎています。お手数ですが、手続きをさがして、もう一度始めてください。"),
     ),
     "life_event_unknown": RefusalText(
-        _("このページは見つかりません"), _("はじめのページから、もういちどさがしてください。")
+        _("このページは見つかりません"), _("はじめのページから、もう一度さがしてください。")
     ),
     "plan_unknown": RefusalText(
         _("この一覧は見つかりません"),
-        _("べつの端末で作ったか、時間がたちすぎています。質問に答えると、もういちど作れます。"),
+        _("べつの端末で作ったか、時間がたちすぎています。質問に答えると、もう一度作れます。"),
     ),
     "channel_not_ready": RefusalText(
         _("この方法は、まだ始まっていません"), _("いまはほかの方法か、役場への電話でお手続きできます。")
@@ -56,10 +56,8 @@ REFUSALS: dict[str, RefusalText] = {
             "「わたしの予約と手続き」から、申請のようすを見てください。変えたいことがあるときは、役場に電話してください。"
         ),
     ),
-    "application_unknown": RefusalText(_("この申請は見つかりません"), _("一覧にもどって、もういちど選んでください。")),
-    "application_moved": RefusalText(
-        _("ほかの人が先に進めました"), _("いまのようすを見て、もういちど選んでください。")
-    ),
+    "application_unknown": RefusalText(_("この申請は見つかりません"), _("一覧にもどって、もう一度選んでください。")),
+    "application_moved": RefusalText(_("ほかの人が先に進めました"), _("いまのようすを見て、もう一度選んでください。")),
     "application_closed": RefusalText(
         _("この申請は、もう取り下げられません"), _("手続きが終わっています。役場に電話でおたずねください。")
     ),
@@ -74,15 +72,15 @@ REFUSALS: dict[str, RefusalText] = {
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
     ),
     "account_incomplete": RefusalText(
-        _("ログインIDとパスワードが必要です"), _("両方を入力して、もういちどお試しください。")
+        _("ログインIDとパスワードが必要です"), _("両方を入力して、もう一度お試しください。")
     ),
-    "login_length": RefusalText(_("ログインIDが長すぎます"), _("60文字までにして、もういちどお試しください。")),
+    "login_length": RefusalText(_("ログインIDが長すぎます"), _("60文字までにして、もう一度お試しください。")),
     "profile_incomplete": RefusalText(
-        _("サポーターのお名前とことばが必要です"), _("呼び名と、話せることばを確かめて、もういちどお試しください。")
+        _("サポーターのお名前とことばが必要です"), _("呼び名と、話せることばを確かめて、もう一度お試しください。")
     ),
     "account_unknown": RefusalText(_("このログインIDは見つかりません"), _("ログインIDを確かめてください。")),
     "password_length": RefusalText(
-        _("パスワードの長さが合いません"), _("8文字から200文字までにして、もういちどお試しください。")
+        _("パスワードの長さが合いません"), _("8文字から200文字までにして、もう一度お試しください。")
     ),
 }
 
@@ -132,7 +130,7 @@ BRING: dict[str, str] = {
     "damage_photos": _("こわれたところの写真"),
 }
 OWN_PHONE_WORDS = _("ふだん使っているスマートフォン")
-IDENTITY_LATER_WORDS = _("本人確認書類（受けつけたあとに、係が確かめます）")
+IDENTITY_LATER_WORDS = _("本人確認書類（受け付けたあとに、係が確かめます）")
 ONLY_MONEY = _("お金のほかは、なにもいりません")
 
 CHANNEL_ACTIONS = {
@@ -200,7 +198,7 @@ REACHES = {"email": _("メール"), "sms": _("SMS"), "none": _("紙の控え")}
 CASE_STATES = {
     "opened": _("お名前と連絡のしかたを入力するところです"),
     "told": _("わたす情報を確かめるところです"),
-    "handed_over": _("日にちと時間をえらぶところです"),
+    "handed_over": _("日にちと時間を選ぶところです"),
     "submitted": _("申請を送りました"),
 }
 ONLINE_CASE_STATES = CASE_STATES | {
@@ -231,7 +229,7 @@ _SENTENCES: dict[str, str] = {
     "previewed": _("%(target)sで使う「%(items)s」を、使う前に画面でお見せしました。目的は「%(purpose)s」です。"),
     "approved": _("%(actor)sが「%(items)s」を%(target)sへわたすことを認めました。目的は「%(purpose)s」です。"),
     "declined": _("%(actor)sが「%(items)s」を%(target)sへわたさないことにしました。"),
-    "applied": _("%(service)sが「%(items)s」を使いました。もういちど書かずにすみました。目的は「%(purpose)s」です。"),
+    "applied": _("%(service)sが「%(items)s」を使いました。もう一度書かずにすみました。目的は「%(purpose)s」です。"),
     "staff_viewed": _("%(office)sの職員が「%(items)s」を見ました。目的は「%(purpose)s」です。"),
     "helper_assisted": _("サポーターが「%(items)s」の入力を手伝いました。目的は「%(purpose)s」です。"),
     "refused": _("%(service)sは「%(items)s」を使いませんでした。目的は「%(purpose)s」でした。"),
@@ -422,7 +420,7 @@ def _channel_reason(option: ChannelOption, town: Town, *, counter_is_ready: bool
 def _earliest(option: ChannelOption, now: datetime) -> str | None:
     if option.earliest == "at" and option.earliest_at is not None:
         if to_day(option.earliest_at) == to_day(now):
-            return translate(_("きょう %(time)s")) % {"time": jst_time(option.earliest_at)}
+            return translate(_("今日 %(time)s")) % {"time": jst_time(option.earliest_at)}
         return jst_datetime(option.earliest_at, year=to_day(option.earliest_at).year != to_day(now).year)
     texts = {
         "any_time": _("いつでも（24時間）"),
