@@ -22,8 +22,8 @@ from shared.tokens import Identity
 class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     """A case and its procedure. `sent` is the 受付番号 once the office has the application: then the form is closed.
 
-    `correcting`: its 受付番号 when it was sent before, and the office asks for another look. `behalf`: staff began it for
-    somebody.
+    `correcting`: its 受付番号 when it was sent before, and the office asks for another look.
+    `behalf`: staff began it for somebody.
     """
 
     case_id: UUID
