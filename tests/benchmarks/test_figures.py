@@ -43,7 +43,7 @@ def test_a_script_makes_the_ids_of_its_own_transaction_and_keeps_everything_else
     )  # fmt: skip
     script = Script(town="143421", known={}, kinds={visit: 1}, clients=4).render([recorded])
     visit_id = "('00000001-0000-4000-8000-' || lpad(:i::bigint::text, 12, '0'))::uuid"
-    owner = f"convert_from('\\x{b'visit:'.hex()}'::bytea, 'UTF8') || {visit_id}::text"
+    owner = f"E'visit\\u003a' || {visit_id}::text"
     moment = f"to_timestamp({now.timestamp()})"
     assert (
         f"SELECT ({visit_id})::UUID, ({owner})::VARCHAR, ({moment}), ({owner}), (lpad(:i::bigint::text, 2, 'B'));"
