@@ -109,7 +109,7 @@ def test_5_an_application_on_behalf_ends_with_number_and_code_on_paper(tablet: P
     tablet.locator("input[name=reach][value=none]").check(force=True)
     go_on(tablet)
     tablet.wait_for_url("**/check")
-    expect(tablet.get_by_role("main")).to_contain_text("本人に読み上げて、答えを押してください")
+    expect(tablet.get_by_role("main")).to_contain_text("本人に読み上げてください")
     look(tablet, "behalf-online-check")
     tablet.get_by_role("button", name="申請する").click()
     tablet.wait_for_url("**/applications/*")
