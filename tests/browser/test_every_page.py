@@ -140,6 +140,9 @@ def test_a_counter_from_the_booking_to_the_end(
     visit = phone.url
     phone.goto(f"{visit}?day=2026-11-28")
     see(phone, "visit-closed-day")
+    phone.goto(f"{visit}?lapsed=1")
+    expect(phone.get_by_role("main")).to_contain_text("おさえていた時間が過ぎました")
+    see(phone, "visit-lapsed")
     phone.goto(visit)
     phone.locator("ul.slots button:enabled").first.click()
     expect(phone.get_by_role("main")).to_contain_text(re.compile("この手続きは、.*に予約があります"))
