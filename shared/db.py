@@ -16,6 +16,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from shared.faults import pass_step
+
 # A connection beyond the pool's size is opened and closed for each turn, which costs more than what it is opened for.
 POOL_SIZE = 12
 POOL_OVERFLOW = 4
@@ -97,7 +99,9 @@ class Database:
             try:
                 await _send(driver, opening)
                 yield session
+                pass_step("transaction.written")
                 await _commit(driver)
+                pass_step("transaction.committed")
             except BaseException as error:
                 await _undo(connection, driver, error)
                 raise

@@ -21,6 +21,7 @@ from services.notifications.rendering import render
 from services.notifications.senders.sender import Message, Sender
 from shared.clock import Clock
 from shared.db import Database
+from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.due import due_question
 
@@ -149,6 +150,7 @@ class _Dispatch:
                 messages[order.reach].append(message)
             if order.attempt_no == 1:
                 DISPATCH_SECONDS.labels(order.kind).observe(max(0.0, (now - order.created_at).total_seconds()))
+        pass_step("sending.begun")
         await asyncio.gather(*(self._hand_over(reach, batch) for reach, batch in messages.items()))
 
     async def _render(self, order: Order) -> Message | None:
@@ -171,6 +173,7 @@ class _Dispatch:
             log.error("sender_failed", channel=reach, **describe(error))
 
     async def _report(self, key: str, outcome: Outcome) -> None:
+        pass_step("sending.reported")
         order = self._orders[key]
         ATTEMPTS.labels(order.reach, order.kind, outcome.kind).inc()
         log.info(

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Database
+from shared.faults import pass_step
 from shared.ledger.entry import GENESIS, entry_hash
 from shared.ledger.ledger import read_row
 from shared.log import describe, get_logger
@@ -140,4 +141,5 @@ class Sealer:
             links.append(town | {"seq": seq, "entry_id": row.entry_id, "prev_hash": prev_hash, "entry_hash": digest})
             prev_hash = digest
         await session.execute(self._append, links)
+        pass_step("sealer.linked")
         return len(links)

@@ -17,6 +17,7 @@ from shared.errors import Poison
 from shared.events.base import Event, event_type
 from shared.events.ledger import ReuseRecorded
 from shared.events.subscriptions import EVENT_TYPES, SERVICES
+from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.stamps import Stamps
@@ -107,12 +108,14 @@ class Consumer:
         await self._send_receipt(envelope.publisher, receipt)
 
     async def _apply(self, envelope: Envelope) -> str:
+        pass_step("consumer.received")
         now = self._clock()
         key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
         if envelope.attempt > 1:
             # Counted in a transaction of its own, so that a message that kills its worker does not loop for ever.
             async with self._db.begin_across_towns() as session:
                 seen = (await session.execute(self._count, key)).one()
+            pass_step("consumer.counted")
             if seen.outcome is not None:
                 return str(seen.outcome)
             if seen.attempts > ATTEMPT_LIMIT:
@@ -125,7 +128,10 @@ class Consumer:
         async with self._db.begin(envelope.municipality) as session:
             if (await session.execute(self._claim, key)).one_or_none() is None:
                 return await self._decided(session, envelope)
+            pass_step("consumer.claimed")
             await handler(session, event, now=now)
+            pass_step("consumer.applied")
+        pass_step("consumer.committed")
         return "applied"
 
     async def _give_up(self, envelope: Envelope, reason: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
 from shared.db import Database
+from shared.faults import pass_step
 from shared.log import describe, get_logger
 
 log = get_logger(__name__)
@@ -113,6 +114,7 @@ class DueLoop:
                 "batch": BATCH,
             }
             rows = (await session.execute(self._claim, claim)).all()
+        pass_step("due.claimed")
         for row in rows:
             try:
                 await self._handle(row.municipality, row.kind, row.ref, row.leased_until)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from shared.clock import Clock
 from shared.db import Database
+from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, Receipt, receipts_queue
 from shared.messaging.stamps import Stamps
@@ -71,14 +72,17 @@ class ReceiptSender:
         messages = [_message(publisher, receipts, self._broker.stamps) for publisher, receipts in grouped.items()]
         if not messages:
             return
+        pass_step("receipts.collected")
         try:
             await asyncio.to_thread(self._broker.enqueue_many, messages)
         except RedisError as error:
             log.warning("receipts_not_sent", **describe(error), count=len(batch))
+        pass_step("receipts.sent")
 
 
 async def settle(db: Database, receipts: list[Receipt], clock: Clock) -> None:
     """Mark the deliveries as done or refused, and blank the sealed fields that reached their reader."""
+    pass_step("receipts.received")
     # One order for all, so that two batches never wait for each other in a circle.
     receipts = sorted(receipts, key=lambda receipt: (receipt.municipality, receipt.event_id, receipt.consumer))
     names = {
@@ -90,6 +94,7 @@ async def settle(db: Database, receipts: list[Receipt], clock: Clock) -> None:
     async with db.begin_across_towns() as session:
         await session.execute(text(_SETTLE.format(schema=db.service)), names | outcomes)
         await session.execute(text(_BLANK.format(schema=db.service)), names)
+    pass_step("receipts.settled")
 
 
 def genuine_receipts(service: str, receipts: object, stamp: object, stamps: Stamps) -> list[Receipt]:

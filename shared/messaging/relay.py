@@ -12,6 +12,7 @@ from sqlalchemy import text
 from shared.clock import Clock
 from shared.db import Database
 from shared.events.subscriptions import SERVICES
+from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import GENERATION_KEY, ChoudoBroker, Envelope, events_queue
 from shared.messaging.stamps import Stamps
@@ -174,7 +175,9 @@ class Relay:
                 )
                 for row in rows
             ]
+            pass_step("relay.claimed")
             await asyncio.to_thread(self._broker.enqueue_many, messages)
+            pass_step("relay.published")
             await session.execute(
                 self._mark,
                 {
