@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import dramatiq
+import uvloop
 from dramatiq.asyncio import get_event_loop_thread
 
 from shared.clock import Clock, utc_now
@@ -91,6 +92,8 @@ class Worker:
         done = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: done.set())
+        # dramatiq makes the loop: this is how it is told which.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         self.start()
         while not done.wait(0.5):
             pass

@@ -42,7 +42,7 @@ _OLDEST = " UNION ALL ".join(
 _COMMITS = """
     SELECT (SELECT count(*) FROM booking.appointment WHERE municipality = 'soak') AS booked,
            (SELECT count(*) FROM routing.appointment WHERE municipality = 'soak') AS projected,
-           (SELECT count(*) FROM notifications.notice WHERE municipality = 'soak' AND state = 'accepted') AS told
+           (SELECT count(*) FROM notifications.notice WHERE municipality = 'soak' AND state = 'sent') AS told
 """
 
 
