@@ -120,6 +120,9 @@ class Relay:
         was_away = False
         while True:
             try:
+                if was_away:
+                    # Asked before anything is claimed: a claim holds its rows for as long as there is no answer.
+                    await asyncio.to_thread(self._broker.client.ping)
                 # What is new goes out first, whatever the look at the broker comes to.
                 published = await self.publish_due() if await self.is_anything_due() else 0
                 if was_away or loop.time() >= next_look:
@@ -239,10 +242,13 @@ class Relay:
 
 
 def _message(envelope: Envelope, stamps: Stamps) -> dramatiq.Message[None]:
+    queue = events_queue(envelope.consumer)
     return dramatiq.Message(
-        queue_name=events_queue(envelope.consumer),
-        actor_name=f"{envelope.consumer}.consume",
+        queue_name=queue,
+        actor_name=queue,
         args=(),
         kwargs={"envelope": msgspec.to_builtins(envelope), "stamp": stamps.make(envelope.consumer, envelope)},
         options={},
+        # The same for the same attempt: given again because nobody knows whether the broker took it, it is there once.
+        message_id=f"{envelope.municipality}/{envelope.event_id}/{envelope.attempt}",
     )

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import dramatiq
@@ -101,23 +100,23 @@ class Worker:
 
     def _declare_actors(self, ready: threading.Event) -> None:
         # Whatever somebody wrote to the queue, in whatever shape: what lacks its stamp goes no further.
-        async def consume(*_: object, envelope: object = None, stamp: object = None, **__: object) -> None:
+        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
                 genuine = genuine_envelope(self._service, envelope, stamp, self._stamps)
                 if genuine is not None:
                     await self._consumer.consume(genuine)
 
-        async def receive_receipts(*_: object, receipts: object = None, stamp: object = None, **__: object) -> None:
+        async def receive_receipts(*, receipts: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
                 assert self._db is not None
                 genuine = genuine_receipts(self._service, receipts, stamp, self._stamps)
                 if genuine:
                     await settle(self._db, genuine, self._clock)
 
-        actor = partial(dramatiq.actor, broker=self._broker)
         name = self._service
-        actor(actor_name=f"{name}.consume", queue_name=events_queue(name))(consume)
-        actor(actor_name=f"{name}.receive_receipts", queue_name=receipts_queue(name))(receive_receipts)
+        # A queue has one actor, of its own name: no message says who is to read it.
+        for queue, actor in ((events_queue(name), consume), (receipts_queue(name), receive_receipts)):
+            dramatiq.actor(broker=self._broker, actor_name=queue, queue_name=queue)(actor)
 
     @asynccontextmanager
     async def _in_hand(self, ready: threading.Event) -> AsyncIterator[None]:
