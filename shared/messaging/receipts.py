@@ -21,12 +21,13 @@ log = get_logger(__name__)
 FLUSH_INTERVAL_S = 0.02
 BATCH = 200
 
+# A delivery is settled once. Only what was refused may still end: its dead letter is applied after all, or discarded.
 _SETTLE = """
     UPDATE {schema}.delivery d SET acked_at = :now, outcome = receipt.outcome
     FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]), CAST(:outcomes AS text[]))
          AS receipt(municipality, event_id, consumer, outcome)
     WHERE (d.municipality, d.event_id, d.consumer) = (receipt.municipality, receipt.event_id, receipt.consumer)
-      AND d.acked_at IS NULL
+      AND (d.acked_at IS NULL OR (d.outcome = 'refused' AND receipt.outcome IN ('applied', 'discarded')))
 """
 _BLANK = """
     UPDATE {schema}.outbox o SET sealed = NULL
@@ -47,6 +48,14 @@ class ReceiptSender:
     async def send(self, publisher: str, receipt: Receipt) -> None:
         """Queue one receipt for the next batch."""
         self._waiting.put_nowait((publisher, receipt))
+
+    async def send_now(self, publisher: str, receipt: Receipt) -> None:
+        """Send one receipt that nobody would ask for again.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        await asyncio.to_thread(self._broker.enqueue_many, [_message(publisher, [receipt], self._broker.stamps)])
 
     async def run(self) -> None:
         """Send batches until cancelled, then what is left."""
