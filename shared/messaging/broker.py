@@ -51,7 +51,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels back: this consumer is done with the event (`applied`), or gives up on it (`refused`)."""
+    """What travels back: this consumer is done with the event (`applied`), or gives up on it (`refused`).
+
+    What was refused is a dead letter there, and ends as `applied` or `discarded` when an operator has decided.
+    """
 
     municipality: str
     event_id: str

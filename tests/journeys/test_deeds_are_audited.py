@@ -81,9 +81,8 @@ _PATTERNS = {name: re.compile(re.sub(r"\{\w+\}", "[^/]+", name.split(" ", 2)[2])
 
 
 def audit_rows(stack: Stack, service: str) -> list[dict[str, Any]]:
-    """Every row of a service's audit; routing and notifications say `action` for what booking calls `command`."""
-    column = "command" if service == "booking" else "action"
-    rows = ask(stack, f"SELECT audit_id, actor_kind, actor_ref, {column} AS action, ref FROM {service}.audit")
+    """Every row of a service's audit."""
+    rows = ask(stack, f"SELECT audit_id, actor_kind, actor_ref, action, ref FROM {service}.audit")
     return [dict(row) for row in rows]
 
 
