@@ -34,6 +34,7 @@ DEATHS = 0.15
 ROUNDS_TO_REST = 60
 SHOWN_STEPS = 25
 ALL_AT_ONCE = all_at_once()
+_WEIGHTS = [known.weight for known in ACTIONS]
 
 _SETUP = """
     CREATE SCHEMA IF NOT EXISTS simulation;
@@ -156,21 +157,27 @@ async def _open_town(world: World) -> None:
 
 
 async def _take_step(world: World, step: int) -> None:
-    action = world.rng.choices(ACTIONS, weights=[known.weight for known in ACTIONS])[0]
+    said = None
+    while said is None:
+        action = world.rng.choices(ACTIONS, weights=_WEIGHTS)[0]
+        said = await _do(world, action)
+    world.history.append(f"{step:3} {world.clock} {action.name}: {said}")
+
+
+async def _do(world: World, action: Action) -> str | None:
+    """What came of it; None when there was nothing to do."""
     fault = _draw_fault(world, action)
     others = asyncio.all_tasks()
     try:
         if fault is None:
-            said = await action.do(world)
-        else:
-            with armed(Fault(*fault, die=_die)):
-                said = await action.do(world)
+            return await action.do(world)
+        with armed(Fault(*fault, die=_die)):
+            return await action.do(world)
     except Refusal as refusal:
-        said = f"no: {refusal.code}"
+        return f"no: {refusal.code}"
     except Crashed:
-        said = f"dies at {fault}"
         await _bury(world, others)
-    world.history.append(f"{step:3} {world.clock} {action.name}: {said or 'nothing to do'}")
+        return f"dies at {fault}"
 
 
 def _draw_fault(world: World, action: Action) -> tuple[str, int] | None:
@@ -218,6 +225,9 @@ async def _come_to_rest(world: World) -> None:
         if rows[0][0] is None:
             break
         world.clock.move(max(rows[0][0] - world.clock.now, timedelta(seconds=1)))
+    for worker in world.workers.values():
+        await worker.seal(everywhere=True)
+    await _turn_everything(world)
     await remembered.everything_has_arrived(world)
     await remembered.ledgers_are_intact(world)
     await _check(world)
@@ -236,7 +246,6 @@ async def _turn_everything(world: World) -> None:
     for worker in world.workers.values():
         while waiting := world.transport.queues[worker.queues[1]]:
             await worker.take_receipts(waiting.pop(0))
-        await worker.seal(everywhere=True)
 
 
 async def _take_all(world: World, worker: Worker) -> None:

@@ -25,7 +25,7 @@ from services.routing.worker import DUE_HANDLERS as ROUTING_DUE
 from shared.db import Database
 from shared.events.base import Event
 from shared.ledger.sealer import Sealer
-from shared.messaging.broker import events_queue, receipts_queue
+from shared.messaging.broker import Receipt, events_queue, receipts_queue
 from shared.messaging.consumer import Consumer, Handler, Handlers, genuine_envelope
 from shared.messaging.due import DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
@@ -77,15 +77,16 @@ class Worker:
         """A new process."""
         broker = self._transport.broker_for(self.service.stamps)
         self._receipts = ReceiptSender(broker)
-        self._consumer = Consumer(self.db, self._handlers, self._receipts.send, self._clock)
+        self._answers = 0
+        self._consumer = Consumer(self.db, self._handlers, self._answer, self._clock)
         self._relay = Relay(self.db, broker, self._clock)
         self._due = DueLoop(self.db, self.service.due, self._clock)
         self._sealer = Sealer(self.db)
         self._relay.tell(self._sealer.look_in)
 
     async def publish(self) -> int:
-        """A round of the relay."""
-        return await self._relay.publish_due()
+        """A round of the relay: a look, and what is due."""
+        return await self._relay.publish_due() if await self._relay.is_anything_due() else 0
 
     async def look_at_broker(self, *, was_away: bool) -> None:
         """The relay's look at whether the broker is new."""
@@ -98,6 +99,10 @@ class Worker:
         assert envelope is not None
         await self._consumer.consume(envelope)
 
+    async def _answer(self, publisher: str, receipt: Receipt) -> None:
+        self._answers += 1
+        await self._receipts.send(publisher, receipt)
+
     async def take_twice(self, parcel: Parcel) -> None:
         """The same message in two hands at once."""
         await asyncio.gather(self.take_event(parcel), self.take_event(parcel))
@@ -109,18 +114,22 @@ class Worker:
         assert receipts
         await settle(self.db, receipts, self._clock)
 
-    async def send_receipts(self) -> None:
-        """What the receipts' loop has collected goes out."""
+    async def send_receipts(self) -> bool:
+        """What the receipts' loop has collected goes out. Whether there was anything."""
+        if not self._answers:
+            return False
+        self._answers = 0
         # Stopped as soon as it has begun, it sends what there is: a whole turn would take twenty real milliseconds.
         loop = asyncio.create_task(self._receipts.run())
         await asyncio.sleep(0)
         loop.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await loop
+        return True
 
     async def do_what_is_due(self) -> int:
-        """A round of the due loop."""
-        return await self._due.run_once()
+        """A round of the due loop: a look, and what is due."""
+        return await self._due.run_once() if await self._due.is_anything_due() else 0
 
     async def seal(self, *, everywhere: bool) -> int:
         """A round of the ledger's sealer: of the towns it was told, or of all."""

@@ -26,9 +26,10 @@ async def a_relay_publishes(world: World) -> str | None:
     """What is due goes onto its queue, if there is one."""
     worker = _any(world)
     try:
-        return f"{worker.name} publishes {await worker.publish()}"
+        count = await worker.publish()
     except redis.ConnectionError:
         return f"{worker.name} finds no broker"
+    return f"{worker.name} publishes {count}" if count else None
 
 
 @action(18, dies_at=CONSUMER)
@@ -61,8 +62,7 @@ async def one_event_arrives_twice_at_once(world: World) -> str | None:
 async def receipts_go_out(world: World) -> str | None:
     """A consumer's answers to what it has heard."""
     worker = _any(world)
-    await worker.send_receipts()
-    return f"{worker.name} answers"
+    return f"{worker.name} answers" if await worker.send_receipts() else None
 
 
 @action(6, dies_at=("receipts.received", "receipts.settled", "transaction.written", "transaction.committed"))
@@ -80,7 +80,8 @@ async def receipts_arrive(world: World) -> str | None:
 async def what_is_due_is_done(world: World) -> str | None:
     """A round of a due loop."""
     worker = _any(world)
-    return f"{worker.name} does {await worker.do_what_is_due()} due"
+    count = await worker.do_what_is_due()
+    return f"{worker.name} does {count} due" if count else None
 
 
 @action(4, dies_at=("sealer.linked", "transaction.written", "transaction.committed"))
@@ -88,7 +89,7 @@ async def a_ledger_is_sealed(world: World) -> str | None:
     """A round of a sealer, and one beside it."""
     worker = _any(world)
     sealed = await worker.seal(everywhere=world.rng.random() < 0.5)
-    return f"{worker.name} seals {sealed}"
+    return f"{worker.name} seals {sealed}" if sealed else None
 
 
 @action(8, dies_at=("sending.begun", "sending.reported", "transaction.written", "transaction.committed"))
@@ -96,6 +97,8 @@ async def notices_are_sent(world: World) -> str | None:
     """A round of sending."""
     world.sender.history.clear()
     count = await world.workers["notifications"].send()
+    if not count:
+        return None
     return f"{count} notices have their turn: {', '.join(world.sender.history)}"
 
 
