@@ -26,7 +26,7 @@ from tests.simulation.town import MORNINGS, PUBLIC_URL, make_pack, quick_passwor
 from tests.simulation.transport import Transport
 from tests.simulation.world import ACTIONS, Action, Broken, Resident, World
 
-STEPS = 50
+STEPS = 40
 RESIDENTS = 4
 HELPERS = 2
 # One action in so many dies, if it comes as far as the fault point that was drawn.

@@ -8,7 +8,7 @@ from services.booking.commands.shifts import AddShift, add_shift, remove_shift
 from services.booking.queries.helpers import list_shifts
 from services.routing.commands.accounts import Profile, close_account, open_staff_account
 from shared.clock import JST
-from tests.simulation.town import HALL
+from tests.simulation.town import CLOSES, HALL, OPENS
 from tests.simulation.world import World, action
 
 ANSWERS = ("accept", "accept", "accept", "decline", "came", "no-show")
@@ -16,16 +16,16 @@ ANSWERS = ("accept", "accept", "accept", "decline", "came", "no-show")
 
 @action(3)
 async def a_helper_comes_every_week(world: World) -> str | None:
-    """Three hours at the hall, on one of the next days."""
+    """All day at the hall, on one of the next days."""
     at = world.rng.randrange(len(world.helpers))
     day = (world.clock.now + timedelta(days=world.rng.randrange(3))).astimezone(JST)
-    order = AddShift(venue=HALL, weekday=day.isoweekday(), from_min=9 * 60, to_min=12 * 60)
+    order = AddShift(venue=HALL, weekday=day.isoweekday(), from_min=OPENS * 60, to_min=CLOSES * 60)
     async with world.at("booking") as session:
         await add_shift(session, world.helpers[at], order, now=world.now("booking"))
     return f"helper {at}: comes on day {day.isoweekday()}"
 
 
-@action(1)
+@action(0.5)
 async def a_helper_comes_no_more(world: World) -> str | None:
     """What they promised stays promised."""
     at = world.rng.randrange(len(world.helpers))
@@ -58,7 +58,7 @@ async def a_helper_answers(world: World) -> str | None:
     return f"helper {at}: {answer}"
 
 
-@action(0.5)
+@action(0.4)
 async def a_helpers_account_is_closed_or_opened_again(world: World) -> str | None:
     """Closed, others are asked for what lies ahead."""
     at = world.rng.randrange(len(world.helpers))

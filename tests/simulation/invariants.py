@@ -212,10 +212,12 @@ def what_is_applied_was_approved() -> str:
         f"WHERE municipality = $1 AND entry_type = 'applied' AND {which}"
         for service, which in (("routing", "target_step = 'form'"), ("booking", "true"), ("notifications", "true"))
     )
-    return f"""SELECT used.entry_id::text FROM ({applied}) AS used WHERE NOT EXISTS (
-        SELECT 1 FROM routing.ledger_entry yes
-        WHERE yes.municipality = $1 AND yes.entry_type = 'approved' AND yes.subject_ref = used.subject_ref
-          AND yes.correlation = used.correlation AND yes.items @> used.items)"""
+    # One approval is an entry for each source that its items came from.
+    return f"""SELECT used.entry_id::text FROM ({applied}) AS used CROSS JOIN LATERAL unnest(used.items) AS item
+        WHERE NOT EXISTS (
+            SELECT 1 FROM routing.ledger_entry yes
+            WHERE yes.municipality = $1 AND yes.entry_type = 'approved' AND yes.subject_ref = used.subject_ref
+              AND yes.correlation = used.correlation AND item = ANY (yes.items))"""
 
 
 @invariant

@@ -19,28 +19,29 @@ MORNINGS = tuple(
     datetime(*day, 23, 30, tzinfo=UTC)
     for day in (
         (2026, 5, 31),
-        (2026, 9, 20),
+        (2026, 9, 17),
         (2026, 12, 27),
         (2027, 1, 3),
         (2027, 4, 27),
         (2027, 1, 28),
         (2028, 2, 27),
-        (2026, 10, 11),
+        (2026, 10, 8),
     )
 )
 MAX_OPEN = 2
+OPENS, CLOSES, SLOT_MIN = 9, 17, 120
 
 
 def make_pack(code: str) -> TownPack:
-    """Nine slots a day, so that places are scarce; whoever has two appointments ahead gets no third."""
+    """Few slots a day, so that places are scarce; whoever has two appointments ahead gets no third."""
     return TownPack(
         town=TownFacts(code, "模型町", "モケイマチ", "Model", "0463-71-3311", "模型1", (f"{code.lower()}.localhost",)),
         counters=(
-            Counter("7", "7", "子育て", "子育て", "町役場 2階 7番", 60, 2, 0),
-            Counter("3", "3", "届出", "戸籍", "町役場 1階 3番", 60, 1, 0),
+            Counter("7", "7", "子育て", "子育て", "町役場 2階 7番", SLOT_MIN, 2, 0),
+            Counter("3", "3", "届出", "戸籍", "町役場 1階 3番", SLOT_MIN, 1, 0),
         ),
-        venues=(Venue(HALL, "公民館", "町民センター", "公民館", 60),),
-        opening=(Opening(("7", "3", HALL), (1, 2, 3, 4, 5), time(9), time(12)),),
+        venues=(Venue(HALL, "公民館", "町民センター", "公民館", SLOT_MIN),),
+        opening=(Opening(("7", "3", HALL), (1, 2, 3, 4, 5), time(OPENS), time(CLOSES)),),
         closures=(),
         booking=BookingRules(horizon_days=2, notice_min=0, hold_min=5, max_open_appointments=MAX_OPEN),
         notices=NoticeRules(reminders_before_min=(120,)),

@@ -64,7 +64,7 @@ async def somebody_checks_in_by_number(world: World) -> str | None:
     return f"{booked.label}: {moved.state}"
 
 
-@action(2)
+@action(1)
 async def somebody_walks_in(world: World) -> str | None:
     """Without an appointment; the button is pressed twice with one key."""
     order = TakeWalkIn(procedure=world.rng.choice((CHILD, FAMILY)), key=f"walk-in {len(world.history)}")

@@ -9,7 +9,8 @@ from shared.events.subscriptions import SERVICES
 from tests.simulation.machines import Worker
 from tests.simulation.world import World, action
 
-TAKEN_AT_ONCE = 5
+TAKEN_AT_ONCE = 8
+LENGTHS = {"seconds": 8, "minutes": 6, "hour": 2, "hours": 2, "morning": 1, "midnight": 1}
 CONSUMER = (
     "consumer.received",
     "consumer.counted",
@@ -112,15 +113,17 @@ async def a_message_is_lost(world: World) -> str | None:
     return f"lost: {waiting.pop(world.rng.randrange(len(waiting))).label}"
 
 
-@action(1, dies_at=())
+@action(0.7, dies_at=())
 async def the_broker_is_wiped(world: World) -> str | None:
     """As by FLUSHALL, or a restart without persistence."""
     return f"{world.transport.wipe()} messages gone"
 
 
-@action(1, dies_at=())
+@action(2, dies_at=())
 async def the_broker_goes_or_comes_back(world: World) -> str | None:
     """Nobody reaches it; or everybody does again, and says so to their relay."""
+    if not world.transport.is_away and world.rng.random() < 0.7:
+        return None
     world.transport.is_away = not world.transport.is_away
     if world.transport.is_away:
         return "away"
@@ -148,11 +151,11 @@ async def a_worker_is_killed(world: World) -> str | None:
     return worker.name
 
 
-@action(10, dies_at=())
+@action(7, dies_at=())
 async def time_passes(world: World) -> str | None:
     """Seconds, minutes, hours; to the next morning, or just past midnight."""
     rng = world.rng
-    length = rng.choice(("seconds", "seconds", "minutes", "minutes", "hour", "hours", "morning", "midnight"))
+    length = rng.choices(list(LENGTHS), weights=list(LENGTHS.values()))[0]
     match length:
         case "seconds":
             by = timedelta(seconds=rng.randint(1, 60))
@@ -161,7 +164,7 @@ async def time_passes(world: World) -> str | None:
         case "hour":
             by = timedelta(minutes=rng.randint(40, 80))
         case "hours":
-            by = timedelta(hours=rng.randint(2, 6))
+            by = timedelta(hours=rng.randint(2, 4))
         case "morning":
             by = _until(world.clock.now, time(8, 30))
         case _:
