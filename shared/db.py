@@ -18,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 
 from shared.faults import pass_step
 
-# A connection beyond the pool's size is opened and closed for each turn, which costs more than what it is opened for.
-POOL_SIZE = 12
-POOL_OVERFLOW = 4
+# Opened as they are needed, and kept: opening one for a single turn costs more than what it is opened for.
+POOL_SIZE = 16
+# One is kept for looks; a loop, a handler and a sender never wait for each other.
+POOL_SIZE_MIN, POOL_SIZE_MAX = 4, 500
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 5_000
@@ -51,14 +52,14 @@ def service_metadata(schema: str) -> MetaData:
 class Database:
     """A service's access to its own schema, as a role that sees only the rows of the town it names."""
 
-    def __init__(self, url: str, *, service: str, pool_size: int = POOL_SIZE, overflow: int = POOL_OVERFLOW) -> None:
+    def __init__(self, url: str, *, service: str, pool_size: int = POOL_SIZE) -> None:
         self.service = service
         self._lookout: AsyncConnection | None = None
         self._looking = asyncio.Lock()
         self.engine: AsyncEngine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool_size,
-            max_overflow=overflow,
+            max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
             pool_use_lifo=True,
             # SQLAlchemy begins nothing by itself: a transaction is begun below, and nowhere else.

@@ -54,6 +54,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
     keys = make_keys(settings)
     return Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service=SERVICE,
         redis_url=settings.redis_url,
         box=keys.box,

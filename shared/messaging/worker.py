@@ -16,7 +16,7 @@ from dramatiq.asyncio import get_event_loop_thread
 
 from shared.clock import Clock, utc_now
 from shared.crypto import ServiceBox
-from shared.db import Database
+from shared.db import POOL_SIZE, Database
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, events_queue, make_broker, receipts_queue
 from shared.messaging.consumer import Consumer, Handlers, genuine_envelope
@@ -44,6 +44,7 @@ class Worker:
         self,
         *,
         database_url: str,
+        pool_size: int = POOL_SIZE,
         service: str,
         redis_url: str,
         box: ServiceBox,
@@ -54,6 +55,7 @@ class Worker:
     ) -> None:
         self._service = service
         self._database_url = database_url
+        self._pool_size = pool_size
         self._clock = clock
         self._make_handlers = make_handlers
         self._make_loops = make_loops
@@ -125,7 +127,7 @@ class Worker:
             log.error("message_failed", **describe(error))
 
     async def _open(self) -> None:
-        db = self._db = Database(self._database_url, service=self._service)
+        db = self._db = Database(self._database_url, service=self._service, pool_size=self._pool_size)
         receipts = ReceiptSender(self._broker)
         self._consumer = Consumer(db, self._make_handlers(db), receipts.send, self._clock)
         relay = Relay(db, self._broker, self._clock)
