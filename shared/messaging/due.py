@@ -79,7 +79,7 @@ class DueLoop:
                 SELECT municipality, kind, ref FROM {db.service}.due
                 WHERE kind = ANY (:kinds) AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
                 ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-            RETURNING municipality, kind, ref, leased_until
+            RETURNING municipality, kind, ref, due_at, leased_until
         """)
         self._finish = text(f"""
             DELETE FROM {db.service}.due
@@ -115,7 +115,8 @@ class DueLoop:
             }
             rows = (await session.execute(self._claim, claim)).all()
         pass_step("due.claimed")
-        for row in rows:
+        # RETURNING keeps no order.
+        for row in sorted(rows, key=lambda row: (row.due_at, row.kind, row.ref)):
             try:
                 await self._handle(row.municipality, row.kind, row.ref, row.leased_until)
             except Exception as error:  # noqa: BLE001 - its lease runs out and it is tried again
