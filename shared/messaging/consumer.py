@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.errors import Poison
 from shared.events.base import Event, event_type
 from shared.events.ledger import ReuseRecorded
@@ -88,7 +88,7 @@ class Consumer:
         self._send_receipt = send_receipt
         self._clock = clock
         self._count = text(_COUNT.format(schema=db.service))
-        self._claim = text(_CLAIM.format(schema=db.service))
+        self._claim = Prepared(_CLAIM.format(schema=db.service))
         self._mourn = text(_MOURN.format(schema=db.service))
         self._refuse = text(_REFUSE.format(schema=db.service))
         self._outcome = text(_OUTCOME.format(schema=db.service))
@@ -128,7 +128,7 @@ class Consumer:
         event, handler = read_envelope(envelope, self._handlers)
         PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
         async with self._db.begin(envelope.municipality) as session:
-            claimed = (await session.execute(self._claim, key)).one_or_none()
+            claimed = await self._claim.row(session, key)
             if claimed is None:
                 return await self._decided(session, envelope)
             if claimed.seen_at - event.occurred_at > INBOX_KEPT - CLOCKS_MARGIN:
