@@ -179,7 +179,8 @@ def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stam
     if (
         known is not None
         and known.consumer == service
-        and stamps.hold(known.publisher, known, stamp)
+        # Of what was sent: its publisher's version may say more than ours understands.
+        and stamps.hold(known.publisher, envelope, stamp)
         and _is_publishers_own(known)
     ):
         return known

@@ -119,19 +119,21 @@ def genuine_receipts(service: str, receipts: object, stamp: object, stamps: Stam
     except msgspec.ValidationError:
         known = []
     senders = {receipt.consumer for receipt in known}
-    if len(senders) == 1 and stamps.hold(senders.pop(), _stamped(service, known), stamp):
+    # Of what was sent: its consumer's version may say more than ours understands.
+    if len(senders) == 1 and stamps.hold(senders.pop(), stamped(service, receipts), stamp):
         return known
     MESSAGES_REFUSED.labels(service, "receipts").inc()
     log.error("receipts_not_genuine")
     return []
 
 
-def _stamped(publisher: str, receipts: list[Receipt]) -> object:
+def stamped(publisher: str, receipts: object) -> object:
+    """What the stamp of a batch of receipts is of, as structures or as they travel."""
     return ("receipts", publisher, receipts)
 
 
 def _message(publisher: str, receipts: list[Receipt], stamps: Stamps) -> dramatiq.Message[None]:
-    stamp = stamps.make(publisher, _stamped(publisher, receipts))
+    stamp = stamps.make(publisher, stamped(publisher, receipts))
     return dramatiq.Message(
         queue_name=receipts_queue(publisher),
         actor_name=receipts_queue(publisher),

@@ -26,7 +26,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.replay import Replayer
 from shared.messaging.stamps import Stamps
 from shared.messaging.upkeep import Upkeep
-from shared.telemetry import serve_metrics
+from shared.telemetry import MESSAGES_REFUSED, serve_metrics
 
 log = get_logger(__name__)
 
@@ -71,6 +71,9 @@ class Worker:
         self._worker = dramatiq.Worker(self._broker, worker_timeout=WORKER_IDLE_MS, worker_threads=WORKER_THREADS)
         self._tasks: list[asyncio.Task[None]] = []
         self._db: Database | None = None
+        # From zero: of a counter that begins at one, no alert sees the first.
+        for kind in ("event", "receipts"):
+            MESSAGES_REFUSED.labels(service, kind)
 
     def start(self) -> None:
         """Start threads and loops; returns at once."""
