@@ -6,7 +6,7 @@ a whole town sends at once are `Prepared`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -41,6 +41,8 @@ NAMING = {
 }
 
 DRIVER = "driver"
+# In a session's info: its transaction publishes something.
+TOLD = "told"
 INTEGRITY_CLASS = "23"
 
 
@@ -56,6 +58,7 @@ class Database:
         self.service = service
         self._lookout: AsyncConnection | None = None
         self._looking = asyncio.Lock()
+        self._when_told: Callable[[], None] = lambda: None
         self.engine: AsyncEngine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool_size,
@@ -78,6 +81,10 @@ class Database:
                 },
             },
         )
+
+    def when_told(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each commit of this process with which something was published."""
+        self._when_told = listener
 
     @asynccontextmanager
     async def begin(self, municipality: str) -> AsyncIterator[AsyncSession]:
@@ -103,6 +110,8 @@ class Database:
                 pass_step("transaction.written")
                 await _commit(driver)
                 pass_step("transaction.committed")
+                if TOLD in session.info:
+                    self._when_told()
             except BaseException as error:
                 await _undo(connection, driver, error)
                 raise

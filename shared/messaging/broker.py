@@ -29,6 +29,8 @@ SOCKET_TIMEOUT_S = 5
 AWAY_PAUSE_S = 0.5
 # How often a consumer compares what it has in hand with what Redis believes that it has.
 STRAYS_INTERVAL_S = 5.0
+# However many bulk messages wait, most of a worker's threads are free for the others.
+BULK_PREFETCH = 3
 # Nothing of ours is so large (`outbox.PAYLOAD_MAX_BYTES`); what is, is not even read.
 MESSAGE_MAX_BYTES = 4_194_304
 # Redis serves nobody else while it puts so many.
@@ -62,9 +64,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
 
 
-def events_queue(service: str) -> str:
-    """The queue on which a service hears events."""
-    return f"{service}.events"
+def events_queue(service: str, *, bulk: bool = False) -> str:
+    """The queue on which a service hears events: those that somebody waits for, or the others."""
+    return f"{service}.bulk" if bulk else f"{service}.events"
 
 
 def receipts_queue(service: str) -> str:
@@ -201,10 +203,10 @@ class ChoudoBroker(RedisBroker):
             raise ValueError("a broker without stamps: nobody would believe what it carries")
         return self._stamps
 
-    @property
-    def consumer_class(self) -> type[_WaitingConsumer]:
-        """What takes messages off a queue."""
-        return _WaitingConsumer
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5_000) -> _WaitingConsumer:
+        """What takes messages off a queue: only few at a time from one of bulk messages."""
+        most = BULK_PREFETCH if queue_name.endswith(".bulk") else prefetch
+        return _WaitingConsumer(self, queue_name, min(prefetch, most), timeout)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, without dramatiq's queue of delayed messages beside it: delays are in PostgreSQL."""
@@ -243,7 +245,14 @@ class ChoudoBroker(RedisBroker):
 
     def queue_length(self, queue_name: str) -> int:
         """How many messages wait on a queue."""
-        return int(self.client.llen(f"{self.namespace}:{queue_name}"))
+        return self.queue_lengths([queue_name])[0]
+
+    def queue_lengths(self, queue_names: Iterable[str]) -> list[int]:
+        """How many messages wait on each of the queues."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for queue_name in queue_names:
+                pipe.llen(f"{self.namespace}:{queue_name}")
+            return [int(length) for length in pipe.execute()]
 
 
 class _MsgspecEncoder(dramatiq.Encoder):

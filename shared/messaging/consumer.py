@@ -20,6 +20,7 @@ from shared.events.subscriptions import EVENT_TYPES, SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
+from shared.messaging.outbox import work_in_bulk
 from shared.messaging.stamps import Stamps
 from shared.telemetry import EVENTS_CONSUMED, MESSAGES_REFUSED, PICKUP_SECONDS
 
@@ -93,10 +94,13 @@ class Consumer:
         self._refuse = text(_REFUSE.format(schema=db.service))
         self._outcome = text(_OUTCOME.format(schema=db.service))
 
-    async def consume(self, envelope: Envelope) -> None:
-        """Apply one message's event, whether new, repeated or out of order, and send its receipt."""
+    async def consume(self, envelope: Envelope, *, bulk: bool = False) -> None:
+        """Apply one message's event, whether new, repeated or out of order, and send its receipt.
+
+        What follows from one that came in bulk is bulk, too.
+        """
         try:
-            outcome = await self._apply(envelope)
+            outcome = await self._apply(envelope, bulk=bulk)
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
         except Exception as error:  # noqa: BLE001 - anything else may pass with time: the relay will come again
@@ -112,7 +116,7 @@ class Consumer:
         )
         await self._send_receipt(envelope.publisher, receipt)
 
-    async def _apply(self, envelope: Envelope) -> str:
+    async def _apply(self, envelope: Envelope, *, bulk: bool) -> str:
         pass_step("consumer.received")
         now = self._clock()
         key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
@@ -134,6 +138,8 @@ class Consumer:
             if claimed.seen_at - event.occurred_at > INBOX_KEPT - CLOCKS_MARGIN:
                 raise Poison(OLDER_THAN_INBOX)
             pass_step("consumer.claimed")
+            if bulk:
+                work_in_bulk(session)
             await handler(session, event, now=now)
             pass_step("consumer.applied")
         pass_step("consumer.committed")

@@ -1,6 +1,7 @@
 """The relay: claims due deliveries and puts them on their consumers' queues, until a receipt arrives."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -21,6 +22,8 @@ from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 log = get_logger(__name__)
 
 POLL_INTERVAL_S = 0.05
+# What else commits a moment after the transaction that woke the relay goes along with it.
+GATHER_S = 0.005
 BATCH = 500
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -39,24 +42,29 @@ HURRIED_CHUNK = 2_000
 # What is new is due whatever the clock says: told while it was an hour ahead, it does not wait for that hour.
 _DUE = """
     SELECT EXISTS (SELECT FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0)
-        OR (SELECT min(again.next_publish_at) FROM unnest($2::text[]) AS drained(consumer) CROSS JOIN LATERAL (
+        OR (SELECT min(again.next_publish_at)
+            FROM unnest($2::text[], $3::boolean[]) AS drained(consumer, bulk) CROSS JOIN LATERAL (
                 SELECT d.next_publish_at FROM {schema}.delivery d
-                WHERE d.consumer = drained.consumer AND d.acked_at IS NULL AND d.attempts > 0
+                WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
                 ORDER BY d.next_publish_at LIMIT 1) AS again) <= $1
 """
 _CLAIM = """
     WITH new AS (
-        SELECT municipality, event_id, consumer, attempts FROM {schema}.delivery
-        WHERE acked_at IS NULL AND attempts = 0
-        ORDER BY next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED),
+        SELECT fresh.* FROM (VALUES (false), (true)) AS lane(bulk) CROSS JOIN LATERAL (
+            SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
+            WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0
+            ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS fresh),
     again AS (
-        SELECT late.* FROM unnest(CAST(:drained AS text[])) AS drained(consumer) CROSS JOIN LATERAL (
-            SELECT d.municipality, d.event_id, d.consumer, d.attempts FROM {schema}.delivery d
-            WHERE d.consumer = drained.consumer AND d.acked_at IS NULL AND d.attempts > 0 AND d.next_publish_at <= :now
+        SELECT late.* FROM unnest(CAST(:consumers AS text[]), CAST(:bulks AS boolean[])) AS drained(consumer, bulk)
+        CROSS JOIN LATERAL (
+            SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
+            WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
+              AND d.next_publish_at <= :now
             ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS late)
-    SELECT d.municipality, d.event_id, d.consumer, d.attempts, o.type, o.payload,
+    SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts, o.type, o.payload,
            CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
     FROM (SELECT * FROM new UNION ALL SELECT * FROM again) AS d JOIN {schema}.outbox o USING (municipality, event_id)
+    ORDER BY d.bulk
 """
 _OLDEST = """
     SELECT least(
@@ -75,7 +83,7 @@ _MARK = """
 """
 _LATE = """
     SELECT municipality, event_id, consumer FROM {schema}.delivery
-    WHERE acked_at IS NULL AND attempts > 0 ORDER BY next_publish_at LIMIT :most
+    WHERE acked_at IS NULL AND attempts > 0 ORDER BY bulk, next_publish_at LIMIT :most
 """
 _HURRY = """
     UPDATE {schema}.delivery d
@@ -87,6 +95,10 @@ _HURRY = """
 """
 
 
+_Queue = tuple[str, bool]
+_QUEUES: list[_Queue] = [(consumer, bulk) for consumer in SERVICES for bulk in (False, True)]
+
+
 class Relay:
     """One service's relay. Several may run: they skip what another has claimed."""
 
@@ -94,7 +106,8 @@ class Relay:
         self._db = db
         self._broker = broker
         self._clock = clock
-        self._drained: list[str] = list(SERVICES)
+        self._drained = _QUEUES
+        self._woken = asyncio.Event()
         self._listeners: list[Callable[[set[str]], None]] = []
         self._generation_key = f"{GENERATION_KEY}:{db.service}"
         self._due = _DUE.format(schema=db.service)
@@ -110,6 +123,10 @@ class Relay:
         A hint: it may come twice, or not at all when another process's relay was quicker, or ended then.
         """
         self._listeners.append(listener)
+
+    def wake(self) -> None:
+        """This process has published something: it need not wait for the next look."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Relay until cancelled; survive an absent broker or database."""
@@ -131,7 +148,7 @@ class Relay:
                     next_measure = loop.time() + MEASURE_INTERVAL_S
                     await self.measure_oldest()
                 if published < BATCH:
-                    await asyncio.sleep(POLL_INTERVAL_S)
+                    await self._rest()
             except RedisError as error:
                 was_away = True
                 log.warning("relay_broker_away", **describe(error))
@@ -142,10 +159,10 @@ class Relay:
 
     async def is_anything_due(self) -> bool:
         """Whether there is anything to publish: what is new, and again what its consumer has not got by now."""
-        return await self._db.look(self._due, self._clock(), self._drained)
+        return await self._db.look(self._due, self._clock(), *_columns(self._drained))
 
     async def publish_due(self) -> int:
-        """Publish a batch of what is new, and one for each consumer of what is due again; return how many.
+        """Publish a batch of each lane of what is new, and one for each queue of what is due again; return how many.
 
         A publish that fails is not an attempt: the claim is rolled back.
 
@@ -154,7 +171,8 @@ class Relay:
         """
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            claim = {"now": now, "drained": self._drained, "batch": BATCH}
+            consumers, bulks = _columns(self._drained)
+            claim = {"now": now, "consumers": consumers, "bulks": bulks, "batch": BATCH}
             rows = (await session.execute(self._claim, claim)).all()
             if not rows:
                 return 0
@@ -173,6 +191,7 @@ class Relay:
                         attempt=row.attempts + 1,
                     ),
                     self._broker.stamps,
+                    bulk=row.bulk,
                 )
                 for row in rows
             ]
@@ -233,14 +252,25 @@ class Relay:
                     },
                 )
 
-    def _ask_broker(self) -> tuple[bool, list[str]]:
+    def _ask_broker(self) -> tuple[bool, list[_Queue]]:
         is_new = not self._broker.client.exists(self._generation_key)
-        drained = [name for name in SERVICES if self._broker.queue_length(events_queue(name)) < DRAINED_BELOW]
+        lengths = self._broker.queue_lengths(events_queue(consumer, bulk=bulk) for consumer, bulk in _QUEUES)
+        drained = [queue for queue, length in zip(_QUEUES, lengths, strict=True) if length < DRAINED_BELOW]
         return is_new, drained
 
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S)
+            await asyncio.sleep(GATHER_S)
+        self._woken.clear()
 
-def _message(envelope: Envelope, stamps: Stamps) -> dramatiq.Message[None]:
-    queue = events_queue(envelope.consumer)
+
+def _columns(queues: list[_Queue]) -> tuple[list[str], list[bool]]:
+    return [consumer for consumer, _ in queues], [bulk for _, bulk in queues]
+
+
+def _message(envelope: Envelope, stamps: Stamps, *, bulk: bool = False) -> dramatiq.Message[None]:
+    queue = events_queue(envelope.consumer, bulk=bulk)
     return dramatiq.Message(
         queue_name=queue,
         actor_name=queue,

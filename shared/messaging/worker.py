@@ -33,6 +33,8 @@ log = get_logger(__name__)
 WORKER_THREADS = 8
 # Threads and consumers are woken by what comes. This long they sleep when nothing does, or until they notice a stop.
 WORKER_IDLE_MS = 1_000
+# Among what this process has in hand, as dramatiq counts: the lower comes first.
+SOON, LATER = 0, 10
 ACTOR_TIMEOUT_S = 30
 GRACEFUL_STOP_S = 15
 LOOP_RESTART_PAUSE_S = 1.0
@@ -109,11 +111,17 @@ class Worker:
 
     def _declare_actors(self, ready: threading.Event) -> None:
         # Whatever somebody wrote to the queue, in whatever shape: what lacks its stamp goes no further.
-        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+        async def take(envelope: object, stamp: object, *, bulk: bool) -> None:
             async with self._in_hand(ready):
                 genuine = genuine_envelope(self._service, envelope, stamp, self._stamps)
                 if genuine is not None:
-                    await self._consumer.consume(genuine)
+                    await self._consumer.consume(genuine, bulk=bulk)
+
+        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+            await take(envelope, stamp, bulk=False)
+
+        async def consume_bulk(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+            await take(envelope, stamp, bulk=True)
 
         async def receive_receipts(*, receipts: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
@@ -124,8 +132,12 @@ class Worker:
 
         name = self._service
         # A queue has one actor, of its own name: no message says who is to read it.
-        for queue, actor in ((events_queue(name), consume), (receipts_queue(name), receive_receipts)):
-            dramatiq.actor(broker=self._broker, actor_name=queue, queue_name=queue)(actor)
+        for queue, actor, priority in (
+            (events_queue(name), consume, SOON),
+            (receipts_queue(name), receive_receipts, SOON),
+            (events_queue(name, bulk=True), consume_bulk, LATER),
+        ):
+            dramatiq.actor(broker=self._broker, actor_name=queue, queue_name=queue, priority=priority)(actor)
 
     @asynccontextmanager
     async def _in_hand(self, ready: threading.Event) -> AsyncIterator[None]:
@@ -144,6 +156,7 @@ class Worker:
         self._consumer = Consumer(db, handlers, receipts.send, self._clock)
         replayer = Replayer(db, handlers, receipts.send_now, self._clock)
         relay = Relay(db, self._broker, self._clock)
+        db.when_told(relay.wake)
         due = DueLoop(db, {**self._due_handlers, **replayer.due_handlers}, self._clock)
         upkeep = Upkeep(db, self._clock)
         loops = [relay.run, receipts.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]

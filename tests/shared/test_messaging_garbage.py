@@ -24,8 +24,8 @@ QUEUE = events_queue("routing")
 SOMEBODY = "hanako@example.jp"
 
 
-def message(number: int) -> "dramatiq.Message[None]":
-    return dramatiq.Message(QUEUE, QUEUE, (), {"number": number}, {})
+def message(number: int, queue: str = QUEUE) -> "dramatiq.Message[None]":
+    return dramatiq.Message(queue, queue, (), {"number": number}, {})
 
 
 def odd(**fields: object) -> bytes:
