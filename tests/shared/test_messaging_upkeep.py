@@ -1,5 +1,6 @@
 """What is settled is forgotten after a time, batch by batch; what is not, never."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -75,6 +76,20 @@ async def test_all_that_is_old_goes_in_batches_and_what_is_younger_stays(
         await session.execute(text(settled))
     assert await Upkeep(db, clock).trim() == len(old)
     assert await outbox_of(db) == [young.event_id]
+
+
+async def test_workers_that_trim_at_once_share_the_work(
+    make_db: MakeDb, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "BATCH", 10)
+    db = make_db("booking")
+    await publish(db, *(make_availability(at=clock.now) for _ in range(200)))
+    async with db.begin_across_towns() as session:
+        await session.execute(text("UPDATE booking.delivery SET acked_at = occurred_at, outcome = 'applied'"))
+    clock.pass_time(seconds=OUTBOX_KEPT.total_seconds() + 1)
+    trimmed = await asyncio.gather(*(Upkeep(db, clock).trim() for _ in range(4)))
+    assert sum(trimmed) == 200
+    assert await outbox_of(db) == []
 
 
 async def test_the_inbox_forgets_what_was_applied_and_keeps_what_is_undecided(

@@ -263,6 +263,7 @@ def _home(identity: Identity) -> str:
         ("counter", STAFF_HOME),
         ("back_office", OFFICE_HOME),
         ("coordinator", ROSTER_HOME),
+        ("manager", OFFICE_HOME),
         ("operator", OPERATOR_HOME),
     )
     return next((home for role, home in homes if identity.has_role(role)), STAFF_HOME)
