@@ -16,7 +16,7 @@ from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
-from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 
@@ -29,11 +29,11 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 }
 
 
-def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside the relay: the due rows and the ledger's sealer."""
+def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:  # noqa: ARG001 - as every service's
+    """What runs beside relay, receipts and what is due: chaining the ledger."""
     sealer = Sealer(db)
     relay.tell(sealer.look_in)
-    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
+    return [sealer.run]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
@@ -46,6 +46,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
+        due_handlers=DUE_HANDLERS,
         make_loops=make_loops,
         clock=clock,
         metrics_address=settings.metrics_address,

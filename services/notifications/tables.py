@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from services.notifications.domain.notices import Kind
+from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -239,15 +240,4 @@ staff_task = Table(
     Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
 )
 
-audit = Table(
-    "audit",
-    metadata,
-    Column("municipality", Text, primary_key=True),
-    Column("audit_id", _UUID, primary_key=True),
-    Column("occurred_at", _TIME, nullable=False),
-    Column("actor_kind", Text, nullable=False),
-    Column("actor_ref", Text, nullable=False),
-    Column("office", Text),
-    Column("action", Text, nullable=False),
-    Column("ref", Text, nullable=False),
-)
+audit = audit_table(metadata)

@@ -53,7 +53,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels back: this consumer is done with the event (`applied`), or gives up on it (`refused`)."""
+    """What travels back: this consumer is done with the event (`applied`), or gives up on it (`refused`).
+
+    What was refused is a dead letter there, and ends as `applied` or `discarded` when an operator has decided.
+    """
 
     municipality: str
     event_id: str
@@ -169,7 +172,9 @@ class _WaitingConsumer(dramatiq.Consumer):
 
     def _put_back_strays(self) -> None:
         """What Redis believes to be in our hands and is not: its answer was lost on the way, or our acknowledgement."""
-        strays = self._broker.client.smembers(self._acks_key) - self._in_hand
+        # In hand first: what is acknowledged meanwhile is no stray.
+        in_hand = set(self._in_hand)
+        strays = self._broker.client.smembers(self._acks_key) - in_hand
         if strays:
             log.warning("messages_put_back", queue=self._queue, count=len(strays))
             self._broker.do_requeue(self._queue, *strays)

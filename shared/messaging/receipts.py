@@ -26,12 +26,13 @@ BROKER_AWAY_PAUSE_S = 0.5
 # So many wait for a broker that is away. Those beyond are answered when their events come again.
 WAITING_MAX = 20_000
 
+# A delivery is settled once. Only what was refused may still end: its dead letter is applied after all, or discarded.
 _SETTLE = """
     UPDATE {schema}.delivery d SET acked_at = :now, outcome = receipt.outcome
     FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]), CAST(:outcomes AS text[]))
          AS receipt(municipality, event_id, consumer, outcome)
     WHERE (d.municipality, d.event_id, d.consumer) = (receipt.municipality, receipt.event_id, receipt.consumer)
-      AND d.acked_at IS NULL
+      AND (d.acked_at IS NULL OR (d.outcome = 'refused' AND receipt.outcome IN ('applied', 'discarded')))
 """
 _BLANK = """
     UPDATE {schema}.outbox o SET sealed = NULL
@@ -55,6 +56,14 @@ class ReceiptSender:
         if len(self._waiting) < WAITING_MAX:
             self._waiting.append((publisher, receipt))
             self._woken.set()
+
+    async def send_now(self, publisher: str, receipt: Receipt) -> None:
+        """Send one receipt that nobody would ask for again.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        await asyncio.to_thread(self._broker.enqueue_many, [_message(publisher, [receipt], self._broker.stamps)])
 
     async def run(self) -> None:
         """Send batches until cancelled, then what is left; keep what cannot be sent until the broker is back."""
@@ -110,19 +119,21 @@ def genuine_receipts(service: str, receipts: object, stamp: object, stamps: Stam
     except msgspec.ValidationError:
         known = []
     senders = {receipt.consumer for receipt in known}
-    if len(senders) == 1 and stamps.hold(senders.pop(), _stamped(service, known), stamp):
+    # Of what was sent: its consumer's version may say more than ours understands.
+    if len(senders) == 1 and stamps.hold(senders.pop(), stamped(service, receipts), stamp):
         return known
     MESSAGES_REFUSED.labels(service, "receipts").inc()
     log.error("receipts_not_genuine")
     return []
 
 
-def _stamped(publisher: str, receipts: list[Receipt]) -> object:
+def stamped(publisher: str, receipts: object) -> object:
+    """What the stamp of a batch of receipts is of, as structures or as they travel."""
     return ("receipts", publisher, receipts)
 
 
 def _message(publisher: str, receipts: list[Receipt], stamps: Stamps) -> dramatiq.Message[None]:
-    stamp = stamps.make(publisher, _stamped(publisher, receipts))
+    stamp = stamps.make(publisher, stamped(publisher, receipts))
     return dramatiq.Message(
         queue_name=receipts_queue(publisher),
         actor_name=receipts_queue(publisher),

@@ -38,25 +38,24 @@ PACE_PER_SECOND = 500
 HURRIED_MAX = 100_000
 HURRIED_CHUNK = 2_000
 
+# No pause is longer, with some room for clocks that differ: beyond it, a clock was ahead that is right again.
+FURTHEST_AHEAD = LONGEST_RETRY + timedelta(minutes=1)
+
+# What is new goes out whatever its time says: the clock of who wrote it may be ahead of ours.
 # For each look at whether anything is due, one probe of an index: nothing that waits is passed over on the way.
 _DUE = """
-    SELECT least(
-        (SELECT min(new.next_publish_at) FROM (VALUES (false), (true)) AS lane(bulk) CROSS JOIN LATERAL (
-             SELECT d.next_publish_at FROM {schema}.delivery d
-             WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0
-             ORDER BY d.next_publish_at LIMIT 1) AS new),
-        (SELECT min(again.next_publish_at)
-         FROM unnest($2::text[], $3::boolean[]) AS drained(consumer, bulk) CROSS JOIN LATERAL (
-             SELECT d.next_publish_at FROM {schema}.delivery d
-             WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
-             ORDER BY d.next_publish_at LIMIT 1) AS again)
-    ) <= $1
+    SELECT EXISTS (SELECT FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0)
+        OR (SELECT min(again.next_publish_at)
+            FROM unnest($2::text[], $3::boolean[]) AS drained(consumer, bulk) CROSS JOIN LATERAL (
+                SELECT d.next_publish_at FROM {schema}.delivery d
+                WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
+                ORDER BY d.next_publish_at LIMIT 1) AS again) <= $1
 """
 _CLAIM = """
     WITH new AS (
         SELECT fresh.* FROM (VALUES (false), (true)) AS lane(bulk) CROSS JOIN LATERAL (
             SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
-            WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0 AND d.next_publish_at <= :now
+            WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0
             ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS fresh),
     again AS (
         SELECT late.* FROM unnest(CAST(:consumers AS text[]), CAST(:bulks AS boolean[])) AS drained(consumer, bulk)
@@ -97,6 +96,11 @@ _HURRY = """
     WHERE (d.municipality, d.event_id, d.consumer) = (late.municipality, late.event_id, late.consumer)
       AND d.acked_at IS NULL
 """
+_SET_RIGHT = """
+    UPDATE {schema}.delivery SET next_publish_at = :now
+    WHERE consumer = ANY (:consumers) AND bulk = ANY (:lanes) AND acked_at IS NULL AND attempts > 0
+      AND next_publish_at > :furthest
+"""
 
 
 _Queue = tuple[str, bool]
@@ -118,6 +122,7 @@ class Relay:
         self._claim = text(_CLAIM.format(schema=db.service))
         self._mark = text(_MARK.format(schema=db.service))
         self._oldest = text(_OLDEST.format(schema=db.service))
+        self._set_right = text(_SET_RIGHT.format(schema=db.service))
         self._late = text(_LATE.format(schema=db.service))
         self._hurry = text(_HURRY.format(schema=db.service))
 
@@ -148,6 +153,7 @@ class Relay:
                     next_look = loop.time() + LOOK_INTERVAL_S
                     await self.look_at_broker(was_away=was_away)
                     was_away = False
+                    await self.set_times_right()
                 if loop.time() >= next_measure:
                     next_measure = loop.time() + MEASURE_INTERVAL_S
                     await self.measure_oldest()
@@ -228,6 +234,14 @@ class Relay:
         await self._hurry_unacknowledged()
         # Only now: had the database failed, the next look must find the broker new again.
         await asyncio.to_thread(self._broker.client.set, self._generation_key, "1")
+
+    async def set_times_right(self) -> None:
+        """Make due what was put off by a clock that was ahead: it would wait until all clocks are there."""
+        now = self._clock()
+        async with self._db.begin_across_towns() as session:
+            consumers, lanes = _columns(_QUEUES)
+            times = {"now": now, "furthest": now + FURTHEST_AHEAD, "consumers": consumers, "lanes": lanes}
+            await session.execute(self._set_right, times)
 
     async def measure_oldest(self) -> None:
         """Set the metric that an alert watches: the age of the oldest delivery without a receipt."""

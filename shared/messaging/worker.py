@@ -6,11 +6,12 @@ Our own process around `dramatiq.Worker`, because dramatiq's command line hangs 
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import dramatiq
+import uvloop
 from dramatiq.asyncio import get_event_loop_thread
 
 from shared.clock import Clock, utc_now
@@ -19,11 +20,14 @@ from shared.db import POOL_SIZE, Database
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, events_queue, make_broker, receipts_queue
 from shared.messaging.consumer import Consumer, Handlers, genuine_envelope
+from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
+from shared.messaging.replay import Replayer
 from shared.messaging.stamps import Stamps
+from shared.messaging.upkeep import Upkeep
 from shared.stopping import end_in_time
-from shared.telemetry import serve_metrics
+from shared.telemetry import MESSAGES_REFUSED, serve_metrics
 
 log = get_logger(__name__)
 
@@ -43,7 +47,8 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Worker:
-    """One service's worker. `loops` are coroutine functions that run until cancelled, beside relay and receipts."""
+    """One service's worker: `due_handlers` are for its rows of `due`; `make_loops` makes coroutine functions that run
+    until cancelled, beside relay, receipts and what is due."""
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Worker:
         redis_url: str,
         box: ServiceBox,
         make_handlers: Callable[[Database], Handlers],
+        due_handlers: Mapping[str, DueHandler],
         make_loops: Callable[[Database, Clock, Relay], Sequence[Loop]],
         clock: Clock = utc_now,
         metrics_address: str | None = None,
@@ -63,6 +69,7 @@ class Worker:
         self._pool_size = pool_size
         self._clock = clock
         self._make_handlers = make_handlers
+        self._due_handlers = due_handlers
         self._make_loops = make_loops
         self._metrics_address = metrics_address
         self._stamps = Stamps(box)
@@ -71,6 +78,9 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self._answering: list[asyncio.Task[None]] = []
         self._db: Database | None = None
+        # From zero: of a counter that begins at one, no alert sees the first.
+        for kind in ("event", "receipts"):
+            MESSAGES_REFUSED.labels(service, kind)
 
     def start(self) -> None:
         """Start threads and loops; returns at once."""
@@ -100,6 +110,8 @@ class Worker:
         done = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: done.set())
+        # dramatiq makes the loop: this is how it is told which.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         self.start()
         while not done.wait(0.5):
             pass
@@ -149,10 +161,14 @@ class Worker:
     async def _open(self) -> None:
         db = self._db = Database(self._database_url, service=self._service, pool_size=self._pool_size)
         receipts = ReceiptSender(self._broker)
-        self._consumer = Consumer(db, self._make_handlers(db), receipts.send, self._clock)
+        handlers = self._make_handlers(db)
+        self._consumer = Consumer(db, handlers, receipts.send, self._clock)
+        replayer = Replayer(db, handlers, receipts.send_now, self._clock)
         relay = Relay(db, self._broker, self._clock)
         db.when_told(relay.wake)
-        loops = [relay.run, *self._make_loops(db, self._clock, relay)]
+        due = DueLoop(db, {**self._due_handlers, **replayer.due_handlers}, self._clock)
+        upkeep = Upkeep(db, self._clock)
+        loops = [relay.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
         self._loops = [asyncio.create_task(_keep_running(loop)) for loop in loops]
         self._answering = [asyncio.create_task(_keep_running(receipts.run))]
 

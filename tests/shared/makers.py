@@ -39,15 +39,17 @@ def make_outbox(service: str) -> Outbox:
     return Outbox(service, service_metadata(service))
 
 
-def make_availability(*, municipality: str = TOWN, at: datetime = NOW, version: int = 1) -> AvailabilityChanged:
+def make_availability(
+    *, municipality: str = TOWN, at: datetime = NOW, version: int = 1, counter: str = "3"
+) -> AvailabilityChanged:
     """Published by booking, heard by routing alone."""
     return AvailabilityChanged(
         event_id=uuid4(),
         municipality=municipality,
-        aggregate_id="counter-3",
+        aggregate_id=f"counter-{counter}",
         aggregate_version=version,
         occurred_at=at,
-        counter="3",
+        counter=counter,
         earliest_at=at + timedelta(days=1),
         as_of=at,
     )

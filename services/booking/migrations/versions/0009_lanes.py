@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.messaging.tables import one_lane, two_lanes
 
-revision, down_revision, branch_labels, depends_on = "0009", "0006", None, None
+revision, down_revision, branch_labels, depends_on = "0009", "0008", None, None
 
 
 def upgrade() -> None:
