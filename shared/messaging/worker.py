@@ -79,7 +79,7 @@ class Worker:
         self._answering: list[asyncio.Task[None]] = []
         self._db: Database | None = None
         # From zero: of a counter that begins at one, no alert sees the first.
-        for kind in ("event", "receipts"):
+        for kind in ("event", "receipts", "unreadable"):
             MESSAGES_REFUSED.labels(service, kind)
 
     def start(self) -> None:

@@ -97,7 +97,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
     return everything
 
 
-PARTS = ("race", "pickup", "relay", "slots", "notices", "rate", "start", "soak")
+PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "start", "soak")
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
 TITLES = {
@@ -106,6 +106,7 @@ TITLES = {
     "relay": "The relay, and events handled",
     "slots": "Free slots of a month",
     "notices": "From commit to the provider",
+    "bulk": "A confirmation beside ten thousand in bulk",
     "rate": "Holds and bookings a second",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
