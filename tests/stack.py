@@ -81,7 +81,7 @@ class Stack:
     @property
     def web_ports(self) -> dict[str, str]:
         """Where web processes listen that are apart, by name."""
-        return {name: own["CHOUDO_PORT"] for name, own in self.own_environ.items()}
+        return {name: own["CHOUDO_PORT"] for name, own in self.own_environ.items() if name in WEBS}
 
     @contextlib.contextmanager
     def without(self, service: str) -> Iterator[None]:
@@ -149,12 +149,15 @@ def running_stack(
     *,
     starts_at: datetime | None = None,
     trial_reminder_after_s: int = 3,
+    staffed: bool = True,
     only: tuple[str, ...] = tuple(PROCESSES),
+    apart: bool = False,
     proxied_at: str | None = None,
 ) -> Iterator[Stack]:
-    """Load the town, open a staff account, start the processes; stop them afterwards.
+    """Load the town, open the accounts of its staff, start the processes; stop them afterwards.
 
-    With `proxied_at`, the address of a proxy that somebody else starts, the web processes are apart as in production.
+    With `apart`, every web process has its own port (`Stack.web_ports`), and nobody listens at `Stack.url`. With
+    `proxied_at`, the address of a proxy that somebody else starts, it is so too, and the settings are production's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, smtp_port, http_port = free_port(), free_port(), free_port()
@@ -178,17 +181,15 @@ def running_stack(
     sink_url = f"http://127.0.0.1:{http_port}"
     stack = Stack(full, folder, url, sink_url, [f"{url}/readyz", f"{url}/booking/readyz", f"{sink_url}/messages.json"])
     if proxied_at is not None:
-        _set_apart(stack, proxied_at)
+        _be_production(stack, proxied_at)
+    if apart or proxied_at is not None:
+        _set_apart(stack)
         only = tuple(name for name in (*only, *WEBS) if name != "front")
     if starts_at is not None:
         full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
     run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
-    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421",
-            "--role", "counter", "--role", "back_office", "--role", "manager")  # fmt: skip
-    run_cli(full, "account", "open", COORDINATOR_LOGIN, "--town", "143421", "--role", "coordinator")
-    for login, name, languages in HELPERS:
-        spoken = [part for code in languages for part in ("--language", code)]
-        run_cli(full, "account", "open", login, "--town", "143421", "--role", "helper", "--name", name, *spoken)
+    if staffed:
+        _open_accounts(full)
     try:
         for name in only:
             stack.start(name)
@@ -204,12 +205,25 @@ def running_stack(
                 process.kill()
 
 
-def _set_apart(stack: Stack, proxied_at: str) -> None:
-    """Give every web process a port of its own, and all of them the settings of production."""
+def _open_accounts(full: Mapping[str, str]) -> None:
+    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421",
+            "--role", "counter", "--role", "back_office", "--role", "manager")  # fmt: skip
+    run_cli(full, "account", "open", COORDINATOR_LOGIN, "--town", "143421", "--role", "coordinator")
+    for login, name, languages in HELPERS:
+        spoken = [part for code in languages for part in ("--language", code)]
+        run_cli(full, "account", "open", login, "--town", "143421", "--role", "helper", "--name", name, *spoken)
+
+
+def _set_apart(stack: Stack) -> None:
+    """Give every web process a port of its own."""
     ports = {name: free_port() for name in WEBS}
-    stack.url = proxied_at
     stack.ready_urls = [f"http://127.0.0.1:{port}/readyz" for port in ports.values()] + stack.ready_urls[-1:]
     stack.own_environ = {name: {"CHOUDO_PORT": str(port)} for name, port in ports.items()}
+
+
+def _be_production(stack: Stack, proxied_at: str) -> None:
+    """Give all processes the settings of production."""
+    stack.url = proxied_at
     del stack.environ["CHOUDO_DEFAULT_MUNICIPALITY"]
     stack.environ |= {
         "CHOUDO_ENVIRONMENT": "production",

@@ -26,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -57,6 +57,9 @@ class Servers:
 
     database_url: str
     redis_url: str
+    # Those that were started here: trials kill them, freeze them and start them again.
+    postgres: "Server | None" = None
+    redis: "Server | None" = None
 
 
 @contextmanager
@@ -69,6 +72,7 @@ def embedded_servers(
     power cut may lose data. Raises ServerError.
     """
     database_url, redis_url = environ.get("DATABASE_URL"), environ.get("REDIS_URL")
+    postgres = redis = None
     with contextlib.ExitStack() as stack:
         if not (database_url and redis_url):
             data_dir = data_dir.absolute()
@@ -77,12 +81,15 @@ def embedded_servers(
             stack.enter_context(_only_one(data_dir))
             passwords = _passwords(data_dir)
             if not redis_url:
-                redis_url = stack.enter_context(_valkey(data_dir, passwords["redis"], durable=durable))
+                redis = stack.enter_context(_valkey(data_dir, passwords["redis"], durable=durable))
+                redis_url = f"redis://:{quote(passwords['redis'])}@127.0.0.1:{redis.port}/0"
             if not database_url:
-                database_url = stack.enter_context(_postgres(data_dir, passwords["postgres"], durable=durable))
+                postgres = stack.enter_context(_postgres(data_dir, passwords["postgres"], durable=durable))
+                login = f"{SUPERUSER}:{quote(passwords['postgres'])}"
+                database_url = f"postgresql://{login}@127.0.0.1:{postgres.port}/postgres"
         assert database_url
         assert redis_url
-        yield Servers(database_url=database_url, redis_url=redis_url)
+        yield Servers(database_url, redis_url, postgres, redis)
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
@@ -151,6 +158,31 @@ def _stop(process: subprocess.Popen[bytes], *signals: signal.Signals) -> None:
             process.wait(STOP_TIMEOUT_S)
     process.kill()
     process.wait()
+
+
+@dataclass(slots=True)
+class Server:
+    """One server's process, and how it is started: always on the same port and folder."""
+
+    port: int
+    command: Sequence[str | Path]
+    log: Path
+    # By which it ends in order; it gets the first when its launcher is gone.
+    stop_signals: tuple[signal.Signals, ...]
+    is_ready: Callable[[subprocess.Popen[bytes]], bool]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> bool:
+        """Start it (again); whether it is ready for clients."""
+        self.process = _start(self.command, self.log, self.stop_signals[0])
+        if self.is_ready(self.process):
+            return True
+        self.stop()
+        return False
+
+    def stop(self, *signals: signal.Signals) -> None:
+        """End it with these signals, or in order."""
+        _stop(self.process, *(signals or self.stop_signals))
 
 
 @contextmanager
@@ -266,7 +298,7 @@ def _give(path: Path, owner: int) -> None:
 
 
 @contextmanager
-def _postgres(data_dir: Path, password: str, *, durable: bool) -> Iterator[str]:
+def _postgres(data_dir: Path, password: str, *, durable: bool) -> Iterator[Server]:
     binaries = postgres_bin()
     identity = _identity(binaries)
     major = _major(binaries)
@@ -284,12 +316,11 @@ def _postgres(data_dir: Path, password: str, *, durable: bool) -> Iterator[str]:
     _give(cluster, identity.owner)
     _wait_for_last_postmaster(cluster)
 
-    process, port = _start_postgres(binaries, identity, cluster, log, durable=durable)
+    server = _start_postgres(binaries, identity, cluster, log, durable=durable)
     try:
-        yield f"postgresql://{SUPERUSER}:{quote(password)}@127.0.0.1:{port}/postgres"
+        yield server
     finally:
-        # SIGINT: fast shutdown, sessions are ended. SIGQUIT: at once, the next start recovers.
-        _stop(process, signal.SIGINT, signal.SIGQUIT)
+        server.stop()
 
 
 def _initdb(binaries: Path, identity: _Identity, cluster: Path, password: str, log: Path, *, durable: bool) -> None:
@@ -349,9 +380,7 @@ def _is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def _start_postgres(
-    binaries: Path, identity: _Identity, cluster: Path, log: Path, *, durable: bool
-) -> tuple[subprocess.Popen[bytes], int]:
+def _start_postgres(binaries: Path, identity: _Identity, cluster: Path, log: Path, *, durable: bool) -> Server:
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": str(cluster) if len(os.fsencode(cluster)) <= MAX_SOCKET_DIR_BYTES else "",
@@ -381,10 +410,11 @@ def _start_postgres(
             str(port),
             *arguments,
         ]
-        process = _start(command, log, signal.SIGINT)
-        if _await_postgres(process, cluster):
-            return process, port
-        _stop(process, signal.SIGINT, signal.SIGQUIT)
+        # SIGINT: fast shutdown, sessions are ended. SIGQUIT: at once, the next start recovers.
+        endings = (signal.SIGINT, signal.SIGQUIT)
+        server = Server(port, command, log, endings, functools.partial(_await_postgres, cluster=cluster))
+        if server.start():
+            return server
     raise ServerError(f"PostgreSQL did not start (its log is {log}):\n{_tail(log)}")
 
 
@@ -431,7 +461,7 @@ def redis_binary() -> Path:
 
 
 @contextmanager
-def _valkey(data_dir: Path, password: str, *, durable: bool) -> Iterator[str]:
+def _valkey(data_dir: Path, password: str, *, durable: bool) -> Iterator[Server]:
     binary = redis_binary()
     folder, log = data_dir / "redis", data_dir / "logs" / "redis.log"
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -445,16 +475,18 @@ def _valkey(data_dir: Path, password: str, *, durable: bool) -> Iterator[str]:
         ]  # fmt: skip
         # In a file, because the command line can be read by everybody on the machine.
         write_private(folder / "redis.conf", "\n".join([*lines, ""]).encode())
-        process = _start([binary, folder / "redis.conf"], log, signal.SIGTERM)
-        if _await_valkey(process, port, password):
+        command = [binary, folder / "redis.conf"]
+        server = Server(
+            port, command, log, (signal.SIGTERM,), functools.partial(_await_valkey, port=port, password=password)
+        )
+        if server.start():
             break
-        _stop(process, signal.SIGTERM)
     else:
         raise ServerError(f"The Redis-compatible server did not start (its log is {log}):\n{_tail(log)}")
     try:
-        yield f"redis://:{quote(password)}@127.0.0.1:{port}/0"
+        yield server
     finally:
-        _stop(process, signal.SIGTERM)
+        server.stop()
 
 
 def _await_valkey(process: subprocess.Popen[bytes], port: int, password: str) -> bool:

@@ -249,6 +249,7 @@ class Sink:
         for known in self._messages:
             if (known.key, known.channel) == (key, channel):
                 known.times += 1
+                self._store(known)
                 return known
         sent = Sent(
             number=self._next_number, at=self._clock(), channel=channel, key=key, message_id=uuid4().hex, **read()
@@ -280,10 +281,14 @@ class Sink:
         path = self._folder / STORE_FILE
         if not path.exists():
             return
-        for line in path.read_bytes().splitlines()[-KEPT:]:
+        # A message that came again is there again: the last line of each says how often.
+        known: dict[int, Sent] = {}
+        for line in path.read_bytes().splitlines():
             # The last line may be half written.
             with contextlib.suppress(msgspec.DecodeError):
-                self._messages.append(msgspec.json.decode(line, type=Sent))
+                sent = msgspec.json.decode(line, type=Sent)
+                known[sent.number] = sent
+        self._messages.extend(known.values())
         self._next_number = max((sent.number for sent in self._messages), default=0) + 1
         path.unlink()
         for sent in self._messages:

@@ -41,6 +41,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
     keys = Keys.from_settings(settings)
     return Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service="booking",
         redis_url=settings.redis_url,
         box=keys.box,

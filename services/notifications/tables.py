@@ -182,6 +182,8 @@ notice = Table(
     Column("reach", Text),
     Column("state", Text, nullable=False),
     Column("keeps_quiet", Boolean, nullable=False),
+    # Nobody waits for it: it is sent beside the others, and never before them.
+    Column("bulk", Boolean, nullable=False, server_default="false"),
     Column("created_at", _TIME, nullable=False),
     Column("useful_until", _TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default="0"),

@@ -43,10 +43,13 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
 
 def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """The loops of this service, beside relay, receipts and what is due."""
-    sending = SendingLoop(db, keys, make_senders(settings), clock, mail_from=settings.mail_from)
+    sending = [
+        SendingLoop(db, keys, make_senders(settings), clock, bulk=bulk, mail_from=settings.mail_from).run
+        for bulk in (False, True)
+    ]
     sealer = Sealer(db)
     relay.tell(sealer.look_in)
-    return [sealer.run, sending.run]
+    return [sealer.run, *sending]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
@@ -54,6 +57,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
     keys = make_keys(settings)
     return Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service=SERVICE,
         redis_url=settings.redis_url,
         box=keys.box,

@@ -37,6 +37,7 @@ def main() -> None:
     settings = load_settings(os.environ)
     Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service=SERVICE,
         redis_url=settings.redis_url,
         box=make_keys(settings).box,

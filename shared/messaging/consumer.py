@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.errors import Poison
 from shared.events.base import Event, event_type
 from shared.events.ledger import ReuseRecorded
@@ -20,6 +20,7 @@ from shared.events.subscriptions import EVENT_TYPES, SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
+from shared.messaging.outbox import work_in_bulk
 from shared.messaging.stamps import Stamps
 from shared.telemetry import EVENTS_CONSUMED, MESSAGES_REFUSED, PICKUP_SECONDS
 
@@ -88,15 +89,18 @@ class Consumer:
         self._send_receipt = send_receipt
         self._clock = clock
         self._count = text(_COUNT.format(schema=db.service))
-        self._claim = text(_CLAIM.format(schema=db.service))
+        self._claim = Prepared(_CLAIM.format(schema=db.service))
         self._mourn = text(_MOURN.format(schema=db.service))
         self._refuse = text(_REFUSE.format(schema=db.service))
         self._outcome = text(_OUTCOME.format(schema=db.service))
 
-    async def consume(self, envelope: Envelope) -> None:
-        """Apply one message's event, whether new, repeated or out of order, and send its receipt."""
+    async def consume(self, envelope: Envelope, *, bulk: bool = False) -> None:
+        """Apply one message's event, whether new, repeated or out of order, and send its receipt.
+
+        What follows from one that came in bulk is bulk, too.
+        """
         try:
-            outcome = await self._apply(envelope)
+            outcome = await self._apply(envelope, bulk=bulk)
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
         except Exception as error:  # noqa: BLE001 - anything else may pass with time: the relay will come again
@@ -112,7 +116,7 @@ class Consumer:
         )
         await self._send_receipt(envelope.publisher, receipt)
 
-    async def _apply(self, envelope: Envelope) -> str:
+    async def _apply(self, envelope: Envelope, *, bulk: bool) -> str:
         pass_step("consumer.received")
         now = self._clock()
         key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
@@ -128,12 +132,14 @@ class Consumer:
         event, handler = read_envelope(envelope, self._handlers)
         PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
         async with self._db.begin(envelope.municipality) as session:
-            claimed = (await session.execute(self._claim, key)).one_or_none()
+            claimed = await self._claim.row(session, key)
             if claimed is None:
                 return await self._decided(session, envelope)
             if claimed.seen_at - event.occurred_at > INBOX_KEPT - CLOCKS_MARGIN:
                 raise Poison(OLDER_THAN_INBOX)
             pass_step("consumer.claimed")
+            if bulk:
+                work_in_bulk(session)
             await handler(session, event, now=now)
             pass_step("consumer.applied")
         pass_step("consumer.committed")

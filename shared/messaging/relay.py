@@ -1,6 +1,7 @@
 """The relay: claims due deliveries and puts them on their consumers' queues, until a receipt arrives."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -21,6 +22,8 @@ from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 log = get_logger(__name__)
 
 POLL_INTERVAL_S = 0.05
+# What else commits a moment after the transaction that woke the relay goes along with it.
+GATHER_S = 0.005
 BATCH = 500
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -35,30 +38,36 @@ PACE_PER_SECOND = 500
 HURRIED_MAX = 100_000
 HURRIED_CHUNK = 2_000
 
+# No pause is longer, with some room for clocks that differ: beyond it, a clock was ahead that is right again.
+FURTHEST_AHEAD = LONGEST_RETRY + timedelta(minutes=1)
+
+# What is new goes out whatever its time says: the clock of who wrote it may be ahead of ours.
 # For each look at whether anything is due, one probe of an index: nothing that waits is passed over on the way.
 _DUE = """
-    SELECT least(
-        (SELECT next_publish_at FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0
-         ORDER BY next_publish_at LIMIT 1),
-        (SELECT min(again.next_publish_at) FROM unnest($2::text[]) AS drained(consumer) CROSS JOIN LATERAL (
-             SELECT d.next_publish_at FROM {schema}.delivery d
-             WHERE d.consumer = drained.consumer AND d.acked_at IS NULL AND d.attempts > 0
-             ORDER BY d.next_publish_at LIMIT 1) AS again)
-    ) <= $1
+    SELECT EXISTS (SELECT FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0)
+        OR (SELECT min(again.next_publish_at)
+            FROM unnest($2::text[], $3::boolean[]) AS drained(consumer, bulk) CROSS JOIN LATERAL (
+                SELECT d.next_publish_at FROM {schema}.delivery d
+                WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
+                ORDER BY d.next_publish_at LIMIT 1) AS again) <= $1
 """
 _CLAIM = """
     WITH new AS (
-        SELECT municipality, event_id, consumer, attempts FROM {schema}.delivery
-        WHERE acked_at IS NULL AND attempts = 0 AND next_publish_at <= :now
-        ORDER BY next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED),
+        SELECT fresh.* FROM (VALUES (false), (true)) AS lane(bulk) CROSS JOIN LATERAL (
+            SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
+            WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0
+            ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS fresh),
     again AS (
-        SELECT late.* FROM unnest(CAST(:drained AS text[])) AS drained(consumer) CROSS JOIN LATERAL (
-            SELECT d.municipality, d.event_id, d.consumer, d.attempts FROM {schema}.delivery d
-            WHERE d.consumer = drained.consumer AND d.acked_at IS NULL AND d.attempts > 0 AND d.next_publish_at <= :now
+        SELECT late.* FROM unnest(CAST(:consumers AS text[]), CAST(:bulks AS boolean[])) AS drained(consumer, bulk)
+        CROSS JOIN LATERAL (
+            SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
+            WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
+              AND d.next_publish_at <= :now
             ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS late)
-    SELECT d.municipality, d.event_id, d.consumer, d.attempts, o.type, o.payload,
+    SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts, o.type, o.payload,
            CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
     FROM (SELECT * FROM new UNION ALL SELECT * FROM again) AS d JOIN {schema}.outbox o USING (municipality, event_id)
+    ORDER BY d.bulk
 """
 _OLDEST = """
     SELECT least(
@@ -77,7 +86,7 @@ _MARK = """
 """
 _LATE = """
     SELECT municipality, event_id, consumer FROM {schema}.delivery
-    WHERE acked_at IS NULL AND attempts > 0 ORDER BY next_publish_at LIMIT :most
+    WHERE acked_at IS NULL AND attempts > 0 ORDER BY bulk, next_publish_at LIMIT :most
 """
 _HURRY = """
     UPDATE {schema}.delivery d
@@ -87,6 +96,15 @@ _HURRY = """
     WHERE (d.municipality, d.event_id, d.consumer) = (late.municipality, late.event_id, late.consumer)
       AND d.acked_at IS NULL
 """
+_SET_RIGHT = """
+    UPDATE {schema}.delivery SET next_publish_at = :now
+    WHERE consumer = ANY (:consumers) AND bulk = ANY (:lanes) AND acked_at IS NULL AND attempts > 0
+      AND next_publish_at > :furthest
+"""
+
+
+_Queue = tuple[str, bool]
+_QUEUES: list[_Queue] = [(consumer, bulk) for consumer in SERVICES for bulk in (False, True)]
 
 
 class Relay:
@@ -96,13 +114,15 @@ class Relay:
         self._db = db
         self._broker = broker
         self._clock = clock
-        self._drained: list[str] = list(SERVICES)
+        self._drained = _QUEUES
+        self._woken = asyncio.Event()
         self._listeners: list[Callable[[set[str]], None]] = []
         self._generation_key = f"{GENERATION_KEY}:{db.service}"
         self._due = _DUE.format(schema=db.service)
         self._claim = text(_CLAIM.format(schema=db.service))
         self._mark = text(_MARK.format(schema=db.service))
         self._oldest = text(_OLDEST.format(schema=db.service))
+        self._set_right = text(_SET_RIGHT.format(schema=db.service))
         self._late = text(_LATE.format(schema=db.service))
         self._hurry = text(_HURRY.format(schema=db.service))
 
@@ -113,6 +133,10 @@ class Relay:
         """
         self._listeners.append(listener)
 
+    def wake(self) -> None:
+        """This process has published something: it need not wait for the next look."""
+        self._woken.set()
+
     async def run(self) -> None:
         """Relay until cancelled; survive an absent broker or database."""
         next_look = next_measure = 0.0
@@ -120,17 +144,21 @@ class Relay:
         was_away = False
         while True:
             try:
+                if was_away:
+                    # Asked before anything is claimed: a claim holds its rows for as long as there is no answer.
+                    await asyncio.to_thread(self._broker.client.ping)
                 # What is new goes out first, whatever the look at the broker comes to.
                 published = await self.publish_due() if await self.is_anything_due() else 0
                 if was_away or loop.time() >= next_look:
                     next_look = loop.time() + LOOK_INTERVAL_S
                     await self.look_at_broker(was_away=was_away)
                     was_away = False
+                    await self.set_times_right()
                 if loop.time() >= next_measure:
                     next_measure = loop.time() + MEASURE_INTERVAL_S
                     await self.measure_oldest()
                 if published < BATCH:
-                    await asyncio.sleep(POLL_INTERVAL_S)
+                    await self._rest()
             except RedisError as error:
                 was_away = True
                 log.warning("relay_broker_away", **describe(error))
@@ -141,10 +169,10 @@ class Relay:
 
     async def is_anything_due(self) -> bool:
         """Whether there is anything to publish: what is new, and again what its consumer has not got by now."""
-        return await self._db.look(self._due, self._clock(), self._drained)
+        return await self._db.look(self._due, self._clock(), *_columns(self._drained))
 
     async def publish_due(self) -> int:
-        """Publish a batch of what is new, and one for each consumer of what is due again; return how many.
+        """Publish a batch of each lane of what is new, and one for each queue of what is due again; return how many.
 
         A publish that fails is not an attempt: the claim is rolled back.
 
@@ -153,7 +181,8 @@ class Relay:
         """
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            claim = {"now": now, "drained": self._drained, "batch": BATCH}
+            consumers, bulks = _columns(self._drained)
+            claim = {"now": now, "consumers": consumers, "bulks": bulks, "batch": BATCH}
             rows = (await session.execute(self._claim, claim)).all()
             if not rows:
                 return 0
@@ -172,6 +201,7 @@ class Relay:
                         attempt=row.attempts + 1,
                     ),
                     self._broker.stamps,
+                    bulk=row.bulk,
                 )
                 for row in rows
             ]
@@ -205,6 +235,14 @@ class Relay:
         # Only now: had the database failed, the next look must find the broker new again.
         await asyncio.to_thread(self._broker.client.set, self._generation_key, "1")
 
+    async def set_times_right(self) -> None:
+        """Make due what was put off by a clock that was ahead: it would wait until all clocks are there."""
+        now = self._clock()
+        async with self._db.begin_across_towns() as session:
+            consumers, lanes = _columns(_QUEUES)
+            times = {"now": now, "furthest": now + FURTHEST_AHEAD, "consumers": consumers, "lanes": lanes}
+            await session.execute(self._set_right, times)
+
     async def measure_oldest(self) -> None:
         """Set the metric that an alert watches: the age of the oldest delivery without a receipt."""
         async with self._db.begin_across_towns() as session:
@@ -232,17 +270,31 @@ class Relay:
                     },
                 )
 
-    def _ask_broker(self) -> tuple[bool, list[str]]:
+    def _ask_broker(self) -> tuple[bool, list[_Queue]]:
         is_new = not self._broker.client.exists(self._generation_key)
-        drained = [name for name in SERVICES if self._broker.queue_length(events_queue(name)) < DRAINED_BELOW]
+        lengths = self._broker.queue_lengths(events_queue(consumer, bulk=bulk) for consumer, bulk in _QUEUES)
+        drained = [queue for queue, length in zip(_QUEUES, lengths, strict=True) if length < DRAINED_BELOW]
         return is_new, drained
 
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S)
+            await asyncio.sleep(GATHER_S)
+        self._woken.clear()
 
-def _message(envelope: Envelope, stamps: Stamps) -> dramatiq.Message[None]:
+
+def _columns(queues: list[_Queue]) -> tuple[list[str], list[bool]]:
+    return [consumer for consumer, _ in queues], [bulk for _, bulk in queues]
+
+
+def _message(envelope: Envelope, stamps: Stamps, *, bulk: bool = False) -> dramatiq.Message[None]:
+    queue = events_queue(envelope.consumer, bulk=bulk)
     return dramatiq.Message(
-        queue_name=events_queue(envelope.consumer),
-        actor_name=f"{envelope.consumer}.consume",
+        queue_name=queue,
+        actor_name=queue,
         args=(),
         kwargs={"envelope": msgspec.to_builtins(envelope), "stamp": stamps.make(envelope.consumer, envelope)},
         options={},
+        # The same for the same attempt: given again because nobody knows whether the broker took it, it is there once.
+        message_id=f"{envelope.municipality}/{envelope.event_id}/{envelope.attempt}",
     )

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     TIMESTAMP,
+    Boolean,
     Column,
     ForeignKeyConstraint,
     Index,
@@ -51,16 +52,23 @@ class MessagingTables:
             Column("attempts", Integer, nullable=False, server_default="0"),
             Column("acked_at", _TIME),
             Column("outcome", Text),
+            Column("bulk", Boolean, nullable=False, server_default="false"),
             ForeignKeyConstraint(
                 ["municipality", "event_id"],
                 [f"{schema}.outbox.municipality", f"{schema}.outbox.event_id"],
                 ondelete="CASCADE",
             ),
-            # Apart, so that what waits for a consumer that is stopped is in nobody's way.
-            Index("delivery_new_idx", "next_publish_at", postgresql_where=text("acked_at IS NULL AND attempts = 0")),
+            # Apart, so that what waits for a consumer that is stopped, or in bulk, is in nobody's way.
+            Index(
+                "delivery_new_idx",
+                "bulk",
+                "next_publish_at",
+                postgresql_where=text("acked_at IS NULL AND attempts = 0"),
+            ),
             Index(
                 "delivery_again_idx",
                 "consumer",
+                "bulk",
                 "next_publish_at",
                 postgresql_where=text("acked_at IS NULL AND attempts > 0"),
             ),
@@ -161,4 +169,28 @@ def dead_letters_v1_undone(schema: str) -> list[str]:
         f"DROP INDEX {schema}.outbox_occurred_at_idx",
         f"DROP INDEX {schema}.dead_letter_died_at_idx",
         f"ALTER TABLE {schema}.dead_letter DROP COLUMN replay_begun_at, DROP COLUMN sealed_gone_at",
+    ]
+
+
+def two_lanes(schema: str) -> list[str]:
+    """The statements of the migration that gives deliveries their lane."""
+    return [
+        f"ALTER TABLE {schema}.delivery ADD COLUMN bulk boolean NOT NULL DEFAULT false",
+        f"DROP INDEX {schema}.delivery_new_idx",
+        f"DROP INDEX {schema}.delivery_again_idx",
+        f"""CREATE INDEX delivery_new_idx ON {schema}.delivery (bulk, next_publish_at)
+            WHERE acked_at IS NULL AND attempts = 0""",
+        f"""CREATE INDEX delivery_again_idx ON {schema}.delivery (consumer, bulk, next_publish_at)
+            WHERE acked_at IS NULL AND attempts > 0""",
+    ]
+
+
+def one_lane(schema: str) -> list[str]:
+    """Back again: dropping the column drops its indexes."""
+    return [
+        f"ALTER TABLE {schema}.delivery DROP COLUMN bulk",
+        f"""CREATE INDEX delivery_new_idx ON {schema}.delivery (next_publish_at)
+            WHERE acked_at IS NULL AND attempts = 0""",
+        f"""CREATE INDEX delivery_again_idx ON {schema}.delivery (consumer, next_publish_at)
+            WHERE acked_at IS NULL AND attempts > 0""",
     ]

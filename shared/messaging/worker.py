@@ -8,15 +8,15 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import dramatiq
+import uvloop
 from dramatiq.asyncio import get_event_loop_thread
 
 from shared.clock import Clock, utc_now
 from shared.crypto import ServiceBox
-from shared.db import Database
+from shared.db import POOL_SIZE, Database
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, events_queue, make_broker, receipts_queue
 from shared.messaging.consumer import Consumer, Handlers, genuine_envelope
@@ -33,6 +33,8 @@ log = get_logger(__name__)
 WORKER_THREADS = 8
 # Threads and consumers are woken by what comes. This long they sleep when nothing does, or until they notice a stop.
 WORKER_IDLE_MS = 1_000
+# Among what this process has in hand, as dramatiq counts: the lower comes first.
+SOON, LATER = 0, 10
 ACTOR_TIMEOUT_S = 30
 GRACEFUL_STOP_S = 15
 LOOP_RESTART_PAUSE_S = 1.0
@@ -48,6 +50,7 @@ class Worker:
         self,
         *,
         database_url: str,
+        pool_size: int = POOL_SIZE,
         service: str,
         redis_url: str,
         box: ServiceBox,
@@ -59,6 +62,7 @@ class Worker:
     ) -> None:
         self._service = service
         self._database_url = database_url
+        self._pool_size = pool_size
         self._clock = clock
         self._make_handlers = make_handlers
         self._due_handlers = due_handlers
@@ -98,6 +102,8 @@ class Worker:
         done = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: done.set())
+        # dramatiq makes the loop: this is how it is told which.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         self.start()
         while not done.wait(0.5):
             pass
@@ -105,23 +111,33 @@ class Worker:
 
     def _declare_actors(self, ready: threading.Event) -> None:
         # Whatever somebody wrote to the queue, in whatever shape: what lacks its stamp goes no further.
-        async def consume(*_: object, envelope: object = None, stamp: object = None, **__: object) -> None:
+        async def take(envelope: object, stamp: object, *, bulk: bool) -> None:
             async with self._in_hand(ready):
                 genuine = genuine_envelope(self._service, envelope, stamp, self._stamps)
                 if genuine is not None:
-                    await self._consumer.consume(genuine)
+                    await self._consumer.consume(genuine, bulk=bulk)
 
-        async def receive_receipts(*_: object, receipts: object = None, stamp: object = None, **__: object) -> None:
+        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+            await take(envelope, stamp, bulk=False)
+
+        async def consume_bulk(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+            await take(envelope, stamp, bulk=True)
+
+        async def receive_receipts(*, receipts: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
                 assert self._db is not None
                 genuine = genuine_receipts(self._service, receipts, stamp, self._stamps)
                 if genuine:
                     await settle(self._db, genuine, self._clock)
 
-        actor = partial(dramatiq.actor, broker=self._broker)
         name = self._service
-        actor(actor_name=f"{name}.consume", queue_name=events_queue(name))(consume)
-        actor(actor_name=f"{name}.receive_receipts", queue_name=receipts_queue(name))(receive_receipts)
+        # A queue has one actor, of its own name: no message says who is to read it.
+        for queue, actor, priority in (
+            (events_queue(name), consume, SOON),
+            (receipts_queue(name), receive_receipts, SOON),
+            (events_queue(name, bulk=True), consume_bulk, LATER),
+        ):
+            dramatiq.actor(broker=self._broker, actor_name=queue, queue_name=queue, priority=priority)(actor)
 
     @asynccontextmanager
     async def _in_hand(self, ready: threading.Event) -> AsyncIterator[None]:
@@ -134,12 +150,13 @@ class Worker:
             log.error("message_failed", **describe(error))
 
     async def _open(self) -> None:
-        db = self._db = Database(self._database_url, service=self._service)
+        db = self._db = Database(self._database_url, service=self._service, pool_size=self._pool_size)
         receipts = ReceiptSender(self._broker)
         handlers = self._make_handlers(db)
         self._consumer = Consumer(db, handlers, receipts.send, self._clock)
         replayer = Replayer(db, handlers, receipts.send_now, self._clock)
         relay = Relay(db, self._broker, self._clock)
+        db.when_told(relay.wake)
         due = DueLoop(db, {**self._due_handlers, **replayer.due_handlers}, self._clock)
         upkeep = Upkeep(db, self._clock)
         loops = [relay.run, receipts.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]

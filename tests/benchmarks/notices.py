@@ -8,13 +8,9 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 
-from services.routing.tables import outbox
 from shared.clock import utc_now
-from shared.crypto import ServiceBox
-from shared.db import Database
-from shared.events.routing import ContactGiven, SealedContact
 from tests.benchmarks.client import ask_steadily, make_request
-from tests.benchmarks.crowd import Reach, bring_visitors
+from tests.benchmarks.crowd import Reach, bring_visitors, give_contacts
 from tests.benchmarks.figures import Figure, make_figure, percentile
 from tests.benchmarks.house import TOWN, House
 
@@ -37,7 +33,7 @@ _OCCURRED = """
 async def measure(house: House) -> list[Figure]:
     """The p99 from a booking's commit to the gateway's having its message, and of a bare call of the gateway."""
     people = [f"+8190{number:08}" for number in range(BOOKINGS)]
-    contacts = await _give_contacts(house, people)
+    contacts = await give_contacts(house.environ, people, municipality=TOWN)
     await house.settle()
     booked = await _book_all(house, contacts)
     received = await _received(house, people)
@@ -60,37 +56,6 @@ async def measure(house: House) -> list[Figure]:
         make_figure("notices", f"{name}: p50", percentile(took, 0.5), "s", "", reference=percentile(bare, 0.5),
                     reference_name=reference_name),
     ]  # fmt: skip
-
-
-async def _give_contacts(house: House, people: list[str]) -> list[Reach]:
-    """As routing publishes what a resident approved."""
-    environ = house.environ
-    box = ServiceBox.from_settings(environ["CHOUDO_ROUTING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
-    db = Database(environ["CHOUDO_ROUTING_DATABASE_URL"], service="routing")
-    contacts = [Reach(uuid4(), uuid4(), "sms") for _ in people]
-    async with db.begin(TOWN) as session:
-        for person, contact in zip(people, contacts, strict=True):
-            await outbox.publish(
-                session,
-                ContactGiven(
-                    event_id=uuid4(),
-                    municipality=TOWN,
-                    aggregate_id=str(contact.contact_ref),
-                    aggregate_version=1,
-                    occurred_at=utc_now(),
-                    sealed=box.seal_for(
-                        "notifications", "contact", msgspec.msgpack.encode(SealedContact(address=person))
-                    ),
-                    contact_ref=contact.contact_ref,
-                    subject_ref=contact.subject_ref,
-                    reach="sms",
-                    language="ja",
-                    approval_id=uuid4(),
-                    case_id=uuid4(),
-                ),
-            )
-    await db.dispose()
-    return contacts
 
 
 async def _book_all(house: House, contacts: list[Reach]) -> list[UUID]:

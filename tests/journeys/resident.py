@@ -52,6 +52,13 @@ class _Forms(HTMLParser):
             form.fields[name] = given.get("value", "")
 
 
+def read_forms(html: str) -> list[Form]:
+    """All forms of a page."""
+    parser = _Forms()
+    parser.feed(html)
+    return parser.found
+
+
 class Resident:
     """One browser's worth of cookies, and the page it is on."""
 
@@ -84,9 +91,7 @@ class Resident:
     def form(self, ending: str, holding: Mapping[str, str] | None = None) -> Form:
         """The page's form whose action ends so and that holds these fields. Raises AssertionError with its text."""
         wanted = dict(holding or {}).items()
-        parser = _Forms()
-        parser.feed(self.page.text)
-        for found in parser.found:
+        for found in read_forms(self.page.text):
             if found.action.endswith(ending) and wanted <= found.fields.items():
                 return found
         raise AssertionError(f"no form to {ending} on {self.page.url}:\n{self.page.text[-1500:]}")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
@@ -85,7 +86,7 @@ async def publish(service: Notifications, redis_url: str, environ: dict[str, str
                 attempt=1,
             ),
             Stamps(ServiceBox.from_settings(environ[f"CHOUDO_{publisher.upper()}_BOX_KEY"], public)),
-        )
+        ).copy(message_id=str(uuid4()))
         for publisher, event in (
             ("booking", service.booked(contact)),
             ("routing", contact),

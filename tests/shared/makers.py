@@ -151,10 +151,10 @@ def make_entry(*, municipality: str = TOWN, at: datetime = NOW, purpose: str = "
     return Entry(**(given | values))
 
 
-async def publish(db: Database, *events: Event) -> None:
+async def publish(db: Database, *events: Event, bulk: bool = False) -> None:
     """Publish events in one transaction of their town."""
     async with db.begin(events[0].municipality) as session:
-        await make_outbox(db.service).publish(session, *events)
+        await make_outbox(db.service).publish(session, *events, bulk=bulk)
 
 
 async def rows_of(db: Database, query: str, **values: Any) -> list[Any]:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db import Prepared
 from shared.errors import Poison
 from shared.events.booking import AvailabilityChanged
 from shared.events.routing import ContactGiven
@@ -116,7 +117,7 @@ async def test_the_same_event_from_many_workers_at_once_has_its_effect_once(make
 async def test_without_the_claim_the_race_is_lost(make_db: MakeDb, clock: TestClock) -> None:
     """The guard of the test above, taken out: it is the claim that makes the effect single, and not chance."""
     service = Service(make_db, clock)
-    service.consumer._claim = text("""
+    service.consumer._claim = Prepared("""
         SELECT CAST(:now AS timestamptz) AS seen_at WHERE CAST(:event_id AS text) || CAST(:municipality AS text) <> ''
     """)
     envelope = make_envelope(make_availability())

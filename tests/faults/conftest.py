@@ -1,0 +1,102 @@
+"""The whole product as real processes, on servers of its own that may be killed, frozen and wiped."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from deploy.local.servers import embedded_servers
+from deploy.provision import provision
+from deploy.secrets import load_environment
+from shared.clock import JST
+from tests.faults.servers import Machines
+from tests.faults.trial import Recovery, Trial
+from tests.stack import Stack, running_stack
+
+# A Tuesday morning: nobody is quiet, and there are times for weeks.
+MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
+REPORT_VARIABLE = "CHOUDO_FAULTS_REPORT"
+
+_recoveries = pytest.StashKey[list[Recovery]]()
+
+
+class Trials:
+    """The product that all tests share, until one of them fails: the next one gets a fresh one."""
+
+    def __init__(self, folders: pytest.TempPathFactory, recoveries: list[Recovery], *, insists: bool) -> None:
+        self._folders = folders
+        self._insists = insists
+        self._recoveries = recoveries
+        self._running = contextlib.ExitStack()
+        self._trial: Trial | None = None
+
+    def current(self) -> Trial:
+        """The running one, or the next."""
+        if self._trial is None or self._trial.is_spoiled:
+            self.close()
+            running = running_product(self._folders.mktemp("faults"))
+            self._trial = Trial(*self._running.enter_context(running), self._recoveries, insists=self._insists)
+        return self._trial
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self._running.close()
+        self._trial = None
+
+
+@contextlib.contextmanager
+def running_product(folder: Path) -> Iterator[tuple[Stack, Machines]]:
+    """Durable servers, a fresh database, every process by itself."""
+    with embedded_servers(folder, durable=True, environ={}) as servers:
+        environ = load_environment(
+            folder, database_url=servers.database_url, redis_url=servers.redis_url, environ={}, database="choudo"
+        )
+        asyncio.run(provision(servers.database_url, environ))
+        admin_url = servers.database_url.removesuffix("/postgres") + "/choudo"
+        # Its messages outlive the sink itself.
+        environ |= {"CHOUDO_SINK_DIR": str(folder / "sink")}
+        with running_stack(environ, admin_url, folder / "stack", starts_at=MORNING, staffed=False, apart=True) as stack:
+            web = f"http://127.0.0.1:{stack.web_ports['notifications-web']}"
+            stack.own_environ["sink"] = {"CHOUDO_SINK_RECEIPT_URL": f"{web}/notifications/api/receipts/sms_gateway"}
+            stack.stop("sink")
+            stack.start("sink")
+            stack.wait_until_ready()
+            yield stack, Machines(servers, folder)
+
+
+@pytest.fixture(scope="session")
+def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
+    """Where the tests get their product from."""
+    recoveries = request.config.stash.setdefault(_recoveries, [])
+    made = Trials(tmp_path_factory, recoveries, insists=REPORT_VARIABLE in os.environ)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def trial(trials: Trials) -> Trial:
+    """The running product."""
+    return trials.current()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how long each recovery took, and write it down if asked for."""
+    recoveries = config.stash.get(_recoveries, [])
+    if not recoveries:
+        return
+    terminalreporter.section("recovery")
+    for line in _table(recoveries):
+        terminalreporter.write_line(line)
+
+
+def _table(recoveries: list[Recovery]) -> list[str]:
+    heads = ("fault", "bookings made", "deliveries waiting", "recovered after", "all at rest after")
+    rows = [
+        (one.fault, one.bookings, one.waiting, f"{one.recovered_s:.1f} s", f"{one.rested_s:.1f} s")
+        for one in recoveries
+    ]
+    return [f"| {' | '.join(map(str, row))} |" for row in (heads, ("---", *["--:"] * 4), *rows)]
