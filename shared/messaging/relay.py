@@ -22,8 +22,8 @@ from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 log = get_logger(__name__)
 
 POLL_INTERVAL_S = 0.05
-# What else commits a moment after the transaction that woke the relay goes along with it.
-GATHER_S = 0.005
+# However often it is woken, a rush goes out in batches.
+GATHER_S = 0.02
 BATCH = 500
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -268,9 +268,9 @@ class Relay:
         return is_new, drained
 
     async def _rest(self) -> None:
+        await asyncio.sleep(GATHER_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S)
-            await asyncio.sleep(GATHER_S)
+            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S - GATHER_S)
         self._woken.clear()
 
 
