@@ -16,7 +16,8 @@ from deploy.provision import provision
 from deploy.secrets import load_environment
 from shared.log import configure_logging
 from tests.conftest import in_database
-from tests.simulation.driver import STEPS, House, digest_of
+from tests.simulation.driver import STEPS, digest_of, run
+from tests.simulation.house import House
 from tests.simulation.world import Broken
 
 DATABASE = "choudo_simulation"
@@ -55,7 +56,7 @@ async def _run(admin_url: str, environ: dict[str, str], server_url: str, given: 
         while True:
             seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
             began = time.monotonic()
-            history = await house.run(seed, given.steps)
+            history = await run(house, seed, given.steps)
             done += 1
             if given.history:
                 print("\n".join(history))
