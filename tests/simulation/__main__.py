@@ -1,7 +1,6 @@
 """`python -m tests.simulation`: new seeds until the time or the count is over; `--seed N` repeats one."""
 
 import argparse
-import logging
 import os
 import random
 import sys
@@ -71,6 +70,6 @@ async def _run(admin_url: str, environ: dict[str, str], server_url: str, given: 
 
 
 if __name__ == "__main__":
-    configure_logging("simulation")
-    logging.getLogger().setLevel(logging.CRITICAL)
+    # What a dying process logs is what we made it die of.
+    configure_logging("simulation", level="CRITICAL")
     sys.exit(main())

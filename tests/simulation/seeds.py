@@ -1,14 +1,13 @@
 """Running seeds, each process of ours on a database of its own."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from multiprocessing import get_context
 
-import structlog
 import uvloop
 
+from shared.log import configure_logging
 from tests.simulation.driver import STEPS, run
 from tests.simulation.house import House
 from tests.simulation.world import Broken
@@ -20,7 +19,7 @@ Place = tuple[str, Mapping[str, str]]
 def run_seeds(place: Place, seeds: Sequence[int], steps: int = STEPS) -> list[str]:
     """Run seeds one after another; the reports of those that broke something."""
     # What a dying process logs is what we made it die of.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    configure_logging("simulation", level="CRITICAL")
     return uvloop.run(_run(place, seeds, steps))
 
 
