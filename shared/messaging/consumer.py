@@ -29,7 +29,7 @@ log = get_logger(__name__)
 # After so many attempts an event is mourned as a dead letter, and its publisher told to stop.
 ATTEMPT_LIMIT = 12
 REASON_MAX_LENGTH = 200
-# So long the inbox remembers what was applied (`trimming`). What is first seen here about as long after it happened may
+# So long the inbox remembers what was applied (`upkeep`). What is first seen here about as long after it happened may
 # have been applied and forgotten: nobody but an operator can tell. The margin is for clocks that differ.
 INBOX_KEPT = timedelta(days=60)
 CLOCKS_MARGIN = timedelta(days=1)

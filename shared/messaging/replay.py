@@ -15,6 +15,7 @@ from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import REASON_MAX_LENGTH, Handlers, SendReceipt, read_envelope
 from shared.messaging.dead_letters import DUE_ENDED, DUE_REPLAY, end_letter
 from shared.messaging.due import DueHandler
+from shared.messaging.outbox import work_in_bulk
 
 log = get_logger(__name__)
 
@@ -108,4 +109,6 @@ class Replayer:
             attempt=letter.attempts,
         )
         event, handler = read_envelope(envelope, self._handlers)
+        # However many are replayed at once, what follows keeps out of the way of what somebody waits for now.
+        work_in_bulk(session)
         await handler(session, event, now=now)

@@ -38,7 +38,7 @@ class MessagingTables:
             Column("sealed", Text),
             Column("sealed_for", Text),
             Column("occurred_at", _TIME, nullable=False),
-            # Of what is old (`trimming`), and so grows at its end only.
+            # Of what is old (`upkeep`), and so grows at its end only.
             Index("outbox_occurred_at_idx", "occurred_at"),
         )
         self.delivery = Table(

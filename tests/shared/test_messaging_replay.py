@@ -20,7 +20,16 @@ from shared.messaging.due import DueLoop
 from shared.messaging.receipts import settle
 from shared.messaging.replay import BROKEN_OFF, Replayer
 from tests.shared.conftest import MakeDb, TestClock
-from tests.shared.makers import TOWN, make_availability, make_booked, make_envelope, publish, rows_of
+from tests.shared.makers import (
+    TOWN,
+    make_availability,
+    make_booked,
+    make_envelope,
+    make_outbox,
+    make_session_ended,
+    publish,
+    rows_of,
+)
 
 EFFECT = text("""
     INSERT INTO routing.due (municipality, kind, ref, due_at, attempts) VALUES (:town, 'effect', :ref, :now, 1)
@@ -150,6 +159,18 @@ async def test_a_replay_that_fails_leaves_nothing_but_its_reason_and_one_attempt
     await routing.ask(event.event_id)
     await routing.work()
     assert (await routing.effects(), routing.outcomes) == (1, ["refused", "applied"])
+
+
+async def test_what_follows_from_a_replay_keeps_out_of_the_way(routing: Routing) -> None:
+    event, outbox = await routing.dead(), make_outbox("routing")
+
+    async def tell(session: AsyncSession, event: AvailabilityChanged, *, now: datetime) -> None:
+        await outbox.publish(session, make_session_ended(at=now))
+
+    routing.replayer._handlers = {AvailabilityChanged: tell}
+    await routing.ask(event.event_id)
+    await routing.work()
+    assert {row.bulk for row in await rows_of(routing.db, "SELECT bulk FROM routing.delivery")} == {True}
 
 
 async def test_a_statement_that_fails_in_the_handler_spoils_no_more_than_the_replay(
