@@ -6,6 +6,7 @@ a whole town sends at once are `Prepared`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,6 +28,7 @@ CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 5_000
 # For a server that does not answer at all: otherwise the statement's own timeout comes first.
 LOOK_TIMEOUT_S = 6
+DISPOSE_WITHIN_S = 2.5
 LOCK_TIMEOUT_MS = 3_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 
@@ -143,9 +145,14 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def dispose(self) -> None:
-        """Close every connection. Call it on the loop that used them."""
-        await self._stop_looking()
-        await self.engine.dispose()
+        """Close every connection. Call it on the loop that used them.
+
+        A server that does not answer is not waited for: the connections end with the process.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISPOSE_WITHIN_S):
+                await self._stop_looking()
+                await self.engine.dispose()
 
     async def _stop_looking(self) -> None:
         connection, self._lookout = self._lookout, None

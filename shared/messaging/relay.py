@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.events.subscriptions import SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
@@ -22,8 +22,8 @@ from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 log = get_logger(__name__)
 
 POLL_INTERVAL_S = 0.05
-# What else commits a moment after the transaction that woke the relay goes along with it.
-GATHER_S = 0.005
+# However often it is woken, a rush goes out in batches.
+GATHER_S = 0.02
 BATCH = 500
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -54,35 +54,30 @@ _DUE = """
 _CLAIM = """
     WITH new AS (
         SELECT fresh.* FROM (VALUES (false), (true)) AS lane(bulk) CROSS JOIN LATERAL (
-            SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
+            SELECT d.municipality, d.event_id, d.consumer FROM {schema}.delivery d
             WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0
             ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS fresh),
     again AS (
         SELECT late.* FROM unnest(CAST(:consumers AS text[]), CAST(:bulks AS boolean[])) AS drained(consumer, bulk)
         CROSS JOIN LATERAL (
-            SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts FROM {schema}.delivery d
+            SELECT d.municipality, d.event_id, d.consumer FROM {schema}.delivery d
             WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
               AND d.next_publish_at <= :now
             ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS late)
-    SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.attempts, o.type, o.payload,
-           CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
-    FROM (SELECT * FROM new UNION ALL SELECT * FROM again) AS d JOIN {schema}.outbox o USING (municipality, event_id)
-    ORDER BY d.bulk
-"""
-_OLDEST = """
-    SELECT least(
-        (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0),
-        (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0))
-"""
-_MARK = """
     UPDATE {schema}.delivery d
     SET attempts = d.attempts + 1,
         next_publish_at = CAST(:now AS timestamptz)
             + least(CAST(:first AS float) * power(2, least(d.attempts, 20)), CAST(:longest AS float))
             * interval '1 second'
-    FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]))
-         AS sent(municipality, event_id, consumer)
-    WHERE (d.municipality, d.event_id, d.consumer) = (sent.municipality, sent.event_id, sent.consumer)
+    FROM (SELECT * FROM new UNION ALL SELECT * FROM again) AS due JOIN {schema}.outbox o USING (municipality, event_id)
+    WHERE (d.municipality, d.event_id, d.consumer) = (due.municipality, due.event_id, due.consumer)
+    RETURNING d.municipality, d.event_id, d.consumer, d.bulk, d.attempts, o.type, o.payload,
+              CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
+"""
+_OLDEST = """
+    SELECT least(
+        (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0),
+        (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0))
 """
 _LATE = """
     SELECT municipality, event_id, consumer FROM {schema}.delivery
@@ -119,8 +114,7 @@ class Relay:
         self._listeners: list[Callable[[set[str]], None]] = []
         self._generation_key = f"{GENERATION_KEY}:{db.service}"
         self._due = _DUE.format(schema=db.service)
-        self._claim = text(_CLAIM.format(schema=db.service))
-        self._mark = text(_MARK.format(schema=db.service))
+        self._claim = Prepared(_CLAIM.format(schema=db.service))
         self._oldest = text(_OLDEST.format(schema=db.service))
         self._set_right = text(_SET_RIGHT.format(schema=db.service))
         self._late = text(_LATE.format(schema=db.service))
@@ -179,11 +173,8 @@ class Relay:
         Raises:
             RedisError: the broker is away.
         """
-        now = self._clock()
         async with self._db.begin_across_towns() as session:
-            consumers, bulks = _columns(self._drained)
-            claim = {"now": now, "consumers": consumers, "bulks": bulks, "batch": BATCH}
-            rows = (await session.execute(self._claim, claim)).all()
+            rows = sorted(await self._claim.rows(session, self._claim_values()), key=lambda row: bool(row["bulk"]))
             if not rows:
                 return 0
             for tell in self._listeners:
@@ -196,9 +187,9 @@ class Relay:
                         municipality=row.municipality,
                         event_id=str(row.event_id),
                         type=row.type,
-                        payload=bytes(row.payload).decode(),
+                        payload=row.payload.decode(),
                         sealed=row.sealed,
-                        attempt=row.attempts + 1,
+                        attempt=row.attempts,
                     ),
                     self._broker.stamps,
                     bulk=row.bulk,
@@ -208,19 +199,19 @@ class Relay:
             pass_step("relay.claimed")
             await asyncio.to_thread(self._broker.enqueue_many, messages)
             pass_step("relay.published")
-            await session.execute(
-                self._mark,
-                {
-                    "now": now,
-                    "first": FIRST_RETRY.total_seconds(),
-                    "longest": LONGEST_RETRY.total_seconds(),
-                    "towns": [row.municipality for row in rows],
-                    "events": [row.event_id for row in rows],
-                    "consumers": [row.consumer for row in rows],
-                },
-            )
         DELIVERIES_PUBLISHED.labels(self._db.service).inc(len(rows))
         return len(rows)
+
+    def _claim_values(self) -> dict[str, object]:
+        consumers, bulks = _columns(self._drained)
+        return {
+            "now": self._clock(),
+            "consumers": consumers,
+            "bulks": bulks,
+            "batch": BATCH,
+            "first": FIRST_RETRY.total_seconds(),
+            "longest": LONGEST_RETRY.total_seconds(),
+        }
 
     async def look_at_broker(self, *, was_away: bool) -> None:
         """Note which queues are drained; if the broker was away or wiped, make everything unacknowledged due, paced.
@@ -277,9 +268,9 @@ class Relay:
         return is_new, drained
 
     async def _rest(self) -> None:
+        await asyncio.sleep(GATHER_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S)
-            await asyncio.sleep(GATHER_S)
+            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S - GATHER_S)
         self._woken.clear()
 
 

@@ -26,6 +26,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.replay import Replayer
 from shared.messaging.stamps import Stamps
 from shared.messaging.upkeep import Upkeep
+from shared.stopping import end_in_time
 from shared.telemetry import MESSAGES_REFUSED, serve_metrics
 
 log = get_logger(__name__)
@@ -36,7 +37,10 @@ WORKER_IDLE_MS = 1_000
 # Among what this process has in hand, as dramatiq counts: the lower comes first.
 SOON, LATER = 0, 10
 ACTOR_TIMEOUT_S = 30
-GRACEFUL_STOP_S = 15
+# Together less than `STOP_WITHIN_S`: the handlers' time, in which the loops end, too; then the last receipts.
+HANDLERS_STOP_S = 10
+LOOPS_STOP_S = 11
+RECEIPTS_STOP_S = 5
 LOOP_RESTART_PAUSE_S = 1.0
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -71,7 +75,8 @@ class Worker:
         self._stamps = Stamps(box)
         self._broker: ChoudoBroker = make_broker(redis_url, self._stamps)
         self._worker = dramatiq.Worker(self._broker, worker_timeout=WORKER_IDLE_MS, worker_threads=WORKER_THREADS)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops: list[asyncio.Task[None]] = []
+        self._answering: list[asyncio.Task[None]] = []
         self._db: Database | None = None
         # From zero: of a counter that begins at one, no alert sees the first.
         for kind in ("event", "receipts"):
@@ -89,11 +94,14 @@ class Worker:
         log.info("worker_started", queues=[events_queue(self._service), receipts_queue(self._service)])
 
     def stop(self) -> None:
-        """Finish what is in hand, close the loops, the database and the broker."""
-        # What is in hand may still send receipts; loops and engine close on their own loop, just before it ends.
+        """Finish what is in hand, close the loops, the database and the broker. Each has its time, and no more."""
+        thread = get_event_loop_thread()
+        assert thread is not None
+        asyncio.run_coroutine_threadsafe(_end(self._loops, LOOPS_STOP_S), thread.loop)
+        # What is in hand may still send receipts; they and the engine close on their own loop, just before it ends.
         closing = _CloseBeforeLoopStops(self._close)
         self._broker.add_middleware(closing, after=dramatiq.middleware.AsyncIO)
-        self._worker.stop(timeout=GRACEFUL_STOP_S * 1_000)
+        self._worker.stop(timeout=HANDLERS_STOP_S * 1_000)
         self._broker.close()
         log.info("worker_stopped")
 
@@ -107,6 +115,7 @@ class Worker:
         self.start()
         while not done.wait(0.5):
             pass
+        end_in_time()
         self.stop()
 
     def _declare_actors(self, ready: threading.Event) -> None:
@@ -159,13 +168,13 @@ class Worker:
         db.when_told(relay.wake)
         due = DueLoop(db, {**self._due_handlers, **replayer.due_handlers}, self._clock)
         upkeep = Upkeep(db, self._clock)
-        loops = [relay.run, receipts.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
-        self._tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
+        loops = [relay.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
+        self._loops = [asyncio.create_task(_keep_running(loop)) for loop in loops]
+        self._answering = [asyncio.create_task(_keep_running(receipts.run))]
 
     async def _close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait(self._loops, timeout=LOOPS_STOP_S)
+        await _end(self._answering, RECEIPTS_STOP_S)
         assert self._db is not None
         await self._db.dispose()
 
@@ -189,6 +198,12 @@ class _CloseBeforeLoopStops(dramatiq.Middleware):
 async def _wait_for(ready: threading.Event) -> None:
     while not ready.is_set():
         await asyncio.sleep(0.01)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]], within_s: float) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=within_s)
 
 
 async def _keep_running(loop: Loop) -> None:

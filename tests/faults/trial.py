@@ -144,7 +144,7 @@ class Trial:
         return asyncio.run(unfinished(self.stack.environ["DATABASE_URL"]))
 
     def _check(self, told: Told) -> None:
-        assert told.surprises == [], self.stack.log_tails()
+        assert not told.surprises, told.surprises
         dead = {name: process.poll() for name, process in self.stack.processes.items() if process.poll() is not None}
         assert dead == {}, f"died by themselves\n{self.stack.log_tails()}"
         self._told.appointments |= told.appointments

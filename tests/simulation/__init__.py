@@ -5,11 +5,16 @@ receipts, due loops, sealers and sending. Simulated are only what they cannot te
 (`clock`), what lies between relay and consumer (`transport`), providers of mail and SMS (`provider`), and death at any
 fault point (`shared.faults`). A seed decides everything, so a seed is a history: the same one twice.
 
-- `python -m tests.simulation --seed 1234` repeats one, `make simulate` tries new ones, `test_seeds.py` has the fixed ones.
-- **An action** is a function with `@action(weight)` in `residents`, `town_hall`, `helpers` or `machines`. It gets the
+- `python -m tests.simulation --seed 1234` repeats a seed, `make simulate` tries new ones, `test_seeds.py` has the fixed
+  ones. A report ends with the command that repeats it.
+- **An action** is a function with `@action(weight)` in `residents`, `town_hall`, `helpers` or `weather`. It gets the
   `World`, chooses with `world.rng` alone (never by an id, a key or the machine's clock), and returns what came of it in
-  a few words, or None when there was nothing to do. `world.guess` dies at fault points by itself: an action needs no
-  word about crashes, but must go on from what it knows when its order died: it repeats the order with the same key.
+  a few words, or None when there was nothing to do. It may die at the fault points in `dies_at`: it needs no word about
+  that, but next time must go on from what its person knew, with the key of the order that has no answer. What it sees
+  and must not be, it says with `world.expect`.
 - **An invariant** is a function with `@invariant` in `invariants`, named as what it guards, whose SQL finds what breaks
-  it. It is asked after every step. What needs a memory or a program is in `remembered`.
+  it. What needs a memory or a program beside SQL is in `remembered`. All are asked after every step (`check`).
+
+Where things are: `driver` runs a seed, `house` is what seeds share, `world` what one seed has, `machines` the workers,
+`overlap` two transactions at once, `rest` how a seed ends.
 """

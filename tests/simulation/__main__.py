@@ -1,7 +1,6 @@
 """`python -m tests.simulation`: new seeds until the time or the count is over; `--seed N` repeats one."""
 
 import argparse
-import logging
 import os
 import random
 import sys
@@ -16,7 +15,8 @@ from deploy.provision import provision
 from deploy.secrets import load_environment
 from shared.log import configure_logging
 from tests.conftest import in_database
-from tests.simulation.driver import STEPS, House, digest_of
+from tests.simulation.driver import STEPS, digest_of, run
+from tests.simulation.house import House
 from tests.simulation.world import Broken
 
 DATABASE = "choudo_simulation"
@@ -55,7 +55,7 @@ async def _run(admin_url: str, environ: dict[str, str], server_url: str, given: 
         while True:
             seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
             began = time.monotonic()
-            history = await house.run(seed, given.steps)
+            history = await run(house, seed, given.steps)
             done += 1
             if given.history:
                 print("\n".join(history))
@@ -70,6 +70,6 @@ async def _run(admin_url: str, environ: dict[str, str], server_url: str, given: 
 
 
 if __name__ == "__main__":
-    configure_logging("simulation")
-    logging.getLogger().setLevel(logging.CRITICAL)
+    # What a dying process logs is what we made it die of.
+    configure_logging("simulation", level="CRITICAL")
     sys.exit(main())

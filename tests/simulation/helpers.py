@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from services.booking.commands.assignments import answer_request
 from services.booking.commands.shifts import AddShift, add_shift, remove_shift
@@ -63,8 +64,8 @@ async def a_helpers_account_is_closed_or_opened_again(world: World) -> str | Non
     """Closed, others are asked for what lies ahead."""
     at = world.rng.randrange(len(world.helpers))
     rows = await world.ask(
-        "SELECT closed_at, login FROM routing.account WHERE municipality = $1 AND replace(account_id::text, '-', '') = $2",
-        world.helpers[at].ref,
+        "SELECT closed_at, login FROM routing.account WHERE municipality = $1 AND account_id = $2",
+        UUID(world.helpers[at].ref),
     )  # fmt: skip
     if rows[0]["closed_at"] is None:
         async with world.at("routing") as session:

@@ -27,7 +27,7 @@ from shared.events.base import Event
 from shared.ledger.sealer import Sealer
 from shared.messaging.broker import Receipt, events_queue, receipts_queue
 from shared.messaging.consumer import Consumer, Handler, Handlers, genuine_envelope
-from shared.messaging.due import DueLoop
+from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
 from shared.messaging.stamps import Stamps
@@ -45,15 +45,18 @@ class Service:
         if name == "routing":
             settings = load_routing(environ)
             self.keys: Any = make_routing_keys(settings)
-            self.handlers, self.due = routing_consumers.make_handlers(), ROUTING_DUE
+            self.handlers = routing_consumers.make_handlers()
+            self.due: Mapping[str, DueHandler] = ROUTING_DUE
         elif name == "booking":
             booking = load_booking(environ)
             self.keys = BookingKeys.from_settings(booking)
-            self.handlers, self.due = booking_consumers.make_handlers(self.keys), BOOKING_DUE
+            self.handlers = booking_consumers.make_handlers(self.keys)
+            self.due = BOOKING_DUE
         else:
             notifications = load_notifications(environ)
             self.keys = make_notifications_keys(notifications)
-            self.handlers, self.due = notifications_consumers.make_handlers(self.keys), NOTIFICATIONS_DUE
+            self.handlers = notifications_consumers.make_handlers(self.keys)
+            self.due = NOTIFICATIONS_DUE
         self.db = Database(environ[f"CHOUDO_{name.upper()}_DATABASE_URL"], service=name, pool_size=4)
         self.stamps = Stamps(self.keys.box)
 
@@ -114,6 +117,16 @@ class Worker:
         assert receipts
         await settle(self.db, receipts, self._clock)
 
+    async def take_all_events(self) -> None:
+        """Everything on its queue, in order."""
+        while waiting := self._transport.queues[self.queues[0]]:
+            await self.take_event(waiting.pop(0))
+
+    async def take_all_receipts(self) -> None:
+        """The same of its receipts."""
+        while waiting := self._transport.queues[self.queues[1]]:
+            await self.take_receipts(waiting.pop(0))
+
     async def send_receipts(self) -> bool:
         """What the receipts' loop has collected goes out. Whether there was anything."""
         if not self._answers:
@@ -134,6 +147,10 @@ class Worker:
     async def seal(self, *, everywhere: bool) -> int:
         """A round of the ledger's sealer: of the towns it was told, or of all."""
         return await (self._sealer.seal_all() if everywhere else self._sealer.seal_told())
+
+    async def seal_twice(self) -> int:
+        """A round of this process's sealer and of another's, at once."""
+        return sum(await asyncio.gather(self._sealer.seal_all(), Sealer(self.db).seal_all()))
 
     async def send(self) -> int:
         """A round of sending, as a process that has just begun."""

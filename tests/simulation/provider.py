@@ -14,12 +14,20 @@ class SimulatedSender:
     """A `Sender` whose provider knows what it accepted, by key.
 
     `lost`: it accepts, and the connection breaks before its answer; `unknown`: it breaks before it accepted.
-    `look` is called with the keys of what is about to be sent and returns a name without ids for each.
+    `look` is called with the keys of what is about to be sent and returns a name without ids for each; `meanwhile` is
+    what goes on while the provider is slow.
     """
 
-    def __init__(self, rng: Random, look: Callable[[Sequence[str]], Awaitable[dict[str, str]]]) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        look: Callable[[Sequence[str]], Awaitable[dict[str, str]]],
+        meanwhile: Callable[[], Awaitable[None]],
+    ) -> None:
         self._rng = rng
         self._look = look
+        self._meanwhile = meanwhile
+        self._is_slow = False
         self.is_well = False
         self.accepted: dict[str, int] = {}
         # Of these it has heard that we know.
@@ -30,6 +38,12 @@ class SimulatedSender:
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
         """Answer each message, in an order that no id decides."""
         names = await self._look([message.key for message in messages])
+        if not self.is_well and not self._is_slow and self._rng.random() < 0.3:
+            self._is_slow = True
+            try:
+                await self._meanwhile()
+            finally:
+                self._is_slow = False
         for message in sorted(messages, key=lambda message: names[message.key]):
             answer = "accepted" if self.is_well else self._draw()
             self.history.append(f"{names[message.key]}: {answer}")

@@ -1,12 +1,40 @@
 """Invariants that need a memory, or a program beside SQL."""
 
 from shared.ledger.verify import verify
-from tests.simulation.invariants import PROJECTIONS
-from tests.simulation.world import World
+from tests.simulation.invariants import PROJECTIONS, all_at_once
+from tests.simulation.world import Broken, World
+
+ALL_AT_ONCE = all_at_once()
+_WRITTEN = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint WHERE $1::text IS NOT NULL"
+_HELD = "SELECT visit_id FROM booking.place WHERE municipality = $1 AND visit_id = ANY ($2) AND hold_id IS NOT NULL"
 
 _VERSIONS = " UNION ALL ".join(
     f"SELECT '{table}', {key}::text, version FROM {table} WHERE municipality = $1" for table, key, *_ in PROJECTIONS
 )
+
+
+async def check(world: World) -> None:
+    """Every invariant, unless nothing was written since the last time."""
+    written = (await world.ask(_WRITTEN))[0][0]
+    if written == world.checked and not world.broken:
+        return
+    since, world.checked = world.checked, written
+    await versions_never_go_back(world)
+    await a_hold_is_kept(world)
+    world.broken += [f"{row['name']}: {row['detail']}" for row in await world.ask(ALL_AT_ONCE, since)]
+    world.broken += world.sender.complaints
+    if world.broken:
+        raise Broken("; ".join(world.broken))
+
+
+async def a_hold_is_kept(world: World) -> None:
+    """§5: "Free → held until t": what somebody holds, nobody takes from them before."""
+    now = world.now("booking")
+    holding = {one.visit_id: one for one in world.residents if one.held_until is not None and now < one.held_until}
+    if holding:
+        kept = {row["visit_id"] for row in await world.ask(_HELD, list(holding))}
+        for visit_id, resident in holding.items():
+            world.expect(visit_id in kept, f"a_hold_is_kept: {resident.label} lost theirs")
 
 
 async def versions_never_go_back(world: World) -> None:
@@ -32,7 +60,8 @@ async def everything_has_arrived(world: World) -> None:
         dead = await world.ask(f"SELECT type, reason FROM {name}.dead_letter WHERE municipality = $1")
         world.expect(not dead, f"everything_has_arrived: {name} has dead letters {[tuple(row) for row in dead]}")
         open_ = await world.ask(
-            f"""SELECT count(*) FROM {name}.ledger_entry e LEFT JOIN {name}.ledger_chain c USING (municipality, entry_id)
+            f"""SELECT count(*) FROM {name}.ledger_entry e
+                LEFT JOIN {name}.ledger_chain c USING (municipality, entry_id)
                 WHERE e.municipality = $1 AND c.seq IS NULL"""
         )
         world.expect(not open_[0][0], f"everything_has_arrived: {open_[0][0]} entries of {name} are unchained")

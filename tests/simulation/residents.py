@@ -41,9 +41,7 @@ REACHES = ("email", "email", "sms", "none")
 async def a_resident_goes_on(world: World) -> str | None:
     """One of them takes their next steps."""
     resident = world.rng.choice(world.residents)
-    did = []
-    for _ in range(world.rng.randint(1, STEPS_AT_ONCE)):
-        did.append(await _NEXT[resident.phase](world, resident))
+    did = [await _NEXT[resident.phase](world, resident) for _ in range(world.rng.randint(1, STEPS_AT_ONCE))]
     return f"{resident.label} {', '.join(did)}"
 
 
@@ -94,7 +92,7 @@ async def two_want_the_same_place(world: World) -> str | None:
         one.answered("hold")
         one.again = None
         if isinstance(answer, Hold):
-            one.phase = "holding"
+            one.phase, one.held_until = "holding", answer.held_until
     won = sum(isinstance(answer, Hold) for answer in took)
     # Who may not hold any place at all is no racer.
     racers = sum(not isinstance(answer, Refusal) or answer.code == "slot_taken" for answer in took)
@@ -110,6 +108,7 @@ async def two_taps_at_once(world: World) -> str | None:
         return None
     resident = world.rng.choice(ready)
     order = _book_order(world, resident)
+    resident.held_until = None
     both = await overlap(world, _in_booking(world, order), _in_booking(world, order))
     world.expect(
         _said(both[0]) == _said(both[1]), f"idempotency: two taps, two answers: {_said(both[0])}, {_said(both[1])}"
@@ -140,6 +139,7 @@ async def a_resident_gives_back_their_hold(world: World) -> str | None:
         return None
     resident = world.rng.choice(ready)
     assert resident.visit_id is not None
+    resident.held_until = None
     async with world.at("booking") as session:
         await release_hold(session, world.code, resident.visit_id, resident.identity.ref, now=world.now("booking"))
     resident.phase, resident.again = "arrived", None
@@ -206,7 +206,8 @@ async def begin(world: World, resident: Resident) -> str:
     resident.answered("open")
     for order in ("hold", "book", "submit"):
         resident.answered(order)
-    resident.visit_id, resident.again, resident.approved = None, None, frozenset()
+    resident.visit_id = resident.again = resident.held_until = None
+    resident.approved = frozenset()
     resident.phase = "form" if resident.channel == "online" else "opened"
     return f"begins {resident.procedure} by {resident.channel}"
 
@@ -243,7 +244,7 @@ async def tell(world: World, resident: Resident) -> str:
 async def decide(world: World, resident: Resident) -> str:
     """See the preview, answer each item, and arrive in booking with the pass."""
     assert resident.case_id is not None
-    resident.again = None
+    resident.again = resident.held_until = None
     keys, me, now = world.services["routing"].keys, resident.identity, world.now("routing")
     async with world.at("routing") as session:
         preview = await preview_handover(session, keys.vault, identity=me, case_id=resident.case_id, now=now)
@@ -274,10 +275,11 @@ async def hold(world: World, resident: Resident) -> str:
     if not slots:
         return "sees no slots"
     free = [slot for slot in slots if slot.free]
-    slot = world.rng.choice(free[:3] if free and world.rng.random() < 0.9 else slots)
+    slot = world.rng.choice(free[:2] if free and world.rng.random() < 0.7 else slots[:3])
     places = await _free_places(world, slot, resident)
     order = _hold_order(world, resident, slot)
     what = f"{slot.counter} {slot.starts_at:%d %H}"
+    resident.held_until = None
     try:
         held = await _in_booking(world, order)()
     except Refusal as refusal:
@@ -288,13 +290,14 @@ async def hold(world: World, resident: Resident) -> str:
         return f"does not get {what}: {refusal.code}"
     resident.answered("hold")
     world.expect(places > 0, "hold: a place that nobody could have")
-    resident.phase = "holding"
+    resident.phase, resident.held_until = "holding", held.held_until
     resident.again = (_in_booking(world, order), held, min(held.held_until, held.starts_at))
     return f"holds {what}"
 
 
 async def book(world: World, resident: Resident) -> str:
     """Confirm."""
+    resident.held_until = None
     order = _book_order(world, resident)
     may = await world.ask(
         """SELECT 1 FROM booking.place WHERE municipality = $1 AND visit_id = $2 AND held_until > $3
@@ -368,6 +371,7 @@ async def _arrive(world: World, resident: Resident, sealed: str) -> str:
         resident.phase = "idle"
         return "has booked already"
     resident.phase = "holding" if visit.held is not None else "arrived"
+    resident.held_until = visit.held.held_until if visit.held is not None else None
     for order in ("hold", "book"):
         resident.answered(order)
     return "arrives"

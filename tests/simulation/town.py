@@ -29,7 +29,7 @@ MORNINGS = tuple(
     )
 )
 MAX_OPEN = 2
-OPENS, CLOSES, SLOT_MIN = 9, 17, 120
+OPENS, CLOSES, SLOT_MIN = 9, 17, 240
 
 
 def make_pack(code: str) -> TownPack:

@@ -87,9 +87,17 @@ async def what_is_due_is_done(world: World) -> str | None:
 
 @action(4, dies_at=("sealer.linked", "transaction.written", "transaction.committed"))
 async def a_ledger_is_sealed(world: World) -> str | None:
-    """A round of a sealer, and one beside it."""
+    """A round of a sealer."""
     worker = _any(world)
     sealed = await worker.seal(everywhere=world.rng.random() < 0.5)
+    return f"{worker.name} seals {sealed}" if sealed else None
+
+
+@action(1, dies_at=())
+async def two_sealers_are_at_work(world: World) -> str | None:
+    """In two worker processes of a service, on the same entries."""
+    worker = _any(world)
+    sealed = await worker.seal_twice()
     return f"{worker.name} seals {sealed}" if sealed else None
 
 
@@ -179,6 +187,9 @@ async def a_clock_is_set_wrong_or_right(world: World) -> str | None:
     service = world.rng.choice(SERVICES)
     hours = world.rng.choice((-1, 1)) if world.clock.is_right(service) else 0
     world.clock.step(service, timedelta(hours=hours))
+    for resident in world.residents:
+        # What they were told of was by another clock.
+        resident.held_until = resident.again = None
     return f"{service} {hours:+}"
 
 

@@ -76,6 +76,8 @@ class Resident:
     case_id: UUID | None = None
     visit_id: UUID | None = None
     approved: frozenset[str] = frozenset()
+    # Until when the place of their visit is theirs, as they were told.
+    held_until: datetime | None = None
     booked: list[Booked] = field(default_factory=list)
     keys: dict[str, UUID] = field(default_factory=dict)
     # The last order that was answered: what repeats it, what must come of it again, and until when.
@@ -110,6 +112,8 @@ class World:
     history: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
+    # The next transaction, when the invariants were last asked.
+    checked: int = 0
 
     def now(self, service: str) -> datetime:
         """The time by a service's clock."""

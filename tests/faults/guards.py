@@ -1,0 +1,131 @@
+"""Whether the fault tests can fail: each guard is taken out of a copy of the checkout, and its test must fail there.
+
+python -m tests.faults.guards [GUARD …]
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A line of the product that a test stands on: `has` becomes `instead`, once, and the test fails."""
+
+    test: str
+    path: str
+    has: str
+    instead: str
+
+
+GUARDS = {
+    "a published delivery is not done yet": Guard(
+        "test_broker.py::test_killed_and_back_with_nothing",
+        "shared/messaging/relay.py",
+        "SET attempts = d.attempts + 1,",
+        "SET attempts = d.attempts + 1, acked_at = :now, outcome = 'applied',",
+    ),
+    "what was published once is published again": Guard(
+        "test_broker.py::test_flushed",
+        "shared/messaging/relay.py",
+        "is_new, self._drained = await asyncio.to_thread(self._ask_broker)",
+        "is_new, self._drained = False, []",
+    ),
+    "an answer waits until it is written": Guard(
+        "test_database.py::test_crash_recovery",
+        "deploy/local/servers.py",
+        '"jit": "off",',
+        '"jit": "off", "synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "0",',
+    ),
+    "an attempt's lease runs out": Guard(
+        "test_processes.py::test_killed_at_the_worst_moments",
+        "services/notifications/commands/attempts.py",
+        "return known is not None and known.open_until is not None and known.open_until <= now",
+        "return False",
+    ),
+    "an event is claimed and applied in one transaction": Guard(
+        "test_processes.py::test_a_worker_is_killed[routing-consumer.applied]",
+        "shared/messaging/consumer.py",
+        'pass_step("consumer.claimed")',
+        'await session.execute(text("COMMIT AND CHAIN")); pass_step("consumer.claimed")',
+    ),
+    "a repeated message has the same id": Guard(
+        "test_providers.py::test_they_accept_and_break_off",
+        "services/notifications/rendering.py",
+        'return f"<{order.notice_id}@{order.host}>"',
+        'return f"<{order.notice_id}.{order.attempt_no}@{order.host}>"',
+    ),
+    "a projection takes higher versions only": Guard(
+        "test_deliveries.py::test_repeated_and_mixed",
+        "services/notifications/commands/appointments.py",
+        "where=appointment.c.version < statement.excluded.version,",
+        "",
+    ),
+    "a key gets its answer": Guard(
+        "test_broker.py::test_flushed",
+        "services/booking/commands/changes.py",
+        "answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)\n"
+        "    if answered is not None:\n        return msgspec.convert(answered, Changed)\n    old",
+        "old",
+    ),
+    "what is new goes out whatever its time says": Guard(
+        "test_clock.py::test_a_workers_clock_is_wrong[booking-worker-step0]",
+        "shared/messaging/relay.py",
+        "WHERE acked_at IS NULL AND attempts = 0\n        ORDER BY",
+        "WHERE acked_at IS NULL AND attempts = 0 AND next_publish_at <= :now\n        ORDER BY",
+    ),
+}
+
+
+def fails_without(guard: Guard) -> bool:
+    """Run the guard's test without it, in a copy. Raises ValueError if the guard is not where it was."""
+    with tempfile.TemporaryDirectory(prefix="choudo-guard-") as folder:
+        copy = Path(folder)
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+            if name and (ROOT / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, copy / name)
+        built = Path("shared/web/static/build")
+        shutil.copytree(ROOT / built, copy / built)
+        path = copy / guard.path
+        text = path.read_text("utf-8")
+        if text.count(guard.has) != 1:
+            raise ValueError(f"{guard.path} has not exactly once: {guard.has}")
+        path.write_text(text.replace(guard.has, guard.instead), "utf-8")
+        test = [
+            sys.executable,
+            "-m",
+            "pytest",
+            f"tests/faults/{guard.test}",
+            "-m",
+            "long or not long",
+            "-q",
+            "--tb=line",
+        ]
+        done = subprocess.run(test, cwd=copy, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        lines = [
+            line for line in done.stdout.splitlines() if line.startswith(("E  ", "FAILED", "ERROR")) or "Error" in line
+        ]
+        print("\n".join(line[:300] for line in lines[:3]))
+        return done.returncode == 1 and "FAILED" in done.stdout
+
+
+def main(names: list[str]) -> int:
+    """Try the named guards, or all; return how many tests did not fail."""
+    still = 0
+    for name in names or GUARDS:
+        failed = fails_without(GUARDS[name])
+        print(f"{'fails' if failed else 'STILL PASSES'} without: {name} ({GUARDS[name].test})", flush=True)
+        still += not failed
+    return still
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
