@@ -65,10 +65,12 @@ class Upkeep:
         self._clock = clock
         self._trims: Sequence[tuple[TextClause, timedelta]] = [
             (text(statement.format(schema=db.service)), kept)
+            # What is some person's first. Events last: while a consumer is away for weeks, finding those that are
+            # settled among all that are not may take longer than a statement may.
             for statement, kept in (
-                (_OLD_EVENTS, OUTBOX_KEPT),
-                (_OLD_INBOX, INBOX_KEPT),
                 (_OLD_SEALED, SEALED_KEPT),
+                (_OLD_INBOX, INBOX_KEPT),
+                (_OLD_EVENTS, OUTBOX_KEPT),
             )
         ]
 
