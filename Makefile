@@ -21,7 +21,7 @@ ASSETS_STAMP := shared/web/static/build/manifest.json
 
 ASSET_SOURCES := shared/web/assets.py $(wildcard shared/web/static/src/* shared/web/static/src/*/* shared/web/icons/*)
 
-.PHONY: help run test check lint messages format bench simulate screenshots assets lock clean browser
+.PHONY: help run test check lint messages format bench faults simulate screenshots assets lock clean browser
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
@@ -55,6 +55,10 @@ bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md
 
 simulate: $(PYTHON_STAMP)  ## new seeded days for a minute (ARGS="--seconds 600", or "--seed 1234" for one again)
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+faults: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## every fault at every step, and write docs/faults.md (GUARDS=1: see each test fail)
+	CHOUDO_FAULTS_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
+	$(if $(GUARDS),$(BIN)/python -m tests.faults.guards)
 
 screenshots: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## pictures of the running product for the README
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)

@@ -11,6 +11,7 @@ from tests.faults.trial import Trial
 FROZEN_S = 12.0
 
 
+@pytest.mark.long
 def test_flushed(trial: Trial) -> None:
     """FLUSHALL, with messages and receipts on their way."""
     with trial.fault("broker: FLUSHALL"):

@@ -57,11 +57,13 @@ class Trial:
         self._accepted: Counter[str] = Counter()
 
     @contextlib.contextmanager
-    def fault(self, name: str, *, limit_s: float | None = RECOVERY_LIMIT_S) -> Iterator[Flow]:
+    def fault(
+        self, name: str, *, limit_s: float | None = RECOVERY_LIMIT_S, before_rest: Callable[[], None] = lambda: None
+    ) -> Iterator[Flow]:
         """A live flow for the block, which does something bad and undoes it. Raises AssertionError if all is not well.
 
         The recovery is measured from the end of the block, until what waits for a receipt then has one. In the long
-        form it must not take longer than `limit_s`.
+        form it must not take longer than `limit_s`. `before_rest` happens when nobody comes any more.
         """
         self.is_spoiled = True
         flow = Flow(self.stack.url, self.stack.web_ports, seed=len(self.recoveries))
@@ -75,6 +77,7 @@ class Trial:
             recovered_s = time.monotonic() - over
         finally:
             told = flow.stop()
+        before_rest()
         stopped = time.monotonic()
         self.wait_for(lambda: not self._unfinished(), "not at rest")
         rested_s = time.monotonic() - stopped
