@@ -15,9 +15,9 @@ A seed and its invariant that broke with a guard removed; a new action gives the
   breaks, because the others stand
 - idempotency keys: 3, two tickets for one walk-in
 
-Not seen in fifty seeds: the exclusion of a helper's two appointments (helpers are booked too seldom here), and a due row
-that is gone before its work is committed. `tests/booking/test_helpers.py` and `tests/shared/test_messaging_due.py` are
-about those.
+Not seen in fifty seeds: the exclusion of a helper's two appointments (helpers are booked too seldom here), and a due
+row that is gone before its work is committed. `tests/booking/test_helpers.py` and `tests/shared/test_messaging_due.py`
+are about those.
 """
 
 import os
