@@ -13,7 +13,7 @@ from tests.simulation.rest import come_to_rest
 from tests.simulation.town import quick_passwords
 from tests.simulation.world import ACTIONS, Action, Broken, World
 
-STEPS = 25
+STEPS = 20
 # One action in so many dies, if it comes as far as the fault point that was drawn.
 DEATHS = 0.15
 SHOWN_STEPS = 25

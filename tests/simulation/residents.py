@@ -108,7 +108,7 @@ async def two_taps_at_once(world: World) -> str | None:
         return None
     resident = world.rng.choice(ready)
     order = _book_order(world, resident)
-    resident.held_until = None
+    resident.held_until = resident.again = None
     both = await overlap(world, _in_booking(world, order), _in_booking(world, order))
     world.expect(
         _said(both[0]) == _said(both[1]), f"idempotency: two taps, two answers: {_said(both[0])}, {_said(both[1])}"
@@ -139,12 +139,35 @@ async def a_resident_gives_back_their_hold(world: World) -> str | None:
         return None
     resident = world.rng.choice(ready)
     assert resident.visit_id is not None
-    resident.held_until = None
+    resident.held_until = resident.again = None
     async with world.at("booking") as session:
         await release_hold(session, world.code, resident.visit_id, resident.identity.ref, now=world.now("booking"))
-    resident.phase, resident.again = "arrived", None
+    resident.phase = "arrived"
     resident.answered("hold")
     return f"{resident.label}: held nothing any more"
+
+
+@action(3)
+async def a_hold_lapses(world: World) -> str | None:
+    """§5: "expiry is in the predicate, not in a clean-up job": the moment that it is over, another has the place."""
+    pairs = [
+        (a, b) for a in world.residents for b in world.residents
+        if a.held_until is not None and world.now("booking") < a.held_until
+        and b.phase == "arrived" and (a.procedure, a.channel) == (b.procedure, b.channel)
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    first, second = world.rng.choice(pairs)
+    assert first.held_until is not None
+    world.clock.move(first.held_until - world.now("booking"))
+    held = await world.ask(
+        "SELECT slot_id FROM booking.place WHERE municipality = $1 AND visit_id = $2 AND hold_id IS NOT NULL",
+        first.visit_id,
+    )  # fmt: skip
+    slot = next((slot for slot in await _slots(world, second) if slot.slot_id == held[0][0]), None)
+    if slot is None:
+        return f"{first.label} held what nobody can have any more"
+    return f"{first.label} waited too long, {second.label} {await _hold(world, second, slot)}"
 
 
 @action(3)
@@ -192,6 +215,7 @@ async def a_resident_withdraws_an_application(world: World) -> str | None:
 
 async def begin(world: World, resident: Resident) -> str:
     """Open a case."""
+    resident.held_until = resident.again = None
     if "open" not in resident.keys:
         resident.procedure, resident.channel = world.rng.choice(PROCEDURES)
     async with world.at("routing") as session:
@@ -206,7 +230,7 @@ async def begin(world: World, resident: Resident) -> str:
     resident.answered("open")
     for order in ("hold", "book", "submit"):
         resident.answered(order)
-    resident.visit_id = resident.again = resident.held_until = None
+    resident.visit_id = None
     resident.approved = frozenset()
     resident.phase = "form" if resident.channel == "online" else "opened"
     return f"begins {resident.procedure} by {resident.channel}"
@@ -276,10 +300,14 @@ async def hold(world: World, resident: Resident) -> str:
         return "sees no slots"
     free = [slot for slot in slots if slot.free]
     slot = world.rng.choice(free[:2] if free and world.rng.random() < 0.7 else slots[:3])
+    return await _hold(world, resident, slot)
+
+
+async def _hold(world: World, resident: Resident, slot: OpenSlot) -> str:
     places = await _free_places(world, slot, resident)
     order = _hold_order(world, resident, slot)
     what = f"{slot.counter} {slot.starts_at:%d %H}"
-    resident.held_until = None
+    resident.held_until = resident.again = None
     try:
         held = await _in_booking(world, order)()
     except Refusal as refusal:
@@ -297,7 +325,7 @@ async def hold(world: World, resident: Resident) -> str:
 
 async def book(world: World, resident: Resident) -> str:
     """Confirm."""
-    resident.held_until = None
+    resident.held_until = resident.again = None
     order = _book_order(world, resident)
     may = await world.ask(
         """SELECT 1 FROM booking.place WHERE municipality = $1 AND visit_id = $2 AND held_until > $3
@@ -497,7 +525,7 @@ async def _cancel(world: World, resident: Resident, booked: Booked) -> str:
 
 
 async def _give(world: World, resident: Resident, booked: Booked, give: Callable[[], Awaitable[Any]], what: str) -> str:
-    resident.unanswered = (booked, give, what)
+    resident.unanswered, resident.again = (booked, give, what), None
     try:
         changed = await give()
     except Refusal as refusal:

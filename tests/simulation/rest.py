@@ -3,10 +3,13 @@
 from datetime import timedelta
 
 from shared.events.subscriptions import SERVICES
-from tests.simulation.remembered import check, everything_has_arrived, ledgers_are_intact
+from shared.messaging.relay import LONGEST_RETRY
+from tests.simulation.remembered import check, everything_has_arrived, ledgers_are_intact, list_waiting
 from tests.simulation.world import World
 
 ROUNDS_TO_REST = 60
+# However often it had been tried before, nothing waits longer than that for its next time (`relay.LONGEST_RETRY`).
+ARRIVED_WITHIN = LONGEST_RETRY + timedelta(minutes=1)
 
 _NEXT = f"""
     SELECT least({
@@ -20,16 +23,21 @@ _NEXT = f"""
 
 
 async def come_to_rest(world: World) -> None:
-    """No more faults; time passes to whatever comes next, until nothing does."""
+    """No more faults; time passes to whatever comes next, until nothing does. Providers get well last."""
     world.transport.is_away = False
-    world.sender.is_well = True
+    world.sender.history.clear()
     for service in SERVICES:
         world.clock.step(service, timedelta())
     for worker in world.workers.values():
         await worker.look_at_broker(was_away=True)
+    healed_at, waiting = world.clock.now, await list_waiting(world)
     for _ in range(ROUNDS_TO_REST):
+        if world.clock.now - healed_at > ARRIVED_WITHIN:
+            late = waiting & await list_waiting(world)
+            world.expect(not late, f"nothing_waits_for_long: {len(late)} deliveries")
         await _turn_everything(world)
         await check(world)
+        world.sender.is_well = True
         rows = await world.ask(_NEXT)
         if rows[0][0] is None:
             break
@@ -37,6 +45,7 @@ async def come_to_rest(world: World) -> None:
     for worker in world.workers.values():
         await worker.seal(everywhere=True)
     await _turn_everything(world)
+    world.history.append(f"at rest {world.clock}: {', '.join(world.sender.history)}")
     await everything_has_arrived(world)
     await ledgers_are_intact(world)
     world.checked = 0
