@@ -25,6 +25,8 @@ POLL_INTERVAL_S = 0.05
 # However often it is woken, a rush goes out in batches.
 GATHER_S = 0.02
 BATCH = 500
+# Of a backlog.
+BATCHES_AT_ONCE = 2
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
 LOOK_INTERVAL_S = 1.0
@@ -136,13 +138,15 @@ class Relay:
         next_look = next_measure = 0.0
         loop = asyncio.get_running_loop()
         was_away = False
+        published = 0
         while True:
             try:
                 if was_away:
                     # Asked before anything is claimed: a claim holds its rows for as long as there is no answer.
                     await asyncio.to_thread(self._broker.client.ping)
                 # What is new goes out first, whatever the look at the broker comes to.
-                published = await self.publish_due() if await self.is_anything_due() else 0
+                at_once = BATCHES_AT_ONCE if published >= BATCH else 1
+                published = await self.publish_batches(at_once) if await self.is_anything_due() else 0
                 if was_away or loop.time() >= next_look:
                     next_look = loop.time() + LOOK_INTERVAL_S
                     await self.look_at_broker(was_away=was_away)
@@ -164,6 +168,19 @@ class Relay:
     async def is_anything_due(self) -> bool:
         """Whether there is anything to publish: what is new, and again what its consumer has not got by now."""
         return await self._db.look(self._due, self._clock(), *_columns(self._drained))
+
+    async def publish_batches(self, count: int) -> int:
+        """`publish_due` so many times at once: while one is with the broker, another is with the database.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        published = 0
+        for each in await asyncio.gather(*(self.publish_due() for _ in range(count)), return_exceptions=True):
+            if isinstance(each, BaseException):
+                raise each
+            published += each
+        return published
 
     async def publish_due(self) -> int:
         """Publish a batch of each lane of what is new, and one for each queue of what is due again; return how many.

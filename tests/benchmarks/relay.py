@@ -109,7 +109,7 @@ async def _relay(db: Database, broker: ChoudoBroker, count: int) -> float:
     await _write_events(db, count)
     publisher = Relay(db, broker, utc_now)
     began, published = time.perf_counter(), 0
-    while done := await publisher.publish_due():
+    while done := await publisher.publish_batches(relay.BATCHES_AT_ONCE):
         published += done
     took = time.perf_counter() - began
     assert published == count, f"{published} of {count} published"
