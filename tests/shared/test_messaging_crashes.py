@@ -152,7 +152,7 @@ async def test_dying_at_every_step_loses_nothing_and_repeats_nothing(
 ) -> None:
     """One death after the other, each with events of its own; then somebody who lives.
 
-    Seen to fail (second effects) with the inbox claim taken out of the consumer.
+    Seen to fail (consumers; second effects) with the inbox neither claimed nor asked whether it knows the event.
     """
     booking, routing = make_db("booking"), make_db("routing")
     workers.start({"booking": "routing", "routing": "booking"}[service])

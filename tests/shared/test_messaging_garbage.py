@@ -138,7 +138,7 @@ async def test_a_worker_handles_the_neighbours_of_garbage_without_another_publis
 ) -> None:
     """Nobody publishes again here: what would have waited for that would never have come.
 
-    Seen to fail with dramatiq's own consumer, whose thread starts anew without what it had in hand.
+    Seen to fail (nobody comes) with what cannot be read raised, as dramatiq's own consumer does.
     """
     stamps = real_stamps(database, "booking")
     garbage = [*UNREADABLE.values(), *UNSTAMPED.values()]
