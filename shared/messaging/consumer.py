@@ -203,7 +203,7 @@ def _is_publishers_own(envelope: Envelope) -> bool:
         return envelope.type.startswith(f"{envelope.publisher}.")
     try:
         return msgspec.json.decode(envelope.payload, type=_OfLedger).service == envelope.publisher
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
 
 
@@ -218,7 +218,7 @@ def read_envelope(envelope: Envelope, handlers: Handlers) -> tuple[Event, Handle
         raise Poison("unknown_type")
     try:
         event = msgspec.json.decode(envelope.payload, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Poison("undecodable") from error
     handler = handlers.get(kind)
     if handler is None:

@@ -49,6 +49,7 @@ _LOCK = """
     WHERE (municipality, event_id) = (:municipality, :event_id) FOR UPDATE
 """
 _DELETE = "DELETE FROM {schema}.dead_letter WHERE (municipality, event_id) = (:municipality, :event_id)"
+_DISCARD = "UPDATE {schema}.inbox SET outcome = 'discarded' WHERE (municipality, event_id) = (:municipality, :event_id)"
 _COUNT = "SELECT count(*) FROM (SELECT FROM {schema}.dead_letter LIMIT :most) AS letters"
 
 
@@ -142,6 +143,9 @@ async def discard(
     """
     await unschedule(session, service, municipality=actor.municipality, kind=DUE_REPLAY, ref=str(event_id))
     letter = await _lock(session, service, actor.municipality, event_id)
+    # Should its publisher ask again after all, the answer is the same.
+    key = {"municipality": actor.municipality, "event_id": event_id}
+    await session.execute(text(_DISCARD.format(schema=service)), key)
     await end_letter(session, service, actor.municipality, event_id, letter.publisher, "discarded", now=now)
     await record_deed(session, actor, f"discard_dead_letter_{reason}", event_id, now=now)
 
@@ -153,7 +157,7 @@ async def end_letter(
     a `due` row of this transaction, which stays until the receipt is on the queue."""
     key = {"municipality": municipality, "event_id": event_id}
     await session.execute(text(_DELETE.format(schema=service)), key)
-    ref = f"{end}:{publisher}:{event_id}"
+    ref = f"{end}:{publisher}:{event_id}:0"
     await schedule(session, service, municipality=municipality, kind=DUE_ENDED, ref=ref, due_at=now)
 
 
@@ -176,6 +180,6 @@ def _letter(row: Mapping[Any, Any]) -> Letter:
     try:
         keys = tuple(sorted(msgspec.json.decode(payload, type=dict[str, msgspec.Raw])))[:KEYS_MAX]
         reference = msgspec.json.decode(payload, type=_Reference)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # undecodable, as its reason says
     return Letter(**known, **msgspec.structs.asdict(reference), keys=keys)

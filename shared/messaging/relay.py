@@ -9,6 +9,7 @@ import dramatiq
 import msgspec
 from redis.exceptions import RedisError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.clock import Clock
 from shared.db import Database, Prepared
@@ -36,8 +37,9 @@ BROKER_AWAY_PAUSE_S = 0.5
 DRAINED_BELOW = 1
 # After an outage everything unacknowledged is due at once, spread out so that consumers are not flooded.
 PACE_PER_SECOND = 500
-# At most so many are hurried after an outage, in transactions of so many; beyond that each comes at its own time.
-HURRIED_MAX = 100_000
+# At most so many of a queue are hurried after an outage, in transactions of so many; beyond that each comes at its
+# own time.
+HURRIED_MAX = 20_000
 HURRIED_CHUNK = 2_000
 
 # No pause is longer, with some room for clocks that differ: beyond it, a clock was ahead that is right again.
@@ -82,8 +84,11 @@ _OLDEST = """
         (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0))
 """
 _LATE = """
-    SELECT municipality, event_id, consumer FROM {schema}.delivery
-    WHERE acked_at IS NULL AND attempts > 0 ORDER BY bulk, next_publish_at LIMIT :most
+    SELECT late.* FROM unnest(CAST(:consumers AS text[]), CAST(:bulks AS boolean[])) AS queue(consumer, bulk)
+    CROSS JOIN LATERAL (
+        SELECT d.municipality, d.event_id, d.consumer FROM {schema}.delivery d
+        WHERE (d.consumer, d.bulk) = (queue.consumer, queue.bulk) AND d.acked_at IS NULL AND d.attempts > 0
+        ORDER BY d.next_publish_at LIMIT :most) AS late
 """
 _HURRY = """
     UPDATE {schema}.delivery d
@@ -94,14 +99,17 @@ _HURRY = """
       AND d.acked_at IS NULL
 """
 _SET_RIGHT = """
-    UPDATE {schema}.delivery SET next_publish_at = :now
-    WHERE consumer = ANY (:consumers) AND bulk = ANY (:lanes) AND acked_at IS NULL AND attempts > 0
-      AND next_publish_at > :furthest
+    UPDATE {schema}.delivery SET next_publish_at = :now WHERE (municipality, event_id, consumer) IN (
+        SELECT municipality, event_id, consumer FROM {schema}.delivery
+        WHERE consumer = ANY (:consumers) AND bulk = ANY (:lanes) AND acked_at IS NULL AND attempts > 0
+          AND next_publish_at > :furthest
+        LIMIT :most FOR UPDATE SKIP LOCKED)
 """
 
 
 _Queue = tuple[str, bool]
-_QUEUES: list[_Queue] = [(consumer, bulk) for consumer in SERVICES for bulk in (False, True)]
+# What somebody waits for is hurried first.
+_QUEUES: list[_Queue] = [(consumer, bulk) for bulk in (False, True) for consumer in SERVICES]
 
 
 class Relay:
@@ -139,6 +147,8 @@ class Relay:
         loop = asyncio.get_running_loop()
         was_away = False
         published = 0
+        # What was published before is not published again until the first look says that its queue is drained.
+        self._drained = []
         while True:
             try:
                 if was_away:
@@ -154,7 +164,7 @@ class Relay:
                     await self.set_times_right()
                 if loop.time() >= next_measure:
                     next_measure = loop.time() + MEASURE_INTERVAL_S
-                    await self.measure_oldest()
+                    await self._measure()
                 if published < BATCH:
                     await self._rest()
             except RedisError as error:
@@ -175,12 +185,12 @@ class Relay:
         Raises:
             RedisError: the broker is away.
         """
-        published = 0
-        for each in await asyncio.gather(*(self.publish_due() for _ in range(count)), return_exceptions=True):
-            if isinstance(each, BaseException):
-                raise each
-            published += each
-        return published
+        done = await asyncio.gather(*(self.publish_due() for _ in range(count)), return_exceptions=True)
+        failed = [each for each in done if isinstance(each, BaseException)]
+        if failed:
+            # That the broker is away must be noticed, whatever else went wrong beside it.
+            raise next((each for each in failed if isinstance(each, RedisError)), failed[0])
+        return sum(each for each in done if isinstance(each, int))
 
     async def publish_due(self) -> int:
         """Publish a batch of each lane of what is new, and one for each queue of what is due again; return how many.
@@ -236,19 +246,28 @@ class Relay:
         Raises:
             RedisError: the broker is away.
         """
-        is_new, self._drained = await asyncio.to_thread(self._ask_broker)
+        run, is_new, self._drained = await asyncio.to_thread(self._ask_broker)
         if not is_new and not was_away:
             return
         await self._hurry_unacknowledged()
         # Only now: had the database failed, the next look must find the broker new again.
-        await asyncio.to_thread(self._broker.client.set, self._generation_key, "1")
+        await asyncio.to_thread(self._broker.client.set, self._generation_key, run)
 
     async def set_times_right(self) -> None:
-        """Make due what was put off by a clock that was ahead: it would wait until all clocks are there."""
+        """Make due what was put off by a clock that was ahead: it would wait until all clocks are there.
+
+        A chunk of it; the rest the next time.
+        """
         now = self._clock()
         async with self._db.begin_across_towns() as session:
             consumers, lanes = _columns(_QUEUES)
-            times = {"now": now, "furthest": now + FURTHEST_AHEAD, "consumers": consumers, "lanes": lanes}
+            times = {
+                "now": now,
+                "furthest": now + FURTHEST_AHEAD,
+                "consumers": consumers,
+                "lanes": lanes,
+                "most": HURRIED_CHUNK,
+            }
             await session.execute(self._set_right, times)
 
     async def measure_oldest(self) -> None:
@@ -261,7 +280,9 @@ class Relay:
     async def _hurry_unacknowledged(self) -> None:
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            rows = (await session.execute(self._late, {"most": HURRIED_MAX})).all()
+            consumers, bulks = _columns(_QUEUES)
+            late = {"consumers": consumers, "bulks": bulks, "most": HURRIED_MAX}
+            rows = (await session.execute(self._late, late)).all()
         # Small transactions: however much waits, none comes near the statement timeout or keeps receipts waiting.
         for first in range(0, len(rows), HURRIED_CHUNK):
             chunk = rows[first : first + HURRIED_CHUNK]
@@ -278,11 +299,21 @@ class Relay:
                     },
                 )
 
-    def _ask_broker(self) -> tuple[bool, list[_Queue]]:
-        is_new = not self._broker.client.exists(self._generation_key)
+    async def _measure(self) -> None:
+        try:
+            await self.measure_oldest()
+        except DBAPIError as error:
+            # Too much to be counted, or no database: what an alert watches goes on growing.
+            OLDEST_UNACKNOWLEDGED_SECONDS.labels(self._db.service).inc(MEASURE_INTERVAL_S)
+            log.warning("oldest_not_measured", **describe(error))
+
+    def _ask_broker(self) -> tuple[bytes, bool, list[_Queue]]:
+        # Of this start of the server: with old data it has an old one, or none.
+        run = str(self._broker.client.info("server")["run_id"]).encode()
+        is_new = self._broker.client.get(self._generation_key) != run
         lengths = self._broker.queue_lengths(events_queue(consumer, bulk=bulk) for consumer, bulk in _QUEUES)
         drained = [queue for queue, length in zip(_QUEUES, lengths, strict=True) if length < DRAINED_BELOW]
-        return is_new, drained
+        return run, is_new, drained
 
     async def _rest(self) -> None:
         await asyncio.sleep(GATHER_S)

@@ -1,6 +1,6 @@
 """Replaying a dead letter: the service's own worker applies the event under its own id, once, whatever else comes."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,20 +14,23 @@ from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import REASON_MAX_LENGTH, Handlers, SendReceipt, read_envelope
 from shared.messaging.dead_letters import DUE_ENDED, DUE_REPLAY, end_letter
-from shared.messaging.due import DueHandler
+from shared.messaging.due import DueHandler, schedule
 from shared.messaging.outbox import work_in_bulk
 
 log = get_logger(__name__)
 
-# Why a replay had no effect, besides what a handler says: its worker ended on the way, perhaps because of it.
-BROKEN_OFF = "broken_off"
+# Why a replay had no effect, besides what a handler says: its worker ended on the way, perhaps because of it; or what
+# was sealed was destroyed between the operator's asking and the worker's coming to it.
+BROKEN_OFF, SEALED_GONE = "broken_off", "sealed_gone"
+# The publisher does not ask again, and one message may get lost: it is told more often. What it knows, it ignores.
+TELL_AGAIN_AFTER = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 
 _BEGIN = """
     UPDATE {schema}.dead_letter SET attempts = attempts + 1, replay_begun_at = :now
     WHERE (municipality, event_id) = (:municipality, :event_id) AND replay_begun_at IS NULL RETURNING event_id
 """
 _LOCK = """
-    SELECT municipality, event_id, publisher, type, payload, sealed, attempts FROM {schema}.dead_letter
+    SELECT municipality, event_id, publisher, type, payload, sealed, sealed_gone_at, attempts FROM {schema}.dead_letter
     WHERE (municipality, event_id) = (:municipality, :event_id) FOR UPDATE
 """
 _KEEP = """
@@ -71,6 +74,9 @@ class Replayer:
         letter = (await session.execute(self._lock, key)).one_or_none()
         if letter is None:  # discarded meanwhile
             return
+        if letter.sealed_gone_at is not None:
+            await session.execute(self._keep, key | {"reason": SEALED_GONE})
+            return
         await session.execute(text("SAVEPOINT replay"))
         try:
             await self._apply(session, letter, now)
@@ -84,15 +90,21 @@ class Replayer:
             session, self._db.service, municipality, letter.event_id, letter.publisher, "applied", now=self._clock()
         )
 
-    async def tell_publisher(self, session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:  # noqa: ARG002
-        """Send the receipt of a letter that ended.
+    async def tell_publisher(self, session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+        """Send the receipt of a letter that ended, and see to it that it is sent again.
 
         Raises:
             RedisError: the broker is away: the row stays due.
         """
-        end, publisher, event_id = ref.split(":")
+        end, publisher, event_id, turn = ref.split(":")
         receipt = Receipt(municipality=municipality, event_id=event_id, consumer=self._db.service, outcome=end)
         await self._send_receipt(publisher, receipt)
+        if int(turn) < len(TELL_AGAIN_AFTER):
+            again = f"{end}:{publisher}:{event_id}:{int(turn) + 1}"
+            due_at = now + TELL_AGAIN_AFTER[int(turn)]
+            await schedule(
+                session, self._db.service, municipality=municipality, kind=DUE_ENDED, ref=again, due_at=due_at
+            )
 
     async def _apply(self, session: AsyncSession, letter: Any, now: datetime) -> None:
         key = {"municipality": letter.municipality, "event_id": letter.event_id, "now": now}

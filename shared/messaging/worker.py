@@ -166,9 +166,11 @@ class Worker:
         replayer = Replayer(db, handlers, receipts.send_now, self._clock)
         relay = Relay(db, self._broker, self._clock)
         db.when_told(relay.wake)
-        due = DueLoop(db, {**self._due_handlers, **replayer.due_handlers}, self._clock)
+        due = DueLoop(db, self._due_handlers, self._clock)
+        # Apart: what a day asks for does not wait behind ten thousand replays, nor behind a broker that is away.
+        replays = DueLoop(db, replayer.due_handlers, self._clock)
         upkeep = Upkeep(db, self._clock)
-        loops = [relay.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
+        loops = [relay.run, due.run, replays.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
         self._loops = [asyncio.create_task(_keep_running(loop)) for loop in loops]
         self._answering = [asyncio.create_task(_keep_running(receipts.run))]
 

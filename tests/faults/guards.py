@@ -34,8 +34,8 @@ GUARDS = {
     "what was published once is published again": Guard(
         "test_broker.py::test_flushed",
         "shared/messaging/relay.py",
-        "is_new, self._drained = await asyncio.to_thread(self._ask_broker)",
-        "is_new, self._drained = False, []",
+        "run, is_new, self._drained = await asyncio.to_thread(self._ask_broker)",
+        "run, is_new, self._drained = b'', False, []",
     ),
     "an answer waits until it is written": Guard(
         "test_database.py::test_crash_recovery",

@@ -18,7 +18,7 @@ from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.dead_letters import ask_for_replay, discard
 from shared.messaging.due import DueLoop
 from shared.messaging.receipts import settle
-from shared.messaging.replay import BROKEN_OFF, Replayer
+from shared.messaging.replay import BROKEN_OFF, SEALED_GONE, TELL_AGAIN_AFTER, Replayer
 from tests.shared.conftest import MakeDb, TestClock
 from tests.shared.makers import (
     TOWN,
@@ -127,7 +127,30 @@ async def test_a_replayed_letter_has_its_effect_and_is_gone_and_its_publisher_to
     assert routing.outcomes == ["refused", "applied"]
     assert routing.receipts[1].event_id == str(event.event_id)
     assert await outcome_of(routing.db) == ["applied"]
+
+
+async def test_the_end_of_a_letter_is_told_more_than_once_and_then_no_more(routing: Routing, clock: TestClock) -> None:
+    """The publisher never asks again, and its first message may be wiped with the broker. Seen to fail without."""
+    event = await routing.dead()
+    await routing.ask(event.event_id)
+    await routing.work()
+    for told, wait in enumerate(TELL_AGAIN_AFTER, start=2):
+        assert routing.outcomes == ["refused", *["applied"] * (told - 1)]
+        clock.now += wait
+        await routing.work()
+    assert routing.outcomes == ["refused", *["applied"] * (1 + len(TELL_AGAIN_AFTER))]
     assert await rows_of(routing.db, "SELECT kind FROM routing.due WHERE kind <> 'effect'") == []
+
+
+async def test_what_was_sealed_and_destroyed_since_the_asking_is_not_applied_without(routing: Routing) -> None:
+    """The operator asked on the last day, and upkeep was quicker than the worker. Seen to fail without the look."""
+    event = await routing.dead()
+    await routing.ask(event.event_id)
+    async with routing.db.begin_across_towns() as session:
+        await session.execute(text("UPDATE routing.dead_letter SET sealed = NULL, sealed_gone_at = now()"))
+    await routing.work()
+    (letter,) = await routing.letters()
+    assert (letter.reason, await routing.effects()) == (SEALED_GONE, 0)
 
 
 async def test_asked_twice_it_is_replayed_once_and_then_there_is_nothing_to_ask_for(routing: Routing) -> None:

@@ -95,20 +95,20 @@ class Worker:
         """The relay's look at whether the broker is new."""
         await self._relay.look_at_broker(was_away=was_away)
 
-    async def take_event(self, parcel: Parcel) -> None:
-        """What the actor of this service's events does."""
+    async def take_event(self, parcel: Parcel, queue: str) -> None:
+        """What the actor of one of this service's queues of events does."""
         opened = parcel.open()
         envelope = genuine_envelope(self.name, opened["envelope"], opened["stamp"], self.service.stamps)
         assert envelope is not None
-        await self._consumer.consume(envelope)
+        await self._consumer.consume(envelope, bulk=queue == events_queue(self.name, bulk=True))
 
     async def _answer(self, publisher: str, receipt: Receipt) -> None:
         self._answers += 1
         await self._receipts.send(publisher, receipt)
 
-    async def take_twice(self, parcel: Parcel) -> None:
+    async def take_twice(self, parcel: Parcel, queue: str) -> None:
         """The same message in two hands at once."""
-        await asyncio.gather(self.take_event(parcel), self.take_event(parcel))
+        await asyncio.gather(self.take_event(parcel, queue), self.take_event(parcel, queue))
 
     async def take_receipts(self, parcel: Parcel) -> None:
         """What the actor of this service's receipts does."""
@@ -118,13 +118,14 @@ class Worker:
         await settle(self.db, receipts, self._clock)
 
     async def take_all_events(self) -> None:
-        """Everything on its queue, in order."""
-        while waiting := self._transport.queues[self.queues[0]]:
-            await self.take_event(waiting.pop(0))
+        """Everything on its queues, in order."""
+        for queue in self.events:
+            while waiting := self._transport.queues[queue]:
+                await self.take_event(waiting.pop(0), queue)
 
     async def take_all_receipts(self) -> None:
         """The same of its receipts."""
-        while waiting := self._transport.queues[self.queues[1]]:
+        while waiting := self._transport.queues[self.receipts]:
             await self.take_receipts(waiting.pop(0))
 
     async def send_receipts(self) -> bool:
@@ -153,14 +154,23 @@ class Worker:
         return sum(await asyncio.gather(self._sealer.seal_all(), Sealer(self.db).seal_all()))
 
     async def send(self) -> int:
-        """A round of sending, as a process that has just begun."""
-        loop = SendingLoop(self.db, self.service.keys, self._senders, self._clock, mail_from="town@example.jp")
-        return await loop.run_once()
+        """A round of sending in each lane, as a process that has just begun."""
+        sent = 0
+        for bulk in (False, True):
+            keys, senders = self.service.keys, self._senders
+            loop = SendingLoop(self.db, keys, senders, self._clock, bulk=bulk, mail_from="town@example.jp")
+            sent += await loop.run_once()
+        return sent
 
     @property
-    def queues(self) -> tuple[str, str]:
-        """Where it hears events, and receipts."""
-        return events_queue(self.name), receipts_queue(self.name)
+    def events(self) -> tuple[str, str]:
+        """Where it hears events: of each lane."""
+        return events_queue(self.name), events_queue(self.name, bulk=True)
+
+    @property
+    def receipts(self) -> str:
+        """Where it hears what became of its own."""
+        return receipts_queue(self.name)
 
 
 def _counted(service: str, handlers: Handlers) -> Handlers:

@@ -18,7 +18,7 @@ _NEXT = f"""
         for name in SERVICES
     )
 }, (SELECT min(greatest(due_at, leased_until)) FROM notifications.due
-         WHERE municipality = $1 AND kind = 'send'))
+         WHERE municipality = $1 AND kind IN ('send', 'send_bulk')))
 """
 
 

@@ -30,9 +30,11 @@ class Transport:
 
     def __init__(self) -> None:
         self.is_away = False
-        self.keys: dict[str, str] = {}
+        self.keys: dict[str, bytes] = {}
         self.queues: dict[str, list[Parcel]] = {
-            queue: [] for service in SERVICES for queue in (events_queue(service), receipts_queue(service))
+            queue: []
+            for service in SERVICES
+            for queue in (events_queue(service), events_queue(service, bulk=True), receipts_queue(service))
         }
 
     def broker_for(self, stamps: Stamps) -> Any:
@@ -64,11 +66,16 @@ class _Keys:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def exists(self, key: str) -> int:
+    def info(self, section: str) -> dict[str, str]:
+        assert section == "server"
         _refuse_away(self._transport)
-        return int(key in self._transport.keys)
+        return {"run_id": "simulated"}
 
-    def set(self, key: str, value: str) -> None:
+    def get(self, key: str) -> bytes | None:
+        _refuse_away(self._transport)
+        return self._transport.keys.get(key)
+
+    def set(self, key: str, value: bytes) -> None:
         _refuse_away(self._transport)
         self._transport.keys[key] = value
 
@@ -91,10 +98,10 @@ class SimulatedBroker:
         for queue, group in parcels.items():
             self._transport.put(queue, group)
 
-    def queue_length(self, queue: str) -> int:
-        """How many messages wait on a queue."""
+    def queue_lengths(self, queues: Iterable[str]) -> list[int]:
+        """How many messages wait on each queue."""
         _refuse_away(self._transport)
-        return len(self._transport.queues[queue])
+        return [len(self._transport.queues[queue]) for queue in queues]
 
 
 def _refuse_away(transport: Transport) -> None:

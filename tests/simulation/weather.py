@@ -36,26 +36,28 @@ async def a_relay_publishes(world: World) -> str | None:
 @action(18, dies_at=CONSUMER)
 async def events_arrive(world: World) -> str | None:
     """Some of what waits for a service, in some order, some of it again."""
-    worker = _with_mail(world, 0)
-    if worker is None:
+    having = _with_events(world)
+    if having is None:
         return None
+    worker, queue = having
     labels = []
     for _ in range(world.rng.randint(1, TAKEN_AT_ONCE)):
-        if world.transport.queues[worker.queues[0]]:
-            parcel = world.transport.take(worker.queues[0], world.rng)
+        if world.transport.queues[queue]:
+            parcel = world.transport.take(queue, world.rng)
             labels.append(parcel.label)
-            await worker.take_event(parcel)
+            await worker.take_event(parcel, queue)
     return f"{worker.name} hears {', '.join(labels)}"
 
 
 @action(2, dies_at=())
 async def one_event_arrives_twice_at_once(world: World) -> str | None:
     """Two threads of one worker have the same message in hand."""
-    worker = _with_mail(world, 0)
-    if worker is None:
+    having = _with_events(world)
+    if having is None:
         return None
-    parcel = world.transport.take(worker.queues[0], world.rng)
-    await worker.take_twice(parcel)
+    worker, queue = having
+    parcel = world.transport.take(queue, world.rng)
+    await worker.take_twice(parcel, queue)
     return f"{worker.name} hears twice {parcel.label}"
 
 
@@ -69,10 +71,11 @@ async def receipts_go_out(world: World) -> str | None:
 @action(6, dies_at=("receipts.received", "receipts.settled", "transaction.written", "transaction.committed"))
 async def receipts_arrive(world: World) -> str | None:
     """A publisher hears what became of its events."""
-    worker = _with_mail(world, 1)
-    if worker is None:
+    having = [worker for worker in world.workers.values() if world.transport.queues[worker.receipts]]
+    if not having:
         return None
-    parcel = world.transport.take(worker.queues[1], world.rng)
+    worker = world.rng.choice(having)
+    parcel = world.transport.take(worker.receipts, world.rng)
     await worker.take_receipts(parcel)
     return f"{worker.name} hears {parcel.label}"
 
@@ -197,8 +200,11 @@ def _any(world: World) -> Worker:
     return world.workers[world.rng.choice(SERVICES)]
 
 
-def _with_mail(world: World, which: int) -> Worker | None:
-    having = [worker for worker in world.workers.values() if world.transport.queues[worker.queues[which]]]
+def _with_events(world: World) -> tuple[Worker, str] | None:
+    """A worker for which events wait, and one of its queues."""
+    having = [
+        (worker, queue) for worker in world.workers.values() for queue in worker.events if world.transport.queues[queue]
+    ]
     return world.rng.choice(having) if having else None
 
 
