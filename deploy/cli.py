@@ -10,6 +10,8 @@ choudo dead-letters show ID       one of them, without anything of a person: 0 s
 choudo dead-letters replay …      have the services' workers apply them: 0 asked for, 1 some not there, 2 bad input
 choudo dead-letters discard …     let them go for good: 0 done, 1 some not there, 2 bad input
 
+3, of any command: a database cannot be reached.
+
 The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well.
 Each may be given as a file (CHOUDO_BOOKING_DATABASE_URL_FILE).
 """
@@ -25,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.databases import open_database
+from deploy.databases import Unreachable, open_database, require_town
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
@@ -42,7 +44,7 @@ from shared.roles import ROLES
 from shared.town_pack import BadTownPack, TownPack, read_town_pack
 from shared.town_texts import TownTexts, collect_texts
 
-INTACT, BROKEN, BAD_INPUT = 0, 1, 2
+INTACT, BROKEN, BAD_INPUT, UNREACHABLE = 0, 1, 2, 3
 PASSWORD_BYTES = 9
 TOWN_COMMAND_TIMEOUT_S = 60
 
@@ -97,6 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"refused: {error.code}{details}", file=sys.stderr)
     except MissingVariable as error:
         print(f"missing in the environment: {error}", file=sys.stderr)
+    except Unreachable as error:
+        print(error, file=sys.stderr)
+        return UNREACHABLE
     return BAD_INPUT
 
 
@@ -160,18 +165,20 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
         profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
         keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
         box = ServiceBox.from_settings(*keys)
-    async with open_database("routing", environ) as db, db.begin(given.town) as session:
-        await open_staff_account(
-            session,
-            municipality=given.town,
-            login=given.login,
-            password=password,
-            roles=tuple(given.role),
-            office=given.office,
-            profile=profile,
-            box=box,
-            now=clock_from(environ)(),
-        )
+    async with open_database("routing", environ) as db:
+        await require_town(db, given.town)
+        async with db.begin(given.town) as session:
+            await open_staff_account(
+                session,
+                municipality=given.town,
+                login=given.login,
+                password=password,
+                roles=tuple(given.role),
+                office=given.office,
+                profile=profile,
+                box=box,
+                now=clock_from(environ)(),
+            )
     shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
     return INTACT

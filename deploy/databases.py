@@ -3,8 +3,19 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
 from deploy.secrets import required
 from shared.db import Database
+from shared.errors import Refusal
+
+_KNOWN = text("SELECT 1 FROM town.municipality WHERE code = :code")
+
+
+class Unreachable(Exception):
+    """A database does not let us in. The message names the variable that says where it is, and never what it says."""
 
 
 @asynccontextmanager
@@ -13,9 +24,32 @@ async def open_database(service: str, environ: Mapping[str, str]) -> AsyncIterat
 
     Raises:
         MissingVariable: the environment does not say which.
+        Unreachable: nobody is there, or they do not let us in.
     """
-    db = Database(required(environ, f"CHOUDO_{service.upper()}_DATABASE_URL"), service=service)
+    variable = f"CHOUDO_{service.upper()}_DATABASE_URL"
+    url = required(environ, variable)
     try:
+        db = Database(url, service=service)
+    except (SQLAlchemyError, ValueError) as error:
+        raise Unreachable(f"{service}: {variable} is no address of a database") from error
+    try:
+        try:
+            await db.ping()
+        except (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError) as error:
+            raise Unreachable(
+                f"{service}: the database cannot be reached ({variable}; {type(error).__name__})"
+            ) from error
         yield db
     finally:
         await db.dispose()
+
+
+async def require_town(db: Database, code: str) -> None:
+    """Raise if no such town was ever loaded.
+
+    Raises:
+        Refusal: `no_such_town`.
+    """
+    async with db.begin_across_towns() as session:
+        if (await session.execute(_KNOWN, {"code": code})).one_or_none() is None:
+            raise Refusal("no_such_town", 404, town=code)

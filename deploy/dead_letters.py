@@ -4,12 +4,13 @@ An event may have died in several services: without `--service`, each that has i
 """
 
 import argparse
+import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from deploy.databases import open_database
+from deploy.databases import open_database, require_town
 from shared.audit import Operator
 from shared.clock import clock_from
 from shared.db import Database
@@ -25,12 +26,16 @@ from shared.messaging.dead_letters import (
     list_letters,
 )
 
-DONE, NOT_ALL = 0, 1
+DONE, NOT_ALL, BAD_INPUT = 0, 1, 2
+REASONS = (
+    "done_by_hand: what it asked for was done otherwise; out_of_date: it means nothing any more; never_valid: an error"
+)
 
 
 def add_dead_letters(commands: Any) -> None:
     """Add the noun and its verbs to the command line."""
-    verbs = commands.add_parser("dead-letters").add_subparsers(dest="action", required=True)
+    noun = commands.add_parser("dead-letters", help="events that a service could not apply", description=__doc__)
+    verbs = noun.add_subparsers(dest="action", required=True)
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--service", choices=SERVICES, help="which could not apply it; all services without it")
     where.add_argument("--town", help="a municipality's code; all towns without it")
@@ -40,17 +45,18 @@ def add_dead_letters(commands: Any) -> None:
     for verb in (verbs.add_parser("replay", parents=[where]), verbs.add_parser("discard", parents=[where])):
         verb.add_argument("ids", nargs="*", type=UUID, metavar="ID", help="an event's id, as `list` tells it")
         verb.add_argument("--all", action="store_true", help="instead of ids, with --type: all letters of that type")
-    verb.add_argument("--reason", required=True, choices=DISCARD_REASONS)
+    verb.add_argument("--reason", required=True, choices=DISCARD_REASONS, help=REASONS)
 
 
 async def decide_dead_letters(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Do what was asked; return the exit status.
 
     Raises:
-        Refusal: `ids_or_all_of_a_type`, neither ids nor `--all --type`, or both.
+        Refusal: `no_such_town`.
     """
     if given.action in ("replay", "discard") and (bool(given.ids) == given.all or (given.all and not given.type)):
-        raise Refusal("ids_or_all_of_a_type")
+        print("dead-letters: give IDs, or --all together with --type", file=sys.stderr)
+        return BAD_INPUT
     now = clock_from(environ)()
     found: set[UUID] = set()
     failed = False
@@ -63,6 +69,9 @@ async def decide_dead_letters(given: argparse.Namespace, environ: Mapping[str, s
     if given.action == "list":
         print(f"{len(found)} events are dead letters")
         return NOT_ALL if found else DONE
+    if given.action in ("replay", "discard") and given.all:
+        print(f"{len(found)} events of {given.type}")
+        return NOT_ALL if failed or not found else DONE
     return NOT_ALL if missing or failed else DONE
 
 
@@ -70,6 +79,8 @@ async def _wanted(given: argparse.Namespace, environ: Mapping[str, str]) -> Asyn
     """The letters that a command is about, and where each is."""
     for service in [given.service] if given.service else SERVICES:
         async with open_database(service, environ) as db:
+            if given.town:
+                await require_town(db, given.town)
             letters = _by_id(db, given) if given.ids else _all(db, given)
             async for letter in letters:
                 yield db, letter
@@ -112,7 +123,7 @@ async def _decide(db: Database, letter: Letter, given: argparse.Namespace, *, no
             case "replay":
                 async with db.begin(letter.municipality) as session:
                     await ask_for_replay(session, db.service, operator, letter.event_id, now=now)
-                print(f"{where}: asked for")
+                print(f"{where}: asked for; `show` tells in a few seconds what came of it")
             case "discard":
                 async with db.begin(letter.municipality) as session:
                     await discard(session, db.service, operator, letter.event_id, given.reason, now=now)
@@ -125,7 +136,11 @@ async def _decide(db: Database, letter: Letter, given: argparse.Namespace, *, no
 
 def _shown(service: str, letter: Letter) -> str:
     is_sealed = (
-        "yes" if letter.is_sealed else f"destroyed {_moment(letter.sealed_gone_at)}" if letter.sealed_gone_at else "no"
+        f"yes, until {_moment(letter.sealed_until)}"
+        if letter.sealed_until
+        else f"destroyed {_moment(letter.sealed_gone_at)}"
+        if letter.sealed_gone_at
+        else "no"
     )
     facts = {
         "event": letter.event_id,

@@ -4,7 +4,7 @@ Nothing of a person is shown: which event, of what and which version, why it die
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -23,6 +23,9 @@ DUE_REPLAY, DUE_ENDED = "replay", "letter_ended"
 PAGE = 50
 KEYS_MAX = 60
 COUNTED_MAX = 10_000
+
+# What was sealed in a dead letter is some person's: an operator has this long to have it replayed.
+SEALED_KEPT = timedelta(days=30)
 
 End = Literal["applied", "discarded"]
 # Why a letter is let go: a code, because a text could say something of a person.
@@ -50,6 +53,7 @@ _LOCK = """
 """
 _DELETE = "DELETE FROM {schema}.dead_letter WHERE (municipality, event_id) = (:municipality, :event_id)"
 _DISCARD = "UPDATE {schema}.inbox SET outcome = 'discarded' WHERE (municipality, event_id) = (:municipality, :event_id)"
+_END = "SELECT outcome FROM {schema}.inbox WHERE (municipality, event_id) = (:municipality, :event_id)"
 _COUNT = "SELECT count(*) FROM (SELECT FROM {schema}.dead_letter LIMIT :most) AS letters"
 
 
@@ -71,6 +75,11 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     died_at: datetime
     # An operator has asked for its replay, and the worker has not come to it yet.
     is_waiting: bool
+
+    @property
+    def sealed_until(self) -> datetime | None:
+        """When what is sealed in it is destroyed; None when there is nothing, or nothing any more."""
+        return self.died_at + SEALED_KEPT if self.is_sealed else None
 
 
 class _Reference(msgspec.Struct):
@@ -101,6 +110,13 @@ async def find_letters(
     asked = {"event_id": event_id, "municipality": municipality}
     rows = await session.execute(text(f"{_LETTERS.format(schema=service)} {_FIND} LIMIT {PAGE}"), asked)
     return [_letter(row._mapping) for row in rows]
+
+
+async def find_end(session: AsyncSession, service: str, municipality: str, event_id: UUID) -> str | None:
+    """What became of an event here: `applied`, `refused`, `discarded`; None when nobody here knows it."""
+    key = {"municipality": municipality, "event_id": event_id}
+    end: str | None = (await session.execute(text(_END.format(schema=service)), key)).scalar_one_or_none()
+    return end
 
 
 async def count_letters(db: Database) -> int:

@@ -13,15 +13,13 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
 from shared.messaging.consumer import INBOX_KEPT
-from shared.messaging.dead_letters import count_letters
+from shared.messaging.dead_letters import SEALED_KEPT, count_letters
 from shared.telemetry import DEAD_LETTERS
 
 log = get_logger(__name__)
 
 # An event and its deliveries, after the last consumer is done with it: for whoever looks into what happened.
 OUTBOX_KEPT = timedelta(days=14)
-# What was sealed in a dead letter is some person's: an operator has this long to have it replayed.
-SEALED_KEPT = timedelta(days=30)
 
 MEASURE_INTERVAL_S = 15.0
 TRIM_INTERVAL_S = 600.0

@@ -20,6 +20,7 @@ from shared.messaging.dead_letters import (
     Letter,
     ask_for_replay,
     discard,
+    find_end,
     find_letters,
     list_letters,
 )
@@ -58,6 +59,7 @@ def dead_letter_routes(service: str) -> Sequence[ControllerRouterHandler]:
         async with db.begin(town.code) as session:
             letters = await list_letters(session, service, municipality=town.code, before=_read_cursor(before))
             found = await find_letters(session, service, about, municipality=town.code) if about else []
+            end = await find_end(session, service, town.code, about) if about and not found else None
         return page(
             request,
             "dead_letters.html",
@@ -68,6 +70,7 @@ def dead_letter_routes(service: str) -> Sequence[ControllerRouterHandler]:
             is_first=not before,
             is_told=about is not None,
             told=found[0] if found else None,
+            end=end,
         )
 
     @get(one, guards=guards)

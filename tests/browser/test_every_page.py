@@ -437,18 +437,18 @@ def test_what_stopped_between_the_services(phone: Page, new_tablet: NewPhone, st
         tablet.goto(f"/{service}/dead-letters/{first}")
         tablet.get_by_role("button", name="やり直す").click()
         told = tablet.locator("main .notice")
-        expect(told).to_contain_text(re.compile("やり直しを頼みました|まだ止まっています"))
+        expect(told).to_contain_text(re.compile("やり直しを頼みました|また止まりました"))
         see(tablet, f"dead-letter-asked-{service}")
         for _ in range(40):
             tablet.reload()
-            if "まだ止まっています" in told.inner_text():
+            if "また止まりました" in told.inner_text():
                 break
             tablet.wait_for_timeout(250)
         expect(told).to_contain_text("unknown_type")
         see(tablet, f"dead-letter-again-{service}")
         phone.get_by_text("必要なことは、手ですませた").click()
         phone.get_by_role("button", name="捨てる").click()
-        expect(phone.get_by_role("main")).to_contain_text("もう止まっていません")
+        expect(phone.get_by_role("main")).to_contain_text("もう処理されません")
         see(phone, f"dead-letter-discarded-{service}")
 
 

@@ -101,11 +101,12 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded(
     status, told = run("show", first, "--service", "routing")
     assert status == DONE
     assert "about: 7 version 2\n" in told
-    assert "fields: aggregate_id, aggregate_version\nsealed: yes\n" in told
+    assert "fields: aggregate_id, aggregate_version\nsealed: yes, until 20" in told
     assert "to-nobody" not in told
     assert run("show", str(UUID(int=9))) == (NOT_ALL, f"{UUID(int=9)}: no such dead letter\n")
 
-    asked = f"{first} routing 143421: asked for\n{first} booking 143421: asked for\n"
+    said = "asked for; `show` tells in a few seconds what came of it"
+    asked = f"{first} routing 143421: {said}\n{first} booking 143421: {said}\n"
     assert run("replay", first) == (DONE, asked)
     assert "waits for its replay: yes" in run("show", first)[1]
     status, told = run("discard", "--reason", "never_valid", "--all", "--type", "a", "--service", "booking")
@@ -120,7 +121,7 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded(
         ["replay", first, "--all", "--type", "a"],
         ["replay", "--type", "a"],
     ):
-        assert run(*wrong) == (BAD_INPUT, "refused: ids_or_all_of_a_type\n")
+        assert run(*wrong) == (BAD_INPUT, "dead-letters: give IDs, or --all together with --type\n")
     for wrong in (["discard", first], ["discard", first, "--reason", "花子"], ["replay", "no-id"], ["forget", first]):
         with pytest.raises(SystemExit) as stopped:
             main(["dead-letters", *wrong])

@@ -80,7 +80,7 @@ async def test_a_replay_is_asked_for_once_and_told_as_it_is(product: Product) ->
     assert f"{letter}/replay" not in waiting.text, "it was asked for already"
     gone = await ask(product, "routing", f"/{uuid4()}/replay", sent="")
     assert (
-        "もう止まっていません"
+        "この番号の連絡は、ここにはありません"
         in (await ask(product, "routing", gone.location.removeprefix("/routing/dead-letters"))).text
     )
 

@@ -13,6 +13,7 @@ from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import (
     PAGE,
+    SEALED_KEPT,
     Letter,
     ask_for_replay,
     count_letters,
@@ -20,7 +21,7 @@ from shared.messaging.dead_letters import (
     find_letters,
     list_letters,
 )
-from shared.messaging.upkeep import SEALED_KEPT, Upkeep
+from shared.messaging.upkeep import Upkeep
 from tests.shared.conftest import MakeDb, TestClock
 from tests.shared.makers import TOWN, make_availability, make_booked, make_envelope, rows_of
 

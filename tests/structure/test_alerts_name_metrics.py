@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 import services.notifications.metrics
 import shared.telemetry
-from shared.messaging.upkeep import SEALED_KEPT
+from shared.messaging.dead_letters import SEALED_KEPT
 
 MODULES = (services.notifications.metrics, shared.telemetry)  # by importing them, their metrics are in the registry
 _NAME = re.compile(r"\bchoudo_\w+")
