@@ -31,7 +31,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """What runs beside the relay: the due rows and the ledger's sealer."""
-    sealer = Sealer(db)
+    sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
     return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
 

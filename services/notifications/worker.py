@@ -44,7 +44,7 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
 def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """The loops of this service, beside relay and receipts."""
     sending = SendingLoop(db, keys, make_senders(settings), clock, mail_from=settings.mail_from)
-    sealer = Sealer(db)
+    sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
     return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run, sending.run]
 

@@ -22,7 +22,7 @@ DUE_HANDLERS = {DUE_CONTACT_DRAFT: blank_contact_draft, DUE_OFFERS: expire_offer
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """What runs beside relay and receipts: what is due (drafts, offers, tidying), and chaining the ledger."""
-    sealer = Sealer(db)
+    sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
     return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
 
