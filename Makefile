@@ -21,7 +21,7 @@ ASSETS_STAMP := shared/web/static/build/manifest.json
 
 ASSET_SOURCES := shared/web/assets.py $(wildcard shared/web/static/src/* shared/web/static/src/*/* shared/web/icons/*)
 
-.PHONY: help run test check lint messages format bench faults screenshots assets lock clean browser
+.PHONY: help run test check lint messages format bench faults simulate screenshots assets lock clean browser
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## ?/\1\t/' | expand -t 14
@@ -52,6 +52,9 @@ format: $(PYTHON_STAMP)  ## put the code into shape
 bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md and .json
 	@sh deploy/local/packages.sh --optional wrk
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+simulate: $(PYTHON_STAMP)  ## new seeded days for a minute (ARGS="--seconds 600", or "--seed 1234" for one again)
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 faults: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## every fault at every step, and write docs/faults.md (GUARDS=1: see each test fail)
 	CHOUDO_FAULTS_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)

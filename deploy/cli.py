@@ -5,6 +5,10 @@ choudo town load FOLDER           load it: catalogue, opening rules, reminder ru
 choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
 choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check the chains of all three ledgers: 0 intact, 1 broken, 2 bad input
+choudo dead-letters list          what the services could not apply: 0 nothing, 1 something, 2 bad input
+choudo dead-letters show ID       one of them, without anything of a person: 0 shown, 1 not there, 2 bad input
+choudo dead-letters replay …      have the services' workers apply them: 0 asked for, 1 some not there, 2 bad input
+choudo dead-letters discard …     let them go for good: 0 done, 1 some not there, 2 bad input
 
 The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well.
 Each may be given as a file (CHOUDO_BOOKING_DATABASE_URL_FILE).
@@ -15,13 +19,14 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from deploy.databases import open_database
+from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
@@ -80,6 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     ledger = commands.add_parser("ledger").add_subparsers(dest="action", required=True).add_parser("verify")
     ledger.add_argument("town", nargs="?", help="a municipality's code; all towns without it")
 
+    add_dead_letters(commands)
+
     given = parser.parse_args(arguments)
     try:
         return asyncio.run(_run(given, os.environ))
@@ -106,6 +113,8 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await _open_account(given, environ)
         case "account", "close":
             return await _close_account(given, environ)
+        case "dead-letters", _:
+            return await decide_dead_letters(given, environ)
         case _:
             return await _verify_ledgers(given.town, environ)
 
@@ -116,11 +125,11 @@ async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
     town = pack.town
     await _register_town(pack, collect_texts(pack), environ)
     public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
-    async with _database("booking", environ) as db, db.begin(town.code) as session:
+    async with open_database("booking", environ) as db, db.begin(town.code) as session:
         await load_opening_rules(session, pack, now=now)
-    async with _database("notifications", environ) as db, db.begin(town.code) as session:
+    async with open_database("notifications", environ) as db, db.begin(town.code) as session:
         await load_notice_rules(session, pack, now=now)
-    async with _database("routing", environ) as db, db.begin(town.code) as session:
+    async with open_database("routing", environ) as db, db.begin(town.code) as session:
         version = await publish_catalogue(session, pack, public_url=public_url, now=now)
     print(f"{town.name_ja} ({town.code}): catalogue version {version}, {len(pack.procedures)} procedures")
     return INTACT
@@ -151,7 +160,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
         profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
         keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
         box = ServiceBox.from_settings(*keys)
-    async with _database("routing", environ) as db, db.begin(given.town) as session:
+    async with open_database("routing", environ) as db, db.begin(given.town) as session:
         await open_staff_account(
             session,
             municipality=given.town,
@@ -169,7 +178,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
 
 
 async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    async with _database("routing", environ) as db, db.begin(given.town) as session:
+    async with open_database("routing", environ) as db, db.begin(given.town) as session:
         await close_account(session, municipality=given.town, login=given.login, now=clock_from(environ)())
     print(f"account {given.login}: closed")
     return INTACT
@@ -178,7 +187,7 @@ async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) 
 async def _verify_ledgers(town: str | None, environ: Mapping[str, str]) -> int:
     broken = False
     for service in SERVICES:
-        async with _database(service, environ) as db:
+        async with open_database(service, environ) as db:
             for code in [town] if town else await _towns(db):
                 verdict = await verify(db, code)
                 state = "intact" if verdict.intact else f"BROKEN at {verdict.broken_seq}: {verdict.broken_reason}"
@@ -192,15 +201,6 @@ async def _towns(db: Database) -> list[str]:
         connection = await session.connection()
         rows = await connection.exec_driver_sql("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
         return [row.code for row in rows]
-
-
-@asynccontextmanager
-async def _database(service: str, environ: Mapping[str, str]) -> AsyncIterator[Database]:
-    db = Database(required(environ, f"CHOUDO_{service.upper()}_DATABASE_URL"), service=service)
-    try:
-        yield db
-    finally:
-        await db.dispose()
 
 
 if __name__ == "__main__":

@@ -54,6 +54,12 @@ STAFF_ONLY: Final = {
         "shared/web/templates/behalf.html",
         "shared/web/templates/behalf_parts.html",
     ),
+    "the operator's dead letters": (
+        "shared/web/templates/dead_letter.html",
+        "shared/web/templates/dead_letter_discard.html",
+        "shared/web/templates/dead_letter_parts.html",
+        "shared/web/templates/dead_letters.html",
+    ),
     "the delivery log": (
         "services/notifications/pages/notices.html",
         "services/notifications/pages/notices.py",

@@ -6,7 +6,8 @@ a whole town sends at once are `Prepared`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,14 +19,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 
 from shared.faults import pass_step
 
-# A connection beyond the pool's size is opened and closed for each turn, which costs more than what it is opened for.
-POOL_SIZE = 12
-POOL_OVERFLOW = 4
+# Opened as they are needed, and kept: opening one for a single turn costs more than what it is opened for.
+POOL_SIZE = 16
+# One is kept for looks; a loop, a handler and a sender never wait for each other.
+POOL_SIZE_MIN, POOL_SIZE_MAX = 4, 500
 POOL_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 5_000
 # For a server that does not answer at all: otherwise the statement's own timeout comes first.
 LOOK_TIMEOUT_S = 6
+DISPOSE_WITHIN_S = 2.5
 LOCK_TIMEOUT_MS = 3_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
 
@@ -40,6 +43,8 @@ NAMING = {
 }
 
 DRIVER = "driver"
+# In a session's info: its transaction publishes something.
+TOLD = "told"
 INTEGRITY_CLASS = "23"
 
 
@@ -51,14 +56,15 @@ def service_metadata(schema: str) -> MetaData:
 class Database:
     """A service's access to its own schema, as a role that sees only the rows of the town it names."""
 
-    def __init__(self, url: str, *, service: str, pool_size: int = POOL_SIZE, overflow: int = POOL_OVERFLOW) -> None:
+    def __init__(self, url: str, *, service: str, pool_size: int = POOL_SIZE) -> None:
         self.service = service
         self._lookout: AsyncConnection | None = None
         self._looking = asyncio.Lock()
+        self._when_told: Callable[[], None] = lambda: None
         self.engine: AsyncEngine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool_size,
-            max_overflow=overflow,
+            max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
             pool_use_lifo=True,
             # SQLAlchemy begins nothing by itself: a transaction is begun below, and nowhere else.
@@ -77,6 +83,10 @@ class Database:
                 },
             },
         )
+
+    def when_told(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each commit of this process with which something was published."""
+        self._when_told = listener
 
     @asynccontextmanager
     async def begin(self, municipality: str) -> AsyncIterator[AsyncSession]:
@@ -102,6 +112,8 @@ class Database:
                 pass_step("transaction.written")
                 await _commit(driver)
                 pass_step("transaction.committed")
+                if TOLD in session.info:
+                    self._when_told()
             except BaseException as error:
                 await _undo(connection, driver, error)
                 raise
@@ -133,9 +145,14 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def dispose(self) -> None:
-        """Close every connection. Call it on the loop that used them."""
-        await self._stop_looking()
-        await self.engine.dispose()
+        """Close every connection. Call it on the loop that used them.
+
+        A server that does not answer is not waited for: the connections end with the process.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISPOSE_WITHIN_S):
+                await self._stop_looking()
+                await self.engine.dispose()
 
     async def _stop_looking(self) -> None:
         connection, self._lookout = self._lookout, None

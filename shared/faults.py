@@ -1,12 +1,13 @@
 """Fault points: named steps between a transaction and its effects at which a trial kills this process, as kill -9 does.
 
 `CHOUDO_FAULT=relay.published:2` dies when that step is passed for the second time. Without it, and always in
-production, a step does nothing.
+production, a step does nothing. A trial in one process arms a death of its own (`armed`).
 """
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 VARIABLE = "CHOUDO_FAULT"
@@ -33,29 +34,51 @@ Step = Literal[
 STEPS: tuple[Step, ...] = get_args(Step)
 
 
-class _Fault:
-    def __init__(self, step: str, passes: int) -> None:
-        self.step = step
-        self.left = passes
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _armed(environ: Mapping[str, str]) -> _Fault | None:
+class Fault:
+    """Dies when a step is passed for the so-manieth time, and whoever is left of it then at any later pass."""
+
+    def __init__(self, step: str, passes: int = 1, *, die: Callable[[], None] = _kill) -> None:
+        if step not in STEPS:
+            raise ValueError(f"{VARIABLE}: there is no step {step}")
+        self._step = step
+        self._left = passes
+        self._die = die
+
+    def pass_step(self, step: Step) -> None:
+        """One more step is passed."""
+        if step == self._step:
+            self._left -= 1
+        if self._left <= 0:
+            self._die()
+
+
+def _asked_for(environ: Mapping[str, str]) -> Fault | None:
     wanted = environ.get(VARIABLE)
     if not wanted or environ.get("CHOUDO_ENVIRONMENT") != "local":
         return None
     step, _, passes = wanted.partition(":")
-    if step not in STEPS:
-        raise ValueError(f"{VARIABLE}: there is no step {step}")
-    return _Fault(step, int(passes or 1))
+    return Fault(step, int(passes or 1))
 
 
-_fault = _armed(os.environ)
+_fault = _asked_for(os.environ)
+
+
+@contextmanager
+def armed(fault: Fault) -> Iterator[None]:
+    """In this block, and by this program alone, a process is simulated that dies so."""
+    global _fault
+    before, _fault = _fault, fault
+    try:
+        yield
+    finally:
+        _fault = before
 
 
 def pass_step(step: Step) -> None:
     """Die here, if that was asked for."""
-    if _fault is None or _fault.step != step:
-        return
-    _fault.left -= 1
-    if _fault.left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _fault is not None:
+        _fault.pass_step(step)

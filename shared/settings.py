@@ -5,14 +5,44 @@ A variable `CHOUDO_X` may be given as `CHOUDO_X_FILE`, the path of a file that h
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+
+from shared.db import POOL_SIZE, POOL_SIZE_MAX, POOL_SIZE_MIN
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 PREFIX = "CHOUDO_"
 SHARED = msgspec.Meta(extra={"shared": True})
+_PEM_END = "-----END PUBLIC KEY-----"
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service needs: `CHOUDO_<SERVICE>_…` for its own, `CHOUDO_…` for what all of them share."""
+
+    database_url: str
+    box_key: str
+    master_key: str
+    redis_url: Annotated[str, SHARED]
+    token_public_key: Annotated[str, SHARED]
+    box_public_keys: Annotated[str, SHARED]
+    environment: Annotated[Literal["local", "production"], SHARED] = "production"
+    # Only `make run` has a default town; elsewhere an unknown host is refused.
+    default_municipality: Annotated[str | None, SHARED] = None
+    metrics_address: Annotated[str | None, SHARED] = None
+    # Of one process. Those of all processes together stay below the server's `max_connections`.
+    database_pool_size: Annotated[int, msgspec.Meta(ge=POOL_SIZE_MIN, le=POOL_SIZE_MAX)] = POOL_SIZE
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is `make run` or a test: plain HTTP on one machine, and a town for any host."""
+        return self.environment == "local"
+
+    @property
+    def token_public_keys(self) -> list[str]:
+        """The public keys (PEM) whose tokens are accepted; several while they rotate."""
+        return [part.strip() + "\n" + _PEM_END + "\n" for part in self.token_public_key.split(_PEM_END) if part.strip()]
 
 
 class MissingSettings(Exception):

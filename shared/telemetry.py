@@ -21,6 +21,9 @@ PICKUP_SECONDS = Histogram(
 OLDEST_UNACKNOWLEDGED_SECONDS = Gauge(
     "choudo_oldest_unacknowledged_seconds", "Age of the oldest delivery without a receipt", ["service"]
 )
+DEAD_LETTERS = Gauge(
+    "choudo_dead_letters", "Events that a service could not apply, waiting for an operator", ["service"]
+)
 REQUEST_SECONDS = Histogram(
     "choudo_request_seconds",
     "Server time of a request",

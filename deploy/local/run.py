@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from deploy.local.servers import ServerError, die_with_parent, embedded_servers, end_with_parent, free_port
 from deploy.secrets import load_environment, sample_staff_password
 from shared.events.subscriptions import SERVICES
+from shared.stopping import STOP_WITHIN_S
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEFAULT_PORT: Final = 8000
@@ -37,7 +38,8 @@ SAMPLE_PROFILE: Final = ("--role", "helper", "--name", "田中", "--language", "
 
 READY_TIMEOUT_S: Final = 60.0
 READY_POLL_S: Final = 0.05
-GRACE_S: Final = 20.0
+# They end by themselves before that.
+GRACE_S: Final = STOP_WITHIN_S + 2
 KILL_WAIT_S: Final = 5.0
 # A child that dies is started again after 1, 2, 4 … 30 s; one that has run this long starts again from 1 s.
 FIRST_BACKOFF_S: Final = 1.0

@@ -93,7 +93,7 @@ ROUTES = [
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The application, on its own database unless one is given."""
-    database = db or Database(settings.database_url, service=SERVICE)
+    database = db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size)
     keys = Keys.from_settings(settings)
     watch = LineWatch(database, clock)
     rush = Rush()

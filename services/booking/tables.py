@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     TIMESTAMP,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -18,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, UUID, ExcludeConstraint
 
+from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -444,17 +444,4 @@ idempotency = Table(
     Column("created_at", _TIME, nullable=False),
     Index("idempotency_municipality_created_at_idx", "municipality", "created_at"),
 )
-audit = Table(
-    "audit",
-    metadata,
-    Column("municipality", Text, primary_key=True),
-    Column("audit_id", _UUID, primary_key=True),
-    Column("occurred_at", _TIME, nullable=False),
-    Column("actor_kind", Text, nullable=False),
-    Column("actor_ref", Text, nullable=False),
-    Column("office", Text),
-    Column("command", Text, nullable=False),
-    Column("ref", Text, nullable=False),
-    Column("ref_version", BigInteger),
-    Index("audit_municipality_occurred_at_idx", "municipality", "occurred_at"),
-)
+audit = audit_table(metadata)

@@ -16,7 +16,7 @@ from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
-from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 
@@ -30,10 +30,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside the relay: the due rows and the ledger's sealer."""
+    """What runs beside relay, receipts and what is due: chaining the ledger."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
+    return [sealer.run]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
@@ -41,10 +41,12 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
     keys = Keys.from_settings(settings)
     return Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service="booking",
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
+        due_handlers=DUE_HANDLERS,
         make_loops=make_loops,
         clock=clock,
         metrics_address=settings.metrics_address,

@@ -37,10 +37,9 @@ REFUSALS = {
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The application, on its own database unless one is given."""
     keys = make_keys(settings)
-    is_local = settings.environment == "local"
     return create_service_app(
         service=SERVICE,
-        db=db or Database(settings.database_url, service=SERVICE),
+        db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
         route_handlers=[
             get_notices,
             get_form_address,
@@ -50,7 +49,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
             post_receipts,
         ],
         template_dirs=TEMPLATE_DIRS,
-        token_public_keys=[settings.token_public_key],
+        token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
         refusals=REFUSALS,
         dependencies={
@@ -58,6 +57,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
             "keys": Provide(lambda: keys, sync_to_thread=False),
         },
         clock=clock,
-        default_municipality=settings.default_municipality if is_local else None,
-        secure=not is_local,
+        default_municipality=settings.default_municipality if settings.is_local else None,
+        secure=not settings.is_local,
     )

@@ -19,6 +19,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     lease_token: UUID
     tries: int
     kind: Kind
+    bulk: bool
     reach: Reach
     created_at: datetime
     useful_until: datetime

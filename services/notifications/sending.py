@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.notifications.commands.attempts import LEASE, Result, begin_attempts, end_attempts
+from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.keys import Keys
 from services.notifications.metrics import ATTEMPTS, DISPATCH_SECONDS
@@ -37,22 +38,34 @@ ONE_BY_ONE_WITHIN_S = 5.0
 
 
 class SendingLoop:
-    """Sends one service's notices. Several loops may run: a due row is leased to one of them."""
+    """Sends the notices of one lane: those that somebody waits for, or those in bulk.
+
+    Each lane has batches and senders of its own, so that neither waits for the other. Several loops of a lane may run:
+    a due row is leased to one of them.
+    """
 
     def __init__(
-        self, db: Database, keys: Keys, senders: Mapping[str, Sender], clock: Clock, *, mail_from: str = ""
+        self,
+        db: Database,
+        keys: Keys,
+        senders: Mapping[str, Sender],
+        clock: Clock,
+        *,
+        bulk: bool = False,
+        mail_from: str = "",
     ) -> None:
         self._db = db
         self._keys = keys
         self._senders = senders
         self._clock = clock
         self._mail_from = mail_from
+        self._kind = due_kind(bulk=bulk)
         self._question = due_question(db.service)
         self._claim = text(f"""
             UPDATE {db.service}.due SET leased_until = :lease, attempts = due.attempts + 1
             WHERE (municipality, kind, ref) IN (
                 SELECT municipality, kind, ref FROM {db.service}.due
-                WHERE kind = 'send' AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
+                WHERE kind = :kind AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
                 ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
             RETURNING municipality, ref
         """)
@@ -66,7 +79,7 @@ class SendingLoop:
                     await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
                 batches = {batch for batch in batches if not batch.done()}
                 try:
-                    due = await self._db.look(self._question, ["send"], self._clock())
+                    due = await self._db.look(self._question, [self._kind], self._clock())
                     claimed = await self._claim_due() if due else {}
                 except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                     log.warning("sending_loop_failed", **describe(error))
@@ -93,7 +106,8 @@ class SendingLoop:
     async def _claim_due(self) -> dict[str, list[UUID]]:
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            rows = (await session.execute(self._claim, {"now": now, "lease": now + LEASE, "batch": BATCH})).all()
+            claim = {"kind": self._kind, "now": now, "lease": now + LEASE, "batch": BATCH}
+            rows = (await session.execute(self._claim, claim)).all()
         claimed: dict[str, list[UUID]] = defaultdict(list)
         for row in rows:
             claimed[row.municipality].append(UUID(row.ref))

@@ -1,25 +1,14 @@
-"""Settings of this service, read once at start."""
+"""What notifications needs from its environment."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
-import msgspec
-
-from shared.settings import SHARED, load
+from shared.settings import SHARED, ServiceSettings, load
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`CHOUDO_NOTIFICATIONS_…`, and without the service's name what all services share."""
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """Loaded once."""
 
-    database_url: str
-    box_key: str
-    master_key: str
-    redis_url: Annotated[str, SHARED]
-    token_public_key: Annotated[str, SHARED]
-    box_public_keys: Annotated[str, SHARED]
-    environment: Annotated[Literal["local", "production"], SHARED] = "production"
-    # Only `make run` has a default town; elsewhere an unknown host is refused.
-    default_municipality: Annotated[str | None, SHARED] = None
     # smtp://[user:password@]host[:port], or smtps:// for TLS from the first byte.
     smtp_url: Annotated[str, SHARED]
     # Empty: this installation sends no SMS, and staff are asked to call instead.
@@ -27,13 +16,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sms_gateway_token: Annotated[str, SHARED] = ""
     # Empty: no-reply@ and the town's own host name.
     mail_from: str = ""
-    metrics_address: Annotated[str | None, SHARED] = None
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from the environment.
+    """Read the environment.
 
     Raises:
-        MissingSettings: with the full list of problems.
+        MissingSettings: naming everything that is missing.
     """
     return load(Settings, environ, service="notifications")

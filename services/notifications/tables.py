@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from services.notifications.domain.notices import Kind
+from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -181,6 +182,8 @@ notice = Table(
     Column("reach", Text),
     Column("state", Text, nullable=False),
     Column("keeps_quiet", Boolean, nullable=False),
+    # Nobody waits for it: it is sent beside the others, and never before them.
+    Column("bulk", Boolean, nullable=False, server_default="false"),
     Column("created_at", _TIME, nullable=False),
     Column("useful_until", _TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -237,15 +240,4 @@ staff_task = Table(
     Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
 )
 
-audit = Table(
-    "audit",
-    metadata,
-    Column("municipality", Text, primary_key=True),
-    Column("audit_id", _UUID, primary_key=True),
-    Column("occurred_at", _TIME, nullable=False),
-    Column("actor_kind", Text, nullable=False),
-    Column("actor_ref", Text, nullable=False),
-    Column("office", Text),
-    Column("action", Text, nullable=False),
-    Column("ref", Text, nullable=False),
-)
+audit = audit_table(metadata)

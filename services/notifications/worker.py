@@ -19,7 +19,7 @@ from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
-from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 from shared.settings import MissingSettings
@@ -42,11 +42,14 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
 
 
 def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """The loops of this service, beside relay and receipts."""
-    sending = SendingLoop(db, keys, make_senders(settings), clock, mail_from=settings.mail_from)
+    """The loops of this service, beside relay, receipts and what is due."""
+    sending = [
+        SendingLoop(db, keys, make_senders(settings), clock, bulk=bulk, mail_from=settings.mail_from).run
+        for bulk in (False, True)
+    ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run, sending.run]
+    return [sealer.run, *sending]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
@@ -54,10 +57,12 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
     keys = make_keys(settings)
     return Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service=SERVICE,
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
+        due_handlers=DUE_HANDLERS,
         make_loops=lambda db, clock, relay: make_loops(settings, keys, db, clock, relay),
         clock=clock,
         metrics_address=settings.metrics_address,

@@ -74,7 +74,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     tries = Tries()
     return create_service_app(
         service=SERVICE,
-        db=db or Database(settings.database_url, service=SERVICE),
+        db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
         route_handlers=HANDLERS,
         template_dirs=[PAGES_DIR],
         token_public_keys=settings.token_public_keys,

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy.dialects.postgresql import insert
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.tables import appointment, availability, reuse
+from shared.db import Prepared
 from shared.events.booking import (
     AppointmentBooked,
     AppointmentCancelled,
@@ -18,76 +18,50 @@ from shared.messaging.consumer import Handlers
 
 AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled | AppointmentProgressed
 
+_APPOINTMENT = Prepared("""
+    INSERT INTO routing.appointment AS known (
+        municipality, appointment_id, number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at,
+        state, helper, version)
+    VALUES (:municipality, :appointment_id, :number, :subject_ref, :case_id, :procedure, :office, :counter, :starts_at,
+            :ends_at, :state, :helper, :version)
+    ON CONFLICT (municipality, appointment_id) DO UPDATE
+    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, version)
+      = (excluded.number, excluded.subject_ref, excluded.case_id, excluded.procedure, excluded.office,
+         excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state, excluded.helper, excluded.version)
+    WHERE known.version < excluded.version
+""")
+_AVAILABILITY = Prepared("""
+    INSERT INTO routing.availability AS known (municipality, counter, earliest_at, as_of, version)
+    VALUES (:municipality, :counter, :earliest_at, :as_of, :version)
+    ON CONFLICT (municipality, counter) DO UPDATE
+    SET (earliest_at, as_of, version) = (excluded.earliest_at, excluded.as_of, excluded.version)
+    WHERE known.version < excluded.version
+""")
+_REUSE = Prepared("""
+    INSERT INTO routing.reuse (
+        municipality, entry_id, service, occurred_at, received_at, entry_type, subject_ref, actor_kind, office,
+        source_procedure, source_step, source_collected_at, target_service, target_procedure, target_step, case_id,
+        items, purpose, legal_basis, outcome, visibility)
+    VALUES (:municipality, :entry_id, :service, :occurred_at, :received_at, :entry_type, :subject_ref, :actor_kind,
+            :office, :source_procedure, :source_step, :source_collected_at, :target_service, :target_procedure,
+            :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility)
+    ON CONFLICT (municipality, entry_id) DO NOTHING
+""")
+
 
 async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:  # noqa: ARG001
     """Keep the newest public state of an appointment: codes and times."""
-    values = {
-        "number": event.number,
-        "subject_ref": event.subject_ref,
-        "case_id": event.case_id,
-        "procedure": event.procedure,
-        "office": event.office,
-        "counter": event.counter,
-        "starts_at": event.starts_at,
-        "ends_at": event.ends_at,
-        "state": event.state,
-        "helper": event.helper,
-        "version": event.aggregate_version,
-    }
-    statement = insert(appointment).values(
-        municipality=event.municipality, appointment_id=event.appointment_id, **values
-    )
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["municipality", "appointment_id"],
-            set_=values,
-            where=appointment.c.version < statement.excluded.version,
-        )
-    )
+    await _APPOINTMENT.row(session, structs.asdict(event) | {"version": event.aggregate_version})
 
 
 async def on_availability_changed(session: AsyncSession, event: AvailabilityChanged, *, now: datetime) -> None:  # noqa: ARG001
     """Keep a counter's earliest free place."""
-    values = {"earliest_at": event.earliest_at, "as_of": event.as_of, "version": event.aggregate_version}
-    statement = insert(availability).values(municipality=event.municipality, counter=event.counter, **values)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["municipality", "counter"],
-            set_=values,
-            where=availability.c.version < statement.excluded.version,
-        )
-    )
+    await _AVAILABILITY.row(session, structs.asdict(event) | {"version": event.aggregate_version})
 
 
 async def on_reuse_recorded(session: AsyncSession, event: ReuseRecorded, *, now: datetime) -> None:
     """Keep who reused which items, for the person's own page. An entry never changes."""
-    await session.execute(
-        insert(reuse)
-        .values(
-            municipality=event.municipality,
-            entry_id=event.entry_id,
-            service=event.service,
-            occurred_at=event.occurred_at,
-            received_at=now,
-            entry_type=event.entry_type,
-            subject_ref=event.subject_ref,
-            actor_kind=event.actor_kind,
-            office=event.office,
-            source_procedure=event.source_procedure,
-            source_step=event.source_step,
-            source_collected_at=event.source_collected_at,
-            target_service=event.target_service,
-            target_procedure=event.target_procedure,
-            target_step=event.target_step,
-            case_id=event.case_id,
-            items=list(event.items),
-            purpose=event.purpose,
-            legal_basis=event.legal_basis,
-            outcome=event.outcome,
-            visibility=event.visibility,
-        )
-        .on_conflict_do_nothing(index_elements=["municipality", "entry_id"])
-    )
+    await _REUSE.row(session, structs.asdict(event) | {"received_at": now})
 
 
 def make_handlers() -> Handlers:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.routing.domain.applications import STATES
+from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -422,16 +423,4 @@ reuse = Table(
 
 # --- what staff and operators did ---
 
-audit = Table(
-    "audit",
-    metadata,
-    _town(),
-    Column("audit_id", _UUID, primary_key=True),
-    Column("occurred_at", _TIME, nullable=False),
-    Column("actor_kind", Text, nullable=False),
-    Column("actor_ref", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("ref", Text, nullable=False),
-    Column("office", Text),
-    Index("audit_occurred_at_idx", "municipality", "occurred_at"),
-)
+audit = audit_table(metadata)

@@ -13,18 +13,22 @@ from shared.clock import Clock, clock_from
 from shared.db import Database
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
-from shared.messaging.due import DueLoop
+from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 
-DUE_HANDLERS = {DUE_CONTACT_DRAFT: blank_contact_draft, DUE_OFFERS: expire_offers, DUE_TIDYING: tidy_up}
+DUE_HANDLERS: dict[str, DueHandler] = {
+    DUE_CONTACT_DRAFT: blank_contact_draft,
+    DUE_OFFERS: expire_offers,
+    DUE_TIDYING: tidy_up,
+}
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside relay and receipts: what is due (drafts, offers, tidying), and chaining the ledger."""
+    """What runs beside relay, receipts and what is due: chaining the ledger."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [DueLoop(db, DUE_HANDLERS, clock).run, sealer.run]
+    return [sealer.run]
 
 
 def main() -> None:
@@ -33,10 +37,12 @@ def main() -> None:
     settings = load_settings(os.environ)
     Worker(
         database_url=settings.database_url,
+        pool_size=settings.database_pool_size,
         service=SERVICE,
         redis_url=settings.redis_url,
         box=make_keys(settings).box,
         make_handlers=lambda _: make_handlers(),
+        due_handlers=DUE_HANDLERS,
         make_loops=make_loops,
         clock=clock_from(os.environ),
         metrics_address=settings.metrics_address,

@@ -36,4 +36,7 @@ SEALED_FOR: dict[type[Event], str] = {
     AppointmentChanged: "notifications",
 }
 
+# What nobody waits for, and what comes in numbers: it never delays the others (docs/decisions/0016).
+BULK: frozenset[type[Event]] = frozenset({ReuseRecorded})
+
 EVENT_TYPES: dict[str, type[Event]] = {event_type(kind): kind for kind in SUBSCRIPTIONS}

@@ -8,12 +8,12 @@ from sqlalchemy import MetaData, Table
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import Prepared
+from shared.db import TOLD, Prepared
 from shared.events.base import Event
 from shared.events.ledger import ReuseRecorded
 from shared.ledger.entry import Entry
 from shared.ledger.tables import LedgerTables
-from shared.messaging.outbox import PUBLISH, Outbox, publish_values
+from shared.messaging.outbox import PUBLISH, Outbox, is_bulk, publish_values
 
 
 class Ledger:
@@ -32,8 +32,10 @@ class Ledger:
         if not entries:
             await self._outbox.publish(session, *events)
             return
-        values = publish_values([*(self._recorded(entry) for entry in entries), *events])
+        told = [*(self._recorded(entry) for entry in entries), *events]
+        values = publish_values(told, bulk=is_bulk(session))
         await self._write.row(session, values | {"entries": msgspec.json.encode(entries).decode()})
+        session.info[TOLD] = True
 
     def _recorded(self, entry: Entry) -> ReuseRecorded:
         return ReuseRecorded(

@@ -49,7 +49,8 @@ class Sealer:
         self._lock = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.ledger/' || :municipality, 0))")
         self._unchained = text(f"""
             SELECT e.* FROM {schema}.ledger_entry e
-            WHERE e.municipality = :municipality AND e.occurred_at >= coalesce(CAST(:since AS timestamptz), least(CAST(:now AS timestamptz), (
+            WHERE e.municipality = :municipality
+              AND e.occurred_at >= coalesce(CAST(:since AS timestamptz), least(CAST(:now AS timestamptz), (
                     SELECT max(newest.occurred_at) FROM {schema}.ledger_entry newest
                     WHERE newest.municipality = :municipality)) - CAST(:look_back AS interval))
               AND NOT EXISTS (SELECT 1 FROM {schema}.ledger_chain c

@@ -4,7 +4,7 @@ Handlers are plain functions that tests can await: `async def on_x(session, even
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.errors import Poison
 from shared.events.base import Event, event_type
 from shared.events.ledger import ReuseRecorded
@@ -20,6 +20,7 @@ from shared.events.subscriptions import EVENT_TYPES, SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
+from shared.messaging.outbox import work_in_bulk
 from shared.messaging.stamps import Stamps
 from shared.telemetry import EVENTS_CONSUMED, MESSAGES_REFUSED, PICKUP_SECONDS
 
@@ -28,6 +29,11 @@ log = get_logger(__name__)
 # After so many attempts an event is mourned as a dead letter, and its publisher told to stop.
 ATTEMPT_LIMIT = 12
 REASON_MAX_LENGTH = 200
+# So long the inbox remembers what was applied (`upkeep`). What is first seen here about as long after it happened may
+# have been applied and forgotten: nobody but an operator can tell. The margin is for clocks that differ.
+INBOX_KEPT = timedelta(days=60)
+CLOCKS_MARGIN = timedelta(days=1)
+OLDER_THAN_INBOX = "older_than_inbox"
 
 
 class Handler(Protocol):
@@ -49,7 +55,7 @@ _CLAIM = """
     VALUES (:municipality, :event_id, :now, :now, 'applied')
     ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'applied'
     WHERE inbox.outcome IS NULL
-    RETURNING event_id
+    RETURNING seen_at
 """
 _MOURN = """
     INSERT INTO {schema}.dead_letter
@@ -83,15 +89,18 @@ class Consumer:
         self._send_receipt = send_receipt
         self._clock = clock
         self._count = text(_COUNT.format(schema=db.service))
-        self._claim = text(_CLAIM.format(schema=db.service))
+        self._claim = Prepared(_CLAIM.format(schema=db.service))
         self._mourn = text(_MOURN.format(schema=db.service))
         self._refuse = text(_REFUSE.format(schema=db.service))
         self._outcome = text(_OUTCOME.format(schema=db.service))
 
-    async def consume(self, envelope: Envelope) -> None:
-        """Apply one message's event, whether new, repeated or out of order, and send its receipt."""
+    async def consume(self, envelope: Envelope, *, bulk: bool = False) -> None:
+        """Apply one message's event, whether new, repeated or out of order, and send its receipt.
+
+        What follows from one that came in bulk is bulk, too.
+        """
         try:
-            outcome = await self._apply(envelope)
+            outcome = await self._apply(envelope, bulk=bulk)
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
         except Exception as error:  # noqa: BLE001 - anything else may pass with time: the relay will come again
@@ -107,7 +116,7 @@ class Consumer:
         )
         await self._send_receipt(envelope.publisher, receipt)
 
-    async def _apply(self, envelope: Envelope) -> str:
+    async def _apply(self, envelope: Envelope, *, bulk: bool) -> str:
         pass_step("consumer.received")
         now = self._clock()
         key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
@@ -120,15 +129,17 @@ class Consumer:
                 return str(seen.outcome)
             if seen.attempts > ATTEMPT_LIMIT:
                 return await self._give_up(envelope, "attempts")
-        event = _decode(envelope)
-        handler = self._handlers.get(type(event))
-        if handler is None:
-            raise Poison("no_handler")
+        event, handler = read_envelope(envelope, self._handlers)
         PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
         async with self._db.begin(envelope.municipality) as session:
-            if (await session.execute(self._claim, key)).one_or_none() is None:
+            claimed = await self._claim.row(session, key)
+            if claimed is None:
                 return await self._decided(session, envelope)
+            if claimed.seen_at - event.occurred_at > INBOX_KEPT - CLOCKS_MARGIN:
+                raise Poison(OLDER_THAN_INBOX)
             pass_step("consumer.claimed")
+            if bulk:
+                work_in_bulk(session)
             await handler(session, event, now=now)
             pass_step("consumer.applied")
         pass_step("consumer.committed")
@@ -174,7 +185,8 @@ def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stam
     if (
         known is not None
         and known.consumer == service
-        and stamps.hold(known.publisher, known, stamp)
+        # Of what was sent: its publisher's version may say more than ours understands.
+        and stamps.hold(known.publisher, envelope, stamp)
         and _is_publishers_own(known)
     ):
         return known
@@ -195,7 +207,12 @@ def _is_publishers_own(envelope: Envelope) -> bool:
         return False
 
 
-def _decode(envelope: Envelope) -> Event:
+def read_envelope(envelope: Envelope, handlers: Handlers) -> tuple[Event, Handler]:
+    """The event in a message, and who applies it.
+
+    Raises:
+        Poison: `unknown_type`, `undecodable`, `no_handler`.
+    """
     kind = EVENT_TYPES.get(envelope.type)
     if kind is None:
         raise Poison("unknown_type")
@@ -203,4 +220,7 @@ def _decode(envelope: Envelope) -> Event:
         event = msgspec.json.decode(envelope.payload, type=kind)
     except msgspec.DecodeError as error:
         raise Poison("undecodable") from error
-    return msgspec.structs.replace(event, sealed=envelope.sealed)
+    handler = handlers.get(kind)
+    if handler is None:
+        raise Poison("no_handler")
+    return msgspec.structs.replace(event, sealed=envelope.sealed), handler

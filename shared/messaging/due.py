@@ -6,12 +6,13 @@ Whoever wants something done later calls `schedule` in their own transaction; `D
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 
@@ -35,18 +36,27 @@ async def schedule(
 
     With `keep`, an earlier time asked for before stays (for coalescing: "soon" ten times is once).
     """
-    moved = "least(due.due_at, excluded.due_at)" if keep else "excluded.due_at"
-    statement = f"""
-        INSERT INTO {service}.due (municipality, kind, ref, due_at) VALUES (:municipality, :kind, :ref, :due_at)
-        ON CONFLICT (municipality, kind, ref) DO UPDATE SET due_at = {moved}, leased_until = NULL, attempts = 0
-    """
-    await session.execute(text(statement), {"municipality": municipality, "kind": kind, "ref": ref, "due_at": due_at})
+    due = {"municipality": municipality, "kind": kind, "ref": ref, "due_at": due_at}
+    await _schedule(service, keep=keep).row(session, due)
 
 
 async def unschedule(session: AsyncSession, service: str, *, municipality: str, kind: str, ref: str) -> None:
     """Nothing needs to happen any more."""
-    statement = f"DELETE FROM {service}.due WHERE (municipality, kind, ref) = (:municipality, :kind, :ref)"
-    await session.execute(text(statement), {"municipality": municipality, "kind": kind, "ref": ref})
+    await _unschedule(service).row(session, {"municipality": municipality, "kind": kind, "ref": ref})
+
+
+@cache
+def _schedule(service: str, *, keep: bool) -> Prepared:
+    moved = "least(due.due_at, excluded.due_at)" if keep else "excluded.due_at"
+    return Prepared(f"""
+        INSERT INTO {service}.due (municipality, kind, ref, due_at) VALUES (:municipality, :kind, :ref, :due_at)
+        ON CONFLICT (municipality, kind, ref) DO UPDATE SET due_at = {moved}, leased_until = NULL, attempts = 0
+    """)
+
+
+@cache
+def _unschedule(service: str) -> Prepared:
+    return Prepared(f"DELETE FROM {service}.due WHERE (municipality, kind, ref) = (:municipality, :kind, :ref)")
 
 
 def due_question(service: str) -> str:
@@ -79,7 +89,7 @@ class DueLoop:
                 SELECT municipality, kind, ref FROM {db.service}.due
                 WHERE kind = ANY (:kinds) AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
                 ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-            RETURNING municipality, kind, ref, leased_until
+            RETURNING municipality, kind, ref, due_at, leased_until
         """)
         self._finish = text(f"""
             DELETE FROM {db.service}.due
@@ -115,7 +125,8 @@ class DueLoop:
             }
             rows = (await session.execute(self._claim, claim)).all()
         pass_step("due.claimed")
-        for row in rows:
+        # RETURNING keeps no order.
+        for row in sorted(rows, key=lambda row: (row.due_at, row.kind, row.ref)):
             try:
                 await self._handle(row.municipality, row.kind, row.ref, row.leased_until)
             except Exception as error:  # noqa: BLE001 - its lease runs out and it is tried again

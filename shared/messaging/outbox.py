@@ -7,14 +7,18 @@ import msgspec
 from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import Prepared
+from shared.db import TOLD, Prepared
 from shared.events.base import Event, event_type
-from shared.events.subscriptions import SEALED_FOR, SUBSCRIPTIONS
+from shared.events.subscriptions import BULK, SEALED_FOR, SUBSCRIPTIONS
 from shared.messaging.tables import MessagingTables
 
 # What has no receipt after this long is late: its consumer is away, or far behind. Longer than the first repetition
 # (`relay.FIRST_RETRY`), so that one lost message is no outage.
 LATE_AFTER = timedelta(seconds=20)
+# In a message, quoted as text, it is at most twice as long: less than what a consumer reads (`MESSAGE_MAX_BYTES`).
+PAYLOAD_MAX_BYTES = 1_048_576
+
+_IN_BULK = "bulk"
 
 # One statement for any number of events, and prebuilt: each way to the database and back, and each statement put
 # together anew, costs more than the rows. The deliveries' foreign key is checked when the statement ends.
@@ -27,18 +31,20 @@ PUBLISH = """
             CAST(:aggregate_versions AS int[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]),
             CAST(:sealeds AS text[]), CAST(:sealed_fors AS text[]), CAST(:occurred_ats AS timestamptz[]))
         RETURNING event_id)
-    INSERT INTO {schema}.delivery (municipality, event_id, consumer, occurred_at, next_publish_at)
-    SELECT d.municipality, d.event_id, d.consumer, d.occurred_at, d.occurred_at
+    INSERT INTO {schema}.delivery (municipality, event_id, consumer, bulk, occurred_at, next_publish_at)
+    SELECT d.municipality, d.event_id, d.consumer, d.bulk, d.occurred_at, d.occurred_at
     FROM unnest(
         CAST(:delivery_municipalities AS text[]), CAST(:delivery_event_ids AS uuid[]), CAST(:consumers AS text[]),
-        CAST(:delivery_occurred_ats AS timestamptz[])) AS d(municipality, event_id, consumer, occurred_at)
+        CAST(:bulks AS boolean[]), CAST(:delivery_occurred_ats AS timestamptz[]))
+        AS d(municipality, event_id, consumer, bulk, occurred_at)
     WHERE (SELECT count(*) FROM told) > 0
 """
 
 # A probe of each of the relay's two indexes: what was never published, and what was and has no receipt.
 _LATE = """
     SELECT EXISTS (
-        SELECT 1 FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0 AND next_publish_at <= :late
+        SELECT 1 FROM {schema}.delivery
+        WHERE acked_at IS NULL AND attempts = 0 AND bulk = ANY ('{{f,t}}') AND next_publish_at <= :late
           AND (municipality, consumer) = (:municipality, :consumer)
     ) OR EXISTS (
         SELECT 1 FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0 AND consumer = :consumer
@@ -55,10 +61,14 @@ class Outbox:
         self._late = text(_LATE.format(schema=metadata.schema))
         self._publish = Prepared(f"WITH {PUBLISH.format(schema=metadata.schema)}")
 
-    async def publish(self, session: AsyncSession, *events: Event) -> None:
-        """Write the events, and one delivery for each subscriber, into the transaction of `session`."""
+    async def publish(self, session: AsyncSession, *events: Event, bulk: bool = False) -> None:
+        """Write the events, and one delivery for each subscriber, into the transaction of `session`.
+
+        With `bulk`, as for all that one mass action brings about, they keep out of the way of what somebody waits for.
+        """
         if events:
-            await self._publish.row(session, publish_values(events))
+            await self._publish.row(session, publish_values(events, bulk=bulk or is_bulk(session)))
+            session.info[TOLD] = True
 
     async def is_late(self, session: AsyncSession, municipality: str, consumer: str, *, now: datetime) -> bool:
         """Whether this consumer has not taken everything that it was told of a town `LATE_AFTER` ago."""
@@ -66,11 +76,21 @@ class Outbox:
         return bool((await session.execute(self._late, told)).scalar_one())
 
 
-def publish_values(events: Sequence[Event]) -> dict[str, object]:
+def work_in_bulk(session: AsyncSession) -> None:
+    """From here on, the transaction's work is bulk: what follows from a bulk event is bulk, too."""
+    session.info[_IN_BULK] = True
+
+
+def is_bulk(session: AsyncSession) -> bool:
+    """Whether nobody waits for what this transaction does."""
+    return _IN_BULK in session.info
+
+
+def publish_values(events: Sequence[Event], *, bulk: bool) -> dict[str, object]:
     """What `PUBLISH` writes: one list for each column.
 
     Raises:
-        ValueError: something is sealed that nobody would open.
+        ValueError: something is sealed that nobody would open, or too large to travel.
     """
     deliveries = [(event, consumer) for event in events for consumer in SUBSCRIPTIONS[type(event)]]
     return {
@@ -79,15 +99,23 @@ def publish_values(events: Sequence[Event]) -> dict[str, object]:
         "aggregate_ids": [event.aggregate_id for event in events],
         "aggregate_versions": [event.aggregate_version for event in events],
         "types": [event_type(type(event)) for event in events],
-        "payloads": [msgspec.json.encode(msgspec.structs.replace(event, sealed=None)) for event in events],
+        "payloads": [_payload(event) for event in events],
         "sealeds": [event.sealed for event in events],
         "sealed_fors": [_sealed_for(event) for event in events],
         "occurred_ats": [event.occurred_at for event in events],
         "delivery_municipalities": [event.municipality for event, _ in deliveries],
         "delivery_event_ids": [event.event_id for event, _ in deliveries],
         "consumers": [consumer for _, consumer in deliveries],
+        "bulks": [bulk or type(event) in BULK for event, _ in deliveries],
         "delivery_occurred_ats": [event.occurred_at for event, _ in deliveries],
     }
+
+
+def _payload(event: Event) -> bytes:
+    payload = msgspec.json.encode(msgspec.structs.replace(event, sealed=None))
+    if len(payload) + len(event.sealed or "") > PAYLOAD_MAX_BYTES:
+        raise ValueError(f"{event_type(type(event))} is too large for a message")
+    return payload
 
 
 def _sealed_for(event: Event) -> str | None:

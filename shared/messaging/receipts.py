@@ -1,7 +1,9 @@
 """Receipts: consumers answer in batches, publishers stop republishing and blank what was sealed."""
 
 import asyncio
-from collections import defaultdict
+import contextlib
+from collections import defaultdict, deque
+from itertools import islice
 
 import dramatiq
 import msgspec
@@ -20,13 +22,17 @@ log = get_logger(__name__)
 
 FLUSH_INTERVAL_S = 0.02
 BATCH = 200
+BROKER_AWAY_PAUSE_S = 0.5
+# So many wait for a broker that is away. Those beyond are answered when their events come again.
+WAITING_MAX = 20_000
 
+# A delivery is settled once. Only what was refused may still end: its dead letter is applied after all, or discarded.
 _SETTLE = """
     UPDATE {schema}.delivery d SET acked_at = :now, outcome = receipt.outcome
     FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]), CAST(:outcomes AS text[]))
          AS receipt(municipality, event_id, consumer, outcome)
     WHERE (d.municipality, d.event_id, d.consumer) = (receipt.municipality, receipt.event_id, receipt.consumer)
-      AND d.acked_at IS NULL
+      AND (d.acked_at IS NULL OR (d.outcome = 'refused' AND receipt.outcome IN ('applied', 'discarded')))
 """
 _BLANK = """
     UPDATE {schema}.outbox o SET sealed = NULL
@@ -42,42 +48,51 @@ class ReceiptSender:
 
     def __init__(self, broker: ChoudoBroker) -> None:
         self._broker = broker
-        self._waiting: asyncio.Queue[tuple[str, Receipt]] = asyncio.Queue()
+        self._waiting: deque[tuple[str, Receipt]] = deque()
+        self._woken = asyncio.Event()
 
     async def send(self, publisher: str, receipt: Receipt) -> None:
         """Queue one receipt for the next batch."""
-        self._waiting.put_nowait((publisher, receipt))
+        if len(self._waiting) < WAITING_MAX:
+            self._waiting.append((publisher, receipt))
+            self._woken.set()
+
+    async def send_now(self, publisher: str, receipt: Receipt) -> None:
+        """Send one receipt that nobody would ask for again.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        await asyncio.to_thread(self._broker.enqueue_many, [_message(publisher, [receipt], self._broker.stamps)])
 
     async def run(self) -> None:
-        """Send batches until cancelled, then what is left."""
-        batch: list[tuple[str, Receipt]] = []
+        """Send batches until cancelled, then what is left; keep what cannot be sent until the broker is back."""
         try:
             while True:
-                batch = [await self._waiting.get()]
+                await self._woken.wait()
                 await asyncio.sleep(FLUSH_INTERVAL_S)
-                await self._flush(batch)
-        except asyncio.CancelledError:
-            # What is in hand may go twice: that is harmless, and losing it costs a republishing.
-            while batch or not self._waiting.empty():
-                await self._flush(batch)
-                batch = []
-            raise
+                try:
+                    await self._flush()
+                except RedisError as error:
+                    log.warning("receipts_not_sent", **describe(error), count=len(self._waiting))
+                    await asyncio.sleep(BROKER_AWAY_PAUSE_S)
+        finally:
+            # What was in hand may go twice: that is harmless, and losing it costs a republishing.
+            with contextlib.suppress(RedisError):
+                await self._flush()
 
-    async def _flush(self, batch: list[tuple[str, Receipt]]) -> None:
-        while not self._waiting.empty() and len(batch) < BATCH:
-            batch.append(self._waiting.get_nowait())
-        grouped: dict[str, list[Receipt]] = defaultdict(list)
-        for publisher, receipt in batch:
-            grouped[publisher].append(receipt)
-        messages = [_message(publisher, receipts, self._broker.stamps) for publisher, receipts in grouped.items()]
-        if not messages:
-            return
-        pass_step("receipts.collected")
-        try:
+    async def _flush(self) -> None:
+        while batch := list(islice(self._waiting, BATCH)):
+            grouped: dict[str, list[Receipt]] = defaultdict(list)
+            for publisher, receipt in batch:
+                grouped[publisher].append(receipt)
+            messages = [_message(publisher, receipts, self._broker.stamps) for publisher, receipts in grouped.items()]
+            pass_step("receipts.collected")
             await asyncio.to_thread(self._broker.enqueue_many, messages)
-        except RedisError as error:
-            log.warning("receipts_not_sent", **describe(error), count=len(batch))
-        pass_step("receipts.sent")
+            pass_step("receipts.sent")
+            for _ in batch:
+                self._waiting.popleft()
+        self._woken.clear()
 
 
 async def settle(db: Database, receipts: list[Receipt], clock: Clock) -> None:
@@ -104,22 +119,24 @@ def genuine_receipts(service: str, receipts: object, stamp: object, stamps: Stam
     except msgspec.ValidationError:
         known = []
     senders = {receipt.consumer for receipt in known}
-    if len(senders) == 1 and stamps.hold(senders.pop(), _stamped(service, known), stamp):
+    # Of what was sent: its consumer's version may say more than ours understands.
+    if len(senders) == 1 and stamps.hold(senders.pop(), stamped(service, receipts), stamp):
         return known
     MESSAGES_REFUSED.labels(service, "receipts").inc()
     log.error("receipts_not_genuine")
     return []
 
 
-def _stamped(publisher: str, receipts: list[Receipt]) -> object:
+def stamped(publisher: str, receipts: object) -> object:
+    """What the stamp of a batch of receipts is of, as structures or as they travel."""
     return ("receipts", publisher, receipts)
 
 
 def _message(publisher: str, receipts: list[Receipt], stamps: Stamps) -> dramatiq.Message[None]:
-    stamp = stamps.make(publisher, _stamped(publisher, receipts))
+    stamp = stamps.make(publisher, stamped(publisher, receipts))
     return dramatiq.Message(
         queue_name=receipts_queue(publisher),
-        actor_name=f"{publisher}.receive_receipts",
+        actor_name=receipts_queue(publisher),
         args=(),
         kwargs={"receipts": msgspec.to_builtins(receipts), "stamp": stamp},
         options={},

@@ -1,6 +1,7 @@
 """The relay: claims due deliveries and puts them on their consumers' queues, until a receipt arrives."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.events.subscriptions import SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
@@ -21,7 +22,11 @@ from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
 log = get_logger(__name__)
 
 POLL_INTERVAL_S = 0.05
+# However often it is woken, a rush goes out in batches.
+GATHER_S = 0.02
 BATCH = 500
+# Of a backlog.
+BATCHES_AT_ONCE = 2
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
 LOOK_INTERVAL_S = 1.0
@@ -42,43 +47,43 @@ FURTHEST_AHEAD = LONGEST_RETRY + timedelta(minutes=1)
 # For each look at whether anything is due, one probe of an index: nothing that waits is passed over on the way.
 _DUE = """
     SELECT EXISTS (SELECT FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0)
-        OR (SELECT min(again.next_publish_at) FROM unnest($2::text[]) AS drained(consumer) CROSS JOIN LATERAL (
+        OR (SELECT min(again.next_publish_at)
+            FROM unnest($2::text[], $3::boolean[]) AS drained(consumer, bulk) CROSS JOIN LATERAL (
                 SELECT d.next_publish_at FROM {schema}.delivery d
-                WHERE d.consumer = drained.consumer AND d.acked_at IS NULL AND d.attempts > 0
+                WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
                 ORDER BY d.next_publish_at LIMIT 1) AS again) <= $1
 """
 _CLAIM = """
     WITH new AS (
-        SELECT municipality, event_id, consumer, attempts FROM {schema}.delivery
-        WHERE acked_at IS NULL AND attempts = 0
-        ORDER BY next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED),
+        SELECT fresh.* FROM (VALUES (false), (true)) AS lane(bulk) CROSS JOIN LATERAL (
+            SELECT d.municipality, d.event_id, d.consumer FROM {schema}.delivery d
+            WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0
+            ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS fresh),
     again AS (
-        SELECT late.* FROM unnest(CAST(:drained AS text[])) AS drained(consumer) CROSS JOIN LATERAL (
-            SELECT d.municipality, d.event_id, d.consumer, d.attempts FROM {schema}.delivery d
-            WHERE d.consumer = drained.consumer AND d.acked_at IS NULL AND d.attempts > 0 AND d.next_publish_at <= :now
+        SELECT late.* FROM unnest(CAST(:consumers AS text[]), CAST(:bulks AS boolean[])) AS drained(consumer, bulk)
+        CROSS JOIN LATERAL (
+            SELECT d.municipality, d.event_id, d.consumer FROM {schema}.delivery d
+            WHERE (d.consumer, d.bulk) = (drained.consumer, drained.bulk) AND d.acked_at IS NULL AND d.attempts > 0
+              AND d.next_publish_at <= :now
             ORDER BY d.next_publish_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS late)
-    SELECT d.municipality, d.event_id, d.consumer, d.attempts, o.type, o.payload,
-           CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
-    FROM (SELECT * FROM new UNION ALL SELECT * FROM again) AS d JOIN {schema}.outbox o USING (municipality, event_id)
+    UPDATE {schema}.delivery d
+    SET attempts = d.attempts + 1,
+        next_publish_at = CAST(:now AS timestamptz)
+            + least(CAST(:first AS float) * power(2, least(d.attempts, 20)), CAST(:longest AS float))
+            * interval '1 second'
+    FROM (SELECT * FROM new UNION ALL SELECT * FROM again) AS due JOIN {schema}.outbox o USING (municipality, event_id)
+    WHERE (d.municipality, d.event_id, d.consumer) = (due.municipality, due.event_id, due.consumer)
+    RETURNING d.municipality, d.event_id, d.consumer, d.bulk, d.attempts, o.type, o.payload,
+              CASE WHEN o.sealed_for = d.consumer THEN o.sealed END AS sealed
 """
 _OLDEST = """
     SELECT least(
         (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts = 0),
         (SELECT min(occurred_at) FROM {schema}.delivery WHERE acked_at IS NULL AND attempts > 0))
 """
-_MARK = """
-    UPDATE {schema}.delivery d
-    SET attempts = d.attempts + 1,
-        next_publish_at = CAST(:now AS timestamptz)
-            + least(CAST(:first AS float) * power(2, least(d.attempts, 20)), CAST(:longest AS float))
-            * interval '1 second'
-    FROM unnest(CAST(:towns AS text[]), CAST(:events AS uuid[]), CAST(:consumers AS text[]))
-         AS sent(municipality, event_id, consumer)
-    WHERE (d.municipality, d.event_id, d.consumer) = (sent.municipality, sent.event_id, sent.consumer)
-"""
 _LATE = """
     SELECT municipality, event_id, consumer FROM {schema}.delivery
-    WHERE acked_at IS NULL AND attempts > 0 ORDER BY next_publish_at LIMIT :most
+    WHERE acked_at IS NULL AND attempts > 0 ORDER BY bulk, next_publish_at LIMIT :most
 """
 _HURRY = """
     UPDATE {schema}.delivery d
@@ -90,8 +95,13 @@ _HURRY = """
 """
 _SET_RIGHT = """
     UPDATE {schema}.delivery SET next_publish_at = :now
-    WHERE consumer = ANY (:consumers) AND acked_at IS NULL AND attempts > 0 AND next_publish_at > :furthest
+    WHERE consumer = ANY (:consumers) AND bulk = ANY (:lanes) AND acked_at IS NULL AND attempts > 0
+      AND next_publish_at > :furthest
 """
+
+
+_Queue = tuple[str, bool]
+_QUEUES: list[_Queue] = [(consumer, bulk) for consumer in SERVICES for bulk in (False, True)]
 
 
 class Relay:
@@ -101,12 +111,12 @@ class Relay:
         self._db = db
         self._broker = broker
         self._clock = clock
-        self._drained: list[str] = list(SERVICES)
+        self._drained = _QUEUES
+        self._woken = asyncio.Event()
         self._listeners: list[Callable[[set[str]], None]] = []
         self._generation_key = f"{GENERATION_KEY}:{db.service}"
         self._due = _DUE.format(schema=db.service)
-        self._claim = text(_CLAIM.format(schema=db.service))
-        self._mark = text(_MARK.format(schema=db.service))
+        self._claim = Prepared(_CLAIM.format(schema=db.service))
         self._oldest = text(_OLDEST.format(schema=db.service))
         self._set_right = text(_SET_RIGHT.format(schema=db.service))
         self._late = text(_LATE.format(schema=db.service))
@@ -119,15 +129,24 @@ class Relay:
         """
         self._listeners.append(listener)
 
+    def wake(self) -> None:
+        """This process has published something: it need not wait for the next look."""
+        self._woken.set()
+
     async def run(self) -> None:
         """Relay until cancelled; survive an absent broker or database."""
         next_look = next_measure = 0.0
         loop = asyncio.get_running_loop()
         was_away = False
+        published = 0
         while True:
             try:
+                if was_away:
+                    # Asked before anything is claimed: a claim holds its rows for as long as there is no answer.
+                    await asyncio.to_thread(self._broker.client.ping)
                 # What is new goes out first, whatever the look at the broker comes to.
-                published = await self.publish_due() if await self.is_anything_due() else 0
+                at_once = BATCHES_AT_ONCE if published >= BATCH else 1
+                published = await self.publish_batches(at_once) if await self.is_anything_due() else 0
                 if was_away or loop.time() >= next_look:
                     next_look = loop.time() + LOOK_INTERVAL_S
                     await self.look_at_broker(was_away=was_away)
@@ -137,7 +156,7 @@ class Relay:
                     next_measure = loop.time() + MEASURE_INTERVAL_S
                     await self.measure_oldest()
                 if published < BATCH:
-                    await asyncio.sleep(POLL_INTERVAL_S)
+                    await self._rest()
             except RedisError as error:
                 was_away = True
                 log.warning("relay_broker_away", **describe(error))
@@ -148,20 +167,31 @@ class Relay:
 
     async def is_anything_due(self) -> bool:
         """Whether there is anything to publish: what is new, and again what its consumer has not got by now."""
-        return await self._db.look(self._due, self._clock(), self._drained)
+        return await self._db.look(self._due, self._clock(), *_columns(self._drained))
+
+    async def publish_batches(self, count: int) -> int:
+        """`publish_due` so many times at once: while one is with the broker, another is with the database.
+
+        Raises:
+            RedisError: the broker is away.
+        """
+        published = 0
+        for each in await asyncio.gather(*(self.publish_due() for _ in range(count)), return_exceptions=True):
+            if isinstance(each, BaseException):
+                raise each
+            published += each
+        return published
 
     async def publish_due(self) -> int:
-        """Publish a batch of what is new, and one for each consumer of what is due again; return how many.
+        """Publish a batch of each lane of what is new, and one for each queue of what is due again; return how many.
 
         A publish that fails is not an attempt: the claim is rolled back.
 
         Raises:
             RedisError: the broker is away.
         """
-        now = self._clock()
         async with self._db.begin_across_towns() as session:
-            claim = {"now": now, "drained": self._drained, "batch": BATCH}
-            rows = (await session.execute(self._claim, claim)).all()
+            rows = sorted(await self._claim.rows(session, self._claim_values()), key=lambda row: bool(row["bulk"]))
             if not rows:
                 return 0
             for tell in self._listeners:
@@ -174,30 +204,31 @@ class Relay:
                         municipality=row.municipality,
                         event_id=str(row.event_id),
                         type=row.type,
-                        payload=bytes(row.payload).decode(),
+                        payload=row.payload.decode(),
                         sealed=row.sealed,
-                        attempt=row.attempts + 1,
+                        attempt=row.attempts,
                     ),
                     self._broker.stamps,
+                    bulk=row.bulk,
                 )
                 for row in rows
             ]
             pass_step("relay.claimed")
             await asyncio.to_thread(self._broker.enqueue_many, messages)
             pass_step("relay.published")
-            await session.execute(
-                self._mark,
-                {
-                    "now": now,
-                    "first": FIRST_RETRY.total_seconds(),
-                    "longest": LONGEST_RETRY.total_seconds(),
-                    "towns": [row.municipality for row in rows],
-                    "events": [row.event_id for row in rows],
-                    "consumers": [row.consumer for row in rows],
-                },
-            )
         DELIVERIES_PUBLISHED.labels(self._db.service).inc(len(rows))
         return len(rows)
+
+    def _claim_values(self) -> dict[str, object]:
+        consumers, bulks = _columns(self._drained)
+        return {
+            "now": self._clock(),
+            "consumers": consumers,
+            "bulks": bulks,
+            "batch": BATCH,
+            "first": FIRST_RETRY.total_seconds(),
+            "longest": LONGEST_RETRY.total_seconds(),
+        }
 
     async def look_at_broker(self, *, was_away: bool) -> None:
         """Note which queues are drained; if the broker was away or wiped, make everything unacknowledged due, paced.
@@ -216,7 +247,8 @@ class Relay:
         """Make due what was put off by a clock that was ahead: it would wait until all clocks are there."""
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            times = {"now": now, "furthest": now + FURTHEST_AHEAD, "consumers": list(SERVICES)}
+            consumers, lanes = _columns(_QUEUES)
+            times = {"now": now, "furthest": now + FURTHEST_AHEAD, "consumers": consumers, "lanes": lanes}
             await session.execute(self._set_right, times)
 
     async def measure_oldest(self) -> None:
@@ -246,17 +278,31 @@ class Relay:
                     },
                 )
 
-    def _ask_broker(self) -> tuple[bool, list[str]]:
+    def _ask_broker(self) -> tuple[bool, list[_Queue]]:
         is_new = not self._broker.client.exists(self._generation_key)
-        drained = [name for name in SERVICES if self._broker.queue_length(events_queue(name)) < DRAINED_BELOW]
+        lengths = self._broker.queue_lengths(events_queue(consumer, bulk=bulk) for consumer, bulk in _QUEUES)
+        drained = [queue for queue, length in zip(_QUEUES, lengths, strict=True) if length < DRAINED_BELOW]
         return is_new, drained
 
+    async def _rest(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), POLL_INTERVAL_S - GATHER_S)
+        self._woken.clear()
 
-def _message(envelope: Envelope, stamps: Stamps) -> dramatiq.Message[None]:
+
+def _columns(queues: list[_Queue]) -> tuple[list[str], list[bool]]:
+    return [consumer for consumer, _ in queues], [bulk for _, bulk in queues]
+
+
+def _message(envelope: Envelope, stamps: Stamps, *, bulk: bool = False) -> dramatiq.Message[None]:
+    queue = events_queue(envelope.consumer, bulk=bulk)
     return dramatiq.Message(
-        queue_name=events_queue(envelope.consumer),
-        actor_name=f"{envelope.consumer}.consume",
+        queue_name=queue,
+        actor_name=queue,
         args=(),
         kwargs={"envelope": msgspec.to_builtins(envelope), "stamp": stamps.make(envelope.consumer, envelope)},
         options={},
+        # The same for the same attempt: given again because nobody knows whether the broker took it, it is there once.
+        message_id=f"{envelope.municipality}/{envelope.event_id}/{envelope.attempt}",
     )

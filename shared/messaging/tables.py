@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     TIMESTAMP,
+    Boolean,
     Column,
     ForeignKeyConstraint,
     Index,
@@ -37,6 +38,8 @@ class MessagingTables:
             Column("sealed", Text),
             Column("sealed_for", Text),
             Column("occurred_at", _TIME, nullable=False),
+            # Of what is old (`upkeep`), and so grows at its end only.
+            Index("outbox_occurred_at_idx", "occurred_at"),
         )
         self.delivery = Table(
             "delivery",
@@ -49,16 +52,23 @@ class MessagingTables:
             Column("attempts", Integer, nullable=False, server_default="0"),
             Column("acked_at", _TIME),
             Column("outcome", Text),
+            Column("bulk", Boolean, nullable=False, server_default="false"),
             ForeignKeyConstraint(
                 ["municipality", "event_id"],
                 [f"{schema}.outbox.municipality", f"{schema}.outbox.event_id"],
                 ondelete="CASCADE",
             ),
-            # Apart, so that what waits for a consumer that is stopped is in nobody's way.
-            Index("delivery_new_idx", "next_publish_at", postgresql_where=text("acked_at IS NULL AND attempts = 0")),
+            # Apart, so that what waits for a consumer that is stopped, or in bulk, is in nobody's way.
+            Index(
+                "delivery_new_idx",
+                "bulk",
+                "next_publish_at",
+                postgresql_where=text("acked_at IS NULL AND attempts = 0"),
+            ),
             Index(
                 "delivery_again_idx",
                 "consumer",
+                "bulk",
                 "next_publish_at",
                 postgresql_where=text("acked_at IS NULL AND attempts > 0"),
             ),
@@ -72,6 +82,7 @@ class MessagingTables:
             Column("seen_at", _TIME, nullable=False),
             Column("applied_at", _TIME),
             Column("outcome", Text),
+            Index("inbox_applied_at_idx", "applied_at"),
         )
         self.dead_letter = Table(
             "dead_letter",
@@ -85,6 +96,11 @@ class MessagingTables:
             Column("attempts", Integer, nullable=False),
             Column("reason", Text, nullable=False),
             Column("died_at", _TIME, nullable=False),
+            # What was sealed is destroyed after a time; the letter remembers that there was something.
+            Column("sealed_gone_at", _TIME),
+            # Set while it is being replayed, and before: a replay that takes its worker along is not begun again.
+            Column("replay_begun_at", _TIME),
+            Index("dead_letter_died_at_idx", "died_at", "event_id"),
         )
         self.due = Table(
             "due",
@@ -132,4 +148,49 @@ def messaging_v1(schema: str) -> list[str]:
             leased_until timestamptz, attempts integer NOT NULL DEFAULT 0,
             CONSTRAINT due_pkey PRIMARY KEY (municipality, kind, ref))""",
         f"CREATE INDEX due_kind_due_at_idx ON {schema}.due (kind, due_at)",
+    ]
+
+
+def dead_letters_v1(schema: str) -> list[str]:
+    """The statements of the migration with which dead letters are replayed, and what is old is found by an index."""
+    return [
+        f"""ALTER TABLE {schema}.dead_letter
+            ADD COLUMN sealed_gone_at timestamptz, ADD COLUMN replay_begun_at timestamptz""",
+        f"CREATE INDEX dead_letter_died_at_idx ON {schema}.dead_letter (died_at, event_id)",
+        f"CREATE INDEX outbox_occurred_at_idx ON {schema}.outbox (occurred_at)",
+        f"CREATE INDEX inbox_applied_at_idx ON {schema}.inbox (applied_at)",
+    ]
+
+
+def dead_letters_v1_undone(schema: str) -> list[str]:
+    """The way back."""
+    return [
+        f"DROP INDEX {schema}.inbox_applied_at_idx",
+        f"DROP INDEX {schema}.outbox_occurred_at_idx",
+        f"DROP INDEX {schema}.dead_letter_died_at_idx",
+        f"ALTER TABLE {schema}.dead_letter DROP COLUMN replay_begun_at, DROP COLUMN sealed_gone_at",
+    ]
+
+
+def two_lanes(schema: str) -> list[str]:
+    """The statements of the migration that gives deliveries their lane."""
+    return [
+        f"ALTER TABLE {schema}.delivery ADD COLUMN bulk boolean NOT NULL DEFAULT false",
+        f"DROP INDEX {schema}.delivery_new_idx",
+        f"DROP INDEX {schema}.delivery_again_idx",
+        f"""CREATE INDEX delivery_new_idx ON {schema}.delivery (bulk, next_publish_at)
+            WHERE acked_at IS NULL AND attempts = 0""",
+        f"""CREATE INDEX delivery_again_idx ON {schema}.delivery (consumer, bulk, next_publish_at)
+            WHERE acked_at IS NULL AND attempts > 0""",
+    ]
+
+
+def one_lane(schema: str) -> list[str]:
+    """Back again: dropping the column drops its indexes."""
+    return [
+        f"ALTER TABLE {schema}.delivery DROP COLUMN bulk",
+        f"""CREATE INDEX delivery_new_idx ON {schema}.delivery (next_publish_at)
+            WHERE acked_at IS NULL AND attempts = 0""",
+        f"""CREATE INDEX delivery_again_idx ON {schema}.delivery (consumer, next_publish_at)
+            WHERE acked_at IS NULL AND attempts > 0""",
     ]

@@ -6,63 +6,81 @@ Our own process around `dramatiq.Worker`, because dramatiq's command line hangs 
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import dramatiq
+import uvloop
 from dramatiq.asyncio import get_event_loop_thread
 
 from shared.clock import Clock, utc_now
 from shared.crypto import ServiceBox
-from shared.db import Database
+from shared.db import POOL_SIZE, Database
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, events_queue, make_broker, receipts_queue
 from shared.messaging.consumer import Consumer, Handlers, genuine_envelope
+from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
+from shared.messaging.replay import Replayer
 from shared.messaging.stamps import Stamps
-from shared.telemetry import serve_metrics
+from shared.messaging.upkeep import Upkeep
+from shared.stopping import end_in_time
+from shared.telemetry import MESSAGES_REFUSED, serve_metrics
 
 log = get_logger(__name__)
 
 WORKER_THREADS = 8
 # Threads and consumers are woken by what comes. This long they sleep when nothing does, or until they notice a stop.
 WORKER_IDLE_MS = 1_000
+# Among what this process has in hand, as dramatiq counts: the lower comes first.
+SOON, LATER = 0, 10
 ACTOR_TIMEOUT_S = 30
-GRACEFUL_STOP_S = 15
+# Together less than `STOP_WITHIN_S`: the handlers' time, in which the loops end, too; then the last receipts.
+HANDLERS_STOP_S = 10
+LOOPS_STOP_S = 11
+RECEIPTS_STOP_S = 5
 LOOP_RESTART_PAUSE_S = 1.0
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Worker:
-    """One service's worker. `loops` are coroutine functions that run until cancelled, beside relay and receipts."""
+    """One service's worker: `due_handlers` are for its rows of `due`; `make_loops` makes coroutine functions that run
+    until cancelled, beside relay, receipts and what is due."""
 
     def __init__(
         self,
         *,
         database_url: str,
+        pool_size: int = POOL_SIZE,
         service: str,
         redis_url: str,
         box: ServiceBox,
         make_handlers: Callable[[Database], Handlers],
+        due_handlers: Mapping[str, DueHandler],
         make_loops: Callable[[Database, Clock, Relay], Sequence[Loop]],
         clock: Clock = utc_now,
         metrics_address: str | None = None,
     ) -> None:
         self._service = service
         self._database_url = database_url
+        self._pool_size = pool_size
         self._clock = clock
         self._make_handlers = make_handlers
+        self._due_handlers = due_handlers
         self._make_loops = make_loops
         self._metrics_address = metrics_address
         self._stamps = Stamps(box)
         self._broker: ChoudoBroker = make_broker(redis_url, self._stamps)
         self._worker = dramatiq.Worker(self._broker, worker_timeout=WORKER_IDLE_MS, worker_threads=WORKER_THREADS)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops: list[asyncio.Task[None]] = []
+        self._answering: list[asyncio.Task[None]] = []
         self._db: Database | None = None
+        # From zero: of a counter that begins at one, no alert sees the first.
+        for kind in ("event", "receipts", "unreadable"):
+            MESSAGES_REFUSED.labels(service, kind)
 
     def start(self) -> None:
         """Start threads and loops; returns at once."""
@@ -76,11 +94,14 @@ class Worker:
         log.info("worker_started", queues=[events_queue(self._service), receipts_queue(self._service)])
 
     def stop(self) -> None:
-        """Finish what is in hand, close the loops, the database and the broker."""
-        # What is in hand may still send receipts; loops and engine close on their own loop, just before it ends.
+        """Finish what is in hand, close the loops, the database and the broker. Each has its time, and no more."""
+        thread = get_event_loop_thread()
+        assert thread is not None
+        asyncio.run_coroutine_threadsafe(_end(self._loops, LOOPS_STOP_S), thread.loop)
+        # What is in hand may still send receipts; they and the engine close on their own loop, just before it ends.
         closing = _CloseBeforeLoopStops(self._close)
         self._broker.add_middleware(closing, after=dramatiq.middleware.AsyncIO)
-        self._worker.stop(timeout=GRACEFUL_STOP_S * 1_000)
+        self._worker.stop(timeout=HANDLERS_STOP_S * 1_000)
         self._broker.close()
         log.info("worker_stopped")
 
@@ -89,30 +110,43 @@ class Worker:
         done = threading.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: done.set())
+        # dramatiq makes the loop: this is how it is told which.
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         self.start()
         while not done.wait(0.5):
             pass
+        end_in_time()
         self.stop()
 
     def _declare_actors(self, ready: threading.Event) -> None:
         # Whatever somebody wrote to the queue, in whatever shape: what lacks its stamp goes no further.
-        async def consume(*_: object, envelope: object = None, stamp: object = None, **__: object) -> None:
+        async def take(envelope: object, stamp: object, *, bulk: bool) -> None:
             async with self._in_hand(ready):
                 genuine = genuine_envelope(self._service, envelope, stamp, self._stamps)
                 if genuine is not None:
-                    await self._consumer.consume(genuine)
+                    await self._consumer.consume(genuine, bulk=bulk)
 
-        async def receive_receipts(*_: object, receipts: object = None, stamp: object = None, **__: object) -> None:
+        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+            await take(envelope, stamp, bulk=False)
+
+        async def consume_bulk(*, envelope: object = None, stamp: object = None, **__: object) -> None:
+            await take(envelope, stamp, bulk=True)
+
+        async def receive_receipts(*, receipts: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
                 assert self._db is not None
                 genuine = genuine_receipts(self._service, receipts, stamp, self._stamps)
                 if genuine:
                     await settle(self._db, genuine, self._clock)
 
-        actor = partial(dramatiq.actor, broker=self._broker)
         name = self._service
-        actor(actor_name=f"{name}.consume", queue_name=events_queue(name))(consume)
-        actor(actor_name=f"{name}.receive_receipts", queue_name=receipts_queue(name))(receive_receipts)
+        # A queue has one actor, of its own name: no message says who is to read it.
+        for queue, actor, priority in (
+            (events_queue(name), consume, SOON),
+            (receipts_queue(name), receive_receipts, SOON),
+            (events_queue(name, bulk=True), consume_bulk, LATER),
+        ):
+            dramatiq.actor(broker=self._broker, actor_name=queue, queue_name=queue, priority=priority)(actor)
 
     @asynccontextmanager
     async def _in_hand(self, ready: threading.Event) -> AsyncIterator[None]:
@@ -125,17 +159,22 @@ class Worker:
             log.error("message_failed", **describe(error))
 
     async def _open(self) -> None:
-        db = self._db = Database(self._database_url, service=self._service)
+        db = self._db = Database(self._database_url, service=self._service, pool_size=self._pool_size)
         receipts = ReceiptSender(self._broker)
-        self._consumer = Consumer(db, self._make_handlers(db), receipts.send, self._clock)
+        handlers = self._make_handlers(db)
+        self._consumer = Consumer(db, handlers, receipts.send, self._clock)
+        replayer = Replayer(db, handlers, receipts.send_now, self._clock)
         relay = Relay(db, self._broker, self._clock)
-        loops = [relay.run, receipts.run, *self._make_loops(db, self._clock, relay)]
-        self._tasks = [asyncio.create_task(_keep_running(loop)) for loop in loops]
+        db.when_told(relay.wake)
+        due = DueLoop(db, {**self._due_handlers, **replayer.due_handlers}, self._clock)
+        upkeep = Upkeep(db, self._clock)
+        loops = [relay.run, due.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
+        self._loops = [asyncio.create_task(_keep_running(loop)) for loop in loops]
+        self._answering = [asyncio.create_task(_keep_running(receipts.run))]
 
     async def _close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait(self._loops, timeout=LOOPS_STOP_S)
+        await _end(self._answering, RECEIPTS_STOP_S)
         assert self._db is not None
         await self._db.dispose()
 
@@ -159,6 +198,12 @@ class _CloseBeforeLoopStops(dramatiq.Middleware):
 async def _wait_for(ready: threading.Event) -> None:
     while not ready.is_set():
         await asyncio.sleep(0.01)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]], within_s: float) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=within_s)
 
 
 async def _keep_running(loop: Loop) -> None:

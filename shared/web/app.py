@@ -18,6 +18,7 @@ from litestar.types import ControllerRouterHandler
 from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.log import describe, get_logger
+from shared.web.dead_letters import dead_letter_routes
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
 from shared.web.language import language_route
@@ -71,7 +72,13 @@ def create_service_app(
     checked: IsSessionEnded = ended
     errors = ErrorPages(refusals or {}, towns, town_texts)
     app = Litestar(
-        route_handlers=[*route_handlers, *_health(db, readiness), language_route(service), static_router()],
+        route_handlers=[
+            *route_handlers,
+            *_health(db, readiness),
+            *dead_letter_routes(service),
+            language_route(service),
+            static_router(),
+        ],
         middleware=[
             DefineMiddleware(
                 KnowVisitor,

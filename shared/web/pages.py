@@ -8,6 +8,7 @@ from litestar.response import Redirect, Template
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
 from shared.web.language import language_links
+from shared.web.prefixes import service_for
 
 TEXT_SIZES = ("normal", "large", "xlarge")
 
@@ -50,6 +51,8 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/helpers/roster", _("サポーター"), "helper", ("coordinator", "manager")),
             ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),
             ("/board", _("よびだし表示"), "info", ("counter", "manager")),
+            # Of the service that made this page: the others may be stopped.
+            (f"/{service_for(path)}/dead-letters", _("止まっている連絡"), "warning", ("operator",)),
         ]
         items = [found[:3] for found in pages if any(identity.has_role(role) for role in found[3])]
     else:

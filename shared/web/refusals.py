@@ -63,6 +63,8 @@ REFUSALS: dict[str, RefusalText] = {
         _("手続きのページにもどって、もう一度進んでください。"),
         MY_CASES,
     ),
+    "letter_unknown": RefusalText(_("この連絡は、もう止まっていません"), _("一覧を開いて、確かめてください。")),
+    "letter_sealed_gone": RefusalText(_("やり直せません"), _("一覧を開いて、確かめてください。")),
     "internal": RefusalText(
         _("こちらの都合で、うまくいきませんでした"),
         _("しばらくして、もう一度お試しください。急ぐときは役場に電話してください。"),

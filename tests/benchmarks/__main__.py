@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -20,8 +21,8 @@ import uvloop
 from deploy.local.servers import embedded_servers
 from deploy.provision import provision
 from deploy.secrets import load_environment
-from tests.benchmarks import notices, pickup, race, rate, slots, start
-from tests.benchmarks.figures import PARTS, Figure, line_of, write
+from tests.benchmarks import beside_bulk, notices, pickup, race, rate, relay, slots, soak, start
+from tests.benchmarks.figures import ON_DEMAND, PARTS, Figure, line_of, write
 from tests.benchmarks.house import House
 from tests.benchmarks.unguarded_front import DROP_TRIGGER
 from tests.conftest import in_database
@@ -34,8 +35,10 @@ REMINDER_AFTER_S = 3_600
 OPEN_FILES = 8_192
 MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "pickup": pickup.measure,
+    "relay": relay.measure,
     "slots": slots.measure,
     "notices": notices.measure,
+    "bulk": beside_bulk.measure,
     "rate": rate.measure,
 }
 
@@ -45,11 +48,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"one or more of {', '.join(PARTS)}")
     parser.add_argument("--without-guard", action="store_true", help="see the race fail; writes no file")
+    parser.add_argument("--minutes", type=float, default=soak.MINUTES, help="of the soak")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    parts = ["race"] if given.without_guard else [part for part in PARTS if part in given.parts or not given.parts]
+    parts = ["race"] if given.without_guard else _chosen(given.parts)
     _allow_open_files()
+    MEASURES["soak"] = partial(soak.measure, minutes=given.minutes)
     began = time.monotonic()
     figures, fair = _measure(parts, guarded=not given.without_guard)
     if not given.without_guard:
@@ -58,6 +63,10 @@ def main() -> int:
     if not fair:
         print("a race was not fair: see winners and errors above", file=sys.stderr)
     return 0 if fair else 1
+
+
+def _chosen(parts: list[str]) -> list[str]:
+    return [part for part in PARTS if (part in parts if parts else part not in ON_DEMAND)]
 
 
 def _measure(parts: list[str], *, guarded: bool) -> tuple[list[Figure], bool]:

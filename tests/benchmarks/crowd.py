@@ -10,6 +10,11 @@ import msgspec
 from services.booking.commands.visits import END_VISIT, NAME, VISIT_LIFETIME, Draft, DraftItem
 from services.booking.keys import Keys, subject_context
 from services.booking.settings import load_settings
+from services.routing.tables import outbox
+from shared.clock import utc_now
+from shared.crypto import ServiceBox
+from shared.db import Database
+from shared.events.routing import ContactGiven, SealedContact
 from shared.tokens import Identity, sign_token
 from shared.web.identity import SESSION_COOKIE
 
@@ -80,3 +85,33 @@ async def bring_visitors(
     finally:
         await connection.close()
     return visitors
+
+
+async def give_contacts(environ: Mapping[str, str], people: Sequence[str], *, municipality: str) -> list[Reach]:
+    """As routing publishes what residents approved: a phone number for each of them."""
+    box = ServiceBox.from_settings(environ["CHOUDO_ROUTING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
+    db = Database(environ["CHOUDO_ROUTING_DATABASE_URL"], service="routing")
+    contacts = [Reach(uuid4(), uuid4(), "sms") for _ in people]
+    async with db.begin(municipality) as session:
+        for person, contact in zip(people, contacts, strict=True):
+            await outbox.publish(
+                session,
+                ContactGiven(
+                    event_id=uuid4(),
+                    municipality=municipality,
+                    aggregate_id=str(contact.contact_ref),
+                    aggregate_version=1,
+                    occurred_at=utc_now(),
+                    sealed=box.seal_for(
+                        "notifications", "contact", msgspec.msgpack.encode(SealedContact(address=person))
+                    ),
+                    contact_ref=contact.contact_ref,
+                    subject_ref=contact.subject_ref,
+                    reach="sms",
+                    language="ja",
+                    approval_id=uuid4(),
+                    case_id=uuid4(),
+                ),
+            )
+    await db.dispose()
+    return contacts

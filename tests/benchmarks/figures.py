@@ -97,14 +97,19 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
     return everything
 
 
-PARTS = ("race", "pickup", "slots", "notices", "rate", "start")
+PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "start", "soak")
+# Only when they are asked for: they take longer than all others together.
+ON_DEMAND = ("soak",)
 TITLES = {
     "race": "Racers for the last place",
     "pickup": "From commit to consumer",
+    "relay": "The relay, and events handled",
     "slots": "Free slots of a month",
     "notices": "From commit to the provider",
+    "bulk": "A confirmation beside ten thousand in bulk",
     "rate": "Holds and bookings a second",
     "start": "`make run`",
+    "soak": "Half an hour of bookings",
 }
 
 

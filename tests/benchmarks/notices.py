@@ -8,13 +8,9 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 
-from services.routing.tables import outbox
 from shared.clock import utc_now
-from shared.crypto import ServiceBox
-from shared.db import Database
-from shared.events.routing import ContactGiven, SealedContact
 from tests.benchmarks.client import ask_steadily, make_request
-from tests.benchmarks.crowd import Reach, bring_visitors
+from tests.benchmarks.crowd import Reach, bring_visitors, give_contacts
 from tests.benchmarks.figures import Figure, make_figure, percentile
 from tests.benchmarks.house import TOWN, House
 
@@ -28,7 +24,7 @@ SINK_KEEPS = 500
 BARE = 50
 
 _PROCEDURE = "SELECT code FROM booking.procedure WHERE municipality = $1 AND counters = ARRAY[$2] ORDER BY code LIMIT 1"
-_OCCURRED = """
+OCCURRED = """
     SELECT aggregate_id, occurred_at FROM booking.outbox
     WHERE type = 'booking.appointment_booked.v1' AND aggregate_id = ANY ($1)
 """
@@ -37,12 +33,12 @@ _OCCURRED = """
 async def measure(house: House) -> list[Figure]:
     """The p99 from a booking's commit to the gateway's having its message, and of a bare call of the gateway."""
     people = [f"+8190{number:08}" for number in range(BOOKINGS)]
-    contacts = await _give_contacts(house, people)
+    contacts = await give_contacts(house.environ, people, municipality=TOWN)
     await house.settle()
-    booked = await _book_all(house, contacts)
-    received = await _received(house, people)
+    booked = await book_all(house, contacts)
+    received = await read_received(house, people)
     occurred = {
-        UUID(row["aggregate_id"]): row["occurred_at"] for row in await house.rows(_OCCURRED, list(map(str, booked)))
+        UUID(row["aggregate_id"]): row["occurred_at"] for row in await house.rows(OCCURRED, list(map(str, booked)))
     }
     took = [
         (received[person] - occurred[appointment_id]).total_seconds()
@@ -62,38 +58,8 @@ async def measure(house: House) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def _give_contacts(house: House, people: list[str]) -> list[Reach]:
-    """As routing publishes what a resident approved."""
-    environ = house.environ
-    box = ServiceBox.from_settings(environ["CHOUDO_ROUTING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
-    db = Database(environ["CHOUDO_ROUTING_DATABASE_URL"], service="routing")
-    contacts = [Reach(uuid4(), uuid4(), "sms") for _ in people]
-    async with db.begin(TOWN) as session:
-        for person, contact in zip(people, contacts, strict=True):
-            await outbox.publish(
-                session,
-                ContactGiven(
-                    event_id=uuid4(),
-                    municipality=TOWN,
-                    aggregate_id=str(contact.contact_ref),
-                    aggregate_version=1,
-                    occurred_at=utc_now(),
-                    sealed=box.seal_for(
-                        "notifications", "contact", msgspec.msgpack.encode(SealedContact(address=person))
-                    ),
-                    contact_ref=contact.contact_ref,
-                    subject_ref=contact.subject_ref,
-                    reach="sms",
-                    language="ja",
-                    approval_id=uuid4(),
-                    case_id=uuid4(),
-                ),
-            )
-    await db.dispose()
-    return contacts
-
-
-async def _book_all(house: House, contacts: list[Reach]) -> list[UUID]:
+async def book_all(house: House, contacts: list[Reach]) -> list[UUID]:
+    """Book for each of them over HTTP, `PER_SECOND`; the appointments' ids."""
     procedure = (await house.rows(_PROCEDURE, TOWN, COUNTER))[0]["code"]
     visitors = await bring_visitors(
         house.environ, len(contacts), procedure=procedure, municipality=TOWN, now=utc_now(), contacts=contacts
@@ -116,16 +82,16 @@ async def _book_all(house: House, contacts: list[Reach]) -> list[UUID]:
     return [UUID(msgspec.json.decode(answer.body)["appointment_id"]) for answer in answers]
 
 
-async def _received(house: House, people: list[str]) -> dict[str, datetime]:
+async def read_received(house: House, people: list[str]) -> dict[str, datetime]:
     """When the gateway had the first message to each."""
     deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
+    received: dict[str, datetime] = {}
     async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
         while True:
             answer = await client.get(f"{house.stack.sink_url}/messages.json", params={"channel": "sms"})
-            received: dict[str, datetime] = {}
-            # Newest first, so that the first message to each is the one that stays.
-            for message in answer.json():
-                received[_e164(message["to"])] = datetime.fromisoformat(message["at"])
+            # Newest first; the first message to each counts, even when the sink keeps it no longer.
+            for message in reversed(answer.json()):
+                received.setdefault(_e164(message["to"]), datetime.fromisoformat(message["at"]))
             if all(person in received for person in people):
                 return received
             assert time.monotonic() < deadline, f"{len(received)} of {len(people)}\n{house.stack.log_tails()}"

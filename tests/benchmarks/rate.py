@@ -6,36 +6,31 @@ fresh, as autovacuum keeps them: thousands of rows have just been copied in.
 """
 
 import asyncio
-import os
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import msgspec
 
-from deploy.local.servers import postgres_bin
 from services.booking.commands.appointments import BookAppointment, book_appointment
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.keys import Keys
 from services.booking.settings import load_settings
 from shared.clock import utc_now
 from shared.db import Database
+from tests.benchmarks.big_town import PROCEDURE, SLOT_KIND, BigTown
 from tests.benchmarks.client import CONNECTIONS, ask_as_fast_as_possible, make_request
 from tests.benchmarks.crowd import Visitor, bring_visitors
 from tests.benchmarks.figures import Figure, make_figure, percentile
 from tests.benchmarks.house import House
+from tests.benchmarks.pgbench import run_pgbench
 from tests.benchmarks.statements import Script, Statement, recording, uuid_of
-from tests.stack import SAMPLE_TOWN, run_cli
 
-BENCH_TOWN, BENCH_HOST = "bench", "bench.localhost"
-COUNTER, PROCEDURE = "7", "CHI02"
-PLACES = 50
+TOWN = BigTown(code="bench", host="bench.localhost", slot_count=600)
 WORKERS = ("routing-worker", "booking-worker", "notifications-worker")
 
 WARM_UP = 300
@@ -43,28 +38,11 @@ SECONDS = 5
 # More than can be held in that time.
 HOLDS_PREPARED = 10_000
 PGBENCH_CLIENTS = 16
-PGBENCH_TIMEOUT_S = 300
 # Of each client. Those who hold and do not book by pgbench book over HTTP.
 PGBENCH_HOLDS, PGBENCH_BOOKINGS = 600, 200
 TARGET_RATIO, FLOOR = 0.30, 300
-VISIT_KIND, SLOT_KIND = 1, 2
-SLOTS = 600
+VISIT_KIND = 2
 SCRIPT = Path(__file__).with_name("wrk.lua")
-
-# Slots after hours with room for thousands, and with ids that a script can make from a number.
-_ADD_SLOTS = f"""
-    INSERT INTO booking.slot (municipality, slot_id, counter, starts_at, ends_at, capacity)
-    SELECT '{BENCH_TOWN}', ('{SLOT_KIND:08x}-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, '{COUNTER}',
-           date_trunc('day', now()) + (3 + i / 40) * interval '1 day' + (600 + i % 40 * 5) * interval '1 minute',
-           date_trunc('day', now()) + (3 + i / 40) * interval '1 day' + (605 + i % 40 * 5) * interval '1 minute',
-           {PLACES}
-    FROM generate_series(0, {SLOTS - 1}) AS i;
-    INSERT INTO booking.place (municipality, slot_id, place_no, capacity, audience, changed_at)
-    SELECT municipality, slot_id, place_no, {PLACES}, 'public', now()
-    FROM booking.slot, generate_series(1, {PLACES}) AS place_no
-    WHERE slot_id::text LIKE '{SLOT_KIND:08x}-0000-4000-8000-%';
-    ANALYZE;
-"""
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -77,14 +55,11 @@ class Load(msgspec.Struct, frozen=True):
 async def measure(house: House) -> list[Figure]:
     """The figures of both requests."""
     await house.settle()
-    await _open_bench_town(house)
-    for process in (*WORKERS, "front"):
+    await TOWN.open(house)
+    for process in WORKERS:
         house.stack.stop(process)
-    # A running one would know the new host only after half a minute.
-    house.stack.start("front")
-    house.stack.wait_until_ready()
     now = utc_now()
-    slots = [uuid_of(SLOT_KIND, number) for number in range(SLOTS)]
+    slots = TOWN.slots
     visitors = await _bring(house, WARM_UP + HOLDS_PREPARED, now=now)
     requests = [_hold(house, visitor, slots[number % len(slots)]) for number, visitor in enumerate(visitors)]
     await _load(house, requests[:WARM_UP], SECONDS)
@@ -123,35 +98,22 @@ def _figures(name: str, load: Load, reference: Load) -> list[Figure]:
     ]  # fmt: skip
 
 
-async def _open_bench_town(house: House) -> None:
-    """The sample town under another name, with more room at one counter."""
-    folder = house.stack.logs / "bench-town"
-    shutil.copytree(SAMPLE_TOWN, folder)
-    text = (folder / "town.toml").read_text("utf-8")
-    text = text.replace('code = "143421"', f'code = "{BENCH_TOWN}"')
-    text = text.replace('hosts = ["ninomiya.localhost"]', f'hosts = ["{BENCH_HOST}"]')
-    (folder / "town.toml").write_text(text, "utf-8")
-    run_cli(house.environ, "town", "load", str(folder))
-    await house.execute(_ADD_SLOTS)
-    await house.settle()
-
-
 async def _bring(house: House, count: int, *, now: datetime, visit_ids: Sequence[UUID] | None = None) -> list[Visitor]:
     return await bring_visitors(
-        house.environ, count, procedure=PROCEDURE, municipality=BENCH_TOWN, now=now, visit_ids=visit_ids
+        house.environ, count, procedure=PROCEDURE, municipality=TOWN.code, now=now, visit_ids=visit_ids
     )
 
 
 def _hold(house: House, visitor: Visitor, slot_id: UUID) -> bytes:
     body = {"slot_id": slot_id, "visit_id": visitor.visit_id}
     headers = visitor.headers | {"Idempotency-Key": uuid4().hex}
-    return make_request(house.url, "POST", "/booking/api/holds", headers=headers, body=body, host=BENCH_HOST)
+    return make_request(house.url, "POST", "/booking/api/holds", headers=headers, body=body, host=TOWN.host)
 
 
 def _book(house: House, visitor: Visitor) -> bytes:
     body = {"visit_id": visitor.visit_id}
     headers = visitor.headers | {"Idempotency-Key": uuid4().hex}
-    return make_request(house.url, "POST", "/booking/api/appointments", headers=headers, body=body, host=BENCH_HOST)
+    return make_request(house.url, "POST", "/booking/api/appointments", headers=headers, body=body, host=TOWN.host)
 
 
 # --- load -------------------------------------------------------------------------------------------------------------
@@ -206,12 +168,12 @@ class _Pgbench:
         visitors = await _bring(house, len(ids), now=now, visit_ids=ids)
         (sample,) = await _bring(house, 1, now=now)
         hold, book = await _record(house, sample, uuid_of(SLOT_KIND, 0), now=now)
-        slot = f"('{SLOT_KIND:08x}-0000-4000-8000-' || lpad((:i::bigint % {SLOTS})::text, 12, '0'))::uuid"
+        slot = f"('{SLOT_KIND:08x}-0000-4000-8000-' || lpad((:i::bigint % {TOWN.slot_count})::text, 12, '0'))::uuid"
         kinds = {sample.visit_id: VISIT_KIND}
         looked = {name: f":look_{name}" for name in ("place_no", "hold_id", "slot_id")}
         scripts = {}
         for name, statements, known in (("hold", hold, {"slot_id": slot}), ("book", book, looked)):
-            script = Script(town=BENCH_TOWN, known=known, kinds=kinds, clients=PGBENCH_CLIENTS)
+            script = Script(town=TOWN.code, known=known, kinds=kinds, clients=PGBENCH_CLIENTS)
             # What booking's look finds is what its next statement asks for.
             text = script.render(statements, remember={0: "look_"} if name == "book" else None)
             scripts[name] = house.stack.logs / f"{name}.pgbench"
@@ -220,24 +182,9 @@ class _Pgbench:
 
     def run(self, name: str, transactions: int) -> Load:
         """Run one script so often for each client. Raises if a transaction failed."""
-        url = urlsplit(self._house.environ["CHOUDO_BOOKING_DATABASE_URL"])
-        done = subprocess.run(
-            [postgres_bin() / "pgbench", "-n", "-M", "prepared", "-c", str(PGBENCH_CLIENTS), "-j", "1",
-             "-t", str(transactions), "-D", "n=0", "-f", self._scripts[name]],
-            env={
-                "PATH": os.environ["PATH"], "PGHOST": url.hostname or "", "PGPORT": str(url.port),
-                "PGUSER": unquote(url.username or ""), "PGPASSWORD": unquote(url.password or ""),
-                "PGDATABASE": url.path.lstrip("/"), "PGOPTIONS": "-c search_path=booking -c timezone=UTC",
-            },
-            capture_output=True, text=True, check=False, timeout=PGBENCH_TIMEOUT_S,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-3000:]}"
-        assert "number of failed transactions: 0 " in done.stdout, done.stdout
-        rate = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
-        latency = re.search(r"^latency average = ([\d.]+) ms", done.stdout, re.MULTILINE)
-        assert rate
-        assert latency
-        return Load(float(rate[1]), float(latency[1]))
+        url = self._house.environ["CHOUDO_BOOKING_DATABASE_URL"]
+        script = self._scripts[name]
+        return Load(*run_pgbench(url, script, clients=PGBENCH_CLIENTS, transactions=transactions, service="booking"))
 
 
 async def _record(
@@ -245,12 +192,12 @@ async def _record(
 ) -> tuple[list[Statement], list[Statement]]:
     db = Database(house.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking")
     keys = Keys.from_settings(load_settings(house.environ))
-    who: dict[str, Any] = {"municipality": BENCH_TOWN, "visit_id": visitor.visit_id, "visitor": visitor.guest_ref}
+    who: dict[str, Any] = {"municipality": TOWN.code, "visit_id": visitor.visit_id, "visitor": visitor.guest_ref}
     with recording(db) as hold:
-        async with db.begin(BENCH_TOWN) as session:
+        async with db.begin(TOWN.code) as session:
             await hold_place(session, HoldPlace(**who, slot_id=slot_id, key=f"hold-{visitor.visit_id}"), now=now)
     with recording(db) as book:
-        async with db.begin(BENCH_TOWN) as session:
+        async with db.begin(TOWN.code) as session:
             await book_appointment(session, BookAppointment(**who, key=f"book-{visitor.visit_id}"), keys, now=now)
     await db.dispose()
     return hold, book

@@ -9,7 +9,7 @@ from services.booking.domain.rules import Policy
 from tests.booking.conftest import BookingTown, make_pack
 from tests.booking.test_pages import fields_of, go
 
-AUDIT = "SELECT command, office, actor_kind FROM booking.audit WHERE actor_kind <> 'operator' ORDER BY command"
+AUDIT = "SELECT action, office, actor_kind FROM booking.audit WHERE actor_kind <> 'operator' ORDER BY action"
 
 
 async def book_for(town: BookingTown, browser: httpx.AsyncClient, ref: str, **ticket: object) -> httpx.Response:
@@ -63,7 +63,7 @@ async def test_staff_read_the_number_and_code_aloud_or_hand_over_the_slip(
 
 
 async def test_every_step_of_staff_is_audited_once_and_a_residents_is_not(town: BookingTown) -> None:
-    """Each `write_audit` was removed once, and seen to be missed here."""
+    """Each `record_deed` was removed once, and seen to be missed here."""
     async with town.staff() as browser:
         page = await book_for(town, browser, "staff", behalf="desk")
         own = page.url.path
@@ -76,8 +76,8 @@ async def test_every_step_of_staff_is_audited_once_and_a_residents_is_not(town: 
         for _ in range(2):
             await browser.post(f"/booking/visits/{visit_id}/release")
     deeds = await town.rows(AUDIT)
-    commands = ("arrive", "book", "cancel", "change", "hold", "release")
-    assert deeds == [(command, "子育て", "staff") for command in commands]
+    actions = ("arrive", "book", "cancel", "change", "hold", "release")
+    assert deeds == [(action, "子育て", "staff") for action in actions]
     async with town.browser() as browser:
         await book_for(town, browser, "guest")
     assert await town.rows(AUDIT) == deeds

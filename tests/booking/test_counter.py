@@ -70,8 +70,8 @@ async def test_from_reception_to_done_with_audit_and_events(town: BookingTown) -
         await step(town, booked.appointment_id, action, version)
     rows = await town.rows("SELECT state, ticket_no, version FROM booking.appointment")
     assert [tuple(row) for row in rows] == [("serving", 1, 6)]  # type: ignore[arg-type]
-    audit = await town.rows("SELECT command FROM booking.audit WHERE actor_kind = 'staff' ORDER BY ref_version")
-    assert [row.command for row in audit] == ["check-in", "call", "start", "done", "undo"]  # type: ignore[attr-defined]
+    audit = await town.rows("SELECT action FROM booking.audit WHERE actor_kind = 'staff' ORDER BY ref_version")
+    assert [row.action for row in audit] == ["check-in", "call", "start", "done", "undo"]  # type: ignore[attr-defined]
     events = await town.rows("SELECT 1 FROM booking.outbox WHERE type = 'booking.appointment_progressed.v1'")
     assert len(events) == 5
 

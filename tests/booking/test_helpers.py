@@ -121,8 +121,8 @@ async def test_accepting_is_told_and_a_double_tap_changes_nothing(helpers: Helpe
     await helpers.answer(TANAKA, "accept")
     await helpers.answer(TANAKA, "accept")
     assert await helpers.told(booked) == [("booked", "booked", "asked"), ("progressed", "booked", "accepted")]
-    rows = await helpers.town.rows("SELECT command FROM booking.audit WHERE command LIKE 'helper-%'")
-    assert [row.command for row in rows] == ["helper-accept"]  # type: ignore[attr-defined]
+    rows = await helpers.town.rows("SELECT action FROM booking.audit WHERE action LIKE 'helper-%'")
+    assert [row.action for row in rows] == ["helper-accept"]  # type: ignore[attr-defined]
 
 
 async def test_who_declines_is_followed_by_the_next_and_not_asked_again(helpers: HelperTown) -> None:

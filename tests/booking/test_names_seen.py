@@ -51,7 +51,7 @@ async def test_the_first_look_of_an_office_is_told_to_whoever_was_seen_and_later
     assert entry.correlation == booked.appointment_id
     assert not any(name in str(entry) for name in NAMES)
     audit = await town.rows(
-        "SELECT actor_ref, office, command, ref, ref_version FROM booking.audit WHERE office IS NOT NULL"
+        "SELECT actor_ref, office, action, ref, ref_version FROM booking.audit WHERE office IS NOT NULL"
     )
     assert [tuple(row) for row in audit] == [("staff", "子育て", "view-names", "2026-06-01", 1)]  # type: ignore[arg-type]
     # It is on its way to the person's page.
@@ -122,7 +122,7 @@ async def test_of_two_tablets_that_look_first_at_once_one_tells(town: BookingTow
         answers = await asyncio.gather(*(tablet.get("/counter/line") for tablet in (one, two, three) * 2))
     assert [answer.status_code for answer in answers] == [200] * 6
     assert len(await seen(town)) == 4
-    assert len(await town.rows("SELECT 1 FROM booking.audit WHERE command = 'view-names'")) == 1
+    assert len(await town.rows("SELECT 1 FROM booking.audit WHERE action = 'view-names'")) == 1
 
 
 async def test_a_name_that_was_not_passed_on_or_is_erased_was_not_seen(town: BookingTown) -> None:

@@ -104,23 +104,36 @@ def phone(new_phone: Callable[..., Page]) -> Page:
 
 
 @pytest.fixture
-def tablet(chromium: Browser, stack: Stack) -> Iterator[Page]:
+def new_tablet(chromium: Browser, stack: Stack) -> Iterator[Callable[[], Page]]:
+    """Makes tablets, on which nobody has signed in."""
+    contexts: list[BrowserContext] = []
+
+    def make() -> Page:
+        context = chromium.new_context(
+            viewport=TABLET,  # type: ignore[arg-type]
+            has_touch=True,
+            locale="ja-JP",
+            timezone_id="Asia/Tokyo",
+            base_url=stack.url,
+        )
+        contexts.append(context)
+        return _watched(context)
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def tablet(new_tablet: Callable[[], Page]) -> Page:
     """A counter's tablet, signed in, on today's line."""
-    context = chromium.new_context(
-        viewport=TABLET,  # type: ignore[arg-type]
-        has_touch=True,
-        locale="ja-JP",
-        timezone_id="Asia/Tokyo",
-        base_url=stack.url,
-    )
-    page = _watched(context)
+    page = new_tablet()
     page.goto("/counter")
     page.get_by_label("ログインID").fill(STAFF_LOGIN)
     page.get_by_label("パスワード").fill(STAFF_PASSWORD)
     page.get_by_role("button", name="ログイン").click()
     page.wait_for_url("**/counter")
-    yield page
-    context.close()
+    return page
 
 
 def _watched(context: BrowserContext) -> Page:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import get_args
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -24,12 +25,14 @@ from tests.browser.eyes import look_closely
 from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
 from tests.browser.on_behalf import begin_for, book_earliest, tell
 from tests.browser.residents import See, book, book_on_visit_page, choose_counter, give_name, hand_over
-from tests.stack import COORDINATOR_LOGIN, Stack
+from tests.journeys.database import let_die
+from tests.stack import COORDINATOR_LOGIN, Stack, run_cli
 from tests.structure.conftest import Route, apps, environ, routes
 
 __all__ = ["apps", "environ", "routes"]
 
 UNKNOWN = "/no/such/page"
+OPERATOR_LOGIN = "unyou"
 
 NewPhone = Callable[..., Page]
 ExpectStatus = Callable[..., None]
@@ -407,6 +410,46 @@ def test_whom_no_notice_reached(phone: Page, tablet: Page, stack: Stack, see: Se
     task.get_by_role("button", name="連絡しました").click()
     expect(tablet.get_by_role("main")).to_contain_text("連絡したことを記録しました")
     see(tablet, "notices-done")
+
+
+def test_what_stopped_between_the_services(phone: Page, new_tablet: NewPhone, stack: Stack, see: See) -> None:
+    run_cli(stack.environ, "account", "open", OPERATOR_LOGIN, "--town", "143421", "--role", "operator")
+    home = "/routing/dead-letters"
+    tablet = sign_in(new_tablet(), OPERATOR_LOGIN, home)
+    expect(tablet.get_by_role("main")).to_contain_text("止まっている連絡はありません")
+    see(tablet, "dead-letters-none")
+    sign_in(phone, OPERATOR_LOGIN, home)
+    for service, place in (("routing", "手続き・申請"), ("booking", "予約・窓口"), ("notifications", "お知らせ")):
+        first, second = uuid4(), uuid4()
+        let_die(stack, service, first)
+        let_die(stack, service, second)
+        for page, size in ((tablet, "tablet"), (phone, "phone")):
+            page.goto(home)
+            page.get_by_role("main").get_by_role("link", name=place).click()
+            page.wait_for_url(f"**/{service}/dead-letters")
+            see(page, f"dead-letters-{service}-{size}")
+            page.goto(f"/{service}/dead-letters/{second}")
+            see(page, f"dead-letter-{service}-{size}")
+            page.get_by_role("link", name="捨てる").click()
+            page.get_by_role("button", name="捨てる").click()
+            expect(page.locator("[data-error-summary]")).to_be_visible()
+            see(page, f"dead-letter-refused-{service}-{size}")
+        tablet.goto(f"/{service}/dead-letters/{first}")
+        tablet.get_by_role("button", name="やり直す").click()
+        told = tablet.locator("main .notice")
+        expect(told).to_contain_text(re.compile("やり直しを頼みました|まだ止まっています"))
+        see(tablet, f"dead-letter-asked-{service}")
+        for _ in range(40):
+            tablet.reload()
+            if "まだ止まっています" in told.inner_text():
+                break
+            tablet.wait_for_timeout(250)
+        expect(told).to_contain_text("unknown_type")
+        see(tablet, f"dead-letter-again-{service}")
+        phone.get_by_text("必要なことは、手ですませた").click()
+        phone.get_by_role("button", name="捨てる").click()
+        expect(phone.get_by_role("main")).to_contain_text("もう止まっていません")
+        see(phone, f"dead-letter-discarded-{service}")
 
 
 # Pieces of pages, which stand on a page that was looked at.

@@ -64,8 +64,8 @@ GUARDS = {
     "what is new goes out whatever its time says": Guard(
         "test_clock.py::test_a_workers_clock_is_ahead[booking-worker]",
         "shared/messaging/relay.py",
-        "WHERE acked_at IS NULL AND attempts = 0\n        ORDER BY",
-        "WHERE acked_at IS NULL AND attempts = 0 AND next_publish_at <= :now\n        ORDER BY",
+        "WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0",
+        "WHERE d.bulk = lane.bulk AND d.acked_at IS NULL AND d.attempts = 0 AND d.next_publish_at <= :now",
     ),
 }
 

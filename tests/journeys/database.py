@@ -1,8 +1,11 @@
 """What the databases of a running product hold, and waiting until they do."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import asyncpg
 
@@ -10,6 +13,7 @@ from shared.events.subscriptions import SERVICES
 from tests.stack import Stack
 
 SETTLE_TIMEOUT_S = 120.0
+LOST_TYPE = "booking.never_heard_of.v1"
 
 
 def wait_for(what: Callable[[], bool], timeout_s: float = SETTLE_TIMEOUT_S) -> None:
@@ -31,7 +35,27 @@ def ask(stack: Stack, query: str, *values: object) -> list[asyncpg.Record]:
         finally:
             await connection.close()
 
-    return asyncio.run(fetch())
+    # In a thread of its own: in a browser's test, a loop is running already.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, fetch()).result()
+
+
+def let_die(stack: Stack, service: str, event_id: UUID, *, town: str = "143421") -> None:
+    """What a service leaves when it hears of a type that it does not know."""
+    told = {"type": LOST_TYPE, "aggregate_id": "7", "aggregate_version": 3, "occurred_at": "2026-11-24T00:00:00Z"}
+    ask(
+        stack,
+        f"""WITH refused AS (
+                INSERT INTO {service}.inbox (municipality, event_id, seen_at, applied_at, outcome)
+                VALUES ($1, $2, now(), now(), 'refused'))
+            INSERT INTO {service}.dead_letter
+                (municipality, event_id, publisher, type, payload, sealed, attempts, reason, died_at)
+            VALUES ($1, $2, 'booking', $3, $4, 'for-nobody', 1, 'unknown_type', now())""",
+        town,
+        event_id,
+        LOST_TYPE,
+        json.dumps(told).encode(),
+    )
 
 
 def unacknowledged(stack: Stack) -> int:

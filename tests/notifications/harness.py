@@ -110,17 +110,19 @@ class Notifications:
         self.keys = make_keys(settings)
         self._consumer = Consumer(db, make_handlers(self.keys), self._note_receipt, lambda: self.now)
         self._due = DueLoop(db, DUE_HANDLERS, lambda: self.now)
-        self.senders = make_senders(settings)
+        self.senders, self.bulk_senders = make_senders(settings), make_senders(settings)
         self.sending = self.make_sending()
+        self.sending_bulk = self.make_sending(bulk=True)
 
-    def make_sending(self) -> SendingLoop:
+    def make_sending(self, *, bulk: bool = False) -> SendingLoop:
         """A sending loop of its own, as a second worker has."""
-        return SendingLoop(self.db, self.keys, self.senders, lambda: self.now)
+        senders = self.bulk_senders if bulk else self.senders
+        return SendingLoop(self.db, self.keys, senders, lambda: self.now, bulk=bulk)
 
     async def _note_receipt(self, _: str, receipt: Receipt) -> None:
         self.receipts.append(receipt)
 
-    async def hear(self, *events: Event) -> None:
+    async def hear(self, *events: Event, bulk: bool = False) -> None:
         """Let the consumer take events in this order, each exactly as the relay would bring it."""
         for event in events:
             envelope = Envelope(
@@ -133,7 +135,7 @@ class Notifications:
                 sealed=event.sealed,
                 attempt=1,
             )
-            await self._consumer.consume(envelope)
+            await self._consumer.consume(envelope, bulk=bulk)
 
     async def pass_time(self, **amount: float) -> None:
         """Let time go by, and what is due happen: reminders, then sending."""
@@ -144,7 +146,7 @@ class Notifications:
         """Let everything that is due at this moment happen."""
         while await self._due.run_once():
             pass
-        while await self.sending.run_once():
+        while await self.sending.run_once() or await self.sending_bulk.run_once():
             pass
 
     async def rows(self, query: str, municipality: str = TOWN, **values: Any) -> Sequence[Row[Any]]:
@@ -335,6 +337,6 @@ async def running_notifications(database: TestDatabase) -> AsyncIterator[Notific
         try:
             yield running
         finally:
-            for sender in running.senders.values():
+            for sender in (*running.senders.values(), *running.bulk_senders.values()):
                 await sender.close()
             await db.dispose()

@@ -200,3 +200,18 @@ async def test_without_rules_nobody_is_reminded(service: Notifications) -> None:
     await load(service, NoticeRules(reminders_before_min=()))
     await service.settle()
     assert await service.rows(PLANNED) == []
+
+
+async def test_a_reminder_is_bulk_and_stays_so_when_it_is_tried_again(service: Notifications) -> None:
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    service.sink.behave("sms", "fail_5xx")
+    service.now += timedelta(minutes=1)
+    while await service._due.run_once():
+        pass
+    for _ in range(2):
+        assert await service.sending.run_once() == 0
+        assert await service.sending_bulk.run_once() == 1
+        service.now += timedelta(minutes=1)
+    assert reminders(service) == 1

@@ -60,7 +60,7 @@ async def db(database: TestDatabase, settings: Settings) -> AsyncIterator[Databa
             await connection.execute(
                 text("INSERT INTO town.host (host, municipality) VALUES (:h, :c)"), {"h": host, "c": code}
             )
-    opened = Database(settings.database_url, service="routing", pool_size=4, overflow=4)
+    opened = Database(settings.database_url, service="routing", pool_size=8)
     for code, host in ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST)):
         async with opened.begin(code) as session:
             await publish_catalogue(session, make_pack(code, host=host), public_url=f"http://{host}", now=NOW)

@@ -10,11 +10,18 @@ from sqlalchemy import select
 from services.routing.consumers import make_handlers
 from services.routing.queries.mine import HISTORY_PAGE, list_history
 from services.routing.tables import appointment, availability
+from shared.audit import Operator
 from shared.db import Database
 from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AvailabilityChanged
 from shared.events.ledger import ReuseRecorded
 from shared.events.subscriptions import SUBSCRIPTIONS
+from shared.messaging.broker import Receipt
+from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letters import ask_for_replay
+from shared.messaging.due import DueLoop
+from shared.messaging.replay import Replayer
 from tests.routing.makers import NOW, OTHER_TOWN, TOWN
+from tests.shared.makers import make_envelope
 
 HANDLERS = make_handlers()
 APPOINTMENT_ID = uuid4()
@@ -80,6 +87,28 @@ async def test_availability_keeps_the_newest_version(db: Database) -> None:
     await hear(db, made(3, 45))
     async with db.begin(TOWN) as session:
         assert (await session.execute(select(availability.c.earliest_at))).scalar_one() == NOW + timedelta(minutes=45)
+
+
+async def test_a_replayed_event_older_than_what_is_known_is_harmless(db: Database) -> None:
+    """It died as the first, was overtaken, and is applied last."""
+    receipts: list[str] = []
+
+    async def keep(_: str, receipt: Receipt) -> None:
+        receipts.append(receipt.outcome)
+
+    booked = make_appointment(AppointmentBooked, 1, "booked")
+    await Consumer(db, {}, keep, lambda: NOW).consume(make_envelope(booked))
+    cancelled = make_appointment(AppointmentCancelled, 3, "cancelled")
+    await Consumer(db, HANDLERS, keep, lambda: NOW).consume(make_envelope(cancelled))
+    async with db.begin(TOWN) as session:
+        await ask_for_replay(session, "routing", Operator(TOWN), booked.event_id, now=NOW)
+    due = DueLoop(db, Replayer(db, HANDLERS, keep, lambda: NOW).due_handlers, lambda: NOW)
+    while await due.run_once():
+        pass
+    assert receipts == ["refused", "applied", "applied"]
+    async with db.begin(TOWN) as session:
+        row = (await session.execute(select(appointment))).one()
+    assert (row.state, row.version, row.starts_at) == ("cancelled", 3, NOW + timedelta(hours=3))
 
 
 async def test_history_is_newest_first_counted_filtered_and_of_one_person(db: Database) -> None:

@@ -24,9 +24,11 @@ from shared.events.booking import AppointmentProgressed, AvailabilityChanged
 from shared.events.routing import AccountOpened, CataloguePublished, SealedAccount
 from shared.passes import open_pass
 from shared.town_pack import Venue
+from shared.web.prefixes import service_for
 from tests.conftest import TestDatabase
 from tests.routing.conftest import Visitor
 from tests.routing.makers import HOST, NOW, TOWN, make_pack, new_key
+from tests.structure.who_may import WHO_MAY
 
 PASSWORD = "correct horse"
 PROFILE = Profile(display_name="田中", languages=("ja", "en"))
@@ -246,7 +248,20 @@ async def test_the_compare_page_says_the_earliest_helper(db: Database, visitor: 
     assert "公民館（町民センター 2階）" in page.text
 
 
-async def test_a_coordinator_who_signs_in_is_led_to_the_roster(db: Database, keys: Keys, visitor: Visitor) -> None:
-    await open_helper(db, keys, login="seikatsu", roles=("coordinator",))
+@pytest.mark.parametrize(
+    ("role", "home"),
+    [
+        ("counter", "/counter"),
+        ("back_office", "/office"),
+        ("coordinator", "/helpers/roster"),
+        ("manager", "/office"),
+        ("operator", "/routing/dead-letters"),
+    ],
+)
+async def test_who_signs_in_is_led_to_where_their_work_is(
+    db: Database, keys: Keys, visitor: Visitor, role: str, home: str
+) -> None:
+    await open_helper(db, keys, login="seikatsu", roles=(role,))
     answer = await visitor.post("/sign-in", {"login": "seikatsu", "password": PASSWORD})
-    assert answer.headers["location"] == "/helpers/roster"
+    assert answer.headers["location"] == home
+    assert role in WHO_MAY[f"{service_for(home)} GET {home}"]

@@ -46,6 +46,7 @@ def main(service: str) -> None:
             os.environ[f"CHOUDO_{service.upper()}_BOX_KEY"], os.environ["CHOUDO_BOX_PUBLIC_KEYS"]
         ),
         make_handlers=lambda _: {AvailabilityChanged: count_effect} if service == "routing" else {},
+        due_handlers={},
         make_loops=lambda *_: [],
     ).run_until_signalled()
 

@@ -39,15 +39,17 @@ def make_outbox(service: str) -> Outbox:
     return Outbox(service, service_metadata(service))
 
 
-def make_availability(*, municipality: str = TOWN, at: datetime = NOW, version: int = 1) -> AvailabilityChanged:
+def make_availability(
+    *, municipality: str = TOWN, at: datetime = NOW, version: int = 1, counter: str = "3"
+) -> AvailabilityChanged:
     """Published by booking, heard by routing alone."""
     return AvailabilityChanged(
         event_id=uuid4(),
         municipality=municipality,
-        aggregate_id="counter-3",
+        aggregate_id=f"counter-{counter}",
         aggregate_version=version,
         occurred_at=at,
-        counter="3",
+        counter=counter,
         earliest_at=at + timedelta(days=1),
         as_of=at,
     )
@@ -149,10 +151,10 @@ def make_entry(*, municipality: str = TOWN, at: datetime = NOW, purpose: str = "
     return Entry(**(given | values))
 
 
-async def publish(db: Database, *events: Event) -> None:
+async def publish(db: Database, *events: Event, bulk: bool = False) -> None:
     """Publish events in one transaction of their town."""
     async with db.begin(events[0].municipality) as session:
-        await make_outbox(db.service).publish(session, *events)
+        await make_outbox(db.service).publish(session, *events, bulk=bulk)
 
 
 async def rows_of(db: Database, query: str, **values: Any) -> list[Any]:

@@ -3,11 +3,13 @@
 import asyncio
 import re
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from deploy.cli import BAD_INPUT, INTACT, main
+from deploy.dead_letters import DONE, NOT_ALL
 from shared.migrations import SERVICES
 from tests.conftest import TestDatabase
 
@@ -63,3 +65,63 @@ def test_compose_gives_the_operator_what_the_commands_need(root_dir: Path) -> No
     for name in URLS:
         assert f"      - {name}\n" in operator
         assert f"      {name}_FILE: /run/secrets/{name}" in operator
+
+
+def test_dead_letters_are_listed_shown_replayed_and_discarded(
+    in_files: Path, database: TestDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["dead-letters", *arguments])
+        told = capsys.readouterr()
+        return status, told.out + told.err
+
+    payload = b'{"aggregate_id":"7","aggregate_version":2}'
+
+    async def let_die() -> None:
+        for service, kind, event_id in (
+            ("routing", "a", 1),
+            ("routing", "b", 2),
+            ("booking", "a", 1),
+            ("booking", "a", 3),
+        ):
+            async with database.admin_engine().begin() as connection:
+                letter = f"""INSERT INTO {service}.dead_letter
+                    (municipality, event_id, publisher, type, payload, sealed, attempts, reason, died_at)
+                    VALUES ('143421', :id, 'booking', :kind, :payload, 'to-nobody', 1, 'unknown_type', now())"""
+                values = {"id": UUID(int=event_id), "kind": kind, "payload": payload}
+                await connection.execute(text(letter), values)
+
+    assert run("list") == (DONE, "0 events are dead letters\n")
+    asyncio.run(let_die())
+    first, second, third = (str(UUID(int=event_id)) for event_id in (1, 2, 3))
+    status, told = run("list")
+    assert (status, told.count("\n")) == (NOT_ALL, 5)
+    assert f"{second} routing 143421 b unknown_type, 1 attempts" in told
+    assert run("list", "--service", "booking", "--type", "b") == (DONE, "0 events are dead letters\n")
+    status, told = run("show", first, "--service", "routing")
+    assert status == DONE
+    assert "about: 7 version 2\n" in told
+    assert "fields: aggregate_id, aggregate_version\nsealed: yes\n" in told
+    assert "to-nobody" not in told
+    assert run("show", str(UUID(int=9))) == (NOT_ALL, f"{UUID(int=9)}: no such dead letter\n")
+
+    asked = f"{first} routing 143421: asked for\n{first} booking 143421: asked for\n"
+    assert run("replay", first) == (DONE, asked)
+    assert "waits for its replay: yes" in run("show", first)[1]
+    status, told = run("discard", "--reason", "never_valid", "--all", "--type", "a", "--service", "booking")
+    assert (status, told.count("discarded, never_valid")) == (DONE, 2)
+    assert run("discard", "--reason", "out_of_date", third, second) == (
+        NOT_ALL,
+        f"{second} routing 143421: discarded, out_of_date\n{third}: no such dead letter\n",
+    )
+    for wrong in (
+        ["replay"],
+        ["replay", "--all"],
+        ["replay", first, "--all", "--type", "a"],
+        ["replay", "--type", "a"],
+    ):
+        assert run(*wrong) == (BAD_INPUT, "refused: ids_or_all_of_a_type\n")
+    for wrong in (["discard", first], ["discard", first, "--reason", "花子"], ["replay", "no-id"], ["forget", first]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["dead-letters", *wrong])
+        assert stopped.value.code == BAD_INPUT

@@ -11,8 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.settings import load_settings
 from shared.db import Database, Prepared
 from shared.log import describe
+from shared.settings import MissingSettings
 from tests.conftest import TestDatabase
 from tests.shared.conftest import MakeDb
 
@@ -54,7 +56,7 @@ async def count(db: Database) -> int:
 
 @contextlib.asynccontextmanager
 async def one_connection(database: TestDatabase) -> AsyncIterator[Database]:
-    db = Database(database.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking", pool_size=1, overflow=0)
+    db = Database(database.environ["CHOUDO_BOOKING_DATABASE_URL"], service="booking", pool_size=1)
     try:
         yield db
     finally:
@@ -308,3 +310,27 @@ async def test_a_look_that_was_cut_off_or_given_up_is_followed_by_one_that_works
     await asyncio.gather(looking, return_exceptions=True)
     async with asyncio.timeout(5):
         assert await db.look("SELECT true")
+
+
+async def test_a_rush_waits_for_the_connections_that_the_setting_allows(database: TestDatabase) -> None:
+    """Seen to fail (12 backends) with an overflow of the pool."""
+    allowed, turns = 4, 12
+    settings = load_settings(database.environ | {"CHOUDO_BOOKING_DATABASE_POOL_SIZE": str(allowed)})
+    db = Database(settings.database_url, service="booking", pool_size=settings.database_pool_size)
+    backends: set[int] = set()
+
+    async def take_a_turn() -> None:
+        async with db.begin(HERE) as session:
+            backends.add((await session.execute(text("SELECT pg_backend_pid() FROM pg_sleep(0.02)"))).scalar_one())
+
+    try:
+        await asyncio.gather(*(take_a_turn() for _ in range(turns)))
+    finally:
+        await db.dispose()
+    assert len(backends) <= allowed
+
+
+@pytest.mark.parametrize("size", ["0", "3", "501", "many"])
+def test_a_pool_of_no_use_is_refused_by_name(database: TestDatabase, size: str) -> None:
+    with pytest.raises(MissingSettings, match="CHOUDO_BOOKING_DATABASE_POOL_SIZE"):
+        load_settings(database.environ | {"CHOUDO_BOOKING_DATABASE_POOL_SIZE": size})

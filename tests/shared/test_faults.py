@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.faults import STEPS, VARIABLE
+from shared.faults import STEPS, VARIABLE, Fault, armed, pass_step
 
 PASS_TWICE = """
 from shared.faults import pass_step
@@ -63,3 +63,21 @@ def test_every_step_stands_once_in_the_code(root_dir: Path) -> None:
     sources = [path for folder in ("services", "shared") for path in (root_dir / folder).rglob("*.py")]
     passed = re.findall(r'pass_step\("([a-z.]+)"\)', "\n".join(path.read_text("utf-8") for path in sources))
     assert sorted(passed) == sorted(STEPS)
+
+
+def test_within_one_process_a_trial_dies_in_its_own_way_and_only_in_its_block() -> None:
+    class Dead(BaseException):
+        pass
+
+    def die() -> None:
+        raise Dead
+
+    with armed(Fault("relay.published", 2, die=die)):
+        pass_step("relay.published")
+        pass_step("relay.claimed")
+        with pytest.raises(Dead):
+            pass_step("relay.published")
+        # Nobody of a dead process goes on.
+        with pytest.raises(Dead):
+            pass_step("relay.claimed")
+    pass_step("relay.published")

@@ -4,15 +4,17 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db import Prepared
 from shared.errors import Poison
 from shared.events.booking import AvailabilityChanged
 from shared.events.routing import ContactGiven
 from shared.messaging.broker import Envelope, Receipt
-from shared.messaging.consumer import ATTEMPT_LIMIT, Consumer, Handler
+from shared.messaging.consumer import ATTEMPT_LIMIT, CLOCKS_MARGIN, INBOX_KEPT, Consumer, Handler
 from tests.logs import Logged
 from tests.shared.conftest import MakeDb, TestClock
 from tests.shared.makers import TOWN, make_availability, make_booked, make_contact_given, make_envelope, rows_of
@@ -115,7 +117,9 @@ async def test_the_same_event_from_many_workers_at_once_has_its_effect_once(make
 async def test_without_the_claim_the_race_is_lost(make_db: MakeDb, clock: TestClock) -> None:
     """The guard of the test above, taken out: it is the claim that makes the effect single, and not chance."""
     service = Service(make_db, clock)
-    service.consumer._claim = text("SELECT 1 WHERE CAST(:event_id AS text) || CAST(:municipality AS text) <> ''")
+    service.consumer._claim = Prepared("""
+        SELECT CAST(:now AS timestamptz) AS seen_at WHERE CAST(:event_id AS text) || CAST(:municipality AS text) <> ''
+    """)
     envelope = make_envelope(make_availability())
     await asyncio.gather(*(service.consume(envelope) for _ in range(RACERS)))
     assert await service.effects() == RACERS
@@ -201,6 +205,50 @@ async def test_an_event_that_nobody_here_handles_is_a_dead_letter(make_db: MakeD
     await service.consume(make_envelope(make_booked(sealed=None)))
     assert service.outcomes == ["refused"]
     assert [letter.reason for letter in await service.letters()] == ["no_handler"]
+
+
+async def test_what_makes_no_sense_harms_none_of_its_neighbours(make_db: MakeDb, clock: TestClock) -> None:
+    service = Service(make_db, clock)
+    good = [make_envelope(make_availability(counter=str(number))) for number in range(6)]
+    bad = [
+        msgspec.structs.replace(make_envelope(make_availability()), type="booking.never_heard_of.v9"),
+        msgspec.structs.replace(make_envelope(make_availability()), payload="{"),
+        make_envelope(make_booked(sealed=None)),
+    ]
+    mixed = [envelope for trio in zip(good[:3], bad, good[3:], strict=True) for envelope in trio]
+    await asyncio.gather(*(service.consume(envelope) for envelope in mixed))
+    assert await service.effects() == len(good)
+    outcomes = {receipt.event_id: receipt.outcome for receipt in service.receipts}
+    assert {outcomes[envelope.event_id] for envelope in good} == {"applied"}
+    assert {outcomes[envelope.event_id] for envelope in bad} == {"refused"}
+    assert {letter.reason for letter in await service.letters()} == {"unknown_type", "undecodable", "no_handler"}
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_what_is_older_than_the_inbox_remembers_is_for_an_operator_to_decide(
+    make_db: MakeDb, clock: TestClock, attempt: int
+) -> None:
+    """It may have been applied and forgotten; the row that counts its second attempt is no memory of that.
+
+    Seen to have its effect without the look at its age.
+    """
+    service = Service(make_db, clock)
+    event = make_availability()
+    clock.pass_time(seconds=(INBOX_KEPT - CLOCKS_MARGIN).total_seconds() + 1)
+    for _ in range(2):
+        await service.consume(make_envelope(event, attempt=attempt))
+    assert (await service.effects(), service.outcomes) == (0, ["refused"] * 2)
+    assert [letter.reason for letter in await service.letters()] == ["older_than_inbox"]
+
+
+async def test_what_was_seen_in_time_is_applied_however_late(make_db: MakeDb, clock: TestClock) -> None:
+    service = Service(make_db, clock, raising(RuntimeError("for now")))
+    event = make_availability()
+    await service.consume(make_envelope(event, attempt=2))
+    clock.pass_time(seconds=2 * INBOX_KEPT.total_seconds())
+    later = Service(make_db, clock)
+    await later.consume(make_envelope(event, attempt=3))
+    assert (await later.effects(), later.outcomes) == (1, ["applied"])
 
 
 async def test_the_handler_sees_what_was_sealed_for_it(make_db: MakeDb, clock: TestClock) -> None:

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from deploy.local.servers import die_with_parent
 from shared.clock import utc_now
+from shared.faults import STEPS, VARIABLE, Step
 from shared.messaging.broker import ChoudoBroker, events_queue
 from tests.conftest import TestDatabase
 from tests.shared.conftest import MakeDb
@@ -37,13 +38,13 @@ class Workers:
         self._log_dir = log_dir
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, service: str, *, holds_after: int = 0) -> None:
+    def start(self, service: str, *, holds_after: int = 0, dies_at: Step | None = None) -> None:
         """Start a service's worker. After so many effects it stays in the middle of the next ones (0: never)."""
         with (self._log_dir / f"{service}.log").open("ab") as log:
             self.running[service] = subprocess.Popen(
                 [sys.executable, "-m", "tests.shared.crash_worker", service],
                 cwd=self._root_dir,
-                env=self._environ | {"CRASH_WORKER_HOLDS_AFTER": str(holds_after)},
+                env=self._environ | {"CRASH_WORKER_HOLDS_AFTER": str(holds_after), VARIABLE: dies_at or ""},
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent(signal.SIGKILL),
@@ -53,6 +54,11 @@ class Workers:
         """As the kernel would when memory runs out."""
         self.running[service].kill()
         assert await asyncio.to_thread(self.running[service].wait, STOP_WITHIN_S) == -signal.SIGKILL
+
+    async def death_of(self, service: str) -> None:
+        """Wait until it has died at its step."""
+        died = await asyncio.to_thread(self.running[service].wait, PATIENCE_S)
+        assert died == -signal.SIGKILL, self.log(service)
 
     async def stop(self, service: str) -> int:
         """Ask for an orderly end; return the exit status."""
@@ -117,6 +123,60 @@ async def test_killed_workers_and_a_wiped_broker_lose_nothing_and_repeat_nothing
     assert [row.outcome for row in outcomes] == ["applied"]
     for service in ("routing", "booking"):
         assert await workers.stop(service) == 0, workers.log(service)
+
+
+# Which of the two workers passes a step: who publishes, or who consumes.
+PUBLISHERS: tuple[Step, ...] = ("relay.claimed", "relay.published", "receipts.received", "receipts.settled")
+CONSUMERS: tuple[Step, ...] = (
+    "consumer.received",
+    "consumer.counted",
+    "consumer.claimed",
+    "consumer.applied",
+    "consumer.committed",
+    "receipts.collected",
+    "receipts.sent",
+)
+TRANSACTIONS: tuple[Step, ...] = ("transaction.written", "transaction.committed")
+
+
+def test_every_step_of_a_message_is_one_at_which_somebody_dies() -> None:
+    passed = {step for step in STEPS if step.partition(".")[0] in ("relay", "consumer", "receipts", "transaction")}
+    assert passed == {*PUBLISHERS, *CONSUMERS, *TRANSACTIONS}
+
+
+@pytest.mark.parametrize(
+    ("service", "steps"), [("booking", PUBLISHERS + TRANSACTIONS), ("routing", CONSUMERS + TRANSACTIONS)]
+)
+async def test_dying_at_every_step_loses_nothing_and_repeats_nothing(
+    workers: Workers, make_db: MakeDb, broker: ChoudoBroker, service: str, steps: tuple[Step, ...]
+) -> None:
+    """One death after the other, each with events of its own; then somebody who lives.
+
+    Seen to fail (consumers; second effects) with the inbox neither claimed nor asked whether it knows the event.
+    """
+    booking, routing = make_db("booking"), make_db("routing")
+    workers.start({"booking": "routing", "routing": "booking"}[service])
+    for step in steps:
+        await publish(booking, *(make_availability(at=utc_now()) for _ in range(10)))
+        if step == "consumer.counted":
+            # What comes for a second time: the broker was wiped.
+            await wait_until(lambda: _holds_something(broker))
+            broker.client.flushdb()
+        workers.start(service, dies_at=step)
+        await workers.death_of(service)
+    workers.start(service)
+
+    async def all_are_acknowledged() -> bool:
+        return bool((await rows_of(booking, UNACKNOWLEDGED))[0].count == 0)
+
+    await wait_until(all_are_acknowledged)
+    (seen,) = await rows_of(routing, EFFECTS)
+    assert (seen.events, seen.most) == (10 * len(steps), 1)
+    assert await rows_of(routing, "SELECT 1 FROM routing.dead_letter") == []
+
+
+async def _holds_something(broker: ChoudoBroker) -> bool:
+    return broker.queue_length(events_queue("routing")) > 0
 
 
 async def test_a_worker_that_is_asked_to_stop_finishes_what_it_has_in_hand(workers: Workers, make_db: MakeDb) -> None:

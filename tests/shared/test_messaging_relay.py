@@ -8,9 +8,10 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from shared.db import Prepared
 from shared.messaging.broker import ChoudoBroker, Receipt, events_queue, make_broker
 from shared.messaging.receipts import settle
-from shared.messaging.relay import BATCH, FIRST_RETRY, LONGEST_RETRY, Relay
+from shared.messaging.relay import _CLAIM, FIRST_RETRY, LONGEST_RETRY, Relay
 from shared.telemetry import OLDEST_UNACKNOWLEDGED_SECONDS
 from tests.conftest import NOWHERE
 from tests.shared.conftest import START, MakeDb, TestClock
@@ -157,7 +158,8 @@ async def test_a_look_says_whether_anything_is_due(make_db: MakeDb, broker: Chou
 async def test_clocks_that_were_ahead_hold_nothing_up(make_db: MakeDb, broker: ChoudoBroker, clock: TestClock) -> None:
     """The clock of who publishes is an hour ahead, then the relay's own: what both wrote down is set right.
 
-    Seen to fail with the time of what is new asked for, and without `set_times_right`.
+    Seed 38 of `tests/simulation` found the first. Seen to fail with the time of what is new asked for, and without
+    `set_times_right`.
     """
     db = make_db("booking")
     relay = Relay(db, broker, clock)
@@ -192,11 +194,9 @@ async def test_what_waits_for_a_stopped_consumer_is_in_nobodys_way(
     await relay.look_at_broker(was_away=False)
     async with db.begin_across_towns() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))  # as for tables that are worth an index
-        claim = {"now": clock.now, "drained": relay._drained, "batch": BATCH}
-        plan = (
-            (await session.execute(text(f"EXPLAIN (ANALYZE, TIMING OFF) {relay._claim.text}"), claim)).scalars().all()
-        )
-        assert "routing" not in relay._drained
+        explain = Prepared(f"EXPLAIN (ANALYZE, TIMING OFF) {_CLAIM.format(schema='booking')}")
+        plan = [row[0] for row in await explain.rows(session, relay._claim_values())]
+        assert ("routing", False) not in relay._drained
         assert "delivery_new_idx" in " ".join(plan)
         assert "delivery_again_idx" in " ".join(plan)
         assert "Rows Removed" not in " ".join(plan), "\n".join(plan)

@@ -16,7 +16,7 @@ from shared.ledger.ledger import Ledger
 from shared.messaging.broker import ChoudoBroker, Envelope, Receipt, events_queue, receipts_queue
 from shared.messaging.consumer import genuine_envelope
 from shared.messaging.outbox import Outbox
-from shared.messaging.receipts import _stamped, genuine_receipts
+from shared.messaging.receipts import genuine_receipts, stamped
 from shared.messaging.relay import _message
 from shared.messaging.stamps import Stamps
 from shared.settings import MissingSettings
@@ -122,7 +122,7 @@ def test_a_service_tells_of_itself_only(event: Event) -> None:
 
 def test_receipts_are_their_consumers_own() -> None:
     receipts = make_receipts()
-    stamp = make_stamps("routing").make("booking", _stamped("booking", receipts))
+    stamp = make_stamps("routing").make("booking", stamped("booking", receipts))
     booking = make_stamps("booking")
 
     def heard(raw: Any, mark: Any) -> list[Receipt]:
@@ -138,12 +138,12 @@ def test_receipts_are_their_consumers_own() -> None:
         (msgspec.to_builtins(make_receipts()), stamp),
         (msgspec.to_builtins([msgspec.structs.replace(one, outcome="refused") for one in receipts]), stamp),
         # Routing answers for notifications.
-        (msgspec.to_builtins(anothers), make_stamps("routing").make("booking", _stamped("booking", anothers))),
-        (msgspec.to_builtins(mixed), make_stamps("routing").make("booking", _stamped("booking", mixed))),
+        (msgspec.to_builtins(anothers), make_stamps("routing").make("booking", stamped("booking", anothers))),
+        (msgspec.to_builtins(mixed), make_stamps("routing").make("booking", stamped("booking", mixed))),
         # Meant for another publisher.
-        (raw, make_stamps("routing").make("booking", _stamped("notifications", receipts))),
+        (raw, make_stamps("routing").make("booking", stamped("notifications", receipts))),
         (None, stamp),
-        ([], make_stamps("routing").make("booking", _stamped("booking", []))),
+        ([], make_stamps("routing").make("booking", stamped("booking", []))),
     ):
         assert heard(forged, mark) == []
 
@@ -249,7 +249,7 @@ async def test_a_publisher_believes_no_strangers_receipt(
 
     def receipt_of(one: Event, stamps: Stamps | None) -> "dramatiq.Message[None]":
         receipts = [Receipt(municipality=TOWN, event_id=str(one.event_id), consumer="routing", outcome="applied")]
-        stamp = stamps.make("booking", _stamped("booking", receipts)) if stamps else None
+        stamp = stamps.make("booking", stamped("booking", receipts)) if stamps else None
         return message(queue, actor, receipts=msgspec.to_builtins(receipts), stamp=stamp)
 
     broker.enqueue_many(

@@ -1,7 +1,6 @@
 """Who may go which way: every route of the three services. The tests ask each route as each of these people.
 
-`privacy_officer` and `operator` are roles without a page of their own yet: they get what every visitor gets. The
-operator works on the command line (`deploy/cli.py`).
+`privacy_officer` is a role without a page of its own yet: they get what every visitor gets.
 """
 
 from shared.roles import ROLES
@@ -27,9 +26,20 @@ OFFICE_AND_COUNTER = only("counter", "back_office", "manager")
 HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
 NOTICES = only("counter", "manager")
+OPERATOR = only("operator")
+SERVICES = ("routing", "booking", "notifications")
 
 # Served by each service.
 EVERYWHERE = ("GET /healthz", "GET /readyz", "GET /static/{name}")
+# Of each service, below its own name: what stopped on the way to it.
+DEAD_LETTERS = (
+    ("GET", "dead-letters"),
+    ("GET", "dead-letters/{event_id}"),
+    ("GET", "dead-letters/{event_id}/replay"),
+    ("POST", "dead-letters/{event_id}/replay"),
+    ("GET", "dead-letters/{event_id}/discard"),
+    ("POST", "dead-letters/{event_id}/discard"),
+)
 
 WHO_MAY: dict[str, Who] = {
     # --- routing: what ---
@@ -161,4 +171,6 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/readyz": ANYBODY,
     "notifications GET /notifications/healthz": ANYBODY,
     "notifications GET /notifications/readyz": ANYBODY,
-} | {f"{service} {way}": ANYBODY for service in ("routing", "booking", "notifications") for way in EVERYWHERE}
+}
+WHO_MAY |= {f"{service} {way}": ANYBODY for service in SERVICES for way in EVERYWHERE}
+WHO_MAY |= {f"{service} {method} /{service}/{path}": OPERATOR for service in SERVICES for method, path in DEAD_LETTERS}

@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_helper
 from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import check_key, request_hash
-from services.booking.commands.marks import MARK_DIRTY, SETTLE, write_deed_for
+from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETIME, Draft, open_draft
 from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
 from services.booking.tables import ledger
+from shared.audit import record_deed
 from shared.crypto import new_code, new_link_token, token_hash
 from shared.db import Prepared
 from shared.errors import Refusal
@@ -204,7 +205,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
     await ledger.write(session, *_applied(order, row, draft, keys, now=now), events=[fact])
-    await write_deed_for(session, order.staff, "book", booked.appointment_id, version=state.version, now=now)
+    await record_deed(session, order.staff, "book", booked.appointment_id, version=state.version, now=now)
     return booked
 
 

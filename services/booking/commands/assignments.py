@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_next, ask_this_helper, release_helper
 from services.booking.commands.facts import tell
-from services.booking.commands.marks import write_audit
 from services.booking.commands.venues import bring_venues
 from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
+from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.events.booking import AppointmentProgressed
 from shared.tokens import Identity
@@ -89,7 +89,7 @@ async def answer_request(
     else:
         changed = await _attend(session, request, "done" if answer == "came" else "no_show", now=now)
     if changed:
-        await write_audit(session, actor, f"helper-{answer}", str(assignment_id), now=now)
+        await record_deed(session, actor, f"helper-{answer}", assignment_id, now=now)
 
 
 async def reassign(
@@ -121,7 +121,7 @@ async def reassign(
     await ask_this_helper(session, actor.municipality, appointment, helper_ref, now=now)
     row = (await session.execute(_REASSIGNED, mine | {"now": now})).one()
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
-    await write_audit(session, actor, "helper-reassign", str(assignment_id), version=row.version, now=now)
+    await record_deed(session, actor, "helper-reassign", assignment_id, version=row.version, now=now)
     venues = {appointment.counter, *former, *await list_venues_of(session, actor.municipality, helper_ref)}
     await bring_venues(session, actor.municipality, venues, now=now)
 

@@ -9,11 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import CALLING_PURPOSE, LEGAL_BASIS, STEP_COLLECTED
-from services.booking.commands.marks import write_audit
 from services.booking.commands.visits import KANA, NAME
 from services.booking.keys import Keys, subject_context
 from services.booking.queries.line import LINE_MAX, LineItem, list_line_rows, make_line_item
 from services.booking.tables import ledger
+from shared.audit import record_deed
 from shared.crypto import SealBroken
 from shared.ledger.entry import Entry
 from shared.log import get_logger
@@ -63,7 +63,7 @@ async def _write_who_saw(
     if not new:
         return
     await ledger.write(session, *(_entry(entry_id, actor, *by_id[entry_id], keys, now=now) for entry_id in new))
-    await write_audit(session, actor, AUDIT_COMMAND, day.isoformat(), version=len(new), now=now)
+    await record_deed(session, actor, AUDIT_COMMAND, day.isoformat(), version=len(new), now=now)
 
 
 async def _unknown(session: AsyncSession, actor: Identity, entry_ids: Iterable[UUID]) -> list[UUID]:

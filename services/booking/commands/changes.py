@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_helper, release_helper
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.marks import mark_availability, write_deed_for
+from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
+from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.events.booking import AppointmentCancelled, AppointmentChanged
 from shared.tokens import Identity
@@ -149,7 +150,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
     changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
-    await write_deed_for(session, order.staff, "change", order.appointment_id, version=moved.version, now=now)
+    await record_deed(session, order.staff, "change", order.appointment_id, version=moved.version, now=now)
     return changed
 
 
@@ -174,7 +175,7 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
     await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
-    await write_deed_for(session, order.staff, "cancel", order.appointment_id, version=row.version, now=now)
+    await record_deed(session, order.staff, "cancel", order.appointment_id, version=row.version, now=now)
     return changed
 
 

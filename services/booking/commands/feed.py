@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import write_audit
 from services.booking.commands.shifts import check_on_roster
+from shared.audit import record_deed
 from shared.crypto import new_link_token, token_hash
 from shared.tokens import Identity
 
@@ -26,5 +26,5 @@ async def renew_feed(session: AsyncSession, actor: Identity, *, now: datetime) -
     token = new_link_token()
     me = {"municipality": actor.municipality, "helper_ref": actor.ref}
     await session.execute(_RENEW, me | {"feed_hash": token_hash(token), "now": now})
-    await write_audit(session, actor, "renew-feed", actor.ref, now=now)
+    await record_deed(session, actor, "renew-feed", actor.ref, now=now)
     return token

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import check_key, request_hash
-from services.booking.commands.marks import MARK_DIRTY, SETTLE, write_deed_for
+from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.domain.rules import Policy, SlotTaken, refuse_unbookable
 from services.booking.queries.slots import WHERE_DONE
+from shared.audit import record_deed
 from shared.db import Prepared
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -151,7 +152,7 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
         return msgspec.structs.replace(hold, hold_id=took.own_hold_id, held_until=took.own_held_until)
     if not took.taken:
         raise SlotTaken(row.counters, policy)
-    await write_deed_for(session, order.staff, "hold", order.visit_id, now=now)
+    await record_deed(session, order.staff, "hold", order.visit_id, now=now)
     return hold
 
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.marks import write_audit
 from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
 from services.booking.queries.slots import find_procedure, list_counters
 from services.booking.tables import outbox
+from shared.audit import record_deed
 from shared.clock import jst_day
 from shared.errors import Refusal
 from shared.events.booking import AppointmentProgressed
@@ -159,7 +159,7 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
             },
         )
     ).one()
-    await write_audit(session, actor, "walk-in", str(row.appointment_id), version=row.version, now=now)
+    await record_deed(session, actor, "walk-in", row.appointment_id, version=row.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
     moved = _moved(row)
     await keep_answer(session, municipality, owner, order.key, moved)
@@ -189,7 +189,7 @@ async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action
         "now": now,
     }
     stepped = (await session.execute(_STEP, values | _stamps(row, state, back=action == "undo", now=now))).one()
-    await write_audit(session, actor, action, str(row.appointment_id), version=stepped.version, now=now)
+    await record_deed(session, actor, action, row.appointment_id, version=stepped.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
     return _moved(stepped)
 

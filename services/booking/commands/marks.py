@@ -1,15 +1,10 @@
-"""Marks that a command leaves for later: that a counter's free places changed, and what staff did."""
+"""The mark that a command leaves for later: that a counter's free places changed."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-
-from shared.tokens import Identity
-
-OPERATOR = "operator"
 
 AVAILABILITY, AVAILABILITY_CHECK = "availability", "availability_check"
 # Free places are looked at again this long after a change, so at most once a second.
@@ -29,10 +24,6 @@ MARK_DIRTY = """
     DO UPDATE SET due_at = least(due.due_at, excluded.due_at), leased_until = NULL, attempts = 0
 """
 _MARK = text(MARK_DIRTY.format(changed="unnest(CAST(:counters AS text[]))").replace("changed.counter", "changed"))
-_AUDIT = text("""
-    INSERT INTO audit (municipality, audit_id, occurred_at, actor_kind, actor_ref, office, command, ref, ref_version)
-    VALUES (:municipality, :audit_id, :now, :actor_kind, :actor_ref, :office, :command, :ref, :ref_version)
-""")
 
 
 async def mark_availability(
@@ -41,29 +32,3 @@ async def mark_availability(
     """The free places of these counters changed: within a second their earliest is computed and published."""
     codes = sorted(set(counters))
     await session.execute(_MARK, {"municipality": municipality, "counters": codes, "settle_at": now + SETTLE})
-
-
-async def write_audit(
-    session: AsyncSession, actor: Identity, command: str, ref: str, *, version: int | None = None, now: datetime
-) -> None:
-    """Who of the staff did what to what, in the transaction that does it."""
-    did = {"command": command, "ref": ref, "ref_version": version, "now": now, "audit_id": uuid4()}
-    who = {"actor_kind": actor.kind, "actor_ref": actor.ref, "office": actor.office}
-    await session.execute(_AUDIT, did | who | {"municipality": actor.municipality})
-
-
-async def write_deed_for(
-    session: AsyncSession, staff: Identity | None, command: str, ref: UUID, *, version: int | None = None, now: datetime
-) -> None:
-    """What staff did in somebody's place. What residents do for themselves (`staff` None) is in the ledger only."""
-    if staff is not None:
-        await write_audit(session, staff, command, str(ref), version=version, now=now)
-
-
-async def write_operators_audit(
-    session: AsyncSession, municipality: str, command: str, ref: str, *, now: datetime
-) -> None:
-    """What the operator did by the command line, in the transaction that does it."""
-    did = {"command": command, "ref": ref, "ref_version": None, "now": now, "audit_id": uuid4()}
-    who = {"actor_kind": OPERATOR, "actor_ref": OPERATOR, "office": None}
-    await session.execute(_AUDIT, did | who | {"municipality": municipality})

@@ -7,12 +7,13 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import mark_availability, write_operators_audit
+from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import PlannedSlot, bring_slots
 from services.booking.commands.tidying import tidy_up
 from services.booking.commands.venues import bring_venue
 from services.booking.domain.calendar import OpeningHours
 from services.booking.queries.rules import list_counter_rules, list_planned_times
+from shared.audit import Operator, record_deed
 from shared.clock import JST, jst_day
 from shared.messaging.due import schedule
 from shared.town_pack import Counter as PackCounter
@@ -91,7 +92,7 @@ async def load_opening_rules(session: AsyncSession, pack: TownPack, *, now: date
     kept = {"municipality": municipality, "counters": [counter.code for counter in counters]}
     dropped = (await session.execute(_DROP_COUNTERS, kept)).scalars().all()
     await open_horizon(session, municipality, closed_counters=dropped, now=now)
-    await write_operators_audit(session, municipality, "load-opening-rules", municipality, now=now)
+    await record_deed(session, Operator(municipality), "load-opening-rules", municipality, now=now)
 
 
 def _places(counter: PackCounter | Venue) -> dict[str, object]:

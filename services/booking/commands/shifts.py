@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import write_audit
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import refuse_bad_shift
+from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.tokens import Identity
 
@@ -71,7 +71,7 @@ async def add_shift(session: AsyncSession, actor: Identity, order: AddShift, *, 
         raise Refusal("shift_overlaps", 409)
     shift_id = uuid4()
     await session.execute(_ADD, me | {"shift_id": shift_id} | msgspec.structs.asdict(order))
-    await write_audit(session, actor, "add-shift", str(shift_id), now=now)
+    await record_deed(session, actor, "add-shift", shift_id, now=now)
     await bring_venues(session, actor.municipality, [order.venue], now=now)
     return shift_id
 
@@ -83,7 +83,7 @@ async def remove_shift(session: AsyncSession, actor: Identity, shift_id: UUID, *
     venue = (await session.execute(_REMOVE, me | {"shift_id": shift_id})).scalar_one_or_none()
     if venue is None:
         return
-    await write_audit(session, actor, "remove-shift", str(shift_id), now=now)
+    await record_deed(session, actor, "remove-shift", shift_id, now=now)
     await bring_venues(session, actor.municipality, [venue], now=now)
 
 

@@ -7,8 +7,9 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import mark_availability, write_deed_for
+from services.booking.commands.marks import mark_availability
 from services.booking.keys import Keys, subject_context
+from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.messaging.due import schedule
 from shared.passes import Pass
@@ -125,7 +126,7 @@ async def arrive(
             due_at=now + VISIT_LIFETIME,
         )
         await _end_older(session, ticket, visit_id, now=now)
-        await write_deed_for(session, staff, "arrive", visit_id, now=now)
+        await record_deed(session, staff, "arrive", visit_id, now=now)
         return visit_id
     known = (await session.execute(_OPENED, {"municipality": ticket.municipality, "pass_id": ticket.pass_id})).one()
     if known.guest_ref != visitor:
@@ -170,7 +171,7 @@ async def release_hold(
     counters = (await session.execute(_RELEASE, key | {"now": now})).scalars().all()
     if counters:
         await mark_availability(session, municipality, counters, now=now)
-        await write_deed_for(session, staff, "release", visit_id, now=now)
+        await record_deed(session, staff, "release", visit_id, now=now)
 
 
 async def on_end_visit_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -9,12 +9,12 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from services.booking.commands.assignments import reassign
-from services.booking.commands.marks import write_audit
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.wording import language_name, minute_label, weekday_name
 from services.booking.queries.helpers import list_open_requests, list_roster
 from services.booking.refusals import REFUSALS
+from shared.audit import record_deed
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -85,7 +85,7 @@ async def _roster_page(
     async with db.begin(town.code) as session:
         helpers = await list_roster(session, town.code, keys)
         requests = await list_open_requests(session, town.code, now=now)
-        await write_audit(session, identity, "view-roster", town.code, now=now)
+        await record_deed(session, identity, "view-roster", town.code, now=now)
     names = {helper.helper_ref: helper.name or _("お名前なし") for helper in helpers}
     text = REFUSALS[refusal.code] if refusal else None
     return page(

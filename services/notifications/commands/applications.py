@@ -9,13 +9,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
-from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, useful_until
+from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, due_kind, useful_until
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, application, notice
 from shared.crypto import SealBroken
 from shared.errors import Poison
 from shared.events.routing import ApplicationProgressed, SealedApplicationAccess
 from shared.messaging.due import schedule
+from shared.messaging.outbox import is_bulk
 
 CLOSED = ("completed", "withdrawn")
 DUE_FORGET = "forget_application"
@@ -135,6 +136,7 @@ async def _add_notice(session: AsyncSession, event: ApplicationProgressed, conta
             contact_ref=contact_ref,
             state="pending",
             keeps_quiet=False,
+            bulk=is_bulk(session),
             created_at=now,
             useful_until=useful_until(kind, starts_at=None, now=now),
         )
@@ -143,4 +145,5 @@ async def _add_notice(session: AsyncSession, event: ApplicationProgressed, conta
     )
     notice_id = added.scalar_one_or_none()
     if notice_id is not None:
-        await schedule(session, SERVICE, municipality=event.municipality, kind="send", ref=str(notice_id), due_at=now)
+        due = due_kind(bulk=is_bulk(session))
+        await schedule(session, SERVICE, municipality=event.municipality, kind=due, ref=str(notice_id), due_at=now)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
-from services.notifications.domain.notices import WAITING, Kind, occasion_of, useful_until
+from services.notifications.domain.notices import WAITING, Kind, due_kind, occasion_of, useful_until
 from services.notifications.domain.reminders import ReminderRule, remind_again_at, reminder_time
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, appointment, notice, reminder_rule
@@ -23,6 +23,7 @@ from shared.events.booking import (
     SealedAccess,
 )
 from shared.messaging.due import schedule, unschedule
+from shared.messaging.outbox import is_bulk
 
 AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled | AppointmentProgressed
 
@@ -252,6 +253,7 @@ async def _add_notice(
     ).one()
     # Nobody to tell: what is on the page and the printed slip is all that the person wanted.
     is_slip = newest.contact_ref is None
+    bulk = kind == "reminder" or is_bulk(session)
     if is_slip and kind == "reminder":
         return
     added = await session.execute(
@@ -268,6 +270,7 @@ async def _add_notice(
             reach="none" if is_slip else None,
             state="printed_slip" if is_slip else "pending",
             keeps_quiet=keeps_quiet,
+            bulk=bulk,
             created_at=now,
             useful_until=useful_until(kind, starts_at=newest.starts_at, now=now),
             settled_at=now if is_slip else None,
@@ -277,7 +280,8 @@ async def _add_notice(
     )
     notice_id = added.scalar_one_or_none()
     if notice_id is not None and not is_slip:
-        await schedule(session, SERVICE, municipality=municipality, kind="send", ref=str(notice_id), due_at=now)
+        kind_due = due_kind(bulk=bulk)
+        await schedule(session, SERVICE, municipality=municipality, kind=kind_due, ref=str(notice_id), due_at=now)
 
 
 async def _plan_reminders(

@@ -13,6 +13,8 @@ from services.notifications.commands.contacts import Reading, read_addresses
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.commands.tasks import open_task
 from services.notifications.domain.notices import (
+    SEND,
+    SEND_BULK,
     Decision,
     Leave,
     LookAgain,
@@ -21,6 +23,7 @@ from services.notifications.domain.notices import (
     Settle,
     Waiting,
     decide,
+    due_kind,
 )
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.retries import TRIES_MAX, next_try
@@ -54,7 +57,7 @@ OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_
 PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
 
 _DONE_WITH = text(
-    f"DELETE FROM {SERVICE}.due WHERE municipality = :municipality AND kind = 'send' AND ref = ANY (:refs)"
+    f"DELETE FROM {SERVICE}.due WHERE municipality = :municipality AND kind = ANY (:kinds) AND ref = ANY (:refs)"
 )
 _CLOSE = text(f"""
     UPDATE {SERVICE}.attempt a
@@ -122,8 +125,8 @@ async def begin_attempts(
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))
             case LookAgain(at):
-                ref = str(row.notice_id)
-                await schedule(session, SERVICE, municipality=municipality, kind="send", ref=ref, due_at=at)
+                due, ref = due_kind(bulk=row.bulk), str(row.notice_id)
+                await schedule(session, SERVICE, municipality=municipality, kind=due, ref=ref, due_at=at)
             case Settle():
                 await _settle(session, municipality, row, decision, now=now)
                 finished.append(str(row.notice_id))
@@ -131,7 +134,7 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
     await _write_begun(session, orders, now=now)
     if finished:
-        await session.execute(_DONE_WITH, {"municipality": municipality, "refs": finished})
+        await session.execute(_DONE_WITH, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
     return orders
 
 
@@ -161,8 +164,8 @@ async def end_attempts(
         state, tries, reason, again_at = _next_state(result, now=now, chance=chance())
         moves.append((order.notice_id, state, tries, reason))
         if again_at is not None:
-            ref = str(order.notice_id)
-            await schedule(session, SERVICE, municipality=municipality, kind="send", ref=ref, due_at=again_at)
+            due, ref = due_kind(bulk=order.bulk), str(order.notice_id)
+            await schedule(session, SERVICE, municipality=municipality, kind=due, ref=ref, due_at=again_at)
             continue
         finished.append(str(order.notice_id))
         if state != "sent":
@@ -181,7 +184,7 @@ async def end_attempts(
         moved = {"notices": notices, "states": states, "tries": tries_of, "reasons": reasons}
         await session.execute(_MOVE, {"municipality": municipality, "now": now} | moved)
     if finished:
-        await session.execute(_DONE_WITH, {"municipality": municipality, "refs": finished})
+        await session.execute(_DONE_WITH, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
 
 
 def _next_state(result: Result, *, now: datetime, chance: float) -> tuple[str, int, str | None, datetime | None]:
@@ -337,6 +340,7 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         lease_token=uuid4(),
         tries=row.tries + was_dead,
         kind=row.kind,
+        bulk=row.bulk,
         reach=row.contact_reach,
         created_at=row.created_at,
         useful_until=row.useful_until,

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
-from services.notifications.domain.notices import APPLICATION_NOTICES
+from services.notifications.domain.notices import APPLICATION_NOTICES, due_kind
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, contact_point, ledger, notice, subject_key
 from shared.crypto import SealBroken, SubjectVault
@@ -110,7 +110,7 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
         )
     )
     waiting = await session.execute(
-        select(notice.c.notice_id)
+        select(notice.c.notice_id, notice.c.bulk)
         .where(
             notice.c.municipality == event.municipality,
             notice.c.contact_ref == event.contact_ref,
@@ -119,10 +119,9 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
         )
         .limit(WAITING_MAX)
     )
-    for (notice_id,) in waiting:
-        await schedule(
-            session, SERVICE, municipality=event.municipality, kind="send", ref=str(notice_id), due_at=now, keep=True
-        )
+    for notice_id, bulk in waiting:
+        due, ref = due_kind(bulk=bulk), str(notice_id)
+        await schedule(session, SERVICE, municipality=event.municipality, kind=due, ref=ref, due_at=now, keep=True)
 
 
 async def read_addresses(

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.tasks import open_task
+from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import is_forward
 from services.notifications.tables import SERVICE, application, appointment, notice
 from shared.messaging.due import unschedule
@@ -30,7 +31,7 @@ async def record_receipt(
     """
     row = (
         await session.execute(
-            select(notice.c.delivery, notice.c.state, notice.c.appointment_id, notice.c.application_id)
+            select(notice.c.delivery, notice.c.state, notice.c.bulk, notice.c.appointment_id, notice.c.application_id)
             .where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
             .with_for_update()
         )
@@ -43,7 +44,8 @@ async def record_receipt(
     values: dict[str, object] = {"delivery": told}
     if row.state == "unknown":
         values |= {"state": "sent", "settled_at": now, "reason": None}
-        await unschedule(session, SERVICE, municipality=municipality, kind="send", ref=str(notice_id))
+        due = due_kind(bulk=row.bulk)
+        await unschedule(session, SERVICE, municipality=municipality, kind=due, ref=str(notice_id))
     await session.execute(
         update(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id).values(**values)
     )

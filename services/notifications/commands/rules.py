@@ -1,18 +1,18 @@
 """A town's reminder rules, from its town pack."""
 
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.appointments import RULES_MAX, list_rules
 from services.notifications.domain.reminders import ReminderRule, reminder_time, rule_for_before, rule_for_trial
-from services.notifications.tables import SERVICE, appointment, audit, reminder_rule
+from services.notifications.tables import SERVICE, appointment, reminder_rule
+from shared.audit import Operator, record_deed
 from shared.messaging.due import schedule
 from shared.town_pack import TownPack
 
-OPERATOR = "operator"
 REPLAN_BATCH = 500
 BEFORE_ALL = UUID(int=0)
 
@@ -39,17 +39,7 @@ async def load_notice_rules(session: AsyncSession, pack: TownPack, *, now: datet
         rules.append(rule_for_trial(pack.notices.trial_reminder_after_s))
     await _replace_rules(session, pack.town.code, rules[:RULES_MAX])
     await schedule(session, SERVICE, municipality=pack.town.code, kind="replan", ref=str(BEFORE_ALL), due_at=now)
-    await session.execute(
-        insert(audit).values(
-            municipality=pack.town.code,
-            audit_id=uuid4(),
-            occurred_at=now,
-            actor_kind=OPERATOR,
-            actor_ref=OPERATOR,
-            action="load_notice_rules",
-            ref=pack.town.code,
-        )
-    )
+    await record_deed(session, Operator(pack.town.code), "load_notice_rules", pack.town.code, now=now)
 
 
 async def replan_reminders(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

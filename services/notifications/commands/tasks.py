@@ -3,12 +3,13 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
-from services.notifications.tables import application, appointment, audit, staff_task
+from services.notifications.tables import application, appointment, staff_task
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -63,7 +64,7 @@ async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID
         if known.first() is None:
             raise Refusal("not_found", 404)
         return
-    await _audit(session, identity, "task_completed", task_id, now=now)
+    await record_deed(session, identity, "task_completed", task_id, now=now)
 
 
 async def reopen_task(session: AsyncSession, identity: Identity, task_id: UUID, *, now: datetime) -> None:
@@ -80,7 +81,7 @@ async def reopen_task(session: AsyncSession, identity: Identity, task_id: UUID, 
         .returning(staff_task.c.task_id)
     )
     if reopened.one_or_none() is not None:
-        await _audit(session, identity, "task_reopened", task_id, now=now)
+        await record_deed(session, identity, "task_reopened", task_id, now=now)
         return
     known = await session.execute(staff_task.select().where(*ours).limit(1))
     if known.first() is None:
@@ -124,23 +125,8 @@ async def view_contact(
     ).one_or_none()
     if found is None:
         raise Refusal("not_found", 404)
-    await _audit(session, identity, "contact_viewed", task_id, now=now)
+    await record_deed(session, identity, "contact_viewed", task_id, now=now)
     if found.contact_ref is None:
         return None
     look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
     return await read_address_for_staff(session, vault, identity, look, now=now)
-
-
-async def _audit(session: AsyncSession, identity: Identity, action: str, task_id: UUID, *, now: datetime) -> None:
-    await session.execute(
-        insert(audit).values(
-            municipality=identity.municipality,
-            audit_id=uuid4(),
-            occurred_at=now,
-            actor_kind=identity.kind,
-            actor_ref=identity.ref,
-            office=identity.office,
-            action=action,
-            ref=str(task_id),
-        )
-    )

@@ -30,6 +30,8 @@ APPLICATION_NOTICES: dict[str, Kind] = {
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
+# The kinds of due rows, a lane each.
+SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
 # An appointment arrives by another way than its contact: the notice waits for it, but not for ever.
 CONTACT_WAIT = timedelta(minutes=10)
@@ -104,6 +106,11 @@ def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     if kind == "cancellation":
         return False
     return newest.state != "booked" or newest.sequence > sequence
+
+
+def due_kind(*, bulk: bool) -> str:
+    """Under which kind a notice is due: those that nobody waits for are sent beside the others, never before them."""
+    return SEND_BULK if bulk else SEND
 
 
 def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:

@@ -14,7 +14,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_audit
 from services.routing.commands.sessions import end_session
 from services.routing.domain.sessions import (
     LOGIN_MAX_LENGTH,
@@ -24,11 +23,11 @@ from services.routing.domain.sessions import (
     is_locked,
 )
 from services.routing.tables import account, outbox, session_table
+from shared.audit import Operator, record_deed
 from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.events.routing import AccountOpened, SealedAccount
 
-OPERATOR = "operator"
 HELPER = "helper"
 SEAL_PURPOSE = "account"
 DISPLAY_NAME_MAX_LENGTH = 30
@@ -302,16 +301,7 @@ def _opened(
 async def _audit(
     session: AsyncSession, municipality: str, action: str, account_id: UUID, office: str | None, now: datetime
 ) -> None:
-    await record_audit(
-        session,
-        municipality=municipality,
-        actor_kind=OPERATOR,
-        actor_ref=OPERATOR,
-        action=action,
-        ref=account_id.hex,
-        office=office,
-        now=now,
-    )
+    await record_deed(session, Operator(municipality, office), action, account_id.hex, now=now)
 
 
 async def _end_sessions(session: AsyncSession, municipality: str, account_id: UUID, now: datetime) -> None:

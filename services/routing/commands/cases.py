@@ -9,7 +9,6 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -29,6 +28,7 @@ from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
 from services.routing.tables import SERVICE, application, case_file, counter, procedure, session_table
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.messaging.due import schedule
@@ -124,7 +124,7 @@ async def open_case(
         )
     ).scalar_one_or_none()
     if case_id is not None:
-        await record_staff_deed(session, identity, action="open_case", ref=str(case_id), now=now)
+        await record_deed(session, identity, "open_case", case_id, now=now)
         return case_id
     known: UUID = (
         await session.execute(
@@ -223,7 +223,7 @@ async def fill_form(
     )
     if not is_first:
         use = seen_again(identity, msgspec.structs.replace(use, purpose=PURPOSE_BOOK, outcome="own_form"))
-        await record_staff_deed(session, identity, action="view_form", ref=str(case_id), now=now)
+        await record_deed(session, identity, "view_form", case_id, now=now)
     # The online form asks for the name itself. A number that it asked for can be the one for notices.
     wanted = (PHONE,) if is_online and contact is None else () if is_online else BOOKING_ITEMS
     keys = tuple(key for key in wanted if is_first or key in (case.items or ()))
@@ -291,7 +291,7 @@ async def tell_about_you(
         )
         await write_reused(session, identity, subject_ref, use, kept.unchanged, now=now)
     contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
-    await record_staff_deed(session, identity, action="tell_about_you", ref=str(case_id), now=now)
+    await record_deed(session, identity, "tell_about_you", case_id, now=now)
     await session.execute(
         update(case_file)
         .where(case_file.c.municipality == town, case_file.c.case_id == case_id)

@@ -10,17 +10,15 @@ from sqlalchemy import Table, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_audit
 from services.routing.commands.tidying import plan_tidying
 from services.routing.tables import catalogue, counter, life_event, outbox, procedure
+from shared.audit import Operator, record_deed
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack, Venue
 from shared.web.readings import bare
-
-OPERATOR = "operator"
 
 
 async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
@@ -76,15 +74,7 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     )
     await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
     await outbox.publish(session, _published(pack, public_url, version, now))
-    await record_audit(
-        session,
-        municipality=facts.code,
-        actor_kind=OPERATOR,
-        actor_ref=OPERATOR,
-        action="publish_catalogue",
-        ref=str(version),
-        now=now,
-    )
+    await record_deed(session, Operator(facts.code), "publish_catalogue", str(version), now=now)
     return version
 
 

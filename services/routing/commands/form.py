@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import PURPOSE_PREFILL, find_subject_of, lock_open_case, mint_subject
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import standing_offers
@@ -25,6 +24,7 @@ from services.routing.commands.vault import (
 )
 from services.routing.domain.behalf import SAID
 from services.routing.tables import SERVICE, offer
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.tokens import Identity
 
@@ -61,7 +61,7 @@ async def fill_items(
         purpose=PURPOSE_APPLY,
         outcome="own_form",
     )
-    await record_staff_deed(session, identity, action="view_form", ref=str(case_id), now=now)
+    await record_deed(session, identity, "view_form", case_id, now=now)
     values = await read_values(
         session,
         vault,
@@ -134,7 +134,7 @@ async def save_form(
             version=case.version + 1,
         )
     )
-    await record_staff_deed(session, identity, action="save_form", ref=str(case_id), now=now)
+    await record_deed(session, identity, "save_form", case_id, now=now)
 
 
 async def _write_applied(

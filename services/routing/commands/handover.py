@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
 from services.routing.commands.offers import (
@@ -24,6 +23,7 @@ from services.routing.commands.vault import list_sources
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, read_answers
 from services.routing.keys import Keys
 from services.routing.tables import case_file
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.tokens import Identity
 
@@ -60,7 +60,7 @@ async def preview_handover(
     passable = await passable_items(session, case)
     if passable is None:
         return None
-    await record_staff_deed(session, identity, action="view_handover", ref=str(case_id), now=now)
+    await record_deed(session, identity, "view_handover", case_id, now=now)
     offers = await preview_offers(session, vault, identity, case, passable, now=now)
     return Preview(procedure=case.procedure, channel=case.channel, reach=case.reach, offers=offers)
 
@@ -108,7 +108,7 @@ async def decide_handover(
     await session.execute(
         update_case(case).values(state="handed_over", updated_at=now, version=case_file.c.version + 1)
     )
-    await record_staff_deed(session, identity, action="decide_handover", ref=str(case_id), now=now)
+    await record_deed(session, identity, "decide_handover", case_id, now=now)
     return Decided(items=tuple(approved))
 
 

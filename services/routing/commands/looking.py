@@ -9,12 +9,12 @@ from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import refuse_other_office
 from services.routing.commands.reuse import usable_sources
 from services.routing.commands.vault import STEP_FORM, Use, read_values
 from services.routing.tables import SERVICE, case_file, counter, office_look
+from shared.audit import record_deed
 from shared.clock import jst_day
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -92,7 +92,7 @@ async def look_at_items(
 
     `case` is anything with the town, subject, case and procedure of the items.
     """
-    await record_staff_deed(session, identity, action=f"view_{step}", ref=str(case.case_id), now=now)
+    await record_deed(session, identity, f"view_{step}", case.case_id, now=now)
     if case.subject_ref is None or not keys:
         return ()
     first = await session.execute(

@@ -8,13 +8,13 @@ import msgspec
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case, has_venue, lock_open_case, refuse_channel
 from services.routing.commands.contact import update_case
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import can_be_typed, typed_items
 from services.routing.tables import application, procedure
+from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.tokens import Identity
 
@@ -94,7 +94,7 @@ async def change_channel(
         await session.execute(
             update_case(case).values(channel=channel, state=state, updated_at=now, version=case.version + 1)
         )
-        await record_staff_deed(session, identity, action="change_channel", ref=str(case_id), now=now)
+        await record_deed(session, identity, "change_channel", case_id, now=now)
 
 
 async def procedure_of(session: AsyncSession, case: Row[Any]) -> Row[Any]:

@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Row, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.handover import passable_items
 from services.routing.commands.offers import standing_offers
@@ -18,6 +17,7 @@ from services.routing.commands.vault import Value, read_values
 from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, SAME_PASS_TIME
 from services.routing.keys import Keys
 from services.routing.tables import offer, pass_issued
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity
@@ -69,7 +69,7 @@ async def make_pass(
         issued_at=issued_at,
         expires_at=now + PASS_LIFETIME,
     )
-    await record_staff_deed(session, identity, action="make_pass", ref=str(case_id), now=now)
+    await record_deed(session, identity, "make_pass", case_id, now=now)
     return HandedOver(sealed_pass=seal_pass(keys.box, "booking", PASS_PURPOSE, ticket), items=tuple(approvals))
 
 

@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import open_case
 from services.routing.domain.life_events import LifeEvent, steps_for
 from services.routing.queries.plans import Plan, case_key
 from services.routing.tables import plan
+from shared.audit import record_deed
 from shared.tokens import Identity
 
 
@@ -46,7 +46,7 @@ async def make_plan(
         )
     ).scalar_one_or_none()
     if made is not None:
-        await record_staff_deed(session, identity, action="make_plan", ref=str(made), now=now)
+        await record_deed(session, identity, "make_plan", made, now=now)
         return made
     known: UUID = (
         await session.execute(

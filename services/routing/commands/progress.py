@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_audit, record_staff_deed
 from services.routing.commands.vault import STEP_OFFICE, keep_items
 from services.routing.domain.applications import LEADS_TO, Action, State, may_move
 from services.routing.keys import Keys
 from services.routing.tables import application, application_link, application_step, outbox
+from shared.audit import record_deed
 from shared.crypto import new_link_token, token_hash
 from shared.errors import Refusal
 from shared.events.routing import ApplicationProgressed, SealedApplicationAccess
@@ -63,16 +63,7 @@ async def move_application(
     moved = await _move(session, row, LEADS_TO[action], now)
     await write_step(session, moved, identity, reason_version=reason_version, now=now)
     await publish_progress(session, keys, moved, with_access=False, now=now)
-    await record_audit(
-        session,
-        municipality=identity.municipality,
-        actor_kind=identity.kind,
-        actor_ref=identity.ref,
-        action=f"application_{action}",
-        ref=row.number,
-        office=identity.office,
-        now=now,
-    )
+    await record_deed(session, identity, f"application_{action}", row.number, now=now)
 
 
 async def withdraw_application(
@@ -93,7 +84,7 @@ async def withdraw_application(
     await publish_progress(session, keys, moved, with_access=False, now=now)
     # Whoever has the link or the code is nobody in particular.
     if identity.kind != "resident":
-        await record_staff_deed(session, identity, action="withdraw_application", ref=row.number, now=now)
+        await record_deed(session, identity, "withdraw_application", row.number, now=now)
 
 
 async def lock_application(session: AsyncSession, municipality: str, application_id: UUID) -> Row[Any]:

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import find_subject_of, get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import (
@@ -24,6 +23,7 @@ from services.routing.commands.vault import STEP_FORM, Source, list_sources
 from services.routing.domain.handover import Step, read_answers
 from services.routing.domain.items import typed_items
 from services.routing.tables import offer
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.tokens import Identity
 
@@ -43,7 +43,7 @@ async def preview_reuse(
     case, reusable = await reusable_items(session, identity, case, now)
     if not reusable:
         return ()
-    await record_staff_deed(session, identity, action="view_reuse", ref=str(case_id), now=now)
+    await record_deed(session, identity, "view_reuse", case_id, now=now)
     return await preview_offers(session, vault, identity, case, reusable, step=STEP_FORM, now=now)
 
 
@@ -72,7 +72,7 @@ async def decide_reuse(
     declined = {decision.offer.item for decision in decisions if not decision.approved}
     items = sorted((set(case.items or ()) | set(approvals)) - declined)
     await session.execute(update_case(case).values(items=items, updated_at=now, version=case.version + 1))
-    await record_staff_deed(session, identity, action="decide_reuse", ref=str(case_id), now=now)
+    await record_deed(session, identity, "decide_reuse", case_id, now=now)
     return None
 
 

@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_audit
 from services.routing.domain.sessions import GUEST_LIFETIME, STAFF_LIFETIME
 from services.routing.tables import account, ended_sessions, outbox, session_table
+from shared.audit import record_deed
 from shared.crypto import new_link_token, token_hash
 from shared.events.routing import SessionEnded
 from shared.tokens import TOKEN_LIFETIME, Identity
@@ -57,7 +57,7 @@ async def start_staff_session(
         roles=roles,
         office=office,
     )
-    await _audit(session, identity, "sign_in", now)
+    await record_deed(session, identity, "sign_in", identity.session_id, now=now)
     return await _start(session, identity, account_id=account_id, expires_at=now + STAFF_LIFETIME, now=now)
 
 
@@ -123,9 +123,8 @@ async def end_session(session: AsyncSession, *, municipality: str, session_id: s
     )
     await outbox.publish(session, event)
     await ended_sessions.on_session_ended(session, event, now=now)
-    if row.kind != "guest":
-        identity = Identity(municipality=municipality, kind=row.kind, ref=row.ref, session_id=session_id)
-        await _audit(session, identity, "session_ended", now)
+    identity = Identity(municipality=municipality, kind=row.kind, ref=row.ref, session_id=session_id)
+    await record_deed(session, identity, "session_ended", session_id, now=now)
 
 
 async def _start(
@@ -145,16 +144,3 @@ async def _start(
         )
     )
     return NewSession(identity=identity, refresh_token=refresh_token, expires_at=expires_at)
-
-
-async def _audit(session: AsyncSession, identity: Identity, action: str, now: datetime) -> None:
-    await record_audit(
-        session,
-        municipality=identity.municipality,
-        actor_kind=identity.kind,
-        actor_ref=identity.ref,
-        action=action,
-        ref=identity.session_id,
-        office=identity.office,
-        now=now,
-    )

@@ -11,7 +11,6 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
 from services.routing.commands.form import PURPOSE_APPLY
@@ -32,6 +31,7 @@ from services.routing.domain.handover import CONTACT, read_answers
 from services.routing.domain.items import typed_items
 from services.routing.keys import Keys
 from services.routing.tables import SERVICE, application
+from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.reference_number import APPLICATION_LENGTH, make_number
 from shared.tokens import Identity
@@ -83,7 +83,7 @@ async def check_application(
         purpose=PURPOSE_APPLY,
         outcome="own_form",
     )
-    await record_staff_deed(session, identity, action="view_check", ref=str(case_id), now=now)
+    await record_deed(session, identity, "view_check", case_id, now=now)
     values = await read_values(
         session,
         vault,
@@ -143,7 +143,7 @@ async def submit_application(
     await write_step(session, row, identity, now=now)
     await publish_progress(session, keys, row, with_access=True, now=now)
     await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
-    await record_staff_deed(session, identity, action="submit_application", ref=row.number, now=now)
+    await record_deed(session, identity, "submit_application", row.number, now=now)
     return Sent(row.number)
 
 

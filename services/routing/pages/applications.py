@@ -10,7 +10,6 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.access import open_link, try_code
-from services.routing.commands.audit import record_staff_deed
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.progress import REASON, withdraw_application
@@ -25,6 +24,7 @@ from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.tables import SERVICE, outbox
+from shared.audit import record_deed
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import TYPED_MAX_LENGTH
@@ -157,7 +157,7 @@ async def _application_page(
 ) -> Template:
     row = opened.row
     if opened.is_owner:
-        await record_staff_deed(session, opened.identity, action="view_application", ref=row.number, now=now)
+        await record_deed(session, opened.identity, "view_application", row.number, now=now)
     steps = await list_steps(session, row.municipality, row.application_id)
     names = await procedure_names(session, row.municipality)
     facts = await get_town(session, row.municipality)

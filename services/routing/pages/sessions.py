@@ -33,11 +33,13 @@ from services.routing.pages.cookies import (
     take_session,
 )
 from services.routing.pages.tries import Tries
+from services.routing.settings import SERVICE
 from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
+from shared.web.dead_letters import dead_letters_path
 from shared.web.forms import read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
@@ -45,6 +47,7 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 STAFF_HOME, HELPER_HOME, ROSTER_HOME, OFFICE_HOME = "/counter", "/helpers", "/helpers/roster", "/office"
+OPERATOR_HOME = dead_letters_path(SERVICE)
 SEE_OTHER = 303
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
@@ -256,7 +259,13 @@ def _home(identity: Identity) -> str:
     """Where somebody's work is: never a page that their roles do not open."""
     if identity.kind == "helper":
         return HELPER_HOME
-    homes = (("counter", STAFF_HOME), ("back_office", OFFICE_HOME), ("coordinator", ROSTER_HOME))
+    homes = (
+        ("counter", STAFF_HOME),
+        ("back_office", OFFICE_HOME),
+        ("coordinator", ROSTER_HOME),
+        ("manager", OFFICE_HOME),
+        ("operator", OPERATOR_HOME),
+    )
     return next((home for role, home in homes if identity.has_role(role)), STAFF_HOME)
 
 

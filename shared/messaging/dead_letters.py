@@ -1,0 +1,181 @@
+"""Dead letters: what a service could not apply waits here for an operator, who has it replayed or discards it.
+
+Nothing of a person is shown: which event, of what and which version, why it died, and the names of its fields.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, get_args
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.audit import Operator, record_deed
+from shared.db import Database
+from shared.errors import Refusal
+from shared.messaging.due import schedule, unschedule
+from shared.tokens import Identity
+
+DUE_REPLAY, DUE_ENDED = "replay", "letter_ended"
+# Read by the operator and by what is done with all of a type; the rest by the next page.
+PAGE = 50
+KEYS_MAX = 60
+COUNTED_MAX = 10_000
+
+End = Literal["applied", "discarded"]
+# Why a letter is let go: a code, because a text could say something of a person.
+DiscardReason = Literal["done_by_hand", "out_of_date", "never_valid"]
+DISCARD_REASONS: tuple[DiscardReason, ...] = get_args(DiscardReason)
+
+_LETTERS = """
+    SELECT d.municipality, d.event_id, d.publisher, d.type, d.payload, d.sealed IS NOT NULL AS is_sealed, d.attempts,
+           d.reason, d.died_at, d.sealed_gone_at, w.ref IS NOT NULL AS is_waiting
+    FROM {schema}.dead_letter d
+    LEFT JOIN {schema}.due w ON (w.municipality, w.kind, w.ref) = (d.municipality, 'replay', d.event_id::text)
+"""
+# Newest first; `before` names the last letter of the page before.
+_LIST = """
+    WHERE (CAST(:municipality AS text) IS NULL OR d.municipality = :municipality)
+      AND (CAST(:kind AS text) IS NULL OR d.type = :kind)
+      AND (CAST(:died_at AS timestamptz) IS NULL
+           OR (d.died_at, d.event_id) < (CAST(:died_at AS timestamptz), CAST(:event_id AS uuid)))
+    ORDER BY d.died_at DESC, d.event_id DESC LIMIT :limit
+"""
+_FIND = "WHERE d.event_id = :event_id AND (CAST(:municipality AS text) IS NULL OR d.municipality = :municipality)"
+_LOCK = """
+    SELECT publisher, sealed_gone_at FROM {schema}.dead_letter
+    WHERE (municipality, event_id) = (:municipality, :event_id) FOR UPDATE
+"""
+_DELETE = "DELETE FROM {schema}.dead_letter WHERE (municipality, event_id) = (:municipality, :event_id)"
+_COUNT = "SELECT count(*) FROM (SELECT FROM {schema}.dead_letter LIMIT :most) AS letters"
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter as an operator may see it. What the payload does not tell, because nobody can read it, is None."""
+
+    municipality: str
+    event_id: UUID
+    publisher: str
+    type: str
+    aggregate_id: str | None
+    aggregate_version: int | None
+    occurred_at: datetime | None
+    keys: tuple[str, ...]
+    is_sealed: bool
+    sealed_gone_at: datetime | None
+    attempts: int
+    reason: str
+    died_at: datetime
+    # An operator has asked for its replay, and the worker has not come to it yet.
+    is_waiting: bool
+
+
+class _Reference(msgspec.Struct):
+    aggregate_id: str | None = None
+    aggregate_version: int | None = None
+    occurred_at: datetime | None = None
+
+
+async def list_letters(
+    session: AsyncSession,
+    service: str,
+    *,
+    municipality: str | None,
+    kind: str | None = None,
+    before: tuple[datetime, UUID] | None = None,
+) -> list[Letter]:
+    """At most `PAGE` letters of a town, or of all, newest first. `before`: the last one seen, by `died_at` and id."""
+    died_at, event_id = before or (None, None)
+    asked = {"municipality": municipality, "kind": kind, "died_at": died_at, "event_id": event_id, "limit": PAGE}
+    rows = await session.execute(text(_LETTERS.format(schema=service) + _LIST), asked)
+    return [_letter(row._mapping) for row in rows]
+
+
+async def find_letters(
+    session: AsyncSession, service: str, event_id: UUID, *, municipality: str | None
+) -> list[Letter]:
+    """The letter with this id in a town; without a town, in whichever has it."""
+    asked = {"event_id": event_id, "municipality": municipality}
+    rows = await session.execute(text(f"{_LETTERS.format(schema=service)} {_FIND} LIMIT {PAGE}"), asked)
+    return [_letter(row._mapping) for row in rows]
+
+
+async def count_letters(db: Database) -> int:
+    """How many letters a service has in all towns, up to `COUNTED_MAX`."""
+    async with db.begin_across_towns() as session:
+        return int((await session.execute(text(_COUNT.format(schema=db.service)), {"most": COUNTED_MAX})).scalar_one())
+
+
+async def ask_for_replay(
+    session: AsyncSession, service: str, actor: Identity | Operator, event_id: UUID, *, now: datetime
+) -> None:
+    """Have the service's worker apply the event after all, under the same id. Asked twice, it is replayed once.
+
+    Raises:
+        Refusal: `letter_unknown` (404), it was replayed or discarded meanwhile; `letter_sealed_gone` (409), what was
+            sealed in it has been destroyed, so that it would be applied without.
+    """
+    await schedule(
+        session, service, municipality=actor.municipality, kind=DUE_REPLAY, ref=str(event_id), due_at=now, keep=True
+    )
+    letter = await _lock(session, service, actor.municipality, event_id)
+    if letter.sealed_gone_at is not None:
+        raise Refusal("letter_sealed_gone", 409)
+    await record_deed(session, actor, "replay_dead_letter", event_id, now=now)
+
+
+async def discard(
+    session: AsyncSession,
+    service: str,
+    actor: Identity | Operator,
+    event_id: UUID,
+    reason: DiscardReason,
+    *,
+    now: datetime,
+) -> None:
+    """Let a letter go, and what was sealed in it. Its event is never applied here; its publisher is told.
+
+    Raises:
+        Refusal: `letter_unknown` (404), it was replayed or discarded meanwhile.
+    """
+    await unschedule(session, service, municipality=actor.municipality, kind=DUE_REPLAY, ref=str(event_id))
+    letter = await _lock(session, service, actor.municipality, event_id)
+    await end_letter(session, service, actor.municipality, event_id, letter.publisher, "discarded", now=now)
+    await record_deed(session, actor, f"discard_dead_letter_{reason}", event_id, now=now)
+
+
+async def end_letter(
+    session: AsyncSession, service: str, municipality: str, event_id: UUID, publisher: str, end: End, *, now: datetime
+) -> None:
+    """Remove the letter, and have its publisher told. The publisher asks no more, so what it is told must not get lost:
+    a `due` row of this transaction, which stays until the receipt is on the queue."""
+    key = {"municipality": municipality, "event_id": event_id}
+    await session.execute(text(_DELETE.format(schema=service)), key)
+    ref = f"{end}:{publisher}:{event_id}"
+    await schedule(session, service, municipality=municipality, kind=DUE_ENDED, ref=ref, due_at=now)
+
+
+async def _lock(session: AsyncSession, service: str, municipality: str, event_id: UUID) -> Any:
+    """Locked: a replay and a discard of one letter come one after the other.
+
+    After the `due` row, which a worker has when it comes to the letter: otherwise the two wait for each other.
+    """
+    key = {"municipality": municipality, "event_id": event_id}
+    letter = (await session.execute(text(_LOCK.format(schema=service)), key)).one_or_none()
+    if letter is None:
+        raise Refusal("letter_unknown", 404)
+    return letter
+
+
+def _letter(row: Mapping[Any, Any]) -> Letter:
+    known = dict(row)
+    payload = bytes(known.pop("payload"))
+    reference, keys = _Reference(), tuple[str, ...]()
+    try:
+        keys = tuple(sorted(msgspec.json.decode(payload, type=dict[str, msgspec.Raw])))[:KEYS_MAX]
+        reference = msgspec.json.decode(payload, type=_Reference)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # undecodable, as its reason says
+    return Letter(**known, **msgspec.structs.asdict(reference), keys=keys)

@@ -1,0 +1,177 @@
+"""A service's worker as it is put together by `shared.messaging.worker` and the service, step by step in our hands."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking import consumers as booking_consumers
+from services.booking.keys import Keys as BookingKeys
+from services.booking.settings import load_settings as load_booking
+from services.booking.worker import DUE_HANDLERS as BOOKING_DUE
+from services.notifications import consumers as notifications_consumers
+from services.notifications.keys import make_keys as make_notifications_keys
+from services.notifications.sending import SendingLoop
+from services.notifications.settings import load_settings as load_notifications
+from services.notifications.worker import DUE_HANDLERS as NOTIFICATIONS_DUE
+from services.routing import consumers as routing_consumers
+from services.routing.keys import make_keys as make_routing_keys
+from services.routing.settings import load_settings as load_routing
+from services.routing.worker import DUE_HANDLERS as ROUTING_DUE
+from shared.db import Database
+from shared.events.base import Event
+from shared.ledger.sealer import Sealer
+from shared.messaging.broker import Receipt, events_queue, receipts_queue
+from shared.messaging.consumer import Consumer, Handler, Handlers, genuine_envelope
+from shared.messaging.due import DueHandler, DueLoop
+from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
+from shared.messaging.relay import Relay
+from shared.messaging.stamps import Stamps
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.transport import Parcel, Transport
+
+_EFFECT = text("INSERT INTO simulation.effect (municipality, consumer, event_id) VALUES (:town, :consumer, :event_id)")
+
+
+class Service:
+    """What all seeds share: a service's database and keys."""
+
+    def __init__(self, name: str, environ: Mapping[str, str]) -> None:
+        self.name = name
+        if name == "routing":
+            settings = load_routing(environ)
+            self.keys: Any = make_routing_keys(settings)
+            self.handlers = routing_consumers.make_handlers()
+            self.due: Mapping[str, DueHandler] = ROUTING_DUE
+        elif name == "booking":
+            booking = load_booking(environ)
+            self.keys = BookingKeys.from_settings(booking)
+            self.handlers = booking_consumers.make_handlers(self.keys)
+            self.due = BOOKING_DUE
+        else:
+            notifications = load_notifications(environ)
+            self.keys = make_notifications_keys(notifications)
+            self.handlers = notifications_consumers.make_handlers(self.keys)
+            self.due = NOTIFICATIONS_DUE
+        self.db = Database(environ[f"CHOUDO_{name.upper()}_DATABASE_URL"], service=name, pool_size=4)
+        self.stamps = Stamps(self.keys.box)
+
+
+class Worker:
+    """One service's worker process. `start` after a death begins with nothing in memory."""
+
+    def __init__(
+        self, service: Service, transport: Transport, clock: SimulatedClock, senders: Mapping[str, Any]
+    ) -> None:
+        self.service = service
+        self.name = service.name
+        self.db = service.db
+        self._transport = transport
+        self._clock = clock.of(service.name)
+        self._senders = senders
+        self._handlers = _counted(service.name, service.handlers)
+        self.start()
+
+    def start(self) -> None:
+        """A new process."""
+        broker = self._transport.broker_for(self.service.stamps)
+        self._receipts = ReceiptSender(broker)
+        self._answers = 0
+        self._consumer = Consumer(self.db, self._handlers, self._answer, self._clock)
+        self._relay = Relay(self.db, broker, self._clock)
+        self._due = DueLoop(self.db, self.service.due, self._clock)
+        self._sealer = Sealer(self.db)
+        self._relay.tell(self._sealer.look_in)
+
+    async def publish(self) -> int:
+        """A round of the relay: a look, and what is due."""
+        return await self._relay.publish_due() if await self._relay.is_anything_due() else 0
+
+    async def look_at_broker(self, *, was_away: bool) -> None:
+        """The relay's look at whether the broker is new."""
+        await self._relay.look_at_broker(was_away=was_away)
+
+    async def take_event(self, parcel: Parcel) -> None:
+        """What the actor of this service's events does."""
+        opened = parcel.open()
+        envelope = genuine_envelope(self.name, opened["envelope"], opened["stamp"], self.service.stamps)
+        assert envelope is not None
+        await self._consumer.consume(envelope)
+
+    async def _answer(self, publisher: str, receipt: Receipt) -> None:
+        self._answers += 1
+        await self._receipts.send(publisher, receipt)
+
+    async def take_twice(self, parcel: Parcel) -> None:
+        """The same message in two hands at once."""
+        await asyncio.gather(self.take_event(parcel), self.take_event(parcel))
+
+    async def take_receipts(self, parcel: Parcel) -> None:
+        """What the actor of this service's receipts does."""
+        opened = parcel.open()
+        receipts = genuine_receipts(self.name, opened["receipts"], opened["stamp"], self.service.stamps)
+        assert receipts
+        await settle(self.db, receipts, self._clock)
+
+    async def take_all_events(self) -> None:
+        """Everything on its queue, in order."""
+        while waiting := self._transport.queues[self.queues[0]]:
+            await self.take_event(waiting.pop(0))
+
+    async def take_all_receipts(self) -> None:
+        """The same of its receipts."""
+        while waiting := self._transport.queues[self.queues[1]]:
+            await self.take_receipts(waiting.pop(0))
+
+    async def send_receipts(self) -> bool:
+        """What the receipts' loop has collected goes out. Whether there was anything."""
+        if not self._answers:
+            return False
+        self._answers = 0
+        # Stopped as soon as it has begun, it sends what there is: a whole turn would take twenty real milliseconds.
+        loop = asyncio.create_task(self._receipts.run())
+        await asyncio.sleep(0)
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
+        return True
+
+    async def do_what_is_due(self) -> int:
+        """A round of the due loop: a look, and what is due."""
+        return await self._due.run_once() if await self._due.is_anything_due() else 0
+
+    async def seal(self, *, everywhere: bool) -> int:
+        """A round of the ledger's sealer: of the towns it was told, or of all."""
+        return await (self._sealer.seal_all() if everywhere else self._sealer.seal_told())
+
+    async def seal_twice(self) -> int:
+        """A round of this process's sealer and of another's, at once."""
+        return sum(await asyncio.gather(self._sealer.seal_all(), Sealer(self.db).seal_all()))
+
+    async def send(self) -> int:
+        """A round of sending, as a process that has just begun."""
+        loop = SendingLoop(self.db, self.service.keys, self._senders, self._clock, mail_from="town@example.jp")
+        return await loop.run_once()
+
+    @property
+    def queues(self) -> tuple[str, str]:
+        """Where it hears events, and receipts."""
+        return events_queue(self.name), receipts_queue(self.name)
+
+
+def _counted(service: str, handlers: Handlers) -> Handlers:
+    """The same handlers, each writing in its own transaction that it took effect."""
+
+    def counted(handler: Handler) -> Handler:
+        async def count(session: AsyncSession, event: Event, *, now: datetime) -> None:
+            await handler(session, event, now=now)
+            key = {"town": event.municipality, "consumer": service, "event_id": event.event_id}
+            await session.execute(_EFFECT, key)
+
+        return count
+
+    return {kind: counted(handler) for kind, handler in handlers.items()}
