@@ -29,9 +29,9 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 }
 
 
-def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:  # noqa: ARG001 - as every service's
+def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """What runs beside relay, receipts and what is due: chaining the ledger."""
-    sealer = Sealer(db)
+    sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
     return [sealer.run]
 

@@ -47,7 +47,7 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
         SendingLoop(db, keys, make_senders(settings), clock, bulk=bulk, mail_from=settings.mail_from).run
         for bulk in (False, True)
     ]
-    sealer = Sealer(db)
+    sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
     return [sealer.run, *sending]
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.faults import pass_step
 from shared.ledger.entry import GENESIS, entry_hash
@@ -25,8 +26,8 @@ PAUSE_S = 0.5
 LOOK_EVERYWHERE_INTERVAL_S = 30.0
 FAILED_PAUSE_S = 2.0
 BATCH = 500
-# Entries commit seconds after their time at the latest, so looking back this far finds them; all of the ledger is
-# looked through only now and then, for clocks that were set wrong.
+# Entries commit seconds after their time at the latest, so looking back this far finds them: from the newest, or from
+# now where a clock was ahead. All of the ledger is looked through only now and then, for clocks that were behind.
 LOOK_BACK = timedelta(minutes=10)
 SWEEP_INTERVAL_S = 600.0
 SWEEP_TIMEOUT_MS = 60_000
@@ -39,17 +40,19 @@ _TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
 class Sealer:
     """One service's sealer. Several may run: an advisory lock lets one work on a town's chain."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Clock = utc_now) -> None:
         self._db = db
+        self._clock = clock
         self._told: set[str] = set()
         self._woken = asyncio.Event()
         schema = db.service
         self._lock = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.ledger/' || :municipality, 0))")
         self._unchained = text(f"""
             SELECT e.* FROM {schema}.ledger_entry e
-            WHERE e.municipality = :municipality AND e.occurred_at >= coalesce(CAST(:since AS timestamptz), (
+            WHERE e.municipality = :municipality
+              AND e.occurred_at >= coalesce(CAST(:since AS timestamptz), least(CAST(:now AS timestamptz), (
                     SELECT max(newest.occurred_at) FROM {schema}.ledger_entry newest
-                    WHERE newest.municipality = :municipality) - CAST(:look_back AS interval))
+                    WHERE newest.municipality = :municipality)) - CAST(:look_back AS interval))
               AND NOT EXISTS (SELECT 1 FROM {schema}.ledger_chain c
                               WHERE (c.municipality, c.entry_id) = (e.municipality, e.entry_id))
             ORDER BY e.occurred_at, e.entry_id LIMIT :batch
@@ -128,7 +131,7 @@ class Sealer:
             await session.execute(_SWEEP_TIMEOUT)
         if not (await session.execute(self._lock, town)).scalar_one():
             return None
-        look = {"batch": BATCH, "look_back": LOOK_BACK, "since": BEGINNING if sweep else None}
+        look = {"batch": BATCH, "look_back": LOOK_BACK, "now": self._clock(), "since": BEGINNING if sweep else None}
         rows = (await session.execute(self._unchained, town | look)).all()
         if not rows:
             return 0

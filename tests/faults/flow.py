@@ -114,16 +114,16 @@ class Resident:
             form = self._form("/hold")
             button, slot = self._chance.choice([known for known in form.buttons if known[1]])
             await self._send("/hold", form, fields={button: slot})
-            if self._path.endswith("/confirm"):
-                break
-        self._told.in_doubt += 1
-        await self._send("/book")
-        self._told.in_doubt -= 1
-        made = _APPOINTMENT.match(self._path)
-        if made is None:
-            raise self._surprised("a booking was not answered with an appointment")
-        appointment = self._told.appointments[made[1]] = Appointment(made[1])
-        return appointment
+            if not self._path.endswith("/confirm"):
+                continue
+            self._told.in_doubt += 1
+            await self._send("/book")
+            self._told.in_doubt -= 1
+            # Else the hold has lapsed, and the page to choose again is there.
+            if made := _APPOINTMENT.match(self._path):
+                appointment = self._told.appointments[made[1]] = Appointment(made[1])
+                return appointment
+        raise self._surprised("no appointment was to be had")
 
     async def _choose_day(self) -> None:
         """One of the days that are offered, so that many find a place."""

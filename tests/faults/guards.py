@@ -37,23 +37,11 @@ GUARDS = {
         "run, is_new, self._drained = await asyncio.to_thread(self._ask_broker)",
         "run, is_new, self._drained = b'', False, []",
     ),
-    "an answer waits until it is written": Guard(
-        "test_database.py::test_crash_recovery",
-        "deploy/local/servers.py",
-        '"jit": "off",',
-        '"jit": "off", "synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "0",',
-    ),
     "an attempt's lease runs out": Guard(
         "test_processes.py::test_killed_at_the_worst_moments",
         "services/notifications/commands/attempts.py",
         "return known is not None and known.open_until is not None and known.open_until <= now",
         "return False",
-    ),
-    "an event is claimed and applied in one transaction": Guard(
-        "test_processes.py::test_a_worker_is_killed[routing-consumer.applied]",
-        "shared/messaging/consumer.py",
-        'pass_step("consumer.claimed")',
-        'await session.execute(text("COMMIT AND CHAIN")); pass_step("consumer.claimed")',
     ),
     "a repeated message has the same id": Guard(
         "test_providers.py::test_they_accept_and_break_off",

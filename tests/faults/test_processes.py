@@ -24,6 +24,8 @@ _WAITING_NOTICES = "SELECT 1 FROM notifications.notice WHERE state IN ('pending'
 def test_killed_at_the_worst_moments(trial: Trial) -> None:
     """A provider has answered and nobody wrote it down; applied, and no receipt; published, and not counted; booked,
     and no answer.
+
+    Seen to fail with attempts whose lease never runs out: what became of one is written down by nobody.
     """
     with trial.fault("workers and web: kill -9, one after the other"):
         trial.kill_at("notifications-worker", "sending.reported")

@@ -38,7 +38,10 @@ def misbehave(trial: Trial, mode: str, channels: Sequence[str]) -> None:
 
 
 def test_they_accept_and_break_off(trial: Trial) -> None:
-    """Nobody knows whether they have the message: they get it again, under the same id."""
+    """Nobody knows whether they have the message: they get it again, under the same id.
+
+    Seen to fail with a Message-ID of the attempt instead of the notice.
+    """
     with trial.fault("mail server and SMS gateway: accept, then break off", limit_s=None):
         misbehave(trial, "drop_after_accept", ["smtp", "sms"])
 
