@@ -22,9 +22,9 @@ from tests.stack import Stack
 # The design's figure: what was told before is taken in so long after a fault of the broker or of a worker.
 RECOVERY_LIMIT_S = 20.0
 # Ceilings of waits, no waits: on a busy machine things take their time.
-RECOVERY_CEILING_S = 60.0
-REST_CEILING_S = 120.0
-DEATH_CEILING_S = 120.0
+RECOVERY_CEILING_S = 150.0
+REST_CEILING_S = 300.0
+DEATH_CEILING_S = 240.0
 POLL_S = 0.05
 # The flow is under way once so many were told that they have an appointment.
 UNDER_WAY = 2
