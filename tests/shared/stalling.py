@@ -64,7 +64,7 @@ class Stalling:
 
 @asynccontextmanager
 async def stalling(url: str) -> AsyncIterator[Stalling]:
-    """One that flows, for now."""
+    """One that flows."""
     made = Stalling(url)
     await made.start()
     try:
