@@ -158,7 +158,7 @@ async def test_a_look_says_whether_anything_is_due(make_db: MakeDb, broker: Chou
 async def test_what_was_told_by_a_clock_that_was_ahead_goes_out_at_once(
     make_db: MakeDb, broker: ChoudoBroker, clock: TestClock
 ) -> None:
-    """Seen to fail with `next_publish_at <= now` in the claim of what is new. Seed 38 of `tests/simulation` found it."""
+    """Seed 38 of `tests/simulation` found it. Seen to fail with `next_publish_at <= now` in the claim."""
     db = make_db("booking")
     relay = Relay(db, broker, clock)
     await publish(db, make_availability(at=clock.now + timedelta(hours=1)))
