@@ -27,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.databases import Unreachable, open_database, require_town
+from deploy.databases import Unreachable, open_database
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
@@ -166,7 +166,6 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
         keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
         box = ServiceBox.from_settings(*keys)
     async with open_database("routing", environ) as db:
-        await require_town(db, given.town)
         async with db.begin(given.town) as session:
             await open_staff_account(
                 session,
