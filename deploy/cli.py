@@ -165,19 +165,18 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
         profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
         keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
         box = ServiceBox.from_settings(*keys)
-    async with open_database("routing", environ) as db:
-        async with db.begin(given.town) as session:
-            await open_staff_account(
-                session,
-                municipality=given.town,
-                login=given.login,
-                password=password,
-                roles=tuple(given.role),
-                office=given.office,
-                profile=profile,
-                box=box,
-                now=clock_from(environ)(),
-            )
+    async with open_database("routing", environ) as db, db.begin(given.town) as session:
+        await open_staff_account(
+            session,
+            municipality=given.town,
+            login=given.login,
+            password=password,
+            roles=tuple(given.role),
+            office=given.office,
+            profile=profile,
+            box=box,
+            now=clock_from(environ)(),
+        )
     shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
     return INTACT
