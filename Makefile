@@ -56,7 +56,7 @@ bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md
 simulate: $(PYTHON_STAMP)  ## new seeded days for a minute (ARGS="--seconds 600", or "--seed 1234" for one again)
 	$(BIN)/python -m tests.simulation $(ARGS)
 
-faults: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## every fault at every step, and write docs/faults.md (GUARDS=1: see each test fail)
+faults: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## every fault at every step, and write docs/faults.md (GUARDS=1: see each test fail)
 	CHOUDO_FAULTS_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
 	$(if $(GUARDS),$(BIN)/python -m tests.faults.guards)
 
@@ -95,4 +95,4 @@ $(ASSETS_STAMP): $(ASSET_SOURCES) $(NODE_STAMP) $(PYTHON_STAMP)
 
 # For the tests in a browser and behind the proxy. Without them the others still run, and these say why they did not.
 browser:
-	@sh deploy/local/packages.sh --optional chromium fonts-noto-cjk caddy
+	@sh deploy/local/packages.sh --optional chromium fonts-noto-cjk caddy faketime

@@ -7,9 +7,10 @@ a whole town sends at once are `Prepared`.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import MetaData, text
@@ -46,6 +47,9 @@ DRIVER = "driver"
 # In a session's info: its transaction publishes something.
 TOLD = "told"
 INTEGRITY_CLASS = "23"
+DEADLOCK = "40P01"
+
+T = TypeVar("T")
 
 
 def service_metadata(schema: str) -> MetaData:
@@ -139,6 +143,12 @@ class Database:
                 await self._stop_looking()
                 raise
 
+    async def tell_time(self) -> datetime:
+        """The database's time."""
+        async with self.engine.connect() as connection:
+            told: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+        return told
+
     async def ping(self) -> None:
         """Raise if the database does not answer."""
         async with self.engine.connect() as connection:
@@ -159,6 +169,21 @@ class Database:
         if connection is not None:
             await connection.invalidate()
             await connection.close()
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Whether two transactions waited for each other, and this is the one that PostgreSQL undid."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == DEADLOCK
+
+
+async def again_after_deadlock(work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work, which is one transaction, and once more after a deadlock: the other has gone on meanwhile."""
+    try:
+        return await work()
+    except DBAPIError as error:
+        if not is_deadlock(error):
+            raise
+    return await work()
 
 
 class Prepared:

@@ -56,10 +56,10 @@ class Stack:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        """Start one process (again)."""
+        """Start one process (again); a second of a kind is "kind+1"."""
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *(PROCESSES | WEBS)[name].split()],
+                [sys.executable, "-m", *(PROCESSES | WEBS)[name.partition("+")[0]].split()],
                 cwd=ROOT,
                 env=self.environ | self.own_environ.get(name, {}),
                 stdout=log,

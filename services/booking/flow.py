@@ -18,7 +18,7 @@ from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import find_procedure, list_alternatives
 from services.booking.queries.visits import get_visit
-from shared.db import Database
+from shared.db import Database, is_deadlock
 from shared.errors import Refusal
 
 T = TypeVar("T")
@@ -28,7 +28,6 @@ T = TypeVar("T")
 WRITERS_AT_ONCE = 12
 LOOKS_AT_ONCE = 2
 TRIES = 3
-DEADLOCK = "40P01"
 
 
 class Lost(NamedTuple):
@@ -85,7 +84,7 @@ class Rush:
 
 
 def _is_worth_another_try(error: DBAPIError) -> bool:
-    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) == DEADLOCK
+    return isinstance(error, IntegrityError) or is_deadlock(error)
 
 
 async def hold(db: Database, rush: Rush, order: HoldPlace, *, now: datetime) -> Hold:

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
-
 from services.notifications.commands.attempts import LEASE, Result, begin_attempts, end_attempts
 from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
@@ -24,7 +22,8 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.faults import pass_step
 from shared.log import describe, get_logger
-from shared.messaging.due import due_question
+from shared.messaging.due import DueRows
+from shared.timekeeping import may_differ_from_others
 
 log = get_logger(__name__)
 
@@ -41,7 +40,8 @@ class SendingLoop:
     """Sends the notices of one lane: those that somebody waits for, or those in bulk.
 
     Each lane has batches and senders of its own, so that neither waits for the other. Several loops of a lane may run:
-    a due row is leased to one of them.
+    a due row is leased to one of them. After a step of the clock none claims, until every lease of the time before has
+    run out: an attempt whose worker lives is not taken for dead.
     """
 
     def __init__(
@@ -59,16 +59,7 @@ class SendingLoop:
         self._senders = senders
         self._clock = clock
         self._mail_from = mail_from
-        self._kind = due_kind(bulk=bulk)
-        self._question = due_question(db.service)
-        self._claim = text(f"""
-            UPDATE {db.service}.due SET leased_until = :lease, attempts = due.attempts + 1
-            WHERE (municipality, kind, ref) IN (
-                SELECT municipality, kind, ref FROM {db.service}.due
-                WHERE kind = :kind AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
-                ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-            RETURNING municipality, ref
-        """)
+        self._rows = DueRows(db, [due_kind(bulk=bulk)], clock, lease=LEASE, batch=BATCH)
 
     async def run(self) -> None:
         """Send until cancelled; then let the batches in hand come to their end."""
@@ -79,8 +70,7 @@ class SendingLoop:
                     await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
                 batches = {batch for batch in batches if not batch.done()}
                 try:
-                    due = await self._db.look(self._question, [self._kind], self._clock())
-                    claimed = await self._claim_due() if due else {}
+                    claimed = await self._claim_due() if await self._rows.are_there() else {}
                 except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                     log.warning("sending_loop_failed", **describe(error))
                     await asyncio.sleep(FAILED_PAUSE_S)
@@ -104,12 +94,10 @@ class SendingLoop:
         return sum(map(len, claimed.values()))
 
     async def _claim_due(self) -> dict[str, list[UUID]]:
-        now = self._clock()
-        async with self._db.begin_across_towns() as session:
-            claim = {"kind": self._kind, "now": now, "lease": now + LEASE, "batch": BATCH}
-            rows = (await session.execute(self._claim, claim)).all()
         claimed: dict[str, list[UUID]] = defaultdict(list)
-        for row in rows:
+        if may_differ_from_others(self._clock, LEASE.total_seconds()):
+            return claimed
+        for row in await self._rows.claim():
             claimed[row.municipality].append(UUID(row.ref))
         return claimed
 

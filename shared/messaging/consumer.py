@@ -5,6 +5,7 @@ Handlers are plain functions that tests can await: `async def on_x(session, even
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database, Prepared
+from shared.db import Database, Prepared, again_after_deadlock
 from shared.errors import Poison
 from shared.events.base import Event, event_type
 from shared.events.ledger import ReuseRecorded
@@ -100,7 +101,7 @@ class Consumer:
         What follows from one that came in bulk is bulk, too.
         """
         try:
-            outcome = await self._apply(envelope, bulk=bulk)
+            outcome = await again_after_deadlock(partial(self._apply, envelope, bulk=bulk))
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
         except Exception as error:  # noqa: BLE001 - anything else may pass with time: the relay will come again

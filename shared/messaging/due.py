@@ -4,15 +4,15 @@ Whoever wants something done later calls `schedule` in their own transaction; `D
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database, Prepared
+from shared.db import Database, Prepared, again_after_deadlock
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 
@@ -59,17 +59,48 @@ def _unschedule(service: str) -> Prepared:
     return Prepared(f"DELETE FROM {service}.due WHERE (municipality, kind, ref) = (:municipality, :kind, :ref)")
 
 
-def due_question(service: str) -> str:
-    """For `Database.look`: whether anything of the kinds `$1` is due at `$2` and leased to nobody."""
-    # The first row of each kind, by the index: however many reminders wait for their day, none is read in vain.
-    return f"""
-        SELECT EXISTS (
-            SELECT FROM unnest($1::text[]) AS known(kind) CROSS JOIN LATERAL (
-                SELECT d.due_at FROM {service}.due d
-                WHERE d.kind = known.kind AND (d.leased_until IS NULL OR d.leased_until <= $2)
-                ORDER BY d.due_at LIMIT 1) AS first
-            WHERE first.due_at <= $2)
-    """
+class DueRows:
+    """The due rows of some kinds, leased to whoever claims them: several loops may want the same."""
+
+    def __init__(
+        self, db: Database, kinds: Collection[str], clock: Clock, *, lease: timedelta, batch: int, doublings: int = 0
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._kinds = list(kinds)
+        self._values = {"kinds": self._kinds, "lease": lease, "batch": batch, "doublings": doublings}
+        # The first row of each kind, by the index: however many reminders wait for their day, none is read in vain.
+        self.question = f"""
+            SELECT EXISTS (
+                SELECT FROM unnest($1::text[]) AS known(kind) CROSS JOIN LATERAL (
+                    SELECT d.due_at FROM {db.service}.due d
+                    WHERE d.kind = known.kind AND (d.leased_until IS NULL OR d.leased_until <= $2)
+                    ORDER BY d.due_at LIMIT 1) AS first
+                WHERE first.due_at <= $2)
+        """
+        self._claim = Prepared(f"""
+            UPDATE {db.service}.due
+            SET leased_until = CAST(:now AS timestamptz)
+                    + CAST(:lease AS interval) * power(2, least(due.attempts, CAST(:doublings AS int))),
+                attempts = due.attempts + 1
+            WHERE (municipality, kind, ref) IN (
+                SELECT municipality, kind, ref FROM {db.service}.due
+                WHERE kind = ANY (CAST(:kinds AS text[])) AND due_at <= :now
+                  AND (leased_until IS NULL OR leased_until <= :now)
+                ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+            RETURNING municipality, kind, ref, due_at, leased_until
+        """)
+
+    async def are_there(self) -> bool:
+        """Whether there is anything to claim."""
+        return await self._db.look(self.question, self._kinds, self._clock())
+
+    async def claim(self) -> Sequence[Any]:
+        """Lease a batch; its rows, the first due first."""
+        async with self._db.begin_across_towns() as session:
+            rows = await self._claim.rows(session, self._values | {"now": self._clock()})
+        # RETURNING keeps no order.
+        return sorted(rows, key=lambda row: (row.due_at, row.kind, row.ref))
 
 
 class DueLoop:
@@ -79,19 +110,8 @@ class DueLoop:
         self._db = db
         self._handlers = handlers
         self._clock = clock
-        self._question = due_question(db.service)
-        self._claim = text(f"""
-            UPDATE {db.service}.due
-            SET leased_until = CAST(:now AS timestamptz)
-                    + CAST(:lease AS interval) * power(2, least(due.attempts, :doublings)),
-                attempts = due.attempts + 1
-            WHERE (municipality, kind, ref) IN (
-                SELECT municipality, kind, ref FROM {db.service}.due
-                WHERE kind = ANY (:kinds) AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)
-                ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
-            RETURNING municipality, kind, ref, due_at, leased_until
-        """)
-        self._finish = text(f"""
+        self._rows = DueRows(db, handlers, clock, lease=LEASE, batch=BATCH, doublings=LEASE_DOUBLINGS)
+        self._finish = Prepared(f"""
             DELETE FROM {db.service}.due
             WHERE (municipality, kind, ref) = (:municipality, :kind, :ref) AND leased_until = :lease
             RETURNING ref
@@ -101,7 +121,7 @@ class DueLoop:
         """Run due handlers until cancelled."""
         while True:
             try:
-                done = await self.run_once() if await self.is_anything_due() else 0
+                done = await self.run_once() if await self._rows.are_there() else 0
             except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                 log.warning("due_loop_failed", **describe(error))
                 await asyncio.sleep(FAILED_PAUSE_S)
@@ -111,24 +131,16 @@ class DueLoop:
 
     async def is_anything_due(self) -> bool:
         """Whether there is anything that this loop would claim."""
-        return await self._db.look(self._question, list(self._handlers), self._clock())
+        return await self._rows.are_there()
 
     async def run_once(self) -> int:
         """Claim one batch and handle it; return how many were claimed."""
-        async with self._db.begin_across_towns() as session:
-            claim = {
-                "kinds": list(self._handlers),
-                "now": self._clock(),
-                "lease": LEASE,
-                "doublings": LEASE_DOUBLINGS,
-                "batch": BATCH,
-            }
-            rows = (await session.execute(self._claim, claim)).all()
+        rows = await self._rows.claim()
         pass_step("due.claimed")
-        # RETURNING keeps no order.
-        for row in sorted(rows, key=lambda row: (row.due_at, row.kind, row.ref)):
+        for row in rows:
+            handle = partial(self._handle, row.municipality, row.kind, row.ref, row.leased_until)
             try:
-                await self._handle(row.municipality, row.kind, row.ref, row.leased_until)
+                await again_after_deadlock(handle)
             except Exception as error:  # noqa: BLE001 - its lease runs out and it is tried again
                 log.error("due_failed", kind=row.kind, ref=row.ref, **describe(error))
         return len(rows)
@@ -137,5 +149,5 @@ class DueLoop:
         async with self._db.begin(municipality) as session:
             mine = {"municipality": municipality, "kind": kind, "ref": ref, "lease": lease}
             # Gone: cancelled meanwhile. Another lease: taken over. In both cases not ours to do.
-            if (await session.execute(self._finish, mine)).one_or_none() is not None:
+            if await self._finish.row(session, mine) is not None:
                 await self._handlers[kind](session, municipality, ref, self._clock())

@@ -28,6 +28,7 @@ from shared.messaging.stamps import Stamps
 from shared.messaging.upkeep import Upkeep
 from shared.stopping import end_in_time
 from shared.telemetry import MESSAGES_REFUSED, serve_metrics
+from shared.timekeeping import keep_time, wait_for_time
 
 log = get_logger(__name__)
 
@@ -78,6 +79,7 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self._answering: list[asyncio.Task[None]] = []
         self._db: Database | None = None
+        self._is_time_agreed = asyncio.Event()
         # From zero: of a counter that begins at one, no alert sees the first.
         for kind in ("event", "receipts", "unreadable"):
             MESSAGES_REFUSED.labels(service, kind)
@@ -153,6 +155,7 @@ class Worker:
         await _wait_for(ready)
         try:
             async with asyncio.timeout(ACTOR_TIMEOUT_S):
+                await self._is_time_agreed.wait()
                 yield
         except Exception as error:  # noqa: BLE001 dramatiq would log the whole message and keep it for a week
             # What it was about comes again from PostgreSQL.
@@ -171,8 +174,24 @@ class Worker:
         replays = DueLoop(db, replayer.due_handlers, self._clock)
         upkeep = Upkeep(db, self._clock)
         loops = [relay.run, due.run, replays.run, upkeep.run, *self._make_loops(db, self._clock, relay)]
+        loops = [self._keep_time, *map(self._in_time, loops)]
         self._loops = [asyncio.create_task(_keep_running(loop)) for loop in loops]
         self._answering = [asyncio.create_task(_keep_running(receipts.run))]
+
+    async def _keep_time(self) -> None:
+        assert self._db is not None
+        await wait_for_time(self._db, self._clock)
+        self._is_time_agreed.set()
+        await keep_time(self._db, self._clock)
+
+    def _in_time(self, loop: Loop) -> Loop:
+        """Nothing is judged by a time that nobody else may share."""
+
+        async def run() -> None:
+            await self._is_time_agreed.wait()
+            await loop()
+
+        return run
 
     async def _close(self) -> None:
         await asyncio.wait(self._loops, timeout=LOOPS_STOP_S)

@@ -1,5 +1,6 @@
 """Makes a service's web application: the same middleware, errors, health and templates for all three."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -18,6 +19,7 @@ from litestar.types import ControllerRouterHandler
 from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.log import describe, get_logger
+from shared.timekeeping import agree_on_time, keep_time
 from shared.web.dead_letters import dead_letter_routes
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
@@ -61,7 +63,10 @@ def create_service_app(
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await towns.prepare()
+        await agree_on_time(db, clock)
+        keeping = asyncio.create_task(keep_time(db, clock))
         yield
+        keeping.cancel()
         if on_shutdown is not None:
             await on_shutdown()
         await db.dispose()

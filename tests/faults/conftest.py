@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from deploy.local.servers import embedded_servers
 from deploy.provision import provision
 from deploy.secrets import load_environment
 from shared.clock import JST
+from tests.faults.clocks import LIBRARY
 from tests.faults.servers import Machines
 from tests.faults.trial import RECOVERY_LIMIT_S, Recovery, Trial
 from tests.stack import Stack, running_stack
@@ -91,6 +93,16 @@ def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def trial(trials: Trials) -> Trial:
     """The running product."""
     return trials.current()
+
+
+@pytest.fixture
+def clocks() -> Iterator[Path]:
+    """Where the machines' clocks are, for everybody to read."""
+    if not LIBRARY.exists():
+        pytest.skip("needs the package faketime")
+    with tempfile.TemporaryDirectory(prefix="choudo-clocks-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Database
-from shared.messaging.due import BATCH, LEASE, DueHandler, DueLoop, due_question, schedule, unschedule
+from shared.messaging.due import BATCH, LEASE, DueHandler, DueLoop, DueRows, schedule, unschedule
 from tests.logs import Logged
 from tests.shared.conftest import START, MakeDb, TestClock
 from tests.shared.makers import TOWN, rows_of
@@ -298,7 +298,8 @@ async def test_a_look_reads_nothing_of_what_waits_for_its_day(make_db: MakeDb, c
     assert not await make_loop(db, Diary(), clock).is_anything_due()
     async with db.begin_across_towns() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))  # as for a table that is worth an index
-        question = due_question("booking").replace("$1", ":kinds").replace("$2", ":now")
+        rows = DueRows(db, ["remind"], clock, lease=LEASE, batch=BATCH)
+        question = rows.question.replace("$1", ":kinds").replace("$2", ":now")
         question = question.replace(":kinds::text[]", "CAST(:kinds AS text[])")
         plan = await session.execute(
             text(f"EXPLAIN (ANALYZE, TIMING OFF) {question}"), {"kinds": ["remind"], "now": START}
@@ -318,7 +319,7 @@ async def test_the_loop_survives_an_absent_database(make_db: MakeDb, monkeypatch
     running = asyncio.create_task(loop.run())
     await asyncio.sleep(0.2)
     assert not running.done()
-    loop._db = db  # it comes back
+    loop._db = loop._rows._db = db  # it comes back
     async with asyncio.timeout(60):
         while not diary.done:
             await asyncio.sleep(0.02)

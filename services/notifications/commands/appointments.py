@@ -4,16 +4,15 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
 from services.notifications.domain.notices import WAITING, Kind, due_kind, occasion_of, useful_until
 from services.notifications.domain.reminders import ReminderRule, remind_again_at, reminder_time
 from services.notifications.keys import Keys
-from services.notifications.tables import SERVICE, appointment, notice, reminder_rule
+from services.notifications.tables import SERVICE
 from shared.crypto import SealBroken
+from shared.db import Prepared
 from shared.errors import Poison
 from shared.events.booking import (
     AppointmentBooked,
@@ -31,6 +30,62 @@ ENDED = ("done", "no_show", "cancelled")
 # An appointment whose end nobody reported: its link and code are forgotten so long after it.
 FORGET_AFTER = timedelta(days=1)
 RULES_MAX = 10
+
+# A whole town's bookings come by here at once: each statement is put together once (`shared.db.Prepared`).
+# Locked, so that two events of one appointment are followed one after the other.
+_FIND = Prepared("""
+    SELECT version, sequence, state, helper, booked_at, starts_at FROM notifications.appointment
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
+""")
+_PROJECT = Prepared("""
+    INSERT INTO notifications.appointment AS known (
+        municipality, appointment_id, version, number, subject_ref, contact_ref, case_id, procedure, office, counter,
+        starts_at, ends_at, state, sequence, helper, booked_at)
+    VALUES (:municipality, :appointment_id, :version, :number, :subject_ref, :contact_ref, :case_id, :procedure,
+            :office, :counter, :starts_at, :ends_at, :state, :sequence, :helper, :occurred_at)
+    ON CONFLICT (municipality, appointment_id) DO UPDATE
+    SET (version, number, subject_ref, contact_ref, case_id, procedure, office, counter, starts_at, ends_at, state,
+         sequence, helper)
+      = (excluded.version, excluded.number, excluded.subject_ref, excluded.contact_ref, excluded.case_id,
+         excluded.procedure, excluded.office, excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state,
+         excluded.sequence, excluded.helper),
+        booked_at = least(known.booked_at, excluded.booked_at),
+        access_sealed = CASE WHEN excluded.state = ANY (CAST(:ended AS text[])) THEN NULL ELSE known.access_sealed END
+    WHERE known.version < excluded.version
+    RETURNING version
+""")
+_KEEP_ACCESS = Prepared("""
+    UPDATE notifications.appointment SET access_sealed = :sealed, access_version = :version
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+      AND access_version < :version AND state <> ALL (CAST(:ended AS text[]))
+""")
+_FORGET_ACCESS = Prepared("""
+    UPDATE notifications.appointment SET access_sealed = NULL
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND ends_at < :now
+""")
+_SUPERSEDE = Prepared("""
+    UPDATE notifications.notice SET state = 'superseded', reason = 'overtaken', settled_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+      AND kind <> 'cancellation' AND state = ANY (CAST(:waiting AS text[])) AND sequence < :before
+""")
+_NEWEST = Prepared("""
+    SELECT version, sequence, contact_ref, starts_at FROM notifications.appointment
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+""")
+_ADD_NOTICE = Prepared("""
+    INSERT INTO notifications.notice (
+        municipality, notice_id, kind, appointment_id, occasion, sequence, appointment_version, contact_ref, reach,
+        state, keeps_quiet, bulk, created_at, useful_until, settled_at)
+    VALUES (:municipality, :notice_id, :kind, :appointment_id, :occasion, :sequence, :version, :contact_ref, :reach,
+            :state, :keeps_quiet, :bulk, :now, :useful_until, :settled_at)
+    ON CONFLICT DO NOTHING RETURNING notice_id
+""")
+_RULES = Prepared(f"""
+    SELECT rule, before_min, after_booking_s FROM notifications.reminder_rule
+    WHERE municipality = :municipality LIMIT {RULES_MAX}
+""")
+# Larger than any sequence.
+_ALL = 2**31 - 1
 
 
 async def follow_appointment(session: AsyncSession, keys: Keys, event: AppointmentEvent, *, now: datetime) -> None:
@@ -91,24 +146,12 @@ async def remind(session: AsyncSession, municipality: str, ref: str, now: dateti
 
 async def forget_access(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Forget the link and the code of an appointment that is long over."""
-    await session.execute(
-        update(appointment)
-        .where(
-            appointment.c.municipality == municipality,
-            appointment.c.appointment_id == UUID(ref),
-            appointment.c.ends_at < now,
-        )
-        .values(access_sealed=None)
-    )
+    await _FORGET_ACCESS.row(session, _key(municipality, UUID(ref)) | {"now": now})
 
 
 async def list_rules(session: AsyncSession, municipality: str) -> list[ReminderRule]:
     """The town's reminder rules."""
-    rows = await session.execute(
-        select(reminder_rule.c.rule, reminder_rule.c.before_min, reminder_rule.c.after_booking_s)
-        .where(reminder_rule.c.municipality == municipality)
-        .limit(RULES_MAX)
-    )
+    rows = await _RULES.rows(session, {"municipality": municipality})
     return [ReminderRule(rule=row.rule, before_min=row.before_min, after_booking_s=row.after_booking_s) for row in rows]
 
 
@@ -122,46 +165,18 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 async def _find(session: AsyncSession, municipality: str, appointment_id: UUID) -> _Known | None:
-    # Locked, so that two events of one appointment are followed one after the other.
-    row = (
-        await session.execute(
-            select(*(appointment.c[name] for name in _Known.__struct_fields__))
-            .where(appointment.c.municipality == municipality, appointment.c.appointment_id == appointment_id)
-            .with_for_update()
-        )
-    ).one_or_none()
+    row = await _FIND.row(session, _key(municipality, appointment_id))
     return None if row is None else _Known(*row)
+
+
+def _key(municipality: str, appointment_id: UUID) -> dict[str, object]:
+    return {"municipality": municipality, "appointment_id": appointment_id}
 
 
 async def _project(session: AsyncSession, event: AppointmentEvent) -> bool:
     """Write the state unless a newer one is there; return whether it was written."""
-    values = {
-        "version": event.aggregate_version,
-        "number": event.number,
-        "subject_ref": event.subject_ref,
-        "contact_ref": event.contact_ref,
-        "case_id": event.case_id,
-        "procedure": event.procedure,
-        "office": event.office,
-        "counter": event.counter,
-        "starts_at": event.starts_at,
-        "ends_at": event.ends_at,
-        "state": event.state,
-        "sequence": event.sequence,
-        "helper": event.helper,
-    }
-    statement = insert(appointment).values(
-        municipality=event.municipality, appointment_id=event.appointment_id, booked_at=event.occurred_at, **values
-    )
-    ended = {"access_sealed": None} if event.state in ENDED else {}
-    written = await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["municipality", "appointment_id"],
-            set_=values | ended | {"booked_at": func.least(appointment.c.booked_at, statement.excluded.booked_at)},
-            where=appointment.c.version < statement.excluded.version,
-        ).returning(appointment.c.version)
-    )
-    return written.one_or_none() is not None
+    state = msgspec.structs.asdict(event) | {"version": event.aggregate_version, "ended": ENDED}
+    return await _PROJECT.row(session, state) is not None
 
 
 async def _keep_access(
@@ -181,16 +196,8 @@ async def _keep_access(
         value=msgspec.json.encode(access).decode(),
         now=now,
     )
-    await session.execute(
-        update(appointment)
-        .where(
-            appointment.c.municipality == event.municipality,
-            appointment.c.appointment_id == event.appointment_id,
-            appointment.c.access_version < event.aggregate_version,
-            appointment.c.state.not_in(ENDED),
-        )
-        .values(access_sealed=kept, access_version=event.aggregate_version)
-    )
+    access_now = {"sealed": kept, "version": event.aggregate_version, "ended": ENDED}
+    await _KEEP_ACCESS.row(session, _key(event.municipality, event.appointment_id) | access_now)
     await _plan_forgetting(session, event)
 
 
@@ -206,19 +213,10 @@ async def _plan_forgetting(session: AsyncSession, event: AppointmentEvent) -> No
 
 
 async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
-    overtaken = (
-        update(notice)
-        .where(
-            notice.c.municipality == event.municipality,
-            notice.c.appointment_id == event.appointment_id,
-            notice.c.kind != "cancellation",
-            notice.c.state.in_(WAITING),
-        )
-        .values(state="superseded", reason="overtaken", settled_at=now)
-    )
-    if event.state == "booked":
-        overtaken = overtaken.where(notice.c.sequence < event.sequence)
-    await session.execute(overtaken)
+    # What ended overtakes everything that was still to be said of it.
+    before = event.sequence if event.state == "booked" else _ALL
+    overtaken = _key(event.municipality, event.appointment_id) | {"waiting": WAITING, "before": before, "now": now}
+    await _SUPERSEDE.row(session, overtaken)
 
 
 def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
@@ -244,44 +242,32 @@ async def _add_notice(
     keeps_quiet: bool,
     now: datetime,
 ) -> None:
-    newest = (
-        await session.execute(
-            select(
-                appointment.c.version, appointment.c.sequence, appointment.c.contact_ref, appointment.c.starts_at
-            ).where(appointment.c.municipality == municipality, appointment.c.appointment_id == appointment_id)
-        )
-    ).one()
+    key = _key(municipality, appointment_id)
+    newest = await _NEWEST.row(session, key)
     # Nobody to tell: what is on the page and the printed slip is all that the person wanted.
     is_slip = newest.contact_ref is None
     bulk = kind == "reminder" or is_bulk(session)
     if is_slip and kind == "reminder":
         return
-    added = await session.execute(
-        insert(notice)
-        .values(
-            municipality=municipality,
-            notice_id=uuid4(),
-            kind=kind,
-            appointment_id=appointment_id,
-            occasion=occasion,
-            sequence=newest.sequence,
-            appointment_version=newest.version,
-            contact_ref=newest.contact_ref,
-            reach="none" if is_slip else None,
-            state="printed_slip" if is_slip else "pending",
-            keeps_quiet=keeps_quiet,
-            bulk=bulk,
-            created_at=now,
-            useful_until=useful_until(kind, starts_at=newest.starts_at, now=now),
-            settled_at=now if is_slip else None,
-        )
-        .on_conflict_do_nothing()
-        .returning(notice.c.notice_id)
-    )
-    notice_id = added.scalar_one_or_none()
-    if notice_id is not None and not is_slip:
-        kind_due = due_kind(bulk=bulk)
-        await schedule(session, SERVICE, municipality=municipality, kind=kind_due, ref=str(notice_id), due_at=now)
+    values = {
+        "notice_id": uuid4(),
+        "kind": kind,
+        "occasion": occasion,
+        "sequence": newest.sequence,
+        "version": newest.version,
+        "contact_ref": newest.contact_ref,
+        "reach": "none" if is_slip else None,
+        "state": "printed_slip" if is_slip else "pending",
+        "keeps_quiet": keeps_quiet,
+        "bulk": bulk,
+        "now": now,
+        "useful_until": useful_until(kind, starts_at=newest.starts_at, now=now),
+        "settled_at": now if is_slip else None,
+    }
+    added = await _ADD_NOTICE.row(session, key | values)
+    if added is not None and not is_slip:
+        kind_due, ref = due_kind(bulk=bulk), str(added.notice_id)
+        await schedule(session, SERVICE, municipality=municipality, kind=kind_due, ref=ref, due_at=now)
 
 
 async def _plan_reminders(

@@ -3,15 +3,21 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.tables import subject_key
 from shared.crypto import SubjectVault
+from shared.db import Prepared
 
 ADDRESS = "address"
 ACCESS = "access"
+
+_KEY = Prepared("""
+    SELECT wrapped_key FROM notifications.subject_key WHERE (municipality, subject_ref) = (:municipality, :subject_ref)
+""")
+_NEW_KEY = Prepared("""
+    INSERT INTO notifications.subject_key (municipality, subject_ref, wrapped_key, made_at)
+    VALUES (:municipality, :subject_ref, :wrapped_key, :now) ON CONFLICT DO NOTHING
+""")
 
 
 def context_of(municipality: str, subject_ref: UUID) -> str:
@@ -31,16 +37,10 @@ async def seal_for_subject(
 ) -> bytes:
     """Seal a value with the subject's key, which is made if there is none yet."""
     context = context_of(municipality, subject_ref)
-    await session.execute(
-        insert(subject_key)
-        .values(municipality=municipality, subject_ref=subject_ref, wrapped_key=vault.new_key(context), made_at=now)
-        .on_conflict_do_nothing()
-    )
-    wrapped = (
-        await session.execute(
-            select(subject_key.c.wrapped_key).where(
-                subject_key.c.municipality == municipality, subject_key.c.subject_ref == subject_ref
-            )
-        )
-    ).scalar_one()
-    return vault.seal(wrapped, context, field, value)
+    subject = {"municipality": municipality, "subject_ref": subject_ref}
+    known = await _KEY.row(session, subject)
+    if known is None:
+        await _NEW_KEY.row(session, subject | {"wrapped_key": vault.new_key(context), "now": now})
+        # Or that of whoever was quicker.
+        known = await _KEY.row(session, subject)
+    return vault.seal(known.wrapped_key, context, field, value)
