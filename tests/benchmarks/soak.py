@@ -27,6 +27,8 @@ PER_SECOND = 50
 WAVE_S = 30
 WAVE = PER_SECOND * WAVE_S
 SAMPLE_EVERY_S = 10.0
+# Printed: one sample of so many.
+TOLD_EVERY = 6
 # Caches fill and pools open until then; what grows afterwards is a leak.
 WARM_UP_SHARE = 1 / 3
 # Of one process, over an hour, between the middle and the end: a tenth of what it needs.
@@ -121,7 +123,6 @@ async def _book_in_waves(house: House, waves: int) -> tuple[int, list[float]]:
         booked += len(answers)
         took += [answer.seconds * 1_000 for answer in answers]
         holding = arriving
-        print(f"  {booked} bookings", flush=True)
     return booked, took
 
 
@@ -168,7 +169,20 @@ async def _watch(house: House, samples: list[Sample]) -> None:
                     oldest_s=max(float(row["age"]) for row in waiting),
                 )
             )
+            if len(samples) % TOLD_EVERY == 1:
+                _tell(samples[-1])
             await asyncio.sleep(SAMPLE_EVERY_S)
+
+
+def _tell(sample: Sample) -> None:
+    """So that a run that ends badly has said something."""
+    memory = ", ".join(f"{name} {mib:.0f}" for name, mib in sorted(sample.memory.items()))
+    print(
+        f"  {sample.at_s / 60:4.0f} min: {sample.unacknowledged} without a receipt, the oldest {sample.oldest_s:.1f} s; "
+        f"{sample.connections} connections, {sum(sample.files.values())} files, broker {sample.redis_mib:.0f} MiB; "
+        f"PSS in MiB: {memory}",
+        flush=True,
+    )
 
 
 async def _wait_until_told(house: House, booked: int) -> None:
