@@ -178,7 +178,7 @@ def _tell(sample: Sample) -> None:
     """So that a run that ends badly has said something."""
     memory = ", ".join(f"{name} {mib:.0f}" for name, mib in sorted(sample.memory.items()))
     print(
-        f"  {sample.at_s / 60:4.0f} min: {sample.unacknowledged} without a receipt, the oldest {sample.oldest_s:.1f} s; "
+        f"  {sample.at_s / 60:4.0f} min: {sample.unacknowledged} without a receipt, oldest {sample.oldest_s:.1f} s; "
         f"{sample.connections} connections, {sum(sample.files.values())} files, broker {sample.redis_mib:.0f} MiB; "
         f"PSS in MiB: {memory}",
         flush=True,

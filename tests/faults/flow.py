@@ -56,6 +56,8 @@ class Told:
     in_doubt: int = 0
     # What nobody should ever see, in full sentences.
     surprises: list[str] = field(default_factory=list)
+    # Refusals with which people go home: none, unless hours pass in a moment.
+    expected: frozenset[int] = frozenset()
 
 
 class GoneHome(Exception):
@@ -201,6 +203,8 @@ class Resident:
             if not self._page.is_redirect:
                 break
             method, path, data = "GET", self._page.headers["location"], None
+        if self._page.status_code in self._told.expected:
+            raise GoneHome
         if self._page.is_error:
             raise self._surprised("a page was refused")
 
