@@ -47,6 +47,7 @@ async def keep_time(db: Database, clock: Clock) -> None:
         await asyncio.sleep(ASK_EVERY_S)
 
 
-def may_differ_from_others(clock: Clock, lease_s: float) -> bool:
-    """Whether leases of so many seconds mean nothing now: some were given by the time before a step of the clock."""
+def may_differ_from_others(clock: Clock, lease_s: float = 0.0) -> bool:
+    """Whether the clock was set so lately that others may not have noticed, or have leases of `lease_s` of the time
+    before."""
     return isinstance(clock, AgreedClock) and clock.has_stepped_within(lease_s + ASK_EVERY_S + TRUSTED_WITHIN_S)

@@ -18,6 +18,7 @@ from shared.faults import pass_step
 from shared.ledger.entry import GENESIS, entry_hash
 from shared.ledger.ledger import read_row
 from shared.log import describe, get_logger
+from shared.timekeeping import may_differ_from_others
 
 log = get_logger(__name__)
 
@@ -27,7 +28,8 @@ LOOK_EVERYWHERE_INTERVAL_S = 30.0
 FAILED_PAUSE_S = 2.0
 BATCH = 500
 # Entries commit seconds after their time at the latest, so looking back this far finds them: from the newest, or from
-# now where a clock was ahead. All of the ledger is looked through only now and then, for clocks that were behind.
+# now where a clock was ahead. All of the ledger is looked through only now and then, for clocks that were behind, and
+# after a step of the clock.
 LOOK_BACK = timedelta(minutes=10)
 SWEEP_INTERVAL_S = 600.0
 SWEEP_TIMEOUT_MS = 60_000
@@ -78,7 +80,7 @@ class Sealer:
         while True:
             try:
                 if loop.time() >= next_look:
-                    sweep = loop.time() >= next_sweep
+                    sweep = loop.time() >= next_sweep or may_differ_from_others(self._clock, LOOK_EVERYWHERE_INTERVAL_S)
                     await self.seal_all(sweep=sweep)
                     next_look = loop.time() + LOOK_EVERYWHERE_INTERVAL_S
                     if sweep:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, and_, func, insert, select, text, update
+from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.contacts import Reading, read_addresses
@@ -42,6 +42,7 @@ from services.notifications.tables import (
     subject_key,
 )
 from shared.crypto import SealBroken
+from shared.db import Prepared
 from shared.events.booking import SealedAccess
 from shared.log import get_logger
 from shared.messaging.due import schedule
@@ -56,10 +57,11 @@ HANDED_BACK_PAUSE = timedelta(seconds=1)
 OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_sealed")
 PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
 
-_DONE_WITH = text(
-    f"DELETE FROM {SERVICE}.due WHERE municipality = :municipality AND kind = ANY (:kinds) AND ref = ANY (:refs)"
-)
-_CLOSE = text(f"""
+_DONE_WITH = Prepared(f"""
+    DELETE FROM {SERVICE}.due WHERE municipality = :municipality
+      AND kind = ANY (CAST(:kinds AS text[])) AND ref = ANY (CAST(:refs AS text[]))
+""")
+_CLOSE = Prepared(f"""
     UPDATE {SERVICE}.attempt a
     SET outcome = told.outcome, finished_at = :now, provider_ref = told.provider_ref, error_code = told.error_code
     FROM unnest(CAST(:notices AS uuid[]), CAST(:leases AS uuid[]), CAST(:outcomes AS text[]),
@@ -69,7 +71,7 @@ _CLOSE = text(f"""
       AND a.outcome IS NULL
     RETURNING a.notice_id
 """)
-_MOVE = text(f"""
+_MOVE = Prepared(f"""
     UPDATE {SERVICE}.notice n
     SET state = told.state, tries = told.tries, reason = told.reason,
         settled_at = CASE WHEN told.state IN ('sent', 'failed', 'undeliverable') THEN CAST(:now AS timestamptz) END,
@@ -77,6 +79,23 @@ _MOVE = text(f"""
     FROM unnest(CAST(:notices AS uuid[]), CAST(:states AS text[]), CAST(:tries AS int[]), CAST(:reasons AS text[]))
          AS told(notice_id, state, tries, reason)
     WHERE n.municipality = :municipality AND n.notice_id = told.notice_id AND n.state = 'sending'
+""")
+_MADE = Prepared(f"""
+    SELECT notice_id, max(attempt_no) AS last_no, max(leased_until) FILTER (WHERE outcome IS NULL) AS open_until
+    FROM {SERVICE}.attempt WHERE municipality = :municipality AND notice_id = ANY (CAST(:notices AS uuid[]))
+    GROUP BY notice_id
+""")
+# Each notice's attempt, and its state.
+_BEGIN = Prepared(f"""
+    WITH begun AS (
+        INSERT INTO {SERVICE}.attempt (
+            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider)
+        SELECT :municipality, :leased_until, :now, new.*
+        FROM unnest(CAST(:notices AS uuid[]), CAST(:numbers AS int[]), CAST(:leases AS uuid[]),
+                    CAST(:providers AS text[])) AS new)
+    UPDATE {SERVICE}.notice n SET state = 'sending', reach = new.reach
+    FROM unnest(CAST(:notices AS uuid[]), CAST(:reaches AS text[])) AS new(notice_id, reach)
+    WHERE n.municipality = :municipality AND n.notice_id = new.notice_id
 """)
 
 
@@ -134,7 +153,7 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
     await _write_begun(session, orders, now=now)
     if finished:
-        await session.execute(_DONE_WITH, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
+        await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
     return orders
 
 
@@ -154,7 +173,7 @@ async def end_attempts(
         "refs": [result.outcome.provider_ref for result in results],
         "errors": [result.outcome.error_code for result in results],
     }
-    ours = set((await session.execute(_CLOSE, told)).scalars())
+    ours = {row.notice_id for row in await _CLOSE.rows(session, told)}
     moves: list[tuple[UUID, str, int, str | None]] = []
     finished: list[str] = []
     for result in results:
@@ -182,9 +201,9 @@ async def end_attempts(
     if moves:
         notices, states, tries_of, reasons = (list(column) for column in zip(*moves, strict=True))
         moved = {"notices": notices, "states": states, "tries": tries_of, "reasons": reasons}
-        await session.execute(_MOVE, {"municipality": municipality, "now": now} | moved)
+        await _MOVE.row(session, {"municipality": municipality, "now": now} | moved)
     if finished:
-        await session.execute(_DONE_WITH, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
+        await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
 
 
 def _next_state(result: Result, *, now: datetime, chance: float) -> tuple[str, int, str | None, datetime | None]:
@@ -266,16 +285,8 @@ def _of_either(name: str) -> Any:
 
 
 async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Sequence[UUID]) -> dict[UUID, _Attempts]:
-    rows = await session.execute(
-        select(
-            attempt.c.notice_id,
-            func.max(attempt.c.attempt_no),
-            func.max(attempt.c.leased_until).filter(attempt.c.outcome.is_(None)),
-        )
-        .where(attempt.c.municipality == municipality, attempt.c.notice_id.in_(notice_ids))
-        .group_by(attempt.c.notice_id)
-    )
-    return {row[0]: _Attempts(row[1], row[2]) for row in rows}
+    rows = await _MADE.rows(session, {"municipality": municipality, "notices": notice_ids})
+    return {row.notice_id: _Attempts(row.last_no, row.open_until) for row in rows}
 
 
 def _is_dead(known: _Attempts | None, now: datetime) -> bool:
@@ -407,30 +418,14 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
 async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: datetime) -> None:
     if not orders:
         return
-    await session.execute(
-        insert(attempt),
-        [
-            {
-                "municipality": order.municipality,
-                "notice_id": order.notice_id,
-                "attempt_no": order.attempt_no,
-                "lease_token": order.lease_token,
-                "leased_until": now + LEASE,
-                "started_at": now,
-                "provider": PROVIDERS[order.reach],
-            }
-            for order in orders
-        ],
-    )
-    await session.execute(
-        text(f"""
-            UPDATE {SERVICE}.notice n SET state = 'sending', reach = begun.reach
-            FROM unnest(CAST(:notices AS uuid[]), CAST(:reaches AS text[])) AS begun(notice_id, reach)
-            WHERE n.municipality = :municipality AND n.notice_id = begun.notice_id
-        """),
-        {
-            "municipality": orders[0].municipality,
-            "notices": [order.notice_id for order in orders],
-            "reaches": [order.reach for order in orders],
-        },
-    )
+    begun = {
+        "municipality": orders[0].municipality,
+        "now": now,
+        "leased_until": now + LEASE,
+        "notices": [order.notice_id for order in orders],
+        "numbers": [order.attempt_no for order in orders],
+        "leases": [order.lease_token for order in orders],
+        "providers": [PROVIDERS[order.reach] for order in orders],
+        "reaches": [order.reach for order in orders],
+    }
+    await _BEGIN.row(session, begun)
