@@ -31,9 +31,8 @@ from shared.migrations import SERVICES
 from tests.conftest import Clones, TestDatabase, in_database
 from tests.simulation.driver import digest_of, run
 from tests.simulation.house import House
-from tests.simulation.seeds import Place, run_side_by_side
+from tests.simulation.seeds import SEEDS, Place, run_side_by_side
 
-SEEDS = range(1, 201)
 PROCESSES = min(2, os.cpu_count() or 1)
 
 

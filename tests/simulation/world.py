@@ -80,6 +80,8 @@ class Resident:
     held_until: datetime | None = None
     booked: list[Booked] = field(default_factory=list)
     keys: dict[str, UUID] = field(default_factory=dict)
+    # What they last arrived in booking with.
+    sealed_pass: str = ""
     # The last order that was answered: what repeats it, what must come of it again, and until when.
     again: tuple[Callable[[], Awaitable[Any]], Any, datetime] | None = None
     # A move or cancellation whose answer never came.
@@ -109,6 +111,9 @@ class World:
     workers: dict[str, Worker]
     residents: list[Resident] = field(default_factory=list)
     helpers: list[Identity] = field(default_factory=list)
+    # Whether most who come here want a helper.
+    is_for_helpers: bool = False
+    most_ahead: int = 2
     history: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
