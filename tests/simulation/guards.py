@@ -138,11 +138,11 @@ GUARDS = {
             ),),
     ),
     "notifications takes an appointment's higher versions only": Guard(
-        0, "versions_never_go_back: notifications.appointment", (ANY_VERSION_OF_AN_APPOINTMENT,)
+        0, "notifications.appointment", (ANY_VERSION_OF_AN_APPOINTMENT,)
     ),
     "notifications takes an application's higher versions only": Guard(
         0,
-        "versions_never_go_back: notifications.application",
+        "notifications.application",
         (
             Change(
                 "services/notifications/commands/applications.py",
@@ -153,7 +153,7 @@ GUARDS = {
     ),
     "notifications takes a contact's higher versions only": Guard(
         0,
-        "versions_never_go_back: notifications.contact_point",
+        "notifications.contact_point",
         (
             Change(
                 "services/notifications/commands/contacts.py",
@@ -164,7 +164,7 @@ GUARDS = {
     ),
     "routing takes an appointment's higher versions only": Guard(
         0,
-        "versions_never_go_back: routing.appointment",
+        "routing.appointment",
         (
             Change(
                 PROJECT,
@@ -175,7 +175,7 @@ GUARDS = {
     ),
     "routing takes higher versions of what is free only": Guard(
         0,
-        "versions_never_go_back: routing.availability",
+        "routing.availability",
         (
             Change(
                 PROJECT,
@@ -186,7 +186,7 @@ GUARDS = {
     ),
     "booking takes an account's higher versions only": Guard(
         0,
-        "versions_never_go_back: booking.helper",
+        "booking.helper",
         (Change("services/booking/commands/roster.py", "    WHERE helper.version < excluded.version\n", ""),),
     ),
     # One of them without the others breaks nothing: the others stand.

@@ -27,8 +27,6 @@ FOR_HELPERS = 0.3
 HELPERS = 2
 # A provider may take that long; an attempt counts as dead only later.
 SLOW = timedelta(seconds=20)
-# In one handler of two, receipts of before go out before it has committed.
-SLOW_HANDLERS = 0.5
 
 _SETUP = """
     CREATE SCHEMA IF NOT EXISTS simulation;
@@ -98,11 +96,7 @@ class House:
 
         sender = SimulatedSender(rng, name_notices, send_with_another)
         senders = {"email": sender, "sms": sender}
-
-        def is_slow() -> bool:
-            return rng.random() < SLOW_HANDLERS
-
-        workers = {name: Worker(service, transport, clock, senders, is_slow) for name, service in self.services.items()}
+        workers = {name: Worker(service, transport, clock, senders) for name, service in self.services.items()}
         world = World(
             seed=seed, code=code, rng=rng, clock=clock, transport=transport, admin=self.admin, services=self.services,
             sender=sender, workers=workers, is_for_helpers=rng.random() < FOR_HELPERS,

@@ -70,7 +70,6 @@ class Worker:
         transport: Transport,
         clock: SimulatedClock,
         senders: Mapping[str, Any],
-        is_slow: Callable[[], bool],
     ) -> None:
         self.service = service
         self.name = service.name
@@ -78,7 +77,8 @@ class Worker:
         self._transport = transport
         self._clock = clock.of(service.name)
         self._senders = senders
-        self._is_slow = is_slow
+        # Its handlers take so long that the receipts' loop has a turn before they have committed.
+        self.is_slow = False
         self._handlers = _counted(service.name, service.handlers, self._meanwhile)
         self.start()
 
@@ -113,8 +113,7 @@ class Worker:
         await self._receipts.send(publisher, receipt)
 
     async def _meanwhile(self) -> None:
-        """While a handler is at work, the receipts' loop may have its turn."""
-        if self._answers and not self._transport.is_away and self._is_slow():
+        if self.is_slow:
             await self.send_receipts()
 
     async def take_twice(self, parcel: Parcel, queue: str) -> None:

@@ -154,7 +154,7 @@ async def somebody_books_in_two_tabs(world: World) -> str | None:
     return f"{both[0].label}: {', '.join(map(_word, answers))}"
 
 
-@action(2, dies_at=())
+@action(5, dies_at=())
 async def a_helper_is_asked_for_two_at_once(world: World) -> str | None:
     """A coordinator asks another helper to come to somebody, and somebody else books then: nobody is in two places."""
     ready = [one for one in world.residents if one.channel == "helper" and one.phase in ("arrived", "holding")]
