@@ -227,7 +227,7 @@ GUARDS = {
         "what_is_over_is_forgotten",
         (Change(FOLLOW, 'ended = {"access_sealed": None} if event.state in ENDED else {}', "ended = {}"),),
     ),
-    "what is held is not free": Guard(None, "a_hold_is_kept", (HELD_IS_FREE, NO_TRIGGER)),
+    "what is held is not free": Guard(16, "a_hold_is_kept", (HELD_IS_FREE, NO_TRIGGER)),
     "the database keeps what is held": Guard(None, "place is held by another visit", (HELD_IS_FREE,)),
     "a hold that is over is free": Guard(
         None,
@@ -270,7 +270,7 @@ GUARDS = {
         ),
     ),
     "a helper is in one appointment at a time": Guard(
-        None,
+        52,
         "no_helper_is_in_two_appointments_at_once",
         (
             Change(
