@@ -53,8 +53,9 @@ bench: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## measure, and write docs/benchmarks.md
 	@sh deploy/local/packages.sh --optional wrk
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-simulate: $(PYTHON_STAMP)  ## new seeded days for a minute (ARGS="--seconds 600", or "--seed 1234" for one again)
+simulate: $(PYTHON_STAMP)  ## new seeded days for a minute (ARGS="--seed 1234": one again; GUARDS=1: see seeds break)
 	$(BIN)/python -m tests.simulation $(ARGS)
+	$(if $(GUARDS),$(BIN)/python -m tests.simulation.guards)
 
 faults: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## every fault at every step, and write docs/faults.md (GUARDS=1: see each test fail)
 	CHOUDO_FAULTS_REPORT=docs/faults.md $(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)

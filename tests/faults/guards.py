@@ -3,14 +3,12 @@
 python -m tests.faults.guards [GUARD …]
 """
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.copies import Change, copy_with
+
 TIMEOUT_S = 900
 
 
@@ -78,20 +76,7 @@ GUARDS = {
 
 def fails_without(guard: Guard) -> bool:
     """Run the guard's test without it, in a copy. Raises ValueError if the guard is not where it was."""
-    with tempfile.TemporaryDirectory(prefix="choudo-guard-") as folder:
-        copy = Path(folder)
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
-            if name and (ROOT / name).is_file():
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, copy / name)
-        built = Path("shared/web/static/build")
-        shutil.copytree(ROOT / built, copy / built)
-        path = copy / guard.path
-        text = path.read_text("utf-8")
-        if text.count(guard.has) != 1:
-            raise ValueError(f"{guard.path} has not exactly once: {guard.has}")
-        path.write_text(text.replace(guard.has, guard.instead), "utf-8")
+    with copy_with([Change(guard.path, guard.has, guard.instead)]) as copy:
         test = [
             sys.executable,
             "-m",

@@ -16,5 +16,5 @@ fault point (`shared.faults`). A seed decides everything, so a seed is a history
   it. What needs a memory or a program beside SQL is in `remembered`. All are asked after every step (`check`).
 
 Where things are: `driver` runs a seed, `house` is what seeds share, `world` what one seed has, `machines` the workers,
-`overlap` two transactions at once, `rest` how a seed ends.
+`overlap` two transactions at once, `rest` how a seed ends, `guards` which seed breaks when something is taken out.
 """

@@ -1,4 +1,5 @@
-"""`python -m tests.simulation`: new seeds until the time or the count is over; `--seed N` repeats one."""
+"""`python -m tests.simulation`: new seeds until the time or the count is over; `--seed N` repeats one, and those after
+it if there is a count."""
 
 import argparse
 import os
@@ -25,8 +26,8 @@ DATABASE = "choudo_simulation"
 def main() -> int:
     """Run seeds; return 1 at the first that breaks something."""
     parser = argparse.ArgumentParser(prog="tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="this one only")
-    parser.add_argument("--count", type=int, help="so many new ones")
+    parser.add_argument("--seed", type=int, help="this one only, or with a count from this one on")
+    parser.add_argument("--count", type=int, help="so many")
     parser.add_argument("--seconds", type=float, default=60.0, help="new ones for so long (default 60)")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of each seed (default {STEPS})")
     parser.add_argument("--history", action="store_true", help="print what happened")
@@ -53,14 +54,15 @@ async def _run(admin_url: str, environ: dict[str, str], server_url: str, given: 
     done = 0
     try:
         while True:
-            seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
+            seed = given.seed + done if given.seed is not None else random.SystemRandom().randrange(2**31)
             began = time.monotonic()
             history = await run(house, seed, given.steps)
             done += 1
             if given.history:
                 print("\n".join(history))
             print(f"seed {seed}: {digest_of(history)}, {time.monotonic() - began:.2f} s", flush=True)
-            if given.seed is not None or done == given.count or (given.count is None and time.monotonic() >= ends_at):
+            is_last = given.seed is not None if given.count is None else done == given.count
+            if is_last or (given.count is None and time.monotonic() >= ends_at):
                 return 0
     except Broken as broken:
         print(broken, file=sys.stderr)

@@ -14,8 +14,6 @@ from tests.simulation.town import quick_passwords
 from tests.simulation.world import ACTIONS, Action, Broken, World
 
 STEPS = 20
-# One action in so many dies, if it comes as far as the fault point that was drawn.
-DEATHS = 0.15
 SHOWN_STEPS = 25
 _WEIGHTS = [known.weight for known in ACTIONS]
 _UNFINISHED = """
@@ -84,9 +82,9 @@ async def _do(world: World, action: Action) -> str | None:
 
 
 def _draw_fault(world: World, action: Action) -> tuple[str, int] | None:
-    if not action.dies_at or world.rng.random() >= DEATHS:
+    if not action.dies_at or world.rng.random() >= action.deaths:
         return None
-    return world.rng.choice(action.dies_at), world.rng.randint(1, 3)
+    return world.rng.choice(action.dies_at), world.rng.randint(1, action.passes)
 
 
 def _die() -> None:

@@ -1,10 +1,11 @@
 """What helpers do: say when they come, and answer who asks for them."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from services.booking.commands.assignments import answer_request
+from services.booking.commands.assignments import answer_request, reassign
 from services.booking.commands.shifts import AddShift, add_shift, remove_shift
 from services.booking.queries.helpers import list_shifts
 from services.routing.commands.accounts import Profile, close_account, open_staff_account
@@ -59,6 +60,15 @@ async def a_helper_answers(world: World) -> str | None:
     return f"helper {at}: {answer}"
 
 
+@action(2)
+async def a_coordinator_asks_another(world: World) -> str | None:
+    """Instead of the one who was asked or has accepted."""
+    live = await list_live_requests(world)
+    if not live:
+        return None
+    return f"helper {await ask_another(world, world.rng.choice(live))} instead"
+
+
 @action(0.4)
 async def a_helpers_account_is_closed_or_opened_again(world: World) -> str | None:
     """Closed, others are asked for what lies ahead."""
@@ -73,6 +83,36 @@ async def a_helpers_account_is_closed_or_opened_again(world: World) -> str | Non
         return f"helper {at}: closed"
     await open_helper(world, rows[0]["login"])
     return f"helper {at}: open again"
+
+
+async def list_live_requests(world: World) -> Sequence[Any]:
+    """Who is asked or has accepted to come to an appointment that has not begun."""
+    return await world.ask(
+        """SELECT s.assignment_id, s.helper_ref, a.slot_id FROM booking.assignment s
+           JOIN booking.appointment a USING (municipality, appointment_id)
+           WHERE s.municipality = $1 AND s.state IN ('asked', 'accepted') AND a.state = 'booked' AND a.starts_at > $2
+           ORDER BY a.starts_at, s.asked_at, s.helper_ref""",
+        world.now("booking"),
+    )  # fmt: skip
+
+
+async def ask_another(world: World, request: Any) -> int:
+    """A coordinator asks a helper who was not asked."""
+    refs = [helper.ref for helper in world.helpers]
+    at = (refs.index(request["helper_ref"]) + 1) % len(refs)
+    async with world.at("booking") as session:
+        await reassign(session, world.staff(), request["assignment_id"], refs[at], now=world.now("booking"))
+    return at
+
+
+async def come_on_every_day(world: World) -> None:
+    """Every helper, all day, on the days that can be booked."""
+    for helper in world.helpers:
+        for days in range(3):
+            day = (world.clock.now + timedelta(days=days)).astimezone(JST).isoweekday()
+            order = AddShift(venue=HALL, weekday=day, from_min=OPENS * 60, to_min=CLOSES * 60)
+            async with world.at("booking") as session:
+                await add_shift(session, helper, order, now=world.now("booking"))
 
 
 async def open_helper(world: World, login: str) -> Any:

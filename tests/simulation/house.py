@@ -14,14 +14,16 @@ from services.routing.commands.sessions import start_guest_session
 from shared.events.subscriptions import SERVICES
 from shared.tokens import Identity
 from tests.simulation.clock import SimulatedClock
-from tests.simulation.helpers import open_helper
+from tests.simulation.helpers import come_on_every_day, open_helper
 from tests.simulation.machines import Service, Worker
 from tests.simulation.provider import SimulatedSender
-from tests.simulation.town import MORNINGS, PUBLIC_URL, make_pack
+from tests.simulation.town import MORNINGS, MOST_AHEAD, PUBLIC_URL, make_pack
 from tests.simulation.transport import Transport
 from tests.simulation.world import Resident, World
 
-RESIDENTS = 4
+RESIDENTS = 3
+# In so many seeds of a hundred, helpers are there from the start, and most who come want one.
+FOR_HELPERS = 0.3
 HELPERS = 2
 # A provider may take that long; an attempt counts as dead only later.
 SLOW = timedelta(seconds=20)
@@ -97,7 +99,8 @@ class House:
         workers = {name: Worker(service, transport, clock, senders) for name, service in self.services.items()}
         world = World(
             seed=seed, code=code, rng=rng, clock=clock, transport=transport, admin=self.admin, services=self.services,
-            sender=sender, workers=workers,
+            sender=sender, workers=workers, is_for_helpers=rng.random() < FOR_HELPERS,
+            most_ahead=rng.choice(MOST_AHEAD),
         )  # fmt: skip
         return world
 
@@ -105,13 +108,17 @@ class House:
 async def open_town(world: World) -> None:
     """Its catalogue, rules, residents and helpers; and booking and notifications have heard of it."""
     await world.admin.execute(_OPEN_TOWN, world.code)
-    pack = make_pack(world.code)
+    pack = make_pack(world.code, world.most_ahead)
     async with world.at("routing") as session:
         await publish_catalogue(session, pack, public_url=PUBLIC_URL, now=world.clock.now)
         for number in range(RESIDENTS):
             guest = await start_guest_session(session, municipality=world.code, now=world.clock.now)
             name, kana = f"模擬 {number}郎", "モギ タロウ"
             world.residents.append(Resident(label=f"resident {number}", identity=guest.identity, name=name, kana=kana))
+        # One of them is at two things at once.
+        first = world.residents[0]
+        tab = Resident(label="resident 0 in another tab", identity=first.identity, name=first.name, kana=first.kana)
+        world.residents.append(tab)
     async with world.at("booking") as session:
         await load_opening_rules(session, pack, now=world.clock.now)
     async with world.at("notifications") as session:
@@ -126,6 +133,8 @@ async def open_town(world: World) -> None:
     await world.workers["routing"].publish()
     for worker in world.workers.values():
         await worker.take_all_events()
+    if world.is_for_helpers:
+        await come_on_every_day(world)
 
 
 async def end_town(world: World) -> None:

@@ -187,6 +187,68 @@ def a_state_is_told_once() -> str:
 
 
 @invariant
+def what_must_happen_is_due() -> str:
+    """§2: loops claim their work from `due`; §3: "retry state, delays, reminders … live in PostgreSQL".
+
+    Whatever is left to do has its row until it is done: a row that went before its work was done is work lost.
+    """
+    return """SELECT 'look again ' || c.counter FROM booking.counter_version c
+        WHERE c.municipality = $1 AND NOT EXISTS (
+            SELECT 1 FROM booking.due d WHERE d.municipality = $1 AND d.ref = c.counter
+              AND d.kind IN ('availability', 'availability_check'))
+        UNION ALL
+        SELECT 'end visit' FROM booking.visit v
+        WHERE v.municipality = $1 AND (v.draft_sealed IS NOT NULL OR v.code_sealed IS NOT NULL) AND NOT EXISTS (
+            SELECT 1 FROM booking.due d
+            WHERE (d.municipality, d.kind, d.ref) = ($1, 'end_visit', v.visit_id::text))
+        UNION ALL
+        SELECT 'ask the next helper' FROM booking.assignment s
+        JOIN booking.appointment a USING (municipality, appointment_id)
+        WHERE s.municipality = $1 AND s.state = 'asked' AND a.state = 'booked' AND NOT EXISTS (
+            SELECT 1 FROM booking.due d
+            WHERE (d.municipality, d.kind, d.ref) = ($1, 'helper_answer', s.assignment_id::text))
+        UNION ALL
+        SELECT 'decline ' || o.item FROM routing.offer o
+        WHERE o.municipality = $1 AND o.state IN ('offered', 'previewed') AND NOT EXISTS (
+            SELECT 1 FROM routing.due d WHERE (d.municipality, d.kind, d.ref) = ($1, 'offers_expired', o.case_id::text))
+        UNION ALL
+        SELECT 'forget a contact' FROM routing.case_file c
+        WHERE c.municipality = $1 AND c.contact_sealed IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM routing.due d WHERE (d.municipality, d.kind, d.ref) = ($1, 'contact_draft', c.case_id::text))
+        UNION ALL
+        SELECT 'forget the way in' FROM notifications.appointment a
+        WHERE a.municipality = $1 AND a.access_sealed IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM notifications.due d
+            WHERE (d.municipality, d.kind, d.ref) = ($1, 'forget', a.appointment_id::text))
+        UNION ALL
+        SELECT 'send ' || n.kind FROM notifications.notice n
+        WHERE n.municipality = $1 AND n.state IN ('pending', 'sending', 'unknown') AND NOT EXISTS (
+            SELECT 1 FROM notifications.due d WHERE d.municipality = $1 AND d.kind IN ('send', 'send_bulk')
+              AND d.ref = n.notice_id::text)"""
+
+
+@invariant
+def what_is_over_is_forgotten() -> str:
+    """§4: a draft "lives as long as the visit"; §2: access codes and links only where they still open something."""
+    return """SELECT visit_id FROM booking.visit
+        WHERE municipality = $1 AND appointment_id IS NOT NULL AND draft_sealed IS NOT NULL
+        UNION ALL
+        SELECT appointment_id FROM notifications.appointment
+        WHERE municipality = $1 AND state IN ('done', 'no_show', 'cancelled') AND access_sealed IS NOT NULL"""
+
+
+@invariant
+def every_entry_was_published() -> str:
+    """§4: "Each entry is also published (`reuse_recorded`: item names, no values)"."""
+    return _union(
+        f"""SELECT e.entry_id::text FROM {service}.ledger_entry e
+        WHERE e.municipality = $1 AND {_new("e")} AND NOT EXISTS (
+            SELECT 1 FROM {service}.outbox o WHERE o.municipality = $1 AND o.aggregate_id = e.entry_id::text)"""
+        for service in SERVICES
+    )
+
+
+@invariant
 def what_was_accepted_is_not_tried_again() -> str:
     """§6: "claim with a lease, no transaction open during the provider call, outcome recorded"."""
     return """SELECT a.notice_id FROM notifications.attempt a JOIN notifications.attempt b

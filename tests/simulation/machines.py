@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -65,7 +65,11 @@ class Worker:
     """One service's worker process. `start` after a death begins with nothing in memory."""
 
     def __init__(
-        self, service: Service, transport: Transport, clock: SimulatedClock, senders: Mapping[str, Any]
+        self,
+        service: Service,
+        transport: Transport,
+        clock: SimulatedClock,
+        senders: Mapping[str, Any],
     ) -> None:
         self.service = service
         self.name = service.name
@@ -73,7 +77,9 @@ class Worker:
         self._transport = transport
         self._clock = clock.of(service.name)
         self._senders = senders
-        self._handlers = _counted(service.name, service.handlers)
+        # Its handlers take so long that the receipts' loop has a turn before they have committed.
+        self.is_slow = False
+        self._handlers = _counted(service.name, service.handlers, self._meanwhile)
         self.start()
 
     def start(self) -> None:
@@ -105,6 +111,10 @@ class Worker:
     async def _answer(self, publisher: str, receipt: Receipt) -> None:
         self._answers += 1
         await self._receipts.send(publisher, receipt)
+
+    async def _meanwhile(self) -> None:
+        if self.is_slow:
+            await self.send_receipts()
 
     async def take_twice(self, parcel: Parcel, queue: str) -> None:
         """The same message in two hands at once."""
@@ -173,14 +183,15 @@ class Worker:
         return receipts_queue(self.name)
 
 
-def _counted(service: str, handlers: Handlers) -> Handlers:
-    """The same handlers, each writing in its own transaction that it took effect."""
+def _counted(service: str, handlers: Handlers, meanwhile: Callable[[], Awaitable[None]]) -> Handlers:
+    """The same handlers, each writing in its own transaction that it took effect, and taking its time."""
 
     def counted(handler: Handler) -> Handler:
         async def count(session: AsyncSession, event: Event, *, now: datetime) -> None:
             await handler(session, event, now=now)
             key = {"town": event.municipality, "consumer": service, "event_id": event.event_id}
             await session.execute(_EFFECT, key)
+            await meanwhile()
 
         return count
 

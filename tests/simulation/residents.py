@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import combinations
 from typing import Any
 from uuid import uuid4
 
@@ -26,12 +27,16 @@ from services.routing.commands.submit import Checked, Sent, check_application, s
 from shared.clock import jst_day
 from shared.errors import Refusal
 from shared.passes import open_pass
+from tests.simulation.helpers import ask_another, list_live_requests
 from tests.simulation.overlap import overlap
-from tests.simulation.town import CHILD, FAMILY, MAX_OPEN, PHONE_HELP
+from tests.simulation.town import CHILD, FAMILY, PHONE_HELP
 from tests.simulation.world import Booked, Resident, World, action
 
 PROCEDURES = ((CHILD, "counter"), (CHILD, "counter"), (FAMILY, "counter"), (PHONE_HELP, "helper"), (CHILD, "online"))
+HELP_WANTED = ((PHONE_HELP, "helper"), (PHONE_HELP, "helper"), (PHONE_HELP, "helper"), (CHILD, "counter"))
 STEPS_AT_ONCE = 4
+# From a case to a held place.
+STEPS_TO_HOLD = 4
 # Answers are kept for two days: a key that old is a new order.
 KEYS_KEPT = timedelta(hours=24)
 REACHES = ("email", "email", "sms", "none")
@@ -117,6 +122,87 @@ async def two_taps_at_once(world: World) -> str | None:
         return f"{resident.label}: both no, {both[0].code}"
     await _is_booked(world, resident, both[0], order)
     return f"{resident.label}: booked once"
+
+
+@action(2, dies_at=())
+async def somebody_books_in_two_tabs(world: World) -> str | None:
+    """Two visits of one person are booked at the same moment: no more of them than they may have."""
+    pairs = [
+        (a, b) for a, b in combinations(world.residents, 2)
+        if a.identity.ref == b.identity.ref and {a.channel, b.channel}.isdisjoint(("online",))
+    ]  # fmt: skip
+    if not pairs:
+        return None
+    both = pairs[0]
+    for one in both:
+        for _ in range(STEPS_TO_HOLD):
+            if one.phase == "holding":
+                break
+            await _NEXT[one.phase](world, one)
+    if any(one.phase != "holding" for one in both):
+        return f"{both[0].label} does not hold two places"
+    orders = [_book_order(world, one) for one in both]
+    for one in both:
+        one.held_until = one.again = None
+    answers = await overlap(world, *(_in_booking(world, order) for order in orders))
+    for one, order, answer in zip(both, orders, answers, strict=True):
+        one.answered("book")
+        if isinstance(answer, Refusal):
+            one.phase = "arrived"
+        else:
+            await _is_booked(world, one, answer, order)
+    return f"{both[0].label}: {', '.join(map(_word, answers))}"
+
+
+@action(5, dies_at=())
+async def a_helper_is_asked_for_two_at_once(world: World) -> str | None:
+    """A coordinator asks another helper to come to somebody, and somebody else books then: nobody is in two places."""
+    ready = [one for one in world.residents if one.channel == "helper" and one.phase in ("arrived", "holding")]
+    live = await list_live_requests(world)
+    if not ready or not live:
+        return None
+    resident, request = world.rng.choice(ready), world.rng.choice(live)
+    slot = next(
+        (slot for slot in await _slots(world, resident) if slot.slot_id == request["slot_id"] and slot.free), None
+    )
+    if slot is None:
+        return None
+    said = await _hold(world, resident, slot)
+    if resident.phase != "holding":
+        return f"{resident.label} {said}"
+    order = _book_order(world, resident)
+    resident.held_until = resident.again = None
+    orders = [_in_booking(world, order), lambda: ask_another(world, request)]
+    booked_first = world.rng.random() < 0.5
+    answers = await overlap(world, *(orders if booked_first else reversed(orders)))
+    booked, asked = answers if booked_first else reversed(answers)
+    resident.answered("book")
+    if isinstance(booked, Refusal):
+        resident.phase = "arrived"
+    else:
+        await _is_booked(world, resident, booked, order)
+    return f"{resident.label} {_word(booked)}, another helper {_word(asked)}"
+
+
+@action(1)
+async def a_pass_comes_again(world: World) -> str | None:
+    """§4: "the same browser presenting it again gets the same draft, another is refused"."""
+    having = [one for one in world.residents if one.sealed_pass and one.visit_id is not None]
+    if not having:
+        return None
+    resident = world.rng.choice(having)
+    keys, now = world.services["booking"].keys, world.now("booking")
+    ticket = open_pass(keys.box, "routing", "book", resident.sealed_pass, municipality=world.code, now=now)
+    who = world.rng.choice(world.residents)
+    is_theirs = who.identity.ref == resident.identity.ref
+    try:
+        async with world.at("booking") as session:
+            visit_id = await arrive(session, ticket, who.identity.ref, keys, now=now)
+    except Refusal as refusal:
+        world.expect(not is_theirs, "pass: refused to the browser that it was given to")
+        return f"{resident.label}'s, from {who.label}: {refusal.code}"
+    world.expect(is_theirs and visit_id == resident.visit_id, "pass: opened a second time")
+    return f"{resident.label}'s: the same visit"
 
 
 @action(5)
@@ -217,7 +303,7 @@ async def begin(world: World, resident: Resident) -> str:
     """Open a case."""
     resident.held_until = resident.again = None
     if "open" not in resident.keys:
-        resident.procedure, resident.channel = world.rng.choice(PROCEDURES)
+        resident.procedure, resident.channel = world.rng.choice(HELP_WANTED if world.is_for_helpers else PROCEDURES)
     async with world.at("routing") as session:
         resident.case_id = await open_case(
             session,
@@ -387,9 +473,11 @@ _NEXT: dict[str, Callable[[World, Resident], Awaitable[str]]] = {
 
 async def _arrive(world: World, resident: Resident, sealed: str) -> str:
     keys, now, me = world.services["booking"].keys, world.now("booking"), resident.identity.ref
+    resident.sealed_pass = ""
     ticket = open_pass(keys.box, "routing", "book", sealed, municipality=world.code, now=now)
     async with world.at("booking") as session:
         resident.visit_id = await arrive(session, ticket, me, keys, now=now)
+    resident.sealed_pass = sealed
     async with world.at("booking") as session:
         visit = await get_visit(session, world.code, resident.visit_id, me, keys)
     approved = {item.key for item in ticket.items} | ({"contact"} if ticket.contact_ref else set())
@@ -479,7 +567,7 @@ async def _is_booked(world: World, resident: Resident, booked: Any, order: BookA
            WHERE municipality = $1 AND guest_ref = $2 AND state = 'booked' AND starts_at > $3""",
         resident.identity.ref, world.now("booking"),
     )  # fmt: skip
-    world.expect(ahead[0][0] <= MAX_OPEN, f"limit: {ahead[0][0]} appointments ahead")
+    world.expect(ahead[0][0] <= world.most_ahead, f"limit: {ahead[0][0]} appointments ahead")
 
 
 async def _with_appointment(world: World, do: Callable[[World, Resident, Booked], Awaitable[str]]) -> str | None:
@@ -539,3 +627,7 @@ async def _give(world: World, resident: Resident, booked: Booked, give: Callable
 
 def _said(answer: Any) -> object:
     return answer.code if isinstance(answer, Refusal) else answer
+
+
+def _word(answer: Any) -> str:
+    return answer.code if isinstance(answer, Refusal) else "yes"

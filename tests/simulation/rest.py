@@ -53,6 +53,9 @@ async def come_to_rest(world: World) -> None:
 
 
 async def _turn_everything(world: World) -> None:
+    # What was answered too early is believed before it comes again.
+    for worker in world.workers.values():
+        await worker.take_all_receipts()
     for worker in world.workers.values():
         await worker.do_what_is_due()
         await worker.look_at_broker(was_away=False)

@@ -12,6 +12,9 @@ from tests.simulation.driver import STEPS, run
 from tests.simulation.house import House
 from tests.simulation.world import Broken
 
+# The fixed ones.
+SEEDS = range(1, 201)
+
 Place = tuple[str, Mapping[str, str]]
 """A migrated database: the administrator's URL, and the variables of the services."""
 

@@ -1,23 +1,6 @@
 """Two hundred seeded days: whatever happens in them, nothing is lost, nothing done twice, and nothing told wrong.
 
-A seed and its invariant that broke with a guard removed; a new action gives the seeds other histories:
-
-- the inbox's claim: 4, `an_event_takes_effect_at_most_once`
-- the predicate that a held place is not free: 28, `a_hold_is_kept`; with its trigger left, 28 by the database's refusal
-- the predicate that a lapsed hold is free: 51, `a_hold_lapses` was refused
-- predicate, trigger and unique index of places: 9, `two_want_the_same_place` both won
-- publishing again what has no receipt: 1, `everything_has_arrived`
-- publishing what is new whatever the clock says: 38, `nothing_waits_for_long` (a defect that this seed found)
-- a projection's version check: 3, `versions_never_go_back`
-- the sealer's lock: 33, the chain's own key refused a second entry of that number
-- the lease of a notice, and that one in flight is left alone: 16, `what_was_accepted_is_not_tried_again`
-- inbox, version check and the notices' unique key together: 27, `a_state_is_told_once`; without one of them nothing
-  breaks, because the others stand
-- idempotency keys: 3, two tickets for one walk-in
-
-Not seen in fifty seeds: the exclusion of a helper's two appointments (helpers are booked too seldom here), and a due
-row that is gone before its work is committed. `tests/booking/test_helpers.py` and `tests/shared/test_messaging_due.py`
-are about those.
+Whether they can break at all is in `guards`: what the product stands on, and which seed and invariant break without it.
 """
 
 import os
@@ -31,9 +14,8 @@ from shared.migrations import SERVICES
 from tests.conftest import Clones, TestDatabase, in_database
 from tests.simulation.driver import digest_of, run
 from tests.simulation.house import House
-from tests.simulation.seeds import Place, run_side_by_side
+from tests.simulation.seeds import SEEDS, Place, run_side_by_side
 
-SEEDS = range(1, 201)
 PROCESSES = min(2, os.cpu_count() or 1)
 
 

@@ -28,12 +28,13 @@ MORNINGS = tuple(
         (2026, 10, 8),
     )
 )
-MAX_OPEN = 2
+# How many appointments ahead somebody may have: one of these.
+MOST_AHEAD = (1, 2)
 OPENS, CLOSES, SLOT_MIN = 9, 17, 240
 
 
-def make_pack(code: str) -> TownPack:
-    """Few slots a day, so that places are scarce; whoever has two appointments ahead gets no third."""
+def make_pack(code: str, most_ahead: int) -> TownPack:
+    """Few slots a day, so that places are scarce; whoever has `most_ahead` appointments ahead gets no more."""
     return TownPack(
         town=TownFacts(code, "模型町", "モケイマチ", "Model", "0463-71-3311", "模型1", (f"{code.lower()}.localhost",)),
         counters=(
@@ -43,7 +44,7 @@ def make_pack(code: str) -> TownPack:
         venues=(Venue(HALL, "公民館", "町民センター", "公民館", SLOT_MIN),),
         opening=(Opening(("7", "3", HALL), (1, 2, 3, 4, 5), time(OPENS), time(CLOSES)),),
         closures=(),
-        booking=BookingRules(horizon_days=2, notice_min=0, hold_min=5, max_open_appointments=MAX_OPEN),
+        booking=BookingRules(horizon_days=2, notice_min=0, hold_min=5, max_open_appointments=most_ahead),
         notices=NoticeRules(reminders_before_min=(120,)),
         procedures=(
             _procedure(CHILD, "児童手当の申請", "子育て", online="yes", counters=("7",)),

@@ -49,6 +49,33 @@ async def events_arrive(world: World) -> str | None:
     return f"{worker.name} hears {', '.join(labels)}"
 
 
+@action(5, dies_at=("consumer.applied",), deaths=0.75, passes=1)
+async def an_event_takes_long(world: World) -> str | None:
+    """While its handler is at work, receipts of the same worker go out."""
+    having = _with_events(world)
+    if having is None:
+        return None
+    worker, queue = having
+    parcel = world.transport.take(queue, world.rng)
+    worker.is_slow = True
+    try:
+        await worker.take_event(parcel, queue)
+    finally:
+        worker.is_slow = False
+    return f"{worker.name} hears {parcel.label}"
+
+
+@action(2, dies_at=())
+async def a_queue_is_turned_round(world: World) -> str | None:
+    """What came last goes first."""
+    queues = [queue for queue, waiting in world.transport.queues.items() if len(waiting) > 1]
+    if not queues:
+        return None
+    queue = world.rng.choice(queues)
+    world.transport.queues[queue].reverse()
+    return queue
+
+
 @action(2, dies_at=())
 async def one_event_arrives_twice_at_once(world: World) -> str | None:
     """Two threads of one worker have the same message in hand."""

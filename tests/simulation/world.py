@@ -18,6 +18,10 @@ from tests.simulation.machines import Service, Worker
 from tests.simulation.provider import SimulatedSender
 from tests.simulation.transport import Transport
 
+# One action in so many dies, if it comes as far as the fault point that was drawn.
+DEATHS = 0.15
+# It dies the first time that it comes there, or a later one up to this.
+PASSES = 3
 WEB = ("transaction.written", "transaction.committed")
 Outcome = Awaitable[str | None]
 # What a page's transaction of this task waits for before it commits (see `overlap`).
@@ -26,11 +30,13 @@ BEFORE_COMMIT: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("BE
 
 @dataclass(frozen=True)
 class Action:
-    """Something that can happen, how often, and the fault points at which it may die."""
+    """Something that can happen, how often, at which fault points it may die, and in how many of its turns."""
 
     name: str
     weight: float
     dies_at: tuple[str, ...]
+    deaths: float
+    passes: int
     do: Callable[["World"], Outcome]
 
 
@@ -38,12 +44,12 @@ ACTIONS: list[Action] = []
 
 
 def action(
-    weight: float, *, dies_at: tuple[str, ...] = WEB
+    weight: float, *, dies_at: tuple[str, ...] = WEB, deaths: float = DEATHS, passes: int = PASSES
 ) -> Callable[[Callable[["World"], Outcome]], Callable[["World"], Outcome]]:
     """Register what can happen: see this package's docstring."""
 
     def register(do: Callable[["World"], Outcome]) -> Callable[["World"], Outcome]:
-        ACTIONS.append(Action(do.__name__, weight, dies_at, do))
+        ACTIONS.append(Action(do.__name__, weight, dies_at, deaths, passes, do))
         return do
 
     return register
@@ -80,6 +86,8 @@ class Resident:
     held_until: datetime | None = None
     booked: list[Booked] = field(default_factory=list)
     keys: dict[str, UUID] = field(default_factory=dict)
+    # What they last arrived in booking with.
+    sealed_pass: str = ""
     # The last order that was answered: what repeats it, what must come of it again, and until when.
     again: tuple[Callable[[], Awaitable[Any]], Any, datetime] | None = None
     # A move or cancellation whose answer never came.
@@ -109,6 +117,9 @@ class World:
     workers: dict[str, Worker]
     residents: list[Resident] = field(default_factory=list)
     helpers: list[Identity] = field(default_factory=list)
+    # Whether most who come here want a helper.
+    is_for_helpers: bool = False
+    most_ahead: int = 2
     history: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
