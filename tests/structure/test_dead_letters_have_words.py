@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from shared.errors import Poison
+from shared.events.base import event_type
 from shared.events.subscriptions import SERVICES, SUBSCRIPTIONS
 from shared.messaging.dead_letters import OLDER_THAN_INBOX
 from shared.messaging.replay import BROKEN_OFF, SEALED_GONE
@@ -31,3 +32,13 @@ def test_every_reason_says_what_happened_and_what_to_do_next(root_dir: Path) -> 
         assert words.happened.endswith("。")
         assert words.next_step.endswith("。")
         assert "捨て" in words.next_step or "やり直" in words.next_step
+
+
+def test_the_runbook_has_every_reason_and_every_event(root_dir: Path) -> None:
+    runbook = (root_dir / "docs" / "operations.md").read_text("utf-8")
+    reasons, effects = runbook.split("### Did it have its effect?")
+    assert {reason for reason in REASONS if f"`{reason}`" not in reasons} == set()
+    names = {event_type(kind).split(".")[1] for kind in SUBSCRIPTIONS}
+    appointments = {"appointment_changed", "appointment_cancelled", "appointment_progressed"}
+    assert {name for name in names - appointments if f"`{name}`" not in effects} == set()
+    assert "`appointment_*`" in effects
