@@ -31,6 +31,9 @@ REASONS = (
     "done_by_hand: what it asked for was done otherwise; out_of_date: it means nothing any more; never_valid: an error"
 )
 
+NEW_HERE = "--never-applied"
+NEW_HERE_MEANS = "also those that are too old to tell: you have made sure that none of them was ever applied here"
+
 
 def add_dead_letters(commands: Any) -> None:
     """Add the noun and its verbs to the command line."""
@@ -42,10 +45,12 @@ def add_dead_letters(commands: Any) -> None:
     where.add_argument("--type", help="only of this type: booking.appointment_booked.v1 …")
     verbs.add_parser("list", parents=[where]).set_defaults(ids=[])
     verbs.add_parser("show", parents=[where]).add_argument("ids", nargs=1, type=UUID, metavar="ID")
-    for verb in (verbs.add_parser("replay", parents=[where]), verbs.add_parser("discard", parents=[where])):
+    replaying, discarding = verbs.add_parser("replay", parents=[where]), verbs.add_parser("discard", parents=[where])
+    for verb in (replaying, discarding):
         verb.add_argument("ids", nargs="*", type=UUID, metavar="ID", help="an event's id, as `list` tells it")
         verb.add_argument("--all", action="store_true", help="instead of ids, with --type: all letters of that type")
-    verb.add_argument("--reason", required=True, choices=DISCARD_REASONS, help=REASONS)
+    replaying.add_argument(NEW_HERE, action="store_true", help=NEW_HERE_MEANS)
+    discarding.add_argument("--reason", required=True, choices=DISCARD_REASONS, help=REASONS)
 
 
 async def decide_dead_letters(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -122,14 +127,17 @@ async def _decide(db: Database, letter: Letter, given: argparse.Namespace, *, no
                 print(_shown(db.service, letter))
             case "replay":
                 async with db.begin(letter.municipality) as session:
-                    await ask_for_replay(session, db.service, operator, letter.event_id, now=now)
+                    await ask_for_replay(
+                        session, db.service, operator, letter.event_id, now=now, is_new_here=given.never_applied
+                    )
                 print(f"{where}: asked for; `show` tells in a few seconds what came of it")
             case "discard":
                 async with db.begin(letter.municipality) as session:
                     await discard(session, db.service, operator, letter.event_id, given.reason, now=now)
                 print(f"{where}: discarded, {given.reason}")
     except Refusal as refusal:
-        print(f"{where}: {refusal.code}")
+        advice = f": a replay may do it twice; if it was never applied here, add {NEW_HERE}"
+        print(f"{where}: {refusal.code}{advice if refusal.code == 'letter_may_repeat' else ''}")
         return False
     return True
 
@@ -155,6 +163,7 @@ def _shown(service: str, letter: Letter) -> str:
         "died": _moment(letter.died_at),
         "fields": ", ".join(letter.keys) or "unreadable",
         "sealed": is_sealed,
+        "a replay may do it twice": "yes" if letter.may_repeat else "no",
         "waits for its replay": "yes" if letter.is_waiting else "no",
     }
     return "\n".join(f"{name}: {fact}" for name, fact in facts.items())

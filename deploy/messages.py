@@ -55,11 +55,14 @@ STAFF_ONLY: Final = {
         "shared/web/templates/behalf_parts.html",
     ),
     "the operator's dead letters": (
+        "shared/web/dead_letter_words.py",
         "shared/web/templates/dead_letter.html",
         "shared/web/templates/dead_letter_discard.html",
         "shared/web/templates/dead_letter_parts.html",
+        "shared/web/templates/dead_letter_replay.html",
         "shared/web/templates/dead_letters.html",
     ),
+    "staff's lists": ("shared/web/templates/paged_table.html",),
     "the delivery log": (
         "services/notifications/pages/notices.html",
         "services/notifications/pages/notices.py",

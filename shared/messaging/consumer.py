@@ -4,7 +4,7 @@ Handlers are plain functions that tests can await: `async def on_x(session, even
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from shared.events.subscriptions import EVENT_TYPES, SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
+from shared.messaging.dead_letters import INBOX_TELLS, OLDER_THAN_INBOX
 from shared.messaging.outbox import work_in_bulk
 from shared.messaging.stamps import Stamps
 from shared.telemetry import EVENTS_CONSUMED, MESSAGES_REFUSED, PICKUP_SECONDS
@@ -30,11 +31,6 @@ log = get_logger(__name__)
 # After so many attempts an event is mourned as a dead letter, and its publisher told to stop.
 ATTEMPT_LIMIT = 12
 REASON_MAX_LENGTH = 200
-# So long the inbox remembers what was applied (`upkeep`). What is first seen here about as long after it happened may
-# have been applied and forgotten: nobody but an operator can tell. The margin is for clocks that differ.
-INBOX_KEPT = timedelta(days=60)
-CLOCKS_MARGIN = timedelta(days=1)
-OLDER_THAN_INBOX = "older_than_inbox"
 
 
 class Handler(Protocol):
@@ -136,7 +132,7 @@ class Consumer:
             claimed = await self._claim.row(session, key)
             if claimed is None:
                 return await self._decided(session, envelope)
-            if claimed.seen_at - event.occurred_at > INBOX_KEPT - CLOCKS_MARGIN:
+            if claimed.seen_at - event.occurred_at > INBOX_TELLS:
                 raise Poison(OLDER_THAN_INBOX)
             pass_step("consumer.claimed")
             if bulk:

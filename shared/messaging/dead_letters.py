@@ -5,7 +5,7 @@ Nothing of a person is shown: which event, of what and which version, why it die
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,12 @@ COUNTED_MAX = 10_000
 
 # What was sealed in a dead letter is some person's: an operator has this long to have it replayed.
 SEALED_KEPT = timedelta(days=30)
+# So long the inbox remembers what was applied (`upkeep`). What is first seen here about as long after it happened may
+# have been applied and forgotten: nobody but an operator can tell. The margin is for clocks that differ.
+INBOX_KEPT = timedelta(days=60)
+CLOCKS_MARGIN = timedelta(days=1)
+INBOX_TELLS = INBOX_KEPT - CLOCKS_MARGIN
+OLDER_THAN_INBOX = "older_than_inbox"
 
 End = Literal["applied", "discarded"]
 # Why a letter is let go: a code, because a text could say something of a person.
@@ -81,11 +87,18 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         """When what is sealed in it is destroyed; None when there is nothing, or nothing any more."""
         return self.died_at + SEALED_KEPT if self.is_sealed else None
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a replay may do something twice; also when one has failed since, and for another reason."""
+        if self.reason == OLDER_THAN_INBOX:
+            return True
+        return self.occurred_at is not None and self.died_at - self.occurred_at > INBOX_TELLS
+
 
 class _Reference(msgspec.Struct):
     aggregate_id: str | None = None
     aggregate_version: int | None = None
-    occurred_at: datetime | None = None
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 async def list_letters(
@@ -126,13 +139,22 @@ async def count_letters(db: Database) -> int:
 
 
 async def ask_for_replay(
-    session: AsyncSession, service: str, actor: Identity | Operator, event_id: UUID, *, now: datetime
+    session: AsyncSession,
+    service: str,
+    actor: Identity | Operator,
+    event_id: UUID,
+    *,
+    now: datetime,
+    is_new_here: bool = False,
 ) -> None:
     """Have the service's worker apply the event after all, under the same id. Asked twice, it is replayed once.
 
+    `is_new_here`: the operator has made sure that it was never applied here, which an old letter needs.
+
     Raises:
         Refusal: `letter_unknown` (404), it was replayed or discarded meanwhile; `letter_sealed_gone` (409), what was
-            sealed in it has been destroyed, so that it would be applied without.
+            sealed in it has been destroyed, so that it would be applied without; `letter_may_repeat` (409), a replay
+            may do something twice, and nobody has said that it does not.
     """
     await schedule(
         session, service, municipality=actor.municipality, kind=DUE_REPLAY, ref=str(event_id), due_at=now, keep=True
@@ -140,6 +162,9 @@ async def ask_for_replay(
     letter = await _lock(session, service, actor.municipality, event_id)
     if letter.sealed_gone_at is not None:
         raise Refusal("letter_sealed_gone", 409)
+    [shown] = await find_letters(session, service, event_id, municipality=actor.municipality)
+    if shown.may_repeat and not is_new_here:
+        raise Refusal("letter_may_repeat", 409)
     await record_deed(session, actor, "replay_dead_letter", event_id, now=now)
 
 

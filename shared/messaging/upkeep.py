@@ -12,8 +12,7 @@ from sqlalchemy import TextClause, text
 from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
-from shared.messaging.consumer import INBOX_KEPT
-from shared.messaging.dead_letters import SEALED_KEPT, count_letters
+from shared.messaging.dead_letters import INBOX_KEPT, SEALED_KEPT, count_letters
 from shared.telemetry import DEAD_LETTERS
 
 log = get_logger(__name__)

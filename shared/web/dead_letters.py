@@ -25,12 +25,16 @@ from shared.messaging.dead_letters import (
     list_letters,
 )
 from shared.tokens import Identity
+from shared.web.dead_letter_words import letter_words, service_name
 from shared.web.forms import parse_uuid, read_form
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 CURSOR_MAX_LENGTH = 100
+# Which page says why a letter was not replayed; that it is gone, the list says.
+TOLD = "?told={letter}"
+NOT_REPLAYED = {"letter_sealed_gone": "/{letter}", "letter_may_repeat": "/{letter}/replay?missing=1"}
 
 Req = Request[Any, Any, Any]
 
@@ -64,7 +68,9 @@ def dead_letter_routes(service: str) -> Sequence[ControllerRouterHandler]:
             request,
             "dead_letters.html",
             base=base,
-            places=[(name, dead_letters_path(name), name == service) for name in SERVICES],
+            words=letter_words,
+            receiver=service_name(service),
+            places=[(service_name(name), dead_letters_path(name), name == service) for name in SERVICES],
             letters=letters,
             older=_cursor(letters[-1]) if len(letters) == PAGE else None,
             is_first=not before,
@@ -81,25 +87,39 @@ def dead_letter_routes(service: str) -> Sequence[ControllerRouterHandler]:
         return await _letter_page(request, "dead_letter.html", base, event_id, service, db, town)
 
     @get(f"{one}/replay", guards=guards)
-    async def get_replay(event_id: FromPath[str]) -> Redirect:
-        """Where the form is sent, opened as a page."""
-        return see_other(f"{base}/{parse_uuid(event_id)}")
+    async def get_replay(
+        request: Req,
+        event_id: FromPath[str],
+        db: NamedDependency[Database],
+        town: NamedDependency[Town],
+        missing: FromQuery[str] = "",
+    ) -> Template | Redirect:
+        """Ask once more about a letter that a replay may apply twice; other letters are replayed without.
+
+        `missing`: it was sent without saying that it was made sure.
+        """
+        answer = await _letter_page(
+            request, "dead_letter_replay.html", base, event_id, service, db, town, is_missing=bool(missing)
+        )
+        if isinstance(answer, Template) and not answer.context["letter"].may_repeat:
+            return see_other(f"{base}/{parse_uuid(event_id)}")
+        return answer
 
     @post(f"{one}/replay", guards=guards)
     async def post_replay(
+        request: Req,
         event_id: FromPath[str],
         db: NamedDependency[Database],
         now: NamedDependency[datetime],
         identity: NamedDependency[Identity],
     ) -> Redirect:
         """Have the worker apply it. What happened to the letter since is told by the page that follows."""
-        letter = parse_uuid(event_id)
+        letter, is_new_here = parse_uuid(event_id), (await read_form(request)).get("never_applied") == "yes"
         try:
             async with db.begin(identity.municipality) as session:
-                await ask_for_replay(session, service, identity, letter, now=now)
+                await ask_for_replay(session, service, identity, letter, now=now, is_new_here=is_new_here)
         except Refusal as refusal:
-            if refusal.code == "letter_sealed_gone":  # as the letter's page says
-                return see_other(f"{base}/{letter}")
+            return see_other(base + NOT_REPLAYED.get(refusal.code, TOLD).format(letter=letter))
         return see_other(f"{base}?told={letter}")
 
     @get(f"{one}/discard", guards=guards)
@@ -147,7 +167,15 @@ async def _letter_page(
         found = await find_letters(session, service, letter_id, municipality=town.code)
     if not found:
         return see_other(f"{base}?told={letter_id}")
-    return page(request, template, base=base, letter=found[0], **context)
+    return page(
+        request,
+        template,
+        base=base,
+        letter=found[0],
+        words=letter_words(found[0]),
+        receiver=service_name(service),
+        **context,
+    )
 
 
 def _cursor(letter: Letter) -> str:

@@ -65,6 +65,7 @@ REFUSALS: dict[str, RefusalText] = {
     ),
     "letter_unknown": RefusalText(_("この連絡は、もう止まっていません"), _("一覧を開いて、確かめてください。")),
     "letter_sealed_gone": RefusalText(_("やり直せません"), _("一覧を開いて、確かめてください。")),
+    "letter_may_repeat": RefusalText(_("確かめてから、やり直してください"), _("一覧を開いて、確かめてください。")),
     "internal": RefusalText(
         _("こちらの都合で、うまくいきませんでした"),
         _("しばらくして、もう一度お試しください。急ぐときは役場に電話してください。"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import get_args
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -420,9 +420,10 @@ def test_what_stopped_between_the_services(phone: Page, new_tablet: NewPhone, st
     see(tablet, "dead-letters-none")
     sign_in(phone, OPERATOR_LOGIN, home)
     for service, place in (("routing", "手続き・申請"), ("booking", "予約・窓口"), ("notifications", "お知らせ")):
-        first, second = uuid4(), uuid4()
+        first, second, old = uuid4(), uuid4(), uuid4()
         let_die(stack, service, first)
         let_die(stack, service, second)
+        let_die(stack, service, old, reason="older_than_inbox")
         for page, size in ((tablet, "tablet"), (phone, "phone")):
             page.goto(home)
             page.get_by_role("main").get_by_role("link", name=place).click()
@@ -434,6 +435,7 @@ def test_what_stopped_between_the_services(phone: Page, new_tablet: NewPhone, st
             page.get_by_role("button", name="捨てる").click()
             expect(page.locator("[data-error-summary]")).to_be_visible()
             see(page, f"dead-letter-refused-{service}-{size}")
+            _look_at_one_too_old_to_tell(page, service, old, see, size)
         tablet.goto(f"/{service}/dead-letters/{first}")
         tablet.get_by_role("button", name="やり直す").click()
         told = tablet.locator("main .notice")
@@ -446,10 +448,20 @@ def test_what_stopped_between_the_services(phone: Page, new_tablet: NewPhone, st
             tablet.wait_for_timeout(250)
         expect(told).to_contain_text("unknown_type")
         see(tablet, f"dead-letter-again-{service}")
+        phone.goto(f"/{service}/dead-letters/{second}/discard")
         phone.get_by_text("必要なことは、手ですませた").click()
         phone.get_by_role("button", name="捨てる").click()
         expect(phone.get_by_role("main")).to_contain_text("もう処理されません")
         see(phone, f"dead-letter-discarded-{service}")
+
+
+def _look_at_one_too_old_to_tell(page: Page, service: str, old: UUID, see: See, size: str) -> None:
+    page.goto(f"/{service}/dead-letters/{old}")
+    see(page, f"dead-letter-old-{service}-{size}")
+    page.get_by_role("link", name="確かめてから、やり直す").click()
+    page.get_by_role("button", name="やり直す").click()
+    expect(page.locator("[data-error-summary]")).to_be_visible()
+    see(page, f"dead-letter-old-refused-{service}-{size}")
 
 
 # Pieces of pages, which stand on a page that was looked at.

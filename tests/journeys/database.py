@@ -40,7 +40,7 @@ def ask(stack: Stack, query: str, *values: object) -> list[asyncpg.Record]:
         return thread.submit(asyncio.run, fetch()).result()
 
 
-def let_die(stack: Stack, service: str, event_id: UUID, *, town: str = "143421") -> None:
+def let_die(stack: Stack, service: str, event_id: UUID, *, town: str = "143421", reason: str = "unknown_type") -> None:
     """What a service leaves when it hears of a type that it does not know."""
     told = {"type": LOST_TYPE, "aggregate_id": "7", "aggregate_version": 3, "occurred_at": "2026-11-24T00:00:00Z"}
     ask(
@@ -50,11 +50,12 @@ def let_die(stack: Stack, service: str, event_id: UUID, *, town: str = "143421")
                 VALUES ($1, $2, now(), now(), 'refused'))
             INSERT INTO {service}.dead_letter
                 (municipality, event_id, publisher, type, payload, sealed, attempts, reason, died_at)
-            VALUES ($1, $2, 'booking', $3, $4, 'for-nobody', 1, 'unknown_type', now())""",
+            VALUES ($1, $2, 'booking', $3, $4, 'for-nobody', 1, $5, now())""",
         town,
         event_id,
         LOST_TYPE,
         json.dumps(told).encode(),
+        reason,
     )
 
 

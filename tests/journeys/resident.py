@@ -75,6 +75,12 @@ class Resident:
     def __enter__(self) -> Self:
         return self
 
+    def beside(self) -> "Resident":
+        """Another window of the same browser: whoever has signed in here has signed in there."""
+        window = Resident(str(self._client.base_url))
+        window._client.cookies.update(self._client.cookies)
+        return window
+
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
@@ -101,7 +107,8 @@ class Resident:
         form = self.form(ending, holding)
         given = form.fields | fields
         where = {"params": given} if form.method == "get" else {"data": given}
-        self.page = self._client.request(form.method, form.action, **where)  # type: ignore[arg-type]
+        referer = {"referer": str(self.page.url)}
+        self.page = self._client.request(form.method, form.action, headers=referer, **where)  # type: ignore[arg-type]
         return self.page
 
     def book(self, procedure: str = "CHI02", *, name: str = "", reach: str = "none", contact: str = "") -> str:

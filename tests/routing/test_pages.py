@@ -751,6 +751,32 @@ async def test_a_form_that_waited_never_leads_to_another_site(db: Database, visi
         assert (done.status_code, done.headers["location"]) == (SEE_OTHER, "/counter"), path
 
 
+async def test_a_press_that_came_too_late_leads_back_to_its_page(
+    db: Database, visitor: Visitor, clock: TestClock
+) -> None:
+    """A button without fields is nothing that can wait. Seen to lead home while the page was not looked for."""
+    await end_of_the_day(db, visitor, clock)
+    kept = dict(visitor.http.cookies)
+    site, letter = str(visitor.http.base_url), "/routing/dead-letters/0190?missing=1"
+    for referer, back in (
+        (f"{site}{letter}", letter),
+        (f"{site}//evil.example", ""),
+        (f"{site}/sign-out", ""),
+        (f"https://evil.example{letter}", ""),
+        ("https://[", ""),
+        ("", ""),
+    ):
+        visitor.http.cookies.clear()
+        visitor.http.cookies.update(kept)
+        visitor.http.headers["referer"] = referer
+        arrived = await arrive_at_sign_in(visitor, "/routing/dead-letters/0190/replay", {})
+        assert hidden_fields(arrived) == {"next": back}, referer
+        assert ("前のページにもどります" in arrived.text) == bool(back), referer
+        given = hidden_fields(arrived) | {"login": "madoguchi", "password": PASSWORD}
+        done = await visitor.post("/sign-in", given)
+        assert (done.status_code, done.headers["location"]) == (SEE_OTHER, back or "/counter"), referer
+
+
 async def test_a_form_that_is_too_long_to_wait_is_said_to_be_lost(
     db: Database, visitor: Visitor, clock: TestClock
 ) -> None:

@@ -83,19 +83,21 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded(
             ("routing", "b", 2),
             ("booking", "a", 1),
             ("booking", "a", 3),
+            ("routing", "c", 4),
         ):
             async with database.admin_engine().begin() as connection:
                 letter = f"""INSERT INTO {service}.dead_letter
                     (municipality, event_id, publisher, type, payload, sealed, attempts, reason, died_at)
-                    VALUES ('143421', :id, 'booking', :kind, :payload, 'to-nobody', 1, 'unknown_type', now())"""
-                values = {"id": UUID(int=event_id), "kind": kind, "payload": payload}
+                    VALUES ('143421', :id, 'booking', :kind, :payload, 'to-nobody', 1, :reason, now())"""
+                reason = "older_than_inbox" if kind == "c" else "unknown_type"
+                values = {"id": UUID(int=event_id), "kind": kind, "payload": payload, "reason": reason}
                 await connection.execute(text(letter), values)
 
     assert run("list") == (DONE, "0 events are dead letters\n")
     asyncio.run(let_die())
-    first, second, third = (str(UUID(int=event_id)) for event_id in (1, 2, 3))
+    first, second, third, old = (str(UUID(int=event_id)) for event_id in (1, 2, 3, 4))
     status, told = run("list")
-    assert (status, told.count("\n")) == (NOT_ALL, 5)
+    assert (status, told.count("\n")) == (NOT_ALL, 6)
     assert f"{second} routing 143421 b unknown_type, 1 attempts" in told
     assert run("list", "--service", "booking", "--type", "b") == (DONE, "0 events are dead letters\n")
     status, told = run("show", first, "--service", "routing")
@@ -109,6 +111,13 @@ def test_dead_letters_are_listed_shown_replayed_and_discarded(
     asked = f"{first} routing 143421: {said}\n{first} booking 143421: {said}\n"
     assert run("replay", first) == (DONE, asked)
     assert "waits for its replay: yes" in run("show", first)[1]
+    assert "twice: no" in run("show", second)[1]
+    status, told = run("replay", second, old)
+    assert (status, told.count("\n")) == (NOT_ALL, 2)
+    assert f"{old} routing 143421: letter_may_repeat: a replay may do it twice" in told
+    assert "add --never-applied" in told
+    assert "twice: yes\nwaits for its replay: no" in run("show", old)[1]
+    assert run("replay", "--never-applied", old) == (DONE, f"{old} routing 143421: {said}\n")
     status, told = run("discard", "--reason", "never_valid", "--all", "--type", "a", "--service", "booking")
     assert (status, told.count("discarded, never_valid")) == (DONE, 2)
     assert run("discard", "--reason", "out_of_date", third, second) == (

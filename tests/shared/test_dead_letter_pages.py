@@ -12,13 +12,15 @@ from sqlalchemy import text
 
 from shared.events.subscriptions import SERVICES
 from shared.messaging.dead_letters import PAGE
+from shared.web.dead_letter_words import SERVICE_NAMES
 from tests.conftest import TestDatabase
 from tests.structure.asking import NOW, OTHER_TOWN, TOWN, Answer, Product, running_product
 
+LOST = "booking.lost.v1"
 LETTER = """
     INSERT INTO {0}.dead_letter
         (municipality, event_id, publisher, type, payload, sealed, sealed_gone_at, attempts, reason, died_at)
-    VALUES (:town, :id, 'booking', 'booking.lost.v1', '{{}}', 'for-nobody', :gone, 3, :reason, :now)
+    VALUES (:town, :id, 'booking', :type, '{{}}', 'for-nobody', :gone, 3, :reason, :now)
 """
 
 
@@ -30,7 +32,7 @@ async def product(database: TestDatabase) -> AsyncIterator[Product]:
 
 async def let_die(product: Product, service: str, *, town: str = TOWN, reason: str = "seal", **values: Any) -> UUID:
     event_id = uuid4()
-    given = {"town": town, "id": event_id, "reason": reason, "gone": None, "now": NOW} | values
+    given = {"town": town, "id": event_id, "reason": reason, "gone": None, "now": NOW, "type": LOST} | values
     async with product.dbs[service].begin(town) as session:
         await session.execute(text(LETTER.format(service)), given)
     return event_id
@@ -131,6 +133,39 @@ async def test_an_address_that_was_cut_short_shows_the_newest(product: Product, 
     assert str(letter) in answer.text
 
 
-async def test_a_letter_too_old_to_tell_says_what_a_replay_may_do(product: Product) -> None:
+async def test_a_letter_too_old_to_tell_is_replayed_only_when_somebody_has_made_sure(product: Product) -> None:
+    """Seen to be replayed by the first press while nothing was asked."""
     letter = await let_die(product, "routing", reason="older_than_inbox")
-    assert "二度処理されるかもしれません" in (await ask(product, "routing", f"/{letter}")).text
+    shown = await ask(product, "routing", f"/{letter}")
+    assert "二度処理されるかもしれません" in shown.text
+    assert f'href="/routing/dead-letters/{letter}/replay"' in shown.text
+    assert "<form" not in shown.text.split("<main", 1)[1].split("</main", 1)[0]
+    assert 'name="never_applied"' in (await ask(product, "routing", f"/{letter}/replay")).text
+    for fields in ({"sent": ""}, {"never_applied": "perhaps"}):
+        answer = await ask(product, "routing", f"/{letter}/replay", **fields)
+        assert (answer.status, answer.location) == (303, f"/routing/dead-letters/{letter}/replay?missing=1")
+    assert "しるしをつけてください" in (await ask(product, "routing", f"/{letter}/replay?missing=1")).text
+    assert await rows(product, "routing", "SELECT 1 FROM due WHERE kind = 'replay'") == []
+    answer = await ask(product, "routing", f"/{letter}/replay", never_applied="yes")
+    assert (answer.status, answer.location) == (303, f"/routing/dead-letters?told={letter}")
+    assert len(await rows(product, "routing", "SELECT 1 FROM due WHERE kind = 'replay'")) == 1
+
+
+async def test_other_letters_are_not_asked_about_twice(product: Product) -> None:
+    letter = await let_die(product, "routing")
+    answer = await ask(product, "routing", f"/{letter}/replay")
+    assert (answer.status, answer.location) == (303, f"/routing/dead-letters/{letter}")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_letter_says_what_it_tells_who_told_it_and_who_could_not_take_it(
+    product: Product, service: str
+) -> None:
+    letter = await let_die(product, service, type="booking.appointment_booked.v1")
+    for path in ("", f"/{letter}", f"/{letter}/discard"):
+        shown = (await ask(product, service, path)).text.split("<main", 1)[1]
+        assert "予約の確定" in shown, path
+        assert "booking.appointment_booked.v1" in shown.replace("<wbr>", ""), path
+        assert "予約・窓口" in shown, path
+        assert SERVICE_NAMES[service] in shown, path
+    assert "鍵" in (await ask(product, service, f"/{letter}")).text, "what to do next"

@@ -14,7 +14,8 @@ from shared.errors import Poison
 from shared.events.booking import AvailabilityChanged
 from shared.events.routing import ContactGiven
 from shared.messaging.broker import Envelope, Receipt
-from shared.messaging.consumer import ATTEMPT_LIMIT, CLOCKS_MARGIN, INBOX_KEPT, Consumer, Handler
+from shared.messaging.consumer import ATTEMPT_LIMIT, Consumer, Handler
+from shared.messaging.dead_letters import INBOX_KEPT, INBOX_TELLS
 from tests.logs import Logged
 from tests.shared.conftest import MakeDb, TestClock
 from tests.shared.makers import TOWN, make_availability, make_booked, make_contact_given, make_envelope, rows_of
@@ -234,7 +235,7 @@ async def test_what_is_older_than_the_inbox_remembers_is_for_an_operator_to_deci
     """
     service = Service(make_db, clock)
     event = make_availability()
-    clock.pass_time(seconds=(INBOX_KEPT - CLOCKS_MARGIN).total_seconds() + 1)
+    clock.pass_time(seconds=INBOX_TELLS.total_seconds() + 1)
     for _ in range(2):
         await service.consume(make_envelope(event, attempt=attempt))
     assert (await service.effects(), service.outcomes) == (0, ["refused"] * 2)

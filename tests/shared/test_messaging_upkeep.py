@@ -12,7 +12,8 @@ from shared.db import Database
 from shared.events.base import Event
 from shared.messaging import upkeep as upkeep_module
 from shared.messaging.broker import Receipt
-from shared.messaging.consumer import INBOX_KEPT, Consumer
+from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letters import INBOX_KEPT
 from shared.messaging.receipts import settle
 from shared.messaging.upkeep import OUTBOX_KEPT, Upkeep
 from shared.telemetry import DEAD_LETTERS

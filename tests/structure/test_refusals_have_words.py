@@ -14,10 +14,11 @@ from shared.web.refusals import REFUSALS
 
 OWN = {"routing": ROUTING, "booking": BOOKING, "notifications": NOTIFICATIONS}
 # Calls that raise a refusal, and where its code is given: by position or by this name.
-RAISERS = {"Refusal": (0, "code"), "parse_uuid": (None, "code")}
+Raisers = Mapping[str, tuple[int | None, str]]
+RAISERS: Raisers = {"Refusal": (0, "code"), "parse_uuid": (None, "code")}
 
 
-def raised_codes(folder: Path) -> Iterator[tuple[str, str]]:
+def raised_codes(folder: Path, raisers: Raisers = RAISERS) -> Iterator[tuple[str, str]]:
     """Each code that is raised below a folder, with its place. Raises when a code is not a plain text."""
     for path in sorted(folder.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
@@ -32,9 +33,9 @@ def raised_codes(folder: Path) -> Iterator[tuple[str, str]]:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            if name not in RAISERS:
+            if name not in raisers:
                 continue
-            position, keyword = RAISERS[name]
+            position, keyword = raisers[name]
             given = [each.value for each in node.keywords if each.arg == keyword]
             if position is not None:
                 given += node.args[position : position + 1]

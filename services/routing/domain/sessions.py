@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from shared.local_path import is_local_path
+
 GUEST_LIFETIME = timedelta(days=30)
 # A working day at the counter.
 STAFF_LIFETIME = timedelta(hours=12)
@@ -16,8 +18,6 @@ LOGIN_MAX_LENGTH = 60
 PASSWORD_MAX_LENGTH = 200
 # NIST SP 800-63B asks for at least eight characters and forbids rules about their kinds.
 PASSWORD_MIN_LENGTH = 8
-
-NEXT_MAX_LENGTH = 1_000
 
 # A form that waits, sealed, while whoever typed it signs in again: at four bytes a character it stays below what is
 # opened (shared/crypto.py: SEALED_MAX_BYTES) and what a request may be (shared/web/app.py: FORM_MAX_BYTES).
@@ -39,19 +39,8 @@ def after_failure(failures: int, now: datetime) -> datetime | None:
 
 
 def safe_next(path: str | None, default: str = "/") -> str:
-    """Where to go afterwards: only a path of this site, never another site, and never back to renewing.
-
-    Browsers read `//host`, `/\\host` and paths with control characters in them as other sites.
-    """
-    if (
-        not path
-        or len(path) > NEXT_MAX_LENGTH
-        or not path.startswith("/")
-        or path.startswith("//")
-        or "\\" in path
-        or any(ord(char) < 0x21 or ord(char) == 0x7F for char in path)
-        or path.split("?")[0].split("#")[0].startswith(("/session/", "/sign-out"))
-    ):
+    """Where to go afterwards: only a path of this site, never another site, and never back to renewing."""
+    if not path or not is_local_path(path) or path.split("?")[0].split("#")[0].startswith(("/session/", "/sign-out")):
         return default
     return path
 

@@ -243,16 +243,23 @@ def _keep_form(
     # From here on nobody is signed in.
     request.scope["state"].pop("token", None)
     carried = seal_carried(keys, town.code, typist.ref, next_path, fields, now=now) if typist and next_path else ""
-    # A path that takes forms is no page to go back to without them.
+    # A path that takes forms is no page to go back to without them: the page where the form stands is.
     response = _sign_in_page(
         request,
-        next_path=next_path if carried else "",
+        next_path=next_path if carried else _page_of_form(request),
         carried=carried,
+        is_late=True,
         is_lost=bool(next_path and fields and not carried),
     )
     if typist is not None:
         take_session(response, secure=secure)
     return response
+
+
+def _page_of_form(request: Request[Any, Any, Any]) -> str:
+    """The page of ours from which a browser says that it sent a form; empty when it does not say so."""
+    host, _slash, path = request.headers.get("referer", "").partition("://")[2].partition("/")
+    return safe_next(f"/{path}", "") if host == request.headers.get("host") else ""
 
 
 def _home(identity: Identity) -> str:
@@ -276,6 +283,7 @@ def _sign_in_page(
     login: str = "",
     errors: dict[str, str] | None = None,
     carried: str = "",
+    is_late: bool = False,
     is_lost: bool = False,
 ) -> Template:
     return page(
@@ -287,5 +295,6 @@ def _sign_in_page(
         errors=errors or {},
         login_max_length=LOGIN_MAX_LENGTH,
         carried=carried,
+        is_late=is_late,
         is_lost=is_lost,
     )
