@@ -25,6 +25,7 @@ from deploy.local.servers import Servers, embedded_servers
 from deploy.provision import clone_database, drop_database, provision
 from deploy.secrets import load_environment
 from shared.migrations import SERVICES
+from tests.memory import folder_in_memory
 
 TEMPLATE = "choudo_test"
 # Never number 0: a server that was given may hold somebody's data there.
@@ -77,9 +78,9 @@ def in_database(url: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     """PostgreSQL and the Redis-compatible server."""
-    with embedded_servers(tmp_path_factory.mktemp("servers"), durable=False, environ=os.environ) as running:
+    with folder_in_memory() as folder, embedded_servers(folder, durable=False, environ=os.environ) as running:
         yield running
 
 
