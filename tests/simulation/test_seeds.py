@@ -33,6 +33,8 @@ from tests.simulation.driver import digest_of, run
 from tests.simulation.house import House
 from tests.simulation.seeds import Place, run_side_by_side
 
+pytestmark = pytest.mark.alone
+
 SEEDS = range(1, 201)
 PROCESSES = min(2, os.cpu_count() or 1)
 
