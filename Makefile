@@ -13,6 +13,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Files go to processes as they stand, in their order: the long ones come early, and what runs alone last.
+SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 
 # Stamps: what they depend on has changed when they are older.
 PYTHON_STAMP := $(VENV)/.installed
@@ -30,7 +32,7 @@ run: $(PYTHON_STAMP) $(ASSETS_STAMP)  ## start everything here, with the sample 
 	@exec $(BIN)/python -m deploy.local.run
 
 test: $(PYTHON_STAMP) $(ASSETS_STAMP) browser  ## run all tests, or those of ARGS
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 
 check: lint test  ## what continuous integration runs
 

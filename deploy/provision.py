@@ -101,7 +101,8 @@ async def clone_database(admin_url: str, template: str, name: str, environ: Mapp
     roles = [_role(environ, service, variable) for service in SERVICES for variable in _URL_VARIABLES]
     connection = await _connect(admin_url)
     try:
-        await connection.execute(f"CREATE DATABASE {_name(name)} TEMPLATE {_name(template)}")
+        # Copied as files: through the log it takes twice as long.
+        await connection.execute(f"CREATE DATABASE {_name(name)} TEMPLATE {_name(template)} STRATEGY file_copy")
         # Rights on the database itself are not copied.
         await connection.execute(f"REVOKE ALL ON DATABASE {_name(name)} FROM PUBLIC")
         await connection.execute(f"GRANT CONNECT ON DATABASE {_name(name)} TO {_names(*roles)}")

@@ -2,13 +2,14 @@
 
 The template is provisioned and migrated once; a test gets a clone of it, which was made while the test before ran, and
 an emptied Redis database. ``DATABASE_URL`` and ``REDIS_URL`` are used when given, else the embedded servers start in a
-temporary folder.
+temporary folder. Of several processes (``-n auto``, as ``make test`` does) each has servers of its own: they start in
+two seconds.
 """
 
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +26,42 @@ from deploy.local.servers import Servers, embedded_servers
 from deploy.provision import clone_database, drop_database, provision
 from deploy.secrets import load_environment
 from shared.migrations import SERVICES
+from tests.memory import folder_in_memory
+from tests.turns import turn
 
 TEMPLATE = "choudo_test"
 # Never number 0: a server that was given may hold somebody's data there.
 REDIS_DATABASE = 15
 # Nobody listens there: a test that sends brings its own receiver.
 NOWHERE = "127.0.0.1:9"
+# Each has servers of its own, and all of them the room in memory.
+MOST_PROCESSES = 4
 
 T = TypeVar("T")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` means. Servers that were given have one place for a template: then it is one."""
+    return 0 if {"DATABASE_URL", "REDIS_URL"} & os.environ.keys() else min(MOST_PROCESSES, os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs alone comes last, when nobody has anything else to do."""
+    items.sort(key=_is_alone)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Of several processes, let one run alone what asks for it."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with turn(Path(item.config.getoption("basetemp")).parent, alone=_is_alone(item)):
+        return (yield)
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 @dataclass
@@ -77,9 +106,9 @@ def in_database(url: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     """PostgreSQL and the Redis-compatible server."""
-    with embedded_servers(tmp_path_factory.mktemp("servers"), durable=False, environ=os.environ) as running:
+    with folder_in_memory() as folder, embedded_servers(folder, durable=False, environ=os.environ) as running:
         yield running
 
 

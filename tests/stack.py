@@ -1,6 +1,7 @@
 """The whole product as real processes, for journeys, browser tests and benchmarks: front, workers, and the sink."""
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -30,6 +31,11 @@ COORDINATOR_LOGIN = "seikatsu"
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.05
+CLI_AT_ONCE = """
+import json, sys
+from deploy.cli import main
+sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))
+"""
 
 PROCESSES = {
     "sink": "deploy.local.sink",
@@ -187,9 +193,8 @@ def running_stack(
         only = tuple(name for name in (*only, *WEBS) if name != "front")
     if starts_at is not None:
         full |= {"CHOUDO_CLOCK_STARTS_AT": starts_at.isoformat(), "CHOUDO_CLOCK_STARTED": str(time.time())}
-    run_cli(full, "town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s)))
-    if staffed:
-        _open_accounts(full)
+    load_town = ["town", "load", str(_town_with_quick_reminder(folder / "town", trial_reminder_after_s))]
+    _run_cli_at_once(full, [load_town, *(_accounts() if staffed else ())])
     try:
         for name in only:
             stack.start(name)
@@ -205,13 +210,14 @@ def running_stack(
                 process.kill()
 
 
-def _open_accounts(full: Mapping[str, str]) -> None:
-    run_cli(full, "account", "open", STAFF_LOGIN, "--town", "143421",
-            "--role", "counter", "--role", "back_office", "--role", "manager")  # fmt: skip
-    run_cli(full, "account", "open", COORDINATOR_LOGIN, "--town", "143421", "--role", "coordinator")
+def _accounts() -> Iterator[list[str]]:
+    """The commands that open them."""
+    start = ["account", "open", "--town", "143421"]
+    yield [*start, STAFF_LOGIN, "--role", "counter", "--role", "back_office", "--role", "manager"]
+    yield [*start, COORDINATOR_LOGIN, "--role", "coordinator"]
     for login, name, languages in HELPERS:
         spoken = [part for code in languages for part in ("--language", code)]
-        run_cli(full, "account", "open", login, "--town", "143421", "--role", "helper", "--name", name, *spoken)
+        yield [*start, login, "--role", "helper", "--name", name, *spoken]
 
 
 def _set_apart(stack: Stack) -> None:
@@ -245,8 +251,17 @@ def _town_with_quick_reminder(folder: Path, trial_reminder_after_s: int) -> Path
 
 def run_cli(environ: Mapping[str, str], *arguments: str) -> str:
     """Run the operator's command line; return what it prints. Raises AssertionError with its complaint."""
+    return _run(environ, "-m", "deploy.cli", *arguments)
+
+
+def _run_cli_at_once(environ: Mapping[str, str], commands: list[list[str]]) -> None:
+    """Run several in one process: to start takes longer than to do. Raises AssertionError with the complaint."""
+    _run(environ, "-c", CLI_AT_ONCE, json.dumps(commands))
+
+
+def _run(environ: Mapping[str, str], *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.cli", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=dict(environ),
         capture_output=True,
@@ -254,5 +269,5 @@ def run_cli(environ: Mapping[str, str], *arguments: str) -> str:
         timeout=180,
         check=False,
     )
-    assert done.returncode == 0, f"choudo {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

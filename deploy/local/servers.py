@@ -127,9 +127,12 @@ def free_port() -> int:
     """A TCP port of 127.0.0.1 that was free a moment ago, and never the same twice: whoever asked before may not listen
     yet. The caller tries another one when it is taken meanwhile."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-            listener.bind(("127.0.0.1", 0))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
             port: int = listener.getsockname()[1]
+            # Other processes are not given it either for a minute: a connection that was closed here waits its time on
+            # it. That hinders nobody who listens with SO_REUSEADDR, as every server does.
+            with socket.create_connection(("127.0.0.1", port)):
+                listener.accept()[0].close()
         if port not in _given_ports:
             _given_ports.add(port)
             return port

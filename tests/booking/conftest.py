@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from uuid import UUID, uuid4
 
 import httpx
@@ -109,7 +110,9 @@ class BookingTown:
     def clock(self) -> datetime:
         return self.now
 
+    @cached_property
     def app(self) -> object:
+        """One for all browsers: to make it takes as long as many a test."""
         return create_app(self.settings, clock=self.clock, db=self.db)
 
     async def open(self, pack: TownPack | None = None, *, catalogue: bool = True) -> None:
@@ -184,7 +187,7 @@ class BookingTown:
         """A browser of this visitor, on the application in this process."""
         cookies = {} if ref is None else {SESSION_COOKIE: self.token(ref, **who)}  # type: ignore[arg-type]
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=self.app()),  # type: ignore[arg-type]
+            transport=httpx.ASGITransport(app=self.app),  # type: ignore[arg-type]
             base_url=f"http://{host}",
             cookies=cookies,
             headers={"sec-fetch-site": "same-origin"},

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
+from deploy.local.servers import free_port
 from services.booking.commands.holds import FREE_PREDICATE, TAKE
 from services.booking.commands.marks import MARK_DIRTY
 from services.booking.domain.rules import Policy, SlotTaken
@@ -43,9 +43,7 @@ _MAKE_VISITS = text("""
 @contextlib.asynccontextmanager
 async def serving(town: BookingTown) -> AsyncIterator[str]:
     """The web process of booking, by itself, with a real clock; it must end on SIGTERM."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "tests.booking.server:app", "--factory", "--port", str(port),
          "--log-level", "warning", "--no-access-log", "--backlog", "2048"],
@@ -77,6 +75,7 @@ async def make_visits(town: BookingTown, count: int) -> list[UUID]:
     return ids
 
 
+@pytest.mark.alone
 async def test_of_five_hundred_racers_exactly_one_wins_and_the_others_are_offered_alternatives(
     bare_town: BookingTown,
 ) -> None:

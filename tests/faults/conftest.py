@@ -80,6 +80,13 @@ def running_product(folder: Path) -> Iterator[tuple[Stack, Machines]]:
             yield stack, Machines(servers, folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Recoveries are timed."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session")
 def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
     """Where the tests get their product from."""

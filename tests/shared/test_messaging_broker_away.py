@@ -17,6 +17,8 @@ from tests.shared.own_broker import OwnBroker
 from tests.shared.test_messaging_crashes import EFFECTS, UNACKNOWLEDGED, Workers, wait_until
 from tests.shared.test_messaging_garbage import keys_of, message, take_until_empty
 
+pytestmark = pytest.mark.alone
+
 FROZEN_S = 12.0
 RECOVERY_S = 20.0
 EVENTS = 5

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import psutil
 import pytest
 import redis
 
-from deploy.local.servers import NOBODY, ServerError, embedded_servers
+from deploy.local.servers import NOBODY, ServerError, embedded_servers, free_port
 from tests.conftest import TestDatabase
 
 GONE_TIMEOUT_S = 60.0
@@ -204,3 +205,11 @@ def _text(value: str | bytes) -> str:
 async def test_a_test_database_is_empty_of_others(database: TestDatabase) -> None:
     with redis.Redis.from_url(database.environ["CHOUDO_REDIS_URL"]) as client:
         assert client.dbsize() == 0
+
+
+def test_a_port_that_was_given_is_given_to_no_other_process_and_a_server_may_listen_on_it() -> None:
+    """Seen to fail without the connection on it."""
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    socket.create_server(("127.0.0.1", port)).close()

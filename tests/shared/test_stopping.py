@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from deploy.local.servers import die_with_parent, free_port
 from shared.clock import utc_now
@@ -21,6 +22,8 @@ from tests.shared.stalling import stalling
 from tests.shared.test_messaging_crashes import EFFECTS, Workers, wait_until, workers
 
 __all__ = ["workers"]
+
+pytestmark = pytest.mark.alone
 
 PATIENCE_S = 60
 ENDLESS = "import time, shared.stopping as s; s.STOP_WITHIN_S = 2; s.end_in_time(); time.sleep(3_600)"

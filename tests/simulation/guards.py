@@ -44,7 +44,7 @@ NO_TRIGGER = Change(
     "CREATE TRIGGER guard_place BEFORE UPDATE ON booking.place FOR EACH ROW EXECUTE FUNCTION booking.guard_place();\n",
     "",
 )
-ANY_VERSION_OF_AN_APPOINTMENT = Change(FOLLOW, "where=appointment.c.version < statement.excluded.version,", "")
+ANY_VERSION_OF_AN_APPOINTMENT = Change(FOLLOW, "    WHERE known.version < excluded.version\n", "")
 
 GUARDS = {
     "an event is claimed once": Guard(None, "an_event_takes_effect_at_most_once", (INBOX_CLAIM,)),
@@ -91,8 +91,8 @@ GUARDS = {
         (
             Change(
                 DUE,
-                "            if (await session.execute(self._finish, mine)).one_or_none() is not None:\n",
-                "            is_mine = (await session.execute(self._finish, mine)).one_or_none() is not None\n"
+                "            if await self._finish.row(session, mine) is not None:\n",
+                "            is_mine = await self._finish.row(session, mine) is not None\n"
                 "        async with self._db.begin(municipality) as session:\n"
                 "            if is_mine:\n",
             ),
@@ -190,7 +190,13 @@ GUARDS = {
     "booking takes an account's higher versions only": Guard(
         None,
         "booking.helper",
-        (Change("services/booking/commands/roster.py", "    WHERE helper.version < excluded.version\n", ""),),
+        (
+            Change(
+                "services/booking/commands/roster.py",
+                "    WHERE helper.version < excluded.version\n    RETURNING helper_ref\n\"\"\")\n# Kept",
+                "    RETURNING helper_ref\n\"\"\")\n# Kept",
+            ),
+        ),
     ),
     # One of them without the others breaks nothing: the others stand.
     "inbox, version check and a notice's key": Guard(
@@ -211,9 +217,9 @@ GUARDS = {
         "what_was_accepted_is_not_tried_again",
         (
             Change(
-                "services/notifications/sending.py",
-                "WHERE kind = :kind AND due_at <= :now AND (leased_until IS NULL OR leased_until <= :now)",
-                "WHERE kind = :kind AND due_at <= :now",
+                DUE,
+                "                  AND (leased_until IS NULL OR leased_until <= :now)\n",
+                "",
             ),
             Change(
                 ATTEMPTS,
@@ -225,7 +231,7 @@ GUARDS = {
     "an appointment that is over has no way in": Guard(
         None,
         "what_is_over_is_forgotten",
-        (Change(FOLLOW, 'ended = {"access_sealed": None} if event.state in ENDED else {}', "ended = {}"),),
+        (Change(FOLLOW, "excluded.state = ANY (CAST(:ended AS text[]))", "excluded.state = ANY ('{}')"),),
     ),
     "what is held is not free": Guard(16, "a_hold_is_kept", (HELD_IS_FREE, NO_TRIGGER)),
     "the database keeps what is held": Guard(None, "place is held by another visit", (HELD_IS_FREE,)),

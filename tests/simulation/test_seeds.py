@@ -16,6 +16,7 @@ from tests.simulation.driver import digest_of, run
 from tests.simulation.house import House
 from tests.simulation.seeds import SEEDS, Place, run_side_by_side
 
+pytestmark = pytest.mark.alone
 PROCESSES = min(2, os.cpu_count() or 1)
 
 
