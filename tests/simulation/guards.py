@@ -193,8 +193,8 @@ GUARDS = {
         (
             Change(
                 "services/booking/commands/roster.py",
-                "    WHERE helper.version < excluded.version\n    RETURNING helper_ref\n\"\"\")\n# Kept",
-                "    RETURNING helper_ref\n\"\"\")\n# Kept",
+                '    WHERE helper.version < excluded.version\n    RETURNING helper_ref\n""")\n# Kept',
+                '    RETURNING helper_ref\n""")\n# Kept',
             ),
         ),
     ),
