@@ -110,6 +110,9 @@ def clocks() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="choudo-clocks-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+    # Who is killed leaves these behind.
+    for left in Path("/dev/shm").glob("*faketime_s*"):
+        left.unlink(missing_ok=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
