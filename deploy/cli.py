@@ -21,20 +21,22 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy.databases import Unreachable, open_database
+from deploy.databases import Unreachable, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
-from shared.clock import clock_from
 from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.errors import Refusal
@@ -126,18 +128,28 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
     """Load a town pack into all three services; again, it changes only what differs."""
-    now = clock_from(environ)()
     town = pack.town
     await _register_town(pack, collect_texts(pack), environ)
     public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
-    async with open_database("booking", environ) as db, db.begin(town.code) as session:
+    async with _transaction("booking", town.code, environ) as (session, now):
         await load_opening_rules(session, pack, now=now)
-    async with open_database("notifications", environ) as db, db.begin(town.code) as session:
+    async with _transaction("notifications", town.code, environ) as (session, now):
         await load_notice_rules(session, pack, now=now)
-    async with open_database("routing", environ) as db, db.begin(town.code) as session:
+    async with _transaction("routing", town.code, environ) as (session, now):
         version = await publish_catalogue(session, pack, public_url=public_url, now=now)
     print(f"{town.name_ja} ({town.code}): catalogue version {version}, {len(pack.procedures)} procedures")
     return INTACT
+
+
+@asynccontextmanager
+async def _transaction(
+    service: str, town: str, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[AsyncSession, datetime]]:
+    """One transaction of a town at a service's database, and the time there."""
+    async with open_database(service, environ) as db:
+        now = await time_of(db, environ)
+        async with db.begin(town) as session:
+            yield session, now
 
 
 async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str, str]) -> None:
@@ -165,7 +177,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
         profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
         keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
         box = ServiceBox.from_settings(*keys)
-    async with open_database("routing", environ) as db, db.begin(given.town) as session:
+    async with _transaction("routing", given.town, environ) as (session, now):
         await open_staff_account(
             session,
             municipality=given.town,
@@ -175,7 +187,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
             office=given.office,
             profile=profile,
             box=box,
-            now=clock_from(environ)(),
+            now=now,
         )
     shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
@@ -183,8 +195,8 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
 
 
 async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    async with open_database("routing", environ) as db, db.begin(given.town) as session:
-        await close_account(session, municipality=given.town, login=given.login, now=clock_from(environ)())
+    async with _transaction("routing", given.town, environ) as (session, now):
+        await close_account(session, municipality=given.town, login=given.login, now=now)
     print(f"account {given.login}: closed")
     return INTACT
 

@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.secrets import required
+from shared.clock import clock_from
 from shared.db import Database
 from shared.errors import Refusal
+from shared.timekeeping import agree_on_time
 
 _KNOWN = text("SELECT 1 FROM town.municipality WHERE code = :code")
 
@@ -42,6 +45,13 @@ async def open_database(service: str, environ: Mapping[str, str]) -> AsyncIterat
         yield db
     finally:
         await db.dispose()
+
+
+async def time_of(db: Database, environ: Mapping[str, str]) -> datetime:
+    """The present, as the processes of this database's service have it."""
+    clock = clock_from(environ)
+    await agree_on_time(db, clock)
+    return clock()
 
 
 async def require_town(db: Database, code: str) -> None:

@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from deploy.databases import open_database, require_town
+from deploy.databases import open_database, require_town, time_of
 from shared.audit import Operator
-from shared.clock import clock_from
 from shared.db import Database
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
@@ -62,12 +61,11 @@ async def decide_dead_letters(given: argparse.Namespace, environ: Mapping[str, s
     if given.action in ("replay", "discard") and (bool(given.ids) == given.all or (given.all and not given.type)):
         print("dead-letters: give IDs, or --all together with --type", file=sys.stderr)
         return BAD_INPUT
-    now = clock_from(environ)()
     found: set[UUID] = set()
     failed = False
     async for db, letter in _wanted(given, environ):
         found.add(letter.event_id)
-        failed = not await _decide(db, letter, given, now=now) or failed
+        failed = not await _decide(db, letter, given, now=await time_of(db, environ)) or failed
     missing = set(given.ids) - found
     for event_id in missing:
         print(f"{event_id}: no such dead letter")

@@ -16,6 +16,7 @@ Clock = Callable[[], datetime]
 TOLERANCE = timedelta(milliseconds=50)
 # More than this is no pace: somebody set the database's clock.
 STEP = timedelta(seconds=2)
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def utc_now() -> datetime:
@@ -28,6 +29,11 @@ def jst_day(moment: datetime) -> date:
     return moment.astimezone(JST).date()
 
 
+def steady() -> float:
+    """Seconds since some moment, by a clock that nobody sets and that does not stand still while the machine sleeps."""
+    return time.clock_gettime(_STEADY)
+
+
 class AgreedClock:
     """The time that all processes of a service agree on: their database's.
 
@@ -35,43 +41,53 @@ class AgreedClock:
     machine's clock. Until the database first answers it is the machine's.
     """
 
-    def __init__(self, *, shift: timedelta = timedelta(), steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, shift: timedelta = timedelta(), pace: Callable[[], float] = steady) -> None:
         self._shift = shift
-        self._steady = steady
+        self._pace = pace
         self._told: datetime | None = None
-        self._told_at = self._stepped_at = 0.0
-        self._has_stepped = False
+        self._told_at = self._heard_at = 0.0
+        self._began_at = pace()
+        self._stepped_at: float | None = None
 
     def __call__(self) -> datetime:
         """The present, aware and in UTC."""
         if self._told is None:
             return utc_now() + self._shift
-        return self._told + timedelta(seconds=self._steady() - self._told_at) + self._shift
+        return self._told + timedelta(seconds=self._pace() - self._told_at) + self._shift
 
     @property
     def is_agreed(self) -> bool:
         """Whether the database was heard."""
         return self._told is not None
 
-    def agree(self, told: datetime, *, asked_at: float, answered_at: float) -> timedelta:
-        """Take over what the database told between two moments of the steady clock; return how far that was off.
+    def agree(self, told: datetime, *, asked_at: float, answered_at: float) -> bool:
+        """Take over what the database told between two moments of the steady clock; return whether it was set anew.
 
         What the way there and back may explain, or what nobody would notice, changes nothing.
         """
-        way = answered_at - asked_at
+        halfway, way = (asked_at + answered_at) / 2, timedelta(seconds=(answered_at - asked_at) / 2)
+        self._heard_at = answered_at
         if self._told is None:
-            self._told, self._told_at = told, asked_at + way / 2
-            return timedelta()
-        off = told - self._told - timedelta(seconds=asked_at + way / 2 - self._told_at)
-        if abs(off) > TOLERANCE + timedelta(seconds=way / 2):
-            self._told, self._told_at = told, asked_at + way / 2
-        if abs(off) > STEP:
-            self._has_stepped, self._stepped_at = True, answered_at
-        return off
+            self._told, self._told_at = told, halfway
+            return False
+        off = abs(told - self._told - timedelta(seconds=halfway - self._told_at))
+        if off > TOLERANCE + way:
+            self._told, self._told_at = told, halfway
+        if off > STEP + way:
+            self._stepped_at = answered_at
+        return off > STEP + way
 
     def has_stepped_within(self, seconds: float) -> bool:
-        """Whether the database's time was set anew so short ago: others may not have noticed yet."""
-        return self._has_stepped and self._steady() - self._stepped_at < seconds
+        """Whether the database's clock was set so short ago, as far as this process has noticed."""
+        return self._stepped_at is not None and self._pace() - self._stepped_at < seconds
+
+    def has_begun_within(self, seconds: float) -> bool:
+        """Whether this process is so young: what was before it does not know."""
+        return self._pace() - self._began_at < seconds
+
+    def was_heard_within(self, seconds: float) -> bool:
+        """Whether the database told the time so short ago."""
+        return self.is_agreed and self._pace() - self._heard_at < seconds
 
 
 def clock_from(environ: Mapping[str, str]) -> AgreedClock:

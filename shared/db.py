@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from shared.clock import steady
 from shared.faults import pass_step
 
 # Opened as they are needed, and kept: opening one for a single turn costs more than what it is opened for.
@@ -29,6 +30,7 @@ CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 5_000
 # For a server that does not answer at all: otherwise the statement's own timeout comes first.
 LOOK_TIMEOUT_S = 6
+TIME_TOLD_WITHIN_S = 2.0
 DISPOSE_WITHIN_S = 2.5
 LOCK_TIMEOUT_MS = 3_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000
@@ -143,11 +145,16 @@ class Database:
                 await self._stop_looking()
                 raise
 
-    async def tell_time(self) -> datetime:
-        """The database's time."""
-        async with self.engine.connect() as connection:
+    async def tell_time(self) -> tuple[datetime, float, float]:
+        """The database's time, and between which moments of the steady clock it was so.
+
+        Raises:
+            TimeoutError: no answer within `TIME_TOLD_WITHIN_S`, however long a connection may hang.
+        """
+        async with asyncio.timeout(TIME_TOLD_WITHIN_S), self.engine.connect() as connection:
+            asked_at = steady()
             told: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
-        return told
+            return told, asked_at, steady()
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""

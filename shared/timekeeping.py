@@ -1,9 +1,8 @@
-"""Keeping time with the database: what `AgreedClock` is told, and when."""
+"""Keeping time with the database: what `AgreedClock` is told, and when. `docs/decisions/0018-one-clock.md`."""
 
 import asyncio
-import time
 
-from shared.clock import STEP, AgreedClock, Clock
+from shared.clock import AgreedClock, Clock
 from shared.db import Database
 from shared.log import describe, get_logger
 
@@ -11,26 +10,26 @@ log = get_logger(__name__)
 
 ASK_EVERY_S = 10.0
 ASK_AGAIN_S = 0.5
-# A slower answer tells too little of when it was true.
-TRUSTED_WITHIN_S = 0.5
+# Whoever is asked and not answered for so long has noticed no step of the clock either.
+NOTICED_WITHIN_S = ASK_EVERY_S + 3.0
+
+
+def is_agreed(clock: Clock) -> bool:
+    """Whether this is a time that others may share."""
+    return not isinstance(clock, AgreedClock) or clock.is_agreed
 
 
 async def agree_on_time(db: Database, clock: Clock) -> bool:
     """Ask the database for the time once; return whether it answered. A clock of a test's own stays what it is."""
     if not isinstance(clock, AgreedClock):
         return True
-    asked_at = time.monotonic()
     try:
-        told = await db.tell_time()
+        told, asked_at, answered_at = await db.tell_time()
     except Exception as error:  # noqa: BLE001 - it is away, or has no connection for this just now
         log.warning("time_not_told", **describe(error))
         return False
-    answered_at = time.monotonic()
-    if answered_at - asked_at > TRUSTED_WITHIN_S and clock.is_agreed:
-        return False
-    off = clock.agree(told, asked_at=asked_at, answered_at=answered_at)
-    if abs(off) > STEP:
-        log.warning("clock_stepped", service=db.service, seconds=round(off.total_seconds(), 3))
+    if clock.agree(told, asked_at=asked_at, answered_at=answered_at):
+        log.warning("clock_stepped", service=db.service)
     return True
 
 
@@ -47,7 +46,21 @@ async def keep_time(db: Database, clock: Clock) -> None:
         await asyncio.sleep(ASK_EVERY_S)
 
 
-def may_differ_from_others(clock: Clock, lease_s: float = 0.0) -> bool:
-    """Whether the clock was set so lately that others may not have noticed, or have leases of `lease_s` of the time
-    before."""
-    return isinstance(clock, AgreedClock) and clock.has_stepped_within(lease_s + ASK_EVERY_S + TRUSTED_WITHIN_S)
+def was_set_within(clock: Clock, seconds: float) -> bool:
+    """Whether the database's clock was set so short ago."""
+    return isinstance(clock, AgreedClock) and clock.has_stepped_within(seconds)
+
+
+def may_differ(clock: Clock) -> bool:
+    """Whether another process may go by another time now: one of us may not have noticed yet that the clock was set."""
+    return isinstance(clock, AgreedClock) and (
+        not clock.was_heard_within(NOTICED_WITHIN_S) or clock.has_stepped_within(NOTICED_WITHIN_S)
+    )
+
+
+def may_outlive(clock: Clock, lease_s: float) -> bool:
+    """Whether leases of so many seconds that seem to have run out may be valid: given by the time before a step."""
+    given_within = NOTICED_WITHIN_S + lease_s
+    return isinstance(clock, AgreedClock) and (
+        clock.has_stepped_within(given_within) or clock.has_begun_within(given_within)
+    )

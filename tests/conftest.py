@@ -47,7 +47,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs alone comes last, when nobody has anything else to do: as a whole file only, when files are shared out."""
+    """What runs alone comes last, when nobody has anything else to do. Shared out, a file stays together."""
     items.sort(key=_is_alone)
 
 

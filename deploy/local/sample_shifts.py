@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
+from deploy.databases import time_of
 from deploy.secrets import required
 from services.booking.commands.shifts import AddShift, add_shift
 from services.booking.queries.helpers import is_on_roster, list_shifts
 from services.routing.tables import account
-from shared.clock import clock_from
 from shared.db import Database
 from shared.tokens import Identity
 
@@ -41,11 +41,12 @@ async def add_sample_shifts(municipality: str, login: str, environ: Mapping[str,
             ref = (await session.execute(wanted)).scalar_one().hex
         await _wait_for_roster(booking, municipality, ref)
         helper = Identity(municipality=municipality, kind="helper", ref=ref, session_id="sample", roles=("helper",))
+        now = await time_of(booking, environ)
         async with booking.begin(municipality) as session:
             if await list_shifts(session, municipality, ref):
                 return 0
             for order in SAMPLE_SHIFTS:
-                await add_shift(session, helper, order, now=clock_from(environ)())
+                await add_shift(session, helper, order, now=now)
     finally:
         await routing.dispose()
         await booking.dispose()

@@ -24,8 +24,8 @@ from services.booking.pages.counter import (
     post_walk_in,
 )
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
-from services.booking.pages.helpers import get_helpers, post_answer
-from services.booking.pages.roster import get_roster, post_reassign
+from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
+from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
 from services.booking.pages.shifts import get_shifts, post_remove_shift, post_shift
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
@@ -79,6 +79,7 @@ ROUTES = [
     get_ticket,
     post_action,
     get_helpers,
+    get_answer_address,
     post_answer,
     get_shifts,
     post_shift,
@@ -87,6 +88,7 @@ ROUTES = [
     post_feed_page,
     get_feed,
     get_roster,
+    get_reassign_address,
     post_reassign,
 ]
 

@@ -19,11 +19,11 @@ from services.notifications.orders import Order
 from services.notifications.rendering import render
 from services.notifications.senders.sender import Message, Sender
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, Prepared
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.due import DueRows
-from shared.timekeeping import may_differ_from_others
+from shared.timekeeping import may_differ, may_outlive
 
 log = get_logger(__name__)
 
@@ -40,8 +40,8 @@ class SendingLoop:
     """Sends the notices of one lane: those that somebody waits for, or those in bulk.
 
     Each lane has batches and senders of its own, so that neither waits for the other. Several loops of a lane may run:
-    a due row is leased to one of them. After a step of the clock none claims, until every lease of the time before has
-    run out: an attempt whose worker lives is not taken for dead.
+    a due row is leased to one of them. After a step of the clock none claims until all have noticed, and none takes
+    over until every lease of the time before has run out: an attempt whose worker lives is not taken for dead.
     """
 
     def __init__(
@@ -59,7 +59,14 @@ class SendingLoop:
         self._senders = senders
         self._clock = clock
         self._mail_from = mail_from
-        self._rows = DueRows(db, [due_kind(bulk=bulk)], clock, lease=LEASE, batch=BATCH)
+        self._kind = due_kind(bulk=bulk)
+        self._rows = DueRows(db, [self._kind], clock, lease=LEASE, batch=BATCH)
+        self._are_times_right = True
+        # What has another time for a reason is given it again when it is looked at.
+        self._set_right = Prepared(f"""
+            UPDATE {db.service}.due SET due_at = :now, leased_until = NULL
+            WHERE kind = :kind AND due_at > :now
+        """)
 
     async def run(self) -> None:
         """Send until cancelled; then let the batches in hand come to their end."""
@@ -95,11 +102,24 @@ class SendingLoop:
 
     async def _claim_due(self) -> dict[str, list[UUID]]:
         claimed: dict[str, list[UUID]] = defaultdict(list)
-        if may_differ_from_others(self._clock, LEASE.total_seconds()):
+        now = self._clock()
+        if may_differ(self._clock):
+            self._are_times_right = False
             return claimed
-        for row in await self._rows.claim():
+        if not self._are_times_right:
+            await self._set_times_right(now)
+        for row in await self._rows.claim(now, takes_over=self._takes_over()):
             claimed[row.municipality].append(UUID(row.ref))
         return claimed
+
+    def _takes_over(self) -> bool:
+        return not may_outlive(self._clock, LEASE.total_seconds())
+
+    async def _set_times_right(self, now: datetime) -> None:
+        """Look at all that was put off: by a clock that was ahead, it may have been put off for long."""
+        async with self._db.begin_across_towns() as session:
+            await self._set_right.row(session, {"kind": self._kind, "now": now})
+        self._are_times_right = True
 
     async def _send_all(self, claimed: Mapping[str, Sequence[UUID]]) -> None:
         orders: list[Order] = []
@@ -112,7 +132,9 @@ class SendingLoop:
         """The orders, or None when it could not be done: their leases run out, and they have another turn."""
         try:
             async with self._db.begin(municipality) as session:
-                return await begin_attempts(session, self._keys, municipality, notice_ids, now=self._clock())
+                return await begin_attempts(
+                    session, self._keys, municipality, notice_ids, now=self._clock(), takes_over=self._takes_over()
+                )
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
             log.error("attempts_not_begun", notice_id=str(notice_ids[0]), count=len(notice_ids), **describe(error))
             return None

@@ -18,7 +18,7 @@ from shared.faults import pass_step
 from shared.ledger.entry import GENESIS, entry_hash
 from shared.ledger.ledger import read_row
 from shared.log import describe, get_logger
-from shared.timekeeping import may_differ_from_others
+from shared.timekeeping import NOTICED_WITHIN_S, was_set_within
 
 log = get_logger(__name__)
 
@@ -32,6 +32,7 @@ BATCH = 500
 # after a step of the clock.
 LOOK_BACK = timedelta(minutes=10)
 SWEEP_INTERVAL_S = 600.0
+SWEEP_AFTER_STEP_S = LOOK_EVERYWHERE_INTERVAL_S + NOTICED_WITHIN_S
 SWEEP_TIMEOUT_MS = 60_000
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,7 +81,7 @@ class Sealer:
         while True:
             try:
                 if loop.time() >= next_look:
-                    sweep = loop.time() >= next_sweep or may_differ_from_others(self._clock, LOOK_EVERYWHERE_INTERVAL_S)
+                    sweep = loop.time() >= next_sweep or was_set_within(self._clock, SWEEP_AFTER_STEP_S)
                     await self.seal_all(sweep=sweep)
                     next_look = loop.time() + LOOK_EVERYWHERE_INTERVAL_S
                     if sweep:

@@ -97,7 +97,7 @@ class Consumer:
         What follows from one that came in bulk is bulk, too.
         """
         try:
-            outcome = await again_after_deadlock(partial(self._apply, envelope, bulk=bulk))
+            outcome = await self._apply(envelope, bulk=bulk)
         except Poison as poison:
             outcome = await self._give_up(envelope, poison.reason)
         except Exception as error:  # noqa: BLE001 - anything else may pass with time: the relay will come again
@@ -128,6 +128,12 @@ class Consumer:
                 return await self._give_up(envelope, "attempts")
         event, handler = read_envelope(envelope, self._handlers)
         PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
+        return await again_after_deadlock(partial(self._apply_event, envelope, event, handler, bulk=bulk, now=now))
+
+    async def _apply_event(
+        self, envelope: Envelope, event: Event, handler: Handler, *, bulk: bool, now: datetime
+    ) -> str:
+        key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
         async with self._db.begin(envelope.municipality) as session:
             claimed = await self._claim.row(session, key)
             if claimed is None:

@@ -5,7 +5,7 @@ Whoever wants something done later calls `schedule` in their own transaction; `D
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
@@ -24,6 +24,7 @@ LEASE = timedelta(seconds=30)
 LEASE_DOUBLINGS = 7
 BATCH = 100
 FAILED_PAUSE_S = 1.0
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 DueHandler = Callable[[AsyncSession, str, str, datetime], Awaitable[None]]
 """`async def handler(session, municipality, ref, now)`: in the town's transaction, which also removes the due row."""
@@ -84,10 +85,11 @@ class DueRows:
                     + CAST(:lease AS interval) * power(2, least(due.attempts, CAST(:doublings AS int))),
                 attempts = due.attempts + 1
             WHERE (municipality, kind, ref) IN (
-                SELECT municipality, kind, ref FROM {db.service}.due
-                WHERE kind = ANY (CAST(:kinds AS text[])) AND due_at <= :now
-                  AND (leased_until IS NULL OR leased_until <= :now)
-                ORDER BY due_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+                SELECT first.* FROM unnest(CAST(:kinds AS text[])) AS known(kind) CROSS JOIN LATERAL (
+                    SELECT d.municipality, d.kind, d.ref FROM {db.service}.due d
+                    WHERE d.kind = known.kind AND d.due_at <= :now
+                      AND (d.leased_until IS NULL OR d.leased_until <= :lapsed)
+                    ORDER BY d.due_at LIMIT :batch FOR UPDATE SKIP LOCKED) AS first)
             RETURNING municipality, kind, ref, due_at, leased_until
         """)
 
@@ -95,10 +97,12 @@ class DueRows:
         """Whether there is anything to claim."""
         return await self._db.look(self.question, self._kinds, self._clock())
 
-    async def claim(self) -> Sequence[Any]:
-        """Lease a batch; its rows, the first due first."""
+    async def claim(self, now: datetime, *, takes_over: bool = True) -> Sequence[Any]:
+        """Lease a batch of each kind; the rows, the first due first. Those whose lease has run out only if it
+        `takes_over`."""
+        lapsed = now if takes_over else NEVER
         async with self._db.begin_across_towns() as session:
-            rows = await self._claim.rows(session, self._values | {"now": self._clock()})
+            rows = await self._claim.rows(session, self._values | {"now": now, "lapsed": lapsed})
         # RETURNING keeps no order.
         return sorted(rows, key=lambda row: (row.due_at, row.kind, row.ref))
 
@@ -135,7 +139,7 @@ class DueLoop:
 
     async def run_once(self) -> int:
         """Claim one batch and handle it; return how many were claimed."""
-        rows = await self._rows.claim()
+        rows = await self._rows.claim(self._clock())
         pass_step("due.claimed")
         for row in rows:
             handle = partial(self._handle, row.municipality, row.kind, row.ref, row.leased_until)

@@ -19,6 +19,7 @@ from shared.log import describe, get_logger
 from shared.messaging.broker import GENERATION_KEY, ChoudoBroker, Envelope, events_queue
 from shared.messaging.stamps import Stamps
 from shared.telemetry import DELIVERIES_PUBLISHED, OLDEST_UNACKNOWLEDGED_SECONDS
+from shared.timekeeping import may_differ
 
 log = get_logger(__name__)
 
@@ -256,8 +257,11 @@ class Relay:
     async def set_times_right(self) -> None:
         """Make due what was put off by a clock that was ahead: it would wait until all clocks are there.
 
-        A chunk of it; the rest the next time.
+        A chunk of it; the rest the next time. Not while another relay may go by another time: they would undo each
+        other's.
         """
+        if may_differ(self._clock):
+            return
         now = self._clock()
         async with self._db.begin_across_towns() as session:
             consumers, lanes = _columns(_QUEUES)

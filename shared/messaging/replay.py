@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
-from shared.db import Database
+from shared.db import Database, is_deadlock
 from shared.errors import Poison
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
@@ -25,6 +26,7 @@ BROKEN_OFF, SEALED_GONE = "broken_off", "sealed_gone"
 # The publisher does not ask again, and one message may get lost: it is told more often. What it knows, it ignores.
 TELL_AGAIN_AFTER = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1))
 
+_SAVEPOINT, _UNDO = text("SAVEPOINT replay"), text("ROLLBACK TO SAVEPOINT replay")
 _BEGIN = """
     UPDATE {schema}.dead_letter SET attempts = attempts + 1, replay_begun_at = :now
     WHERE (municipality, event_id) = (:municipality, :event_id) AND replay_begun_at IS NULL RETURNING event_id
@@ -77,11 +79,17 @@ class Replayer:
         if letter.sealed_gone_at is not None:
             await session.execute(self._keep, key | {"reason": SEALED_GONE})
             return
-        await session.execute(text("SAVEPOINT replay"))
+        await session.execute(_SAVEPOINT)
         try:
-            await self._apply(session, letter, now)
+            try:
+                await self._apply(session, letter, now)
+            except DBAPIError as error:
+                if not is_deadlock(error):
+                    raise
+                await session.execute(_UNDO)
+                await self._apply(session, letter, now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the operator sees it at the letter
-            await session.execute(text("ROLLBACK TO SAVEPOINT replay"))
+            await session.execute(_UNDO)
             reason = error.reason if isinstance(error, Poison) else f"failed:{type(error).__name__}"
             log.error("replay_failed", type=letter.type, event_id=event_id, reason=reason, **describe(error))
             await session.execute(self._keep, key | {"reason": reason[:REASON_MAX_LENGTH]})

@@ -14,6 +14,7 @@ from shared.db import Database
 from shared.log import describe, get_logger
 from shared.messaging.dead_letters import INBOX_KEPT, SEALED_KEPT, count_letters
 from shared.telemetry import DEAD_LETTERS
+from shared.timekeeping import was_set_within
 
 log = get_logger(__name__)
 
@@ -22,6 +23,7 @@ OUTBOX_KEPT = timedelta(days=14)
 
 MEASURE_INTERVAL_S = 15.0
 TRIM_INTERVAL_S = 600.0
+UNTRIMMED_AFTER_STEP_S = 86_400.0
 # A few milliseconds of locks on rows that nobody asks for, and then others get their turn.
 BATCH = 500
 BATCH_PAUSE_S = 0.05
@@ -90,8 +92,13 @@ class Upkeep:
         DEAD_LETTERS.labels(self._db.service).set(await count_letters(self._db))
 
     async def trim(self) -> int:
-        """Forget all that is old enough; return how many rows that were."""
+        """Forget all that is old enough; return how many rows that were.
+
+        Nothing for a day after the clock was set: a year that somebody mistyped destroys nothing.
+        """
         trimmed = 0
+        if was_set_within(self._clock, UNTRIMMED_AFTER_STEP_S):
+            return trimmed
         for statement, kept in self._trims:
             while (done := await self._trim_batch(statement, kept)) == BATCH:
                 trimmed += done

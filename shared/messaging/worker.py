@@ -28,7 +28,7 @@ from shared.messaging.stamps import Stamps
 from shared.messaging.upkeep import Upkeep
 from shared.stopping import end_in_time
 from shared.telemetry import MESSAGES_REFUSED, serve_metrics
-from shared.timekeeping import keep_time, wait_for_time
+from shared.timekeeping import is_agreed, keep_time, wait_for_time
 
 log = get_logger(__name__)
 
@@ -45,6 +45,10 @@ RECEIPTS_STOP_S = 5
 LOOP_RESTART_PAUSE_S = 1.0
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Stopping(Exception):
+    """The process ends before the database has told the time: what came is not begun, and comes again."""
 
 
 class Worker:
@@ -99,6 +103,8 @@ class Worker:
         """Finish what is in hand, close the loops, the database and the broker. Each has its time, and no more."""
         thread = get_event_loop_thread()
         assert thread is not None
+        # Who waits for a database that is away goes home.
+        thread.loop.call_soon_threadsafe(self._is_time_agreed.set)
         asyncio.run_coroutine_threadsafe(_end(self._loops, LOOPS_STOP_S), thread.loop)
         # What is in hand may still send receipts; they and the engine close on their own loop, just before it ends.
         closing = _CloseBeforeLoopStops(self._close)
@@ -155,7 +161,7 @@ class Worker:
         await _wait_for(ready)
         try:
             async with asyncio.timeout(ACTOR_TIMEOUT_S):
-                await self._is_time_agreed.wait()
+                await self._wait_for_time()
                 yield
         except Exception as error:  # noqa: BLE001 dramatiq would log the whole message and keep it for a week
             # What it was about comes again from PostgreSQL.
@@ -183,6 +189,11 @@ class Worker:
         await wait_for_time(self._db, self._clock)
         self._is_time_agreed.set()
         await keep_time(self._db, self._clock)
+
+    async def _wait_for_time(self) -> None:
+        await self._is_time_agreed.wait()
+        if not is_agreed(self._clock):
+            raise Stopping
 
     def _in_time(self, loop: Loop) -> Loop:
         """Nothing is judged by a time that nobody else may share."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ServiceUnavailableException
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.routes import HTTPRoute
@@ -19,7 +19,7 @@ from litestar.types import ControllerRouterHandler
 from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.log import describe, get_logger
-from shared.timekeeping import agree_on_time, keep_time
+from shared.timekeeping import agree_on_time, is_agreed, keep_time, wait_for_time
 from shared.web.dead_letters import dead_letter_routes
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
@@ -65,8 +65,11 @@ def create_service_app(
         await towns.prepare()
         await agree_on_time(db, clock)
         keeping = asyncio.create_task(keep_time(db, clock))
-        yield
-        keeping.cancel()
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
         if on_shutdown is not None:
             await on_shutdown()
         await db.dispose()
@@ -76,10 +79,23 @@ def create_service_app(
 
     checked: IsSessionEnded = ended
     errors = ErrorPages(refusals or {}, towns, town_texts)
+
+    def now(request: Request[Any, Any, Any]) -> datetime:
+        if not is_agreed(clock):
+            raise ServiceUnavailableException
+        told: datetime = request.scope["state"]["now"]
+        return told
+
+    async def is_ready() -> None:
+        if not is_agreed(clock):
+            await wait_for_time(db, clock)
+        if readiness is not None:
+            await readiness()
+
     app = Litestar(
         route_handlers=[
             *route_handlers,
-            *_health(db, readiness),
+            *_health(db, is_ready),
             *dead_letter_routes(service),
             language_route(service),
             static_router(),
@@ -102,7 +118,7 @@ def create_service_app(
         },
         dependencies={
             "db": Provide(lambda: db, sync_to_thread=False),
-            "now": Provide(_provide_now, sync_to_thread=False),
+            "now": Provide(now, sync_to_thread=False),
             "town": Provide(_provide_town, sync_to_thread=False),
             "identity": Provide(provide_identity, sync_to_thread=False),
             "secure": Provide(lambda: secure, sync_to_thread=False),
@@ -127,17 +143,12 @@ def _provide_one_by_one(app: Litestar) -> None:
                 model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
 
 
-def _provide_now(request: Request[Any, Any, Any]) -> datetime:
-    now: datetime = request.scope["state"]["now"]
-    return now
-
-
 def _provide_town(request: Request[Any, Any, Any]) -> Town:
     town: Town = request.scope["state"]["town"]
     return town
 
 
-def _health(db: Database, readiness: Callable[[], Awaitable[None]] | None) -> list[ControllerRouterHandler]:
+def _health(db: Database, is_ready: Callable[[], Awaitable[None]]) -> list[ControllerRouterHandler]:
     prefix = "" if db.service == "routing" else f"/{db.service}"
 
     @get(["/healthz", f"{prefix}/healthz"] if prefix else "/healthz", opt=PUBLIC, media_type=MediaType.TEXT)
@@ -148,8 +159,7 @@ def _health(db: Database, readiness: Callable[[], Awaitable[None]] | None) -> li
     async def readyz() -> Response[str]:
         try:
             await db.ping()
-            if readiness is not None:
-                await readiness()
+            await is_ready()
         except Exception as error:  # noqa: BLE001 - whatever it is, this process cannot serve now
             log.warning("not_ready", **describe(error))
             return Response("not ready", status_code=503, media_type=MediaType.TEXT)

@@ -218,12 +218,12 @@ GUARDS = {
         (
             Change(
                 DUE,
-                "                  AND (leased_until IS NULL OR leased_until <= :now)\n",
+                "                      AND (d.leased_until IS NULL OR d.leased_until <= :lapsed)\n",
                 "",
             ),
             Change(
                 ATTEMPTS,
-                "in_flight=known is not None and known.open_until is not None and known.open_until > now,",
+                "in_flight=known is not None and known.open_until is not None and known.open_until > lapsed,",
                 "in_flight=False,",
             ),
         ),

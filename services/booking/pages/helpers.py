@@ -47,6 +47,12 @@ async def get_helpers(
     return await _helpers_page(request, db, keys, town, identity, now=now, told=told)
 
 
+@get("/helpers/requests/{assignment_id:str}/{answer:str}", guards=GUARDS)
+async def get_answer_address() -> Redirect:
+    """Where answers are sent, opened as a page: by hand, or by the way back from signing in."""
+    return see_other("/helpers")
+
+
 @post("/helpers/requests/{assignment_id:str}/{answer:str}", guards=GUARDS)
 async def post_answer(
     request: Req,

@@ -47,6 +47,12 @@ async def get_roster(
     return await _roster_page(request, db, keys, town, identity, now=now, told=bool(told))
 
 
+@get("/helpers/roster/{assignment_id:str}/reassign", guards=GUARDS)
+async def get_reassign_address() -> Redirect:
+    """Where a reassignment is sent, opened as a page: by hand, or by the way back from signing in."""
+    return see_other("/helpers/roster")
+
+
 @post("/helpers/roster/{assignment_id:str}/reassign", guards=GUARDS)
 async def post_reassign(
     request: Req,

@@ -45,7 +45,7 @@ from shared.crypto import SealBroken
 from shared.db import Prepared
 from shared.events.booking import SealedAccess
 from shared.log import get_logger
-from shared.messaging.due import schedule
+from shared.messaging.due import NEVER, schedule
 from shared.town_texts import SOURCE_LANGUAGE, read_town_texts
 
 log = get_logger(__name__)
@@ -107,21 +107,29 @@ class Result(msgspec.Struct, frozen=True):
 
 
 async def begin_attempts(
-    session: AsyncSession, keys: Keys, municipality: str, notice_ids: Sequence[UUID], *, now: datetime
+    session: AsyncSession,
+    keys: Keys,
+    municipality: str,
+    notice_ids: Sequence[UUID],
+    *,
+    now: datetime,
+    takes_over: bool = True,
 ) -> list[Order]:
     """Decide on notices whose turn it is, and begin an attempt at each that is to be sent now.
 
+    An attempt whose lease has run out is taken for dead only if this `takes_over`.
     The addresses are read here, with their ledger entries. The caller commits before calling any provider.
     """
     rows = (await session.execute(_select(municipality, notice_ids))).all()
     attempts = await _attempts_of(session, municipality, notice_ids)
-    dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), now)]
+    lapsed = now if takes_over else NEVER
+    dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), lapsed)]
     await _close_dead(session, municipality, dead, now=now)
 
     decisions: list[tuple[Row[Any], Decision]] = []
     for row in rows:
         tries = row.tries + (row.notice_id in dead)
-        decision = decide(_waiting(row, attempts.get(row.notice_id), now), _newest(row), now=now)
+        decision = decide(_waiting(row, attempts.get(row.notice_id), lapsed), _newest(row), now=now)
         if isinstance(decision, Send) and tries >= TRIES_MAX:
             decision = Settle("undeliverable", "gave_up", task=True)
         decisions.append((row, decision))
@@ -289,8 +297,8 @@ async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Seq
     return {row.notice_id: _Attempts(row.last_no, row.open_until) for row in rows}
 
 
-def _is_dead(known: _Attempts | None, now: datetime) -> bool:
-    return known is not None and known.open_until is not None and known.open_until <= now
+def _is_dead(known: _Attempts | None, lapsed: datetime) -> bool:
+    return known is not None and known.open_until is not None and known.open_until <= lapsed
 
 
 async def _close_dead(session: AsyncSession, municipality: str, notice_ids: list[UUID], *, now: datetime) -> None:
@@ -313,7 +321,7 @@ async def _close_dead(session: AsyncSession, municipality: str, notice_ids: list
     )
 
 
-def _waiting(row: Row[Any], known: _Attempts | None, now: datetime) -> Waiting:
+def _waiting(row: Row[Any], known: _Attempts | None, lapsed: datetime) -> Waiting:
     return Waiting(
         kind=row.kind,
         state=row.state,
@@ -322,7 +330,7 @@ def _waiting(row: Row[Any], known: _Attempts | None, now: datetime) -> Waiting:
         useful_until=row.useful_until,
         keeps_quiet=row.keeps_quiet,
         reach=row.contact_reach,
-        in_flight=known is not None and known.open_until is not None and known.open_until > now,
+        in_flight=known is not None and known.open_until is not None and known.open_until > lapsed,
         has_words=row.town_name is not None,
     )
 

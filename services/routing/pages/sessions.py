@@ -259,7 +259,9 @@ def _keep_form(
 def _page_of_form(request: Request[Any, Any, Any]) -> str:
     """The page of ours from which a browser says that it sent a form; empty when it does not say so."""
     host, _slash, path = request.headers.get("referer", "").partition("://")[2].partition("/")
-    return safe_next(f"/{path}", "") if host == request.headers.get("host") else ""
+    page = safe_next(f"/{path}", "") if host == request.headers.get("host") else ""
+    # After signing in nobody wants to sign in.
+    return "" if page.startswith("/sign-in") else page
 
 
 def _home(identity: Identity) -> str:
