@@ -5,7 +5,6 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,11 @@ import pytest
 from deploy.local.servers import embedded_servers
 from deploy.provision import provision
 from deploy.secrets import load_environment
-from shared.clock import JST
 from tests.faults.clocks import LIBRARY
 from tests.faults.servers import Machines
-from tests.faults.trial import RECOVERY_LIMIT_S, Recovery, Trial
+from tests.faults.trial import MORNING, RECOVERY_LIMIT_S, Recovery, Trial
 from tests.stack import Stack, running_stack
 
-# A Tuesday morning: nobody is quiet, and there are times for weeks.
-MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
 REPORT_VARIABLE = "CHOUDO_FAULTS_REPORT"
 REPORT_HEAD = f"""# Faults
 

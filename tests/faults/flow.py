@@ -58,6 +58,8 @@ class Told:
     surprises: list[str] = field(default_factory=list)
     # Refusals with which people go home: none, unless hours pass in a moment.
     expected: frozenset[int] = frozenset()
+    # A day on which nobody comes.
+    day_off: str = "none"
 
 
 class GoneHome(Exception):
@@ -130,6 +132,7 @@ class Resident:
     async def _choose_day(self) -> None:
         """One of the days that are offered, so that many find a place."""
         days = re.findall(r'href="(/booking/[^"]*\?day=[0-9-]+)', self._page.text)
+        days = [day for day in days if not day.endswith(self._told.day_off)]
         if days:
             await self._get(self._chance.choice(days))
 
@@ -137,7 +140,9 @@ class Resident:
         own = f"/booking/appointments/{appointment.number}"
         await self._get(f"{own}/change")
         await self._choose_day()
-        form = next(form for form in self._forms("/change") if any(value for _, value in form.buttons))
+        form = next((form for form in self._forms("/change") if any(value for _, value in form.buttons)), None)
+        if form is None:
+            return  # Nothing else is free on that day.
         button, slot = self._chance.choice([known for known in form.buttons if known[1]])
         await self._send("/change", form, fields={button: slot})
         if not any("version" in form.fields for form in self._forms("/change")):

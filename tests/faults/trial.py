@@ -8,10 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 import httpx
 
+from shared.clock import JST
 from shared.events.subscriptions import SERVICES
 from shared.faults import VARIABLE, Step
 from tests.faults.check import check_all, unfinished
@@ -19,6 +21,8 @@ from tests.faults.flow import Flow, Told
 from tests.faults.servers import Machines
 from tests.stack import Stack
 
+# A Tuesday morning: nobody is quiet, and there are times for weeks.
+MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
 # The design's figure: what was told before is taken in so long after a fault of the broker or of a worker.
 RECOVERY_LIMIT_S = 20.0
 # Ceilings of waits, no waits: on a busy machine things take their time.
