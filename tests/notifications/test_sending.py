@@ -502,10 +502,10 @@ async def test_one_notice_that_cannot_be_begun_holds_up_no_other(
     await service.hear(*contacts, *(service.booked(contact) for contact in contacts))
     [bad, *_] = await service.rows("SELECT notice_id FROM notice ORDER BY notice_id")
 
-    async def begin(session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], *, now: Any) -> Any:
+    async def begin(session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], **how: Any) -> Any:
         if bad.notice_id in notice_ids:
             raise ValueError("a notice that nobody foresaw")
-        return await begin_attempts(session, keys, municipality, notice_ids, now=now)
+        return await begin_attempts(session, keys, municipality, notice_ids, **how)
 
     monkeypatch.setattr(sending, "begin_attempts", begin)
     await service.settle()
