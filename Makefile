@@ -98,4 +98,4 @@ $(ASSETS_STAMP): $(ASSET_SOURCES) $(NODE_STAMP) $(PYTHON_STAMP)
 
 # For the tests in a browser and behind the proxy. Without them the others still run, and these say why they did not.
 browser:
-	@sh deploy/local/packages.sh --optional chromium fonts-noto-cjk caddy faketime
+	@sh deploy/local/packages.sh --optional chromium-headless-shell fonts-noto-cjk caddy faketime

@@ -17,7 +17,7 @@ from shared.clock import JST
 from tests.conftest import TEMPLATE, in_database
 from tests.stack import ROOT, STAFF_LOGIN, STAFF_PASSWORD, Stack, running_stack
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -147,6 +147,7 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /counter/{appointment_id}/{action}": COUNTER,
     # A helper's own times and requests; who helps and who is missing.
     "booking GET /helpers": HELPER,
+    "booking GET /helpers/requests/{assignment_id}/{answer}": HELPER,
     "booking POST /helpers/requests/{assignment_id}/{answer}": HELPER,
     "booking GET /helpers/calendar": HELPER,
     "booking POST /helpers/calendar": HELPER,
@@ -154,6 +155,7 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /helpers/shifts": HELPER,
     "booking POST /helpers/shifts/{shift_id}/remove": HELPER,
     "booking GET /helpers/roster": ROSTER,
+    "booking GET /helpers/roster/{assignment_id}/reassign": ROSTER,
     "booking POST /helpers/roster/{assignment_id}/reassign": ROSTER,
     # --- notifications: how to reach ---
     "notifications GET /notifications/language": ANYBODY,
