@@ -122,19 +122,25 @@ async def _verdict(environ: Mapping[str, str], service: str) -> str:
 
 
 def check_all(
-    environ: Mapping[str, str], told: Mapping[str, Appointment], in_doubt: int, accepted: Mapping[str, int]
+    environ: Mapping[str, str],
+    told: Mapping[str, Appointment],
+    in_doubt: int,
+    accepted: Mapping[str, int],
+    *,
+    may_be_too_late: bool = False,
 ) -> None:
     """Effects are what was committed: nothing lost, nothing twice. Raises AssertionError.
 
     `told` is everything that residents were ever told, `in_doubt` how many never heard what became of their booking,
-    `accepted` how often the providers accepted each id.
+    `accepted` how often the providers accepted each id. `may_be_too_late`: hours passed in a moment, and somebody's
+    appointment with them, before they were told.
     """
     facts = asyncio.run(read_facts(environ))
     assert facts.refused == {}
     assert set(facts.ledgers.values()) == {"intact"}, facts.ledgers
     assert facts.oversold == [], "places sold twice, or two appointments of one visit"
     _check_appointments(facts, told, in_doubt)
-    _check_notices(facts)
+    _check_notices(facts, may_be_too_late=may_be_too_late)
     _check_messages(facts, accepted)
 
 
@@ -157,7 +163,7 @@ def _check_appointments(facts: Facts, told: Mapping[str, Appointment], in_doubt:
         assert events[str(row["appointment_id"])] == row["version"], f"{row['number']}: an event for each version"
 
 
-def _check_notices(facts: Facts) -> None:
+def _check_notices(facts: Facts, *, may_be_too_late: bool) -> None:
     """Each version is told once at most, the newest certainly; what was overtaken may be left out."""
     newest = {row["appointment_id"]: row for row in facts.appointments}
     events = {(row["aggregate_id"], row["aggregate_version"]): KINDS[row["type"]] for row in facts.events}
@@ -168,11 +174,13 @@ def _check_notices(facts: Facts) -> None:
     for (appointment_id, version), row in made.items():
         assert events[appointment_id, version] == row["kind"], row
     for appointment_id, appointment in newest.items():
-        assert made[str(appointment_id), appointment["version"]]["state"] == "sent", appointment
+        row = made[str(appointment_id), appointment["version"]]
+        assert row["state"] == "sent" or (may_be_too_late and row["reason"] == "too_late"), appointment
     for row in facts.notices:
         appointment = newest[row["appointment_id"]]
         overtaken = appointment["sequence"] > row["sequence"]
-        assert row["state"] == "sent" or (row["state"] == "superseded" and overtaken), row
+        is_late = may_be_too_late and row["reason"] == "too_late"
+        assert row["state"] == "sent" or (row["state"] == "superseded" and overtaken) or is_late, row
         assert row["unended"] == 0, row
 
 

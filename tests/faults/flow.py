@@ -58,8 +58,6 @@ class Told:
     surprises: list[str] = field(default_factory=list)
     # Refusals with which people go home: none, unless hours pass in a moment.
     expected: frozenset[int] = frozenset()
-    # A day on which nobody comes.
-    day_off: str = "none"
 
 
 class GoneHome(Exception):
@@ -132,7 +130,6 @@ class Resident:
     async def _choose_day(self) -> None:
         """One of the days that are offered, so that many find a place."""
         days = re.findall(r'href="(/booking/[^"]*\?day=[0-9-]+)', self._page.text)
-        days = [day for day in days if not day.endswith(self._told.day_off)]
         if days:
             await self._get(self._chance.choice(days))
 
