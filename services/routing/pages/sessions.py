@@ -205,8 +205,8 @@ async def _renew(
             return response
     if token is not None and token.identity.kind in STAFF_KINDS:
         response = Redirect("/sign-in", query_params={"next": next_path}, status_code=status)
-        # A form goes on to the sign-in page with the token beside it: that page must know who typed it. So does the form
-        # that somebody is filling in while its page asks for news in the background.
+        # A form goes on to the sign-in page with the token beside it: that page must know who typed it. So does a form
+        # that is being filled in while its page asks for news in the background.
         if status == SEE_OTHER and request.headers.get("sec-fetch-mode", "navigate") == "navigate":
             take_session(response, secure=secure)
         return response
