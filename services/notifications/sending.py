@@ -23,7 +23,7 @@ from shared.db import Database, Prepared
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.due import DueRows
-from shared.timekeeping import may_differ, may_outlive
+from shared.timekeeping import NOTICED_WITHIN_S, may_differ, may_outlive, was_set_within
 
 log = get_logger(__name__)
 
@@ -77,7 +77,7 @@ class SendingLoop:
                     await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
                 batches = {batch for batch in batches if not batch.done()}
                 try:
-                    claimed = await self._claim_due() if await self._rows.are_there() else {}
+                    claimed = await self._claim_due()
                 except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                     log.warning("sending_loop_failed", **describe(error))
                     await asyncio.sleep(FAILED_PAUSE_S)
@@ -103,11 +103,15 @@ class SendingLoop:
     async def _claim_due(self) -> dict[str, list[UUID]]:
         claimed: dict[str, list[UUID]] = defaultdict(list)
         now = self._clock()
-        if may_differ(self._clock):
+        # Noticed even if nothing is due: that may be why.
+        if was_set_within(self._clock, NOTICED_WITHIN_S):
             self._are_times_right = False
+        if may_differ(self._clock):
             return claimed
         if not self._are_times_right:
             await self._set_times_right(now)
+        if not await self._rows.are_there():
+            return claimed
         for row in await self._rows.claim(now, takes_over=self._takes_over()):
             claimed[row.municipality].append(UUID(row.ref))
         return claimed

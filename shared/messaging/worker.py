@@ -199,7 +199,7 @@ class Worker:
         """Nothing is judged by a time that nobody else may share."""
 
         async def run() -> None:
-            await self._is_time_agreed.wait()
+            await self._wait_for_time()
             await loop()
 
         return run

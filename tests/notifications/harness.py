@@ -17,6 +17,7 @@ from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE
 from services.notifications.worker import DUE_HANDLERS, make_senders
+from shared.clock import Clock
 from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.events.base import Event, event_type
@@ -114,10 +115,10 @@ class Notifications:
         self.sending = self.make_sending()
         self.sending_bulk = self.make_sending(bulk=True)
 
-    def make_sending(self, *, bulk: bool = False) -> SendingLoop:
+    def make_sending(self, *, bulk: bool = False, clock: Clock | None = None) -> SendingLoop:
         """A sending loop of its own, as a second worker has."""
         senders = self.bulk_senders if bulk else self.senders
-        return SendingLoop(self.db, self.keys, senders, lambda: self.now, bulk=bulk)
+        return SendingLoop(self.db, self.keys, senders, clock or (lambda: self.now), bulk=bulk)
 
     async def _note_receipt(self, _: str, receipt: Receipt) -> None:
         self.receipts.append(receipt)

@@ -20,8 +20,10 @@ from services.notifications.senders import smtp
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
 from services.notifications.senders.sms_gateway import CONCURRENCY, SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
+from shared.clock import AgreedClock
 from shared.ledger.sealer import Sealer
 from shared.ledger.verify import verify
+from shared.timekeeping import NOTICED_WITHIN_S
 from tests.conftest import TestDatabase
 from tests.notifications.harness import EMAIL, OTHER_TOWN, START, TOKEN, TOWN, LoopTime, Notifications, until
 
@@ -535,3 +537,20 @@ async def test_a_confirmation_passes_what_is_sent_in_bulk_by_a_slow_provider(ser
         loop.cancel()
     service.sink.release()
     await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def test_what_was_put_off_by_a_clock_that_was_ahead_is_looked_at_once_it_is_right(service: Notifications) -> None:
+    """Seen to fail where the step is noticed only when something is due: then nothing is, for an hour."""
+    contact, seconds = service.contact("sms", "+819012345678"), 0.0
+    await service.hear(contact, service.booked(contact))
+    async with service.db.begin(TOWN) as session:
+        await session.execute(text("UPDATE due SET due_at = due_at + interval '1 hour' WHERE kind = 'send'"))
+    clock = AgreedClock(pace=lambda: seconds)
+    loop = service.make_sending(clock=clock)
+    for told in (service.now + timedelta(hours=1), service.now):
+        clock.agree(told, asked_at=seconds, answered_at=seconds)
+    assert await loop.run_once() == 0, "others may not have noticed"
+    seconds = NOTICED_WITHIN_S
+    clock.agree(service.now + timedelta(seconds=seconds), asked_at=seconds, answered_at=seconds)
+    assert await loop.run_once() == 1
+    assert len(service.sink.messages()) == 1
