@@ -38,6 +38,7 @@ HANDLERS = (
     online.post_reuse,
     online.show_form,
     online.post_form,
+    online.post_address,
     online.get_form_address,
     online.post_channel,
     online.show_switched,

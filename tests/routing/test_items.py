@@ -39,6 +39,7 @@ def typed_for(item: str, *, optional: bool = True) -> dict[str, str]:
         day = min(max(TODAY - timedelta(days=5), earliest), latest)
         right: dict[str, Any] = {
             "text": "𠮷田 﨑子",
+            "person": "𠮷田　　﨑子",
             "kana": "ﾖｼﾀﾞ さきこ",
             "long_text": "一行目\r\n二行目",
             "phone": "０４６３−７１−３３１１",

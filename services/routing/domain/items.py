@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["text", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits"]
+Kind = Literal["text", "person", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits"]
 
 NAME_MAX_LENGTH = 60
 LINE_MAX_LENGTH = 100
@@ -49,6 +49,10 @@ def _text(name: str = "", *, length: int = LINE_MAX_LENGTH, required: bool = Tru
     return Part(kind="text", name=name, length=length, required=required)
 
 
+def _person(name: str = "", *, required: bool = True) -> Part:
+    return Part(kind="person", name=name, length=NAME_MAX_LENGTH, required=required)
+
+
 def _note(name: str = "", *, required: bool = True) -> Part:
     return Part(kind="long_text", name=name, length=NOTE_MAX_LENGTH, required=required)
 
@@ -64,7 +68,7 @@ _ADDRESS = (
 )
 
 ITEM_PARTS: dict[str, tuple[Part, ...]] = {
-    "name": (_text(length=NAME_MAX_LENGTH),),
+    "name": (_person(),),
     "kana": (Part(kind="kana", length=NAME_MAX_LENGTH),),
     "birth_date": (Part(kind="day"),),
     "sex": (Part(kind="choice", choices=("female", "male", "unsaid")),),
@@ -76,7 +80,7 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
         _note("members", required=False),
     ),
     "phone": (Part(kind="phone", length=SHORT_MAX_LENGTH),),
-    "household": (_text("head", length=NAME_MAX_LENGTH), _note("members", required=False)),
+    "household": (_person("head"), _note("members", required=False)),
     "copies_purpose": (
         Part(kind="number", name="copies", lowest=1, highest=COPIES_MAX),
         _text("purpose"),
@@ -96,7 +100,7 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
         Part(kind="kana", name="holder", length=NAME_MAX_LENGTH),
     ),
     "child": (
-        _text("name", length=NAME_MAX_LENGTH),
+        _person("name"),
         Part(kind="kana", name="kana", length=NAME_MAX_LENGTH),
         Part(kind="day", name="birth_date"),
         _choice("together", "yes", "no"),
@@ -107,7 +111,7 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
         Part(kind="phone", name="phone", required=False, length=SHORT_MAX_LENGTH),
         _note("hours", required=False),
     ),
-    "doctor": (_text("hospital"), _text("name", length=NAME_MAX_LENGTH, required=False)),
+    "doctor": (_text("hospital"), _person("name", required=False)),
     "due_date": (Part(kind="day", from_days=-30, until_days=PREGNANCY_DAYS_MAX),),
     "dog": (
         _text("name", length=SHORT_MAX_LENGTH),
@@ -120,6 +124,8 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
     "waste_items": (_note(),),
     "topic": (_note(),),
 }
+# Items that hold an address, in the fields of `_ADDRESS`.
+ADDRESS_ITEMS = ("address", "previous_address", "new_address")
 # Things rather than words: brought to the counter, until attachments are taken.
 NOT_TYPED = frozenset({"photos"})
 

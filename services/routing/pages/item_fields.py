@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
+from services.routing.domain.addresses import complete_line, tidy_line
 from services.routing.domain.items import (
+    ADDRESS_ITEMS,
     ITEM_PARTS,
     Part,
     day_limits,
@@ -18,7 +20,9 @@ from services.routing.domain.items import (
 )
 from services.routing.pages.item_wording import CHOICES, PARTS
 from services.routing.pages.wording import ITEMS, OTHER_ITEM, show_phone
+from services.routing.queries.postal_codes import find_places
 from shared.web.forms import DATE_PARTS, POSTAL_CODE_LENGTH, Form
+from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.templating import jst_date, wareki
 
@@ -48,8 +52,28 @@ def read_items(form: Form, items: Sequence[str], today: date, *, complete: bool 
         if set(form.errors) - before:
             unsaved.append(item)
         else:
-            values[item] = pack_value(item, parts)
+            values[item] = pack_value(item, _complete_address(item, parts))
     return Typed(values=values, unsaved=tuple(unsaved))
+
+
+def look_up_address(form: Form, item: str) -> dict[str, str]:
+    """The fields of a form with the line of an address filled in from its postal code, if it tells more than is there.
+
+    What the person typed after the place is kept. The form's errors say what is wrong with the code.
+    """
+    code, line = f"{item}_postal_code", f"{item}_line"
+    postal_code = form.postal_code(code)
+    places = find_places(postal_code) if postal_code else ()
+    if postal_code and not places:
+        form.errors[code] = _("この郵便番号は見つかりません。数字を確かめるか、住所を書いてください。")
+    typed = tidy_line(form.value(line))
+    if not places:
+        return dict(form.values)
+    found = complete_line(typed, places)
+    if not any(found.startswith(place.line) for place in places):
+        # Another place's address would be wrong; a number alone goes on after the place.
+        found = places[0].line + (typed if typed[:1].isdigit() else "")
+    return dict(form.values) | {line: found}
 
 
 def fill_fields(values: Mapping[str, str]) -> dict[str, str]:
@@ -80,6 +104,7 @@ def make_groups(
         {
             "item": item,
             "label": item_name(item),
+            "is_address": item in ADDRESS_ITEMS,
             "parts": [
                 _show_field(item, part, fields, errors) | ({} if with_autofill else NO_AUTOFILL)
                 for part in ITEM_PARTS[item]
@@ -129,11 +154,21 @@ def _is_touched(form: Form, item: str) -> bool:
     return False
 
 
+def _complete_address(item: str, parts: dict[str, str]) -> dict[str, str]:
+    if item not in ADDRESS_ITEMS or not parts["line"]:
+        return parts
+    places = find_places(parts["postal_code"])
+    building = " ".join(parts["building"].split())
+    return parts | {"line": complete_line(tidy_line(parts["line"]), places), "building": building}
+
+
 def _read_part(form: Form, item: str, part: Part, today: date) -> str:
     name, required = field_of(item, part), part.required
     match part.kind:
         case "text":
             return form.text(name, max_length=part.length, required=required)
+        case "person":
+            return " ".join(form.text(name, max_length=part.length, required=required).split())
         case "long_text":
             return form.long_text(name, max_length=part.length, required=required)
         case "kana":
