@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
@@ -250,6 +251,21 @@ item = Table(
     Column("how", Text, nullable=False),
     Column("collected_at", _TIME, nullable=False),
 )
+
+# Items that a person wants no other procedure to ask for, from when until when.
+reuse_stop = Table(
+    "reuse_stop",
+    metadata,
+    _town(),
+    Column("subject_ref", _UUID, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("stopped_at", _TIME, primary_key=True),
+    Column("ended_at", _TIME),
+    Index(
+        "reuse_stop_standing_key", "municipality", "subject_ref", "key", unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)  # fmt: skip
 
 offer = Table(
     "offer",

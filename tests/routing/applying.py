@@ -40,6 +40,9 @@ CHI02_FORM = {
 }
 CHI02_ITEMS = ("name", "birth_date", "address", "phone", "bank_account", "child")
 SAID_KANA = KANA
+# What 小児医療証 asks for beyond it.
+CHI03_REST = {"insurance_kind": "national", "insurance_insurer": ""}
+ADDRESS = {key: value for key, value in CHI02_FORM.items() if key.startswith("address")}
 
 
 def hidden(page: httpx.Response, name: str) -> str:
@@ -109,3 +112,12 @@ async def press(staff: Visitor, path: str, action: str, **fields: str) -> httpx.
     page = await staff.get(path)
     assert page.status_code == httpx.codes.OK, page.text
     return await staff.post(f"{path}/{action}", {"version": hidden(page, "version")} | fields)
+
+
+async def reuse(visitor: Visitor, case: str, **answers: str) -> httpx.Response:
+    """Answer what is shown, item by item: yes, unless told otherwise."""
+    page = await visitor.get(f"{case}/reuse")
+    assert page.status_code == httpx.codes.OK, page.headers
+    items = dict.fromkeys(re.findall(r'name="offer_(\w+)"', page.text))
+    fields = {f"offer_{item}": hidden(page, f"offer_{item}") for item in items}
+    return await visitor.post(f"{case}/reuse", fields | {f"use_{item}": answers.get(item, "yes") for item in items})

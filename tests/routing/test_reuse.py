@@ -15,7 +15,19 @@ from services.routing.domain.handover import OFFER_LIFETIME
 from shared.db import Database
 from shared.events.booking import AppointmentBooked, AppointmentCancelled
 from tests.conftest import TestDatabase
-from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, send, sign_in, submit_fields
+from tests.routing.applying import (
+    ADDRESS,
+    CHI02_FORM,
+    CHI03_REST,
+    SEE_OTHER,
+    apply,
+    fill_in,
+    hidden,
+    reuse,
+    send,
+    sign_in,
+    submit_fields,
+)
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import NAME, NOW, TOWN, new_key
 from tests.routing.test_handover import entries
@@ -23,18 +35,7 @@ from tests.routing.test_helpers import open_venue
 from tests.routing.test_pages import GARBAGE, answer_offers
 
 NewVisitor = Callable[..., Visitor]
-CHI03_REST = {"insurance_kind": "national", "insurance_insurer": ""}
-ADDRESS = {key: value for key, value in CHI02_FORM.items() if key.startswith("address")}
 CHILD = {key: value for key, value in CHI02_FORM.items() if key.startswith("child")}
-
-
-async def reuse(visitor: Visitor, case: str, **answers: str) -> httpx.Response:
-    """Answer what is shown, item by item: yes, unless told otherwise."""
-    page = await visitor.get(f"{case}/reuse")
-    assert page.status_code == httpx.codes.OK, page.headers
-    items = dict.fromkeys(re.findall(r'name="offer_(\w+)"', page.text))
-    fields = {f"offer_{item}": hidden(page, f"offer_{item}") for item in items}
-    return await visitor.post(f"{case}/reuse", fields | {f"use_{item}": answers.get(item, "yes") for item in items})
 
 
 async def types_of(db: Database, *kinds: str) -> list[tuple[str, list[str]]]:

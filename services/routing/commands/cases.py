@@ -9,6 +9,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -226,7 +227,8 @@ async def fill_form(
         await record_deed(session, identity, "view_form", case_id, now=now)
     # The online form asks for the name itself. A number that it asked for can be the one for notices.
     wanted = (PHONE,) if is_online and contact is None else () if is_online else BOOKING_ITEMS
-    keys = tuple(key for key in wanted if is_first or key in (case.items or ()))
+    stopped = await stopped_keys(session, identity.municipality, subject_ref) if is_first else frozenset()
+    keys = tuple(key for key in wanted if (is_first and key not in stopped) or key in (case.items or ()))
     values = await read_values(session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, now=now)
     return FilledForm(
         items={key: value.value for key, value in values.items()},

@@ -19,6 +19,7 @@ from services.routing.commands.offers import (
     write_decisions,
 )
 from services.routing.commands.online import procedure_of
+from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.vault import STEP_FORM, Source, list_sources
 from services.routing.domain.handover import Step, read_answers
 from services.routing.domain.items import typed_items
@@ -114,7 +115,8 @@ async def reusable_items(
     if case.subject_ref is None:
         await session.execute(update_case(case).values(subject_ref=subject_ref))
         case = await get_own_case(session, identity, case.case_id, lock=True)
-    needed = typed_items((await procedure_of(session, case)).items)
+    stopped = await stopped_keys(session, case.municipality, subject_ref)
+    needed = [key for key in typed_items((await procedure_of(session, case)).items) if key not in stopped]
     sources = {source.key: source for source in await list_sources(session, case.municipality, subject_ref)}
     found = {key: sources[key].commitment for key in needed if key in sources and sources[key].case_id != case.case_id}
     answered = {known.item for known in await standing_offers(session, case, found, now, step=STEP_FORM)}

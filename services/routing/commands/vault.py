@@ -33,8 +33,9 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     """What a reading or a decision is for: becomes ledger entries. `approval_id` is cited by whoever applies later."""
 
     entry_type: EntryType
-    case_id: UUID
-    procedure: str
+    # None: the person looks after their items themselves, apart from any case.
+    case_id: UUID | None
+    procedure: str | None
     target_service: str
     target_step: str
     purpose: str

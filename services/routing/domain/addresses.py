@@ -1,4 +1,4 @@
-"""Addresses (住所): tidied, completed from the postal code, and split as the interoperability framework (GIF) has them."""
+"""Addresses (住所): tidied, completed from the postal code, and split into the parts that GIF names."""
 
 import re
 import unicodedata

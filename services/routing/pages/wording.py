@@ -8,7 +8,7 @@ import phonenumbers
 
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
-from services.routing.domain.handover import EXPIRED
+from services.routing.domain.handover import EXPIRED, WITHDRAWN
 from services.routing.queries.mine import HistoryEntry
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
@@ -36,6 +36,10 @@ REFUSALS: dict[str, RefusalText] = {
     "case_unknown": RefusalText(
         _("この申しこみは見つかりません"),
         _("べつの端末で始めたか、時間がたちすぎています。お手数ですが、手続きをさがして、もう一度始めてください。"),
+    ),
+    "item_unknown": RefusalText(
+        _("この項目は見つかりません"),
+        _("この端末では、まだ入力されていません。「わたしが入力したこと」のページで確かめてください。"),
     ),
     "life_event_unknown": RefusalText(
         _("このページは見つかりません"), _("はじめのページから、もう一度さがしてください。")
@@ -187,6 +191,8 @@ PURPOSES = (
     _("窓口でお呼びするため"),
     _("予約のお知らせを送るため"),
     _("同じことを二度書かずにすむようにするため"),
+    _("ご自分の情報を確かめるため"),
+    _("ご自分の情報をなおすため"),
 )
 # What a no means: nothing else changes.
 WITHOUT = {
@@ -256,6 +262,7 @@ _SAID_SENTENCES: dict[str, str] = {
     "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
 }
 _SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
+_SENTENCE_WITHDRAWN = _("%(actor)sが「%(items)s」を、これからの手続きで使わないことにしました。")
 _SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
 _YOU = _("あなた")
@@ -387,6 +394,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_HELPER_VIEWED
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
         return _SAID_SENTENCES[entry.entry_type]
+    if (entry.entry_type, entry.outcome) == ("declined", WITHDRAWN):
+        return _SENTENCE_WITHDRAWN
     is_form = entry.target_service == "routing" and entry.target_step == "form"
     if entry.entry_type == "declined" and entry.outcome == EXPIRED:
         return _SENTENCE_FORM_EXPIRED if is_form else _SENTENCE_EXPIRED
