@@ -43,6 +43,8 @@ STAFF_ONLY: Final = {
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",
+        "services/routing/pages/figures.html",
+        "services/routing/pages/figures.py",
         "services/routing/pages/office.html",
         "services/routing/pages/office.py",
         "services/routing/pages/office_application.html",

@@ -6,7 +6,19 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, mine, office, online, own_data, plans, sessions
+from services.routing.pages import (
+    applications,
+    behalf,
+    cases,
+    figures,
+    front,
+    mine,
+    office,
+    online,
+    own_data,
+    plans,
+    sessions,
+)
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -65,6 +77,8 @@ HANDLERS = (
     mine.show_my,
     mine.show_history,
     mine.copy_history,
+    figures.show_figures,
+    figures.copy_figures,
     own_data.show_data,
     own_data.copy_data,
     own_data.show_item,

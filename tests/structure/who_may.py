@@ -22,6 +22,7 @@ VISITORS: Who = ANYBODY - {NOBODY}
 
 COUNTER = only("counter")
 OFFICE = only("back_office", "manager")
+MANAGER = only("manager")
 OFFICE_AND_COUNTER = only("counter", "back_office", "manager")
 HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
@@ -89,6 +90,8 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /plans/{plan_id}/begin": VISITORS,
     "routing POST /plans/{plan_id}/begin": VISITORS,
     "routing GET /my": VISITORS,
+    "routing GET /office/figures": MANAGER,
+    "routing GET /office/figures.csv": MANAGER,
     "routing GET /my/data": VISITORS,
     "routing GET /my/data.json": VISITORS,
     "routing GET /my/data/{key}": VISITORS,

@@ -16,6 +16,7 @@ from services.routing.commands.offers import (
     Undecided,
     decline_expired,
     preview_offers,
+    refuse_stale,
     standing_offers,
     write_decisions,
 )
@@ -92,6 +93,7 @@ async def decide_handover(
     offers = await standing_offers(session, case, passable, now)
     decisions, missing, is_stale = read_answers(offers, answers, shown, now)
     if is_stale or missing or len(offers) < len(passable):
+        await refuse_stale(session, identity, case, passable, answers, shown, now)
         return Undecided(missing=tuple(missing), is_stale=is_stale or len(offers) < len(passable))
     wants_notices = any(decision.approved and decision.offer.item == CONTACT for decision in decisions)
     if wants_notices and case.contact_sealed is None and case.contact_ref is None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Text, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.contact import contact_source
@@ -21,7 +21,7 @@ from services.routing.commands.vault import (
     write_use,
     write_use_of_items,
 )
-from services.routing.domain.handover import EXPIRED, OFFER_LIFETIME, Decision, Offer, Step, target_service
+from services.routing.domain.handover import EXPIRED, OFFER_LIFETIME, STALE, Decision, Offer, Step, target_service
 from services.routing.tables import SERVICE, case_file, offer
 from shared.crypto import SubjectVault
 from shared.messaging.due import schedule
@@ -136,6 +136,49 @@ async def decline_expired(session: AsyncSession, case: Row[Any], now: datetime) 
     for service, chosen in sorted(expired.items()):
         use = msgspec.structs.replace(case_use(case, "declined", service), outcome=EXPIRED)
         await write_use(session, System(municipality=case.municipality), case.subject_ref, use, chosen, now=now)
+
+
+async def refuse_stale(
+    session: AsyncSession,
+    identity: Identity,
+    case: Row[Any],
+    passable: Mapping[str, str],
+    answers: Mapping[str, str],
+    shown: Mapping[str, str],
+    now: datetime,
+    *,
+    step: Step = "handover",
+) -> None:
+    """Write, once, which items have another value by now than the one that was said yes to: they are not used.
+
+    The caller holds the case's lock.
+    """
+    agreed = [offer_id for item, offer_id in shown.items() if answers.get(item) == "yes"]
+    rows = await session.execute(
+        select(offer.c.offer_id, offer.c.item, offer.c.commitment)
+        .where(
+            offer.c.municipality == case.municipality,
+            offer.c.case_id == case.case_id,
+            offer.c.step == step,
+            # As text: what a form sends need not be a reference.
+            offer.c.offer_id.cast(Text).in_(agreed),
+            offer.c.state.in_(("offered", "previewed")),
+        )
+        .limit(OFFERS_MAX)
+    )
+    changed = [row for row in rows if row.item in passable and passable[row.item] != row.commitment]
+    if not changed:
+        return
+    await session.execute(
+        update(offer)
+        .where(offer.c.municipality == case.municipality, offer.c.offer_id.in_([row.offer_id for row in changed]))
+        .values(state="declined", decided_at=now)
+    )
+    for service in TARGETS:
+        chosen = {row.item: row.commitment for row in changed if target_service(row.item, step) == service}
+        if chosen:
+            use = msgspec.structs.replace(case_use(case, "refused", service), outcome=STALE)
+            await write_use(session, identity, case.subject_ref, use, chosen, now=now)
 
 
 async def standing_offers(

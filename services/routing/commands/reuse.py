@@ -15,6 +15,7 @@ from services.routing.commands.offers import (
     Undecided,
     decline_expired,
     preview_offers,
+    refuse_stale,
     standing_offers,
     write_decisions,
 )
@@ -68,6 +69,7 @@ async def decide_reuse(
     offers = await standing_offers(session, case, reusable, now, step=STEP_FORM)
     decisions, missing, is_stale = read_answers(offers, answers, shown, now)
     if is_stale or missing or len(offers) < len(reusable):
+        await refuse_stale(session, identity, case, reusable, answers, shown, now, step=STEP_FORM)
         return Undecided(missing=tuple(missing), is_stale=is_stale or len(offers) < len(reusable))
     approvals = await write_decisions(session, identity, case, reusable, decisions, now, step=STEP_FORM)
     declined = {decision.offer.item for decision in decisions if not decision.approved}

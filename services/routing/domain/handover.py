@@ -19,6 +19,8 @@ Step = Literal["handover", "form"]
 # A preview that nobody answers within this time was closed: that is a decline.
 OFFER_LIFETIME = timedelta(minutes=60)
 EXPIRED = "expired"
+# A yes to a value that had changed meanwhile: it is not used, and asked again.
+STALE = "stale"
 # A yes that the person took back on their own page, for all that has not been sent.
 WITHDRAWN = "withdrawn"
 # Made again within this time, a pass is the same pass: whoever goes back, or reloads, finds their visit in booking

@@ -8,7 +8,7 @@ import phonenumbers
 
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
-from services.routing.domain.handover import EXPIRED, WITHDRAWN
+from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
 from services.routing.queries.mine import HistoryEntry
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
@@ -263,6 +263,7 @@ _SAID_SENTENCES: dict[str, str] = {
 }
 _SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
 _SENTENCE_WITHDRAWN = _("%(actor)sが「%(items)s」を、これからの手続きで使わないことにしました。")
+_SENTENCE_STALE = _("「%(items)s」は、お返事の前に内容が変わったので、使わずに、もう一度おたずねしました。")
 _SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
 _SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
 _YOU = _("あなた")
@@ -394,6 +395,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_HELPER_VIEWED
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
         return _SAID_SENTENCES[entry.entry_type]
+    if (entry.entry_type, entry.outcome) == ("refused", STALE):
+        return _SENTENCE_STALE
     if (entry.entry_type, entry.outcome) == ("declined", WITHDRAWN):
         return _SENTENCE_WITHDRAWN
     is_form = entry.target_service == "routing" and entry.target_step == "form"
