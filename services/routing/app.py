@@ -50,7 +50,7 @@ HANDLERS = (
     online.post_reuse,
     online.show_form,
     online.post_form,
-    online.post_address,
+    online.post_fields,
     online.get_form_address,
     online.post_channel,
     online.show_switched,

@@ -86,7 +86,7 @@ def test_the_parts_of_an_address() -> None:
 
 
 async def look_up(visitor: Visitor, case: str, **typed: str) -> httpx.Response:
-    return await visitor.post(f"{case}/address", CHI02_FORM | {"lookup": "address"} | typed)
+    return await visitor.post(f"{case}/fields", CHI02_FORM | {"lookup": "address"} | typed)
 
 
 def line_of(page: httpx.Response) -> str:

@@ -8,16 +8,28 @@ import pytest
 from services.routing.domain.items import (
     ITEM_PARTS,
     NOT_TYPED,
+    PEOPLE_MAX,
     VALUE_MAX_LENGTH,
+    Part,
     can_be_typed,
     day_limits,
     field_of,
+    field_of_person,
     number_limits,
     pack_value,
     typed_items,
+    unpack_people,
     unpack_value,
 )
-from services.routing.pages.item_fields import fill_fields, make_groups, read_items, show_value
+from services.routing.pages.item_fields import (
+    MORE,
+    errors_in_order,
+    extend_form,
+    fill_fields,
+    make_groups,
+    read_items,
+    show_value,
+)
 from services.routing.pages.item_wording import CHOICES, PARTS
 from services.routing.pages.wording import ITEMS
 from shared.town_pack import read_town_pack
@@ -34,26 +46,40 @@ def typed_for(item: str, *, optional: bool = True) -> dict[str, str]:
     for part in ITEM_PARTS[item]:
         if not part.required and not optional:
             continue
-        name = field_of(item, part)
-        earliest, latest = day_limits(part, TODAY)
-        day = min(max(TODAY - timedelta(days=5), earliest), latest)
-        right: dict[str, Any] = {
-            "text": "𠮷田 﨑子",
-            "person": "𠮷田　　﨑子",
-            "kana": "ﾖｼﾀﾞ さきこ",
-            "long_text": "一行目\r\n二行目",
-            "phone": "０４６３−７１−３３１１",
-            "postal_code": "〒259-0196",
-            "choice": part.choices[0] if part.choices else "",
-            "number": str(number_limits(item, part, TODAY)[0]),
-            "digits": "12",
-        }
-        if part.kind == "day":
-            fields |= {f"{name}_era": "R", f"{name}_year": str(day.year - 2018)}
-            fields |= {f"{name}_month": str(day.month), f"{name}_day": str(day.day)}
-        else:
-            fields[name] = right[part.kind]
+        for name, own in fields_of(field_of(item, part), part):
+            fields |= typed_for_part(item, name, own)
     return fields
+
+
+def fields_of(name: str, part: Part) -> list[tuple[str, Part]]:
+    """A part's fields: its own, or those of everybody where there may be several people."""
+    if part.kind != "people":
+        return [(name, part)]
+    return [(field_of_person(name, index, own), own) for index in range(PEOPLE_MAX) for own in part.each]
+
+
+def typed_for_part(item: str, name: str, part: Part) -> dict[str, str]:
+    earliest, latest = day_limits(part, TODAY)
+    day = min(max(TODAY - timedelta(days=5), earliest), latest)
+    if part.kind == "day":
+        return {
+            f"{name}_era": "R",
+            f"{name}_year": str(day.year - 2018),
+            f"{name}_month": str(day.month),
+            f"{name}_day": str(day.day),
+        }
+    right: dict[str, str] = {
+        "text": "𠮷田 﨑子",
+        "person": "𠮷田　　﨑子",
+        "kana": "ﾖｼﾀﾞ さきこ",
+        "long_text": "一行目\r\n二行目",
+        "phone": "０４６３−７１−３３１１",
+        "postal_code": "〒259-0196",
+        "choice": part.choices[0] if part.choices else "",
+        "number": str(number_limits(item, part, TODAY)[0]),
+        "digits": "12",
+    }
+    return {name: right[part.kind]}
 
 
 @pytest.mark.parametrize("line", ONLINE, ids=lambda line: line.code)
@@ -124,10 +150,14 @@ def test_days_have_limits() -> None:
 
 
 def test_every_part_and_choice_has_words_and_no_word_is_left_over() -> None:
-    parts = {(item, part.name) for item, known in ITEM_PARTS.items() for part in known}
-    choices = {
-        (item, part.name, choice) for item, known in ITEM_PARTS.items() for part in known for choice in part.choices
-    }
+    named = [
+        (item, name, part)
+        for item, known in ITEM_PARTS.items()
+        for whole in known
+        for name, part in [(whole.name, whole), *((f"{whole.name}.{own.name}", own) for own in whole.each)]
+    ]
+    parts = {(item, name) for item, name, _part in named}
+    choices = {(item, name, choice) for item, name, part in named for choice in part.choices}
     assert set(PARTS) == parts
     assert set(CHOICES) == choices
     assert set(ITEM_PARTS) <= set(ITEMS)
@@ -137,3 +167,64 @@ def test_my_number_is_never_asked_for() -> None:
     words = "".join(f"{item} {part.name}" for item, known in ITEM_PARTS.items() for part in known)
     assert "my_number" not in words
     assert not any("個人番号" in f"{text.label}{text.hint}" for text in PARTS.values())
+
+
+def household(*people: tuple[str, str, str]) -> dict[str, str]:
+    """A form with these people, each with a name, a relation and the year of birth."""
+    fields = {"household_head": "二宮 花子"}
+    for index, (name, relation, year) in enumerate(people):
+        row = f"household_members_{index}"
+        fields |= {f"{row}_name": name, f"{row}_relation": relation}
+        fields |= {f"{row}_birth_date_year": year, f"{row}_birth_date_month": "3", f"{row}_birth_date_day": "1"}
+    return fields
+
+
+def test_a_household_has_its_members_one_by_one() -> None:
+    form = Form(household(("二宮　太郎", "spouse", "S50"), ("", "", ""), ("二宮 一郎", "child", "2015")))
+    form.values |= {"household_members_1_birth_date_month": "", "household_members_1_birth_date_day": ""}
+    typed = read_items(form, ["household"], TODAY)
+    assert form.ok, form.errors
+    value = typed.values["household"]
+    assert unpack_people(unpack_value("household", value)["members"]) == [
+        {"name": "二宮 太郎", "relation": "spouse", "birth_date": "1975-03-01"},
+        {"name": "二宮 一郎", "relation": "child", "birth_date": "2015-03-01"},
+    ], "an empty row in between is nobody"
+    shown = show_value("household", value)
+    assert "二宮 太郎、夫または妻、1975年3月1日（昭和50年）／二宮 一郎、子、2015年3月1日（平成27年）" in shown
+
+
+def test_who_lives_alone_leaves_the_row_empty() -> None:
+    form = Form(household())
+    assert read_items(form, ["household"], TODAY).values == {"household": '{"head":"二宮 花子"}'}
+    assert form.ok
+
+
+def test_half_a_person_is_told_at_their_own_field() -> None:
+    form = Form(household(("二宮 太郎", "spouse", "S50"), ("二宮 一郎", "cousin", "")))
+    assert read_items(form, ["household"], TODAY).unsaved == ("household",)
+    assert set(form.errors) == {"household_members_1_relation", "household_members_1_birth_date"}
+    texts = errors_in_order(["household"], form.errors)
+    assert list(texts) == ["household_members_1_relation", "household_members_1_birth_date"]
+    assert texts["household_members_1_relation"].startswith("いっしょに住んでいる方 2 続柄")
+
+
+def test_there_is_a_row_for_one_more_until_there_are_too_many() -> None:
+    def rows(form: Form) -> int:
+        fields = extend_form(form, ["household"]) or form.values
+        return len(make_groups(["household"], fields, {})[0]["parts"][1]["people"]["rows"])
+
+    assert rows(Form({})) == 1
+    assert rows(Form({MORE: "household_members"})) == 1, "the first one is still free"
+    two = household(("二宮 太郎", "spouse", "S50"), ("二宮 一郎", "child", "2015"))
+    assert rows(Form(two)) == 2
+    assert rows(Form(two | {MORE: "household_members"})) == 3
+    assert rows(Form(two | {MORE: "new_address_members"})) == 2
+    many = household(*[("二宮 太郎", "child", "2015")] * (PEOPLE_MAX + 3))
+    assert rows(Form(many | {MORE: "household_members"})) == PEOPLE_MAX
+
+
+@pytest.mark.parametrize("former", ["夫 太郎\n子 一郎", "[1]", '{"name": "太郎"}', "null"])
+def test_members_that_were_typed_as_a_note_are_shown_as_they_were(former: str) -> None:
+    value = pack_value("household", {"head": "二宮 花子", "members": former})
+    assert former in show_value("household", value)
+    assert fill_fields({"household": value}) == {"household_head": "二宮 花子"}

@@ -80,11 +80,11 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /cases/{case_id}/check": VISITORS,
     "routing POST /cases/{case_id}/submit": VISITORS,
     "routing POST /cases/{case_id}/channel": VISITORS,
-    "routing POST /cases/{case_id}/address": VISITORS,
+    "routing POST /cases/{case_id}/fields": VISITORS,
     # Where forms are sent, opened as a page: leads to the case.
     "routing GET /cases/{case_id}/channel": VISITORS,
     "routing GET /cases/{case_id}/submit": VISITORS,
-    "routing GET /cases/{case_id}/address": VISITORS,
+    "routing GET /cases/{case_id}/fields": VISITORS,
     "routing GET /cases/{case_id}/switched": VISITORS,
     "routing GET /plans/{plan_id}": VISITORS,
     "routing GET /plans/{plan_id}/begin": VISITORS,

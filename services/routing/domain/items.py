@@ -4,13 +4,15 @@ A value is one plain text: the item itself when it has one part, canonical JSON 
 has several. Attachments are not taken, and マイナンバー (個人番号) is never asked for.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
 
-Kind = Literal["text", "person", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits"]
+Kind = Literal[
+    "text", "person", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits", "people"
+]  # fmt: skip
 
 NAME_MAX_LENGTH = 60
 LINE_MAX_LENGTH = 100
@@ -26,12 +28,16 @@ PREGNANCY_DAYS_MAX = 310
 MOVE_BEFORE_DAYS, MOVE_AFTER_DAYS = 30, 10
 TAX_YEARS_KEPT = 6
 YEAR_DAYS = 366
+PEOPLE_MAX = 10
+# 続柄, as seen from the person who applies.
+RELATIONS = ("spouse", "child", "parent", "grandparent", "sibling", "other")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One field of an item. `name` is empty when it is the item's only one. Days are limited from today on.
 
     `length` is the most letters, or of `digits` how many; `lowest` and `highest` bound a number.
+    Of `people`, `each` are the parts of one of them: such a part's value is a JSON list, of at most `PEOPLE_MAX`.
     """
 
     kind: Kind
@@ -43,6 +49,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     highest: int = 1
     from_days: int = -OLDEST_YEARS * YEAR_DAYS
     until_days: int = 0
+    each: tuple["Part", ...] = ()
 
 
 def _text(name: str = "", *, length: int = LINE_MAX_LENGTH, required: bool = True) -> Part:
@@ -55,6 +62,10 @@ def _person(name: str = "", *, required: bool = True) -> Part:
 
 def _note(name: str = "", *, required: bool = True) -> Part:
     return Part(kind="long_text", name=name, length=NOTE_MAX_LENGTH, required=required)
+
+
+def _people(name: str, *each: Part) -> Part:
+    return Part(kind="people", name=name, required=False, each=each)
 
 
 def _choice(name: str, *choices: str) -> Part:
@@ -77,10 +88,13 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
     "new_address": (
         Part(kind="day", name="day", from_days=-MOVE_AFTER_DAYS, until_days=MOVE_BEFORE_DAYS),
         *_ADDRESS,
-        _note("members", required=False),
+        _people("members", _person("name"), Part(kind="day", name="birth_date")),
     ),
     "phone": (Part(kind="phone", length=SHORT_MAX_LENGTH),),
-    "household": (_person("head"), _note("members", required=False)),
+    "household": (
+        _person("head"),
+        _people("members", _person("name"), _choice("relation", *RELATIONS), Part(kind="day", name="birth_date")),
+    ),
     "copies_purpose": (
         Part(kind="number", name="copies", lowest=1, highest=COPIES_MAX),
         _text("purpose"),
@@ -150,6 +164,11 @@ def field_of(item: str, part: Part) -> str:
     return f"{item}_{part.name}" if part.name else item
 
 
+def field_of_person(name: str, index: int, part: Part) -> str:
+    """The name of a field about one of several people, counted from 0; `name` is that of all of them."""
+    return f"{name}_{index}_{part.name}"
+
+
 def day_limits(part: Part, today: date) -> tuple[date, date]:
     """The earliest and the latest day that a part may hold."""
     return today + timedelta(days=part.from_days), today + timedelta(days=part.until_days)
@@ -181,3 +200,17 @@ def unpack_value(item: str, value: str) -> dict[str, str]:
     except msgspec.DecodeError:
         return {}
     return {part.name: parts[part.name] for part in known if part.name in parts}
+
+
+def pack_people(people: Sequence[Mapping[str, str]]) -> str:
+    """The value of a part of the kind `people`; empty when there are none."""
+    filled = [{name: text for name, text in person.items() if text} for person in people]
+    return msgspec.json.encode(filled, order="deterministic").decode() if filled else ""
+
+
+def unpack_people(text: str) -> list[dict[str, str]]:
+    """The people of such a value; none if it is no list of people (as it was before there were fields for each)."""
+    try:
+        return msgspec.json.decode(text, type=list[dict[str, str]])[:PEOPLE_MAX] if text else []
+    except msgspec.DecodeError:
+        return []

@@ -10,12 +10,16 @@ from services.routing.domain.addresses import complete_line, tidy_line
 from services.routing.domain.items import (
     ADDRESS_ITEMS,
     ITEM_PARTS,
+    PEOPLE_MAX,
     Part,
     day_limits,
     field_of,
+    field_of_person,
     number_limits,
+    pack_people,
     pack_value,
     typed_items,
+    unpack_people,
     unpack_value,
 )
 from services.routing.pages.item_wording import CHOICES, PARTS
@@ -26,6 +30,8 @@ from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.templating import jst_date, wareki
 
+# Buttons inside a form: which address to look up, and which people there is one more of.
+LOOK_UP, MORE = "lookup", "more"
 # On a tablet that many write on, the browser would offer what it knows of somebody else.
 NO_AUTOFILL = {"autocomplete": "off", "birthday": False}
 
@@ -48,7 +54,7 @@ def read_items(form: Form, items: Sequence[str], today: date, *, complete: bool 
         if not complete and not _is_touched(form, item):
             continue
         before = set(form.errors)
-        parts = {part.name: _read_part(form, item, part, today) for part in ITEM_PARTS[item]}
+        parts = {part.name: _read_part(form, field_of(item, part), item, part, today) for part in ITEM_PARTS[item]}
         if set(form.errors) - before:
             unsaved.append(item)
         else:
@@ -56,8 +62,16 @@ def read_items(form: Form, items: Sequence[str], today: date, *, complete: bool 
     return Typed(values=values, unsaved=tuple(unsaved))
 
 
-def look_up_address(form: Form, item: str) -> dict[str, str]:
-    """The fields of a form with the line of an address filled in from its postal code, if it tells more than is there.
+def extend_form(form: Form, items: Sequence[str]) -> dict[str, str] | None:
+    """The fields after a button inside a form: an address looked up, or one more person. None: none was pressed."""
+    item = form.value(LOOK_UP)
+    if item in ADDRESS_ITEMS and item in items:
+        return _look_up_address(form, item)
+    return dict(form.values) if form.value(MORE) else None
+
+
+def _look_up_address(form: Form, item: str) -> dict[str, str]:
+    """The fields with the line of an address filled in from its postal code, if it tells more than is there.
 
     What the person typed after the place is kept. The form's errors say what is wrong with the code.
     """
@@ -80,16 +94,9 @@ def fill_fields(values: Mapping[str, str]) -> dict[str, str]:
     """The fields of a form from the items' values, as a person would have typed them."""
     fields: dict[str, str] = {}
     for item, value in values.items():
+        parts = unpack_value(item, value)
         for part in ITEM_PARTS.get(item, ()):
-            text = unpack_value(item, value).get(part.name, "")
-            name = field_of(item, part)
-            if part.kind == "day":
-                year, _, rest = text.partition("-")
-                month, _, day = rest.partition("-")
-                fields |= {f"{name}_era": "AD", f"{name}_year": year}
-                fields |= {f"{name}_month": month.lstrip("0"), f"{name}_day": day.lstrip("0")}
-            else:
-                fields[name] = _as_typed(part, text)
+            fields |= _fill_part(field_of(item, part), part, parts.get(part.name, ""))
     return fields
 
 
@@ -117,10 +124,11 @@ def make_groups(
 def errors_in_order(items: Sequence[str], errors: Mapping[str, str]) -> dict[str, str]:
     """The problems in the order of the page, each with the name of its field."""
     return {
-        name: f"{_label(item, part)}：{errors[name]}"
+        name: f"{label}：{errors[name]}"
         for item in typed_items(items)
         for part in ITEM_PARTS[item]
-        if (name := field_of(item, part)) in errors
+        for name, label in _labelled(item, part)
+        if name in errors
     }
 
 
@@ -146,12 +154,24 @@ def item_name(item: str) -> str:
 
 
 def _is_touched(form: Form, item: str) -> bool:
-    for part in ITEM_PARTS[item]:
-        name = field_of(item, part)
-        names = [f"{name}_{piece}" for piece in DATE_PARTS[1:]] if part.kind == "day" else [name]
-        if any(form.value(each).strip() for each in names):
-            return True
-    return False
+    return any(_is_part_touched(form.values, field_of(item, part), part) for part in ITEM_PARTS[item])
+
+
+def _is_part_touched(fields: Mapping[str, str], name: str, part: Part) -> bool:
+    if part.kind == "people":
+        return count_people(fields, name, part) > 0
+    names = [f"{name}_{piece}" for piece in DATE_PARTS[1:]] if part.kind == "day" else [name]
+    return any(fields.get(each, "").strip() for each in names)
+
+
+def count_people(fields: Mapping[str, str], name: str, part: Part) -> int:
+    """Up to which of several people something was typed."""
+    touched = [
+        index + 1
+        for index in range(PEOPLE_MAX)
+        if any(_is_part_touched(fields, field_of_person(name, index, own), own) for own in part.each)
+    ]
+    return max(touched, default=0)
 
 
 def _complete_address(item: str, parts: dict[str, str]) -> dict[str, str]:
@@ -162,8 +182,8 @@ def _complete_address(item: str, parts: dict[str, str]) -> dict[str, str]:
     return parts | {"line": complete_line(tidy_line(parts["line"]), places), "building": building}
 
 
-def _read_part(form: Form, item: str, part: Part, today: date) -> str:
-    name, required = field_of(item, part), part.required
+def _read_part(form: Form, name: str, item: str, part: Part, today: date) -> str:
+    required = part.required
     match part.kind:
         case "text":
             return form.text(name, max_length=part.length, required=required)
@@ -187,36 +207,108 @@ def _read_part(form: Form, item: str, part: Part, today: date) -> str:
         case "day":
             earliest, latest = day_limits(part, today)
             return form.day(name, earliest=earliest, latest=latest, required=required)
+        case "people":
+            return _read_people(form, name, item, part, today)
 
 
-def _show_field(item: str, part: Part, fields: Mapping[str, str], errors: Mapping[str, str]) -> dict[str, Any]:
-    name = field_of(item, part)
-    words = PARTS.get((item, part.name))
+def _read_people(form: Form, name: str, item: str, part: Part, today: date) -> str:
+    """Everybody of whom anything was typed; an empty row in between is nobody."""
+    people = []
+    for index in range(count_people(form.values, name, part)):
+        fields = {own.name: field_of_person(name, index, own) for own in part.each}
+        if any(_is_part_touched(form.values, fields[own.name], own) for own in part.each):
+            people.append({own.name: _read_part(form, fields[own.name], item, own, today) for own in part.each})
+    return pack_people(people)
+
+
+def _fill_part(name: str, part: Part, text: str) -> dict[str, str]:
+    if part.kind == "people":
+        fields: dict[str, str] = {}
+        for index, person in enumerate(unpack_people(text)):
+            for own in part.each:
+                fields |= _fill_part(field_of_person(name, index, own), own, person.get(own.name, ""))
+        return fields
+    if part.kind == "day":
+        year, _dash, rest = text.partition("-")
+        month, _dash, day = rest.partition("-")
+        return {
+            f"{name}_era": "AD",
+            f"{name}_year": year,
+            f"{name}_month": month.lstrip("0"),
+            f"{name}_day": day.lstrip("0"),
+        }
+    return {name: _as_typed(part, text)}
+
+
+def _show_field(
+    item: str, part: Part, fields: Mapping[str, str], errors: Mapping[str, str], *, name: str = "", within: str = ""
+) -> dict[str, Any]:
+    name = name or field_of(item, part)
+    words = PARTS.get((item, within + part.name))
     value: Any = fields.get(name, "")
     if part.kind == "day":
         value = {piece: fields.get(f"{name}_{piece}", "") for piece in DATE_PARTS}
     return {
         "name": name,
         "kind": part.kind,
-        "label": _label(item, part),
+        "label": _label(item, part, within),
         "hint": translate(words.hint) if words and words.hint else None,
         "autocomplete": words.autocomplete if words else "off",
         "required": part.required,
         "length": part.length,
         "birthday": item == "birth_date",
-        "options": [{"value": choice, "label": _choice_name(item, part, choice)} for choice in part.choices],
+        "options": [{"value": choice, "label": _choice_name(item, part, choice, within)} for choice in part.choices],
         "value": value,
         "error": errors.get(name),
+        "people": _show_people(item, part, name, fields, errors) if part.kind == "people" else None,
     }
 
 
-def _label(item: str, part: Part) -> str:
-    words = PARTS.get((item, part.name))
+def _show_people(
+    item: str, part: Part, name: str, fields: Mapping[str, str], errors: Mapping[str, str]
+) -> dict[str, Any]:
+    """A row for each of whom something was typed, and one more when it was asked for; at first there is one."""
+    asked = fields.get(MORE, "") == name
+    rows = min(max(1, count_people(fields, name, part) + asked), PEOPLE_MAX)
+    return {
+        "rows": [
+            {
+                "title": _("%(number)s人目", number=index + 1),
+                "parts": [
+                    _show_field(
+                        item, own, fields, errors, name=field_of_person(name, index, own), within=f"{part.name}."
+                    )
+                    for own in part.each
+                ],
+            }
+            for index in range(rows)
+        ],
+        "has_room": rows < PEOPLE_MAX,
+    }
+
+
+def _labelled(item: str, part: Part) -> list[tuple[str, str]]:
+    """Every field of a part, in the order of the page, with what it is called."""
+    name = field_of(item, part)
+    if part.kind != "people":
+        return [(name, _label(item, part))]
+    return [
+        (
+            field_of_person(name, index, own),
+            f"{_label(item, part)} {index + 1} {_label(item, own, f'{part.name}.')}",
+        )
+        for index in range(PEOPLE_MAX)
+        for own in part.each
+    ]
+
+
+def _label(item: str, part: Part, within: str = "") -> str:
+    words = PARTS.get((item, within + part.name))
     return translate(words.label) if words else item_name(item)
 
 
-def _choice_name(item: str, part: Part, choice: str) -> str:
-    return translate(CHOICES.get((item, part.name, choice), choice))
+def _choice_name(item: str, part: Part, choice: str, within: str = "") -> str:
+    return translate(CHOICES.get((item, within + part.name, choice), choice))
 
 
 def _as_typed(part: Part, text: str) -> str:
@@ -227,9 +319,13 @@ def _as_typed(part: Part, text: str) -> str:
     return text
 
 
-def _readable(item: str, part: Part, text: str) -> str:
+def _readable(item: str, part: Part, text: str, within: str = "") -> str:
+    if part.kind == "people":
+        people = unpack_people(text)
+        # What was typed before there were fields for each is shown as it was.
+        return "／".join(_readable_person(item, part, person) for person in people) if people else text
     if part.kind == "choice":
-        return _choice_name(item, part, text)
+        return _choice_name(item, part, text, within)
     if part.kind == "day":
         try:
             day = date.fromisoformat(text)
@@ -237,3 +333,8 @@ def _readable(item: str, part: Part, text: str) -> str:
             return text
         return f"{jst_date(day, weekday=False)}（{wareki(day, year_only=True)}）"
     return ("〒" if part.kind == "postal_code" else "") + _as_typed(part, text)
+
+
+def _readable_person(item: str, part: Part, person: Mapping[str, str]) -> str:
+    known = [own for own in part.each if person.get(own.name)]
+    return "、".join(_readable(item, own, person[own.name], f"{part.name}.") for own in known)

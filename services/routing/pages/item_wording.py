@@ -19,6 +19,8 @@ class PartWords(msgspec.Struct, frozen=True):
 _POSTAL_CODE = PartWords(_("郵便番号"), _("7けたの数字です。例：259-0196"), "postal-code")
 _LINE = PartWords(_("住所"), _("都道府県から、番地まで入力してください。"), "street-address")
 _BUILDING = PartWords(_("建物の名前と部屋の番号"))
+_PERSON_NAME = PartWords(_("お名前"))
+_PERSON_BIRTH_DATE = PartWords(_("生年月日"))
 
 PARTS: dict[tuple[str, str], PartWords] = {
     ("name", ""): PartWords(_("お名前"), _("申請する方のお名前です。"), "name"),
@@ -35,14 +37,17 @@ PARTS: dict[tuple[str, str], PartWords] = {
     ("new_address", "postal_code"): _POSTAL_CODE,
     ("new_address", "line"): PartWords(_("新しい住所"), _("都道府県から、番地まで入力してください。")),
     ("new_address", "building"): _BUILDING,
-    ("new_address", "members"): PartWords(
-        _("いっしょにひっこす方"), _("お名前と生年月日を、ひとりずつ行をかえて書いてください。")
-    ),
+    ("new_address", "members"): PartWords(_("いっしょにひっこす方"), _("いないときは、書かずに進んでください。")),
+    ("new_address", "members.name"): _PERSON_NAME,
+    ("new_address", "members.birth_date"): _PERSON_BIRTH_DATE,
     ("phone", ""): PartWords(_("電話番号"), _("昼間につながる番号です。家の電話でもかまいません。"), "tel"),
     ("household", "head"): PartWords(_("世帯主のお名前")),
     ("household", "members"): PartWords(
-        _("いっしょに住んでいる方"), _("お名前と続柄を、ひとりずつ行をかえて書いてください。")
+        _("いっしょに住んでいる方"), _("あなたのほかに、同じ世帯の方です。いないときは、書かずに進んでください。")
     ),
+    ("household", "members.name"): _PERSON_NAME,
+    ("household", "members.relation"): PartWords(_("続柄（あなたから見て）")),
+    ("household", "members.birth_date"): _PERSON_BIRTH_DATE,
     ("copies_purpose", "copies"): PartWords(_("ほしい枚数"), _("数字だけで入力してください。")),
     ("copies_purpose", "purpose"): PartWords(_("使いみち"), _("例：勤め先に出す、学校に出す")),
     ("tax_year", ""): PartWords(_("年度"), _("西暦の数字だけで入力してください。例：令和8年度は 2026")),
@@ -81,6 +86,12 @@ CHOICES: dict[tuple[str, str, str], str] = {
     ("sex", "", "female"): _("女"),
     ("sex", "", "male"): _("男"),
     ("sex", "", "unsaid"): _("答えません"),
+    ("household", "members.relation", "spouse"): _("夫または妻"),
+    ("household", "members.relation", "child"): _("子"),
+    ("household", "members.relation", "parent"): _("父または母"),
+    ("household", "members.relation", "grandparent"): _("祖父または祖母"),
+    ("household", "members.relation", "sibling"): _("きょうだい"),
+    ("household", "members.relation", "other"): _("そのほか"),
     ("insurance", "kind", "national"): _("国民健康保険"),
     ("insurance", "kind", "work"): _("勤め先の健康保険"),
     ("insurance", "kind", "late_stage"): _("後期高齢者医療"),

@@ -18,13 +18,12 @@ from services.routing.commands.reuse import decide_reuse, preview_reuse
 from services.routing.commands.submit import Checked, Incomplete, check_application, submit_application
 from services.routing.domain.channels import READY_CHANNELS, things_not_typed
 from services.routing.domain.handover import CONTACT
-from services.routing.domain.items import ADDRESS_ITEMS
 from services.routing.keys import Keys
 from services.routing.pages.item_fields import (
     errors_in_order,
+    extend_form,
     fill_fields,
     item_name,
-    look_up_address,
     make_groups,
     read_items,
     show_value,
@@ -144,29 +143,26 @@ async def post_form(
     return see_other(f"/cases/{case}/check")
 
 
-@post("/cases/{case_id:str}/address", guards=[require_visitor])
-async def post_address(
+@post("/cases/{case_id:str}/fields", guards=[require_visitor])
+async def post_fields(
     request: Req,
     case_id: FromPath[str],
     db: NamedDependency[Database],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
-    """The form as it was typed, with an address filled in from its postal code. Nothing is kept yet."""
+    """The form as it was typed, with what a button inside it asked for. Nothing is kept yet."""
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
     if (elsewhere := _elsewhere(online)) is not None:
         return elsewhere
-    item = form.value("lookup")
-    if item not in ADDRESS_ITEMS or item not in online.needed:
-        return _form_page(request, online, form.values, {})
-    fields = look_up_address(form, item)
-    return _form_page(request, online, fields, form.errors)
+    fields = extend_form(form, online.needed)
+    return _form_page(request, online, form.values if fields is None else fields, form.errors)
 
 
 @get(
-    ["/cases/{case_id:str}/channel", "/cases/{case_id:str}/submit", "/cases/{case_id:str}/address"],
+    ["/cases/{case_id:str}/channel", "/cases/{case_id:str}/submit", "/cases/{case_id:str}/fields"],
     guards=[require_visitor],
 )
 async def get_form_address(case_id: FromPath[str]) -> Redirect:

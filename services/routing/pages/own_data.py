@@ -12,13 +12,13 @@ from litestar.response import Redirect, Template
 
 from services.routing.commands.own_items import OwnItem, allow_reuse, correct_item, list_own_items, stop_reuse
 from services.routing.domain.interoperability import gif_record
-from services.routing.domain.items import ADDRESS_ITEMS, ITEM_PARTS
+from services.routing.domain.items import ITEM_PARTS
 from services.routing.keys import Keys
 from services.routing.pages.item_fields import (
     errors_in_order,
+    extend_form,
     fill_fields,
     item_name,
-    look_up_address,
     make_groups,
     read_items,
     show_value,
@@ -116,8 +116,7 @@ async def post_item(
     form = Form(await read_form(request))
     if key not in ITEM_PARTS:
         raise Refusal("item_unknown", 404)
-    if key in ADDRESS_ITEMS and form.value("lookup"):
-        fields = look_up_address(form, key)
+    if (fields := extend_form(form, [key])) is not None:
         return _item_page(request, key, fields, form.errors)
     typed = read_items(form, [key], jst_day(now))
     if not form.ok:
