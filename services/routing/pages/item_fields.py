@@ -67,7 +67,8 @@ def extend_form(form: Form, items: Sequence[str]) -> dict[str, str] | None:
     item = form.value(LOOK_UP)
     if item in ADDRESS_ITEMS and item in items:
         return _look_up_address(form, item)
-    return dict(form.values) if form.value(MORE) else None
+    people = {field_of(item, part) for item in typed_items(items) for part in ITEM_PARTS[item] if part.each}
+    return dict(form.values) if form.value(MORE) in people else None
 
 
 def _look_up_address(form: Form, item: str) -> dict[str, str]:

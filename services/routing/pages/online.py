@@ -158,7 +158,9 @@ async def post_fields(
     if (elsewhere := _elsewhere(online)) is not None:
         return elsewhere
     fields = extend_form(form, online.needed)
-    return _form_page(request, online, form.values if fields is None else fields, form.errors)
+    if fields is None:
+        raise Refusal("form_unreadable", 400)
+    return _form_page(request, online, fields, form.errors)
 
 
 @get(
