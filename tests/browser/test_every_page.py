@@ -71,6 +71,7 @@ def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status:
         ("/applications/find", "find-application"),
         ("/my", "my-empty"),
         ("/my/history", "history-empty"),
+        ("/my/data", "data-empty"),
         ("/sign-in", "sign-in"),
         (UNKNOWN, "unknown"),
     ):
@@ -294,7 +295,19 @@ def test_online_from_a_life_event_to_the_end(
     fill_person(phone, "二宮 花子", phone="090-8765-4321")
     fill_day(phone, "new_address_day", "R", "8", "12", "1")
     phone.locator("[name=new_address_postal_code]").fill("100-0001")
-    phone.locator("[name=new_address_line]").fill("東京都千代田区千代田1-1")
+    phone.locator("#g-new_address").get_by_role("button", name="郵便番号から住所を入れる").click()
+    line = phone.locator("[name=new_address_line]")
+    expect(line).to_have_value("東京都千代田区千代田")
+    see(phone, "form-address-found")
+    line.fill("東京都千代田区千代田1-1")
+    phone.locator("[name=new_address_members_0_name]").fill("二宮 太郎")
+    phone.get_by_role("button", name="もうひとり書く").click()
+    expect(phone.locator("[name=new_address_members_1_name]")).to_be_visible()
+    see(phone, "form-one-more-person")
+    go_on(phone)
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "form-half-a-person")
+    fill_day(phone, "new_address_members_0_birth_date", "S", "50", "3", "1")
     go_on(phone)
     choose_reach(phone, "none")
     send(phone, "申請する")
@@ -308,6 +321,19 @@ def test_online_from_a_life_event_to_the_end(
     see(phone, "history")
     phone.goto("/my/history?service=notifications")
     see(phone, "history-none-of-these")
+    phone.goto("/my/data")
+    see(phone, "data")
+    phone.locator("#i-phone").get_by_role("button", name="ほかの手続きで使わない").click()
+    expect(phone.locator("#i-phone")).to_contain_text("ほかの手続きでは使いません")
+    see(phone, "data-stopped")
+    phone.locator("#i-name").get_by_role("link", name="なおす").click()
+    see(phone, "data-item")
+    phone.get_by_role("textbox").fill("")
+    phone.get_by_role("button", name="保存する").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "data-item-refused")
+    tablet.goto("/office/figures")
+    see(tablet, "figures")
 
 
 def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: See) -> None:

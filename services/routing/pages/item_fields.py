@@ -242,7 +242,14 @@ def _fill_part(name: str, part: Part, text: str) -> dict[str, str]:
 
 
 def _show_field(
-    item: str, part: Part, fields: Mapping[str, str], errors: Mapping[str, str], *, name: str = "", within: str = ""
+    item: str,
+    part: Part,
+    fields: Mapping[str, str],
+    errors: Mapping[str, str],
+    *,
+    name: str = "",
+    within: str = "",
+    is_needed: bool = True,
 ) -> dict[str, Any]:
     name = name or field_of(item, part)
     words = PARTS.get((item, within + part.name))
@@ -255,7 +262,7 @@ def _show_field(
         "label": _label(item, part, within),
         "hint": translate(words.hint) if words and words.hint else None,
         "autocomplete": words.autocomplete if words else "off",
-        "required": part.required,
+        "required": part.required and is_needed,
         "length": part.length,
         "birthday": item == "birth_date",
         "options": [{"value": choice, "label": _choice_name(item, part, choice, within)} for choice in part.choices],
@@ -271,21 +278,29 @@ def _show_people(
     """A row for each of whom something was typed, and one more when it was asked for; at first there is one."""
     asked = fields.get(MORE, "") == name
     rows = min(max(1, count_people(fields, name, part) + asked), PEOPLE_MAX)
-    return {
-        "rows": [
+    people = []
+    for index in range(rows):
+        names = {own.name: field_of_person(name, index, own) for own in part.each}
+        # Nothing has to be written of nobody.
+        is_needed = any(_is_part_touched(fields, names[own.name], own) for own in part.each)
+        people.append(
             {
                 "title": _("%(number)s人目", number=index + 1),
                 "parts": [
                     _show_field(
-                        item, own, fields, errors, name=field_of_person(name, index, own), within=f"{part.name}."
+                        item,
+                        own,
+                        fields,
+                        errors,
+                        name=names[own.name],
+                        within=f"{part.name}.",
+                        is_needed=is_needed,
                     )
                     for own in part.each
                 ],
             }
-            for index in range(rows)
-        ],
-        "has_room": rows < PEOPLE_MAX,
-    }
+        )
+    return {"rows": people, "has_room": rows < PEOPLE_MAX}
 
 
 def _labelled(item: str, part: Part) -> list[tuple[str, str]]:

@@ -19,8 +19,8 @@ class PartWords(msgspec.Struct, frozen=True):
 _POSTAL_CODE = PartWords(_("郵便番号"), _("7けたの数字です。例：259-0196"), "postal-code")
 _LINE = PartWords(_("住所"), _("都道府県から、番地まで入力してください。"), "street-address")
 _BUILDING = PartWords(_("建物の名前と部屋の番号"))
-_PERSON_NAME = PartWords(_("お名前"))
-_PERSON_BIRTH_DATE = PartWords(_("生年月日"))
+_PERSON_NAME = PartWords(_("この方のお名前"))
+_PERSON_BIRTH_DATE = PartWords(_("この方の生年月日"))
 
 PARTS: dict[tuple[str, str], PartWords] = {
     ("name", ""): PartWords(_("お名前"), _("申請する方のお名前です。"), "name"),
