@@ -48,9 +48,9 @@ class ReuseRecorded(Event, frozen=True, kw_only=True, tag="ledger.reuse_recorded
 
 
 class CheckpointMade(Event, frozen=True, kw_only=True, tag="ledger.checkpoint_made.v1"):
-    """A service has hashed its whole ledger of a town, after a day in Japan had ended. The aggregate is service and day.
+    """A service has hashed its whole ledger of a town, after a day in Japan had ended.
 
-    `root` is the Merkle tree's over the first `tree_size` entries of the chain, in hex.
+    The aggregate is service and day. `root` is that of the Merkle tree over the first `tree_size` entries, in hex.
     """
 
     service: str
