@@ -69,7 +69,7 @@ async def test_a_kill_between_booking_and_ledger_leaves_neither_or_both(bare_tow
 
 
 async def test_a_pass_and_a_booking_sent_again_and_at_once_make_one_entry(town: BookingTown) -> None:
-    """Seen to fail without the visit's one appointment and the pass's one visit."""
+    """Seen to fail with the visit not locked while it is booked: the database refuses the others, with an error."""
     ticket = town.make_pass("guest")
     sealed = town.seal(ticket)
     async with town.browser() as browser:
