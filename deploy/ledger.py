@@ -18,15 +18,14 @@ from shared.ledger.export import (
     CHECKPOINTS_FILE,
     BadFile,
     Roots,
-    check_receipt,
     export_chain,
     export_checkpoints,
     ledger_file,
-    read_receipt,
     read_roots,
     verify_file,
     write_roots,
 )
+from shared.ledger.receipt import check_receipt, read_receipt, receipt_root
 from shared.ledger.verify import Verdict, verify
 
 INTACT, BROKEN, BAD_INPUT = 0, 1, 2
@@ -135,6 +134,7 @@ def _check(receipt_path: Path, roots_path: Path) -> int:
         print(f"{number} {entry.service}: {STATES[state]}{day}")
         states.append(state)
     print(f"{states.count('proved')} of {len(states)} entries are in the published trees")
+    print(f"On paper this receipt has the number {receipt_root(entry.canonical for entry in receipt.entries)}")
     return BROKEN if "wrong" in states else INTACT
 
 

@@ -6,7 +6,19 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, sessions
+from services.routing.pages import (
+    applications,
+    behalf,
+    cases,
+    front,
+    mine,
+    office,
+    online,
+    open_data,
+    plans,
+    receipt,
+    sessions,
+)
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -64,6 +76,12 @@ HANDLERS = (
     mine.show_my,
     mine.show_history,
     mine.copy_history,
+    receipt.show_receipt,
+    receipt.copy_receipt,
+    open_data.show_ledger_roots,
+    open_data.get_ledger_roots_json,
+    open_data.get_ledger_roots_csv,
+    open_data.show_ledger_notice,
     api.get_procedures,
 )
 

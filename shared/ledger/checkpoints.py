@@ -47,10 +47,6 @@ class Checkpoints:
             SELECT day, tree_size, root, made_at FROM {schema}.ledger_checkpoint
             WHERE municipality = :municipality ORDER BY tree_size, day LIMIT 100000
         """)
-        self._covering = Prepared(f"""
-            SELECT day, tree_size, root, made_at FROM {schema}.ledger_checkpoint
-            WHERE municipality = :municipality AND tree_size >= :seq ORDER BY tree_size, day LIMIT 1
-        """)
         self._of_day = Prepared(f"""
             SELECT day, tree_size, root, made_at FROM {schema}.ledger_checkpoint
             WHERE (municipality, day) = (:municipality, :day)
@@ -67,10 +63,6 @@ class Checkpoints:
     async def every(self, session: AsyncSession, municipality: str) -> list[Checkpoint]:
         """All of a town, the smallest tree first."""
         return [self._read(row) for row in await self._all.rows(session, {"municipality": municipality})]
-
-    async def first_covering(self, session: AsyncSession, municipality: str, seq: int) -> Checkpoint | None:
-        """The first whose tree has the entry of this number in the chain."""
-        return self._read_or_none(await self._covering.row(session, {"municipality": municipality, "seq": seq}))
 
     async def of_day(self, session: AsyncSession, municipality: str, day: date) -> Checkpoint | None:
         """That of a day."""

@@ -1,24 +1,21 @@
-"""A town's ledgers as files, which anybody can verify without a database, and what a resident's receipt holds.
+"""A town's ledgers as files, which anybody can verify without a database.
 
 A folder has one file of JSON lines for each service, a line for each link of its chain, and `checkpoints.json` in the
 form in which the checkpoints are published.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from shared.db import Database
 from shared.ledger.checkpoints import Checkpoint, Checkpoints
-from shared.ledger.proofs import Proof, does_prove
 from shared.ledger.verify import UNREADABLE, Link, Verdict, Walk, read_pages
 
 CHECKPOINTS_FILE = "checkpoints.json"
 LINE_MAX_BYTES = 65_536
 ROOTS_MAX_BYTES = 64 * 1024 * 1024
-RECEIPT_MAX_BYTES = 64 * 1024 * 1024
 _GONE = b"null"
 
 
@@ -31,21 +28,6 @@ class Roots(msgspec.Struct, frozen=True, kw_only=True):
 
     municipality: str
     checkpoints: tuple[Checkpoint, ...]
-
-
-class ReceiptEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of a receipt: the entry as its chain has it, and its proof once there is one."""
-
-    service: str
-    canonical: str | None
-    proof: Proof | None = None
-
-
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What is checked of a resident's receipt."""
-
-    municipality: str
-    entries: tuple[ReceiptEntry, ...]
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,21 +75,9 @@ def read_roots(path: Path) -> Roots:
         BadFile: it has none.
     """
     try:
-        return msgspec.json.decode(_read_bytes(path, ROOTS_MAX_BYTES), type=Roots)
+        return msgspec.json.decode(read_bytes(path, ROOTS_MAX_BYTES), type=Roots)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadFile(f"{path}: these are no checkpoints ({error})") from error
-
-
-def read_receipt(path: Path) -> Receipt:
-    """A receipt out of a file.
-
-    Raises:
-        BadFile: it is none.
-    """
-    try:
-        return msgspec.json.decode(_read_bytes(path, RECEIPT_MAX_BYTES), type=Receipt)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path}: this is no receipt ({error})") from error
 
 
 def verify_file(path: Path, checkpoints: Sequence[Checkpoint] = ()) -> Verdict:
@@ -135,27 +105,6 @@ def verify_file(path: Path, checkpoints: Sequence[Checkpoint] = ()) -> Verdict:
     return walk.end()
 
 
-def check_receipt(receipt: Receipt, roots: Roots) -> Iterator[tuple[ReceiptEntry, str]]:
-    """Each entry with what became of it: `proved`, `no_proof` (yet), `first_form`, `wrong`, or `root_not_published`."""
-    published = {(root.service, root.day): root for root in roots.checkpoints}
-    for entry in receipt.entries:
-        yield entry, _check(entry, published)
-
-
-def _check(entry: ReceiptEntry, published: dict[tuple[str, date], Checkpoint]) -> str:
-    if entry.canonical is None:
-        return "first_form"
-    if entry.proof is None:
-        return "no_proof"
-    proof = entry.proof
-    if proof.service != entry.service or not does_prove(proof, entry.canonical.encode()):
-        return "wrong"
-    root = published.get((proof.service, proof.day))
-    if root is None:
-        return "root_not_published"
-    return "proved" if (root.tree_size, root.root) == (proof.tree_size, proof.root) else "wrong"
-
-
 def _write_line(link: Link) -> bytes:
     head = msgspec.json.encode({"seq": link.seq, "prev_hash": link.prev_hash, "entry_hash": link.entry_hash})
     content = _GONE if link.content is None else link.content or b"{}"
@@ -169,7 +118,12 @@ def _entry_id(content: bytes) -> str | None:
         return None
 
 
-def _read_bytes(path: Path, most: int) -> bytes:
+def read_bytes(path: Path, most: int) -> bytes:
+    """A file of at most so many bytes.
+
+    Raises:
+        BadFile: there is none, or it is larger.
+    """
     try:
         with path.open("rb") as file:
             found = file.read(most + 1)

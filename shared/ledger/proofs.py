@@ -1,7 +1,10 @@
 """Proofs that an entry is in the tree whose root was published for a day: hashes only, nothing of the entry."""
 
 import re
+from collections.abc import Collection
 from datetime import date
+from itertools import chain, islice
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -50,38 +53,55 @@ class Prover:
         self._service = schema
         self._tiles = Tiles(schema)
         self._checkpoints = Checkpoints(schema)
-        self._link = Prepared(f"""
-            SELECT c.seq, c.prev_hash, c.entry_hash
+        self._links = Prepared(f"""
+            SELECT e.entry_id, c.seq, c.prev_hash, c.entry_hash, covering.day, covering.tree_size, covering.root
             FROM {schema}.ledger_entry e LEFT JOIN {schema}.ledger_chain c USING (municipality, entry_id)
-            WHERE (e.municipality, e.entry_id) = (:municipality, :entry_id)
+            LEFT JOIN LATERAL (
+                SELECT k.day, k.tree_size, k.root FROM {schema}.ledger_checkpoint k
+                WHERE k.municipality = e.municipality AND k.tree_size >= c.seq
+                ORDER BY k.tree_size, k.day LIMIT 1) AS covering ON true
+            WHERE e.municipality = :municipality AND e.entry_id = ANY (CAST(:entry_ids AS uuid[]))
         """)
 
     async def prove(self, session: AsyncSession, municipality: str, entry_id: UUID) -> Proof:
-        """The proof of an entry, by the first checkpoint that has it: from then on it is always the same.
+        """The proof of an entry.
 
         Raises:
             Refusal: `entry_unknown` (404), `entry_not_proved_yet` (409: the next checkpoint will have it).
         """
-        link = await self._link.row(session, {"municipality": municipality, "entry_id": entry_id})
-        if link is None:
+        known = await self.prove_all(session, municipality, [entry_id])
+        if not known:
             raise Refusal("entry_unknown", 404)
-        found = await self._checkpoints.first_covering(session, municipality, link.seq) if link.seq else None
-        if found is None:
+        if (proof := known[entry_id]) is None:
             raise Refusal("entry_not_proved_yet", 409)
-        ranges = inclusion_ranges(link.seq - 1, found.tree_size)
+        return proof
+
+    async def prove_all(
+        self, session: AsyncSession, municipality: str, entry_ids: Collection[UUID]
+    ) -> dict[UUID, Proof | None]:
+        """The proofs of the entries that there are: None for one that is in no checkpoint yet.
+
+        Each is by the first checkpoint that has the entry, and so always the same.
+        """
+        rows = await self._links.rows(session, {"municipality": municipality, "entry_ids": list(entry_ids)})
+        paths = [inclusion_ranges(row.seq - 1, row.tree_size) if row.tree_size else [] for row in rows]
         try:
-            path = await self._tiles.range_hashes(session, municipality, ranges)
-        except TilesBehind as error:
-            raise Refusal("entry_not_proved_yet", 409) from error
+            hashes = iter(await self._tiles.range_hashes(session, municipality, chain.from_iterable(paths)))
+        except TilesBehind:
+            return dict.fromkeys(row.entry_id for row in rows)
+        found = zip(rows, [tuple(islice(hashes, len(path))) for path in paths], strict=True)
+        return {row.entry_id: self._proof(row, path) if row.tree_size else None for row, path in found}
+
+    def _proof(self, row: Any, path: tuple[bytes, ...]) -> Proof:
         return Proof(
             service=self._service,
-            entry_id=entry_id,
-            seq=link.seq,
-            prev_hash=link.prev_hash,
-            entry_hash=link.entry_hash,
-            day=found.day,
-            tree_size=found.tree_size,
-            root=found.root,
+            entry_id=row.entry_id,
+            seq=row.seq,
+            prev_hash=row.prev_hash,
+            entry_hash=row.entry_hash,
+            day=row.day,
+            tree_size=row.tree_size,
+            root=row.root,
             path=tuple(each.hex() for each in path),
         )
 
