@@ -97,6 +97,8 @@ class Checkpointer:
         # Not only tried for, as the sealer does: whoever holds it is done in no time.
         self._lock = Prepared(f"SELECT pg_advisory_xact_lock({lock_number(db.service)})")
         self._done: date | None = None
+        # From zero: of a counter that begins at one, no alert sees the first.
+        LEDGER_CONTRADICTIONS.labels(db.service)
 
     async def run(self) -> None:
         """Make what is to be made, until cancelled."""
