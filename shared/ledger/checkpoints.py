@@ -15,7 +15,7 @@ from shared.clock import JST, Clock, jst_day, utc_now
 from shared.db import Database, Prepared
 from shared.events.ledger import CheckpointMade
 from shared.ledger.sealer import TOWNS, lock_number
-from shared.ledger.tiles import Tiles
+from shared.ledger.tiles import Tiles, TilesBehind
 from shared.log import describe, get_logger
 from shared.messaging.outbox import Outbox
 from shared.telemetry import LEDGER_CONTRADICTIONS
@@ -114,11 +114,21 @@ class Checkpointer:
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def make_all(self, *, now: datetime) -> int:
-        """Every town's checkpoint of the day that has ended; return how many were made."""
+        """Every town's checkpoint of the day that has ended; return how many were made.
+
+        Raises what went wrong with a town, when all have had their turn.
+        """
         async with self._db.begin_across_towns() as session:
             towns = (await session.execute(TOWNS)).scalars().all()
-        made = [await self.make(municipality, now=now) for municipality in towns]
-        return sum(checkpoint is not None for checkpoint in made)
+        made, failed = 0, None
+        for municipality in towns:
+            try:
+                made += await self.make(municipality, now=now) is not None
+            except Exception as error:  # noqa: BLE001 - one town's trouble is not the others'
+                failed = error
+        if failed is not None:
+            raise failed
+        return made
 
     async def make(self, municipality: str, *, now: datetime) -> Checkpoint | None:
         """The checkpoint of the last day that has ended, over all that is chained by now; None if there is one already.
@@ -132,17 +142,20 @@ class Checkpointer:
                 if await self._checkpoints.of_day(session, municipality, day) is not None:
                     return None
                 size = await self._tiles.size(session, municipality)
-                if await self._tiles.build(session, municipality, size):
-                    return await self._make(session, municipality, day, size, now=now)
+                try:
+                    if await self._tiles.build(session, municipality, size):
+                        return await self._make(session, municipality, day, size, now=now)
+                except TilesBehind:
+                    # Of a chain with all its links, every tile can be built.
+                    self._refuse(municipality, day)
+                    return None
 
     async def _make(
         self, session: AsyncSession, municipality: str, day: date, size: int, *, now: datetime
     ) -> Checkpoint | None:
         before = await self._checkpoints.largest(session, municipality)
         if before is not None and not await self._still_says(session, municipality, before, size):
-            # A new root over a changed past would make it look right.
-            log.error("ledger_contradicts_checkpoint", municipality=municipality, day=before.day.isoformat())
-            LEDGER_CONTRADICTIONS.labels(self._db.service).inc()
+            self._refuse(municipality, before.day)
             return None
         root = (await self._tiles.root(session, municipality, size)).hex()
         made = Checkpoint(service=self._db.service, day=day, tree_size=size, root=root, made_at=now)
@@ -154,6 +167,11 @@ class Checkpointer:
         if before.tree_size > size:
             return False
         return (await self._tiles.root(session, municipality, before.tree_size)).hex() == before.root
+
+    def _refuse(self, municipality: str, day: date) -> None:
+        """A new root over a changed past would make it look right."""
+        log.error("ledger_contradicts_itself", municipality=municipality, day=day.isoformat())
+        LEDGER_CONTRADICTIONS.labels(self._db.service).inc()
 
 
 def day_to_close(now: datetime) -> date:

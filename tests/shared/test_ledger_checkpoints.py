@@ -18,7 +18,7 @@ from shared.ledger.checkpoints import Checkpointer, Checkpoints, day_to_close
 from shared.ledger.entry import canonical
 from shared.ledger.merkle import EMPTY_ROOT, Growing, is_consistent, leaf_hash
 from shared.ledger.proofs import Prover, does_prove
-from shared.ledger.sealer import Sealer
+from shared.ledger.sealer import Sealer, lock_number
 from shared.ledger.tiles import Tiles, TilesBehind
 from shared.ledger.verify import verify
 from tests.conftest import TestDatabase
@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("towns")
 # Ten past midnight in Japan.
 MORNING = datetime(2026, 11, 24, 15, 10, tzinfo=UTC)
 CLOSED = date(2026, 11, 24)
+CHECKPOINTS = "SELECT municipality FROM booking.ledger_checkpoint"
 
 
 def make_checkpointer(db: Database) -> Checkpointer:
@@ -110,10 +111,26 @@ async def test_no_checkpoint_is_made_over_a_changed_past(make_db: MakeDb, databa
     assert await make_checkpointer(db).make(TOWN, now=MORNING) is not None
     for change in (
         "UPDATE booking.ledger_chain SET entry_hash = repeat('a', 64) WHERE seq = 2",
+        "DELETE FROM booking.ledger_chain WHERE seq = 3",
         "DELETE FROM booking.ledger_chain WHERE seq = 5",
     ):
         await as_superuser(database, change)
         assert await make_checkpointer(db).make(TOWN, now=MORNING + timedelta(days=1)) is None
+
+
+async def test_a_town_in_trouble_keeps_no_other_from_its_checkpoint(make_db: MakeDb, database: TestDatabase) -> None:
+    """Seen to fail when the first error ends the round."""
+    db = make_db("booking")
+    async with database.admin_engine().begin() as connection:
+        # Longer than anybody waits for it.
+        await connection.execute(
+            text(f"SELECT pg_advisory_xact_lock({lock_number('booking')})"), {"municipality": TOWN}
+        )
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await make_checkpointer(db).make_all(now=MORNING)
+    assert [row.municipality for row in await rows_in_town(db, CHECKPOINTS, town="999999")] == ["999999"]
+    assert await rows_in_town(db, CHECKPOINTS) == []
+    assert await make_checkpointer(db).make_all(now=MORNING) == 1
 
 
 async def test_every_entry_is_proved_by_the_first_checkpoint_that_has_it(make_db: MakeDb) -> None:
@@ -228,6 +245,6 @@ async def test_a_checkpoint_is_a_whole_hash_and_one_a_day(make_db: MakeDb, servi
             await session.execute(text(insert), {"size": 2, "root": "cd" * 32})
 
 
-async def rows_in_town(db: Database, query: str) -> list[Any]:
-    async with db.begin(TOWN) as session:
+async def rows_in_town(db: Database, query: str, *, town: str = TOWN) -> list[Any]:
+    async with db.begin(town) as session:
         return list((await session.execute(text(query))).all())

@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -168,6 +170,10 @@ def test_no_export_names_who_acted(folder: Path) -> None:
     assert '"actor_ref"' not in file
     assert '"blind"' not in file
     assert "abab" not in file, "nor what a value's commitment is"
+    # As whoever knows the ids of all staff would try them.
+    for line in lines_of(folder):
+        guessed = msgspec.json.encode({"actor_ref": "g1", "commitments": {"name": "ab" * 32}}, order="sorted")
+        assert line["entry"]["hidden"] != sha256(guessed).hexdigest()
 
 
 def test_bad_input_is_no_verdict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
