@@ -4,7 +4,10 @@ choudo town check FOLDER          read a town pack and say what is wrong with it
 choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts
 choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
 choudo account close LOGIN …      nobody signs in with it any more
-choudo ledger verify [TOWN]       check the chains of all three ledgers: 0 intact, 1 broken, 2 bad input
+choudo ledger verify [TOWN]       check all three ledgers and their checkpoints: 0 intact, 1 broken, 2 bad input
+choudo ledger verify FOLDER       the same of an export, without a database; --roots FILE: against published checkpoints
+choudo ledger export TOWN --to …  write a town's ledgers into a folder: 0 done, 2 bad input
+choudo ledger check RECEIPT …     a resident's receipt against published checkpoints: 0 right, 1 wrong, 2 bad input
 choudo dead-letters list          what the services could not apply: 0 nothing, 1 something, 2 bad input
 choudo dead-letters show ID       one of them, without anything of a person: 0 shown, 1 not there, 2 bad input
 choudo dead-letters replay …      have the services' workers apply them: 0 asked for, 1 some not there, 2 bad input
@@ -32,21 +35,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.databases import Unreachable, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
+from deploy.ledger import add_ledger, decide_ledger
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from shared.crypto import ServiceBox
-from shared.db import Database
 from shared.errors import Refusal
-from shared.events.subscriptions import SERVICES
-from shared.ledger.verify import verify
 from shared.roles import ROLES
 from shared.town_pack import BadTownPack, TownPack, read_town_pack
 from shared.town_texts import TownTexts, collect_texts
 
-INTACT, BROKEN, BAD_INPUT, UNREACHABLE = 0, 1, 2, 3
+INTACT, BAD_INPUT, UNREACHABLE = 0, 2, 3
 PASSWORD_BYTES = 9
 TOWN_COMMAND_TIMEOUT_S = 60
 
@@ -86,9 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     closing.add_argument("login")
     closing.add_argument("--town", required=True)
 
-    ledger = commands.add_parser("ledger").add_subparsers(dest="action", required=True).add_parser("verify")
-    ledger.add_argument("town", nargs="?", help="a municipality's code; all towns without it")
-
+    add_ledger(commands)
     add_dead_letters(commands)
 
     given = parser.parse_args(arguments)
@@ -123,7 +122,7 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
         case "dead-letters", _:
             return await decide_dead_letters(given, environ)
         case _:
-            return await _verify_ledgers(given.town, environ)
+            return await decide_ledger(given, environ)
 
 
 async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
@@ -199,25 +198,6 @@ async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) 
         await close_account(session, municipality=given.town, login=given.login, now=now)
     print(f"account {given.login}: closed")
     return INTACT
-
-
-async def _verify_ledgers(town: str | None, environ: Mapping[str, str]) -> int:
-    broken = False
-    for service in SERVICES:
-        async with open_database(service, environ) as db:
-            for code in [town] if town else await _towns(db):
-                verdict = await verify(db, code)
-                state = "intact" if verdict.intact else f"BROKEN at {verdict.broken_seq}: {verdict.broken_reason}"
-                print(f"{service} {code}: {verdict.checked} entries {state}, {verdict.unchained} not yet chained")
-                broken = broken or not verdict.intact
-    return BROKEN if broken else INTACT
-
-
-async def _towns(db: Database) -> list[str]:
-    async with db.begin_across_towns() as session:
-        connection = await session.connection()
-        rows = await connection.exec_driver_sql("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
-        return [row.code for row in rows]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ OLDEST_UNACKNOWLEDGED_SECONDS = Gauge(
 DEAD_LETTERS = Gauge(
     "choudo_dead_letters", "Events that a service could not apply, waiting for an operator", ["service"]
 )
+LEDGER_CONTRADICTIONS = Counter(
+    "choudo_ledger_contradictions_total",
+    "Checkpoints not made because the ledger no longer says what a former one said",
+    ["service"],
+)
 REQUEST_SECONDS = Histogram(
     "choudo_request_seconds",
     "Server time of a request",

@@ -12,8 +12,10 @@ from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
 from services.booking.settings import Settings, load_settings
+from services.booking.tables import outbox
 from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
+from shared.ledger.checkpoints import Checkpointer
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
 from shared.messaging.due import DueHandler
@@ -30,10 +32,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside relay, receipts and what is due: chaining the ledger."""
+    """What runs beside relay, receipts and what is due: chaining the ledger, and closing its days."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run]
+    return [sealer.run, Checkpointer(db, outbox, clock).run]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

@@ -14,9 +14,10 @@ from services.notifications.senders.sms_gateway import SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
-from services.notifications.tables import SERVICE
+from services.notifications.tables import SERVICE, outbox
 from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
+from shared.ledger.checkpoints import Checkpointer
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
 from shared.messaging.due import DueHandler
@@ -49,7 +50,7 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
     ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, *sending]
+    return [sealer.run, Checkpointer(db, outbox, clock).run, *sending]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

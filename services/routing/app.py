@@ -10,13 +10,22 @@ from services.routing.pages import (
     applications,
     behalf,
     cases,
+<<<<<<< HEAD
     figures,
+=======
+>>>>>>> proofs
     front,
     mine,
     office,
     online,
+<<<<<<< HEAD
     own_data,
     plans,
+=======
+    open_data,
+    plans,
+    receipt,
+>>>>>>> proofs
     sessions,
 )
 from services.routing.pages.tries import Tries
@@ -77,6 +86,7 @@ HANDLERS = (
     mine.show_my,
     mine.show_history,
     mine.copy_history,
+<<<<<<< HEAD
     figures.show_figures,
     figures.copy_figures,
     own_data.show_data,
@@ -86,6 +96,14 @@ HANDLERS = (
     own_data.post_stop,
     own_data.post_allow,
     own_data.get_button_address,
+=======
+    receipt.show_receipt,
+    receipt.copy_receipt,
+    open_data.show_ledger_roots,
+    open_data.get_ledger_roots_json,
+    open_data.get_ledger_roots_csv,
+    open_data.show_ledger_notice,
+>>>>>>> proofs
     api.get_procedures,
 )
 

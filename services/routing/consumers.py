@@ -13,7 +13,7 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
-from shared.events.ledger import ReuseRecorded
+from shared.events.ledger import CheckpointMade, ReuseRecorded
 from shared.messaging.consumer import Handlers
 
 AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled | AppointmentProgressed
@@ -41,11 +41,16 @@ _REUSE = Prepared("""
     INSERT INTO routing.reuse (
         municipality, entry_id, service, occurred_at, received_at, entry_type, subject_ref, actor_kind, office,
         source_procedure, source_step, source_collected_at, target_service, target_procedure, target_step, case_id,
-        items, purpose, legal_basis, outcome, visibility)
+        items, purpose, legal_basis, outcome, visibility, canonical)
     VALUES (:municipality, :entry_id, :service, :occurred_at, :received_at, :entry_type, :subject_ref, :actor_kind,
             :office, :source_procedure, :source_step, :source_collected_at, :target_service, :target_procedure,
-            :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility)
+            :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility, :canonical)
     ON CONFLICT (municipality, entry_id) DO NOTHING
+""")
+_CHECKPOINT = Prepared("""
+    INSERT INTO routing.checkpoint (municipality, service, day, tree_size, root, made_at)
+    VALUES (:municipality, :service, :day, :tree_size, :root, :made_at)
+    ON CONFLICT (municipality, service, day) DO NOTHING
 """)
 
 
@@ -64,6 +69,11 @@ async def on_reuse_recorded(session: AsyncSession, event: ReuseRecorded, *, now:
     await _REUSE.row(session, structs.asdict(event) | {"received_at": now})
 
 
+async def on_checkpoint_made(session: AsyncSession, event: CheckpointMade, *, now: datetime) -> None:  # noqa: ARG001
+    """Keep what a service's ledger came to, for all to read. The first that was told of a day stands."""
+    await _CHECKPOINT.row(session, structs.asdict(event))
+
+
 def make_handlers() -> Handlers:
     """The handler of every event that routing subscribes to (`shared/events/subscriptions.py`)."""
     return {
@@ -73,4 +83,5 @@ def make_handlers() -> Handlers:
         AppointmentProgressed: on_appointment,
         AvailabilityChanged: on_availability_changed,
         ReuseRecorded: on_reuse_recorded,
+        CheckpointMade: on_checkpoint_made,
     }

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     TIMESTAMP,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -434,7 +435,21 @@ reuse = Table(
     Column("legal_basis", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("visibility", Text, nullable=False),
+    # The entry as its ledger's chain has it, for the person's receipt.
+    Column("canonical", Text),
     Index("reuse_subject_idx", "municipality", "subject_ref", "occurred_at"),
+)
+
+# What each service's ledger came to, day by day: published, and never changed.
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    _town(),
+    Column("service", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("tree_size", BigInteger, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("made_at", _TIME, nullable=False),
 )
 
 # --- what staff and operators did ---

@@ -9,8 +9,10 @@ from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
 from services.routing.keys import make_keys
 from services.routing.settings import SERVICE, load_settings
+from services.routing.tables import outbox
 from shared.clock import Clock, clock_from
 from shared.db import Database
+from shared.ledger.checkpoints import Checkpointer
 from shared.ledger.sealer import Sealer
 from shared.log import configure_logging
 from shared.messaging.due import DueHandler
@@ -25,10 +27,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside relay, receipts and what is due: chaining the ledger."""
+    """What runs beside relay, receipts and what is due: chaining the ledger, and closing its days."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run]
+    return [sealer.run, Checkpointer(db, outbox, clock).run]
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What all three services publish of their ledgers: item names, never values."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -42,3 +42,19 @@ class ReuseRecorded(Event, frozen=True, kw_only=True, tag="ledger.reuse_recorded
     legal_basis: str
     outcome: str
     visibility: Literal["subject", "internal"]
+    # The entry as the ledger's chain has it (`shared.ledger.entry.canonical`), for the subject's receipt; None for what
+    # the subject is not shown.
+    canonical: str | None = None
+
+
+class CheckpointMade(Event, frozen=True, kw_only=True, tag="ledger.checkpoint_made.v1"):
+    """A service has hashed its whole ledger of a town, after a day in Japan had ended.
+
+    The aggregate is service and day. `root` is that of the Merkle tree over the first `tree_size` entries, in hex.
+    """
+
+    service: str
+    day: date
+    tree_size: int
+    root: str
+    made_at: datetime

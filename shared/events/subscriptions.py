@@ -8,7 +8,7 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
-from shared.events.ledger import ReuseRecorded
+from shared.events.ledger import CheckpointMade, ReuseRecorded
 from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
 
 SERVICES = ("routing", "booking", "notifications")
@@ -25,6 +25,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AppointmentProgressed: ("notifications", "routing"),
     AvailabilityChanged: ("routing",),
     ReuseRecorded: ("routing",),
+    CheckpointMade: ("routing",),
 }
 
 # Sealed fields are encrypted to one consumer; only that consumer's message carries them.

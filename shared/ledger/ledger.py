@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.db import TOLD, Prepared
 from shared.events.base import Event
 from shared.events.ledger import ReuseRecorded
-from shared.ledger.entry import Entry
+from shared.ledger.entry import Entry, canonical
 from shared.ledger.tables import LedgerTables
 from shared.messaging.outbox import PUBLISH, Outbox, is_bulk, publish_values
 
@@ -62,6 +62,7 @@ class Ledger:
             legal_basis=entry.legal_basis,
             outcome=entry.outcome,
             visibility=entry.visibility,
+            canonical=canonical(entry).decode() if entry.visibility == "subject" else None,
         )
 
 

@@ -17,6 +17,7 @@ from shared.db import Database
 from shared.faults import pass_step
 from shared.ledger.entry import GENESIS, entry_hash
 from shared.ledger.ledger import read_row
+from shared.ledger.tiles import TILE_WIDTH, Tiles
 from shared.log import describe, get_logger
 from shared.timekeeping import NOTICED_WITHIN_S, was_set_within
 
@@ -37,7 +38,12 @@ SWEEP_TIMEOUT_MS = 60_000
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _SWEEP_TIMEOUT = text(f"SET LOCAL statement_timeout = {SWEEP_TIMEOUT_MS}")
-_TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
+TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
+
+
+def lock_number(schema: str) -> str:
+    """Of the advisory lock with which one process at a time works on a town's chain, tree and checkpoints."""
+    return f"hashtextextended('{schema}.ledger/' || :municipality, 0)"
 
 
 class Sealer:
@@ -49,7 +55,8 @@ class Sealer:
         self._told: set[str] = set()
         self._woken = asyncio.Event()
         schema = db.service
-        self._lock = text(f"SELECT pg_try_advisory_xact_lock(hashtextextended('{schema}.ledger/' || :municipality, 0))")
+        self._tiles = Tiles(schema)
+        self._lock = text(f"SELECT pg_try_advisory_xact_lock({lock_number(schema)})")
         self._unchained = text(f"""
             SELECT e.* FROM {schema}.ledger_entry e
             WHERE e.municipality = :municipality
@@ -97,7 +104,7 @@ class Sealer:
     async def seal_all(self, *, sweep: bool = True) -> int:
         """Chain the unchained entries of every town; return how many. Without `sweep`, only entries of late."""
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(_TOWNS)).scalars().all()
+            towns = (await session.execute(TOWNS)).scalars().all()
         return sum([await self._seal_town(municipality, sweep=sweep) for municipality in towns])
 
     async def seal_told(self) -> int:
@@ -147,5 +154,7 @@ class Sealer:
             links.append(town | {"seq": seq, "entry_id": row.entry_id, "prev_hash": prev_hash, "entry_hash": digest})
             prev_hash = digest
         await session.execute(self._append, links)
+        if seq // TILE_WIDTH > (seq - len(links)) // TILE_WIDTH:
+            await self._tiles.build(session, municipality, seq)
         pass_step("sealer.linked")
         return len(links)

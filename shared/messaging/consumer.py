@@ -15,8 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.clock import Clock
 from shared.db import Database, Prepared, again_after_deadlock
 from shared.errors import Poison
-from shared.events.base import Event, event_type
-from shared.events.ledger import ReuseRecorded
+from shared.events.base import Event
 from shared.events.subscriptions import EVENT_TYPES, SERVICES
 from shared.faults import pass_step
 from shared.log import describe, get_logger
@@ -67,7 +66,8 @@ _REFUSE = """
     WHERE inbox.outcome IS NULL
     RETURNING event_id
 """
-_RECORDED = event_type(ReuseRecorded)
+# What all services publish alike, each of its own ledger.
+_OF_LEDGERS = "ledger."
 _OUTCOME = (
     "SELECT outcome FROM {schema}.inbox WHERE (municipality, event_id) = (:municipality, CAST(:event_id AS uuid))"
 )
@@ -201,8 +201,8 @@ def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stam
 
 
 def _is_publishers_own(envelope: Envelope) -> bool:
-    """A service tells of itself only: its own events, and the entries of its own ledger."""
-    if envelope.type != _RECORDED:
+    """A service tells of itself only: its own events, and the entries and checkpoints of its own ledger."""
+    if not envelope.type.startswith(_OF_LEDGERS):
         return envelope.type.startswith(f"{envelope.publisher}.")
     try:
         return msgspec.json.decode(envelope.payload, type=_OfLedger).service == envelope.publisher

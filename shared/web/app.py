@@ -24,6 +24,7 @@ from shared.web.dead_letters import dead_letter_routes
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
 from shared.web.language import language_route
+from shared.web.ledger_proofs import ledger_routes
 from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
 from shared.web.refusals import RefusalText
 from shared.web.static_files import static_router
@@ -97,6 +98,7 @@ def create_service_app(
             *route_handlers,
             *_health(db, is_ready),
             *dead_letter_routes(service),
+            *ledger_routes(service),
             language_route(service),
             static_router(),
         ],

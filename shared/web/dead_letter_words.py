@@ -13,7 +13,7 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
-from shared.events.ledger import ReuseRecorded
+from shared.events.ledger import CheckpointMade, ReuseRecorded
 from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
 from shared.messaging.dead_letters import Letter
 from shared.web.i18n import translate
@@ -56,6 +56,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     AppointmentProgressed: _("当日の進みぐあい（受付・よびだしなど）"),
     AvailabilityChanged: _("窓口の空きの変化"),
     ReuseRecorded: _("情報のやりとりの記録"),
+    CheckpointMade: _("記録の一日のまとめ番号"),
 }
 _NAMES = {event_type(kind): name for kind, name in EVENT_NAMES.items()}
 UNKNOWN_EVENT = _("知らない種類の連絡")

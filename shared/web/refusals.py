@@ -66,6 +66,13 @@ REFUSALS: dict[str, RefusalText] = {
     "letter_unknown": RefusalText(_("この連絡は、もう止まっていません"), _("一覧を開いて、確かめてください。")),
     "letter_sealed_gone": RefusalText(_("やり直せません"), _("一覧を開いて、確かめてください。")),
     "letter_may_repeat": RefusalText(_("確かめてから、やり直してください"), _("一覧を開いて、確かめてください。")),
+    "entry_unknown": RefusalText(_("この記録は見つかりません"), _("記録の番号を、もう一度お確かめください。")),
+    "entry_not_proved_yet": RefusalText(
+        _("この記録の証明は、まだできていません"), _("記録は毎日、夜中にまとめます。あしたもう一度お試しください。")
+    ),
+    "checkpoint_unknown": RefusalText(
+        _("この日のまとめは見つかりません"), _("まとめの一覧から、日をえらんでください。")
+    ),
     "internal": RefusalText(
         _("こちらの都合で、うまくいきませんでした"),
         _("しばらくして、もう一度お試しください。急ぐときは役場に電話してください。"),

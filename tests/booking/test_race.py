@@ -41,8 +41,8 @@ _MAKE_VISITS = text("""
 
 
 @contextlib.asynccontextmanager
-async def serving(town: BookingTown) -> AsyncIterator[str]:
-    """The web process of booking, by itself, with a real clock; it must end on SIGTERM."""
+async def serving(town: BookingTown, *, dies: bool = False) -> AsyncIterator[str]:
+    """The web process of booking, by itself, with a real clock; it must end on SIGTERM, unless it `dies` before."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "tests.booking.server:app", "--factory", "--port", str(port),
@@ -57,12 +57,14 @@ async def serving(town: BookingTown) -> AsyncIterator[str]:
                 with contextlib.suppress(httpx.HTTPError):
                     if (await client.get(f"{url}/readyz")).status_code == 200:
                         break
+                if dies and process.poll() is not None:
+                    break
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
         yield url
         process.terminate()
-        assert await asyncio.to_thread(process.wait, STOP_TIMEOUT_S) in (0, -15)
+        assert await asyncio.to_thread(process.wait, STOP_TIMEOUT_S) in (0, -15, *([-9] if dies else []))
     finally:
         process.kill()
         process.wait()

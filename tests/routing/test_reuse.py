@@ -1,5 +1,6 @@
 """Nothing is asked twice: earlier items in a form, by approval; and going another way with what was given."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -75,6 +76,27 @@ async def test_items_are_offered_shown_approved_and_only_then_filled_in(db: Data
         ).all()
     assert len({row.correlation for row in rows}) == 1, "applied cites the approval"
     assert all(row.source_case is not None for row in rows)
+
+
+async def test_what_is_decided_and_given_twice_at_once_is_written_once(db: Database, visitor: Visitor) -> None:
+    """Seen to fail with the case not locked meanwhile: each of the four tells the ledger the same."""
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    page = await visitor.get(f"{case}/reuse")
+    items = dict.fromkeys(re.findall(r'name="offer_(\w+)"', page.text))
+    fields = {f"offer_{item}": hidden(page, f"offer_{item}") for item in items}
+    said = fields | {f"use_{item}": "no" if item == "phone" else "yes" for item in items}
+    answers = await asyncio.gather(*(visitor.post(f"{case}/reuse", said) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {SEE_OTHER}
+    typed = {"name": NAME, "phone": "0463-71-3311"} | ADDRESS | CHILD | CHI03_REST
+    given = await asyncio.gather(*(visitor.post(f"{case}/form", typed) for _ in range(4)))
+    assert {answer.headers["location"] for answer in given} == {f"{case}/check"}
+    assert await types_of(db, "offered", "approved", "declined", "applied") == [
+        ("applied", ["address", "child", "name"]),
+        ("approved", ["address", "child", "name"]),
+        ("declined", ["phone"]),
+        ("offered", ["address", "child", "name", "phone"]),
+    ]
 
 
 async def test_all_or_nothing_by_one_button(visitor: Visitor) -> None:

@@ -1,6 +1,6 @@
 """Makers of events, entries and envelopes, and a few looks into the tables."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from shared.crypto import ServiceBox
 from shared.db import Database, service_metadata
 from shared.events.base import Event, event_type
 from shared.events.booking import AppointmentBooked, AvailabilityChanged
+from shared.events.ledger import CheckpointMade
 from shared.events.routing import ContactGiven, SessionEnded
 from shared.events.subscriptions import SERVICES
 from shared.ledger.entry import Entry
@@ -21,6 +22,7 @@ from shared.messaging.stamps import Stamps
 
 BOXES = {service: PrivateKey.generate() for service in SERVICES}
 NOW = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
+TODAY = NOW.date()
 TOWN = "143421"
 
 
@@ -110,6 +112,22 @@ def make_booked(*, sealed: str | None = "sealed-access", at: datetime = NOW) -> 
         ends_at=at + timedelta(days=1, minutes=20),
         state="booked",
         sequence=0,
+    )
+
+
+def make_checkpoint_made(service: str, *, day: date = TODAY, size: int = 3, root: str = "5d" * 32) -> CheckpointMade:
+    """Published by every service of its own ledger, heard by routing."""
+    return CheckpointMade(
+        event_id=uuid4(),
+        municipality=TOWN,
+        aggregate_id=f"{service}/{day}",
+        aggregate_version=1,
+        occurred_at=NOW,
+        service=service,
+        day=day,
+        tree_size=size,
+        root=root,
+        made_at=NOW,
     )
 
 

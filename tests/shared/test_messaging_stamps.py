@@ -1,6 +1,7 @@
 """Who can write to Redis can still tell no service anything: neither an event nor a receipt."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from tests.shared.makers import (
     BOXES,
     TOWN,
     make_availability,
+    make_checkpoint_made,
     make_contact_given,
     make_entry,
     make_envelope,
@@ -111,13 +113,23 @@ def reuse_of(service: str) -> Event:
 
 
 @pytest.mark.parametrize(
-    "event", [make_contact_given(sealed=None), reuse_of("routing")], ids=["anothers_event", "anothers_ledger"]
+    "event",
+    [make_contact_given(sealed=None), reuse_of("routing"), make_checkpoint_made("routing")],
+    ids=["anothers_event", "anothers_ledger", "anothers_checkpoint"],
 )
 def test_a_service_tells_of_itself_only(event: Event) -> None:
     """Notifications, taken over by somebody, says what routing alone may say."""
     envelope = make_envelope(event, publisher="notifications", consumer="booking")
     stamp = make_stamps("notifications").make("booking", envelope)
     assert taken(msgspec.to_builtins(envelope), stamp, service="booking") is None
+
+
+@pytest.mark.parametrize("make", [reuse_of, make_checkpoint_made])
+def test_a_service_tells_of_its_own_ledger(make: Callable[[str], Event]) -> None:
+    """Seen to fail for checkpoints when entries alone were known as every service's: no root was ever published."""
+    envelope = make_envelope(make("notifications"), publisher="notifications", consumer="routing")
+    stamp = make_stamps("notifications").make("routing", envelope)
+    assert taken(msgspec.to_builtins(envelope), stamp, service="routing") == envelope
 
 
 def test_receipts_are_their_consumers_own() -> None:

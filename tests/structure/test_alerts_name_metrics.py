@@ -27,7 +27,12 @@ def rules(root_dir: Path) -> list[dict[str, Any]]:
 def test_every_metric_that_an_alert_names_exists(rules: list[dict[str, Any]]) -> None:
     known = {family.name + ending for family in REGISTRY.collect() for ending in _ENDINGS.get(family.type, ())}
     named = {name for rule in rules for name in _NAME.findall(rule["expr"])}
-    assert named == {"choudo_oldest_unacknowledged_seconds", "choudo_dead_letters", "choudo_messages_refused_total"}
+    assert named == {
+        "choudo_oldest_unacknowledged_seconds",
+        "choudo_dead_letters",
+        "choudo_messages_refused_total",
+        "choudo_ledger_contradictions_total",
+    }
     assert named <= known
 
 

@@ -34,7 +34,7 @@ RIGHTS = text("""
     WHERE n.nspname = :schema AND c.relkind IN ('r', 'p', 'v', 'm')
       AND has_table_privilege(current_user, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 """)
-INSERT_ONLY = ("ledger_entry", "ledger_chain", "audit")
+INSERT_ONLY = ("ledger_entry", "ledger_chain", "ledger_tile", "ledger_checkpoint", "audit")
 
 
 @pytest.mark.parametrize("service", SERVICES)

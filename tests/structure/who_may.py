@@ -102,6 +102,13 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /my/data/{key}/allow": VISITORS,
     "routing GET /my/history": VISITORS,
     "routing GET /my/history.json": VISITORS,
+    "routing GET /my/receipt": VISITORS,
+    "routing GET /my/receipt.json": VISITORS,
+    # What each ledger came to, day by day: for everybody to keep.
+    "routing GET /open-data/ledger": ANYBODY,
+    "routing GET /open-data/ledger/checkpoints.json": ANYBODY,
+    "routing GET /open-data/ledger/checkpoints.csv": ANYBODY,
+    "routing GET /open-data/ledger/{day}": ANYBODY,
     # The back office, each for the applications of its own office; a manager for all.
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,
@@ -188,4 +195,10 @@ WHO_MAY: dict[str, Who] = {
     "notifications GET /notifications/readyz": ANYBODY,
 }
 WHO_MAY |= {f"{service} {way}": ANYBODY for service in SERVICES for way in EVERYWHERE}
+# Hashes only, of entries whose random ids one must know.
+WHO_MAY |= {
+    f"{service} {method} /{service}/api/ledger/{path}": ANYBODY
+    for service in SERVICES
+    for method, path in (("GET", "proofs/{entry_id}"), ("POST", "proofs"), ("GET", "consistency"))
+}
 WHO_MAY |= {f"{service} {method} /{service}/{path}": OPERATOR for service in SERVICES for method, path in DEAD_LETTERS}
