@@ -10,22 +10,15 @@ from services.routing.pages import (
     applications,
     behalf,
     cases,
-<<<<<<< HEAD
     figures,
-=======
->>>>>>> proofs
     front,
     mine,
     office,
     online,
-<<<<<<< HEAD
+    open_data,
     own_data,
     plans,
-=======
-    open_data,
-    plans,
     receipt,
->>>>>>> proofs
     sessions,
 )
 from services.routing.pages.tries import Tries
@@ -86,7 +79,6 @@ HANDLERS = (
     mine.show_my,
     mine.show_history,
     mine.copy_history,
-<<<<<<< HEAD
     figures.show_figures,
     figures.copy_figures,
     own_data.show_data,
@@ -96,14 +88,12 @@ HANDLERS = (
     own_data.post_stop,
     own_data.post_allow,
     own_data.get_button_address,
-=======
     receipt.show_receipt,
     receipt.copy_receipt,
     open_data.show_ledger_roots,
     open_data.get_ledger_roots_json,
     open_data.get_ledger_roots_csv,
     open_data.show_ledger_notice,
->>>>>>> proofs
     api.get_procedures,
 )
 
