@@ -6,7 +6,7 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, sessions
+from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, protection, sessions
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -55,7 +55,10 @@ HANDLERS = (
     office.show_office_application,
     office.get_action_address,
     office.post_office_action,
+    office.post_held_back,
     office.show_fragment,
+    protection.show_protection,
+    protection.post_protection,
     sessions.renew_get,
     sessions.renew_post,
     sessions.show_sign_in,
