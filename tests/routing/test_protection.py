@@ -23,7 +23,7 @@ from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import EMAIL, KANA, NAME, NOW, TOWN, new_key
 from tests.routing.test_behalf import subject_of
 from tests.routing.test_pages import answer_offers
-from tests.routing.test_reuse import reuse
+from tests.routing.test_reuse import CHI03_REST, reuse
 
 NewVisitor = Callable[..., Visitor]
 OK = httpx.codes.OK
@@ -99,7 +99,9 @@ async def test_nothing_that_tells_a_place_is_on_any_page_of_the_persons_own_devi
     assert found_in(await visitor.get(f"{open_case}/form"))
     await set_protected(db, open_case)
     later = await visitor.open_case("CHI03", channel="online")
-    assert found_in(await visitor.get(f"{later}/reuse")) == set()
+    offered = await visitor.get(f"{later}/reuse")
+    assert found_in(offered) == set()
+    assert set(re.findall(r'name="offer_(\w+)"', offered.text)) == {"name"}, "nor is it asked about"
     await reuse(visitor, later)
     counter = await visitor.open_case("CHI03")
     await visitor.tell(counter, name=NAME, kana=KANA)
@@ -113,11 +115,14 @@ async def test_nothing_that_tells_a_place_is_on_any_page_of_the_persons_own_devi
 
 
 async def test_a_yes_from_before_fills_in_nothing_any_more(db: Database, visitor: Visitor) -> None:
-    """Seen to fail without `askable` in `usable_sources`: the name of the place was in the form's note."""
+    """Seen to fail without `askable` in `usable_sources`: what was typed elsewhere would have been sent."""
     await apply(visitor, **HIDDEN)
     case = await visitor.open_case("CHI03", channel="online")
     await reuse(visitor, case)
     assert found_in(await visitor.get(f"{case}/form"))
+    await visitor.post(f"{case}/form", HIDDEN | CHI03_REST)
+    await visitor.post(f"{case}/you", {"reach": "none", "email": "", "phone": ""})
+    assert found_in(await visitor.get(f"{case}/check"))
     await set_protected(db, case)
     form = await visitor.get(f"{case}/form")
     assert found_in(form) == set()
@@ -161,6 +166,13 @@ async def test_the_contact_of_before_is_taken_back_and_offered_to_no_other_case(
     assert kept.scalar_one() == 0
     assert "前に教えていただいた" not in (await visitor.get(f"{case}/you")).text
     assert (await visitor.get(f"{other}/handover")).headers["location"] == f"{other}/you"
+    # Given anew, for one case, it stays in that case.
+    await visitor.tell(case, reach="email", email=EMAIL)
+    await answer_offers(visitor, case)
+    third = await visitor.open_case("ENV02")
+    assert "前に教えていただいた" not in (await visitor.get(f"{third}/you")).text
+    refused = await visitor.tell(third, reach="email", email="")
+    assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY
 
 
 async def test_at_a_counter_they_are_called_by_number(db: Database, visitor: Visitor, database: TestDatabase) -> None:
