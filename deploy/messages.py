@@ -48,6 +48,8 @@ STAFF_ONLY: Final = {
         "services/routing/pages/office.html",
         "services/routing/pages/office.py",
         "services/routing/pages/office_application.html",
+        "services/routing/pages/protection.html",
+        "services/routing/pages/protection.py",
     ),
     "what staff enter in a resident's place": (
         "services/routing/pages/behalf.py",

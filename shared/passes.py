@@ -13,6 +13,9 @@ from shared.crypto import SealBroken, ServiceBox
 from shared.errors import Refusal
 
 PASS_LIFETIME = timedelta(minutes=15)
+# What a purpose declares that it uses, in the order in which it is shown. No pass carries anything else.
+BOOKING_ITEMS = ("name", "kana")
+DECLARED_ITEMS: dict[str, tuple[str, ...]] = {"book": BOOKING_ITEMS}
 
 
 class PassedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,8 @@ class PassedItem(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     value: str
     approval_id: UUID
+    # What it was approved for: whoever uses it says so in their ledger.
+    purpose: str = ""
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +52,13 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seal_pass(box: ServiceBox, to: str, purpose: str, ticket: Pass) -> str:
-    """Seal a pass for one service and one purpose."""
+    """Seal a pass for one service and one purpose, with nothing but what that purpose declares.
+
+    Raises:
+        ValueError: it carries something else.
+    """
+    if not _is_declared(ticket, purpose):
+        raise ValueError("a pass carries what its purpose does not declare")
     return box.seal_for(to, f"pass:{purpose}", msgspec.msgpack.encode(ticket))
 
 
@@ -62,8 +73,12 @@ def open_pass(box: ServiceBox, issuer: str, purpose: str, sealed: str, *, munici
         ticket = msgspec.msgpack.decode(box.open_from(issuer, f"pass:{purpose}", sealed), type=Pass)
     except (SealBroken, msgspec.DecodeError) as error:
         raise Refusal("pass_invalid", 400) from error
-    if ticket.municipality != municipality:
+    if ticket.municipality != municipality or not _is_declared(ticket, purpose):
         raise Refusal("pass_invalid", 400)
     if now >= ticket.expires_at:
         raise Refusal("pass_expired", 410, case_id=str(ticket.case_id))
     return ticket
+
+
+def _is_declared(ticket: Pass, purpose: str) -> bool:
+    return {item.key for item in ticket.items} <= set(DECLARED_ITEMS.get(purpose, ()))

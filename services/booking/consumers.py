@@ -1,4 +1,4 @@
-"""Reactions to other services' events: the catalogue's projection, the roster of helpers, and ended sessions."""
+"""Reactions to other services' events: the catalogue, the roster of helpers, withdrawn names, and ended sessions."""
 
 from datetime import datetime
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.names import forget_names
 from services.booking.commands.roster import follow_account
 from services.booking.keys import Keys
 from services.booking.tables import ended_sessions
-from shared.events.routing import AccountOpened, CataloguePublished, SessionEnded
+from shared.events.routing import AccountOpened, CataloguePublished, NameWithdrawn, SessionEnded
 from shared.messaging.consumer import Handlers
 
 _TOWN = text("""
@@ -88,8 +89,12 @@ def make_handlers(keys: Keys) -> Handlers:
     async def on_account_opened(session: AsyncSession, event: AccountOpened, *, now: datetime) -> None:
         await follow_account(session, keys, event, now=now)
 
+    async def on_name_withdrawn(session: AsyncSession, event: NameWithdrawn, *, now: datetime) -> None:
+        await forget_names(session, keys, event, now=now)
+
     return {
         CataloguePublished: on_catalogue_published,
         AccountOpened: on_account_opened,
+        NameWithdrawn: on_name_withdrawn,
         SessionEnded: ended_sessions.on_session_ended,
     }

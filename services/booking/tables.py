@@ -233,6 +233,15 @@ visit = Table(
     # Whoever arrives again with another pass of the same case ends the visits before.
     Index("visit_case_idx", "municipality", "case_id"),
 )
+# What a case passed on and then withdrew: a pass from before may still be on its way.
+name_withdrawn = Table(
+    "name_withdrawn",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("case_id", _UUID, primary_key=True),
+    Column("item", Text, primary_key=True),
+    Column("withdrawn_at", _TIME, nullable=False),
+)
 appointment = Table(
     "appointment",
     metadata,
@@ -307,6 +316,8 @@ appointment = Table(
         postgresql_where=text("ticket_no IS NOT NULL"),
     ),
     Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
+    # Whose name is withdrawn.
+    Index("appointment_case_idx", "municipality", "case_id"),
     # What somebody has ahead of them.
     Index(
         "appointment_open_of_guest_idx",

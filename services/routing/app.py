@@ -18,6 +18,7 @@ from services.routing.pages import (
     open_data,
     own_data,
     plans,
+    protection,
     receipt,
     sessions,
 )
@@ -70,7 +71,10 @@ HANDLERS = (
     office.show_office_application,
     office.get_action_address,
     office.post_office_action,
+    office.post_held_back,
     office.show_fragment,
+    protection.show_protection,
+    protection.post_protection,
     sessions.renew_get,
     sessions.renew_post,
     sessions.show_sign_in,

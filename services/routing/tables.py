@@ -279,15 +279,26 @@ offer = Table(
     Column("item", Text, nullable=False),
     # What exactly was offered: another value needs another offer.
     Column("commitment", Text, nullable=False),
+    # What for, and by which law, as it was shown and as the ledger says it: another purpose needs another offer. A
+    # trigger lets neither this change nor an entry be written that says otherwise.
+    Column("purpose", Text, nullable=False),
+    Column("legal_basis", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("approval_id", _UUID),
     Column("offered_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
     Column("decided_at", _TIME),
-    # In a form an approved item counts as used once, when the form is kept with it.
+    # In a form an approved item counts as used once for each approval, when the form is kept with it.
     Column("applied_at", _TIME),
     CheckConstraint("state IN ('offered', 'previewed', 'approved', 'declined')", name="state"),
     CheckConstraint("step IN ('handover', 'form')", name="step"),
+    CheckConstraint(
+        "(state IN ('approved', 'declined')) = (decided_at IS NOT NULL)"
+        " AND (state = 'approved') = (approval_id IS NOT NULL)"
+        " AND (state <> 'approved' OR decided_at < expires_at)"
+        " AND (applied_at IS NULL OR state = 'approved')",
+        name="decided_in_time",
+    ),
     Index("offer_case_idx", "municipality", "case_id"),
 )
 
@@ -301,6 +312,8 @@ pass_issued = Table(
     Column("issued_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
     Column("channel", Text, nullable=False, server_default="counter"),
+    # Beyond this, a trigger lets only items through that have an approved offer of this case.
+    CheckConstraint("items <@ ARRAY['name', 'kana', 'contact']", name="declared"),
     Index("pass_issued_case_idx", "municipality", "case_id"),
 )
 
@@ -378,6 +391,36 @@ office_look = Table(
     # Where: beside the line at the counter, or in the back office.
     Column("step", Text, primary_key=True),
     Column("day", Date, primary_key=True),
+)
+
+# --- protected people (秘匿) ---
+
+# Since when, and until when, a person is protected. Who said so is in the audit; why is written nowhere.
+protection = Table(
+    "protection",
+    metadata,
+    _town(),
+    Column("protection_id", _UUID, primary_key=True),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("set_at", _TIME, nullable=False),
+    # A trigger lets nothing else change, once, and nothing be deleted before the person's key is.
+    Column("lifted_at", _TIME),
+    CheckConstraint("lifted_at >= set_at", name="lifted_later"),
+    Index("protection_now_idx", "municipality", "subject_ref", unique=True, postgresql_where=text("lifted_at IS NULL")),
+)
+
+# What was not opened, for whom, on which day: written to the ledger once a day, not for every reload.
+refused_look = Table(
+    "refused_look",
+    metadata,
+    _town(),
+    Column("case_id", _UUID, primary_key=True),
+    Column("item", Text, primary_key=True),
+    # The office, or what kind of person it was.
+    Column("reader", Text, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Index("refused_look_day_idx", "municipality", "day"),
 )
 
 # --- projections: what others told us ---

@@ -73,6 +73,17 @@ class SealedContact(msgspec.Struct, frozen=True, kw_only=True):
     address: str
 
 
+class NameWithdrawn(Event, frozen=True, kw_only=True, tag="routing.name_withdrawn.v1"):
+    """What a case passed to booking for calling (`items`: keys) may not be used any more: call by number.
+
+    Why is nobody's business: a yes became a no, or staff know a reason. The aggregate is the case.
+    """
+
+    case_id: UUID
+    subject_ref: UUID
+    items: tuple[str, ...]
+
+
 class SessionEnded(Event, frozen=True, kw_only=True, tag="routing.session_ended.v1"):
     """A session was ended before its time; every service refuses its tokens at once. The aggregate is the session."""
 

@@ -9,13 +9,21 @@ from shared.events.booking import (
     AvailabilityChanged,
 )
 from shared.events.ledger import CheckpointMade, ReuseRecorded
-from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
+from shared.events.routing import (
+    AccountOpened,
+    ApplicationProgressed,
+    CataloguePublished,
+    ContactGiven,
+    NameWithdrawn,
+    SessionEnded,
+)
 
 SERVICES = ("routing", "booking", "notifications")
 
 SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     CataloguePublished: ("booking", "notifications"),
     ContactGiven: ("notifications",),
+    NameWithdrawn: ("booking",),
     SessionEnded: ("booking", "notifications"),
     AccountOpened: ("booking",),
     ApplicationProgressed: ("notifications",),

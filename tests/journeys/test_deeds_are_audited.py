@@ -45,7 +45,9 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/appointments/{number}/change": "change",
     "booking POST /booking/appointments/{number}/cancel": "cancel",
     # The office, the line, the helpers, and who could not be reached.
+    "routing POST /office/applications/{application_id}/held-back": "view_held_back:decide",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
+    "routing POST /office/cases/{case_id}/protection": "protect",
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
@@ -83,7 +85,7 @@ BY_OPERATOR = {
     "booking": {"load-opening-rules"} | DEAD_LETTERS,
     "notifications": {"load_notice_rules"} | DEAD_LETTERS,
 }
-OPERATOR_LOGIN = "unyou"
+OPERATOR_LOGIN, OFFICE_LOGIN = "unyou", "kosodate"
 NAME, KANA, PHONE = "目立 花子", "メダチ ハナコ", "08012349876"
 SHORT = 4
 ARRIVAL_TIMEOUT_S = 60.0
@@ -157,13 +159,21 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
     seen: set[str] = set()
     with contextlib.ExitStack() as browsers:
         run_cli(stack.environ, "account", "open", OPERATOR_LOGIN, "--town", "143421", "--role", "operator")
-        desk, coordinator, operator, *helpers = (
+        office = ("--role", "back_office", "--office", "子育て")
+        run_cli(stack.environ, "account", "open", OFFICE_LOGIN, "--town", "143421", *office)
+        desk, coordinator, operator, office_desk, *helpers = (
             browsers.enter_context(Desk(stack, seen, login))
-            for login in (STAFF_LOGIN, COORDINATOR_LOGIN, OPERATOR_LOGIN, *(login for login, _, _ in HELPERS))
+            for login in (
+                STAFF_LOGIN,
+                COORDINATOR_LOGIN,
+                OPERATOR_LOGIN,
+                OFFICE_LOGIN,
+                *(login for login, _, _ in HELPERS),
+            )
         )
         _books_moves_and_cancels(desk)
         _receives_who_booked_by_a_program(desk)
-        _applies_for_somebody_and_accepts(desk)
+        _applies_for_somebody_and_accepts(desk, office_desk)
         _plans_a_move(desk)
         _finds_a_helper(desk, coordinator, helpers)
         _calls_whom_no_message_reached(desk, stack)
@@ -242,7 +252,7 @@ def _receives_who_booked_by_a_program(desk: Desk) -> None:
     desk.send("/counter/walk-ins", procedure="CHI02")
 
 
-def _applies_for_somebody_and_accepts(desk: Desk) -> None:
+def _applies_for_somebody_and_accepts(desk: Desk, office_desk: Desk) -> None:
     _begin(desk)
     case = desk.path.rpartition("/")[0]
     desk.send("/you", name=NAME, kana=KANA, reach="none")
@@ -258,6 +268,10 @@ def _applies_for_somebody_and_accepts(desk: Desk) -> None:
     assert line, desk.page.text
     desk.get(line[1])
     desk.send("/accept")
+    desk.get(f"/office{case}/protection")
+    desk.send("/protection", checked="yes")
+    office_desk.get(line[1])
+    office_desk.send("/held-back", why="decide")
     desk.get(application)
     desk.send("/withdraw")
 

@@ -33,7 +33,7 @@ def make_pass(municipality: str = "143421") -> Pass:
     )
 
 
-def refused(sealed: str, *, by: str = "booking", purpose: str = "visit", town: str = "143421") -> str:
+def refused(sealed: str, *, by: str = "booking", purpose: str = "book", town: str = "143421") -> str:
     with pytest.raises(Refusal) as raised:
         open_pass(BOXES[by], "routing", purpose, sealed, municipality=town, now=NOW)
     assert raised.value.status == 400
@@ -42,41 +42,41 @@ def refused(sealed: str, *, by: str = "booking", purpose: str = "visit", town: s
 
 def test_a_pass_opens_at_its_service_with_everything_in_it() -> None:
     ticket = make_pass()
-    sealed = seal_pass(BOXES["routing"], "booking", "visit", ticket)
-    assert open_pass(BOXES["booking"], "routing", "visit", sealed, municipality="143421", now=NOW) == ticket
+    sealed = seal_pass(BOXES["routing"], "booking", "book", ticket)
+    assert open_pass(BOXES["booking"], "routing", "book", sealed, municipality="143421", now=NOW) == ticket
 
 
 def test_a_pass_expires_at_its_minute_and_not_before() -> None:
-    sealed = seal_pass(BOXES["routing"], "booking", "visit", make_pass())
+    sealed = seal_pass(BOXES["routing"], "booking", "book", make_pass())
     last = NOW + PASS_LIFETIME - timedelta(microseconds=1)
-    opened = open_pass(BOXES["booking"], "routing", "visit", sealed, municipality="143421", now=last)
+    opened = open_pass(BOXES["booking"], "routing", "book", sealed, municipality="143421", now=last)
     assert opened.guest_ref == "g1"
     with pytest.raises(Refusal) as raised:
-        open_pass(BOXES["booking"], "routing", "visit", sealed, municipality="143421", now=NOW + PASS_LIFETIME)
+        open_pass(BOXES["booking"], "routing", "book", sealed, municipality="143421", now=NOW + PASS_LIFETIME)
     assert (raised.value.code, raised.value.status) == ("pass_expired", 410)
 
 
 def test_a_pass_of_another_town_is_invalid() -> None:
-    assert refused(seal_pass(BOXES["routing"], "booking", "visit", make_pass("999999"))) == "pass_invalid"
+    assert refused(seal_pass(BOXES["routing"], "booking", "book", make_pass("999999"))) == "pass_invalid"
 
 
 def test_an_expired_pass_of_another_town_does_not_say_that_it_expired() -> None:
     ticket = msgspec.structs.replace(make_pass("999999"), expires_at=NOW - timedelta(days=1))
-    assert refused(seal_pass(BOXES["routing"], "booking", "visit", ticket)) == "pass_invalid"
+    assert refused(seal_pass(BOXES["routing"], "booking", "book", ticket)) == "pass_invalid"
 
 
 def test_a_pass_for_another_service_or_purpose_is_invalid() -> None:
-    sealed = seal_pass(BOXES["routing"], "booking", "visit", make_pass())
+    sealed = seal_pass(BOXES["routing"], "booking", "book", make_pass())
     assert refused(sealed, by="notifications") == "pass_invalid"
     assert refused(sealed, purpose="contact") == "pass_invalid"
 
 
 def test_a_pass_that_somebody_else_sealed_is_invalid() -> None:
-    assert refused(seal_pass(BOXES["notifications"], "booking", "visit", make_pass())) == "pass_invalid"
+    assert refused(seal_pass(BOXES["notifications"], "booking", "book", make_pass())) == "pass_invalid"
 
 
 def test_an_altered_or_senseless_pass_is_invalid() -> None:
-    sealed = seal_pass(BOXES["routing"], "booking", "visit", make_pass())
+    sealed = seal_pass(BOXES["routing"], "booking", "book", make_pass())
     half = len(sealed) // 2
     assert refused(sealed[:half] + ("A" if sealed[half] != "A" else "B") + sealed[half + 1 :]) == "pass_invalid"
     for garbage in ("", "x", sealed[:-8], sealed * 2, "あ" * 50, "=" * 80):
@@ -84,5 +84,5 @@ def test_an_altered_or_senseless_pass_is_invalid() -> None:
 
 
 def test_a_seal_for_the_same_purpose_that_holds_no_pass_is_invalid() -> None:
-    assert refused(BOXES["routing"].seal_for("booking", "pass:visit", b"not a pass")) == "pass_invalid"
-    assert refused(BOXES["routing"].seal_for("booking", "visit", msgspec.msgpack.encode(make_pass()))) == "pass_invalid"
+    assert refused(BOXES["routing"].seal_for("booking", "pass:book", b"not a pass")) == "pass_invalid"
+    assert refused(BOXES["routing"].seal_for("booking", "book", msgspec.msgpack.encode(make_pass()))) == "pass_invalid"

@@ -114,6 +114,11 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office/applications/{application_id}": OFFICE,
     "routing GET /office/applications/{application_id}/{action}": OFFICE,
     "routing POST /office/applications/{application_id}/{action}": OFFICE,
+    # What is held back of a protected person: the office that decides. Which of these people may say so, each checks.
+    "routing GET /office/applications/{application_id}/held-back": OFFICE,
+    "routing POST /office/applications/{application_id}/held-back": OFFICE,
+    "routing GET /office/cases/{case_id}/protection": OFFICE,
+    "routing POST /office/cases/{case_id}/protection": OFFICE,
     # For somebody on the phone or at the desk.
     "routing GET /office/behalf": OFFICE_AND_COUNTER,
     "routing GET /office/behalf/{code}": OFFICE_AND_COUNTER,

@@ -270,7 +270,8 @@ def _applied(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now:
             commitments={
                 item.key: keys.vault.commitment(row.wrapped_key, context, item.key, item.value) for item in items
             },
-            purpose=MEETING_PURPOSE if row.helper == "asked" else CALLING_PURPOSE,
+            # As it was approved. A pass of before does not say.
+            purpose=items[0].purpose or (MEETING_PURPOSE if row.helper == "asked" else CALLING_PURPOSE),
             legal_basis=LEGAL_BASIS,
             explicit_request=True,
             correlation=approval_id,

@@ -29,12 +29,19 @@ _OLD_ACCESS = text(f"""
         WHERE x.municipality = :municipality AND a.day < :oldest LIMIT {BATCH})
     RETURNING 1
 """)
+# A pass does not live so long.
+_OLD_WITHDRAWN = text(f"""
+    DELETE FROM name_withdrawn WHERE (municipality, case_id, item) IN (
+        SELECT municipality, case_id, item FROM name_withdrawn
+        WHERE municipality = :municipality AND withdrawn_at < :before LIMIT {BATCH})
+    RETURNING 1
+""")
 
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Forget answers nobody will ask for again, visits whose pass has long expired, and ways in that open nothing."""
     asked = {"municipality": municipality, "before": now - KEPT, "oldest": oldest_day(now)}
-    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS):
+    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS, _OLD_WITHDRAWN):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:
             pass

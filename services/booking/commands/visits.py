@@ -1,5 +1,6 @@
 """A visit: what a resident brought with their pass, sealed, for as long as they choose and confirm a time."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -26,6 +27,7 @@ class DraftItem(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     value: str
     approval_id: UUID
+    purpose: str = ""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     def value(self, key: str) -> str | None:
         """An item's value, if it was approved."""
         return next((item.value for item in self.items if item.key == key), None)
+
+    def without(self, keys: Collection[str]) -> "Draft":
+        """The same without these items."""
+        return Draft(items=tuple(item for item in self.items if item.key not in keys))
 
 
 _KEY = text("""
@@ -53,6 +59,11 @@ _OPEN = text("""
     ON CONFLICT (municipality, pass_id) DO NOTHING RETURNING visit_id
 """)
 _OPENED = text("SELECT visit_id, guest_ref FROM visit WHERE (municipality, pass_id) = (:municipality, :pass_id)")
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('names/' || :municipality || :case_id, 0))")
+_WITHDRAWN = text("""
+    SELECT item FROM name_withdrawn
+    WHERE municipality = :municipality AND case_id = :case_id AND withdrawn_at >= :issued_at LIMIT 10
+""")
 _RELEASE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
@@ -91,10 +102,16 @@ async def arrive(
     wrapped_key = await _subject_key(session, ticket.municipality, ticket.subject_ref, keys)
     visit_id = uuid4()
     draft = Draft(
-        items=tuple(DraftItem(key=item.key, value=item.value, approval_id=item.approval_id) for item in ticket.items)
+        items=tuple(
+            DraftItem(key=item.key, value=item.value, approval_id=item.approval_id, purpose=item.purpose)
+            for item in ticket.items
+        )
     )
-    context = subject_context(ticket.municipality, ticket.subject_ref)
-    sealed = keys.vault.seal(wrapped_key, context, f"draft/{visit_id}", msgspec.json.encode(draft).decode())
+    # What was withdrawn while the pass was on its way is left out.
+    await stay_alone(session, ticket.municipality, ticket.case_id)
+    passed = {"municipality": ticket.municipality, "case_id": ticket.case_id, "issued_at": ticket.issued_at}
+    draft = draft.without(list((await session.execute(_WITHDRAWN, passed)).scalars()))
+    sealed = seal_draft(keys, ticket.municipality, ticket.subject_ref, visit_id, wrapped_key, draft)
     opened = await session.execute(
         _OPEN,
         {
@@ -194,6 +211,19 @@ def open_draft(
     """
     context = subject_context(municipality, subject_ref)
     return msgspec.json.decode(keys.vault.open(wrapped_key, context, f"draft/{visit_id}", sealed), type=Draft)
+
+
+def seal_draft(
+    keys: Keys, municipality: str, subject_ref: UUID, visit_id: UUID, wrapped_key: bytes, draft: Draft
+) -> bytes:
+    """A draft as it is kept, for this visit only."""
+    context = subject_context(municipality, subject_ref)
+    return keys.vault.seal(wrapped_key, context, f"draft/{visit_id}", msgspec.json.encode(draft).decode())
+
+
+async def stay_alone(session: AsyncSession, municipality: str, case_id: UUID) -> None:
+    """Until the transaction ends, nobody else brings a pass of this case, or withdraws what is in one."""
+    await session.execute(_ALONE, {"municipality": municipality, "case_id": str(case_id)})
 
 
 async def _subject_key(session: AsyncSession, municipality: str, subject_ref: UUID, keys: Keys) -> bytes:

@@ -49,6 +49,7 @@ class LineMark(msgspec.Struct, frozen=True):
 
     count: int
     versions: int
+    names: int
 
 
 # A venue has no number: it is called by its name.
@@ -71,8 +72,8 @@ _LINE = text(f"""
     LIMIT {LINE_MAX}
 """)
 _MARKS = text("""
-    SELECT office, count(*) AS people, sum(version) AS versions FROM appointment
-    WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
+    SELECT office, count(*) AS people, sum(version) AS versions, count(name_sealed) + count(kana_sealed) AS names
+    FROM appointment WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
 """)
 _BOARD = text(f"""
     SELECT a.counter, {_CALLED}, a.ticket_no, a.state
@@ -128,7 +129,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
 async def read_line_marks(session: AsyncSession, municipality: str, day: date) -> dict[str, LineMark]:
     """One mark per office, cheap enough to be asked twice a second."""
     rows = (await session.execute(_MARKS, {"municipality": municipality, "day": day})).all()
-    return {row.office: LineMark(row.people, int(row.versions)) for row in rows}
+    return {row.office: LineMark(row.people, int(row.versions), row.names) for row in rows}
 
 
 async def list_board(session: AsyncSession, municipality: str, day: date) -> list[BoardItem]:

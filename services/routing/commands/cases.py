@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.own_items import stopped_keys
+from services.routing.commands.protection import is_protected
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -26,13 +27,14 @@ from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import BEHALF_ROLES, SAID, Behalf
 from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
-from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
+from services.routing.domain.handover import CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
 from services.routing.tables import SERVICE, application, case_file, counter, procedure, session_table
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.messaging.due import schedule
+from shared.passes import BOOKING_ITEMS
 from shared.tokens import Identity
 
 PURPOSE_BOOK = "窓口の予約のため"
@@ -385,9 +387,14 @@ async def _contact_columns(
 async def _known_contact(
     session: AsyncSession, municipality: str, subject_ref: UUID, case: Row[Any]
 ) -> Row[Any] | None:
-    """This case's contact, else the newest of the same person's cases that was handed over."""
+    """This case's contact, else the newest of the same person's cases that was handed over.
+
+    A protected person's stays in its case: they type it anew where they want it.
+    """
     if case.reach in REACHES and (case.contact_sealed is not None or case.contact_ref is not None):
         return case
+    if await is_protected(session, municipality, subject_ref):
+        return None
     return (
         await session.execute(
             select(case_file)

@@ -40,7 +40,10 @@ async def give_contact(
             await session.execute(update_case(case).values(contact_approval_id=approval_id))
         return UUID(str(case.contact_ref))
     use = msgspec.structs.replace(
-        case_use(case, "approved", "notifications", approval_id), outcome="handed_over", visibility="internal"
+        case_use(case, "approved", "notifications", approval_id),
+        outcome="handed_over",
+        visibility="internal",
+        despite="own_wish",
     )
     values = await read_values(
         session, keys.vault, identity=identity, subject_ref=case.subject_ref, keys=[CONTACT], use=use, now=now

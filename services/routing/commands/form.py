@@ -18,8 +18,10 @@ from services.routing.commands.vault import (
     Source,
     Use,
     keep_items,
+    list_sources,
     read_values,
     seen_again,
+    write_refused,
     write_reused,
 )
 from services.routing.domain.behalf import SAID
@@ -72,6 +74,14 @@ async def fill_items(
         versions={key: source.version for key, source in usable.items()},
         now=now,
     )
+    approved = await approved_offers(session, case)
+    unused = [
+        source
+        for source in await list_sources(session, case.municipality, subject_ref)
+        if source.key in approved and source.key not in usable
+    ]
+    # What had a yes and is not filled in all the same: another value by now, or nothing that this yes covers.
+    await write_refused(session, identity, subject_ref, use, unused, now=now)
     _, reusable = await reusable_items(session, identity, case, now)
     standing = await standing_offers(session, case, reusable, now, step=STEP_FORM)
     answered = {known.item for known in standing if known.state in ("approved", "declined")}

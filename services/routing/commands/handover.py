@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
+from services.routing.commands.names import withdraw_passed
 from services.routing.commands.offers import (
     ShownOffer,
     Undecided,
@@ -20,12 +21,14 @@ from services.routing.commands.offers import (
     standing_offers,
     write_decisions,
 )
+from services.routing.commands.protection import askable
 from services.routing.commands.vault import list_sources
-from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, read_answers
+from services.routing.domain.handover import CONTACT, read_answers
 from services.routing.keys import Keys
 from services.routing.tables import case_file
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
+from shared.passes import BOOKING_ITEMS
 from shared.tokens import Identity
 
 
@@ -101,6 +104,12 @@ async def decide_handover(
         await forget_contact(session, case)
         return None
 
+    newly_declined = [
+        decision.offer.item
+        for decision in decisions
+        if not decision.approved and decision.offer.state != "declined" and decision.offer.item in BOOKING_ITEMS
+    ]
+    await withdraw_passed(session, case, newly_declined, now=now)
     approvals = await write_decisions(session, identity, case, passable, decisions, now)
     approved = [key for key in passable if key in approvals]
     if CONTACT in approved:
@@ -127,7 +136,8 @@ async def passable_items(session: AsyncSession, case: Row[Any]) -> dict[str, str
     ):
         return None
     sources = {source.key: source for source in await list_sources(session, case.municipality, case.subject_ref)}
-    passable = {key: sources[key].commitment for key in BOOKING_ITEMS if key in sources and key in (case.items or ())}
+    declared = await askable(session, case.municipality, case.subject_ref, BOOKING_ITEMS, "booking")
+    passable = {key: sources[key].commitment for key in declared if key in sources and key in (case.items or ())}
     if case.reach != "none":
         if case.contact_commitment is None:
             # The draft was not handed over in time and is forgotten.

@@ -1,5 +1,6 @@
 """Staff look at what a person gave: read in one place, told to the person once a day for each office, and audited."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import refuse_other_office
+from services.routing.commands.protection import is_protected
 from services.routing.commands.reuse import usable_sources
-from services.routing.commands.vault import STEP_FORM, Use, read_values
+from services.routing.commands.vault import STEP_FORM, STEP_OFFICE, Use, Value, read_values
+from services.routing.domain.protection import Reason, may_look, may_open
 from services.routing.tables import SERVICE, case_file, counter, office_look
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -21,6 +24,12 @@ from shared.errors import Refusal
 from shared.tokens import Identity
 
 PURPOSE_REVIEW = "申請の内容を確かめるため"
+# Of what is held back of a protected person: each look has its reason, and its entry.
+PURPOSES_HELD_BACK: dict[Reason, str] = {
+    "decide": PURPOSE_REVIEW,
+    "write_to": "本人に書類を送るため",
+    "check_identity": "本人であることを確かめるため",
+}
 PURPOSE_SERVE = "窓口で、もう一度書かずにすむようにするため"
 COUNTERS_MAX = 50
 
@@ -123,6 +132,65 @@ async def look_at_items(
         versions=versions,
         now=now,
     )
+    return _seen(keys, values)
+
+
+async def list_held_back(
+    session: AsyncSession, *, identity: Identity, row: Row[Any], keys: Sequence[str]
+) -> tuple[str, ...]:
+    """What of these this office may open with a reason, because an application's (`row`) person is protected.
+
+    Nothing for everybody else: to them it looks like items that were never given.
+    """
+    if not may_look(own_office=identity.office, deciding_office=row.office):
+        return ()
+    if not await is_protected(session, row.municipality, row.subject_ref):
+        return ()
+    return tuple(key for key in keys if not may_open(key, SERVICE))
+
+
+async def look_at_held_back(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    row: Row[Any],
+    keys: Sequence[str],
+    versions: Mapping[str, int],
+    reason: Reason,
+    now: datetime,
+) -> tuple[Seen, ...]:
+    """Open what is held back, for the office that decides: every time audited, and told to the person.
+
+    Raises:
+        Refusal: `other_office` (403).
+    """
+    if not may_look(own_office=identity.office, deciding_office=row.office):
+        raise Refusal("other_office", 403)
+    await record_deed(session, identity, f"view_held_back:{reason}", row.case_id, now=now)
+    use = Use(
+        entry_type="staff_viewed",
+        case_id=row.case_id,
+        procedure=row.procedure,
+        target_service=SERVICE,
+        target_step=STEP_OFFICE,
+        purpose=PURPOSES_HELD_BACK[reason],
+        despite="deciding_office",
+    )
+    values = await read_values(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=row.subject_ref,
+        keys=keys,
+        use=use,
+        versions=versions,
+        now=now,
+    )
+    return _seen(keys, values)
+
+
+def _seen(keys: Sequence[str], values: Mapping[str, Value]) -> tuple[Seen, ...]:
     return tuple(
         Seen(key=key, value=values[key].value, procedure=values[key].procedure, collected_at=values[key].collected_at)
         for key in keys

@@ -19,11 +19,11 @@ from services.routing.commands.vault import (
     read_values,
     seen_again,
     write_use,
-    write_use_of_items,
 )
 from services.routing.domain.handover import EXPIRED, OFFER_LIFETIME, STALE, Decision, Offer, Step, target_service
 from services.routing.tables import SERVICE, case_file, offer
 from shared.crypto import SubjectVault
+from shared.ledger.entry import LegalBasis
 from shared.messaging.due import schedule
 from shared.tokens import Identity
 
@@ -34,12 +34,17 @@ TARGETS = ("booking", "notifications", SERVICE)
 
 
 class ShownOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of the preview. `value` None: a contact that was handed over before and is no longer kept here."""
+    """One item of the preview, with the purpose and law that a yes is for.
+
+    `value` None: a contact that was handed over before and is no longer kept here, or that is not shown.
+    """
 
     offer_id: str
     item: str
     target: str
     value: str | None
+    purpose: str
+    legal_basis: LegalBasis
     answer: Literal["yes", "no", ""]
 
 
@@ -67,6 +72,7 @@ async def preview_offers(
     """
     town = identity.municipality
     standing = {shown.item: shown for shown in await standing_offers(session, case, passable, now, step=step)}
+    uses = {key: case_use(case, "offered", target_service(key, step)) for key in passable}
     fresh = [key for key in passable if key not in standing]
     for key in fresh:
         expires_at = now + OFFER_LIFETIME
@@ -81,6 +87,8 @@ async def preview_offers(
                 step=step,
                 item=key,
                 commitment=passable[key],
+                purpose=uses[key].purpose,
+                legal_basis=uses[key].legal_basis,
                 state="previewed",
                 offered_at=now,
                 expires_at=expires_at,
@@ -103,6 +111,8 @@ async def preview_offers(
             item=key,
             target=target_service(key, step),
             value=values.get(key),
+            purpose=uses[key].purpose,
+            legal_basis=uses[key].legal_basis,
             answer=answers.get(standing[key].state, ""),
         )
         for key in passable
@@ -184,7 +194,7 @@ async def refuse_stale(
 async def standing_offers(
     session: AsyncSession, case: Row[Any], passable: Mapping[str, str], now: datetime, *, step: Step = "handover"
 ) -> list[Offer]:
-    """The newest offer of each item that is neither expired nor about another value."""
+    """The newest offer of each item that is neither expired nor about another value or purpose."""
     rows = await session.execute(
         select(offer)
         .where(
@@ -198,7 +208,7 @@ async def standing_offers(
     )
     newest: dict[str, Offer] = {}
     for row in rows:
-        if passable.get(row.item) == row.commitment and row.item not in newest:
+        if passable.get(row.item) == row.commitment and is_same_use(case, row) and row.item not in newest:
             newest[row.item] = Offer(
                 offer_id=str(row.offer_id),
                 item=row.item,
@@ -207,6 +217,12 @@ async def standing_offers(
                 expires_at=row.expires_at,
             )
     return [newest[key] for key in passable if key in newest]
+
+
+def is_same_use(case: Row[Any], row: Row[Any]) -> bool:
+    """Whether an offer was shown for the purpose, and by the law, that the item would be used for now."""
+    use = case_use(case, "approved", target_service(row.item, row.step))
+    return (row.purpose, row.legal_basis) == (use.purpose, use.legal_basis)
 
 
 async def write_decisions(
@@ -244,27 +260,24 @@ async def write_decisions(
                     offer.c.municipality == identity.municipality,
                     offer.c.offer_id.in_([UUID(changed_offer.offer_id) for changed_offer in changed]),
                 )
-                .values(state=state, approval_id=approval_id if is_approved else None, decided_at=now)
+                .values(state=state, approval_id=approval_id if is_approved else None, decided_at=now, applied_at=None)
             )
             chosen = {changed_offer.item: passable[changed_offer.item] for changed_offer in changed}
             use = case_use(
                 case, "approved" if is_approved else "declined", service, approval_id if is_approved else None
             )
-            if is_approved and service == "booking":
-                await write_use_of_items(session, identity, case.subject_ref, use, list(chosen), now=now)
-                continue
-            for source, part in await _with_sources(session, case, service, chosen):
+            for source, part in await _with_sources(session, case, service, chosen, is_approved=is_approved):
                 await write_use(session, identity, case.subject_ref, use, part, source=source, now=now)
     return approvals
 
 
 async def _with_sources(
-    session: AsyncSession, case: Row[Any], service: str, chosen: Mapping[str, str]
+    session: AsyncSession, case: Row[Any], service: str, chosen: Mapping[str, str], *, is_approved: bool
 ) -> list[tuple[Source | None, Mapping[str, str]]]:
     """What was decided, grouped by where it came from: one entry names one source."""
     if service == "notifications":
         return [(await contact_source(session, case), chosen)]
-    if service != SERVICE:
+    if service != SERVICE and not is_approved:
         return [(None, chosen)]
     sources = await list_sources(session, case.municipality, case.subject_ref)
     groups = by_source([source for source in sources if source.key in chosen])

@@ -123,7 +123,7 @@ async def stop_reuse(session: AsyncSession, *, identity: Identity, key: str, now
             offer.c.case_id.in_(unsent),
             offer.c.state.in_(("offered", "previewed", "approved")),
         )
-        .values(state="declined", approval_id=None, decided_at=now)
+        .values(state="declined", approval_id=None, decided_at=now, applied_at=None)
     )
     use = Use(
         entry_type="declined",

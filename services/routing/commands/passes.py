@@ -14,12 +14,12 @@ from services.routing.commands.handover import passable_items
 from services.routing.commands.offers import standing_offers
 from services.routing.commands.uses import case_use
 from services.routing.commands.vault import Value, read_values
-from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, SAME_PASS_TIME
+from services.routing.domain.handover import CONTACT, SAME_PASS_TIME
 from services.routing.keys import Keys
 from services.routing.tables import offer, pass_issued
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
-from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
+from shared.passes import BOOKING_ITEMS, PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity
 
 PASS_PURPOSE = "book"  # noqa: S105  a purpose, not a secret
@@ -128,6 +128,7 @@ async def _open_for_pass(
 ) -> tuple[PassedItem, ...]:
     """The values of what was approved for booking. Each reading is an entry that cites the approval."""
     values: dict[str, Value] = {}
+    purpose = case_use(case, "approved", "booking").purpose
     for approval_id in dict.fromkeys(approvals.values()):
         chosen = [key for key in BOOKING_ITEMS if approvals.get(key) == approval_id]
         if not chosen:
@@ -141,7 +142,7 @@ async def _open_for_pass(
             session, vault, identity=identity, subject_ref=case.subject_ref, keys=chosen, use=use, now=now
         )
     return tuple(
-        PassedItem(key=key, value=values[key].value, approval_id=approvals[key])
+        PassedItem(key=key, value=values[key].value, approval_id=approvals[key], purpose=purpose)
         for key in BOOKING_ITEMS
         if key in values
     )

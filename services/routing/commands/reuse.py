@@ -14,6 +14,7 @@ from services.routing.commands.offers import (
     ShownOffer,
     Undecided,
     decline_expired,
+    is_same_use,
     preview_offers,
     refuse_stale,
     standing_offers,
@@ -21,10 +22,11 @@ from services.routing.commands.offers import (
 )
 from services.routing.commands.online import procedure_of
 from services.routing.commands.own_items import stopped_keys
+from services.routing.commands.protection import askable
 from services.routing.commands.vault import STEP_FORM, Source, list_sources
 from services.routing.domain.handover import Step, read_answers
 from services.routing.domain.items import typed_items
-from services.routing.tables import offer
+from services.routing.tables import SERVICE, offer
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.tokens import Identity
@@ -85,11 +87,13 @@ async def usable_sources(
     """The items that the case may use now: another case's as it was approved, else what was typed in this one.
 
     What changed elsewhere since it was approved, or was never offered here, is not among them: it is asked again.
-    `steps`: where a yes counts.
+    Nor is what a protected person gave elsewhere, unless it tells nothing of where they are. `steps`: where a yes
+    counts.
     """
     if case.subject_ref is None or not case.items:
         return {}
     approved = await approved_offers(session, case, steps=steps)
+    covered = await askable(session, case.municipality, case.subject_ref, tuple(approved), SERVICE)
     usable = {}
     own = {
         source.key: source
@@ -99,7 +103,7 @@ async def usable_sources(
         if source.key not in case.items:
             continue
         known = approved.get(source.key)
-        is_approved = known is not None and known.commitment == source.commitment
+        is_approved = known is not None and known.commitment == source.commitment and source.key in covered
         if source.case_id == case.case_id or is_approved:
             usable[source.key] = source
         elif source.key in own:
@@ -119,6 +123,7 @@ async def reusable_items(
         case = await get_own_case(session, identity, case.case_id, lock=True)
     stopped = await stopped_keys(session, case.municipality, subject_ref)
     needed = [key for key in typed_items((await procedure_of(session, case)).items) if key not in stopped]
+    needed = await askable(session, case.municipality, subject_ref, needed, SERVICE)
     sources = {source.key: source for source in await list_sources(session, case.municipality, subject_ref)}
     found = {key: sources[key].commitment for key in needed if key in sources and sources[key].case_id != case.case_id}
     answered = {known.item for known in await standing_offers(session, case, found, now, step=STEP_FORM)}
@@ -144,4 +149,4 @@ async def approved_offers(
     newest: dict[str, Row[Any]] = {}
     for row in rows:
         newest.setdefault(row.item, row)
-    return {key: row for key, row in newest.items() if row.state == "approved"}
+    return {key: row for key, row in newest.items() if row.state == "approved" and is_same_use(case, row)}

@@ -14,7 +14,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.protection import note_refused, protected
 from services.routing.domain.handover import CONTACT
+from services.routing.domain.protection import NOT_COVERED, Despite, may_open
 from services.routing.tables import SERVICE, case_file, item, ledger, subject_key
 from shared.crypto import SubjectVault
 from shared.events.ledger import EntryType
@@ -44,6 +46,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = "done"
     visibility: Literal["subject", "internal"] = "subject"
     approval_id: UUID | None = None
+    # Why a protected person's item is opened all the same: only for these items, and only where it is said.
+    despite: Despite | None = None
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +216,8 @@ async def read_values(
 ) -> dict[str, Value]:
     """The newest values of items (or `versions` of them), and `contact` from the case's draft. Nothing else opens any.
 
-    The use is written to the ledger in this transaction. Items that are not there are missing from the answer.
+    The use is written to the ledger in this transaction. Items that are not there are missing from the answer, and so
+    are those of a protected person that this use does not cover: that they were refused is written once a day.
 
     Raises:
         SealBroken: a stored value was altered.
@@ -222,6 +227,10 @@ async def read_values(
     if not sealed:
         return {}
     wrapped = await _wrapped_key(session, town, subject_ref)
+    if (await session.execute(select(protected(town, subject_ref)))).scalar_one():
+        held_back = [source for source, _, _ in sealed if not may_open(source.key, use.target_service, use.despite)]
+        await write_refused(session, identity, subject_ref, use, held_back, now=now)
+        sealed = [each for each in sealed if each[0] not in held_back]
     values = {
         source.key: Value(
             value=vault.open(wrapped, context, field, text),
@@ -237,13 +246,20 @@ async def read_values(
     return values
 
 
-async def write_use_of_items(
-    session: AsyncSession, identity: Identity, subject_ref: UUID, use: Use, keys: Sequence[str], *, now: datetime
+async def write_refused(
+    session: AsyncSession, identity: Identity, subject_ref: UUID, use: Use, sources: Sequence[Source], *, now: datetime
 ) -> None:
-    """Write a use of items that nobody opens now: the same entries as a reading would, one for each source."""
-    sources = await list_sources(session, identity.municipality, subject_ref)
-    for group in by_source([source for source in sources if source.key in keys]):
-        await _write_group(session, identity, subject_ref, use, group, now=now)
+    """Write that items were not used, once a day for each reader and step. In nobody's history: nothing happened."""
+    if not sources:
+        return
+    keys = [source.key for source in sources]
+    case_id = use.case_id or sources[0].case_id
+    first = await note_refused(session, identity, case_id, use.target_step, keys, now=now)
+    refusal = msgspec.structs.replace(
+        use, entry_type="refused", outcome=NOT_COVERED, explicit_request=False, visibility="internal", approval_id=None
+    )
+    for group in by_source([source for source in sources if source.key in first]):
+        await _write_group(session, identity, subject_ref, refusal, group, now=now)
 
 
 def seen_again(identity: Identity, use: Use) -> Use:

@@ -9,8 +9,6 @@ import msgspec
 Reach = Literal["email", "sms", "none"]
 REACHES: tuple[Reach, ...] = ("email", "sms", "none")
 
-# The items that a counter appointment can use, in the order in which they are shown.
-BOOKING_ITEMS = ("name", "kana")
 CONTACT = "contact"
 
 # Where an offered item would be used: handed over to another service, or in the case's own online form.

@@ -22,7 +22,7 @@ from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.passes import make_pass
 from services.routing.commands.sessions import NewSession, start_guest_session
-from services.routing.domain.handover import BOOKING_ITEMS, CONTACT, REACHES, Reach
+from services.routing.domain.handover import CONTACT, REACHES, Reach
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cookies import give_session
@@ -31,6 +31,7 @@ from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS,
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.mine import find_live_appointment
 from shared.db import Database
+from shared.passes import BOOKING_ITEMS
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, PHONE_MAX_LENGTH, Form, is_mobile, parse_uuid, read_form
@@ -337,6 +338,7 @@ def _handover_page(
     status: int = 200,
 ) -> Template:
     by_target: dict[str, list[dict[str, str]]] = {}
+    purposes = {offer.target: offer.purpose for offer in preview.offers}
     for offer in preview.offers:
         by_target.setdefault(offer.target, []).append(
             {
@@ -351,9 +353,8 @@ def _handover_page(
         {
             "target": target,
             "target_name": translate(TARGETS[target]),
-            "reason": translate(
-                HANDOVER_REASONS["helper" if (target, preview.channel) == ("booking", "helper") else target]
-            ),
+            # An item's purpose is its target's.
+            "reason": translate(HANDOVER_REASONS[purposes[target]]),
             "without": translate(WITHOUT[target]),
             "offers": offers,
         }

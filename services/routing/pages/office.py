@@ -10,13 +10,22 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.looking import PURPOSE_REVIEW, Seen, look_at_case, look_at_items
+from services.routing.commands.looking import (
+    PURPOSE_REVIEW,
+    PURPOSES_HELD_BACK,
+    Seen,
+    list_held_back,
+    look_at_case,
+    look_at_held_back,
+    look_at_items,
+)
 from services.routing.commands.progress import (
     REASON,
     lock_application,
     move_application,
     refuse_other_office,
 )
+from services.routing.commands.protecting import may_register
 from services.routing.domain.applications import (
     ACTIONS,
     CLOSED,
@@ -27,6 +36,7 @@ from services.routing.domain.applications import (
     possible_actions,
 )
 from services.routing.domain.items import in_order
+from services.routing.domain.protection import REASONS
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import ACCEPT_AS_TOLD, FILTERS, OFFICE_STATES, STATE_LOOKS
 from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
@@ -39,6 +49,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.forms import Form, parse_uuid, read_form
+from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
@@ -113,7 +124,13 @@ async def show_office_application(
         return await _detail_page(request, session, keys, identity, application_id, now=now)
 
 
-@get("/office/applications/{application_id:str}/{action:str}", guards=OFFICE)
+@get(
+    [
+        "/office/applications/{application_id:str}/{action:str}",
+        "/office/applications/{application_id:str}/held-back",
+    ],
+    guards=OFFICE,
+)
 async def get_action_address(application_id: FromPath[str]) -> Redirect:
     """Where the forms are sent, opened as a page: advice may have stood there."""
     return see_other(f"/office/applications/{quote(application_id)}")
@@ -161,6 +178,23 @@ async def post_office_action(
         return await _detail_page(request, session, keys, identity, application_id, now=now, form=form, refusal=refusal)
 
 
+@post("/office/applications/{application_id:str}/held-back", guards=OFFICE)
+async def post_held_back(
+    request: Req,
+    application_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template:
+    """What is held back of a protected person, shown once, for the reason that was chosen."""
+    form = Form(await read_form(request))
+    if not form.choice("why", REASONS):
+        form.errors["why"] = _("見る理由を、ひとつ選んでください。")
+    async with db.begin(identity.municipality) as session:
+        return await _detail_page(request, session, keys, identity, application_id, now=now, form=form)
+
+
 @get("/office/cases/{case_id:str}/fragment", guards=OFFICE_AND_COUNTER)
 async def show_fragment(
     request: Req,
@@ -176,6 +210,7 @@ async def show_fragment(
             session, keys.vault, identity=identity, case_id=parse_uuid(case_id, code="case_unknown"), now=now
         )
         names = await procedure_names(session, identity.municipality)
+        may_set = await may_register(session, identity)
     is_piece = request.headers.get("hx-request") == "true"
     return page(
         request,
@@ -183,6 +218,7 @@ async def show_fragment(
         procedure_name=given.procedure_name,
         channel=translate(CHANNEL_TITLES[given.channel]),
         rows=_rows(given.items, names),
+        protection=f"/office/cases/{case_id}/protection" if may_set else None,
     )
 
 
@@ -218,6 +254,20 @@ async def _detail_page(
         office=identity.office or row.office,
         now=now,
     )
+    held_back = await list_held_back(session, identity=identity, row=row, keys=keys_shown)
+    reason = next((reason for reason in REASONS if form and form.value("why") == reason), None)
+    if reason is not None:
+        opened = await look_at_held_back(
+            session,
+            keys.vault,
+            identity=identity,
+            row=row,
+            keys=held_back,
+            versions=versions,
+            reason=reason,
+            now=now,
+        )
+        seen = tuple(sorted((*seen, *opened), key=lambda item: keys_shown.index(item.key)))
     names = await procedure_names(session, identity.municipality)
     text = REFUSALS[refusal.code] if refusal else None
     errors = form.errors if form else {}
@@ -229,9 +279,13 @@ async def _detail_page(
         state=translate(OFFICE_STATES[row.state]),
         look=STATE_LOOKS[row.state],
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
-        rows=_rows([item for item in seen if item.key != REASON], names),
+        rows=_rows([item for item in seen if item.key != REASON], names, held_back),
         reason=next((item.value for item in seen if item.key == REASON), None),
         steps=step_lines(steps),
+        held_back=[item_name(key) for key in held_back],
+        is_opened=reason is not None,
+        why=[{"value": each, "label": translate(PURPOSES_HELD_BACK[each])} for each in REASONS],
+        protection=f"/office/cases/{row.case_id}/protection" if await may_register(session, identity) else None,
         actions=[
             {"name": action, "label": _action_label(action, row.state), "path": action.replace("_", "-")}
             for action in possible_actions(row.state)
@@ -250,14 +304,17 @@ def _action_label(action: Action, state: str) -> str:
     return translate(ACCEPT_AS_TOLD if is_told else ACTION_NAMES[action])
 
 
-def _rows(items: tuple[Seen, ...] | list[Seen], names: dict[str, tuple[str, str]]) -> list[dict[str, Any]]:
-    """Each item with the procedure in which it was typed, and when."""
+def _rows(
+    items: tuple[Seen, ...] | list[Seen], names: dict[str, tuple[str, str]], held_back: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Each item with the procedure in which it was typed, and when. What is held back is on no print."""
     return [
         {
             "term": item_name(item.key),
             "text": show_value(item.key, item.value),
             "source": names[item.procedure][0] if item.procedure in names else item.procedure,
             "collected_at": item.collected_at,
+            "held_back": item.key in held_back,
         }
         for item in items
     ]

@@ -378,11 +378,11 @@ async def _check_page(
     rows = [
         {
             "term": item_name(item),
-            "text": show_value(item, checked.values[item]),
+            "text": show_value(item, checked.values[item]) if item in checked.values else _("入力ずみ"),
             "href": f"/cases/{online.case_id}/form#g-{item}",
         }
         for item in online.needed
-        if item in checked.values
+        if item in checked.versions
     ]
     return page(
         request,

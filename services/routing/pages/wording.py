@@ -6,6 +6,8 @@ from datetime import datetime
 import msgspec
 import phonenumbers
 
+from services.routing.commands.cases import PURPOSE_CONTACT
+from services.routing.commands.uses import PURPOSE_CALL, PURPOSE_CALL_BY_HELPER
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
 from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
@@ -70,6 +72,12 @@ REFUSALS: dict[str, RefusalText] = {
         _("古いか、まちがっています。受付番号と確認コードで、申請を開いてください。"),
         "/applications/find",
         _("番号と確認コードで確かめる"),
+    ),
+    "not_registrar": RefusalText(
+        _("この登録は、戸籍の担当の人がします"), _("戸籍の担当か、管理者の人に頼んでください。")
+    ),
+    "nothing_to_protect": RefusalText(
+        _("まだ、なにも入力されていません"), _("この手続きでお名前などが入力されたあとに、登録してください。")
     ),
     "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
     "contact_needed": RefusalText(
@@ -179,16 +187,25 @@ LEGAL_BASIS = {
     "appi_69_2_1": _("個人情報保護法 第69条第2項第1号（ご本人の同意）"),
     "appi_69_2_2": _("個人情報保護法 第69条第2項第2号（役場の仕事に必要な範囲で使うこと）"),
 }
+# By the purpose that the offer and the ledger name: what is approved is what was shown.
 HANDOVER_REASONS = {
-    "booking": _("窓口でお名前をお呼びするためです。"),
-    "helper": _("サポーターが、お名前をお呼びするためです。サポーターには、下のお名前だけを見せます。"),
-    "notifications": _("予約の確認やお知らせを送るためです。"),
+    PURPOSE_CALL: _("窓口でお名前をお呼びするためです。"),
+    PURPOSE_CALL_BY_HELPER: _("サポーターが、お名前をお呼びするためです。サポーターには、下のお名前だけを見せます。"),
+    PURPOSE_CONTACT: _("予約の確認やお知らせを送るためです。"),
 }
 # As the ledgers say it, of all three services: kept in Japanese, translated when shown.
 PURPOSES = (
     _("窓口の予約のため"),
     _("窓口でお名前をお呼びするため"),
     _("窓口でお呼びするため"),
+    _("サポーターがお名前をお呼びするため"),
+    _("番号でお呼びするため"),
+    _("申請の手続きをするため"),
+    _("申請の内容を確かめるため"),
+    _("申請のお知らせを送るため"),
+    _("申請をなおしていただくため"),
+    _("本人に書類を送るため"),
+    _("本人であることを確かめるため"),
     _("予約のお知らせを送るため"),
     _("同じことを二度書かずにすむようにするため"),
     _("ご自分の情報を確かめるため"),
