@@ -179,7 +179,8 @@ def _check_notices(facts: Facts, *, may_be_too_late: bool) -> None:
     for row in facts.notices:
         appointment = newest[row["appointment_id"]]
         overtaken = appointment["sequence"] > row["sequence"]
-        is_late = may_be_too_late and row["reason"] == "too_late"
+        # A reminder of what had begun by the time that it is again is left out without being told so.
+        is_late = may_be_too_late and row["reason"] in ("too_late", "begun")
         assert row["state"] == "sent" or (row["state"] == "superseded" and overtaken) or is_late, row
         assert row["unended"] == 0, row
 

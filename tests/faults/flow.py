@@ -110,11 +110,17 @@ class Resident:
         await self._send("/cases", holding={"channel": "counter"})
         await self._send("/you", fields={"reach": reach, "email": address, "phone": address})
         await self._send("/handover", fields={"all": "yes"})
+        if not self._forms("/booking/arrive"):
+            # A step of the clock was longer than an offer stands: it is shown again, and answered again.
+            await self._send("/handover", fields={"all": "yes"})
         await self._send("/booking/arrive")
         for _ in range(CHOICES_MAX):
             await self._choose_day()
             form = self._form("/hold")
-            button, slot = self._chance.choice([known for known in form.buttons if known[1]])
+            free = [known for known in form.buttons if known[1]]
+            if not free:
+                continue  # The day filled up meanwhile: the page offers others.
+            button, slot = self._chance.choice(free)
             await self._send("/hold", form, fields={button: slot})
             if not self._path.endswith("/confirm"):
                 continue
@@ -166,7 +172,9 @@ class Resident:
         return urlsplit(self._where).path
 
     def _surprised(self, what: str) -> GoneHome:
-        self._told.surprises.append(f"{what}: {self._page.status_code} {self._where}")
+        # Where hours pass in a moment, an offer, a hold or a visit may be over at any step: people go home.
+        if not self._told.expected:
+            self._told.surprises.append(f"{what}: {self._page.status_code} {self._where}")
         return GoneHome()
 
     def _forms(self, ending: str) -> list[Form]:
