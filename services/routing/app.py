@@ -6,7 +6,19 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, protection, sessions
+from services.routing.pages import (
+    applications,
+    behalf,
+    cases,
+    family,
+    front,
+    mine,
+    office,
+    online,
+    plans,
+    protection,
+    sessions,
+)
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -34,6 +46,10 @@ HANDLERS = (
     cases.show_handover,
     cases.post_handover,
     cases.show_pass,
+    family.get_person_address,
+    family.post_person,
+    family.show_family,
+    family.post_family,
     online.show_reuse,
     online.post_reuse,
     online.show_form,

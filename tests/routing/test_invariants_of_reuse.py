@@ -122,7 +122,7 @@ async def test_with_every_reuse_approved_each_field_is_typed_once(
     db: Database, new_visitor: NewVisitor, steps: list[tuple[str, str]]
 ) -> None:
     """Seen to fail with reuse that looks at the newest case only."""
-    visitor, typed = new_visitor(), Counter[str]()
+    visitor, typed, case = new_visitor(), Counter[str](), ""
     for procedure, channel in steps:
         case = await visitor.open_case(procedure, channel=channel)
         if channel == "counter":

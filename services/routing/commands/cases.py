@@ -28,7 +28,7 @@ from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
-from services.routing.tables import SERVICE, application, case_file, counter, procedure, session_table
+from services.routing.tables import SERVICE, application, case_file, counter, procedure, protection, session_table
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -222,6 +222,7 @@ async def fill_form(
         target_service=SERVICE,
         target_step=STEP_YOU,
         purpose=PURPOSE_PREFILL,
+        acting_for=case.acting_for,
     )
     if not is_first:
         use = seen_again(identity, msgspec.structs.replace(use, purpose=PURPOSE_BOOK, outcome="own_form"))
@@ -269,7 +270,7 @@ async def tell_about_you(
     """
     case = await lock_open_case(session, identity, case_id)
     town = identity.municipality
-    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
     if told.items is not None:
         kept = await keep_items(
             session,
@@ -281,6 +282,7 @@ async def tell_about_you(
             procedure=case.procedure,
             purpose=PURPOSE_BOOK,
             outcome=SAID[case.behalf],
+            acting_for=case.acting_for,
             now=now,
         )
         use = Use(
@@ -290,6 +292,7 @@ async def tell_about_you(
             target_service=SERVICE,
             target_step=STEP_YOU,
             purpose=PURPOSE_BOOK,
+            acting_for=case.acting_for,
         )
         await write_reused(session, identity, subject_ref, use, kept.unchanged, now=now)
     contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
@@ -365,6 +368,7 @@ async def _contact_columns(
         target_step=STEP_YOU,
         purpose=PURPOSE_CONTACT_ONLINE if case.channel == "online" else PURPOSE_CONTACT,
         outcome=SAID[case.behalf],
+        acting_for=case.acting_for,
     )
     await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
     await schedule(
@@ -409,10 +413,10 @@ async def _known_contact(
 
 async def find_subject_of(session: AsyncSession, identity: Identity, case: Row[Any]) -> UUID | None:
     """Whose items a case may offer: its own subject's, or those of the guest who began it."""
-    return case.subject_ref or await _guests_subject(session, identity)
+    return case.subject_ref or await subject_of_guest(session, identity)
 
 
-async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | None:
+async def subject_of_guest(session: AsyncSession, identity: Identity) -> UUID | None:
     """The subject of a guest's session. Staff have none: every person they write for is a subject of their own."""
     if identity.kind != "guest":
         return None
@@ -426,7 +430,7 @@ async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | N
     ).scalar_one_or_none()
 
 
-async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
+async def mint_subject(session: AsyncSession, identity: Identity, *, now: datetime) -> UUID:
     """At the first datum a person becomes a subject: random, never matched by name or birth date."""
     fresh = uuid4()
     if identity.kind != "guest":
@@ -439,4 +443,29 @@ async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
     await session.execute(
         update(session_table).where(*mine, session_table.c.subject_ref.is_(None)).values(subject_ref=fresh)
     )
-    return await _guests_subject(session, identity) or fresh
+    minted = await subject_of_guest(session, identity) or fresh
+    if minted == fresh:
+        await inherit_protection(session, identity, minted, now=now)
+    return minted
+
+
+async def inherit_protection(session: AsyncSession, identity: Identity, subject_ref: UUID, *, now: datetime) -> None:
+    """Whoever of a family comes after somebody who is protected is protected too: they have one home.
+
+    As with the measure itself, in which a person names those who live with them.
+    """
+    others = select(case_file.c.subject_ref).where(
+        case_file.c.municipality == identity.municipality, case_file.c.session_id == identity.session_id
+    )
+    found = await session.execute(
+        select(protection.c.protection_id)
+        .where(
+            protection.c.municipality == identity.municipality,
+            protection.c.subject_ref.in_(others),
+            protection.c.lifted_at.is_(None),
+        )
+        .limit(1)
+    )
+    if found.one_or_none() is not None:
+        row = {"municipality": identity.municipality, "protection_id": uuid4(), "subject_ref": subject_ref}
+        await session.execute(insert(protection).values(row | {"set_at": now}).on_conflict_do_nothing())

@@ -62,6 +62,7 @@ async def fill_items(
         target_step=STEP_FORM,
         purpose=PURPOSE_APPLY,
         outcome="own_form",
+        acting_for=case.acting_for,
     )
     await record_deed(session, identity, "view_form", case_id, now=now)
     values = await read_values(
@@ -109,7 +110,7 @@ async def save_form(
     case = await lock_open_case(session, identity, case_id)
     if not values:
         return
-    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
     approved = await approved_offers(session, case)
     usable = await usable_sources(session, case)
     kept = await keep_items(
@@ -124,6 +125,7 @@ async def save_form(
         step=STEP_FORM,
         usable=usable,
         outcome=SAID[case.behalf],
+        acting_for=case.acting_for,
         now=now,
     )
     for approval_id in sorted({row.approval_id for row in approved.values() if row.applied_at is None}, key=str):
@@ -165,6 +167,7 @@ async def _write_applied(
         purpose=PURPOSE_PREFILL,
         legal_basis="appi_69_2_1",
         approval_id=approval_id,
+        acting_for=case.acting_for,
     )
     await write_reused(session, identity, subject_ref, use, sources, now=now)
     await session.execute(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.contact import contact_source
@@ -129,13 +129,22 @@ async def expire_offers(session: AsyncSession, municipality: str, ref: str, now:
 
 async def decline_expired(session: AsyncSession, case: Row[Any], now: datetime) -> None:
     """Decline what was offered and not answered in time, once. The caller holds the case's lock."""
+    await _decline(session, case, offer.c.expires_at <= now, now)
+
+
+async def decline_open(session: AsyncSession, case: Row[Any], now: datetime) -> None:
+    """Decline whatever waits for an answer: its preview is closed. The caller holds the case's lock."""
+    await _decline(session, case, true(), now)
+
+
+async def _decline(session: AsyncSession, case: Row[Any], which: ColumnElement[bool], now: datetime) -> None:
     rows = await session.execute(
         update(offer)
         .where(
             offer.c.municipality == case.municipality,
             offer.c.case_id == case.case_id,
             offer.c.state.in_(("offered", "previewed")),
-            offer.c.expires_at <= now,
+            which,
         )
         .values(state="declined", decided_at=now)
         .returning(offer.c.item, offer.c.step, offer.c.commitment)

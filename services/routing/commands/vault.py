@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import and_, insert, or_, select, true, tuple_
+from sqlalchemy import Row, and_, insert, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,7 +28,7 @@ STEP_YOU: Final = "you"
 STEP_FORM: Final = "form"
 STEP_OFFICE: Final = "office"
 
-How = Literal["typed_by_resident", "typed_by_staff"]
+How = Literal["typed_by_resident", "typed_by_staff", "given_in_family"]
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +45,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = "done"
     visibility: Literal["subject", "internal"] = "subject"
     approval_id: UUID | None = None
+    # The member of the family whose case it is, when another acts for them.
+    acting_for: UUID | None = None
     # Why a protected person's item is opened all the same: only for these items, and only where it is said.
     despite: Despite | None = None
 
@@ -113,6 +115,7 @@ async def keep_items(
     step: str = STEP_YOU,
     usable: Mapping[str, Source] | None = None,
     outcome: str = "done",
+    acting_for: UUID | None = None,
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
@@ -166,6 +169,7 @@ async def keep_items(
             target_step=step,
             purpose=purpose,
             outcome=outcome,
+            acting_for=acting_for,
         )
 
     typed: tuple[tuple[EntryType, list[str]], ...] = (("collected", collected), ("corrected", corrected))
@@ -174,6 +178,39 @@ async def keep_items(
             chosen = {name: commitments[name] for name in names}
             await write_use(session, identity, subject_ref, use(entry_type), chosen, now=now)
     return Kept(versions=versions, unchanged=tuple(unchanged))
+
+
+async def give_items(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    subject_ref: UUID,
+    values: Mapping[str, str],
+    case: Row[Any],
+    step: str,
+    now: datetime,
+) -> None:
+    """Keep what somebody else of the family gave to a person's case: that person's from now on, with its own source."""
+    town, context = case.municipality, subject_context(case.municipality, subject_ref)
+    key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
+    known = {source.key: source.version for source in await list_sources(session, town, subject_ref)}
+    for name, value in values.items():
+        version = known.get(name, 0) + 1
+        await session.execute(
+            insert(item).values(
+                municipality=town,
+                subject_ref=subject_ref,
+                key=name,
+                version=version,
+                sealed=vault.seal(key, context, f"{name}/{version}", value),
+                commitment=vault.commitment(key, context, name, value),
+                procedure=case.procedure,
+                case_id=case.case_id,
+                step=step,
+                how="given_in_family",
+                collected_at=now,
+            )
+        )
 
 
 async def write_reused(
@@ -289,6 +326,7 @@ async def write_use(
         occurred_at=now,
         entry_type=use.entry_type,
         subject_ref=subject_ref,
+        acting_for=use.acting_for,
         actor_kind=identity.kind,
         actor_ref=identity.ref,
         office=identity.office,
