@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.protection import is_protected
+from services.routing.commands.subjects import find_subject_of, mint_subject
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -28,7 +29,7 @@ from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
-from services.routing.tables import SERVICE, application, case_file, counter, procedure, protection, session_table
+from services.routing.tables import SERVICE, application, case_file, counter, procedure
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -409,63 +410,3 @@ async def _known_contact(
             .limit(1)
         )
     ).one_or_none()
-
-
-async def find_subject_of(session: AsyncSession, identity: Identity, case: Row[Any]) -> UUID | None:
-    """Whose items a case may offer: its own subject's, or those of the guest who began it."""
-    return case.subject_ref or await subject_of_guest(session, identity)
-
-
-async def subject_of_guest(session: AsyncSession, identity: Identity) -> UUID | None:
-    """The subject of a guest's session. Staff have none: every person they write for is a subject of their own."""
-    if identity.kind != "guest":
-        return None
-    return (
-        await session.execute(
-            select(session_table.c.subject_ref).where(
-                session_table.c.municipality == identity.municipality,
-                session_table.c.session_id == identity.session_id,
-            )
-        )
-    ).scalar_one_or_none()
-
-
-async def mint_subject(session: AsyncSession, identity: Identity, *, now: datetime) -> UUID:
-    """At the first datum a person becomes a subject: random, never matched by name or birth date."""
-    fresh = uuid4()
-    if identity.kind != "guest":
-        return fresh
-    mine = (
-        session_table.c.municipality == identity.municipality,
-        session_table.c.session_id == identity.session_id,
-    )
-    # Two forms of one visitor at once: the row's lock lets the first one decide.
-    await session.execute(
-        update(session_table).where(*mine, session_table.c.subject_ref.is_(None)).values(subject_ref=fresh)
-    )
-    minted = await subject_of_guest(session, identity) or fresh
-    if minted == fresh:
-        await inherit_protection(session, identity, minted, now=now)
-    return minted
-
-
-async def inherit_protection(session: AsyncSession, identity: Identity, subject_ref: UUID, *, now: datetime) -> None:
-    """Whoever of a family comes after somebody who is protected is protected too: they have one home.
-
-    As with the measure itself, in which a person names those who live with them.
-    """
-    others = select(case_file.c.subject_ref).where(
-        case_file.c.municipality == identity.municipality, case_file.c.session_id == identity.session_id
-    )
-    found = await session.execute(
-        select(protection.c.protection_id)
-        .where(
-            protection.c.municipality == identity.municipality,
-            protection.c.subject_ref.in_(others),
-            protection.c.lifted_at.is_(None),
-        )
-        .limit(1)
-    )
-    if found.one_or_none() is not None:
-        row = {"municipality": identity.municipality, "protection_id": uuid4(), "subject_ref": subject_ref}
-        await session.execute(insert(protection).values(row | {"set_at": now}).on_conflict_do_nothing())

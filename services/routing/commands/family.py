@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import get_own_case, inherit_protection, lock_open_case, subject_of_guest
+from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import (
     ShownOffer,
@@ -25,12 +25,13 @@ from services.routing.commands.offers import (
 )
 from services.routing.commands.online import may_choose_person, procedure_of
 from services.routing.commands.protection import is_protected
+from services.routing.commands.subjects import inherit_protection, subject_of_guest
 from services.routing.commands.uses import case_use
-from services.routing.commands.vault import give_items, list_sources, read_values
+from services.routing.commands.vault import ensure_subject_key, list_sources, read_values, subject_context
 from services.routing.domain.family import PERSONS_MAX, STEP_FAMILY, shared_items
 from services.routing.domain.handover import read_answers
 from services.routing.domain.items import typed_items
-from services.routing.tables import SERVICE, case_file, offer, session_person, session_table
+from services.routing.tables import SERVICE, case_file, item, offer, session_person, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -182,7 +183,40 @@ async def _give(
         session, vault, identity=identity, subject_ref=giver.subject_ref, keys=sorted(fresh), use=use, now=now
     )
     plain = {item: value.value for item, value in values.items()}
-    await give_items(session, vault, subject_ref=case.acting_for, values=plain, case=case, step=STEP_FAMILY, now=now)
+    await _keep_given(session, vault, subject_ref=case.acting_for, values=plain, case=case, step=STEP_FAMILY, now=now)
+
+
+async def _keep_given(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    subject_ref: UUID,
+    values: Mapping[str, str],
+    case: Row[Any],
+    step: str,
+    now: datetime,
+) -> None:
+    """Keep what somebody else of the family gave to a person's case: that person's from now on, with its own source."""
+    town, context = case.municipality, subject_context(case.municipality, subject_ref)
+    key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
+    known = {source.key: source.version for source in await list_sources(session, town, subject_ref)}
+    for name, value in values.items():
+        version = known.get(name, 0) + 1
+        await session.execute(
+            insert(item).values(
+                municipality=town,
+                subject_ref=subject_ref,
+                key=name,
+                version=version,
+                sealed=vault.seal(key, context, f"{name}/{version}", value),
+                commitment=vault.commitment(key, context, name, value),
+                procedure=case.procedure,
+                case_id=case.case_id,
+                step=step,
+                how="given_in_family",
+                collected_at=now,
+            )
+        )
 
 
 async def _add_person(session: AsyncSession, identity: Identity, *, now: datetime) -> UUID:

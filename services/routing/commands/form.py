@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import PURPOSE_PREFILL, find_subject_of, lock_open_case, mint_subject
+from services.routing.commands.cases import PURPOSE_PREFILL, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import standing_offers
 from services.routing.commands.reuse import approved_offers, reusable_items, usable_sources
+from services.routing.commands.subjects import find_subject_of, mint_subject
 from services.routing.commands.vault import (
     STEP_FORM,
     Source,

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, and_, insert, or_, select, true, tuple_
+from sqlalchemy import and_, insert, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -178,39 +178,6 @@ async def keep_items(
             chosen = {name: commitments[name] for name in names}
             await write_use(session, identity, subject_ref, use(entry_type), chosen, now=now)
     return Kept(versions=versions, unchanged=tuple(unchanged))
-
-
-async def give_items(
-    session: AsyncSession,
-    vault: SubjectVault,
-    *,
-    subject_ref: UUID,
-    values: Mapping[str, str],
-    case: Row[Any],
-    step: str,
-    now: datetime,
-) -> None:
-    """Keep what somebody else of the family gave to a person's case: that person's from now on, with its own source."""
-    town, context = case.municipality, subject_context(case.municipality, subject_ref)
-    key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
-    known = {source.key: source.version for source in await list_sources(session, town, subject_ref)}
-    for name, value in values.items():
-        version = known.get(name, 0) + 1
-        await session.execute(
-            insert(item).values(
-                municipality=town,
-                subject_ref=subject_ref,
-                key=name,
-                version=version,
-                sealed=vault.seal(key, context, f"{name}/{version}", value),
-                commitment=vault.commitment(key, context, name, value),
-                procedure=case.procedure,
-                case_id=case.case_id,
-                step=step,
-                how="given_in_family",
-                collected_at=now,
-            )
-        )
 
 
 async def write_reused(
