@@ -13,7 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.routing.commands import tidying
+from services.routing.commands.offers import expire_offers
 from services.routing.domain.family import PERSONS_MAX, SHARED_ITEMS, read_person, shared_items
+from services.routing.domain.handover import OFFER_LIFETIME
 from services.routing.domain.items import ITEM_PARTS
 from shared.db import Database
 from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, send, sign_in
@@ -121,6 +123,34 @@ async def test_once_given_it_is_theirs_and_is_written_once(db: Database, visitor
             text("SELECT key, how FROM item WHERE subject_ref = :s ORDER BY key, version"), {"s": theirs}
         )
     assert {row.key for row in kept if row.how == "given_in_family"} == {"address", "phone"}
+
+
+async def test_a_yes_that_becomes_a_no_takes_it_back_from_them(db: Database, visitor: Visitor) -> None:
+    """Seen to fail without the delete: their next case was offered what I had taken back."""
+    await fill_in(visitor, **HIDDEN)
+    case = await begin_for(visitor, "new")
+    await give(visitor, case)
+    await give(visitor, case, address="no")
+    assert found_in(await visitor.get(f"{case}/form")) == {"090-1234-5678"}
+    later = await begin_for(visitor, "1")
+    assert (await give(visitor, later, address="no")).headers["location"] == f"{later}/reuse"
+    offered = set(re.findall(r'name="offer_(\w+)"', (await visitor.get(f"{later}/reuse")).text))
+    assert offered == {"phone"}
+
+
+async def test_a_preview_that_nobody_answers_is_declined_in_the_history_of_who_was_asked(
+    db: Database, visitor: Visitor
+) -> None:
+    """Seen to fail with the case's own subject: it stood in the history of whoever was never asked."""
+    mine = await fill_in(visitor, **HIDDEN)
+    case = await begin_for(visitor, "new")
+    await visitor.get(f"{case}/family")
+    async with db.begin(TOWN) as session:
+        await expire_offers(session, TOWN, case.rsplit("/", 1)[-1], NOW + OFFER_LIFETIME)
+    [row] = await ledger(db, "declined")
+    assert (row.subject_ref, list(row.items), row.outcome) == (
+        await subject_of(db, mine), ["address", "phone"], "expired",
+    )  # fmt: skip
 
 
 async def test_what_is_theirs_is_offered_in_their_further_cases_and_in_nobody_elses(

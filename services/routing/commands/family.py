@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, func, insert, literal, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import get_own_case, lock_open_case
@@ -25,13 +25,13 @@ from services.routing.commands.offers import (
 )
 from services.routing.commands.online import may_choose_person, procedure_of
 from services.routing.commands.protection import is_protected
-from services.routing.commands.subjects import inherit_protection, subject_of_guest
+from services.routing.commands.subjects import as_givers, inherit_protection
 from services.routing.commands.uses import case_use
 from services.routing.commands.vault import ensure_subject_key, list_sources, read_values, subject_context
 from services.routing.domain.family import PERSONS_MAX, STEP_FAMILY, shared_items
 from services.routing.domain.handover import read_answers
 from services.routing.domain.items import typed_items
-from services.routing.tables import SERVICE, case_file, item, offer, session_person, session_table
+from services.routing.tables import SERVICE, item, offer, session_person, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -84,7 +84,7 @@ async def preview_family(
     """
     case = await lock_open_case(session, identity, case_id)
     await decline_expired(session, case, now)
-    given = await _giver(session, identity, case)
+    given = await _giver(session, case)
     if given is None:
         return ()
     giver, passable = given
@@ -108,7 +108,7 @@ async def decide_family(
     """
     case = await lock_open_case(session, identity, case_id)
     await decline_expired(session, case, now)
-    given = await _giver(session, identity, case)
+    given = await _giver(session, case)
     if given is None:
         return None
     giver, passable = given
@@ -121,17 +121,28 @@ async def decide_family(
         approved = [item for item in approvals if approvals[item] == approval_id]
         await _give(session, vault, identity, case, giver, approval_id, approved, now)
     declined = {decision.offer.item for decision in decisions if not decision.approved}
+    # A yes that became a no: it is not theirs any more, in no other case either.
+    await session.execute(
+        delete(item).where(
+            item.c.municipality == case.municipality,
+            item.c.subject_ref == case.acting_for,
+            item.c.case_id == case_id,
+            item.c.step == STEP_FAMILY,
+            item.c.key.in_(declined),
+        )
+    )
     items = sorted((set(case.items or ()) | set(approvals)) - declined)
     await session.execute(update_case(case).values(items=items, updated_at=now, version=case.version + 1))
     return None
 
 
-async def _giver(session: AsyncSession, identity: Identity, case: Row[Any]) -> tuple[Row[Any], dict[str, str]] | None:
+async def _giver(session: AsyncSession, case: Row[Any]) -> tuple[Row[Any], dict[str, str]] | None:
     """The case as one of the person who gives (its `subject_ref` is theirs), and what they could give to it now."""
-    own = await subject_of_guest(session, identity)
-    if case.acting_for is None or own is None:
+    giver = await as_givers(session, case)
+    # What was sent stays as it was sent, while a correction is asked for too.
+    if giver is None or case.state == "submitted":
         return None
-    town = case.municipality
+    town, own = case.municipality, giver.subject_ref
     if await is_protected(session, town, own) or await is_protected(session, town, case.acting_for):
         return None
     # What the other person has of their own is theirs to offer (`reuse.py`).
@@ -143,14 +154,7 @@ async def _giver(session: AsyncSession, identity: Identity, case: Row[Any]) -> t
     mine = {source.key: source.commitment for source in await list_sources(session, town, own)}
     needed = shared_items(typed_items((await procedure_of(session, case)).items))
     passable = {item: mine[item] for item in needed if item in mine and item not in theirs}
-    if not passable:
-        return None
-    columns = [column for column in case_file.c if column.name != "subject_ref"]
-    query = select(*columns, literal(own, case_file.c.subject_ref.type).label("subject_ref")).where(
-        case_file.c.municipality == town, case_file.c.case_id == case.case_id
-    )
-    row: Any = (await session.execute(query)).one()
-    return row, passable
+    return (giver, passable) if passable else None
 
 
 async def _give(

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.contact import contact_source
+from services.routing.commands.subjects import as_givers
 from services.routing.commands.uses import case_use
 from services.routing.commands.vault import (
     Source,
@@ -149,12 +150,14 @@ async def _decline(session: AsyncSession, case: Row[Any], which: ColumnElement[b
         .values(state="declined", decided_at=now)
         .returning(offer.c.item, offer.c.step, offer.c.commitment)
     )
-    expired: dict[str, dict[str, str]] = {}
+    expired: dict[tuple[str, bool], dict[str, str]] = {}
     for row in rows:
-        expired.setdefault(target_service(row.item, row.step), {})[row.item] = row.commitment
-    for service, chosen in sorted(expired.items()):
-        use = msgspec.structs.replace(case_use(case, "declined", service), outcome=EXPIRED)
-        await write_use(session, System(municipality=case.municipality), case.subject_ref, use, chosen, now=now)
+        expired.setdefault((target_service(row.item, row.step), row.step == "family"), {})[row.item] = row.commitment
+    for (service, is_given), chosen in sorted(expired.items()):
+        whose = await as_givers(session, case) if is_given else case
+        if whose is not None:
+            use = msgspec.structs.replace(case_use(whose, "declined", service), outcome=EXPIRED)
+            await write_use(session, System(municipality=case.municipality), whose.subject_ref, use, chosen, now=now)
 
 
 async def standing_offers(

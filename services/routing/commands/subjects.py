@@ -31,6 +31,22 @@ async def subject_of_guest(session: AsyncSession, identity: Identity) -> UUID | 
     ).scalar_one_or_none()
 
 
+async def as_givers(session: AsyncSession, case: Row[Any]) -> Row[Any] | None:
+    """A case for somebody of the family as one of the visitor who acts: `subject_ref` is theirs. None: it has none."""
+    if case.acting_for is None:
+        return None
+    columns = [column for column in case_file.c if column.name != "subject_ref"]
+    query = select(*columns, session_table.c.subject_ref).where(
+        case_file.c.municipality == case.municipality,
+        case_file.c.case_id == case.case_id,
+        session_table.c.municipality == case_file.c.municipality,
+        session_table.c.session_id == case_file.c.session_id,
+        session_table.c.subject_ref.is_not(None),
+    )
+    found: Row[Any] | None = (await session.execute(query)).one_or_none()  # type: ignore[assignment]  # a row all the same
+    return found
+
+
 async def mint_subject(session: AsyncSession, identity: Identity, *, now: datetime) -> UUID:
     """At the first datum a person becomes a subject: random, never matched by name or birth date."""
     fresh = uuid4()
