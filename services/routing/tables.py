@@ -161,6 +161,18 @@ session_table = Table(
     ),
 )
 
+# Of a guest's family: nobody's name, only in which order they came.
+session_person = Table(
+    "session_person",
+    metadata,
+    _town(),
+    Column("session_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("subject_ref", _UUID, nullable=False),
+    CheckConstraint("position BETWEEN 1 AND 9", name="position"),
+    UniqueConstraint("municipality", "subject_ref"),
+)
+
 # --- cases and the person's own items ---
 
 case_file = Table(
@@ -175,6 +187,8 @@ case_file = Table(
     Column("session_id", Text, nullable=False),
     # How the person came to the staff who began it on their behalf: by phone, or at the desk.
     Column("behalf", Text),
+    # The member of the family whose case it is, when it is not the visitor's own.
+    Column("acting_for", _UUID),
     Column("subject_ref", _UUID),
     # The keys of the items that this case may use; None until the person has said something.
     Column("items", _TEXTS),
@@ -193,6 +207,7 @@ case_file = Table(
     CheckConstraint("state IN ('opened', 'told', 'handed_over', 'submitted')", name="state"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
+    CheckConstraint("acting_for IS NULL OR (subject_ref = acting_for AND behalf IS NULL)", name="acting_for"),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),
@@ -274,7 +289,8 @@ offer = Table(
     _town(),
     Column("offer_id", _UUID, primary_key=True),
     Column("case_id", _UUID, nullable=False),
-    # Where the item would be used: handed over to another service, or in the case's own online form.
+    # Where the item would be used: handed over to another service, in the case's own online form, or in the form of
+    # somebody of the family.
     Column("step", Text, nullable=False, server_default="handover"),
     Column("item", Text, nullable=False),
     # What exactly was offered: another value needs another offer.
@@ -291,7 +307,7 @@ offer = Table(
     # In a form an approved item counts as used once for each approval, when the form is kept with it.
     Column("applied_at", _TIME),
     CheckConstraint("state IN ('offered', 'previewed', 'approved', 'declined')", name="state"),
-    CheckConstraint("step IN ('handover', 'form')", name="step"),
+    CheckConstraint("step IN ('handover', 'form', 'family')", name="step"),
     CheckConstraint(
         "(state IN ('approved', 'declined')) = (decided_at IS NOT NULL)"
         " AND (state = 'approved') = (approval_id IS NOT NULL)"

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.booking.commands.appointments import BookAppointment, book_appointment
 from services.booking.commands.tidying import tidy_up
 from services.booking.consumers import make_handlers
 from services.booking.queries.line import read_line_marks
@@ -16,13 +17,15 @@ from shared.events.routing import NameWithdrawn
 from tests.booking.conftest import TOWN, BookingTown
 
 BOTH = ("name", "kana")
+# Long enough that whoever does not wait is done.
+WAITS_S = 0.5
 
 
-async def withdraw(
+def withdrawn(
     town: BookingTown, case_id: UUID, items: tuple[str, ...] = BOTH, *, ago: timedelta = timedelta(0)
-) -> None:
-    """What routing tells, as booking's consumer hears it."""
-    event = NameWithdrawn(
+) -> NameWithdrawn:
+    """What routing tells."""
+    return NameWithdrawn(
         event_id=uuid4(),
         municipality=TOWN,
         aggregate_id=str(case_id),
@@ -32,8 +35,12 @@ async def withdraw(
         subject_ref=uuid4(),
         items=items,
     )
+
+
+async def withdraw(town: BookingTown, case_id: UUID, items: tuple[str, ...] = BOTH, **when: timedelta) -> None:
+    """As booking's consumer hears it."""
     async with town.db.begin(TOWN) as session:
-        await make_handlers(town.keys)[NameWithdrawn](session, event, now=town.now)
+        await make_handlers(town.keys)[NameWithdrawn](session, withdrawn(town, case_id, items, **when), now=town.now)
 
 
 async def names_kept(town: BookingTown) -> list[tuple[bool, bool]]:
@@ -110,9 +117,42 @@ async def test_an_old_message_that_comes_late_takes_no_name_that_was_approved_si
     assert await names_kept(town) == [(True, True)]
 
 
+async def left_drafts(town: BookingTown) -> list[object]:
+    """Drafts of visits that have ended."""
+    return await town.rows("SELECT 1 FROM booking.visit WHERE appointment_id IS NOT NULL AND draft_sealed IS NOT NULL")
+
+
+async def test_what_is_being_booked_right_now_is_forgotten_once_it_is_booked(town: BookingTown) -> None:
+    """Seen to fail without FOR UPDATE in `_VISITS`: the draft that the booking had blanked was sealed again."""
+    case_id = uuid4()
+    visit_id = await town.visit("guest", case_id=case_id)
+    await town.hold(visit_id, "guest", (await town.slots())[0].slot_id)
+    order = BookAppointment(municipality=TOWN, visit_id=visit_id, visitor="guest", key="k")
+    async with town.db.begin(TOWN) as session:
+        await book_appointment(session, order, town.keys, now=town.now)
+        withdrawing = asyncio.create_task(withdraw(town, case_id))
+        await asyncio.sleep(WAITS_S)
+    await withdrawing
+    assert await names_kept(town) == [(False, False)]
+    assert await left_drafts(town) == []
+
+
+async def test_what_is_being_withdrawn_right_now_is_not_booked(town: BookingTown) -> None:
+    """Seen to fail without FOR UPDATE in booking's `_LOOK`: it had read the name before."""
+    case_id = uuid4()
+    visit_id = await town.visit("guest", case_id=case_id)
+    await town.hold(visit_id, "guest", (await town.slots())[0].slot_id)
+    async with town.db.begin(TOWN) as session:
+        await make_handlers(town.keys)[NameWithdrawn](session, withdrawn(town, case_id), now=town.now)
+        booking = asyncio.create_task(town.book(visit_id, "guest"))
+        await asyncio.sleep(WAITS_S)
+    await booking
+    assert await names_kept(town) == [(False, False)]
+
+
 @pytest.mark.parametrize("turn", range(4))
 async def test_booked_or_brought_at_the_same_moment_it_is_forgotten_all_the_same(town: BookingTown, turn: int) -> None:
-    """Seen to fail without the visit's lock (a booking that had read the draft), and without `stay_alone` (a pass)."""
+    """Seen to fail without `stay_alone`, with a pass that was just being brought."""
     booking_case, bringing_case = uuid4(), uuid4()
     visit_id = await town.visit("guest", case_id=booking_case)
     await town.hold(visit_id, "guest", (await town.slots())[turn].slot_id)
@@ -126,6 +166,7 @@ async def test_booked_or_brought_at_the_same_moment_it_is_forgotten_all_the_same
     async with town.db.begin(TOWN) as session:
         view = await get_visit(session, TOWN, brought, "other", town.keys)
     assert view.name is None
+    assert await left_drafts(town) == []
 
 
 async def test_once_no_pass_from_before_can_come_it_is_forgotten_that_there_was_a_name(town: BookingTown) -> None:

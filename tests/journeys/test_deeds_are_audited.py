@@ -71,6 +71,9 @@ NO_DEEDS = {
     # Whoever is signed in is led to say for whom.
     "routing POST /cases",
     "routing POST /plans/{plan_id}/begin",
+    # Whoever writes in somebody's place has a case of that person's own.
+    "routing POST /cases/{case_id}/person",
+    "routing POST /cases/{case_id}/family",
     # A token, and back to the form that needed one.
     "routing POST /session/renew",
     # Number and code open a page; what is done on it is a deed of its own.

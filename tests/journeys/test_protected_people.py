@@ -143,21 +143,21 @@ def test_nobody_reads_where_somebody_is_who_is_protected(stack: Stack) -> None:
         with staff(stack, STAFF_LOGIN) as desk:
             shown |= {f"desk {each}": text for each, text in pages_of(desk, [
                 "/counter", "/counter/line", "/notices", "/office", path, *fragments]).items()}  # fmt: skip
-        with staff(stack, OTHER_LOGIN) as other:
-            shown |= {f"other office {each}": text for each, text in pages_of(other, ["/office", path]).items()}
+        with staff(stack, OTHER_LOGIN) as desk:
+            shown |= {f"other office {each}": text for each, text in pages_of(desk, ["/office", path]).items()}
         for login, _, _ in HELPERS:
-            with staff(stack, login) as helper:
-                shown[f"helper {login}"] = helper.get("/helpers").text
+            with staff(stack, login) as desk:
+                shown[f"helper {login}"] = desk.get("/helpers").text
         assert {door: found for door, text in shown.items() if (found := found_in(text))} == {}
         calling = [text for door, text in shown.items() if "counter" in door or "helper" in door]
         assert [found for text in calling if (found := found_in(text, KANA, GIVEN, "かくれ"))] == []
 
         # The office that decides, with a reason.
-        with staff(stack, OFFICE_LOGIN) as office:
-            assert found_in(office.get(path).text) == []
-            office.send("/held-back", why="decide")
-            assert set(found_in(office.page.text)) >= {LINE, BANK, PHONE, CHILD}
-            assert found_in(office.get(path).text) == []
+        with staff(stack, OFFICE_LOGIN) as deciding:
+            assert found_in(deciding.get(path).text) == []
+            deciding.send("/held-back", why="decide")
+            assert set(found_in(deciding.page.text)) >= {LINE, BANK, PHONE, CHILD}
+            assert found_in(deciding.get(path).text) == []
         wait_for(lambda: unacknowledged(stack) == 0)
         assert "子育ての職員が「" in resident.get("/my/history").text
 

@@ -22,13 +22,12 @@ from services.routing.pages.wording import HANDOVER_REASONS, PURPOSES
 from shared.db import Database
 from shared.passes import BOOKING_ITEMS
 from tests.conftest import TestDatabase
-from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, hidden, send
+from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, hidden, reuse, send
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import KANA, NAME, TOWN, make_pack
 from tests.routing.test_handover import open_as_booking
 from tests.routing.test_helpers import open_venue
 from tests.routing.test_pages import answer_offers
-from tests.routing.test_reuse import reuse
 
 NewVisitor = Callable[..., Visitor]
 OK = httpx.codes.OK
@@ -63,7 +62,9 @@ def fields_of(item: str) -> dict[str, str]:
 
 def is_filled(page: httpx.Response, item: str) -> bool:
     """Whether the form has the item already, in all of its fields that are lines of text."""
-    lines = [field_of(item, part) for part in ITEM_PARTS[item] if part.kind in ("text", "kana", "phone", "digits")]
+    lines = [
+        field_of(item, part) for part in ITEM_PARTS[item] if part.kind in ("text", "person", "kana", "phone", "digits")
+    ]
     lines += [f"{field_of(item, part)}_year" for part in ITEM_PARTS[item] if part.kind == "day"]
     wanted = [name for name in lines if fields_of(item).get(name)]
     if not wanted:
@@ -122,7 +123,7 @@ async def test_with_every_reuse_approved_each_field_is_typed_once(
     db: Database, new_visitor: NewVisitor, steps: list[tuple[str, str]]
 ) -> None:
     """Seen to fail with reuse that looks at the newest case only."""
-    visitor, typed = new_visitor(), Counter[str]()
+    visitor, typed, case = new_visitor(), Counter[str](), ""
     for procedure, channel in steps:
         case = await visitor.open_case(procedure, channel=channel)
         if channel == "counter":

@@ -12,18 +12,30 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from services.routing.commands import tidying
 from services.routing.commands.protecting import protect
 from services.routing.domain.items import ITEM_PARTS
 from services.routing.domain.protection import TELLS_NO_PLACE, may_open
 from shared.db import Database
 from shared.tokens import Identity
 from tests.conftest import TestDatabase
-from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, office_path, press, send, sign_in
+from tests.routing.applying import (
+    CHI02_FORM,
+    CHI03_REST,
+    SEE_OTHER,
+    apply,
+    fill_in,
+    hidden,
+    office_path,
+    press,
+    reuse,
+    send,
+    sign_in,
+)
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import EMAIL, KANA, NAME, NOW, TOWN, new_key
 from tests.routing.test_behalf import subject_of
 from tests.routing.test_pages import answer_offers
-from tests.routing.test_reuse import CHI03_REST, reuse
 
 NewVisitor = Callable[..., Visitor]
 OK = httpx.codes.OK
@@ -290,6 +302,10 @@ async def test_a_refused_reading_is_written_once_a_day_and_tells_nobody_why(
     assert "protect" not in events
     assert "秘匿" not in events
     assert found_in(events) == set()
+    for later, left in ((timedelta(days=1), 8), (timedelta(days=3), 4), (timedelta(days=4), 0)):
+        async with db.begin(TOWN) as session:
+            await tidying.tidy_up(session, TOWN, TOWN, NOW + later)
+            assert (await session.execute(text("SELECT count(*) FROM refused_look"))).scalar_one() == left
 
 
 async def test_a_value_that_changed_after_its_yes_is_refused_in_the_same_words(db: Database, visitor: Visitor) -> None:

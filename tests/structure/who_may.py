@@ -75,6 +75,11 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /cases/{case_id}/pass": VISITORS,
     "routing GET /cases/{case_id}/reuse": VISITORS,
     "routing POST /cases/{case_id}/reuse": VISITORS,
+    # Whose it is: staff have said so before, and are led on.
+    "routing GET /cases/{case_id}/person": VISITORS,
+    "routing POST /cases/{case_id}/person": VISITORS,
+    "routing GET /cases/{case_id}/family": VISITORS,
+    "routing POST /cases/{case_id}/family": VISITORS,
     "routing GET /cases/{case_id}/form": VISITORS,
     "routing POST /cases/{case_id}/form": VISITORS,
     "routing GET /cases/{case_id}/check": VISITORS,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.protection import is_protected
+from services.routing.commands.subjects import find_subject_of, mint_subject
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -29,7 +30,7 @@ from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
-from services.routing.tables import SERVICE, application, case_file, counter, procedure, session_table
+from services.routing.tables import SERVICE, application, case_file, counter, procedure
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -223,6 +224,7 @@ async def fill_form(
         target_service=SERVICE,
         target_step=STEP_YOU,
         purpose=PURPOSE_PREFILL,
+        acting_for=case.acting_for,
     )
     if not is_first:
         use = seen_again(identity, msgspec.structs.replace(use, purpose=PURPOSE_BOOK, outcome="own_form"))
@@ -271,7 +273,7 @@ async def tell_about_you(
     """
     case = await lock_open_case(session, identity, case_id)
     town = identity.municipality
-    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
     if told.items is not None:
         kept = await keep_items(
             session,
@@ -283,6 +285,7 @@ async def tell_about_you(
             procedure=case.procedure,
             purpose=PURPOSE_BOOK,
             outcome=SAID[case.behalf],
+            acting_for=case.acting_for,
             now=now,
         )
         use = Use(
@@ -292,6 +295,7 @@ async def tell_about_you(
             target_service=SERVICE,
             target_step=STEP_YOU,
             purpose=PURPOSE_BOOK,
+            acting_for=case.acting_for,
         )
         await write_reused(session, identity, subject_ref, use, kept.unchanged, now=now)
     contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
@@ -367,6 +371,7 @@ async def _contact_columns(
         target_step=STEP_YOU,
         purpose=PURPOSE_CONTACT_ONLINE if case.channel == "online" else PURPOSE_CONTACT,
         outcome=SAID[case.behalf],
+        acting_for=case.acting_for,
     )
     await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
     await schedule(
@@ -407,38 +412,3 @@ async def _known_contact(
             .limit(1)
         )
     ).one_or_none()
-
-
-async def find_subject_of(session: AsyncSession, identity: Identity, case: Row[Any]) -> UUID | None:
-    """Whose items a case may offer: its own subject's, or those of the guest who began it."""
-    return case.subject_ref or await _guests_subject(session, identity)
-
-
-async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | None:
-    """The subject of a guest's session. Staff have none: every person they write for is a subject of their own."""
-    if identity.kind != "guest":
-        return None
-    return (
-        await session.execute(
-            select(session_table.c.subject_ref).where(
-                session_table.c.municipality == identity.municipality,
-                session_table.c.session_id == identity.session_id,
-            )
-        )
-    ).scalar_one_or_none()
-
-
-async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
-    """At the first datum a person becomes a subject: random, never matched by name or birth date."""
-    fresh = uuid4()
-    if identity.kind != "guest":
-        return fresh
-    mine = (
-        session_table.c.municipality == identity.municipality,
-        session_table.c.session_id == identity.session_id,
-    )
-    # Two forms of one visitor at once: the row's lock lets the first one decide.
-    await session.execute(
-        update(session_table).where(*mine, session_table.c.subject_ref.is_(None)).values(subject_ref=fresh)
-    )
-    return await _guests_subject(session, identity) or fresh

@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import PURPOSE_PREFILL, find_subject_of, lock_open_case, mint_subject
+from services.routing.commands.cases import PURPOSE_PREFILL, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import standing_offers
 from services.routing.commands.reuse import approved_offers, reusable_items, usable_sources
+from services.routing.commands.subjects import find_subject_of, mint_subject
 from services.routing.commands.vault import (
     STEP_FORM,
     Source,
@@ -62,6 +63,7 @@ async def fill_items(
         target_step=STEP_FORM,
         purpose=PURPOSE_APPLY,
         outcome="own_form",
+        acting_for=case.acting_for,
     )
     await record_deed(session, identity, "view_form", case_id, now=now)
     values = await read_values(
@@ -109,7 +111,7 @@ async def save_form(
     case = await lock_open_case(session, identity, case_id)
     if not values:
         return
-    subject_ref = case.subject_ref or await mint_subject(session, identity)
+    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
     approved = await approved_offers(session, case)
     usable = await usable_sources(session, case)
     kept = await keep_items(
@@ -124,6 +126,7 @@ async def save_form(
         step=STEP_FORM,
         usable=usable,
         outcome=SAID[case.behalf],
+        acting_for=case.acting_for,
         now=now,
     )
     for approval_id in sorted({row.approval_id for row in approved.values() if row.applied_at is None}, key=str):
@@ -165,6 +168,7 @@ async def _write_applied(
         purpose=PURPOSE_PREFILL,
         legal_basis="appi_69_2_1",
         approval_id=approval_id,
+        acting_for=case.acting_for,
     )
     await write_reused(session, identity, subject_ref, use, sources, now=now)
     await session.execute(

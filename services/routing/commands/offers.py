@@ -6,10 +6,11 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, Text, insert, select, update
+from sqlalchemy import ColumnElement, Row, Text, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.contact import contact_source
+from services.routing.commands.subjects import as_givers
 from services.routing.commands.uses import case_use
 from services.routing.commands.vault import (
     Source,
@@ -129,23 +130,34 @@ async def expire_offers(session: AsyncSession, municipality: str, ref: str, now:
 
 async def decline_expired(session: AsyncSession, case: Row[Any], now: datetime) -> None:
     """Decline what was offered and not answered in time, once. The caller holds the case's lock."""
+    await _decline(session, case, offer.c.expires_at <= now, now)
+
+
+async def decline_open(session: AsyncSession, case: Row[Any], now: datetime) -> None:
+    """Decline whatever waits for an answer: its preview is closed. The caller holds the case's lock."""
+    await _decline(session, case, true(), now)
+
+
+async def _decline(session: AsyncSession, case: Row[Any], which: ColumnElement[bool], now: datetime) -> None:
     rows = await session.execute(
         update(offer)
         .where(
             offer.c.municipality == case.municipality,
             offer.c.case_id == case.case_id,
             offer.c.state.in_(("offered", "previewed")),
-            offer.c.expires_at <= now,
+            which,
         )
         .values(state="declined", decided_at=now)
         .returning(offer.c.item, offer.c.step, offer.c.commitment)
     )
-    expired: dict[str, dict[str, str]] = {}
+    expired: dict[tuple[str, bool], dict[str, str]] = {}
     for row in rows:
-        expired.setdefault(target_service(row.item, row.step), {})[row.item] = row.commitment
-    for service, chosen in sorted(expired.items()):
-        use = msgspec.structs.replace(case_use(case, "declined", service), outcome=EXPIRED)
-        await write_use(session, System(municipality=case.municipality), case.subject_ref, use, chosen, now=now)
+        expired.setdefault((target_service(row.item, row.step), row.step == "family"), {})[row.item] = row.commitment
+    for (service, is_given), chosen in sorted(expired.items()):
+        whose = await as_givers(session, case) if is_given else case
+        if whose is not None:
+            use = msgspec.structs.replace(case_use(whose, "declined", service), outcome=EXPIRED)
+            await write_use(session, System(municipality=case.municipality), whose.subject_ref, use, chosen, now=now)
 
 
 async def refuse_stale(

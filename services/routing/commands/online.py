@@ -10,9 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import get_own_case, has_venue, lock_open_case, refuse_channel
 from services.routing.commands.contact import update_case
+from services.routing.commands.vault import list_sources
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
+from services.routing.domain.family import STEP_FAMILY
 from services.routing.domain.items import can_be_typed, typed_items
+from services.routing.queries.family import list_persons
 from services.routing.tables import application, procedure
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -38,6 +41,10 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     identity_code: str
     sent: str | None
     correcting: str | None
+    # Whose it is: oneself (None), or somebody of the family by their number; who there is, and may be chosen still.
+    person: int | None = None
+    persons: tuple[int, ...] = ()
+    may_choose: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -60,7 +67,11 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
             )
         )
     ).one_or_none()
+    persons = await list_persons(session, identity)
     return OnlineCase(
+        person=persons.get(case.acting_for) if case.acting_for is not None else None,
+        persons=tuple(persons.values()),
+        may_choose=await may_choose_person(session, identity, case),
         case_id=case_id,
         procedure=row.code,
         procedure_name=row.name_ja,
@@ -74,6 +85,16 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
         correcting=sent.number if sent is not None and sent.state in EDITABLE else None,
     )
+
+
+async def may_choose_person(session: AsyncSession, identity: Identity, case: Row[Any]) -> bool:
+    """Whether it can still be said whose a case is: a resident's own, in which nothing was kept yet."""
+    if identity.kind != "guest" or case.state != "opened" or case.behalf is not None:
+        return False
+    if case.subject_ref is None:
+        return True
+    kept = await list_sources(session, case.municipality, case.subject_ref, case_id=case.case_id)
+    return all(source.step == STEP_FAMILY for source in kept)
 
 
 async def change_channel(

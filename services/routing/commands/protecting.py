@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -86,7 +86,8 @@ async def show_standing(session: AsyncSession, *, identity: Identity, case_id: U
 
 
 async def protect(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> None:
-    """The person of this case is protected from now on, in all of their cases. Twice is once.
+    """The person of this case is protected from now on, in all of their cases, and so is who shares their browser: the
+    measure covers those who live together. Twice is once.
 
     Raises:
         Refusal: `case_unknown` (404), `not_registrar` (403), `nothing_to_protect` (409): nothing was given yet.
@@ -94,28 +95,44 @@ async def protect(session: AsyncSession, *, identity: Identity, case_id: UUID, n
     found = await _find_case(session, identity, case_id)
     if found.subject_ref is None:
         raise Refusal("nothing_to_protect", 409)
-    town, subject_ref = found.municipality, found.subject_ref
-    mine = and_(case_file.c.municipality == town, case_file.c.subject_ref == subject_ref)
+    town = found.municipality
+    family = select(case_file.c.subject_ref).where(
+        case_file.c.municipality == town,
+        case_file.c.session_id == found.session_id,
+        case_file.c.subject_ref.is_not(None),
+        # What staff typed is of one person, and the next case of their session of another.
+        case_file.c.behalf.is_(None),
+    )
+    subjects = {found.subject_ref, *(await session.execute(family.distinct().limit(CASES_MAX))).scalars()}
+    mine = and_(case_file.c.municipality == town, case_file.c.subject_ref.in_(subjects))
     # As everybody does: the cases first, then the key. Whoever approves or reads right now is done before, or sees it.
     query = select(case_file.c.case_id).where(mine).order_by(case_file.c.case_id).limit(CASES_MAX)
     case_ids = list((await session.execute(query.with_for_update())).scalars())
     await session.execute(
         select(subject_key.c.subject_ref)
-        .where(subject_key.c.municipality == town, subject_key.c.subject_ref == subject_ref)
+        .where(subject_key.c.municipality == town, subject_key.c.subject_ref.in_(subjects))
+        .order_by(subject_key.c.subject_ref)
         .with_for_update()
     )
     made = await session.execute(
         insert(protection)
-        .values(municipality=town, protection_id=uuid4(), subject_ref=subject_ref, set_at=now)
+        .values(
+            [
+                {"municipality": town, "protection_id": uuid4(), "subject_ref": each, "set_at": now}
+                for each in sorted(subjects, key=str)
+            ]
+        )
         .on_conflict_do_nothing()
-        .returning(protection.c.protection_id)
+        .returning(protection.c.subject_ref)
     )
-    if made.one_or_none() is None:
+    new = set(made.scalars())
+    if not new:
         return
+    mine = and_(case_file.c.municipality == town, case_file.c.subject_ref.in_(new))
     for each in case_ids:
         # Read anew each time: taking one back may have changed those that took it over.
-        case = (await session.execute(select(case_file).where(mine, case_file.c.case_id == each))).one()
-        if case.contact_ref is not None and case.contact_approval_id is not None:
+        case = (await session.execute(select(case_file).where(mine, case_file.c.case_id == each))).one_or_none()
+        if case is not None and case.contact_ref is not None and case.contact_approval_id is not None:
             await withdraw_contact(session, case, LANGUAGE, now)
     await session.execute(
         update(case_file)
@@ -128,7 +145,7 @@ async def protect(session: AsyncSession, *, identity: Identity, case_id: UUID, n
             contact_approval_id=None,
         )
     )
-    for case in await _cases_in_booking(session, town, subject_ref):
+    for case in await _cases_in_booking(session, mine):
         await withdraw_names(session, case, BOOKING_ITEMS, now=now)
         await session.execute(update_case(case).values(version=case.version + 1, updated_at=now))
     await record_deed(session, identity, "protect", case_id, now=now)
@@ -168,24 +185,17 @@ async def _find_case(session: AsyncSession, identity: Identity, case_id: UUID) -
     return case
 
 
-async def _cases_in_booking(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[Row[Any]]:
+async def _cases_in_booking(session: AsyncSession, which: ColumnElement[bool]) -> list[Row[Any]]:
     """The cases of which booking has, or may soon have, a name: a pass was made, or there is an appointment."""
     with_pass = exists().where(
-        pass_issued.c.municipality == municipality,
+        pass_issued.c.municipality == case_file.c.municipality,
         pass_issued.c.case_id == case_file.c.case_id,
         pass_issued.c["items"].overlap(list(BOOKING_ITEMS)),
     )
     with_appointment = exists().where(
-        appointment.c.municipality == municipality, appointment.c.case_id == case_file.c.case_id
+        appointment.c.municipality == case_file.c.municipality, appointment.c.case_id == case_file.c.case_id
     )
     rows = await session.execute(
-        select(case_file)
-        .where(
-            case_file.c.municipality == municipality,
-            case_file.c.subject_ref == subject_ref,
-            or_(with_pass, with_appointment),
-        )
-        .order_by(case_file.c.case_id)
-        .limit(CASES_MAX)
+        select(case_file).where(which, or_(with_pass, with_appointment)).order_by(case_file.c.case_id).limit(CASES_MAX)
     )
     return list(rows)

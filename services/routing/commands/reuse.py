@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import find_subject_of, get_own_case, lock_open_case
+from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import (
     ShownOffer,
@@ -23,6 +23,7 @@ from services.routing.commands.offers import (
 from services.routing.commands.online import procedure_of
 from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.protection import askable
+from services.routing.commands.subjects import find_subject_of
 from services.routing.commands.vault import STEP_FORM, Source, list_sources
 from services.routing.domain.handover import Step, read_answers
 from services.routing.domain.items import typed_items

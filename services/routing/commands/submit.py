@@ -82,6 +82,7 @@ async def check_application(
         target_step=STEP_CHECK,
         purpose=PURPOSE_APPLY,
         outcome="own_form",
+        acting_for=case.acting_for,
     )
     await record_deed(session, identity, "view_check", case_id, now=now)
     values = await read_values(

@@ -15,6 +15,8 @@ AGAIN_SOON = timedelta(minutes=1)
 SESSIONS_KEPT = timedelta(days=30)
 PASSES_KEPT = timedelta(days=30)
 OFFERS_KEPT = timedelta(days=30)
+# It says only whether today's was written.
+REFUSALS_KEPT = timedelta(days=2)
 # As long as a guest's session: nobody else can open them.
 PLANS_KEPT = timedelta(days=30)
 BATCH = 5_000
@@ -26,6 +28,21 @@ _STATEMENTS = (
         f"""DELETE FROM {SERVICE}.session WHERE (municipality, session_id) IN (
             SELECT municipality, session_id FROM {SERVICE}.session
             WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
+    ),
+    (
+        # Nobody can come back to them; what is kept of a person goes by itself.
+        SESSIONS_KEPT,
+        f"""DELETE FROM {SERVICE}.session_person WHERE (municipality, session_id, position) IN (
+            SELECT p.municipality, p.session_id, p.position FROM {SERVICE}.session_person p
+            WHERE p.municipality = :municipality AND NOT EXISTS (
+                SELECT 1 FROM {SERVICE}.session s
+                WHERE (s.municipality, s.session_id) = (p.municipality, p.session_id)) LIMIT {BATCH})""",
+    ),
+    (
+        REFUSALS_KEPT,
+        f"""DELETE FROM {SERVICE}.refused_look WHERE (municipality, case_id, item, reader, step, day) IN (
+            SELECT municipality, case_id, item, reader, step, day FROM {SERVICE}.refused_look
+            WHERE municipality = :municipality AND day < CAST(CAST(:before AS timestamptz) AS date) LIMIT {BATCH})""",
     ),
     (
         PASSES_KEPT,

@@ -28,7 +28,7 @@ STEP_YOU: Final = "you"
 STEP_FORM: Final = "form"
 STEP_OFFICE: Final = "office"
 
-How = Literal["typed_by_resident", "typed_by_staff"]
+How = Literal["typed_by_resident", "typed_by_staff", "given_in_family"]
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = "done"
     visibility: Literal["subject", "internal"] = "subject"
     approval_id: UUID | None = None
+    # The member of the family whose case it is, when another acts for them.
+    acting_for: UUID | None = None
     # Why a protected person's item is opened all the same: only for these items, and only where it is said.
     despite: Despite | None = None
 
@@ -114,6 +116,7 @@ async def keep_items(
     step: str = STEP_YOU,
     usable: Mapping[str, Source] | None = None,
     outcome: str = "done",
+    acting_for: UUID | None = None,
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
@@ -167,6 +170,7 @@ async def keep_items(
             target_step=step,
             purpose=purpose,
             outcome=outcome,
+            acting_for=acting_for,
         )
 
     typed: tuple[tuple[EntryType, list[str]], ...] = (("collected", collected), ("corrected", corrected))
@@ -293,6 +297,7 @@ async def write_use(
         occurred_at=now,
         entry_type=use.entry_type,
         subject_ref=subject_ref,
+        acting_for=use.acting_for,
         actor_kind=identity.kind,
         actor_ref=identity.ref,
         office=identity.office,

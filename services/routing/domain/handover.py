@@ -11,8 +11,9 @@ REACHES: tuple[Reach, ...] = ("email", "sms", "none")
 
 CONTACT = "contact"
 
-# Where an offered item would be used: handed over to another service, or in the case's own online form.
-Step = Literal["handover", "form"]
+# Where an offered item would be used: handed over to another service, in the case's own online form, or in the form of
+# somebody of the family.
+Step = Literal["handover", "form", "family"]
 
 # A preview that nobody answers within this time was closed: that is a decline.
 OFFER_LIFETIME = timedelta(minutes=60)
@@ -45,7 +46,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 def target_service(item: str, step: Step = "handover") -> str:
     """Who would get an item: a form is routing's own; handed over, the contact goes to notifications alone."""
-    if step == "form":
+    if step != "handover":
         return "routing"
     return "notifications" if item == CONTACT else "booking"
 

@@ -21,6 +21,7 @@ from services.routing.pages.wording import (
 )
 from services.routing.queries.applications import list_my_applications
 from services.routing.queries.catalogue import list_counters, procedure_names
+from services.routing.queries.family import list_persons
 from services.routing.queries.mine import (
     CLOSED_STATES,
     HISTORY_COPY_MAX,
@@ -61,6 +62,7 @@ async def show_my(
         counters = await list_counters(session, identity.municipality)
         applications = await list_my_applications(session, identity)
         plans = await list_my_plans(session, identity)
+        persons = await list_persons(session, identity)
         events = {event.code: event for event in await list_life_events(session, identity.municipality)}
     booked_cases = {appointment.case_id for appointment in appointments}
     return page(
@@ -74,6 +76,7 @@ async def show_my(
                 "place": place_of(counters[appointment.counter]) if appointment.counter in counters else None,
                 "state": appointment_state(appointment.state, appointment.helper),
                 "is_closed": appointment.state in CLOSED_STATES,
+                "person": appointment.person,
             }
             for appointment in appointments
         ],
@@ -84,6 +87,7 @@ async def show_my(
                 "state": translate(APPLICATION_STATES[sent.state]),
                 "look": STATE_LOOKS[sent.state],
                 "submitted_at": sent.submitted_at,
+                "person": persons.get(sent.subject_ref),
             }
             for sent in applications
         ],
@@ -93,6 +97,7 @@ async def show_my(
                 "title": names[case.procedure][0],
                 "state": translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state]),
                 "created_at": case.created_at,
+                "person": case.person,
             }
             for case in cases
             if case.case_id not in booked_cases and case.state != "submitted"
@@ -166,12 +171,20 @@ async def _read(
     db: Database, identity: Identity, *, service: str | None, office: str | None, skip: int, limit: int
 ) -> tuple[History, dict[str, tuple[str, str]]]:
     async with db.begin(identity.municipality) as session:
-        subject_ref = await find_subject(session, identity)
+        family = await list_persons(session, identity)
+        subject_ref = await find_subject(session, identity) or next(iter(family), None)
         names = await procedure_names(session, identity.municipality)
         if subject_ref is None:
             return _EMPTY, names
         history = await list_history(
-            session, identity.municipality, subject_ref, service=service, office=office, skip=skip, limit=limit
+            session,
+            identity.municipality,
+            subject_ref,
+            family=family,
+            service=service,
+            office=office,
+            skip=skip,
+            limit=limit,
         )
     return history, names
 

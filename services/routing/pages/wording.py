@@ -79,6 +79,13 @@ REFUSALS: dict[str, RefusalText] = {
     "nothing_to_protect": RefusalText(
         _("まだ、なにも入力されていません"), _("この手続きでお名前などが入力されたあとに、登録してください。")
     ),
+    "person_fixed": RefusalText(
+        _("だれの分かは、もう変えられません"), _("ほかの方の分は、手続きをさがして、もう一度始めてください。")
+    ),
+    "person_unknown": RefusalText(_("だれの分か、わかりません"), _("前のページにもどって、もう一度選んでください。")),
+    "too_many_persons": RefusalText(
+        _("これより多くのご家族の分は、この端末で始められません"), _("窓口か電話でお手続きください。")
+    ),
     "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
@@ -199,6 +206,7 @@ PURPOSES = (
     _("窓口でお名前をお呼びするため"),
     _("窓口でお呼びするため"),
     _("サポーターがお名前をお呼びするため"),
+    _("ご家族の手続きで、もう一度書かずにすむようにするため"),
     _("番号でお呼びするため"),
     _("申請の手続きをするため"),
     _("申請の内容を確かめるため"),
@@ -287,6 +295,7 @@ _YOU = _("あなた")
 _STAFF = _("%(office)sの職員")
 _STAFF_ANYWHERE = _("役場の職員")
 _SYSTEM = _("役場のシステム")
+FAMILY_MEMBER = _("ご家族 %(number)s の情報")
 _PROCEDURE_OF = _("手続き：%(procedure)s")
 _COLLECTED_IN = _("もとの入力：%(procedure)s（%(when)s）")
 _SEPARATOR = _("、")
@@ -393,7 +402,7 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
         "purpose": translate(entry.purpose),
         "office": town_text(office) if office else translate(_SYSTEM),
     }
-    details = []
+    details = [] if entry.person is None else [translate(FAMILY_MEMBER) % {"number": entry.person}]
     if procedure:
         details.append(translate(_PROCEDURE_OF) % {"procedure": town_name(procedure[0])})
     source = names.get(entry.source_procedure or "")

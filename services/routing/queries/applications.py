@@ -28,6 +28,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     submitted_at: datetime
     changed_at: datetime
+    subject_ref: UUID
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,8 @@
 """What a visitor may see of their own: cases, appointments, and who reused which of their items."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +10,7 @@ import msgspec
 from sqlalchemy import and_, case, func, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.queries.family import list_persons
 from services.routing.tables import appointment, case_file, ledger, reuse, session_table
 from shared.tokens import Identity
 
@@ -16,6 +19,7 @@ APPOINTMENTS_MAX = 50
 HISTORY_PAGE = 50
 HISTORY_COPY_MAX = 2_000
 SERVICES = ("routing", "booking", "notifications")
+EMPTY_FAMILY: Mapping[UUID, int] = MappingProxyType({})
 CLOSED_STATES = ("done", "no_show", "cancelled")
 
 
@@ -27,6 +31,8 @@ class MyCase(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     state: str
     created_at: datetime
+    # Whose it is: one's own (None), or somebody of the family's.
+    person: int | None
 
 
 class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +45,7 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     helper: str
     case_id: UUID | None
+    person: int | None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +67,8 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     legal_basis: str
     outcome: str
+    # Whose items: one's own (None), or those of somebody of the family.
+    person: int | None = None
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +100,7 @@ async def find_subject(session: AsyncSession, identity: Identity) -> UUID | None
 
 async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCase]:
     """The visitor's cases, newest first."""
+    persons = await list_persons(session, identity)
     rows = await session.execute(
         select(case_file)
         .where(case_file.c.municipality == identity.municipality, case_file.c.guest_ref == identity.ref)
@@ -104,6 +114,7 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
             channel=row.channel,
             state=row.state,
             created_at=row.created_at,
+            person=persons.get(row.acting_for),
         )
         for row in rows
     ]
@@ -111,8 +122,9 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
 
 async def list_my_appointments(session: AsyncSession, identity: Identity) -> list[MyAppointment]:
     """The appointments that came out of the visitor's cases, the next one first."""
+    persons = await list_persons(session, identity)
     rows = await session.execute(
-        select(appointment)
+        select(appointment, case_file.c.acting_for)
         .join(
             case_file,
             and_(
@@ -133,6 +145,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             state=row.state,
             helper=row.helper,
             case_id=row.case_id,
+            person=persons.get(row.acting_for),
         )
         for row in rows
     ]
@@ -159,15 +172,17 @@ async def list_history(
     municipality: str,
     subject_ref: UUID,
     *,
+    family: Mapping[UUID, int] = EMPTY_FAMILY,
     service: str | None = None,
     office: str | None = None,
     skip: int = 0,
     limit: int = HISTORY_PAGE,
 ) -> History:
-    """Who reused which items of a subject, newest first; by service and office if asked for."""
+    """Who reused which items of a subject (and of their `family`), newest first; by service and office if asked for."""
+    subjects = [subject_ref, *family]
     mine = (
         reuse.c.municipality == municipality,
-        reuse.c.subject_ref == subject_ref,
+        reuse.c.subject_ref.in_(subjects),
         reuse.c.visibility == "subject",
     )
     chosen = list(mine)
@@ -204,10 +219,10 @@ async def list_history(
         .limit(HISTORY_PAGE)
     )
     return History(
-        entries=tuple(_entry(row) for row in rows[:limit]),
+        entries=tuple(_entry(row, family) for row in rows[:limit]),
         total=facts.total,
         spared_items=facts.spared,
-        pending=await _count_pending(session, municipality, subject_ref),
+        pending=await _count_pending(session, municipality, subjects),
         first_at=facts.first_at,
         last_received_at=facts.last_received_at,
         offices=tuple(office for office in offices.scalars() if office),
@@ -220,7 +235,7 @@ def _order_within_a_moment() -> Any:
     return case((reuse.c.entry_type == "offered", 0), (reuse.c.entry_type == "previewed", 1), else_=2).desc()
 
 
-async def _count_pending(session: AsyncSession, municipality: str, subject_ref: UUID) -> int:
+async def _count_pending(session: AsyncSession, municipality: str, subjects: Sequence[UUID]) -> int:
     """Entries of our own ledger that have not come round yet. Those of the others we cannot know."""
     written = ledger.tables.entry
     arrived = (
@@ -233,7 +248,7 @@ async def _count_pending(session: AsyncSession, municipality: str, subject_ref: 
         .select_from(written)
         .where(
             written.c.municipality == municipality,
-            written.c.subject_ref == subject_ref,
+            written.c.subject_ref.in_(subjects),
             written.c.visibility == "subject",
             not_(arrived),
         )
@@ -241,6 +256,6 @@ async def _count_pending(session: AsyncSession, municipality: str, subject_ref: 
     return int((await session.execute(query)).scalar_one())
 
 
-def _entry(row: Any) -> HistoryEntry:
-    values = {name: getattr(row, name) for name in HistoryEntry.__struct_fields__}
-    return HistoryEntry(**(values | {"items": tuple(row.items)}))
+def _entry(row: Any, family: Mapping[UUID, int]) -> HistoryEntry:
+    values = {name: getattr(row, name) for name in HistoryEntry.__struct_fields__ if name != "person"}
+    return HistoryEntry(**(values | {"items": tuple(row.items), "person": family.get(row.subject_ref)}))

@@ -1,4 +1,4 @@
-"""Protected people; and what the database refuses to reuse: whatever has no approval of the same item and purpose."""
+"""Protected people, and people of a family; and what the database refuses to reuse: what was not approved."""
 
 from alembic import op
 
@@ -19,8 +19,13 @@ TABLES = (
         step text NOT NULL, day date NOT NULL,
         CONSTRAINT refused_look_pkey PRIMARY KEY (municipality, case_id, item, reader, step, day))""",
     "CREATE INDEX refused_look_day_idx ON routing.refused_look (municipality, day)",
+    """CREATE TABLE routing.session_person (
+        municipality text NOT NULL, session_id text NOT NULL, position integer NOT NULL, subject_ref uuid NOT NULL,
+        CONSTRAINT session_person_pkey PRIMARY KEY (municipality, session_id, position),
+        CONSTRAINT session_person_municipality_subject_ref_key UNIQUE (municipality, subject_ref),
+        CONSTRAINT session_person_position_check CHECK (position BETWEEN 1 AND 9))""",
 )
-OWN_TABLES = ("protection", "refused_look")
+OWN_TABLES = ("protection", "refused_look", "session_person")
 
 # Whoever is protected stays so until it is lifted: no row is changed otherwise, reopened, or made to vanish while there
 # is anything that could be opened.
@@ -93,7 +98,7 @@ BEGIN
                     = (NEW.municipality, NEW.target_case, NEW.correlation, used.item, 'approved')
                   AND (o.commitment, o.purpose, o.legal_basis)
                     = (NEW.commitments ->> used.item, NEW.purpose, NEW.legal_basis)
-                  AND (o.step = 'form') = (NEW.target_service = 'routing'))) THEN
+                  AND (o.step <> 'handover') = (NEW.target_service = 'routing'))) THEN
             RAISE EXCEPTION 'no approval of the same item, target and purpose'
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'reuse_guard_approval';
         END IF;
@@ -132,6 +137,12 @@ def upgrade() -> None:
     for table in OWN_TABLES:
         for statement in row_level_security("routing", table):
             op.execute(statement)
+    op.execute("ALTER TABLE routing.case_file ADD COLUMN acting_for uuid")
+    op.execute("""ALTER TABLE routing.case_file ADD CONSTRAINT case_file_acting_for_check
+        CHECK (acting_for IS NULL OR (subject_ref = acting_for AND behalf IS NULL))""")
+    op.execute("ALTER TABLE routing.offer DROP CONSTRAINT offer_step_check")
+    op.execute("""ALTER TABLE routing.offer ADD CONSTRAINT offer_step_check
+        CHECK (step IN ('handover', 'form', 'family'))""")
     op.execute("ALTER TABLE routing.offer ADD COLUMN purpose text, ADD COLUMN legal_basis text")
     op.execute(PURPOSES)
     op.execute("DELETE FROM routing.offer WHERE purpose IS NULL")
@@ -156,6 +167,11 @@ def downgrade() -> None:
     op.execute("ALTER TABLE routing.pass_issued DROP CONSTRAINT pass_issued_declared_check")
     op.execute("ALTER TABLE routing.offer DROP CONSTRAINT offer_decided_in_time_check")
     op.execute("ALTER TABLE routing.offer DROP COLUMN purpose, DROP COLUMN legal_basis")
+    op.execute("DELETE FROM routing.offer WHERE step = 'family'")
+    op.execute("ALTER TABLE routing.offer DROP CONSTRAINT offer_step_check")
+    op.execute("""ALTER TABLE routing.offer ADD CONSTRAINT offer_step_check
+        CHECK (step IN ('handover', 'form'))""")
+    op.execute("ALTER TABLE routing.case_file DROP COLUMN acting_for")
     for table in reversed(OWN_TABLES):
         op.execute(f"DROP TABLE routing.{table}")
     for name in ("reuse", "pass", "offer", "protection"):
