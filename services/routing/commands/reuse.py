@@ -123,8 +123,8 @@ async def reusable_items(
         await session.execute(update_case(case).values(subject_ref=subject_ref))
         case = await get_own_case(session, identity, case.case_id, lock=True)
     stopped = await stopped_keys(session, case.municipality, subject_ref)
-    needed = [key for key in typed_items((await procedure_of(session, case)).items) if key not in stopped]
-    needed = await askable(session, case.municipality, subject_ref, needed, SERVICE)
+    wanted = [key for key in typed_items((await procedure_of(session, case)).items) if key not in stopped]
+    needed = await askable(session, case.municipality, subject_ref, wanted, SERVICE)
     sources = {source.key: source for source in await list_sources(session, case.municipality, subject_ref)}
     found = {key: sources[key].commitment for key in needed if key in sources and sources[key].case_id != case.case_id}
     answered = {known.item for known in await standing_offers(session, case, found, now, step=STEP_FORM)}
