@@ -10,6 +10,8 @@ from shared.events.base import Event
 
 Reach = Literal["email", "sms", "none"]
 PlaceKind = Literal["counter", "venue"]
+# Who wanted a person's data erased: themselves, the operator, or the rule of how long it is kept.
+ErasureReason = Literal["resident", "operator", "retention"]
 ApplicationState = Literal["submitted", "accepted", "correction_asked", "completed", "withdrawn"]
 
 
@@ -120,3 +122,14 @@ class SealedApplicationAccess(msgspec.Struct, frozen=True, kw_only=True):
 
     link_token: str
     code: str
+
+
+class SubjectErased(Event, frozen=True, kw_only=True, tag="routing.subject_erased.v1"):
+    """A person's data is erased: everybody destroys their key and what they have of them, and answers.
+
+    The aggregate is the erasure; it is told again, with the next version, until all have answered.
+    """
+
+    erasure_id: UUID
+    subject_ref: UUID
+    reason: ErasureReason

@@ -8,8 +8,17 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
+from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import ReuseRecorded
-from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
+from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
+from shared.events.routing import (
+    AccountOpened,
+    ApplicationProgressed,
+    CataloguePublished,
+    ContactGiven,
+    SessionEnded,
+    SubjectErased,
+)
 
 SERVICES = ("routing", "booking", "notifications")
 
@@ -19,12 +28,15 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     SessionEnded: ("booking", "notifications"),
     AccountOpened: ("booking",),
     ApplicationProgressed: ("notifications",),
+    SubjectErased: ("booking", "notifications"),
     AppointmentBooked: ("notifications", "routing"),
     AppointmentChanged: ("notifications", "routing"),
     AppointmentCancelled: ("notifications", "routing"),
     AppointmentProgressed: ("notifications", "routing"),
     AvailabilityChanged: ("routing",),
     ReuseRecorded: ("routing",),
+    BookingErasureDone: ("routing",),
+    NotificationsErasureDone: ("routing",),
 }
 
 # Sealed fields are encrypted to one consumer; only that consumer's message carries them.
