@@ -1,5 +1,4 @@
-"""Numbers that people read aloud and type: of an appointment (予約番号), of an application (受付番号), and of an erasure
-(消去の控え番号).
+"""Numbers that people read aloud and type: of an appointment (予約番号), of an application (受付番号), of an erasure.
 
 Random signs and a check sign; a number opens nothing alone. The alphabet leaves out signs that look alike (0 O D Q,
 1 I L, 2 Z, 5 S, 6 G, 8 B, U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted

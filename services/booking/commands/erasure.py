@@ -1,0 +1,138 @@
+"""Erasing a person here: their key and their visits go, and their appointments stay as times of a counter, nobody's."""
+
+import secrets
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.changes import end_appointment
+from services.booking.commands.marks import mark_availability
+from services.booking.commands.visits import KANA, NAME
+from services.booking.tables import NAME_SUBJECTS, ledger, outbox
+from shared.erasure import bury, erased_entry, forget_told, list_risen
+from shared.events.booking import SubjectErasureDone
+from shared.events.routing import ErasureReason, SubjectErased
+from shared.reference_number import make_number
+
+SERVICE = "booking"
+
+_LOCK_VISITS = text("""
+    SELECT visit_id FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref
+    ORDER BY visit_id FOR UPDATE
+""")
+_LOCK_APPOINTMENTS = text("""
+    SELECT * FROM appointment WHERE municipality = :municipality AND subject_ref = :subject_ref
+    ORDER BY appointment_id FOR UPDATE
+""")
+_ITEMS = text("""
+    SELECT count(name_sealed) AS name, count(kana_sealed) AS kana FROM appointment
+    WHERE municipality = :municipality AND subject_ref = :subject_ref
+""")
+_RELEASE = text("""
+    UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
+    FROM slot s
+    WHERE p.municipality = :municipality AND p.visit_id = ANY (CAST(:visits AS uuid[])) AND p.hold_id IS NOT NULL
+      AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
+    RETURNING s.counter
+""")
+_FORGET_PLACE = text("""
+    UPDATE place SET visit_id = NULL, changed_at = :now
+    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND hold_id IS NULL
+""")
+# The number is on the person's paper: with another, nobody gets from there to what the ledger says of nobody.
+_FORGET_APPOINTMENT = text("""
+    UPDATE appointment
+    SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, visit_id = NULL, guest_ref = NULL, name_sealed = NULL,
+        kana_sealed = NULL, number = :number, version = version + 1, changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+""")
+_FORGET = tuple(
+    text(statement)
+    for statement in (
+        """DELETE FROM access
+           WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
+        "DELETE FROM idempotency WHERE municipality = :municipality AND owner = ANY (CAST(:owners AS text[]))",
+        "DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))",
+        "DELETE FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref",
+        "DELETE FROM subject_key WHERE municipality = :municipality AND subject_ref = :subject_ref",
+    )
+)
+_COUNT = text("""
+    SELECT (SELECT count(*) FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref) AS visits,
+           (SELECT count(*) FROM appointment
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS appointments
+""")
+_BY_NUMBER = text("SELECT subject_ref FROM appointment WHERE (municipality, number) = (:municipality, :number)")
+
+
+async def on_subject_erased(session: AsyncSession, event: SubjectErased, *, now: datetime) -> None:
+    """Erase, and answer. Told again, it is looked through again."""
+    await erase_subject(session, event.municipality, event.subject_ref, event.reason, now=now)
+    done = SubjectErasureDone(
+        event_id=uuid4(),
+        municipality=event.municipality,
+        aggregate_id=str(event.erasure_id),
+        aggregate_version=event.aggregate_version,
+        occurred_at=now,
+        erasure_id=event.erasure_id,
+    )
+    await outbox.publish(session, done)
+
+
+async def erase_subject(
+    session: AsyncSession, municipality: str, subject_ref: UUID, reason: ErasureReason, *, now: datetime
+) -> None:
+    """Destroy the subject's key and everything that leads to the person, and write so.
+
+    What lies ahead is cancelled: nobody would come. Routing asks the resident to cancel it first.
+    """
+    who = {"municipality": municipality, "subject_ref": subject_ref}
+    visits = list((await session.execute(_LOCK_VISITS, who)).scalars())
+    await session.execute(_LOCK_APPOINTMENTS, who)
+    is_first = await bury(session, SERVICE, municipality, subject_ref, now=now)
+    # Once more: what was written until just now.
+    visits = list((await session.execute(_LOCK_VISITS, who)).scalars())
+    appointments = (await session.execute(_LOCK_APPOINTMENTS, who)).all()
+    if is_first:
+        sealed = (await session.execute(_ITEMS, who)).one()
+        items = [item for item in (NAME, KANA) if getattr(sealed, item)]
+        entry = erased_entry(SERVICE, municipality, subject_ref, items, reason, now=now)
+        await ledger.write_untold(session, entry)
+    released = await session.execute(_RELEASE, who | {"visits": visits, "now": now})
+    if counters := released.scalars().all():
+        await mark_availability(session, municipality, counters, now=now)
+    for row in appointments:
+        if row.state == "booked" and row.ends_at > now:
+            await end_appointment(session, row, now=now)
+        mine = {"municipality": municipality, "appointment_id": row.appointment_id, "now": now}
+        await session.execute(_FORGET_APPOINTMENT, mine | {"number": make_number(secrets.choice)})
+        await session.execute(_FORGET_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
+    ids = [row.appointment_id for row in appointments]
+    owners = [f"visit:{visit_id}" for visit_id in visits] + [f"appointment:{appointment_id}" for appointment_id in ids]
+    gone = who | {"appointments": ids, "owners": owners, "refs": [str(visit_id) for visit_id in visits]}
+    for statement in _FORGET:
+        await session.execute(statement, gone)
+    await forget_told(session, SERVICE, municipality, subject_ref, now=now)
+
+
+async def count_subject(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, int]:
+    """How much there is of a subject, by what it is."""
+    row = (await session.execute(_COUNT, {"municipality": municipality, "subject_ref": subject_ref})).one()
+    return dict(row._mapping)
+
+
+async def find_subject_of_appointment(session: AsyncSession, municipality: str, number: str) -> UUID | None:
+    """Whose appointment this number is; None for a walk-in, one that was erased, or none at all."""
+    key = {"municipality": municipality, "number": number}
+    subject_ref: UUID | None = (await session.execute(_BY_NUMBER, key)).scalar_one_or_none()
+    return subject_ref
+
+
+async def erase_risen(session: AsyncSession, municipality: str, *, now: datetime) -> int:
+    """Erase again who was erased already: after older data was restored. How many that were."""
+    risen = await list_risen(session, SERVICE, municipality, NAME_SUBJECTS)
+    for subject_ref in risen:
+        await erase_subject(session, municipality, subject_ref, "operator", now=now)
+    return len(risen)
