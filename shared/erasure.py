@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy import TIMESTAMP, Column, LargeBinary, MetaData, Table, Text, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import row_level_security
+from shared.db import Database, row_level_security
 from shared.events.routing import ErasureReason
 from shared.ledger.entry import Entry
 from shared.messaging.dead_letters import DUE_REPLAY, end_letter
@@ -49,7 +50,14 @@ _LETTERS = """
     WHERE municipality = :municipality AND position(CAST(:subject AS bytea) IN payload) > 0
     ORDER BY event_id LIMIT {most}
 """
+_KNOWN = """
+    SELECT 1 FROM {schema}.erased_subject WHERE (municipality, subject_hash) = (:municipality, :subject_hash)
+"""
 _DISCARD = "UPDATE {schema}.inbox SET outcome = 'discarded' WHERE (municipality, event_id) = (:municipality, :event_id)"
+
+
+class _About(msgspec.Struct):
+    subject_ref: UUID | None = None
 
 
 def erased_subject_table(metadata: MetaData) -> Table:
@@ -71,6 +79,19 @@ def subject_hash(subject_ref: UUID) -> bytes:
 def is_erased(error: BaseException) -> bool:
     """Whether the database refused to write of a subject that was erased."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == ERASED
+
+
+async def is_about_erased(db: Database, municipality: str, payload: str) -> bool:
+    """Whether an event, as it travels, is about a subject that was erased here."""
+    try:
+        about = msgspec.json.decode(payload, type=_About).subject_ref
+    except (msgspec.DecodeError, RecursionError):
+        about = None
+    if about is None:
+        return False
+    key = {"municipality": municipality, "subject_hash": subject_hash(about)}
+    async with db.begin(municipality) as session:
+        return (await session.execute(text(_KNOWN.format(schema=db.service)), key)).one_or_none() is not None
 
 
 async def bury(session: AsyncSession, schema: str, municipality: str, subject_ref: UUID, *, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, sessions
+from services.routing.pages import applications, behalf, cases, erase, front, mine, office, online, plans, sessions
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -64,6 +64,9 @@ HANDLERS = (
     mine.show_my,
     mine.show_history,
     mine.copy_history,
+    erase.show_erase,
+    erase.post_erase,
+    erase.show_erasure,
     api.get_procedures,
 )
 

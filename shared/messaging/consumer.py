@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
 from shared.db import Database, Prepared, again_after_deadlock
-from shared.erasure import is_erased
+from shared.erasure import is_about_erased, is_erased
 from shared.errors import Poison
 from shared.events.base import Event, event_type
 from shared.events.ledger import ReuseRecorded
@@ -164,6 +164,9 @@ class Consumer:
             return "applied" if claimed is not None else await self._decided(session, envelope)
 
     async def _give_up(self, envelope: Envelope, reason: str) -> str:
+        # Of whoever was erased nothing is kept, nor in a dead letter.
+        if await is_about_erased(self._db, envelope.municipality, envelope.payload):
+            return await self._pass_over(envelope, now=self._clock())
         letter = {
             "municipality": envelope.municipality,
             "event_id": envelope.event_id,

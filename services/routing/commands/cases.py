@@ -420,7 +420,11 @@ async def _guests_subject(session: AsyncSession, identity: Identity) -> UUID | N
 
 
 async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
-    """At the first datum a person becomes a subject: random, never matched by name or birth date."""
+    """At the first datum a person becomes a subject: random, never matched by name or birth date.
+
+    Raises:
+        Refusal: `subject_erased` (410), the guest's session went with an erasure; their token still lives for minutes.
+    """
     fresh = uuid4()
     if identity.kind != "guest":
         return fresh
@@ -432,4 +436,7 @@ async def mint_subject(session: AsyncSession, identity: Identity) -> UUID:
     await session.execute(
         update(session_table).where(*mine, session_table.c.subject_ref.is_(None)).values(subject_ref=fresh)
     )
-    return await _guests_subject(session, identity) or fresh
+    subject_ref = await _guests_subject(session, identity)
+    if subject_ref is None:
+        raise Refusal("subject_erased", 410)
+    return subject_ref
