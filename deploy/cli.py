@@ -9,6 +9,7 @@ choudo dead-letters list          what the services could not apply: 0 nothing, 
 choudo dead-letters show ID       one of them, without anything of a person: 0 shown, 1 not there, 2 bad input
 choudo dead-letters replay …      have the services' workers apply them: 0 asked for, 1 some not there, 2 bad input
 choudo dead-letters discard …     let them go for good: 0 done, 1 some not there, 2 bad input
+choudo erase SUBJECT …            a person's data goes, with --yes: 0 done, 1 not there or in the way, 2 bad input
 
 3, of any command: a database cannot be reached.
 
@@ -30,15 +31,15 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy.databases import Unreachable, open_database, time_of
+from deploy.databases import Unreachable, list_towns, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
+from deploy.erase import add_erase, erase
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
 from shared.crypto import ServiceBox
-from shared.db import Database
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
@@ -90,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     ledger.add_argument("town", nargs="?", help="a municipality's code; all towns without it")
 
     add_dead_letters(commands)
+    add_erase(commands)
 
     given = parser.parse_args(arguments)
     try:
@@ -122,6 +124,8 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await _close_account(given, environ)
         case "dead-letters", _:
             return await decide_dead_letters(given, environ)
+        case "erase", _:
+            return await erase(given, environ)
         case _:
             return await _verify_ledgers(given.town, environ)
 
@@ -205,19 +209,12 @@ async def _verify_ledgers(town: str | None, environ: Mapping[str, str]) -> int:
     broken = False
     for service in SERVICES:
         async with open_database(service, environ) as db:
-            for code in [town] if town else await _towns(db):
+            for code in [town] if town else await list_towns(db):
                 verdict = await verify(db, code)
                 state = "intact" if verdict.intact else f"BROKEN at {verdict.broken_seq}: {verdict.broken_reason}"
                 print(f"{service} {code}: {verdict.checked} entries {state}, {verdict.unchained} not yet chained")
                 broken = broken or not verdict.intact
     return BROKEN if broken else INTACT
-
-
-async def _towns(db: Database) -> list[str]:
-    async with db.begin_across_towns() as session:
-        connection = await session.connection()
-        rows = await connection.exec_driver_sql("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
-        return [row.code for row in rows]
 
 
 if __name__ == "__main__":

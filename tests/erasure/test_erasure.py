@@ -3,16 +3,22 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from services.routing.commands.erasure import tell_unfinished
 from shared.errors import Refusal
+from shared.events.base import event_type
 from shared.events.booking import AppointmentBooked
+from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import ReuseRecorded
+from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.events.routing import ContactGiven, SubjectErased
 from shared.events.subscriptions import SERVICES
+from shared.faults import Fault, armed
 from shared.ledger.sealer import Sealer
 from shared.ledger.verify import verify
+from shared.messaging.consumer import ATTEMPT_LIMIT
 from tests.erasure.town import Town
 from tests.routing.makers import EMAIL, KANA, NAME, TOWN
 
@@ -179,3 +185,83 @@ async def test_a_pass_does_not_arrive_after_the_erasure(town: Town) -> None:
     with pytest.raises(Exception, match="was erased"):
         await town.arrive(guest, ticket)
     assert await town.places_of(str(ticket.subject_ref)) <= LEDGERS
+
+
+async def test_of_an_erased_subject_nothing_dies_as_a_letter(town: Town) -> None:
+    """Another approval of a contact that never arrived waits for it. Seen to fail: it ended as a dead letter."""
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    await town.hand_over(guest, contact=None)
+    later = [envelope for envelope in await town.waiting(ContactGiven) if envelope.sealed is None]
+    assert len(later) == 1
+    await town.erase(ticket.subject_ref)
+    await town.deliver()
+    outcomes = {
+        receipt.outcome
+        for _ in range(ATTEMPT_LIMIT + 1)
+        for receipt in await town.hear(msgspec.structs.replace(later[0], attempt=2))
+    }
+    assert outcomes == {"applied"}
+    assert await town.rows("SELECT 1 FROM notifications.dead_letter") == []
+
+
+async def test_a_letter_about_them_that_waits_for_an_operator_goes(town: Town) -> None:
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    given = (await town.waiting(ContactGiven))[0]
+    await town.hear(msgspec.structs.replace(given, sealed="not-for-us"))
+    assert await town.rows("SELECT 1 FROM notifications.dead_letter") != []
+    await town.erase(ticket.subject_ref)
+    await town.deliver(lambda envelope: envelope.event_id != given.event_id)
+    assert await town.rows("SELECT 1 FROM notifications.dead_letter") == []
+    assert await town.places_of(str(ticket.subject_ref)) <= LEDGERS
+
+
+class Died(BaseException):
+    """This process, at a fault point."""
+
+
+def die() -> None:
+    raise Died
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "consumer.received",
+        "consumer.claimed",
+        "consumer.applied",
+        "transaction.written",
+        "transaction.committed",
+        "consumer.committed",
+    ],
+)
+async def test_whoever_dies_on_the_way_goes_on_with_it(town: Town, step: str) -> None:
+    """Both consumers die once at the step, and again while the answers come in; what was asked for is done once."""
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    await town.deliver()
+    await town.erase(ticket.subject_ref)
+    for kind in (SubjectErased, BookingErasureDone, NotificationsErasureDone):
+        for envelope in await town.waiting(kind):
+            with pytest.raises(Died), armed(Fault(step, die=die)):
+                await town.hear(envelope)
+        if kind is SubjectErased:
+            await town.deliver(lambda envelope: envelope.type == event_type(SubjectErased))
+    await town.deliver()
+    assert (await town.rows("SELECT finished_at FROM routing.erasure"))[0]["finished_at"] is not None
+    assert await town.places_of(str(ticket.subject_ref)) <= LEDGERS
+    for service in SERVICES:
+        erased = await town.rows(f"SELECT 1 FROM {service}.ledger_entry WHERE entry_type = 'erased'")
+        assert len(erased) == 1, service
+
+
+async def test_who_asks_and_dies_with_it_has_asked_for_nothing(town: Town) -> None:
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    with pytest.raises(Died), armed(Fault("transaction.written", die=die)):
+        await town.erase(ticket.subject_ref)
+    assert await town.rows("SELECT 1 FROM routing.erasure") == []
+    assert await town.rows("SELECT 1 FROM routing.item") != []
+    await town.erase(ticket.subject_ref)
+    assert await town.rows("SELECT 1 FROM routing.item") == []

@@ -104,9 +104,6 @@ async def count_subject(session: AsyncSession, municipality: str, subject_ref: U
     return dict(row._mapping)
 
 
-async def erase_risen(session: AsyncSession, municipality: str, *, now: datetime) -> int:
-    """Erase again who was erased already: after older data was restored. How many that were."""
-    risen = await list_risen(session, SERVICE, municipality, NAME_SUBJECTS)
-    for subject_ref in risen:
-        await erase_subject(session, municipality, subject_ref, "operator", now=now)
-    return len(risen)
+async def find_risen(session: AsyncSession, municipality: str) -> list[UUID]:
+    """Who was erased, and is here all the same: after older data was restored."""
+    return await list_risen(session, SERVICE, municipality, NAME_SUBJECTS)

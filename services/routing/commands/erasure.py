@@ -55,6 +55,10 @@ _ORPHANS = text(f"""
     SELECT DISTINCT i.subject_ref FROM item i
     WHERE i.municipality = :municipality AND NOT EXISTS (
         SELECT FROM subject_key k WHERE (k.municipality, k.subject_ref) = (i.municipality, i.subject_ref))
+      AND NOT EXISTS (
+        SELECT FROM erased_subject e
+        WHERE e.municipality = i.municipality
+          AND e.subject_hash = sha256(convert_to(i.subject_ref::text, 'UTF8')))
     ORDER BY 1 LIMIT {ORPHANS_MAX}
 """)
 
@@ -163,16 +167,25 @@ async def tell_unfinished(session: AsyncSession, municipality: str, *, now: date
     return len(unfinished)
 
 
-async def erase_risen(session: AsyncSession, municipality: str, *, now: datetime) -> int:
-    """Erase again who was erased already, and who has no key any more: after older data was restored. How many."""
-    risen = await list_risen(session, SERVICE, municipality, NAME_SUBJECTS)
-    for subject_ref in risen:
+async def find_risen(session: AsyncSession, municipality: str) -> list[UUID]:
+    """Who was erased, or has no key any more, and is here all the same: after older data was restored."""
+    return [
+        *await _list_orphans(session, municipality),
+        *await list_risen(session, SERVICE, municipality, NAME_SUBJECTS),
+    ]
+
+
+async def erase_risen(session: AsyncSession, municipality: str, *, now: datetime) -> None:
+    """Erase again whom `find_risen` finds. Who only lost their key was never erased: the others are told of them."""
+    for subject_ref in await _list_orphans(session, municipality):
+        await erase_subject(session, municipality, subject_ref, "operator", even_if_open=True, now=now)
+    for subject_ref in await list_risen(session, SERVICE, municipality, NAME_SUBJECTS):
         cases, sessions = await _lock(session, municipality, subject_ref)
         await _forget(session, municipality, subject_ref, cases, sessions, now=now)
-    orphans = list((await session.execute(_ORPHANS, {"municipality": municipality})).scalars())
-    for subject_ref in orphans:
-        await erase_subject(session, municipality, subject_ref, "operator", even_if_open=True, now=now)
-    return len(risen) + len(orphans)
+
+
+async def _list_orphans(session: AsyncSession, municipality: str) -> list[UUID]:
+    return list((await session.execute(_ORPHANS, {"municipality": municipality})).scalars())
 
 
 async def _lock(session: AsyncSession, municipality: str, subject_ref: UUID) -> tuple[list[UUID], Sequence[Any]]:

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, func, or_, select, text
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import CLOSED
@@ -168,14 +168,13 @@ async def find_subject_of_application(session: AsyncSession, municipality: str, 
     return subject_ref
 
 
-async def is_known(session: AsyncSession, municipality: str, subject_ref: UUID) -> bool:
-    """Whether this service has anything of a subject."""
-    known = await session.execute(
-        text("""
-            SELECT EXISTS (SELECT FROM subject_key
-                           WHERE (municipality, subject_ref) = (:municipality, CAST(:subject_ref AS uuid)))
-                OR EXISTS (SELECT FROM case_file WHERE municipality = :municipality AND subject_ref = :subject_ref)
-        """),
-        {"municipality": municipality, "subject_ref": subject_ref},
-    )
-    return bool(known.scalar_one())
+async def count_subject(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, int]:
+    """How much there is of a subject here, by what it is."""
+    there = await find_erasable(session, municipality, subject_ref)
+    return {
+        "items": len(there.items),
+        "cases": there.cases,
+        "applications": there.applications,
+        "appointments": there.appointments,
+        "entries of their history": there.history,
+    }
