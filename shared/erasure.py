@@ -128,9 +128,14 @@ def erased_entry(
     reason: ErasureReason,
     *,
     guest_ref: str | None = None,
+    case_id: UUID | None = None,
+    procedure: str | None = None,
     now: datetime,
 ) -> Entry:
-    """The last entry about a subject in a service's ledger. `guest_ref`: they asked for it themselves, here."""
+    """What was erased here: of all the subject's, which is the last entry about them, or of one case.
+
+    `guest_ref`: they asked for it themselves, here.
+    """
     return Entry(
         entry_id=uuid4(),
         municipality=municipality,
@@ -140,6 +145,8 @@ def erased_entry(
         actor_kind="system" if guest_ref is None else "guest",
         actor_ref=guest_ref or service,
         target_service=service,
+        target_procedure=procedure,
+        target_case=case_id,
         target_step=STEP,
         items=tuple(sorted(items)),
         purpose=PURPOSES[reason],

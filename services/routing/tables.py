@@ -88,6 +88,8 @@ procedure = Table(
     Column("source", Text, nullable=False),
     Column("counters", _TEXTS, nullable=False),
     Column("discreet", Boolean, nullable=False),
+    # After the end of a case, what was given in it is kept so long.
+    Column("retention_days", Integer, nullable=False, server_default="365"),
 )
 
 counter = Table(

@@ -133,3 +133,15 @@ class SubjectErased(Event, frozen=True, kw_only=True, tag="routing.subject_erase
     erasure_id: UUID
     subject_ref: UUID
     reason: ErasureReason
+
+
+class CaseErased(Event, frozen=True, kw_only=True, tag="routing.case_erased.v1"):
+    """What was given in a case was kept as long as the town keeps it. The aggregate is the case.
+
+    `contact_ref`: the contact of which no other case makes use, and which is to be forgotten with it.
+    """
+
+    case_id: UUID
+    subject_ref: UUID
+    procedure: str
+    contact_ref: UUID | None

@@ -14,6 +14,7 @@ from shared.events.notifications import SubjectErasureDone as NotificationsErasu
 from shared.events.routing import (
     AccountOpened,
     ApplicationProgressed,
+    CaseErased,
     CataloguePublished,
     ContactGiven,
     SessionEnded,
@@ -29,6 +30,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AccountOpened: ("booking",),
     ApplicationProgressed: ("notifications",),
     SubjectErased: ("booking", "notifications"),
+    CaseErased: ("booking", "notifications"),
     AppointmentBooked: ("notifications", "routing"),
     AppointmentChanged: ("notifications", "routing"),
     AppointmentCancelled: ("notifications", "routing"),

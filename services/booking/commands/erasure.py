@@ -1,7 +1,9 @@
-"""Erasing a person here: their key and their visits go, and their appointments stay as times of a counter, nobody's."""
+"""Erasing a person here, or what is left of one case: visits go, appointments stay as times of a counter, nobody's."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -13,23 +15,19 @@ from services.booking.commands.visits import KANA, NAME
 from services.booking.tables import NAME_SUBJECTS, ledger, outbox
 from shared.erasure import bury, erased_entry, forget_told, list_risen
 from shared.events.booking import SubjectErasureDone
-from shared.events.routing import ErasureReason, SubjectErased
+from shared.events.routing import CaseErased, ErasureReason, SubjectErased
 from shared.reference_number import make_number
 
 SERVICE = "booking"
 
-_LOCK_VISITS = text("""
-    SELECT visit_id FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref
-    ORDER BY visit_id FOR UPDATE
-""")
-_LOCK_APPOINTMENTS = text("""
-    SELECT * FROM appointment WHERE municipality = :municipality AND subject_ref = :subject_ref
-    ORDER BY appointment_id FOR UPDATE
-""")
-_ITEMS = text("""
-    SELECT count(name_sealed) AS name, count(kana_sealed) AS kana FROM appointment
-    WHERE municipality = :municipality AND subject_ref = :subject_ref
-""")
+OF_SUBJECT, OF_CASE = "subject_ref = :subject_ref", "case_id = :case_id"
+
+_LOCK_VISITS = """
+    SELECT visit_id FROM visit WHERE municipality = :municipality AND {whose} ORDER BY visit_id FOR UPDATE
+"""
+_LOCK_APPOINTMENTS = """
+    SELECT * FROM appointment WHERE municipality = :municipality AND {whose} ORDER BY appointment_id FOR UPDATE
+"""
 _RELEASE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
@@ -55,10 +53,10 @@ _FORGET = tuple(
            WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
         "DELETE FROM idempotency WHERE municipality = :municipality AND owner = ANY (CAST(:owners AS text[]))",
         "DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))",
-        "DELETE FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref",
-        "DELETE FROM subject_key WHERE municipality = :municipality AND subject_ref = :subject_ref",
+        "DELETE FROM visit WHERE municipality = :municipality AND visit_id = ANY (CAST(:visits AS uuid[]))",
     )
 )
+_DESTROY_KEY = text("DELETE FROM subject_key WHERE municipality = :municipality AND subject_ref = :subject_ref")
 _COUNT = text("""
     SELECT (SELECT count(*) FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref) AS visits,
            (SELECT count(*) FROM appointment
@@ -81,6 +79,27 @@ async def on_subject_erased(session: AsyncSession, event: SubjectErased, *, now:
     await outbox.publish(session, done)
 
 
+async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datetime) -> None:
+    """What was passed on in this case is forgotten, and its owner reads so. Not what, against all odds, lies ahead."""
+    town = event.municipality
+    visits, appointments = await _lock(session, OF_CASE, municipality=town, case_id=event.case_id)
+    over = [row for row in appointments if not _is_ahead(row, now)]
+    items = _items_of(over)
+    await _forget(session, town, visits, over, now=now)
+    if items:
+        entry = erased_entry(
+            SERVICE,
+            town,
+            event.subject_ref,
+            items,
+            "retention",
+            case_id=event.case_id,
+            procedure=event.procedure,
+            now=now,
+        )
+        await ledger.write(session, entry)
+
+
 async def erase_subject(
     session: AsyncSession, municipality: str, subject_ref: UUID, reason: ErasureReason, *, now: datetime
 ) -> None:
@@ -89,32 +108,52 @@ async def erase_subject(
     What lies ahead is cancelled: nobody would come. Routing asks the resident to cancel it first.
     """
     who = {"municipality": municipality, "subject_ref": subject_ref}
-    visits = list((await session.execute(_LOCK_VISITS, who)).scalars())
-    await session.execute(_LOCK_APPOINTMENTS, who)
+    await _lock(session, OF_SUBJECT, **who)
     is_first = await bury(session, SERVICE, municipality, subject_ref, now=now)
     # Once more: what was written until just now.
-    visits = list((await session.execute(_LOCK_VISITS, who)).scalars())
-    appointments = (await session.execute(_LOCK_APPOINTMENTS, who)).all()
+    visits, appointments = await _lock(session, OF_SUBJECT, **who)
     if is_first:
-        sealed = (await session.execute(_ITEMS, who)).one()
-        items = [item for item in (NAME, KANA) if getattr(sealed, item)]
-        entry = erased_entry(SERVICE, municipality, subject_ref, items, reason, now=now)
+        entry = erased_entry(SERVICE, municipality, subject_ref, _items_of(appointments), reason, now=now)
         await ledger.write_untold(session, entry)
-    released = await session.execute(_RELEASE, who | {"visits": visits, "now": now})
+    for row in appointments:
+        if _is_ahead(row, now):
+            await end_appointment(session, row, now=now)
+    await _forget(session, municipality, visits, appointments, now=now)
+    await session.execute(_DESTROY_KEY, who)
+    await forget_told(session, SERVICE, municipality, subject_ref, now=now)
+
+
+async def _lock(session: AsyncSession, whose: str, **names: object) -> tuple[list[UUID], Sequence[Any]]:
+    visits = await session.execute(text(_LOCK_VISITS.format(whose=whose)), names)
+    ids = list(visits.scalars())
+    return ids, (await session.execute(text(_LOCK_APPOINTMENTS.format(whose=whose)), names)).all()
+
+
+def _is_ahead(row: Any, now: datetime) -> bool:
+    return bool(row.state == "booked" and row.ends_at > now)
+
+
+def _items_of(appointments: Sequence[Any]) -> list[str]:
+    return [item for item in (NAME, KANA) if any(getattr(row, f"{item}_sealed") is not None for row in appointments)]
+
+
+async def _forget(
+    session: AsyncSession, municipality: str, visits: list[UUID], appointments: Sequence[Any], *, now: datetime
+) -> None:
+    town = {"municipality": municipality, "now": now}
+    released = await session.execute(_RELEASE, town | {"visits": visits})
     if counters := released.scalars().all():
         await mark_availability(session, municipality, counters, now=now)
     for row in appointments:
-        if row.state == "booked" and row.ends_at > now:
-            await end_appointment(session, row, now=now)
-        mine = {"municipality": municipality, "appointment_id": row.appointment_id, "now": now}
+        mine = town | {"appointment_id": row.appointment_id}
         await session.execute(_FORGET_APPOINTMENT, mine | {"number": make_number(secrets.choice)})
         await session.execute(_FORGET_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
     ids = [row.appointment_id for row in appointments]
     owners = [f"visit:{visit_id}" for visit_id in visits] + [f"appointment:{appointment_id}" for appointment_id in ids]
-    gone = who | {"appointments": ids, "owners": owners, "refs": [str(visit_id) for visit_id in visits]}
+    refs = [str(visit_id) for visit_id in visits]
+    gone = {"municipality": municipality, "appointments": ids, "visits": visits, "owners": owners, "refs": refs}
     for statement in _FORGET:
         await session.execute(statement, gone)
-    await forget_told(session, SERVICE, municipality, subject_ref, now=now)
 
 
 async def count_subject(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, int]:

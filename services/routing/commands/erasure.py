@@ -107,13 +107,13 @@ async def erase_subject(
     Raises:
         Refusal: `erasure_in_the_way` (409), unless `even_if_open`; `nothing_to_erase` (409), all of it was done before.
     """
-    cases, sessions = await _lock(session, municipality, subject_ref)
+    cases, sessions = await lock_subject(session, municipality, subject_ref)
     if not even_if_open and await find_in_the_way(session, municipality, subject_ref, now=now):
         raise Refusal("erasure_in_the_way", 409)
     if not await bury(session, SERVICE, municipality, subject_ref, now=now):
         return await _number_of(session, municipality, subject_ref)
     # Once more: what was written until just now.
-    cases, sessions = await _lock(session, municipality, subject_ref)
+    cases, sessions = await lock_subject(session, municipality, subject_ref)
     items = await _list_items(session, municipality, subject_ref, cases)
     entry = erased_entry(SERVICE, municipality, subject_ref, items, reason, guest_ref=guest_ref, now=now)
     await ledger.write_untold(session, entry)
@@ -180,7 +180,7 @@ async def erase_risen(session: AsyncSession, municipality: str, *, now: datetime
     for subject_ref in await _list_orphans(session, municipality):
         await erase_subject(session, municipality, subject_ref, "operator", even_if_open=True, now=now)
     for subject_ref in await list_risen(session, SERVICE, municipality, NAME_SUBJECTS):
-        cases, sessions = await _lock(session, municipality, subject_ref)
+        cases, sessions = await lock_subject(session, municipality, subject_ref)
         await _forget(session, municipality, subject_ref, cases, sessions, now=now)
 
 
@@ -188,7 +188,7 @@ async def _list_orphans(session: AsyncSession, municipality: str) -> list[UUID]:
     return list((await session.execute(_ORPHANS, {"municipality": municipality})).scalars())
 
 
-async def _lock(session: AsyncSession, municipality: str, subject_ref: UUID) -> tuple[list[UUID], Sequence[Any]]:
+async def lock_subject(session: AsyncSession, municipality: str, subject_ref: UUID) -> tuple[list[UUID], Sequence[Any]]:
     """Lock what is the subject's, in the order in which everybody does."""
     cases = await list_subject_cases(session, municipality, subject_ref)
     await session.execute(

@@ -1,4 +1,4 @@
-"""Erasure: what becomes of one, and nothing is written of an erased subject again."""
+"""Erasure: how far one is; nothing is written of an erased subject again; how long a procedure's data is kept."""
 
 from alembic import op
 
@@ -27,12 +27,14 @@ def upgrade() -> None:
     role = application_role(op.get_bind(), "routing")
     for statement in (*erasure_v1("routing", TABLES, role), ERASURE, *row_level_security("routing", "erasure")):
         op.execute(statement)
+    op.execute("ALTER TABLE routing.procedure ADD COLUMN retention_days integer NOT NULL DEFAULT 365")
     op.execute("""CREATE INDEX session_subject_idx ON routing.session (municipality, subject_ref)
         WHERE subject_ref IS NOT NULL""")
 
 
 def downgrade() -> None:
     op.execute("DROP INDEX routing.session_subject_idx")
+    op.execute("ALTER TABLE routing.procedure DROP COLUMN retention_days")
     op.execute("DROP TABLE routing.erasure")
     for statement in erasure_v1_undone("routing", TABLES):
         op.execute(statement)
