@@ -11,6 +11,8 @@ choudo dead-letters replay …      have the services' workers apply them: 0 ask
 choudo dead-letters discard …     let them go for good: 0 done, 1 some not there, 2 bad input
 choudo erase SUBJECT …            a person's data goes, with --yes: 0 done, 1 not there or in the way, 2 bad input
 choudo retention [TOWN]           what was kept long enough, by procedure; goes with --yes: 0 done, 2 bad input
+choudo keys status                how many data keys are under older master keys: 0 none, 1 some, 2 bad input
+choudo keys rotate                wrap them by the newest, while everything goes on: 0 none left, 1 some, 2 bad input
 
 3, of any command: a database cannot be reached.
 
@@ -35,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from deploy.databases import Unreachable, list_towns, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.erase import add_erase, erase
+from deploy.keys import add_keys, keep_keys
 from deploy.retention import add_retention, retention
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
@@ -95,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_dead_letters(commands)
     add_erase(commands)
     add_retention(commands)
+    add_keys(commands)
 
     given = parser.parse_args(arguments)
     try:
@@ -129,6 +133,8 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await decide_dead_letters(given, environ)
         case "erase", _:
             return await erase(given, environ)
+        case "keys", _:
+            return await keep_keys(given, environ)
         case "retention", _:
             return await retention(given, environ)
         case _:

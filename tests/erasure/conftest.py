@@ -30,6 +30,6 @@ async def town(database: TestDatabase) -> AsyncIterator[Town]:
         await publish_catalogue(session, pack, public_url=f"http://{HOST}", now=made.now)
     await made.deliver()
     yield made
-    for service in services.values():
+    for service in made.services.values():
         await service.db.dispose()
     await admin.close()
