@@ -13,10 +13,14 @@ choudo erase SUBJECT …            a person's data goes, with --yes: 0 done, 1 
 choudo retention [TOWN]           what was kept long enough, by procedure; goes with --yes: 0 done, 2 bad input
 choudo keys status                how many data keys are under older master keys: 0 none, 1 some, 2 bad input
 choudo keys rotate                wrap them by the newest, while everything goes on: 0 none left, 1 some, 2 bad input
+choudo backup FOLDER              the data, and apart from it the keys, of which the newest two stay: 0 written
+choudo restore FOLDER/data-…      bring it back into an empty database, with the newest keys; who was erased meanwhile
+                                  is erased again: 0 done, 1 not empty or of another version, 2 bad input
 
 3, of any command: a database cannot be reached.
 
-The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well.
+The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well,
+`backup` and `restore` those of the schemas' owners (CHOUDO_<SERVICE>_OWNER_DATABASE_URL), `keys` the master keys.
 Each may be given as a file (CHOUDO_BOOKING_DATABASE_URL_FILE).
 """
 
@@ -34,6 +38,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from deploy.backup import add_backup, back_up_or_restore
 from deploy.databases import Unreachable, list_towns, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.erase import add_erase, erase
@@ -44,6 +49,7 @@ from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
+from shared.clock import utc_now
 from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
@@ -99,6 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_erase(commands)
     add_retention(commands)
     add_keys(commands)
+    add_backup(commands)
 
     given = parser.parse_args(arguments)
     try:
@@ -133,6 +140,8 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await decide_dead_letters(given, environ)
         case "erase", _:
             return await erase(given, environ)
+        case "backup" | "restore", _:
+            return await back_up_or_restore(given, environ, now=utc_now())
         case "keys", _:
             return await keep_keys(given, environ)
         case "retention", _:

@@ -55,7 +55,8 @@ async def erase(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print("erase: give SUBJECT, --application N, --appointment N, or --again", file=sys.stderr)
         return BAD_INPUT
     if given.again:
-        return await _erase_again(given, environ)
+        await erase_again_in(given.town, environ, yes=given.yes)
+        return DONE
     if not given.town:
         print("erase: give --town", file=sys.stderr)
         return BAD_INPUT
@@ -123,20 +124,24 @@ async def _show(town: str, subject_ref: UUID, environ: Mapping[str, str]) -> boo
     return any(count for there in counts.values() for count in there.values())
 
 
-async def _erase_again(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+async def erase_again_in(town: str | None, environ: Mapping[str, str], *, yes: bool) -> None:
+    """Say who was erased and is back, in one town or all; with `yes`, erase them again.
+
+    Raises:
+        Refusal: `no_such_town`.
+    """
     for service, find_risen in FIND_RISEN.items():
         async with open_database(service, environ) as db:
-            if given.town:
-                await require_town(db, given.town)
+            if town:
+                await require_town(db, town)
             now = await time_of(db, environ)
-            for town in [given.town] if given.town else await list_towns(db):
-                async with db.begin(town) as session:
-                    risen = await find_risen(session, town)
-                    if given.yes:
-                        await _again(session, service, town, risen, now=now)
-                done = "erased again" if given.yes else "back, add --yes to erase them again"
-                print(f"{service} {town}: {len(risen)} subjects {done}")
-    return DONE
+            for code in [town] if town else await list_towns(db):
+                async with db.begin(code) as session:
+                    risen = await find_risen(session, code)
+                    if yes:
+                        await _again(session, service, code, risen, now=now)
+                done = "erased again" if yes else "back, add --yes to erase them again"
+                print(f"{service} {code}: {len(risen)} subjects {done}")
 
 
 async def _again(session: AsyncSession, service: str, town: str, risen: list[UUID], *, now: datetime) -> None:

@@ -32,4 +32,4 @@ async def town(database: TestDatabase) -> AsyncIterator[Town]:
     yield made
     for service in made.services.values():
         await service.db.dispose()
-    await admin.close()
+    await made.admin.close()
