@@ -12,10 +12,18 @@ choudo dead-letters list          what the services could not apply: 0 nothing, 
 choudo dead-letters show ID       one of them, without anything of a person: 0 shown, 1 not there, 2 bad input
 choudo dead-letters replay …      have the services' workers apply them: 0 asked for, 1 some not there, 2 bad input
 choudo dead-letters discard …     let them go for good: 0 done, 1 some not there, 2 bad input
+choudo erase SUBJECT …            a person's data goes, with --yes: 0 done, 1 not there or in the way, 2 bad input
+choudo retention [TOWN]           what was kept long enough, by procedure; goes with --yes: 0 done, 2 bad input
+choudo keys status                how many data keys are under older master keys: 0 none, 1 some, 2 bad input
+choudo keys rotate                wrap them by the newest, while everything goes on: 0 none left, 1 some, 2 bad input
+choudo backup FOLDER              the data, and apart from it the keys, of which the newest two stay: 0 written
+choudo restore FOLDER/data-…      bring it back into an empty database, with the newest keys; who was erased meanwhile
+                                  is erased again: 0 done, 1 not empty or of another version, 2 bad input
 
 3, of any command: a database cannot be reached.
 
-The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well.
+The databases are those of CHOUDO_<SERVICE>_DATABASE_URL; `town load` needs the administrator's DATABASE_URL as well,
+`backup` and `restore` those of the schemas' owners (CHOUDO_<SERVICE>_OWNER_DATABASE_URL), `keys` the master keys.
 Each may be given as a file (CHOUDO_BOOKING_DATABASE_URL_FILE).
 """
 
@@ -33,14 +41,19 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from deploy.backup import add_backup, back_up_or_restore
 from deploy.databases import Unreachable, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
+from deploy.erase import add_erase, erase
+from deploy.keys import add_keys, keep_keys
 from deploy.ledger import add_ledger, decide_ledger
+from deploy.retention import add_retention, retention
 from deploy.secrets import MissingVariable, required
 from services.booking.commands.opening import load_opening_rules
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
+from shared.clock import utc_now
 from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.roles import ROLES
@@ -89,6 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     add_ledger(commands)
     add_dead_letters(commands)
+    add_erase(commands)
+    add_retention(commands)
+    add_keys(commands)
+    add_backup(commands)
 
     given = parser.parse_args(arguments)
     try:
@@ -121,6 +138,14 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await _close_account(given, environ)
         case "dead-letters", _:
             return await decide_dead_letters(given, environ)
+        case "erase", _:
+            return await erase(given, environ)
+        case "backup" | "restore", _:
+            return await back_up_or_restore(given, environ, now=utc_now())
+        case "keys", _:
+            return await keep_keys(given, environ)
+        case "retention", _:
+            return await retention(given, environ)
         case _:
             return await decide_ledger(given, environ)
 

@@ -14,6 +14,8 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.timekeeping import agree_on_time
 
+TOWNS_MAX = 2_000
+_TOWNS = text(f"SELECT code FROM town.municipality ORDER BY code LIMIT {TOWNS_MAX}")
 _KNOWN = text("SELECT 1 FROM town.municipality WHERE code = :code")
 
 
@@ -63,3 +65,9 @@ async def require_town(db: Database, code: str) -> None:
     async with db.begin_across_towns() as session:
         if (await session.execute(_KNOWN, {"code": code})).one_or_none() is None:
             raise Refusal("no_such_town", 404, town=code)
+
+
+async def list_towns(db: Database) -> list[str]:
+    """The codes of all towns that were loaded."""
+    async with db.begin_across_towns() as session:
+        return list((await session.execute(_TOWNS)).scalars())

@@ -128,6 +128,28 @@ class SubjectVault:
         key = self._unwrap(wrapped_key, context)
         return hmac.new(key, f"commitment/{field}/{value}".encode(), hashlib.sha256).hexdigest()
 
+    def rewrap(self, wrapped_key: bytes, context: str) -> bytes:
+        """The same data key under the newest master key: what it sealed opens as before.
+
+        Raises:
+            SealBroken: no master key of ours wrapped it.
+        """
+        return bytes(self._masters[0].encrypt(self._unwrap(wrapped_key, context), aad=context.encode()))
+
+    def is_newest(self, wrapped_key: bytes, context: str) -> bool:
+        """Whether the newest master key wrapped it.
+
+        Raises:
+            SealBroken: no master key of ours did.
+        """
+        for master in self._masters:
+            try:
+                master.decrypt(wrapped_key, aad=context.encode())
+            except (CryptoError, ValueError):
+                continue
+            return master is self._masters[0]
+        raise SealBroken("data key")
+
     def _unwrap(self, wrapped_key: bytes, context: str) -> bytes:
         for master in self._masters:
             try:

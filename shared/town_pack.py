@@ -18,6 +18,8 @@ import msgspec
 
 FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
+# How long what was given for a procedure is kept after its end, where the town does not say.
+RETENTION_DAYS = 365
 QUESTIONS_MAX = 20
 STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
@@ -140,7 +142,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A procedure (手続き), one line of `procedures.csv`. `items` are the data items it needs, by key.
 
     `bring` are the codes of the `things` to bring to the counter, `bring_online` of those to have at hand online;
-    `deadline` is the code of one of the `deadlines`, or empty.
+    `deadline` is the code of one of the `deadlines`, or empty. So many `retention_days` after the end of a case, what
+    was given in it is erased; empty: a year.
     """
 
     code: Code
@@ -164,6 +167,7 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: str
     words: tuple[str, ...]
     discreet: bool
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = RETENTION_DAYS
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -308,6 +312,8 @@ def _read_procedures(path: Path) -> tuple[Procedure, ...]:
     names = ("items", "bring", "bring_online", "counters", "words")
     for row in reader:
         lists = {name: tuple(filter(None, (row.get(name) or "").split("|"))) for name in names}
+        if not row.get("retention_days"):
+            row.pop("retention_days", None)
         try:
             procedures.append(msgspec.convert(row | lists, Procedure, strict=False))
         except msgspec.ValidationError as error:

@@ -6,11 +6,19 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.erasure import on_case_erased, on_subject_erased
 from services.booking.commands.names import forget_names
 from services.booking.commands.roster import follow_account
 from services.booking.keys import Keys
 from services.booking.tables import ended_sessions
-from shared.events.routing import AccountOpened, CataloguePublished, NameWithdrawn, SessionEnded
+from shared.events.routing import (
+    AccountOpened,
+    CaseErased,
+    CataloguePublished,
+    NameWithdrawn,
+    SessionEnded,
+    SubjectErased,
+)
 from shared.messaging.consumer import Handlers
 
 _TOWN = text("""
@@ -97,4 +105,6 @@ def make_handlers(keys: Keys) -> Handlers:
         AccountOpened: on_account_opened,
         NameWithdrawn: on_name_withdrawn,
         SessionEnded: ended_sessions.on_session_ended,
+        SubjectErased: on_subject_erased,
+        CaseErased: on_case_erased,
     }

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, UUID, Exclud
 
 from shared.audit import audit_table
 from shared.db import service_metadata
+from shared.erasure import erased_subject_table
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
 from shared.web.sessions import EndedSessions
@@ -318,6 +319,8 @@ appointment = Table(
     Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
     # Whose name is withdrawn.
     Index("appointment_case_idx", "municipality", "case_id"),
+    # What an erasure is about.
+    Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     # What somebody has ahead of them.
     Index(
         "appointment_open_of_guest_idx",
@@ -455,4 +458,7 @@ idempotency = Table(
     Column("created_at", _TIME, nullable=False),
     Index("idempotency_municipality_created_at_idx", "municipality", "created_at"),
 )
+# Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).
+erased_subject = erased_subject_table(metadata)
+NAME_SUBJECTS = ("subject_key", "visit", "appointment")
 audit = audit_table(metadata)

@@ -8,10 +8,18 @@ from services.notifications.commands.applications import follow_application
 from services.notifications.commands.appointments import AppointmentEvent, follow_appointment
 from services.notifications.commands.catalogue import apply_catalogue
 from services.notifications.commands.contacts import record_contact
+from services.notifications.commands.erasure import on_case_erased, on_subject_erased
 from services.notifications.keys import Keys
 from services.notifications.tables import ended_sessions
 from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AppointmentProgressed
-from shared.events.routing import ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
+from shared.events.routing import (
+    ApplicationProgressed,
+    CaseErased,
+    CataloguePublished,
+    ContactGiven,
+    SessionEnded,
+    SubjectErased,
+)
 from shared.messaging.consumer import Handlers
 
 
@@ -32,6 +40,8 @@ def make_handlers(keys: Keys) -> Handlers:
         CataloguePublished: apply_catalogue,
         ContactGiven: on_contact_given,
         SessionEnded: ended_sessions.on_session_ended,
+        SubjectErased: on_subject_erased,
+        CaseErased: on_case_erased,
         AppointmentBooked: on_appointment,
         AppointmentChanged: on_appointment,
         AppointmentCancelled: on_appointment,

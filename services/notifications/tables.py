@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from services.notifications.domain.notices import Kind
 from shared.audit import audit_table
 from shared.db import service_metadata
+from shared.erasure import erased_subject_table
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
 from shared.web.sessions import EndedSessions
@@ -86,6 +87,7 @@ appointment = Table(
     # The way to open it (link and code), kept only as long as a notice may need it.
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),
+    Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
 )
 
 # Projection of routing's online applications: the newest version of each.
@@ -105,6 +107,7 @@ application = Table(
     # The way to open it (link and code), until it is closed.
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),
+    Index("application_subject_idx", "municipality", "subject_ref"),
 )
 
 # Projection of routing's catalogue: what a notice says of a town, a procedure, a counter.
@@ -239,5 +242,9 @@ staff_task = Table(
     CheckConstraint(ONE_MATTER, name="one_matter"),
     Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
 )
+
+# Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).
+erased_subject = erased_subject_table(metadata)
+NAME_SUBJECTS = ("subject_key", "contact_point", "appointment", "application")
 
 audit = audit_table(metadata)

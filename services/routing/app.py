@@ -10,6 +10,7 @@ from services.routing.pages import (
     applications,
     behalf,
     cases,
+    erase,
     family,
     figures,
     front,
@@ -103,6 +104,9 @@ HANDLERS = (
     open_data.get_ledger_roots_json,
     open_data.get_ledger_roots_csv,
     open_data.show_ledger_notice,
+    erase.show_erase,
+    erase.post_erase,
+    erase.show_erasure,
     api.get_procedures,
 )
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.erasure import on_erasure_done
 from shared.db import Prepared
 from shared.events.booking import (
     AppointmentBooked,
@@ -13,7 +14,9 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
+from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
+from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.messaging.consumer import Handlers
 
 AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled | AppointmentProgressed
@@ -84,4 +87,6 @@ def make_handlers() -> Handlers:
         AvailabilityChanged: on_availability_changed,
         ReuseRecorded: on_reuse_recorded,
         CheckpointMade: on_checkpoint_made,
+        BookingErasureDone: on_erasure_done,
+        NotificationsErasureDone: on_erasure_done,
     }

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from services.routing.domain.applications import STATES
 from shared.audit import audit_table
 from shared.db import service_metadata
+from shared.erasure import erased_subject_table
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
 from shared.web.sessions import EndedSessions
@@ -88,6 +89,8 @@ procedure = Table(
     Column("source", Text, nullable=False),
     Column("counters", _TEXTS, nullable=False),
     Column("discreet", Boolean, nullable=False),
+    # After the end of a case, what was given in it is kept so long.
+    Column("retention_days", Integer, nullable=False, server_default="365"),
 )
 
 counter = Table(
@@ -156,6 +159,7 @@ session_table = Table(
     CheckConstraint("kind IN ('guest', 'staff', 'helper')", name="kind"),
     UniqueConstraint("municipality", "refresh_hash"),
     Index("session_account_idx", "municipality", "account_id"),
+    Index("session_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     ForeignKeyConstraint(
         ["municipality", "account_id"], ["routing.account.municipality", "routing.account.account_id"]
     ),
@@ -509,6 +513,44 @@ checkpoint = Table(
     Column("tree_size", BigInteger, nullable=False),
     Column("root", Text, nullable=False),
     Column("made_at", _TIME, nullable=False),
+)
+
+# --- erasure (消去) ---
+
+# Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).
+erased_subject = erased_subject_table(metadata)
+NAME_SUBJECTS = (
+    "session", "session_person", "case_file", "subject_key", "item", "application", "appointment", "reuse",
+    "reuse_stop", "protection",
+)  # fmt: skip
+
+# How far an erasure is: finished when booking and notifications have answered. From then on it names nobody.
+erasure = Table(
+    "erasure",
+    metadata,
+    _town(),
+    Column("erasure_id", _UUID, primary_key=True),
+    # The receipt's number, for whoever asked.
+    Column("number", Text, nullable=False),
+    # The key of the page that asked: asked twice, it is asked once.
+    Column("request_key", _UUID, nullable=False),
+    Column("subject_ref", _UUID),
+    Column("reason", Text, nullable=False),
+    # How often the others were told.
+    Column("version", Integer, nullable=False),
+    Column("requested_at", _TIME, nullable=False),
+    Column("booking_done_at", _TIME),
+    Column("notifications_done_at", _TIME),
+    Column("finished_at", _TIME),
+    UniqueConstraint("municipality", "number"),
+    UniqueConstraint("municipality", "request_key"),
+    UniqueConstraint("municipality", "subject_ref"),
+    CheckConstraint("reason IN ('resident', 'operator', 'retention')", name="reason"),
+    CheckConstraint("(finished_at IS NULL) = (subject_ref IS NOT NULL)", name="names_nobody"),
+    CheckConstraint(
+        "(finished_at IS NOT NULL) = (booking_done_at IS NOT NULL AND notifications_done_at IS NOT NULL)",
+        name="all_answered",
+    ),
 )
 
 # --- what staff and operators did ---

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
 from services.routing.commands.offers import DUE_OFFERS, expire_offers
+from services.routing.commands.retention import Retention
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
 from services.routing.keys import make_keys
@@ -27,10 +28,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside relay, receipts and what is due: chaining the ledger, and closing its days."""
+    """What runs beside relay, receipts and what is due: chaining the ledger, closing its days, erasing in time."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, Checkpointer(db, outbox, clock).run]
+    return [sealer.run, Checkpointer(db, outbox, clock).run, Retention(db, clock).run]
 
 
 def main() -> None:

@@ -68,3 +68,9 @@ class AvailabilityChanged(Event, frozen=True, kw_only=True, tag="booking.availab
     counter: str
     earliest_at: datetime | None
     as_of: datetime
+
+
+class SubjectErasureDone(Event, frozen=True, kw_only=True, tag="booking.subject_erasure_done.v1"):
+    """Booking has nothing of the person any more. The aggregate is the erasure; whose it was is not said."""
+
+    erasure_id: UUID

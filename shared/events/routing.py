@@ -10,6 +10,8 @@ from shared.events.base import Event
 
 Reach = Literal["email", "sms", "none"]
 PlaceKind = Literal["counter", "venue"]
+# Who wanted a person's data erased: themselves, the operator, or the rule of how long it is kept.
+ErasureReason = Literal["resident", "operator", "retention"]
 ApplicationState = Literal["submitted", "accepted", "correction_asked", "completed", "withdrawn"]
 
 
@@ -131,3 +133,26 @@ class SealedApplicationAccess(msgspec.Struct, frozen=True, kw_only=True):
 
     link_token: str
     code: str
+
+
+class SubjectErased(Event, frozen=True, kw_only=True, tag="routing.subject_erased.v1"):
+    """A person's data is erased: everybody destroys their key and what they have of them, and answers.
+
+    The aggregate is the erasure; it is told again, with the next version, until all have answered.
+    """
+
+    erasure_id: UUID
+    subject_ref: UUID
+    reason: ErasureReason
+
+
+class CaseErased(Event, frozen=True, kw_only=True, tag="routing.case_erased.v1"):
+    """What was given in a case was kept as long as the town keeps it. The aggregate is the case.
+
+    `contact_ref`: the contact of which no other case makes use, and which is to be forgotten with it.
+    """
+
+    case_id: UUID
+    subject_ref: UUID
+    procedure: str
+    contact_ref: UUID | None

@@ -8,14 +8,18 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
+from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
+from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.events.routing import (
     AccountOpened,
     ApplicationProgressed,
+    CaseErased,
     CataloguePublished,
     ContactGiven,
     NameWithdrawn,
     SessionEnded,
+    SubjectErased,
 )
 
 SERVICES = ("routing", "booking", "notifications")
@@ -27,6 +31,8 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     SessionEnded: ("booking", "notifications"),
     AccountOpened: ("booking",),
     ApplicationProgressed: ("notifications",),
+    SubjectErased: ("booking", "notifications"),
+    CaseErased: ("booking", "notifications"),
     AppointmentBooked: ("notifications", "routing"),
     AppointmentChanged: ("notifications", "routing"),
     AppointmentCancelled: ("notifications", "routing"),
@@ -34,6 +40,8 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AvailabilityChanged: ("routing",),
     ReuseRecorded: ("routing",),
     CheckpointMade: ("routing",),
+    BookingErasureDone: ("routing",),
+    NotificationsErasureDone: ("routing",),
 }
 
 # Sealed fields are encrypted to one consumer; only that consumer's message carries them.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
-from sqlalchemy import MetaData, Table
+from sqlalchemy import MetaData, Table, insert
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -36,6 +36,11 @@ class Ledger:
         values = publish_values(told, bulk=is_bulk(session))
         await self._write.row(session, values | {"entries": msgspec.json.encode(entries).decode()})
         session.info[TOLD] = True
+
+    async def write_untold(self, session: AsyncSession, entry: Entry) -> None:
+        """Write an entry, and tell nobody: of an erased subject there is no page that would show it."""
+        values = msgspec.structs.asdict(entry) | {"items": list(entry.items)}
+        await session.execute(insert(self.tables.entry).values(**values))
 
     def _recorded(self, entry: Entry) -> ReuseRecorded:
         return ReuseRecorded(

@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
 from shared.db import Database, Prepared, again_after_deadlock
+from shared.erasure import is_about_erased, is_erased
 from shared.errors import Poison
 from shared.events.base import Event
 from shared.events.subscriptions import EVENT_TYPES, SERVICES
@@ -128,7 +130,13 @@ class Consumer:
                 return await self._give_up(envelope, "attempts")
         event, handler = read_envelope(envelope, self._handlers)
         PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
-        return await again_after_deadlock(partial(self._apply_event, envelope, event, handler, bulk=bulk, now=now))
+        apply = partial(self._apply_event, envelope, event, handler, bulk=bulk, now=now)
+        try:
+            return await again_after_deadlock(apply)
+        except DBAPIError as error:
+            if not is_erased(error):
+                raise
+        return await self._pass_over(envelope, now=now)
 
     async def _apply_event(
         self, envelope: Envelope, event: Event, handler: Handler, *, bulk: bool, now: datetime
@@ -148,7 +156,17 @@ class Consumer:
         pass_step("consumer.committed")
         return "applied"
 
+    async def _pass_over(self, envelope: Envelope, *, now: datetime) -> str:
+        """Whoever it is about was erased meanwhile: it is done with, and brings nothing back."""
+        key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
+        async with self._db.begin_across_towns() as session:
+            claimed = await self._claim.row(session, key)
+            return "applied" if claimed is not None else await self._decided(session, envelope)
+
     async def _give_up(self, envelope: Envelope, reason: str) -> str:
+        # Of whoever was erased nothing is kept, nor in a dead letter.
+        if await is_about_erased(self._db, envelope.municipality, envelope.payload):
+            return await self._pass_over(envelope, now=self._clock())
         letter = {
             "municipality": envelope.municipality,
             "event_id": envelope.event_id,

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import Clock
 from shared.db import Database, is_deadlock
+from shared.erasure import is_erased
 from shared.errors import Poison
 from shared.log import describe, get_logger
 from shared.messaging.broker import Envelope, Receipt
@@ -90,13 +91,20 @@ class Replayer:
                 await self._apply(session, letter, now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the operator sees it at the letter
             await session.execute(_UNDO)
+            if is_erased(error):
+                # Whoever it is about was erased meanwhile: it is done with, and brings nothing back.
+                await session.execute(self._claim, key | {"now": now})
+                await self._end(session, letter)
+                return
             reason = error.reason if isinstance(error, Poison) else f"failed:{type(error).__name__}"
             log.error("replay_failed", type=letter.type, event_id=event_id, reason=reason, **describe(error))
             await session.execute(self._keep, key | {"reason": reason[:REASON_MAX_LENGTH]})
             return
-        await end_letter(
-            session, self._db.service, municipality, letter.event_id, letter.publisher, "applied", now=self._clock()
-        )
+        await self._end(session, letter)
+
+    async def _end(self, session: AsyncSession, letter: Any) -> None:
+        service, town = self._db.service, letter.municipality
+        await end_letter(session, service, town, letter.event_id, letter.publisher, "applied", now=self._clock())
 
     async def tell_publisher(self, session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
         """Send the receipt of a letter that ended, and see to it that it is sent again.

@@ -13,8 +13,19 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
 )
+from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
-from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
+from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
+from shared.events.routing import (
+    AccountOpened,
+    ApplicationProgressed,
+    CaseErased,
+    CataloguePublished,
+    ContactGiven,
+    NameWithdrawn,
+    SessionEnded,
+    SubjectErased,
+)
 from shared.messaging.dead_letters import Letter
 from shared.web.i18n import translate
 
@@ -56,7 +67,12 @@ EVENT_NAMES: dict[type[Event], str] = {
     AppointmentProgressed: _("当日の進みぐあい（受付・よびだしなど）"),
     AvailabilityChanged: _("窓口の空きの変化"),
     ReuseRecorded: _("情報のやりとりの記録"),
+    NameWithdrawn: _("お名前を使わないことの連絡"),
     CheckpointMade: _("記録の一日のまとめ番号"),
+    SubjectErased: _("本人の情報の消去"),
+    CaseErased: _("保存期間が過ぎた手続きの消去"),
+    BookingErasureDone: _("予約での消去の完了"),
+    NotificationsErasureDone: _("お知らせでの消去の完了"),
 }
 _NAMES = {event_type(kind): name for kind, name in EVENT_NAMES.items()}
 UNKNOWN_EVENT = _("知らない種類の連絡")

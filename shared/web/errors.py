@@ -10,6 +10,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from shared.erasure import is_erased
 from shared.errors import Refusal
 from shared.log import describe, get_logger
 from shared.web.i18n import translate, without_readings
@@ -48,6 +49,8 @@ class ErrorPages:
         """A refusal is an answer; a busy database is 503; anything else is a bug, logged once, without its values."""
         if isinstance(error, Refusal):
             return self._answer(request, error)
+        if is_erased(error):
+            return self._answer(request, Refusal("subject_erased", 410))
         if _is_busy(error):
             log.warning("database_busy", **describe(error))
             answer = self._answer(request, Refusal("unavailable", 503))

@@ -63,6 +63,10 @@ REFUSALS: dict[str, RefusalText] = {
         _("手続きのページにもどって、もう一度進んでください。"),
         MY_CASES,
     ),
+    "subject_erased": RefusalText(
+        _("入力された情報は、もう消されています"),
+        _("手続きをするときは、はじめのページから、新しく始めてください。"),
+    ),
     "letter_unknown": RefusalText(_("この連絡は、もう止まっていません"), _("一覧を開いて、確かめてください。")),
     "letter_sealed_gone": RefusalText(_("やり直せません"), _("一覧を開いて、確かめてください。")),
     "letter_may_repeat": RefusalText(_("確かめてから、やり直してください"), _("一覧を開いて、確かめてください。")),

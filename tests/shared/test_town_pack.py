@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.town_pack import FILE_MAX_BYTES, BadTownPack, read_town_pack
+from shared.town_pack import FILE_MAX_BYTES, RETENTION_DAYS, BadTownPack, read_town_pack
 
 SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "towns" / "ninomiya"
 
@@ -224,3 +224,17 @@ def test_the_same_thing_twice_is_told(pack: Path) -> None:
 def test_nobody_is_sent_home_for_what_the_sample_town_did_not_name(procedure: str, thing: str) -> None:
     line = next(line for line in read_town_pack(SAMPLE).procedures if line.code == procedure)
     assert thing in line.bring
+
+
+def test_how_long_is_kept_what_was_given_is_a_number_of_days_or_a_year(pack: Path) -> None:
+    path = pack / "procedures.csv"
+    lines = path.read_text("utf-8").splitlines()
+    assert lines[0].endswith(",discreet,retention_days")
+    assert read_town_pack(pack).procedures[0].retention_days == 90
+    first = lines[1].rpartition(",")[0]
+    for given in ("0", "-1", "ninety", "1.5"):
+        path.write_text("\n".join([lines[0], f"{first},{given}", *lines[2:]]), "utf-8")
+        assert problem(pack).startswith("procedures.csv, line 2: ")
+        assert "retention_days" in problem(pack)
+    path.write_text("\n".join([lines[0], f"{first},", *lines[2:]]), "utf-8")
+    assert read_town_pack(pack).procedures[0].retention_days == RETENTION_DAYS

@@ -39,7 +39,12 @@ TOWN, OTHER_TOWN = "143421", "999999"
 HOST, OTHER_HOST = "ninomiya.test", "other.test"
 # A Tuesday morning in Japan.
 NOW = datetime(2026, 11, 24, 0, 10, tzinfo=UTC)
-SESSION = "session-of-a-test"
+SESSION, GUEST_SESSION = "session-of-a-test", "guest-session-of-a-test"
+# The guest's; the others are asked whether they have one nowhere.
+_SESSION = """
+    INSERT INTO session (municipality, session_id, refresh_hash, kind, ref, created_at, expires_at)
+    VALUES (:town, :session_id, '', 'guest', 'ref-of-guest', :now, CAST(:now AS timestamptz) + interval '30 days')
+"""
 GATEWAY_TOKEN = "the-gateway's-own"
 # An answer takes milliseconds; a page that never ends is told at once that its visitor left.
 ANSWER_TIMEOUT_S = 20.0
@@ -98,7 +103,7 @@ class Product(msgspec.Struct):
             municipality=municipality,
             kind=role if role in ("guest", "helper") else "staff",  # type: ignore[arg-type]
             ref=ref or f"ref-of-{role}",
-            session_id=SESSION,
+            session_id=GUEST_SESSION if role == "guest" else SESSION,
             roles=() if role == "guest" else (role,),
         )
 
@@ -203,6 +208,7 @@ async def running_product(database: TestDatabase, clock: Clock = lambda: NOW) ->
             await load_notice_rules(session, pack, now=NOW)
         async with product.dbs["routing"].begin(TOWN) as session:
             await publish_catalogue(session, pack, public_url=f"http://{HOST}", now=NOW)
+            await session.execute(text(_SESSION), {"town": TOWN, "session_id": GUEST_SESSION, "now": NOW})
         await product.deliver()
         yield product
     finally:

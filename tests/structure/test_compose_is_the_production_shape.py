@@ -23,7 +23,8 @@ from shared.events.subscriptions import SERVICES
 from shared.settings import variable_name
 from tests.compose import ASKED, COMPOSE_FILE, Compose, environ_of, read_compose
 
-JOBS = {"provision", "operator"}
+JOBS = {"provision", "operator", "keys", "backup"}
+OWNERS_JOBS = {"provision", "backup"}
 PROCESSES = {f"{service}-{kind}" for service in SERVICES for kind in ("web", "worker")}
 OURS = JOBS | PROCESSES | {"sink"}
 LOADERS: dict[str, tuple[Callable[[Mapping[str, str]], Any], Callable[[Any], Any]]] = {
@@ -50,6 +51,8 @@ def test_every_process_of_production_is_there(compose: Compose) -> None:
     assert set(compose["services"]) == OURS | {"proxy", "postgres", "valkey"}
     assert {name: service["profiles"] for name, service in compose["services"].items() if "profiles" in service} == {
         "operator": ["operator"],
+        "keys": ["operator"],
+        "backup": ["operator"],
         "sink": ["trial"],
     }
 
@@ -87,8 +90,9 @@ def test_a_process_starts_with_what_it_is_given(compose: Compose, tmp_path: Path
 def test_jobs_find_their_urls(compose: Compose, tmp_path: Path, job: str) -> None:
     write_secrets(tmp_path)
     environ = environ_of(compose["services"][job], tmp_path)
-    kinds = ("DATABASE_URL", "OWNER_DATABASE_URL") if job == "provision" else ("DATABASE_URL",)
-    for name in ("DATABASE_URL", *(f"CHOUDO_{service.upper()}_{kind}" for service in SERVICES for kind in kinds)):
+    kinds = ("DATABASE_URL", "OWNER_DATABASE_URL") if job in OWNERS_JOBS else ("DATABASE_URL",)
+    admins = () if job == "keys" else ("DATABASE_URL",)
+    for name in (*admins, *(f"CHOUDO_{service.upper()}_{kind}" for service in SERVICES for kind in kinds)):
         assert "@postgres:5432/" in required(environ, name)
 
 
@@ -105,7 +109,7 @@ def test_nobody_has_more_secrets_than_he_needs(compose: Compose) -> None:
                 assert not [secret for secret in mounted if f"_{other.upper()}_" in secret], name
         if own != "routing":
             assert "CHOUDO_TOKEN_PRIVATE_KEY" not in mounted, name
-        if name not in JOBS:
+        if name not in JOBS - {"keys"}:
             assert "DATABASE_URL" not in mounted, name
             assert not [secret for secret in mounted if "OWNER" in secret], name
 

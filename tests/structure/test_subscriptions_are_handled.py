@@ -13,6 +13,7 @@ from services.notifications.settings import load_settings
 from services.routing import consumers as routing
 from shared.events import booking as booking_events
 from shared.events import ledger as ledger_events
+from shared.events import notifications as notifications_events
 from shared.events import routing as routing_events
 from shared.events.base import Event, event_type
 from shared.events.subscriptions import EVENT_TYPES, SEALED_FOR, SERVICES, SUBSCRIPTIONS
@@ -48,7 +49,7 @@ def test_every_handler_can_be_awaited_with_a_session_an_event_and_the_time(handl
 def test_every_event_that_is_defined_is_on_the_page_of_subscriptions() -> None:
     defined = {
         kind
-        for module in (booking_events, ledger_events, routing_events)
+        for module in (booking_events, ledger_events, notifications_events, routing_events)
         for kind in vars(module).values()
         if isinstance(kind, type)
         and issubclass(kind, Event)

@@ -114,6 +114,10 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /open-data/ledger/checkpoints.json": ANYBODY,
     "routing GET /open-data/ledger/checkpoints.csv": ANYBODY,
     "routing GET /open-data/ledger/{day}": ANYBODY,
+    "routing GET /my/erase": VISITORS,
+    "routing POST /my/erase": VISITORS,
+    # With the receipt's number: it says how far an erasure is, and of nobody that it was theirs.
+    "routing GET /erasures/{number}": ANYBODY,
     # The back office, each for the applications of its own office; a manager for all.
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,

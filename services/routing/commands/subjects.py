@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.tables import case_file, protection, session_table
+from shared.errors import Refusal
 from shared.tokens import Identity
 
 
@@ -48,7 +49,11 @@ async def as_givers(session: AsyncSession, case: Row[Any]) -> Row[Any] | None:
 
 
 async def mint_subject(session: AsyncSession, identity: Identity, *, now: datetime) -> UUID:
-    """At the first datum a person becomes a subject: random, never matched by name or birth date."""
+    """At the first datum a person becomes a subject: random, never matched by name or birth date.
+
+    Raises:
+        Refusal: `subject_erased` (410), the guest's session went with an erasure; their token still lives for minutes.
+    """
     fresh = uuid4()
     if identity.kind != "guest":
         return fresh
@@ -60,7 +65,9 @@ async def mint_subject(session: AsyncSession, identity: Identity, *, now: dateti
     await session.execute(
         update(session_table).where(*mine, session_table.c.subject_ref.is_(None)).values(subject_ref=fresh)
     )
-    minted = await subject_of_guest(session, identity) or fresh
+    minted = await subject_of_guest(session, identity)
+    if minted is None:
+        raise Refusal("subject_erased", 410)
     if minted == fresh:
         await inherit_protection(session, identity, minted, now=now)
     return minted

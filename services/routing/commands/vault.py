@@ -100,7 +100,8 @@ async def ensure_subject_key(
         .values(municipality=municipality, subject_ref=subject_ref, wrapped_key=made, made_at=now)
         .on_conflict_do_nothing()
     )
-    return await _wrapped_key(session, municipality, subject_ref, lock=True)
+    query = _key_of(municipality, subject_ref).with_for_update()
+    return bytes((await session.execute(query)).scalar_one())
 
 
 async def keep_items(
@@ -230,7 +231,10 @@ async def read_values(
     sealed = await _sealed_items(session, town, subject_ref, keys, use, versions or {})
     if not sealed:
         return {}
-    wrapped = await _wrapped_key(session, town, subject_ref)
+    wrapped = await _find_wrapped_key(session, town, subject_ref)
+    if wrapped is None:
+        # Erased just now.
+        return {}
     if (await session.execute(select(protected(town, subject_ref)))).scalar_one():
         held_back = [source for source, _, _ in sealed if not may_open(source.key, use.target_service, use.despite)]
         await write_refused(session, identity, subject_ref, use, held_back, now=now)
@@ -376,11 +380,16 @@ async def _sealed_items(
     return sealed
 
 
-async def _wrapped_key(session: AsyncSession, municipality: str, subject_ref: UUID, *, lock: bool = False) -> bytes:
-    query = select(subject_key.c.wrapped_key).where(
+async def _find_wrapped_key(session: AsyncSession, municipality: str, subject_ref: UUID) -> bytes | None:
+    """The subject's wrapped data key; None when there is none, or none any more."""
+    wrapped: bytes | None = (await session.execute(_key_of(municipality, subject_ref))).scalar_one_or_none()
+    return wrapped
+
+
+def _key_of(municipality: str, subject_ref: UUID) -> Any:
+    return select(subject_key.c.wrapped_key).where(
         and_(subject_key.c.municipality == municipality, subject_key.c.subject_ref == subject_ref)
     )
-    return bytes((await session.execute(query.with_for_update() if lock else query)).scalar_one())
 
 
 async def _write_group(

@@ -86,6 +86,15 @@ REFUSALS: dict[str, RefusalText] = {
     "too_many_persons": RefusalText(
         _("これより多くのご家族の分は、この端末で始められません"), _("窓口か電話でお手続きください。")
     ),
+    "nothing_to_erase": RefusalText(
+        _("消すものはありません"), _("手続きをするときは、はじめのページから始めてください。")
+    ),
+    "erasure_in_the_way": RefusalText(
+        _("先に、すませることがあります"), _("とちゅうの申請と、これからの予約を、先に終わらせてください。"), "/my"
+    ),
+    "erasure_unknown": RefusalText(
+        _("この控えの番号は見つかりません"), _("番号を確かめるか、役場に電話でおたずねください。")
+    ),
     "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")

@@ -1,0 +1,177 @@
+"""Erasing a person here, or what is left of one case: visits go, appointments stay as times of a counter, nobody's."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.changes import end_appointment
+from services.booking.commands.marks import mark_availability
+from services.booking.commands.visits import KANA, NAME
+from services.booking.tables import NAME_SUBJECTS, ledger, outbox
+from shared.erasure import bury, erased_entry, forget_told, list_risen
+from shared.events.booking import SubjectErasureDone
+from shared.events.routing import CaseErased, ErasureReason, SubjectErased
+from shared.reference_number import make_number
+
+SERVICE = "booking"
+
+OF_SUBJECT, OF_CASE = "subject_ref = :subject_ref", "case_id = :case_id"
+
+_LOCK_VISITS = """
+    SELECT visit_id, case_id FROM visit WHERE municipality = :municipality AND {whose} ORDER BY visit_id FOR UPDATE
+"""
+_LOCK_APPOINTMENTS = """
+    SELECT * FROM appointment WHERE municipality = :municipality AND {whose} ORDER BY appointment_id FOR UPDATE
+"""
+_RELEASE = text("""
+    UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
+    FROM slot s
+    WHERE p.municipality = :municipality AND p.visit_id = ANY (CAST(:visits AS uuid[])) AND p.hold_id IS NOT NULL
+      AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
+    RETURNING s.counter
+""")
+_FORGET_PLACE = text("""
+    UPDATE place SET visit_id = NULL, changed_at = :now
+    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND hold_id IS NULL
+""")
+# The number is on the person's paper: with another, nobody gets from there to what the ledger says of nobody.
+_FORGET_APPOINTMENT = text("""
+    UPDATE appointment
+    SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, visit_id = NULL, guest_ref = NULL, name_sealed = NULL,
+        kana_sealed = NULL, number = :number, version = version + 1, changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+""")
+_FORGET = tuple(
+    text(statement)
+    for statement in (
+        """DELETE FROM access
+           WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
+        "DELETE FROM idempotency WHERE municipality = :municipality AND owner = ANY (CAST(:owners AS text[]))",
+        "DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))",
+        "DELETE FROM visit WHERE municipality = :municipality AND visit_id = ANY (CAST(:visits AS uuid[]))",
+        "DELETE FROM name_withdrawn WHERE municipality = :municipality AND case_id = ANY (CAST(:cases AS uuid[]))",
+    )
+)
+_DESTROY_KEY = text("DELETE FROM subject_key WHERE municipality = :municipality AND subject_ref = :subject_ref")
+_COUNT = text("""
+    SELECT (SELECT count(*) FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref) AS visits,
+           (SELECT count(*) FROM appointment
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS appointments
+""")
+_BY_NUMBER = text("SELECT subject_ref FROM appointment WHERE (municipality, number) = (:municipality, :number)")
+
+
+async def on_subject_erased(session: AsyncSession, event: SubjectErased, *, now: datetime) -> None:
+    """Erase, and answer. Told again, it is looked through again."""
+    await erase_subject(session, event.municipality, event.subject_ref, event.reason, now=now)
+    done = SubjectErasureDone(
+        event_id=uuid4(),
+        municipality=event.municipality,
+        aggregate_id=str(event.erasure_id),
+        aggregate_version=event.aggregate_version,
+        occurred_at=now,
+        erasure_id=event.erasure_id,
+    )
+    await outbox.publish(session, done)
+
+
+async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datetime) -> None:
+    """What was passed on in this case is forgotten, and its owner reads so. Not what, against all odds, lies ahead."""
+    town = event.municipality
+    visits, appointments = await _lock(session, OF_CASE, municipality=town, case_id=event.case_id)
+    over = [row for row in appointments if not _is_ahead(row, now)]
+    items = _items_of(over)
+    await _forget(session, town, visits, over, now=now)
+    if items:
+        entry = erased_entry(
+            SERVICE,
+            town,
+            event.subject_ref,
+            items,
+            "retention",
+            case_id=event.case_id,
+            procedure=event.procedure,
+            now=now,
+        )
+        await ledger.write(session, entry)
+
+
+async def erase_subject(
+    session: AsyncSession, municipality: str, subject_ref: UUID, reason: ErasureReason, *, now: datetime
+) -> None:
+    """Destroy the subject's key and everything that leads to the person, and write so.
+
+    What lies ahead is cancelled: nobody would come. Routing asks the resident to cancel it first.
+    """
+    who = {"municipality": municipality, "subject_ref": subject_ref}
+    await _lock(session, OF_SUBJECT, **who)
+    is_first = await bury(session, SERVICE, municipality, subject_ref, now=now)
+    # Once more: what was written until just now.
+    visits, appointments = await _lock(session, OF_SUBJECT, **who)
+    if is_first:
+        entry = erased_entry(SERVICE, municipality, subject_ref, _items_of(appointments), reason, now=now)
+        await ledger.write_untold(session, entry)
+    for row in appointments:
+        if _is_ahead(row, now):
+            await end_appointment(session, row, now=now)
+    await _forget(session, municipality, visits, appointments, now=now)
+    await session.execute(_DESTROY_KEY, who)
+    await forget_told(session, SERVICE, municipality, subject_ref, now=now)
+
+
+async def _lock(session: AsyncSession, whose: str, **names: object) -> tuple[Sequence[Any], Sequence[Any]]:
+    visits = (await session.execute(text(_LOCK_VISITS.format(whose=whose)), names)).all()
+    return visits, (await session.execute(text(_LOCK_APPOINTMENTS.format(whose=whose)), names)).all()
+
+
+def _is_ahead(row: Any, now: datetime) -> bool:
+    return bool(row.state == "booked" and row.ends_at > now)
+
+
+def _items_of(appointments: Sequence[Any]) -> list[str]:
+    return [item for item in (NAME, KANA) if any(getattr(row, f"{item}_sealed") is not None for row in appointments)]
+
+
+async def _forget(
+    session: AsyncSession, municipality: str, found: Sequence[Any], appointments: Sequence[Any], *, now: datetime
+) -> None:
+    visits = [row.visit_id for row in found]
+    cases = [row.case_id for row in (*found, *appointments) if row.case_id is not None]
+    town = {"municipality": municipality, "now": now}
+    released = await session.execute(_RELEASE, town | {"visits": visits})
+    if counters := released.scalars().all():
+        await mark_availability(session, municipality, counters, now=now)
+    for row in appointments:
+        mine = town | {"appointment_id": row.appointment_id}
+        await session.execute(_FORGET_APPOINTMENT, mine | {"number": make_number(secrets.choice)})
+        await session.execute(_FORGET_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
+    ids = [row.appointment_id for row in appointments]
+    owners = [f"visit:{visit_id}" for visit_id in visits] + [f"appointment:{appointment_id}" for appointment_id in ids]
+    refs = [str(visit_id) for visit_id in visits]
+    gone = {"municipality": municipality, "appointments": ids, "visits": visits, "owners": owners, "refs": refs}
+    gone |= {"cases": cases}
+    for statement in _FORGET:
+        await session.execute(statement, gone)
+
+
+async def count_subject(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, int]:
+    """How much there is of a subject, by what it is."""
+    row = (await session.execute(_COUNT, {"municipality": municipality, "subject_ref": subject_ref})).one()
+    return dict(row._mapping)
+
+
+async def find_subject_of_appointment(session: AsyncSession, municipality: str, number: str) -> UUID | None:
+    """Whose appointment this number is; None for a walk-in, one that was erased, or none at all."""
+    key = {"municipality": municipality, "number": number}
+    subject_ref: UUID | None = (await session.execute(_BY_NUMBER, key)).scalar_one_or_none()
+    return subject_ref
+
+
+async def find_risen(session: AsyncSession, municipality: str) -> list[UUID]:
+    """Who was erased, and is here all the same: after older data was restored."""
+    return await list_risen(session, SERVICE, municipality, NAME_SUBJECTS)
