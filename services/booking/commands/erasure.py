@@ -153,8 +153,10 @@ async def _forget(
     ids = [row.appointment_id for row in appointments]
     owners = [f"visit:{visit_id}" for visit_id in visits] + [f"appointment:{appointment_id}" for appointment_id in ids]
     refs = [str(visit_id) for visit_id in visits]
-    gone = {"municipality": municipality, "appointments": ids, "visits": visits, "owners": owners, "refs": refs}
-    gone |= {"cases": cases}
+    gone = {
+        "municipality": municipality, "appointments": ids, "visits": visits, "cases": cases, "owners": owners,
+        "refs": refs,
+    }  # fmt: skip
     for statement in _FORGET:
         await session.execute(statement, gone)
 
