@@ -6,7 +6,7 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, mine, office, online, plans, sessions
+from services.routing.pages import applications, behalf, cases, front, history, mine, office, online, plans, sessions
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -62,8 +62,9 @@ HANDLERS = (
     sessions.post_sign_in,
     sessions.post_sign_out,
     mine.show_my,
-    mine.show_history,
-    mine.copy_history,
+    history.show_history,
+    history.print_history,
+    history.copy_history,
     api.get_procedures,
 )
 

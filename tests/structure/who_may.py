@@ -88,6 +88,7 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /plans/{plan_id}/begin": VISITORS,
     "routing GET /my": VISITORS,
     "routing GET /my/history": VISITORS,
+    "routing GET /my/history/print": VISITORS,
     "routing GET /my/history.json": VISITORS,
     # The back office, each for the applications of its own office; a manager for all.
     "routing GET /office": OFFICE,
