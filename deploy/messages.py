@@ -46,6 +46,9 @@ STAFF_ONLY: Final = {
         "services/routing/pages/office.html",
         "services/routing/pages/office.py",
         "services/routing/pages/office_application.html",
+        "services/routing/pages/office_inquiries.html",
+        "services/routing/pages/office_inquiries.py",
+        "services/routing/pages/office_inquiry.html",
     ),
     "what staff enter in a resident's place": (
         "services/routing/pages/behalf.py",

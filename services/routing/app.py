@@ -6,7 +6,20 @@ from litestar.di import Provide
 
 from services.routing import api
 from services.routing.keys import make_keys
-from services.routing.pages import applications, behalf, cases, front, history, mine, office, online, plans, sessions
+from services.routing.pages import (
+    applications,
+    behalf,
+    cases,
+    front,
+    history,
+    inquiries,
+    mine,
+    office,
+    office_inquiries,
+    online,
+    plans,
+    sessions,
+)
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.settings import SERVICE, Settings
@@ -56,6 +69,10 @@ HANDLERS = (
     office.get_action_address,
     office.post_office_action,
     office.show_fragment,
+    office_inquiries.show_inquiries,
+    office_inquiries.show_office_inquiry,
+    office_inquiries.get_answer_address,
+    office_inquiries.post_answer,
     sessions.renew_get,
     sessions.renew_post,
     sessions.show_sign_in,
@@ -65,6 +82,11 @@ HANDLERS = (
     history.show_history,
     history.print_history,
     history.copy_history,
+    inquiries.show_ask,
+    inquiries.post_ask,
+    inquiries.show_inquiry,
+    inquiries.get_inquiry_address,
+    inquiries.post_inquiry,
     api.get_procedures,
 )
 

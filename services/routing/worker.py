@@ -8,6 +8,7 @@ from services.routing.commands.offers import DUE_OFFERS, expire_offers
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
 from services.routing.keys import make_keys
+from services.routing.measuring import Measuring
 from services.routing.settings import SERVICE, load_settings
 from shared.clock import Clock, clock_from
 from shared.db import Database
@@ -25,10 +26,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside relay, receipts and what is due: chaining the ledger."""
+    """What runs beside relay, receipts and what is due: chaining the ledger, and measuring what waits."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run]
+    return [sealer.run, Measuring(db, clock).run]
 
 
 def main() -> None:

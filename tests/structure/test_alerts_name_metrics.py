@@ -9,10 +9,15 @@ import yaml
 from prometheus_client import REGISTRY
 
 import services.notifications.metrics
+import services.routing.metrics
 import shared.telemetry
 from shared.messaging.dead_letters import SEALED_KEPT
 
-MODULES = (services.notifications.metrics, shared.telemetry)  # by importing them, their metrics are in the registry
+MODULES = (
+    services.notifications.metrics,
+    services.routing.metrics,
+    shared.telemetry,
+)  # by importing them, their metrics are in the registry
 _NAME = re.compile(r"\bchoudo_\w+")
 # What a family of each type is called where it is read.
 _ENDINGS = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
@@ -27,7 +32,12 @@ def rules(root_dir: Path) -> list[dict[str, Any]]:
 def test_every_metric_that_an_alert_names_exists(rules: list[dict[str, Any]]) -> None:
     known = {family.name + ending for family in REGISTRY.collect() for ending in _ENDINGS.get(family.type, ())}
     named = {name for rule in rules for name in _NAME.findall(rule["expr"])}
-    assert named == {"choudo_oldest_unacknowledged_seconds", "choudo_dead_letters", "choudo_messages_refused_total"}
+    assert named == {
+        "choudo_oldest_unacknowledged_seconds",
+        "choudo_dead_letters",
+        "choudo_messages_refused_total",
+        "choudo_oldest_unanswered_inquiry_seconds",
+    }
     assert named <= known
 
 

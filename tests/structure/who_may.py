@@ -90,11 +90,22 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /my/history": VISITORS,
     "routing GET /my/history/print": VISITORS,
     "routing GET /my/history.json": VISITORS,
+    # About an entry of one's own history, which each checks.
+    "routing GET /my/history/{entry_id}/{kind}": VISITORS,
+    "routing POST /my/history/{entry_id}/{kind}": VISITORS,
+    "routing GET /my/inquiries/{number}": VISITORS,
+    "routing GET /my/inquiries/{number}/{action}": VISITORS,
+    "routing POST /my/inquiries/{number}/{action}": VISITORS,
     # The back office, each for the applications of its own office; a manager for all.
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,
     "routing GET /office/applications/{application_id}/{action}": OFFICE,
     "routing POST /office/applications/{application_id}/{action}": OFFICE,
+    # The inquiries of its own office; a manager those of all.
+    "routing GET /office/inquiries": OFFICE,
+    "routing GET /office/inquiries/{number}": OFFICE,
+    "routing GET /office/inquiries/{number}/answer": OFFICE,
+    "routing POST /office/inquiries/{number}/answer": OFFICE,
     # For somebody on the phone or at the desk.
     "routing GET /office/behalf": OFFICE_AND_COUNTER,
     "routing GET /office/behalf/{code}": OFFICE_AND_COUNTER,

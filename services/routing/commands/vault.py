@@ -109,6 +109,7 @@ async def keep_items(
     step: str = STEP_YOU,
     usable: Mapping[str, Source] | None = None,
     outcome: str = "done",
+    stands_alone: bool = False,
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
@@ -130,13 +131,14 @@ async def keep_items(
         before = known.get(name)
         is_same = before is not None and before.commitment == commitments[name]
         filled = before if usable is None or (before and before.case_id == case_id) else usable.get(name)
+        filled = None if stands_alone else filled
         if filled is not None and filled.commitment == commitments[name]:
             versions[name] = filled.version
             if filled.case_id != case_id:
                 unchanged.append(filled)
             continue
         versions[name] = before.version + 1 if before else 1
-        (corrected if before and not is_same else collected).append(name)
+        (corrected if before and not is_same and not stands_alone else collected).append(name)
         await session.execute(
             insert(item).values(
                 municipality=town,

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get
@@ -13,9 +14,11 @@ from litestar.response import Template
 
 from services.routing.domain.catalogue import is_code
 from services.routing.pages.history_wording import HistoryLine, history_line
+from services.routing.pages.inquiry_wording import KINDS, STATE_LOOKS, STATES
 from services.routing.pages.wording import TARGETS, item_names
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.history import HISTORY_COPY_MAX, HISTORY_PAGE, SERVICES, History, list_history
+from services.routing.queries.inquiries import Listed, list_own
 from services.routing.queries.mine import find_subject
 from shared.clock import JST, jst_day
 from shared.db import Database
@@ -46,16 +49,28 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
         return f"{path}?{query}" if query else path
 
 
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read of a history: with the names of procedures, and all that the visitor asked about it."""
+
+    history: History
+    names: Names
+    inquiries: tuple[Listed, ...] = ()
+
+
 @get("/my/history", guards=[require_visitor])
 async def show_history(request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]) -> Template:
     """Who reused which of the visitor's items, newest first, a page at a time."""
     chosen, number = _chosen(request), _page_number(request)
-    history, names = await _read(db, identity, chosen, skip=(number - 1) * HISTORY_PAGE, limit=HISTORY_PAGE)
+    read = await _read(db, identity, chosen, skip=(number - 1) * HISTORY_PAGE, limit=HISTORY_PAGE)
+    history, names = read.history, read.names
     return page(
         request,
         "history.html",
         history=history,
         days=_by_day([history_line(entry, names) for entry in history.entries]),
+        asking={entry.entry_id: _asking(entry.entry_id, read.inquiries) for entry in history.entries},
+        inquiries=[_asked(line) for line in read.inquiries if line.state != "closed"],
+        over=[_asked(line) for line in read.inquiries if line.state == "closed"],
         chosen=chosen,
         service_options=[{"value": name, "label": translate(TARGETS[name])} for name in SERVICES],
         office_options=[{"value": name, "label": town_text(name)} for name in history.offices],
@@ -71,7 +86,8 @@ async def show_history(request: Req, db: NamedDependency[Database], identity: Na
 async def print_history(request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]) -> Template:
     """All that was chosen on one sheet after the other, at most `HISTORY_COPY_MAX` entries."""
     chosen = _chosen(request)
-    history, names = await _read(db, identity, chosen, skip=0, limit=HISTORY_COPY_MAX)
+    read = await _read(db, identity, chosen, skip=0, limit=HISTORY_COPY_MAX)
+    history, names = read.history, read.names
     words = [translate(TARGETS[chosen.service]) if chosen.service else "", town_text(chosen.office or "")]
     words += [_procedure_name(chosen.procedure, names) if chosen.procedure else ""]
     return page(
@@ -92,7 +108,8 @@ async def copy_history(
     now: NamedDependency[datetime],
 ) -> Response[bytes]:
     """The same as a file to keep: names of items, no values."""
-    history, names = await _read(db, identity, _chosen(request), skip=0, limit=HISTORY_COPY_MAX)
+    read = await _read(db, identity, _chosen(request), skip=0, limit=HISTORY_COPY_MAX)
+    history, names = read.history, read.names
     with without_readings():
         entries = [
             {
@@ -119,12 +136,12 @@ async def copy_history(
     )
 
 
-async def _read(db: Database, identity: Identity, chosen: Chosen, *, skip: int, limit: int) -> tuple[History, Names]:
+async def _read(db: Database, identity: Identity, chosen: Chosen, *, skip: int, limit: int) -> Read:
     async with db.begin(identity.municipality) as session:
         subject_ref = await find_subject(session, identity)
         names = await procedure_names(session, identity.municipality)
         if subject_ref is None:
-            return History(), names
+            return Read(history=History(), names=names)
         history = await list_history(
             session,
             identity.municipality,
@@ -135,7 +152,33 @@ async def _read(db: Database, identity: Identity, chosen: Chosen, *, skip: int, 
             skip=skip,
             limit=limit,
         )
-    return history, names
+        inquiries = await list_own(session, identity.municipality, subject_ref)
+    return Read(history=history, names=names, inquiries=tuple(inquiries))
+
+
+def _asked(line: Listed) -> dict[str, Any]:
+    return {
+        "href": f"/my/inquiries/{line.number}",
+        "number": line.number,
+        "kind": translate(KINDS[line.kind]),
+        "state": translate(STATES[line.state]),
+        "look": STATE_LOOKS[line.state],
+        "asked_at": line.asked_at,
+    }
+
+
+def _asking(entry_id: UUID, inquiries: Sequence[Listed]) -> dict[str, Any]:
+    """What was asked about an entry, and what can be."""
+    about = [line for line in inquiries if line.entry_id == entry_id and line.state != "closed"]
+    asked = {line.kind for line in about}
+    return {
+        "asked": [_asked(line) for line in about],
+        "kinds": [
+            {"href": f"/my/history/{entry_id}/{kind}", "label": translate(KINDS[kind])}
+            for kind in KINDS
+            if kind not in asked
+        ],
+    }
 
 
 def _by_day(lines: Sequence[HistoryLine]) -> list[tuple[date, list[HistoryLine]]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -65,6 +66,7 @@ _COLLECTED_IN = _("もとの入力：%(procedure)s（%(when)s）")
 class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     """One entry as the page shows it."""
 
+    entry_id: UUID
     occurred_at: datetime
     sentence: str
     details: tuple[str, ...]
@@ -93,7 +95,9 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
         details.append(translate(_COLLECTED_IN) % {"procedure": town_name(source[0]), "when": when})
     if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
         details.append(translate(LEGAL_BASIS[entry.legal_basis]))
-    return HistoryLine(occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details))
+    return HistoryLine(
+        entry_id=entry.entry_id, occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details)
+    )
 
 
 def _sentence(entry: HistoryEntry) -> str:

@@ -66,6 +66,19 @@ REFUSALS: dict[str, RefusalText] = {
         _("番号と確認コードで確かめる"),
     ),
     "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
+    "entry_unknown": RefusalText(
+        _("この記録は見つかりません"), _("「わたしの情報のやりとり履歴」から、もう一度選んでください。")
+    ),
+    "inquiry_unknown": RefusalText(
+        _("この問い合わせは見つかりません"),
+        _("番号をたしかめて、もう一度お試しください。わからないときは、役場に電話してください。"),
+    ),
+    "inquiry_moved": RefusalText(
+        _("この問い合わせは、先に進んでいます"), _("いまのようすを見て、もう一度選んでください。")
+    ),
+    "inquiries_many": RefusalText(
+        _("返事を待っている問い合わせが、たくさんあります"), _("返事がきてから、つぎの問い合わせを送ってください。")
+    ),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
     ),
@@ -115,6 +128,10 @@ ITEMS: dict[str, str] = {
     "photos": _("写真"),
     "topic": _("相談したいこと"),
     "correction": _("なおしてほしいところ"),
+    "inquiry": _("問い合わせ"),
+    "inquiry_again": _("問い合わせ"),
+    "inquiry_answer": _("問い合わせへの返事"),
+    "inquiry_answer_again": _("問い合わせへの返事"),
 }
 OTHER_ITEM = _("そのほかの項目")
 
@@ -185,6 +202,7 @@ PURPOSES = (
     _("窓口でお呼びするため"),
     _("予約のお知らせを送るため"),
     _("同じことを二度書かずにすむようにするため"),
+    _("問い合わせに答えるため"),
 )
 # What a no means: nothing else changes.
 WITHOUT = {

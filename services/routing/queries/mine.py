@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.tables import appointment, case_file, session_table
+from services.routing.domain.applications import EDITABLE
+from services.routing.tables import application, appointment, case_file, session_table
 from shared.tokens import Identity
 
 CASES_MAX = 50
@@ -98,6 +99,31 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
         )
         for row in rows
     ]
+
+
+async def find_correctable(session: AsyncSession, identity: Identity, case_id: UUID) -> str | None:
+    """Where the visitor can put right what they typed in a case of theirs; None: the office has it, or it is booked."""
+    query = (
+        select(case_file.c.state, case_file.c.channel, application.c.state.label("application_state"))
+        .outerjoin(
+            application,
+            and_(
+                application.c.municipality == case_file.c.municipality,
+                application.c.case_id == case_file.c.case_id,
+            ),
+        )
+        .where(
+            case_file.c.municipality == identity.municipality,
+            case_file.c.case_id == case_id,
+            case_file.c.guest_ref == identity.ref,
+        )
+    )
+    row = (await session.execute(query)).one_or_none()
+    if row is None or (row.state == "submitted" and row.application_state not in EDITABLE):
+        return None
+    if row.state != "submitted" and await find_live_appointment(session, identity.municipality, case_id) is not None:
+        return None
+    return f"/cases/{case_id}/{'form' if row.channel == 'online' else 'you'}"
 
 
 async def find_live_appointment(session: AsyncSession, municipality: str, case_id: UUID) -> str | None:
