@@ -246,15 +246,38 @@ async def test_one_asks_again_once(db: Database, visitor: Visitor, clock: TestCl
 
 
 async def test_of_two_who_answer_at_once_one_is_told(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
-    """Seen to fail without the question for the version, and without the lock: two answers, or an error."""
+    """Seen to fail without the lock (500), and without looking at the state."""
     await fill_in(visitor)
     number = (await ask(visitor, await seen_entry(db))).rsplit("/", 1)[-1]
-    first, second = [await sign_in(db, new_visitor()) for _ in range(2)]
-    answers = await asyncio.gather(answer(first, number, "ひとつめ"), answer(second, number, "ふたつめ"))
-    assert sorted(each.status_code for each in answers) == [303, 409]
-    [late] = [each for each in answers if each.status_code == 409]
+    path = f"/office/inquiries/{number}"
+    colleagues = [await sign_in(db, new_visitor()) for _ in range(4)]
+    versions = [hidden(await who.get(path), "version") for who in colleagues]
+    answers = await asyncio.gather(
+        *(
+            who.post(f"{path}/answer", {"version": version, "text": f"{n}"})
+            for n, (who, version) in enumerate(zip(colleagues, versions, strict=True))
+        )
+    )
+    assert sorted(each.status_code for each in answers) == [303, 409, 409, 409]
+    late = next(each for each in answers if each.status_code == 409)
     assert "先に進んでいます" in late.text
     assert await rows(db, "SELECT count(*) FROM item WHERE key = 'inquiry_answer'") == [(1,)]
+
+
+async def test_an_answer_is_to_the_question_that_was_read(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """Seen to fail without the question for the version: what was written to the first question answers the second."""
+    await fill_in(visitor)
+    path = await ask(visitor, await seen_entry(db))
+    number = path.rsplit("/", 1)[-1]
+    staff, slow = [await sign_in(db, new_visitor()) for _ in range(2)]
+    old = hidden(await slow.get(f"/office/inquiries/{number}"), "version")
+    await answer(staff, number)
+    await visitor.post(f"{path}/again", {"text": "もう一度"})
+    late = await slow.post(f"/office/inquiries/{number}/answer", {"version": old, "text": "さいしょの返事"})
+    assert late.status_code == 409
+    assert "さいしょの返事" in late.text, "what was written is kept"
 
 
 async def test_an_answer_needs_words(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
