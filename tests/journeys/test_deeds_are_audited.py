@@ -46,6 +46,7 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/appointments/{number}/cancel": "cancel",
     # The office, the line, the helpers, and who could not be reached.
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
+    "routing POST /office/inquiries/{number}/answer": "answer_inquiry",
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
@@ -74,6 +75,9 @@ NO_DEEDS = {
     # Number and code open a page; what is done on it is a deed of its own.
     "routing POST /applications/find",
     "booking POST /booking/find",
+    # About one's own history, of which staff have none.
+    "routing POST /my/history/{entry_id}/{kind}",
+    "routing POST /my/inquiries/{number}/{action}",
     # The SMS gateway, which is nobody of ours.
     "notifications POST /notifications/api/receipts/{provider}",
 }
@@ -164,6 +168,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _books_moves_and_cancels(desk)
         _receives_who_booked_by_a_program(desk)
         _applies_for_somebody_and_accepts(desk)
+        _answers_what_somebody_asks(desk, stack)
         _plans_a_move(desk)
         _finds_a_helper(desk, coordinator, helpers)
         _calls_whom_no_message_reached(desk, stack)
@@ -260,6 +265,22 @@ def _applies_for_somebody_and_accepts(desk: Desk) -> None:
     desk.send("/accept")
     desk.get(application)
     desk.send("/withdraw")
+
+
+def _answers_what_somebody_asks(desk: Desk, stack: Stack) -> None:
+    with Resident(stack.url) as resident:
+        resident.get("/procedures/CHI02")
+        resident.send("/cases", holding={"channel": "counter"})
+        resident.send("/you", name=NAME, reach="none")
+        deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
+        while not (about := re.search(r'href="(/my/history/[^"]+/unfamiliar)"', resident.get("/my/history").text)):
+            assert time.monotonic() < deadline, stack.log_tails()
+            time.sleep(0.2)
+        resident.get(about[1])
+        resident.send("/unfamiliar")
+        number = resident.path.rsplit("/", 1)[-1]
+    desk.get(f"/office/inquiries/{number}")
+    desk.send("/answer", text="係の者が確かめました。")
 
 
 def _plans_a_move(desk: Desk) -> None:

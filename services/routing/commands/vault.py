@@ -233,8 +233,13 @@ async def read_values(
         )
         for source, field, text in sealed
     }
-    for group in by_source([source for source, _, _ in sealed]):
-        await _write_group(session, identity, subject_ref, use, group, now=now)
+    uses = [use]
+    if identity.kind in ("staff", "helper") and use.entry_type == "previewed":
+        # Read aloud for somebody: they are told that it was said to them; that staff saw it is written beside that.
+        uses.append(msgspec.structs.replace(seen_again(identity, use), visibility="internal"))
+    for each in uses:
+        for group in by_source([source for source, _, _ in sealed]):
+            await _write_group(session, identity, subject_ref, each, group, now=now)
     return values
 
 
