@@ -16,9 +16,11 @@ from services.routing.pages import (
     mine,
     office,
     office_inquiries,
+    office_uses,
     online,
     plans,
     sessions,
+    watching,
 )
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
@@ -73,6 +75,9 @@ HANDLERS = (
     office_inquiries.show_office_inquiry,
     office_inquiries.get_answer_address,
     office_inquiries.post_answer,
+    office_uses.show_uses,
+    watching.show_watch,
+    watching.post_watch,
     sessions.renew_get,
     sessions.renew_post,
     sessions.show_sign_in,

@@ -39,12 +39,12 @@ _AVAILABILITY = Prepared("""
 """)
 _REUSE = Prepared("""
     INSERT INTO routing.reuse (
-        municipality, entry_id, service, occurred_at, received_at, entry_type, subject_ref, actor_kind, office,
-        source_procedure, source_step, source_collected_at, target_service, target_procedure, target_step, case_id,
-        items, purpose, legal_basis, outcome, visibility)
+        municipality, entry_id, service, occurred_at, received_at, entry_type, subject_ref, actor_kind, actor_ref,
+        office, source_procedure, source_step, source_collected_at, target_service, target_procedure, target_step,
+        case_id, items, purpose, legal_basis, outcome, visibility)
     VALUES (:municipality, :entry_id, :service, :occurred_at, :received_at, :entry_type, :subject_ref, :actor_kind,
-            :office, :source_procedure, :source_step, :source_collected_at, :target_service, :target_procedure,
-            :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility)
+            :actor_ref, :office, :source_procedure, :source_step, :source_collected_at, :target_service,
+            :target_procedure, :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility)
     ON CONFLICT (municipality, entry_id) DO NOTHING
 """)
 

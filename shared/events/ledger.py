@@ -42,3 +42,5 @@ class ReuseRecorded(Event, frozen=True, kw_only=True, tag="ledger.reuse_recorded
     legal_basis: str
     outcome: str
     visibility: Literal["subject", "internal"]
+    # Who of the staff or helpers it was, for the town's privacy officer. Of residents never.
+    actor_ref: str | None = None

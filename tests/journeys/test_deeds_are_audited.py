@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 
+from services.routing.domain.watching import ONE_PERSON_LOOKS
 from shared.events.subscriptions import SERVICES
 from shared.web.identity import STAFF_KINDS
 from shared.web.prefixes import service_for
@@ -47,6 +48,7 @@ AUDITED: dict[str, str] = {
     # The office, the line, the helpers, and who could not be reached.
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
     "routing POST /office/inquiries/{number}/answer": "answer_inquiry",
+    "routing POST /office/watch": "check_watch",
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
@@ -87,7 +89,7 @@ BY_OPERATOR = {
     "booking": {"load-opening-rules"} | DEAD_LETTERS,
     "notifications": {"load_notice_rules"} | DEAD_LETTERS,
 }
-OPERATOR_LOGIN = "unyou"
+OPERATOR_LOGIN, OFFICER_LOGIN = "unyou", "kanri"
 NAME, KANA, PHONE = "目立 花子", "メダチ ハナコ", "08012349876"
 SHORT = 4
 ARRIVAL_TIMEOUT_S = 60.0
@@ -161,14 +163,16 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
     seen: set[str] = set()
     with contextlib.ExitStack() as browsers:
         run_cli(stack.environ, "account", "open", OPERATOR_LOGIN, "--town", "143421", "--role", "operator")
-        desk, coordinator, operator, *helpers = (
-            browsers.enter_context(Desk(stack, seen, login))
-            for login in (STAFF_LOGIN, COORDINATOR_LOGIN, OPERATOR_LOGIN, *(login for login, _, _ in HELPERS))
+        run_cli(stack.environ, "account", "open", OFFICER_LOGIN, "--town", "143421", "--role", "privacy_officer")
+        logins = (STAFF_LOGIN, COORDINATOR_LOGIN, OPERATOR_LOGIN, OFFICER_LOGIN, *(login for login, _, _ in HELPERS))
+        desk, coordinator, operator, officer, *helpers = (
+            browsers.enter_context(Desk(stack, seen, login)) for login in logins
         )
         _books_moves_and_cancels(desk)
         _receives_who_booked_by_a_program(desk)
         _applies_for_somebody_and_accepts(desk)
         _answers_what_somebody_asks(desk, stack)
+        _looks_into_what_is_unusual(officer, desk)
         _plans_a_move(desk)
         _finds_a_helper(desk, coordinator, helpers)
         _calls_whom_no_message_reached(desk, stack)
@@ -281,6 +285,22 @@ def _answers_what_somebody_asks(desk: Desk, stack: Stack) -> None:
         number = resident.path.rsplit("/", 1)[-1]
     desk.get(f"/office/inquiries/{number}")
     desk.send("/answer", text="係の者が確かめました。")
+
+
+def _looks_into_what_is_unusual(officer: Desk, desk: Desk) -> None:
+    desk.get("/office?state=withdrawn")
+    line = re.search(r'href="(/office/applications/[^"]+)"', desk.page.text)
+    assert line, desk.page.text
+    for _ in range(ONE_PERSON_LOOKS):
+        desk.get(line[1])
+    officer.until("/office/watch", has="何度も見ています</h3>")
+    # While looks still arrive, a finding grows and is another one.
+    before = ""
+    while (shown := officer.form("/office/watch").fields["finding"]) != before:
+        before = shown
+        time.sleep(1.0)
+        officer.get("/office/watch")
+    officer.send("/office/watch")
 
 
 def _plans_a_move(desk: Desk) -> None:

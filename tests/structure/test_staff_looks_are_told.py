@@ -118,7 +118,7 @@ class Browser:
 
 class _InProcess(httpx.AsyncBaseTransport):
     def __init__(self, product: Product) -> None:
-        self._apps = {service: httpx.ASGITransport(app=app) for service, app in product.apps.items()}  # type: ignore[arg-type]
+        self._apps = {service: httpx.ASGITransport(app=app) for service, app in product.apps.items()}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._apps[service_for(request.url.path)].handle_async_request(request)

@@ -1,7 +1,4 @@
-"""Who may go which way: every route of the three services. The tests ask each route as each of these people.
-
-`privacy_officer` is a role without a page of its own yet: they get what every visitor gets.
-"""
+"""Who may go which way: every route of the three services. The tests ask each route as each of these people."""
 
 from shared.roles import ROLES
 
@@ -27,6 +24,7 @@ HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
 NOTICES = only("counter", "manager")
 OPERATOR = only("operator")
+PRIVACY = only("privacy_officer")
 SERVICES = ("routing", "booking", "notifications")
 
 # Served by each service.
@@ -106,6 +104,11 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office/inquiries/{number}": OFFICE,
     "routing GET /office/inquiries/{number}/answer": OFFICE,
     "routing POST /office/inquiries/{number}/answer": OFFICE,
+    # What its own office read and used; a manager, all of them.
+    "routing GET /office/uses": OFFICE,
+    # Who of the staff reads more than their work asks for.
+    "routing GET /office/watch": PRIVACY,
+    "routing POST /office/watch": PRIVACY,
     # For somebody on the phone or at the desk.
     "routing GET /office/behalf": OFFICE_AND_COUNTER,
     "routing GET /office/behalf/{code}": OFFICE_AND_COUNTER,

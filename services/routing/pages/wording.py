@@ -79,6 +79,9 @@ REFUSALS: dict[str, RefusalText] = {
     "inquiries_many": RefusalText(
         _("返事を待っている問い合わせが、たくさんあります"), _("返事がきてから、つぎの問い合わせを送ってください。")
     ),
+    "finding_unknown": RefusalText(
+        _("これは、もう一覧にありません"), _("ほかの人が確かめたか、新しい記録がふえました。一覧を見なおしてください。")
+    ),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
     ),
