@@ -97,7 +97,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
     return everything
 
 
-PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "start", "soak")
+PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "history", "start", "soak")
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
 TITLES = {
@@ -108,6 +108,7 @@ TITLES = {
     "notices": "From commit to the provider",
     "bulk": "A confirmation beside ten thousand in bulk",
     "rate": "Holds and bookings a second",
+    "history": "One's own history",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
 }

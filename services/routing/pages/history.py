@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.response import Template
 
 from services.routing.domain.catalogue import is_code
-from services.routing.pages.history_wording import HistoryLine, history_line
+from services.routing.pages.history_wording import HistoryLine, Names, history_lines
 from services.routing.pages.inquiry_wording import KINDS, STATE_LOOKS, STATES
 from services.routing.pages.wording import TARGETS, item_names
 from services.routing.queries.catalogue import procedure_names
@@ -32,7 +32,6 @@ PAGES_MAX = 200
 OFFICE_MAX_LENGTH = 60
 
 Req = Request[Any, Any, Any]
-Names = dict[str, tuple[str, str]]
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +66,7 @@ async def show_history(request: Req, db: NamedDependency[Database], identity: Na
         request,
         "history.html",
         history=history,
-        days=_by_day([history_line(entry, names) for entry in history.entries]),
+        days=_by_day(history_lines(history.entries, names)),
         asking={entry.entry_id: _asking(entry.entry_id, read.inquiries) for entry in history.entries},
         inquiries=[_asked(line) for line in read.inquiries if line.state != "closed"],
         over=[_asked(line) for line in read.inquiries if line.state == "closed"],
@@ -94,7 +93,7 @@ async def print_history(request: Req, db: NamedDependency[Database], identity: N
         request,
         "history_print.html",
         history=history,
-        days=_by_day([history_line(entry, names) for entry in history.entries]),
+        days=_by_day(history_lines(history.entries, names)),
         chosen_words=[word for word in words if word],
         back=chosen.address("/my/history"),
     )
@@ -112,12 +111,8 @@ async def copy_history(
     history, names = read.history, read.names
     with without_readings():
         entries = [
-            {
-                **msgspec.to_builtins(entry),
-                "item_names": item_names(entry.items),
-                "sentence": history_line(entry, names).sentence,
-            }
-            for entry in history.entries
+            {**msgspec.to_builtins(entry), "item_names": item_names(entry.items), "sentence": line.sentence}
+            for entry, line in zip(history.entries, history_lines(history.entries, names), strict=True)
         ]
     copy = {
         "municipality": identity.municipality,

@@ -1,6 +1,6 @@
 """The words of 「わたしの情報のやりとり履歴」: one plain sentence an entry, who did what with which items, what for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -63,6 +63,11 @@ _PROCEDURE_OF = _("手続き：%(procedure)s")
 _COLLECTED_IN = _("もとの入力：%(procedure)s（%(when)s）")
 
 
+# What an entry's words depend on: everything but its own id and time.
+_SAID_OF = tuple(name for name in HistoryEntry.__struct_fields__ if name not in ("entry_id", "occurred_at"))
+Names = Mapping[str, tuple[str, str]]
+
+
 class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     """One entry as the page shows it."""
 
@@ -72,12 +77,33 @@ class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     details: tuple[str, ...]
 
 
-def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> HistoryLine:
-    """One entry as a plain sentence. `names` are the name and office of procedures, by code."""
+def history_lines(entries: Iterable[HistoryEntry], names: Names) -> list[HistoryLine]:
+    """Entries as plain sentences. `names` are the name and office of procedures, by code.
+
+    In a long history the same is said again and again, of another time: it is put into words once.
+    """
+    said: dict[tuple[object, ...], tuple[str, tuple[str, ...]]] = {}
+    lines = []
+    for entry in entries:
+        what = tuple(getattr(entry, name) for name in _SAID_OF)
+        if what not in said:
+            said[what] = (_say(entry, names), _details(entry, names))
+        sentence, details = said[what]
+        lines.append(
+            HistoryLine(entry_id=entry.entry_id, occurred_at=entry.occurred_at, sentence=sentence, details=details)
+        )
+    return lines
+
+
+def history_line(entry: HistoryEntry, names: Names) -> HistoryLine:
+    """One entry as a plain sentence."""
+    return history_lines([entry], names)[0]
+
+
+def _say(entry: HistoryEntry, names: Names) -> str:
     procedure = names.get(entry.target_procedure or entry.source_procedure or "")
     office = entry.office or (procedure[1] if procedure else None)
-    text = _sentence(entry)
-    sentence = translate(text) % {
+    return translate(_sentence(entry)) % {
         "actor": _actor(entry),
         "how": translate(_SAID[entry.outcome]) if entry.outcome in _SAID else "",
         "items": item_names(entry.items),
@@ -86,7 +112,11 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
         "purpose": translate(entry.purpose),
         "office": town_text(office) if office else translate(_SYSTEM),
     }
+
+
+def _details(entry: HistoryEntry, names: Names) -> tuple[str, ...]:
     details = []
+    procedure = names.get(entry.target_procedure or entry.source_procedure or "")
     if procedure:
         details.append(translate(_PROCEDURE_OF) % {"procedure": town_name(procedure[0])})
     source = names.get(entry.source_procedure or "")
@@ -95,9 +125,7 @@ def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> H
         details.append(translate(_COLLECTED_IN) % {"procedure": town_name(source[0]), "when": when})
     if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
         details.append(translate(LEGAL_BASIS[entry.legal_basis]))
-    return HistoryLine(
-        entry_id=entry.entry_id, occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details)
-    )
+    return tuple(details)
 
 
 def _sentence(entry: HistoryEntry) -> str:

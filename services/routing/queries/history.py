@@ -154,5 +154,6 @@ async def _count_pending(session: AsyncSession, municipality: str, subject_ref: 
 
 
 def _entry(row: Any) -> HistoryEntry:
-    values = {name: getattr(row, name) for name in HistoryEntry.__struct_fields__}
-    return HistoryEntry(**(values | {"items": tuple(row.items)}))
+    values = row._asdict()
+    values.pop("case_id", None)
+    return HistoryEntry(**(values | {"items": tuple(values["items"])}))
