@@ -73,7 +73,7 @@ async def show_inquiries(
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
     """The office's inquiries, what is late before the rest; a manager sees those of every office. By number, one."""
-    typed = request.query_params.get("number", "")[:TYPED_MAX_LENGTH]
+    typed = "".join(sign for sign in request.query_params.get("number", "") if sign.isprintable())[:TYPED_MAX_LENGTH]
     number = read_number(typed, length=INQUIRY_LENGTH)
     asked = request.query_params.get("state", "waiting")
     chosen = asked if asked in FILTERS else "waiting"
