@@ -50,7 +50,13 @@ STAFF_ONLY: Final = {
         "services/routing/pages/office_application.html",
         "services/routing/pages/protection.html",
         "services/routing/pages/protection.py",
+        "services/routing/pages/office_inquiries.html",
+        "services/routing/pages/office_inquiries.py",
+        "services/routing/pages/office_inquiry.html",
+        "services/routing/pages/office_uses.html",
+        "services/routing/pages/office_uses.py",
     ),
+    "the privacy officer's watch": ("services/routing/pages/watch.html", "services/routing/pages/watching.py"),
     "what staff enter in a resident's place": (
         "services/routing/pages/behalf.py",
         "services/routing/pages/behalf_begin.html",

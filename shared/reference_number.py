@@ -1,9 +1,9 @@
-"""Numbers that people read aloud and type: of an appointment (予約番号), of an application (受付番号), of an erasure.
+"""Numbers that people read aloud and type: of an appointment (予約番号), an application (受付番号), an inquiry
+(問い合わせ番号), an erasure.
 
 Random signs and a check sign; a number opens nothing alone. The alphabet leaves out signs that look alike (0 O D Q,
 1 I L, 2 Z, 5 S, 6 G, 8 B, U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted
-sum finds every single wrong sign and every two signs exchanged. The kinds differ in length: none is taken for
-another.
+sum finds every single wrong sign and every two signs exchanged. The kinds differ in length: none is taken for another.
 """
 
 import unicodedata
@@ -14,7 +14,8 @@ from uuid import UUID
 ALPHABET = "23456789ACEFHJKMNPRTWXY"
 APPOINTMENT_LENGTH = 7
 APPLICATION_LENGTH = 8
-ERASURE_LENGTH = 9
+INQUIRY_LENGTH = 9
+ERASURE_LENGTH = 10
 TYPED_MAX_LENGTH = 40
 # A number with a sign too many is a slip of the finger; a telephone number is longer.
 TYPO_MAX_LENGTH = 8
@@ -61,7 +62,7 @@ def read_code(typed: str) -> str | None:
 
 
 def show_number(number: str) -> str:
-    """As people see it and read it aloud: ``K4M-7RXA``; an application's in two halves, ``K4M7-RXAC``."""
+    """As people see it and read it aloud: ``K4M-7RXA``; an application's ``K4M7-RXAC``, an inquiry's ``K4M7-RXACT``."""
     cut = len(number) // 2
     return f"{number[:cut]}-{number[cut:]}"
 

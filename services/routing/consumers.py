@@ -42,12 +42,13 @@ _AVAILABILITY = Prepared("""
 """)
 _REUSE = Prepared("""
     INSERT INTO routing.reuse (
-        municipality, entry_id, service, occurred_at, received_at, entry_type, subject_ref, actor_kind, office,
-        source_procedure, source_step, source_collected_at, target_service, target_procedure, target_step, case_id,
-        items, purpose, legal_basis, outcome, visibility, canonical)
+        municipality, entry_id, service, occurred_at, received_at, entry_type, subject_ref, actor_kind, actor_ref,
+        office, source_procedure, source_step, source_collected_at, target_service, target_procedure, target_step,
+        case_id, items, purpose, legal_basis, outcome, visibility, canonical)
     VALUES (:municipality, :entry_id, :service, :occurred_at, :received_at, :entry_type, :subject_ref, :actor_kind,
-            :office, :source_procedure, :source_step, :source_collected_at, :target_service, :target_procedure,
-            :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility, :canonical)
+            :actor_ref, :office, :source_procedure, :source_step, :source_collected_at, :target_service,
+            :target_procedure, :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility,
+            :canonical)
     ON CONFLICT (municipality, entry_id) DO NOTHING
 """)
 _CHECKPOINT = Prepared("""

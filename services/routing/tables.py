@@ -19,6 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.routing.domain.applications import STATES
+from services.routing.domain.inquiries import KINDS as INQUIRY_KINDS
+from services.routing.domain.inquiries import STATES as INQUIRY_STATES
 from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.erasure import erased_subject_table
@@ -443,6 +445,61 @@ refused_look = Table(
     Index("refused_look_day_idx", "municipality", "day"),
 )
 
+# --- inquiries (問い合わせ) about an entry of the history ---
+
+inquiry = Table(
+    "inquiry",
+    metadata,
+    _town(),
+    Column("inquiry_id", _UUID, primary_key=True),
+    # 問い合わせ番号
+    Column("number", Text, nullable=False),
+    Column("entry_id", _UUID, nullable=False),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("kind", Text, nullable=False),
+    # Which office has to answer.
+    Column("office", Text, nullable=False),
+    # What the entry was about; empty if it says nothing of that.
+    Column("procedure", Text, nullable=False),
+    # A trigger lets only the moves of `domain/inquiries.py` through, each with the next version.
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("asked_at", _TIME, nullable=False),
+    Column("due_at", _TIME, nullable=False),
+    Column("changed_at", _TIME, nullable=False),
+    CheckConstraint(f"kind IN {INQUIRY_KINDS}", name="kind"),
+    CheckConstraint(f"state IN {INQUIRY_STATES}", name="state"),
+    UniqueConstraint("municipality", "number"),
+    Index(
+        "inquiry_one_per_entry_idx",
+        "municipality",
+        "entry_id",
+        "kind",
+        unique=True,
+        postgresql_where=text("state <> 'closed'"),
+    ),
+    Index("inquiry_waiting_idx", "municipality", "due_at", postgresql_where=text("state IN ('open', 'asked_again')")),
+    Index("inquiry_subject_idx", "municipality", "subject_ref"),
+)
+
+# The history of an inquiry's states. What was written is an item of the vault; here is its version only.
+inquiry_step = Table(
+    "inquiry_step",
+    metadata,
+    _town(),
+    Column("inquiry_id", _UUID, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("office", Text),
+    Column("text_version", Integer),
+    ForeignKeyConstraint(
+        ["municipality", "inquiry_id"],
+        ["routing.inquiry.municipality", "routing.inquiry.inquiry_id"],
+    ),
+)
+
 # --- projections: what others told us ---
 
 availability = Table(
@@ -485,6 +542,8 @@ reuse = Table(
     Column("entry_type", Text, nullable=False),
     Column("subject_ref", _UUID, nullable=False),
     Column("actor_kind", Text, nullable=False),
+    # Of staff and helpers only, for the privacy officer: never shown to residents.
+    Column("actor_ref", Text),
     Column("office", Text),
     Column("source_procedure", Text),
     Column("source_step", Text),
@@ -501,6 +560,7 @@ reuse = Table(
     # The entry as its ledger's chain has it, for the person's receipt.
     Column("canonical", Text),
     Index("reuse_subject_idx", "municipality", "subject_ref", "occurred_at"),
+    Index("reuse_occurred_at_idx", "municipality", "occurred_at"),
 )
 
 # What each service's ledger came to, day by day: published, and never changed.
@@ -521,7 +581,7 @@ checkpoint = Table(
 erased_subject = erased_subject_table(metadata)
 NAME_SUBJECTS = (
     "session", "session_person", "case_file", "subject_key", "item", "application", "appointment", "reuse",
-    "reuse_stop", "protection",
+    "reuse_stop", "protection", "inquiry",
 )  # fmt: skip
 
 # How far an erasure is: finished when booking and notifications have answered. From then on it names nobody.
@@ -554,5 +614,19 @@ erasure = Table(
 )
 
 # --- what staff and operators did ---
+
+# Unusual reading that a privacy officer has looked into (個人情報保護管理者): written once, and kept.
+watch_check = Table(
+    "watch_check",
+    metadata,
+    _town(),
+    Column("finding_id", _UUID, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("actor_ref", Text, nullable=False),
+    Column("looks", Integer, nullable=False),
+    Column("last_at", _TIME, nullable=False),
+    Column("checked_at", _TIME, nullable=False),
+    Column("checked_by", Text, nullable=False),
+)
 
 audit = audit_table(metadata)

@@ -9,6 +9,7 @@ from services.routing.commands.retention import Retention
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
 from services.routing.keys import make_keys
+from services.routing.measuring import Measuring
 from services.routing.settings import SERVICE, load_settings
 from services.routing.tables import outbox
 from shared.clock import Clock, clock_from
@@ -28,10 +29,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
-    """What runs beside relay, receipts and what is due: chaining the ledger, closing its days, erasing in time."""
+    """What runs beside relay, receipts and what is due: the ledger's chain and days, erasing in time, measuring."""
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, Checkpointer(db, outbox, clock).run, Retention(db, clock).run]
+    return [sealer.run, Checkpointer(db, outbox, clock).run, Retention(db, clock).run, Measuring(db, clock).run]
 
 
 def main() -> None:

@@ -45,6 +45,8 @@ class ReuseRecorded(Event, frozen=True, kw_only=True, tag="ledger.reuse_recorded
     # The entry as the ledger's chain has it (`shared.ledger.entry.canonical`), for the subject's receipt; None for what
     # the subject is not shown.
     canonical: str | None = None
+    # Who of the staff or helpers it was, for the town's privacy officer. Of residents never.
+    actor_ref: str | None = None
 
 
 class CheckpointMade(Event, frozen=True, kw_only=True, tag="ledger.checkpoint_made.v1"):

@@ -15,6 +15,9 @@ from shared.ledger.entry import Entry, canonical
 from shared.ledger.tables import LedgerTables
 from shared.messaging.outbox import PUBLISH, Outbox, is_bulk, publish_values
 
+# Whoever acts for the town; the privacy officer is told who it was.
+STAFF_KINDS = ("staff", "helper")
+
 
 class Ledger:
     """A service's ledger. One per service, beside its tables."""
@@ -68,6 +71,7 @@ class Ledger:
             outcome=entry.outcome,
             visibility=entry.visibility,
             canonical=canonical(entry).decode() if entry.visibility == "subject" else None,
+            actor_ref=entry.actor_ref if entry.actor_kind in STAFF_KINDS else None,
         )
 
 

@@ -97,7 +97,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
     return everything
 
 
-PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "ledger", "start", "soak")
+PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "ledger", "history", "start", "soak")
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
 TITLES = {
@@ -109,6 +109,7 @@ TITLES = {
     "bulk": "A confirmation beside ten thousand in bulk",
     "rate": "Holds and bookings a second",
     "ledger": "The ledger: what it costs, and how fast it is checked",
+    "history": "One's own history",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
 }

@@ -76,7 +76,7 @@ async def test_every_step_of_staff_is_audited_once_and_a_residents_is_not(town: 
         for _ in range(2):
             await browser.post(f"/booking/visits/{visit_id}/release")
     deeds = await town.rows(AUDIT)
-    actions = ("arrive", "book", "cancel", "change", "hold", "release")
+    actions = ("arrive", "book", "cancel", "change", "hold", "release", "view-visit")
     assert deeds == [(action, "子育て", "staff") for action in actions]
     async with town.browser() as browser:
         await book_for(town, browser, "guest")

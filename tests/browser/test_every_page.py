@@ -11,6 +11,7 @@ import pytest
 from litestar.response import Template
 from playwright.sync_api import Page, expect
 
+from tests.browser import asking
 from tests.browser.applying import (
     begin,
     choose_reach,
@@ -32,7 +33,7 @@ from tests.structure.conftest import Route, apps, environ, routes
 __all__ = ["apps", "environ", "routes"]
 
 UNKNOWN = "/no/such/page"
-OPERATOR_LOGIN = "unyou"
+OPERATOR_LOGIN, OFFICER_LOGIN = "unyou", "kanri"
 
 NewPhone = Callable[..., Page]
 ExpectStatus = Callable[..., None]
@@ -488,6 +489,31 @@ def _look_at_one_too_old_to_tell(page: Page, service: str, old: UUID, see: See, 
     page.get_by_role("button", name="やり直す").click()
     expect(page.locator("[data-error-summary]")).to_be_visible()
     see(page, f"dead-letter-old-refused-{service}-{size}")
+
+
+def test_what_a_resident_asks_about_their_history(
+    phone: Page, new_phone: NewPhone, tablet: Page, stack: Stack, see: See
+) -> None:
+    run_cli(stack.environ, "account", "open", OFFICER_LOGIN, "--town", "143421", "--role", "privacy_officer")
+    officer = sign_in(new_phone(), OFFICER_LOGIN, "/office/watch")
+    see(officer, "watch-none")
+    begin(phone, "CHI02")
+    fill_child_allowance(phone, "中里 よしの")
+    go_on(phone)
+    choose_reach(phone, "none")
+    send(phone, "申請する")
+    asking.ask(phone, "おぼえがない", see)
+    number = asking.ask(phone, "なおしてほしい", see)
+    asking.answer(tablet, number, see, "tablet")
+    asking.ask_again_and_close(phone, tablet, number, see)
+    phone.goto("/my/history")
+    see(phone, "history-asked")
+    phone.goto("/my/history/print")
+    see(phone, "history-print")
+    tablet.goto("/office/uses")
+    see(tablet, "office-uses")
+    asking.look_too_often(tablet)
+    asking.look_into(officer, see, "phone")
 
 
 # Pieces of pages, which stand on a page that was looked at.

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 
+from services.routing.domain.watching import ONE_PERSON_LOOKS
 from shared.events.subscriptions import SERVICES
 from shared.web.identity import STAFF_KINDS
 from shared.web.prefixes import service_for
@@ -48,6 +49,8 @@ AUDITED: dict[str, str] = {
     "routing POST /office/applications/{application_id}/held-back": "view_held_back:decide",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
     "routing POST /office/cases/{case_id}/protection": "protect",
+    "routing POST /office/inquiries/{number}/answer": "answer_inquiry",
+    "routing POST /office/watch": "check_watch",
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
@@ -79,6 +82,9 @@ NO_DEEDS = {
     # Number and code open a page; what is done on it is a deed of its own.
     "routing POST /applications/find",
     "booking POST /booking/find",
+    # About one's own history, of which staff have none.
+    "routing POST /my/history/{entry_id}/{kind}",
+    "routing POST /my/inquiries/{number}/{action}",
     # The SMS gateway, which is nobody of ours.
     "notifications POST /notifications/api/receipts/{provider}",
 }
@@ -88,7 +94,7 @@ BY_OPERATOR = {
     "booking": {"load-opening-rules"} | DEAD_LETTERS,
     "notifications": {"load_notice_rules"} | DEAD_LETTERS,
 }
-OPERATOR_LOGIN, OFFICE_LOGIN = "unyou", "kosodate"
+OPERATOR_LOGIN, OFFICE_LOGIN, OFFICER_LOGIN = "unyou", "kosodate", "kanri"
 NAME, KANA, PHONE = "目立 花子", "メダチ ハナコ", "08012349876"
 SHORT = 4
 ARRIVAL_TIMEOUT_S = 60.0
@@ -164,19 +170,19 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         run_cli(stack.environ, "account", "open", OPERATOR_LOGIN, "--town", "143421", "--role", "operator")
         office = ("--role", "back_office", "--office", "子育て")
         run_cli(stack.environ, "account", "open", OFFICE_LOGIN, "--town", "143421", *office)
-        desk, coordinator, operator, office_desk, *helpers = (
-            browsers.enter_context(Desk(stack, seen, login))
-            for login in (
-                STAFF_LOGIN,
-                COORDINATOR_LOGIN,
-                OPERATOR_LOGIN,
-                OFFICE_LOGIN,
-                *(login for login, _, _ in HELPERS),
-            )
+        run_cli(stack.environ, "account", "open", OFFICER_LOGIN, "--town", "143421", "--role", "privacy_officer")
+        logins = (
+            STAFF_LOGIN, COORDINATOR_LOGIN, OPERATOR_LOGIN, OFFICE_LOGIN, OFFICER_LOGIN,
+            *(login for login, _, _ in HELPERS),
+        )  # fmt: skip
+        desk, coordinator, operator, office_desk, officer, *helpers = (
+            browsers.enter_context(Desk(stack, seen, login)) for login in logins
         )
         _books_moves_and_cancels(desk)
         _receives_who_booked_by_a_program(desk)
         _applies_for_somebody_and_accepts(desk, office_desk)
+        _answers_what_somebody_asks(desk, stack)
+        _looks_into_what_is_unusual(officer, desk)
         _plans_a_move(desk)
         _finds_a_helper(desk, coordinator, helpers)
         _calls_whom_no_message_reached(desk, stack)
@@ -277,6 +283,38 @@ def _applies_for_somebody_and_accepts(desk: Desk, office_desk: Desk) -> None:
     office_desk.send("/held-back", why="decide")
     desk.get(application)
     desk.send("/withdraw")
+
+
+def _answers_what_somebody_asks(desk: Desk, stack: Stack) -> None:
+    with Resident(stack.url) as resident:
+        resident.get("/procedures/CHI02")
+        resident.send("/cases", holding={"channel": "counter"})
+        resident.send("/you", name=NAME, reach="none")
+        deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
+        while not (about := re.search(r'href="(/my/history/[^"]+/unfamiliar)"', resident.get("/my/history").text)):
+            assert time.monotonic() < deadline, stack.log_tails()
+            time.sleep(0.2)
+        resident.get(about[1])
+        resident.send("/unfamiliar")
+        number = resident.path.rsplit("/", 1)[-1]
+    desk.get(f"/office/inquiries/{number}")
+    desk.send("/answer", text="係の者が確かめました。")
+
+
+def _looks_into_what_is_unusual(officer: Desk, desk: Desk) -> None:
+    desk.get("/office?state=withdrawn")
+    line = re.search(r'href="(/office/applications/[^"]+)"', desk.page.text)
+    assert line, desk.page.text
+    for _ in range(ONE_PERSON_LOOKS):
+        desk.get(line[1])
+    officer.until("/office/watch", has="何度も見ています</h3>")
+    # While looks still arrive, a finding grows and is another one.
+    before = ""
+    while (shown := officer.form("/office/watch").fields["finding"]) != before:
+        before = shown
+        time.sleep(1.0)
+        officer.get("/office/watch")
+    officer.send("/office/watch")
 
 
 def _plans_a_move(desk: Desk) -> None:

@@ -11,10 +11,10 @@ from sqlalchemy import select, text
 from services.routing.commands.cases import open_case
 from services.routing.consumers import on_reuse_recorded
 from services.routing.domain.behalf import BEHALF_ROLES
+from services.routing.pages.history_wording import history_line
 from services.routing.pages.tries import CASES_PER_ADDRESS
-from services.routing.pages.wording import history_line
 from services.routing.queries.catalogue import procedure_names
-from services.routing.queries.mine import list_history
+from services.routing.queries.history import list_history
 from services.routing.tables import audit, case_file
 from shared.db import Database
 from shared.errors import Refusal

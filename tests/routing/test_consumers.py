@@ -8,7 +8,6 @@ import msgspec
 from sqlalchemy import select
 
 from services.routing.consumers import make_handlers
-from services.routing.queries.mine import HISTORY_PAGE, list_history
 from services.routing.tables import appointment, availability
 from shared.audit import Operator
 from shared.db import Database
@@ -20,7 +19,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import ask_for_replay
 from shared.messaging.due import DueLoop
 from shared.messaging.replay import Replayer
-from tests.routing.makers import NOW, OTHER_TOWN, TOWN
+from tests.routing.makers import NOW, TOWN
 from tests.shared.makers import make_envelope
 
 HANDLERS = make_handlers()
@@ -109,37 +108,6 @@ async def test_a_replayed_event_older_than_what_is_known_is_harmless(db: Databas
     async with db.begin(TOWN) as session:
         row = (await session.execute(select(appointment))).one()
     assert (row.state, row.version, row.starts_at) == ("cancelled", 3, NOW + timedelta(hours=3))
-
-
-async def test_history_is_newest_first_counted_filtered_and_of_one_person(db: Database) -> None:
-    me, other = uuid4(), uuid4()
-    first = make_reuse(me, entry_type="collected", service="routing", target_service="routing")
-    used = make_reuse(me, occurred_at=NOW + timedelta(minutes=1), items=("name", "kana"))
-    sent = make_reuse(
-        me, service="notifications", target_service="notifications", office="子育て", items=("contact",),
-        occurred_at=NOW + timedelta(minutes=2),
-    )  # fmt: skip
-    hidden = make_reuse(me, visibility="internal")
-    await hear(db, sent, first, used, used, hidden, make_reuse(other), make_reuse(me, municipality=OTHER_TOWN))
-    async with db.begin(TOWN) as session:
-        history = await list_history(session, TOWN, me)
-        booking_only = await list_history(session, TOWN, me, service="booking")
-        of_office = await list_history(session, TOWN, me, office="子育て")
-    assert [entry.entry_id for entry in history.entries] == [sent.entry_id, used.entry_id, first.entry_id]
-    assert (history.total, history.spared_items, history.offices) == (3, 3, ("子育て",))
-    assert [entry.entry_id for entry in booking_only.entries] == [used.entry_id]
-    assert (booking_only.total, booking_only.spared_items) == (1, 3)
-    assert [entry.entry_id for entry in of_office.entries] == [sent.entry_id]
-
-
-async def test_a_long_history_comes_in_pages(db: Database) -> None:
-    me = uuid4()
-    await hear(db, *(make_reuse(me, occurred_at=NOW + timedelta(seconds=n)) for n in range(HISTORY_PAGE + 1)))
-    async with db.begin(TOWN) as session:
-        first = await list_history(session, TOWN, me)
-        second = await list_history(session, TOWN, me, skip=HISTORY_PAGE)
-    assert (len(first.entries), first.has_more) == (HISTORY_PAGE, True)
-    assert (len(second.entries), second.has_more) == (1, False)
 
 
 def test_no_event_we_hear_has_a_field_for_a_value() -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 
 from services.routing.commands.accounts import open_staff_account
 from services.routing.commands.catalogue import publish_catalogue
-from services.routing.consumers import on_appointment, on_reuse_recorded
+from services.routing.consumers import on_appointment
 from services.routing.domain.handover import OFFER_LIFETIME
 from services.routing.domain.sessions import (
     CARRIED_FIELDS_MAX,
@@ -26,7 +26,7 @@ from services.routing.domain.sessions import (
     TRIES_MAX,
 )
 from services.routing.pages import tries
-from services.routing.tables import availability, case_file, ledger, session_table
+from services.routing.tables import availability, case_file, session_table
 from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.events.booking import AppointmentBooked
@@ -35,7 +35,6 @@ from shared.tokens import TOKEN_LIFETIME
 from tests.conftest import TestDatabase
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import EMAIL, KANA, NAME, NOW, OTHER_HOST, TOWN, make_pack, new_key
-from tests.routing.test_consumers import make_reuse
 from tests.routing.test_handover import entries
 
 NewVisitor = Callable[..., Visitor]
@@ -808,72 +807,6 @@ async def test_staff_can_sign_out_from_every_page_and_residents_are_not_offered_
 
 
 # --- one's own pages ---
-
-
-async def test_history_says_that_the_counter_saw_a_name_for_calling(db: Database, visitor: Visitor) -> None:
-    await fill(visitor)
-    async with db.begin(TOWN) as session:
-        subject_ref = (await session.execute(select(session_table.c.subject_ref))).scalar_one()
-        for office in ("子育て", None):
-            event = make_reuse(
-                subject_ref, entry_type="staff_viewed", actor_kind="staff", office=office, target_step="line",
-                source_collected_at=None, items=("name", "kana"),
-            )  # fmt: skip
-            await on_reuse_recorded(session, event, now=NOW)
-    text = (await visitor.get("/my/history")).text
-    assert "窓口の係（子育ての職員）が、お呼びするために「お名前、お名前のよみがな」を見ました。" in text
-    assert "窓口の係（役場の職員）が、お呼びするために「お名前、お名前のよみがな」を見ました。" in text
-
-
-async def test_history_shows_every_reuse_in_plain_sentences(db: Database, visitor: Visitor) -> None:
-    case = await fill(visitor)
-    await answer_offers(visitor, case, kana="no")
-    waiting = await visitor.get("/my/history")
-    assert "まだ届いていない記録が" in waiting.text
-    async with db.begin(TOWN) as session:
-        subject_ref = (await session.execute(select(session_table.c.subject_ref))).scalar_one()
-        for row in (await session.execute(select(ledger.tables.entry))).all():
-            event = make_reuse(
-                subject_ref,
-                **{name: getattr(row, name) for name in ("entry_id", "entry_type", "actor_kind", "target_service",
-                                                         "purpose", "legal_basis", "visibility", "occurred_at")},
-                items=tuple(row.items),
-                service="routing",
-            )  # fmt: skip
-            await on_reuse_recorded(session, event, now=NOW)
-        await on_reuse_recorded(session, make_reuse(subject_ref, actor_kind="system"), now=NOW)
-    answer = await visitor.get("/my/history")
-    for part in (
-        "あなたが「お名前、お名前のよみがな」を入力しました。",
-        "あなたが「お名前」を窓口の予約へわたすことを認めました。目的は「窓口でお名前をお呼びするため」です。",
-        "あなたが「お名前のよみがな」を窓口の予約へわたさないことにしました。",
-        "窓口の予約が「お名前」を使いました。もう一度書かずにすみました。",
-        "2026年（令和8年）11月24日",
-        "児童手当の申請",
-    ):
-        assert part in answer.text, part
-    assert "まだ届いていない" not in answer.text
-    assert NAME not in answer.text
-    filtered = await visitor.get("/my/history", params={"service": "notifications"})
-    assert "お知らせの係" in filtered.text
-    assert "「お名前」を使いました" not in filtered.text
-    copy = (await visitor.get("/my/history.json")).json()
-    assert (copy["total"], copy["spared_items"]) == (len(copy["entries"]), 1)
-    assert NAME not in str(copy)
-
-
-async def test_an_empty_history_explains_itself(visitor: Visitor) -> None:
-    await visitor.open_case()
-    answer = await visitor.get("/my/history")
-    assert "まだ記録はありません" in answer.text
-    assert (await visitor.get("/my/history.json")).json()["entries"] == []
-
-
-async def test_garbage_in_the_filters_is_no_filter(visitor: Visitor) -> None:
-    await fill(visitor)
-    for garbage in [*GARBAGE, "9" * 40, "-3", "0"]:
-        for name in ("service", "office", "page"):
-            assert (await visitor.get("/my/history", params={name: garbage})).status_code == httpx.codes.OK
 
 
 async def test_my_page_shows_appointments_and_unfinished_cases(

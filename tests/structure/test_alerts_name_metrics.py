@@ -9,10 +9,15 @@ import yaml
 from prometheus_client import REGISTRY
 
 import services.notifications.metrics
+import services.routing.metrics
 import shared.telemetry
 from shared.messaging.dead_letters import SEALED_KEPT
 
-MODULES = (services.notifications.metrics, shared.telemetry)  # by importing them, their metrics are in the registry
+MODULES = (
+    services.notifications.metrics,
+    services.routing.metrics,
+    shared.telemetry,
+)  # by importing them, their metrics are in the registry
 _NAME = re.compile(r"\bchoudo_\w+")
 # What a family of each type is called where it is read.
 _ENDINGS = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
@@ -32,6 +37,7 @@ def test_every_metric_that_an_alert_names_exists(rules: list[dict[str, Any]]) ->
         "choudo_dead_letters",
         "choudo_messages_refused_total",
         "choudo_ledger_contradictions_total",
+        "choudo_oldest_unanswered_inquiry_seconds",
     }
     assert named <= known
 

@@ -1,7 +1,4 @@
-"""Who may go which way: every route of the three services. The tests ask each route as each of these people.
-
-`privacy_officer` is a role without a page of its own yet: they get what every visitor gets.
-"""
+"""Who may go which way: every route of the three services. The tests ask each route as each of these people."""
 
 from shared.roles import ROLES
 
@@ -28,6 +25,7 @@ HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
 NOTICES = only("counter", "manager")
 OPERATOR = only("operator")
+PRIVACY = only("privacy_officer")
 SERVICES = ("routing", "booking", "notifications")
 
 # Served by each service.
@@ -106,6 +104,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /my/data/{key}/stop": VISITORS,
     "routing GET /my/data/{key}/allow": VISITORS,
     "routing GET /my/history": VISITORS,
+    "routing GET /my/history/print": VISITORS,
     "routing GET /my/history.json": VISITORS,
     "routing GET /my/receipt": VISITORS,
     "routing GET /my/receipt.json": VISITORS,
@@ -118,6 +117,12 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /my/erase": VISITORS,
     # With the receipt's number: it says how far an erasure is, and of nobody that it was theirs.
     "routing GET /erasures/{number}": ANYBODY,
+    # About an entry of one's own history, which each checks.
+    "routing GET /my/history/{entry_id}/{kind}": VISITORS,
+    "routing POST /my/history/{entry_id}/{kind}": VISITORS,
+    "routing GET /my/inquiries/{number}": VISITORS,
+    "routing GET /my/inquiries/{number}/{action}": VISITORS,
+    "routing POST /my/inquiries/{number}/{action}": VISITORS,
     # The back office, each for the applications of its own office; a manager for all.
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,
@@ -128,6 +133,16 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /office/applications/{application_id}/held-back": OFFICE,
     "routing GET /office/cases/{case_id}/protection": OFFICE,
     "routing POST /office/cases/{case_id}/protection": OFFICE,
+    # The inquiries of its own office; a manager those of all.
+    "routing GET /office/inquiries": OFFICE,
+    "routing GET /office/inquiries/{number}": OFFICE,
+    "routing GET /office/inquiries/{number}/answer": OFFICE,
+    "routing POST /office/inquiries/{number}/answer": OFFICE,
+    # What its own office read and used; a manager, all of them.
+    "routing GET /office/uses": OFFICE,
+    # Who of the staff reads more than their work asks for.
+    "routing GET /office/watch": PRIVACY,
+    "routing POST /office/watch": PRIVACY,
     # For somebody on the phone or at the desk.
     "routing GET /office/behalf": OFFICE_AND_COUNTER,
     "routing GET /office/behalf/{code}": OFFICE_AND_COUNTER,

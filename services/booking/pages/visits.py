@@ -15,6 +15,7 @@ from services.booking import flow
 from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.keyed import KEY_MAX_LENGTH
+from services.booking.commands.shown import write_shown_to_staff
 from services.booking.commands.visits import arrive, release_hold
 from services.booking.domain.rules import SlotTaken
 from services.booking.domain.shifts import given_name
@@ -170,6 +171,9 @@ async def get_confirm_page(
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
         others = await _others(session, town, visit.visit_id, identity, now=now)
+        staff = staff_of(identity)
+        if staff is not None and visit.held is not None and visit.held.is_live(now):
+            await write_shown_to_staff(session, staff, visit.visit_id, keys, now=now)
     if visit.number is not None:
         return see_other(f"/booking/appointments/{visit.number}")
     if visit.held is None or not visit.held.is_live(now):

@@ -24,6 +24,8 @@ from services.routing.tables import (
     case_file,
     contact,
     erasure,
+    inquiry,
+    inquiry_step,
     item,
     ledger,
     offer,
@@ -254,6 +256,9 @@ async def _forget(
     now: datetime,
 ) -> None:
     guests = [row.ref for row in sessions]
+    asked = select(inquiry.c.inquiry_id).where(
+        inquiry.c.municipality == municipality, inquiry.c.subject_ref == subject_ref
+    )
     for row in sessions:
         await end_session(session, municipality=municipality, session_id=row.session_id, now=now)
     await forget_cases(session, municipality, cases)
@@ -261,6 +266,8 @@ async def _forget(
         (plan, plan.c.guest_ref.in_(guests)),
         (appointment, appointment.c.subject_ref == subject_ref),
         (reuse, reuse.c.subject_ref == subject_ref),
+        (inquiry_step, inquiry_step.c.inquiry_id.in_(asked)),
+        (inquiry, inquiry.c.subject_ref == subject_ref),
         (item, item.c.subject_ref == subject_ref),
         (reuse_stop, reuse_stop.c.subject_ref == subject_ref),
         (session_person, session_person.c.subject_ref == subject_ref),

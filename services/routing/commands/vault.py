@@ -118,6 +118,7 @@ async def keep_items(
     usable: Mapping[str, Source] | None = None,
     outcome: str = "done",
     acting_for: UUID | None = None,
+    stands_alone: bool = False,
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
@@ -139,13 +140,14 @@ async def keep_items(
         before = known.get(name)
         is_same = before is not None and before.commitment == commitments[name]
         filled = before if usable is None or (before and before.case_id == case_id) else usable.get(name)
+        filled = None if stands_alone else filled
         if filled is not None and filled.commitment == commitments[name]:
             versions[name] = filled.version
             if filled.case_id != case_id:
                 unchanged.append(filled)
             continue
         versions[name] = before.version + 1 if before else 1
-        (corrected if before and not is_same else collected).append(name)
+        (corrected if before and not is_same and not stands_alone else collected).append(name)
         await session.execute(
             insert(item).values(
                 municipality=town,
@@ -249,8 +251,13 @@ async def read_values(
         )
         for source, field, text in sealed
     }
-    for group in by_source([source for source, _, _ in sealed]):
-        await _write_group(session, identity, subject_ref, use, group, now=now)
+    uses = [use]
+    if identity.kind in ("staff", "helper") and use.entry_type == "previewed":
+        # Read aloud for somebody: they are told that it was said to them; that staff saw it is written beside that.
+        uses.append(msgspec.structs.replace(seen_again(identity, use), visibility="internal"))
+    for each in uses:
+        for group in by_source([source for source, _, _ in sealed]):
+            await _write_group(session, identity, subject_ref, each, group, now=now)
     return values
 
 

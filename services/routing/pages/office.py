@@ -45,6 +45,7 @@ from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
 from services.routing.queries.applications import PAGE, list_applications, list_steps
 from services.routing.queries.catalogue import procedure_names
+from services.routing.queries.inquiries import count_waiting
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -67,6 +68,7 @@ Req = Request[Any, Any, Any]
 async def show_office(
     request: Req,
     db: NamedDependency[Database],
+    now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
     before: FromQuery[str | None] = None,
 ) -> Template:
@@ -83,11 +85,13 @@ async def show_office(
             before=_read_moment(before),
         )
         names = await procedure_names(session, identity.municipality)
+        inquiries = await count_waiting(session, identity.municipality, office=office, now=now)
     older = listed[-1].submitted_at.isoformat() if len(listed) == PAGE else None
     return page(
         request,
         "office.html",
         office=office,
+        inquiries=inquiries,
         lines=[
             {
                 "href": f"/office/applications/{line.application_id}",

@@ -48,6 +48,7 @@ from shared.web.town import Town
 
 STAFF_HOME, HELPER_HOME, ROSTER_HOME, OFFICE_HOME = "/counter", "/helpers", "/helpers/roster", "/office"
 OPERATOR_HOME = dead_letters_path(SERVICE)
+PRIVACY_HOME = "/office/watch"
 SEE_OTHER = 303
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
@@ -275,6 +276,7 @@ def _home(identity: Identity) -> str:
         ("coordinator", ROSTER_HOME),
         ("manager", OFFICE_HOME),
         ("operator", OPERATOR_HOME),
+        ("privacy_officer", PRIVACY_HOME),
     )
     return next((home for role, home in homes if identity.has_role(role)), STAFF_HOME)
 

@@ -1,6 +1,6 @@
 """Codes into plain Japanese. Every text is marked here for the catalogues, and translated when it is shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -10,13 +10,11 @@ from services.routing.commands.cases import PURPOSE_CONTACT
 from services.routing.commands.uses import PURPOSE_CALL, PURPOSE_CALL_BY_HELPER
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
-from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
-from services.routing.queries.mine import HistoryEntry
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
 from shared.web.refusals import RefusalText
 from shared.web.templating import duration, jst_datetime, jst_time, to_day, yen
-from shared.web.town_texts import town_name, town_text
+from shared.web.town_texts import town_text
 
 
 def _(message: str) -> str:
@@ -96,6 +94,22 @@ REFUSALS: dict[str, RefusalText] = {
         _("この控えの番号は見つかりません"), _("番号を確かめるか、役場に電話でおたずねください。")
     ),
     "other_office": RefusalText(_("ほかの課の申請です"), _("担当の課の人に聞いてください。")),
+    "entry_unknown": RefusalText(
+        _("この記録は見つかりません"), _("「わたしの情報のやりとり履歴」から、もう一度選んでください。")
+    ),
+    "inquiry_unknown": RefusalText(
+        _("この問い合わせは見つかりません"),
+        _("番号をたしかめて、もう一度お試しください。わからないときは、役場に電話してください。"),
+    ),
+    "inquiry_moved": RefusalText(
+        _("この問い合わせは、先に進んでいます"), _("いまのようすを見て、もう一度選んでください。")
+    ),
+    "inquiries_many": RefusalText(
+        _("返事を待っている問い合わせが、たくさんあります"), _("返事がきてから、つぎの問い合わせを送ってください。")
+    ),
+    "finding_unknown": RefusalText(
+        _("これは、もう一覧にありません"), _("ほかの人が確かめたか、新しい記録がふえました。一覧を見なおしてください。")
+    ),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
     ),
@@ -145,6 +159,10 @@ ITEMS: dict[str, str] = {
     "photos": _("写真"),
     "topic": _("相談したいこと"),
     "correction": _("なおしてほしいところ"),
+    "inquiry": _("問い合わせ"),
+    "inquiry_again": _("問い合わせ"),
+    "inquiry_answer": _("問い合わせへの返事"),
+    "inquiry_answer_again": _("問い合わせへの返事"),
 }
 OTHER_ITEM = _("そのほかの項目")
 
@@ -227,6 +245,7 @@ PURPOSES = (
     _("同じことを二度書かずにすむようにするため"),
     _("ご自分の情報を確かめるため"),
     _("ご自分の情報をなおすため"),
+    _("問い合わせに答えるため"),
 )
 # What a no means: nothing else changes.
 WITHOUT = {
@@ -260,53 +279,7 @@ HELPER_STATES = {
     "accepted": _("サポーターが決まりました"),
     "nobody": _("サポーターが見つかりませんでした"),
 }
-
-# One plain sentence an entry: who did what with which items, and what for.
-_SENTENCES: dict[str, str] = {
-    "collected": _("%(actor)sが「%(items)s」を入力しました。目的は「%(purpose)s」です。"),
-    "corrected": _("%(actor)sが「%(items)s」を書きなおしました。目的は「%(purpose)s」です。"),
-    "offered": _("「%(items)s」を%(target)sへわたしてよいか、おたずねしました。目的は「%(purpose)s」です。"),
-    "previewed": _("%(target)sで使う「%(items)s」を、使う前に画面でお見せしました。目的は「%(purpose)s」です。"),
-    "approved": _("%(actor)sが「%(items)s」を%(target)sへわたすことを認めました。目的は「%(purpose)s」です。"),
-    "declined": _("%(actor)sが「%(items)s」を%(target)sへわたさないことにしました。"),
-    "applied": _("%(service)sが「%(items)s」を使いました。もう一度書かずにすみました。目的は「%(purpose)s」です。"),
-    "staff_viewed": _("%(office)sの職員が「%(items)s」を見ました。目的は「%(purpose)s」です。"),
-    "helper_assisted": _("サポーターが「%(items)s」の入力を手伝いました。目的は「%(purpose)s」です。"),
-    "refused": _("%(service)sは「%(items)s」を使いませんでした。目的は「%(purpose)s」でした。"),
-    "erased": _("%(service)sが「%(items)s」を消しました。"),
-}
-# The line on the counter's tablet, once a day and office (booking: commands/calling.py).
-_SENTENCE_CALLED = _("窓口の係（%(actor)s）が、お呼びするために「%(items)s」を見ました。")
-_SENTENCE_HELPER_VIEWED = _("サポーターが「%(items)s」を見ました。目的は「%(purpose)s」です。")
-# What stays in this service: an earlier item in the form of another procedure.
-_FORM_SENTENCES: dict[str, str] = {
-    "offered": _("前に入力した「%(items)s」を、この申請に使ってよいか、おたずねしました。"),
-    "previewed": _("前に入力した「%(items)s」を、この申請に使う前に画面でお見せしました。"),
-    "approved": _("%(actor)sが、前に入力した「%(items)s」をこの申請に使うことを認めました。"),
-    "declined": _("%(actor)sが、前に入力した「%(items)s」をこの申請に使わないことにしました。"),
-}
-# Staff on somebody's behalf: nobody else saw the screen, everything was said.
-_SAID = {"said_by_phone": _("電話で"), "said_at_desk": _("窓口で")}
-_SAID_SENTENCES: dict[str, str] = {
-    "collected": _("%(actor)sが、%(how)sうかがった「%(items)s」を入力しました。目的は「%(purpose)s」です。"),
-    "corrected": _("%(actor)sが、%(how)sうかがって「%(items)s」を書きなおしました。目的は「%(purpose)s」です。"),
-    "offered": _("「%(items)s」を%(target)sへわたしてよいか、%(actor)sが%(how)sおたずねしました。"),
-    "previewed": _("%(target)sで使う「%(items)s」を、使う前に、%(actor)sが%(how)sお伝えしました。"),
-    "approved": _("あなたが%(how)s認めたので、%(actor)sが「%(items)s」を%(target)sへわたすことを記録しました。"),
-    "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
-}
-_SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
-_SENTENCE_WITHDRAWN = _("%(actor)sが「%(items)s」を、これからの手続きで使わないことにしました。")
-_SENTENCE_STALE = _("「%(items)s」は、お返事の前に内容が変わったので、使わずに、もう一度おたずねしました。")
-_SENTENCE_EXPIRED = _("時間内にお返事がなかったので、「%(items)s」は%(target)sへわたしませんでした。")
-_SENTENCE_OTHER = _("%(service)sが「%(items)s」をあつかいました。目的は「%(purpose)s」です。")
-_YOU = _("あなた")
-_STAFF = _("%(office)sの職員")
-_STAFF_ANYWHERE = _("役場の職員")
-_SYSTEM = _("役場のシステム")
 FAMILY_MEMBER = _("ご家族 %(number)s の情報")
-_PROCEDURE_OF = _("手続き：%(procedure)s")
-_COLLECTED_IN = _("もとの入力：%(procedure)s（%(when)s）")
 _SEPARATOR = _("、")
 
 
@@ -327,14 +300,6 @@ class ChannelCard(msgspec.Struct, frozen=True, kw_only=True):
     bring: tuple[str, ...]
     why: tuple[str, ...]
     action: str
-
-
-class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry as the page shows it."""
-
-    occurred_at: datetime
-    sentence: str
-    details: tuple[str, ...]
 
 
 def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now: datetime) -> list[ChannelCard]:
@@ -397,60 +362,8 @@ def item_names(keys: Iterable[str]) -> str:
     return translate(_SEPARATOR).join(names)
 
 
-def history_line(entry: HistoryEntry, names: Mapping[str, tuple[str, str]]) -> HistoryLine:
-    """One entry as a plain sentence. `names` are the name and office of procedures, by code."""
-    procedure = names.get(entry.target_procedure or entry.source_procedure or "")
-    office = entry.office or (procedure[1] if procedure else None)
-    text = _sentence(entry)
-    sentence = translate(text) % {
-        "actor": _actor(entry),
-        "how": translate(_SAID[entry.outcome]) if entry.outcome in _SAID else "",
-        "items": item_names(entry.items),
-        "target": translate(TARGETS.get(entry.target_service, _SYSTEM)),
-        "service": translate(TARGETS.get(entry.service, _SYSTEM)),
-        "purpose": translate(entry.purpose),
-        "office": town_text(office) if office else translate(_SYSTEM),
-    }
-    details = [] if entry.person is None else [translate(FAMILY_MEMBER) % {"number": entry.person}]
-    if procedure:
-        details.append(translate(_PROCEDURE_OF) % {"procedure": town_name(procedure[0])})
-    source = names.get(entry.source_procedure or "")
-    if source and entry.source_collected_at and entry.entry_type in ("applied", "staff_viewed", "helper_assisted"):
-        when = jst_datetime(entry.source_collected_at)
-        details.append(translate(_COLLECTED_IN) % {"procedure": town_name(source[0]), "when": when})
-    if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
-        details.append(translate(LEGAL_BASIS[entry.legal_basis]))
-    return HistoryLine(occurred_at=entry.occurred_at, sentence=sentence, details=tuple(details))
-
-
-def _sentence(entry: HistoryEntry) -> str:
-    if (entry.entry_type, entry.target_service, entry.target_step) == ("staff_viewed", "booking", "line"):
-        return _SENTENCE_CALLED
-    if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
-        return _SENTENCE_HELPER_VIEWED
-    if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
-        return _SAID_SENTENCES[entry.entry_type]
-    if (entry.entry_type, entry.outcome) == ("refused", STALE):
-        return _SENTENCE_STALE
-    if (entry.entry_type, entry.outcome) == ("declined", WITHDRAWN):
-        return _SENTENCE_WITHDRAWN
-    is_form = entry.target_service == "routing" and entry.target_step == "form"
-    if entry.entry_type == "declined" and entry.outcome == EXPIRED:
-        return _SENTENCE_FORM_EXPIRED if is_form else _SENTENCE_EXPIRED
-    own = _FORM_SENTENCES.get(entry.entry_type) if is_form else None
-    return own or _SENTENCES.get(entry.entry_type, _SENTENCE_OTHER)
-
-
 def _only_money(procedure: Procedure) -> tuple[str, ...]:
     return (translate(ONLY_MONEY),) if procedure.fee_yen else ()
-
-
-def _actor(entry: HistoryEntry) -> str:
-    if entry.actor_kind in ("guest", "resident"):
-        return translate(_YOU)
-    if entry.actor_kind == "staff":
-        return translate(_STAFF) % {"office": town_text(entry.office)} if entry.office else translate(_STAFF_ANYWHERE)
-    return translate(_SYSTEM)
 
 
 def _channel_reason(option: ChannelOption, town: Town, *, counter_is_ready: bool) -> str:

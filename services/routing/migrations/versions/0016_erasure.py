@@ -10,7 +10,7 @@ revision, down_revision, branch_labels, depends_on = "0016", "0015", None, None
 
 TABLES = (
     "session", "session_person", "case_file", "subject_key", "item", "application", "appointment", "reuse",
-    "reuse_stop", "protection",
+    "reuse_stop", "protection", "inquiry",
 )  # fmt: skip
 ERASURE = """CREATE TABLE routing.erasure (
     municipality text NOT NULL, erasure_id uuid NOT NULL, number text NOT NULL, request_key uuid NOT NULL,
