@@ -71,6 +71,8 @@ def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status:
         ("/applications/find", "find-application"),
         ("/my", "my-empty"),
         ("/my/history", "history-empty"),
+        ("/my/receipt", "receipt-empty"),
+        ("/open-data/ledger", "open-data-empty"),
         ("/sign-in", "sign-in"),
         (UNKNOWN, "unknown"),
     ):
