@@ -95,7 +95,9 @@ class Walk:
         return None
 
     def broken(self, reason: str, entry_id: UUID | str | None = None) -> Verdict:
-        """The verdict about the link after those that hold."""
+        """The verdict about the link after those that hold; what a checkpoint contradicted came before it."""
+        if self._verdict is not None:
+            return self.end()
         return Verdict(checked=self.checked, broken_seq=self.checked + 1, broken_reason=reason, broken_entry=entry_id)
 
     def end(self) -> Verdict:
@@ -159,15 +161,6 @@ class _TileWatch:
             if kept is not None and (kept.hashes, kept.root) != (hashes, root):
                 return int(place * TILE_WIDTH ** (level + 1)) + 1
         return None
-
-
-def verify_links(links: Iterable[Link], checkpoints: Iterable[Checkpoint] = ()) -> Verdict:
-    """Walk a chain that is at hand; stop at the first link that does not hold."""
-    walk = Walk(checkpoints)
-    for link in links:
-        if reason := walk.take(link.seq, link.prev_hash, link.entry_hash, link.content):
-            return walk.broken(reason, link.entry_id)
-    return walk.end()
 
 
 async def verify(db: Database, municipality: str, roots: Sequence[Checkpoint] = ()) -> Verdict:

@@ -73,6 +73,8 @@ def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status:
         ("/my", "my-empty"),
         ("/my/history", "history-empty"),
         ("/my/data", "data-empty"),
+        ("/my/receipt", "receipt-empty"),
+        ("/open-data/ledger", "open-data-empty"),
         ("/sign-in", "sign-in"),
         (UNKNOWN, "unknown"),
     ):

@@ -53,7 +53,7 @@ async def test_a_transaction_of_one_town_sees_nothing_of_another(db: Database) -
             )
 
 
-@pytest.mark.parametrize("table", ["ledger_entry", "ledger_chain", "audit"])
+@pytest.mark.parametrize("table", ["ledger_entry", "ledger_chain", "audit", "checkpoint"])
 async def test_what_was_recorded_cannot_be_changed_by_the_service(db: Database, table: str) -> None:
     for statement in (f"DELETE FROM routing.{table}", f"UPDATE routing.{table} SET municipality = 'x'"):
         with pytest.raises(ProgrammingError, match="permission denied"):

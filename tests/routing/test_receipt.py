@@ -78,7 +78,8 @@ async def test_the_roots_are_a_page_a_table_and_a_file(db: Database, visitor: Vi
     assert rows[0][0] == "全国地方公共団体コード"
     assert rows[1][0] == TOWN
     assert len(rows) == 121
-    assert {row[6] for row in rows[1:]} == {ROOT}
+    assert {row[7] for row in rows[1:]} == {ROOT}
+    assert len({row[1] for row in rows[1:]}) == 120
     for answer in (file, table):
         assert answer.headers["cache-control"] == "public, max-age=300"
         assert "set-cookie" not in answer.headers
@@ -176,6 +177,19 @@ async def test_a_receipt_says_nothing_of_who_works_there_nor_of_what_was_typed(
     assert not [each for each in hidden if each in receipt]
     assert NAME not in receipt
     assert (await new_visitor().get("/my/receipt.json")).status_code != httpx.codes.OK
+
+
+async def test_a_receipt_without_room_says_that_there_is_more(
+    db: Database, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await apply(visitor)
+    await arrive(db)
+    whole = (await visitor.get("/my/receipt.json")).json()
+    monkeypatch.setattr("services.routing.queries.proofs.RECEIPT_MAX", 3)
+    short = (await visitor.get("/my/receipt.json")).json()
+    assert (whole["has_older"], short["has_older"]) == (False, True)
+    assert short["entries"] == whole["entries"][-3:]
+    assert "古い記録は、ここにはのせていません" in (await visitor.get("/my/receipt")).text
 
 
 async def test_nobody_gets_anothers_receipt_and_everybody_anothers_hashes(

@@ -22,7 +22,7 @@ from shared.ledger.sealer import Sealer, lock_number
 from shared.ledger.tiles import Tiles, TilesBehind
 from shared.ledger.verify import verify
 from tests.conftest import TestDatabase
-from tests.shared.conftest import MakeDb
+from tests.shared.conftest import MakeDb, TestClock
 from tests.shared.ledgers import as_superuser, chain_of, write
 from tests.shared.makers import NOW, TOWN, make_entry, make_outbox, rows_of
 
@@ -102,6 +102,36 @@ async def test_after_days_without_a_worker_one_checkpoint_says_when_it_was_made(
     assert (made.day, made.tree_size, made.made_at) == (CLOSED + timedelta(days=4), 4, late)
     async with db.begin(TOWN) as session:
         assert len(await Checkpoints("booking").every(session, TOWN)) == 2
+
+
+async def test_a_clock_that_was_a_year_ahead_keeps_no_day_from_its_checkpoint(make_db: MakeDb) -> None:
+    """Days in between are not made up for, so the real ones are still free (docs/decisions/0019)."""
+    db = make_db("booking")
+    await fill(db, 2)
+    assert await make_checkpointer(db).make(TOWN, now=MORNING + timedelta(days=365)) is not None
+    await fill(db, 1, at=NOW + timedelta(hours=1))
+    made = await make_checkpointer(db).make(TOWN, now=MORNING)
+    assert made is not None
+    assert (made.day, made.tree_size) == (CLOSED, 3)
+    assert (await verify(db, TOWN)).intact
+
+
+async def test_a_worker_closes_the_day_when_it_starts_and_then_every_night(
+    make_db: MakeDb, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.ledger.checkpoints.LOOK_INTERVAL_S", 0.02)
+    db = make_db("booking")
+    clock.now = MORNING
+    running = asyncio.create_task(Checkpointer(db, make_outbox("booking"), clock).run())
+    try:
+        for count in (1, 2):
+            async with asyncio.timeout(20):
+                while len(await rows_in_town(db, CHECKPOINTS)) < count:
+                    await asyncio.sleep(0.05)
+            clock.pass_time(days=1)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_no_checkpoint_is_made_over_a_changed_past(make_db: MakeDb, database: TestDatabase) -> None:

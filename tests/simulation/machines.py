@@ -24,6 +24,7 @@ from services.routing.settings import load_settings as load_routing
 from services.routing.worker import DUE_HANDLERS as ROUTING_DUE
 from shared.db import Database
 from shared.events.base import Event
+from shared.ledger.checkpoints import Checkpointer
 from shared.ledger.sealer import Sealer
 from shared.messaging.broker import Receipt, events_queue, receipts_queue
 from shared.messaging.consumer import Consumer, Handler, Handlers, genuine_envelope
@@ -31,6 +32,7 @@ from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
 from shared.messaging.stamps import Stamps
+from tests.shared.makers import make_outbox
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.transport import Parcel, Transport
 
@@ -59,6 +61,7 @@ class Service:
             self.due = NOTIFICATIONS_DUE
         self.db = Database(environ[f"CHOUDO_{name.upper()}_DATABASE_URL"], service=name, pool_size=4)
         self.stamps = Stamps(self.keys.box)
+        self.outbox = make_outbox(name)
 
 
 class Worker:
@@ -162,6 +165,12 @@ class Worker:
     async def seal_twice(self) -> int:
         """A round of this process's sealer and of another's, at once."""
         return sum(await asyncio.gather(self._sealer.seal_all(), Sealer(self.db).seal_all()))
+
+    async def close_day(self, municipality: str) -> bool:
+        """This process's checkpoint of a town's ledger and another's, at once; whether one was made."""
+        two = [Checkpointer(self.db, self.service.outbox) for _ in range(2)]
+        made = await asyncio.gather(*(each.make(municipality, now=self._clock()) for each in two))
+        return sum(checkpoint is not None for checkpoint in made) == 1
 
     async def send(self) -> int:
         """A round of sending in each lane, as a process that has just begun."""

@@ -86,6 +86,8 @@ async def everything_has_arrived(world: World) -> None:
         world.expect(not behind[0][0], f"everything_has_arrived: {table} is behind")
     missing = await world.ask(_MISSING)
     world.expect(not missing[0][0], f"everything_has_arrived: {missing[0][0]} rows of projections are missing")
+    untold = await world.ask(_UNTOLD)
+    world.expect(not untold[0][0], f"everything_has_arrived: {untold[0][0]} checkpoints are published otherwise")
     open_ = await world.ask(
         """SELECT kind, state FROM notifications.notice WHERE municipality = $1
            AND state IN ('pending', 'sending', 'unknown')"""
@@ -93,6 +95,14 @@ async def everything_has_arrived(world: World) -> None:
     world.expect(not open_, f"everything_has_arrived: notices wait {[tuple(row) for row in open_]}")
 
 
+_UNTOLD = """
+    SELECT count(*) FROM (
+        SELECT 'routing' AS service, * FROM routing.ledger_checkpoint WHERE municipality = $1
+        UNION ALL SELECT 'booking', * FROM booking.ledger_checkpoint WHERE municipality = $1
+        UNION ALL SELECT 'notifications', * FROM notifications.ledger_checkpoint WHERE municipality = $1) AS own
+    LEFT JOIN routing.checkpoint told USING (municipality, service, day)
+    WHERE (told.tree_size, told.root, told.made_at) IS DISTINCT FROM (own.tree_size, own.root, own.made_at)
+"""
 _MISSING = """
     SELECT (SELECT count(*) FROM booking.appointment a
             LEFT JOIN routing.appointment r USING (municipality, appointment_id)

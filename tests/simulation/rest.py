@@ -44,6 +44,8 @@ async def come_to_rest(world: World) -> None:
         world.clock.move(max(rows[0][0] - world.clock.now, timedelta(seconds=1)))
     for worker in world.workers.values():
         await worker.seal(everywhere=True)
+        made = await worker.close_day(world.code)
+        world.expect(made, f"one_checkpoint_a_day: {worker.name}")
     await _turn_everything(world)
     world.history.append(f"at rest {world.clock}: {', '.join(world.sender.history)}")
     await everything_has_arrived(world)

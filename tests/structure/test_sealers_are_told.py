@@ -13,6 +13,7 @@ from services.routing.worker import make_loops as make_routing_loops
 from shared.clock import utc_now
 from shared.db import Database
 from shared.events.subscriptions import SERVICES
+from shared.ledger.checkpoints import Checkpointer
 from shared.ledger.sealer import Sealer
 from shared.messaging.broker import make_broker
 from shared.messaging.relay import Relay
@@ -35,4 +36,7 @@ async def test_a_workers_relay_tells_its_sealer(service: str, template_environ: 
     sealers = [loop.__self__ for loop in loops if isinstance(getattr(loop, "__self__", None), Sealer)]
     assert len(sealers) == 1
     assert relay._listeners == [sealers[0].look_in]
+    # And closes the days of its own ledger, in its own outbox.
+    closing = [loop.__self__ for loop in loops if isinstance(getattr(loop, "__self__", None), Checkpointer)]
+    assert [each._outbox.service for each in closing] == [service]
     await db.dispose()

@@ -32,9 +32,10 @@ PAGE_CACHED = {**CACHED, "vary": "Cookie"}
 GROUP = 8
 QR_SCALE, QR_BORDER = 6, 2
 PAPER = "#fff"
-# As the towns' open data has it (推奨データセット): the town's code first, then its name.
+# As the towns' open data begins (自治体標準オープンデータセット).
 COLUMNS = (
     "全国地方公共団体コード",
+    "ID",
     "地方公共団体名",
     "対象日",
     "サービス",
@@ -84,10 +85,9 @@ async def get_ledger_roots_csv(db: NamedDependency[Database], town: NamedDepende
     table.writerow(COLUMNS)
     for each in await _all(db, town):
         made_at = each.made_at.astimezone(JST).isoformat(timespec="seconds")
-        name = SERVICE_NAMES[each.service]
-        table.writerow(
-            (town.code, town.name_ja, each.day.isoformat(), each.service, name, each.tree_size, each.root, made_at)
-        )
+        name, day = SERVICE_NAMES[each.service], each.day.isoformat()
+        whose = (town.code, f"{each.service}-{day}", town.name_ja)
+        table.writerow((*whose, day, each.service, name, each.tree_size, each.root, made_at))
     named = {"content-disposition": f'attachment; filename="{town.code}_ledger_checkpoints.csv"'}
     return Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=CACHED | named)
 

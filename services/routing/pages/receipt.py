@@ -34,7 +34,7 @@ async def show_receipt(
     request: Request[Any, Any, Any], db: NamedDependency[Database], identity: NamedDependency[Identity]
 ) -> Template:
     """The paper: every entry as a sentence, and one number that stands for all of them."""
-    lines, names = await _read(db, identity)
+    lines, has_older, names = await _read(db, identity)
     async with db.begin(identity.municipality) as session:
         last = await find_last_checkpoint(session, identity.municipality)
     root = receipt_root(line.canonical for line in lines)
@@ -43,6 +43,7 @@ async def show_receipt(
         request,
         "receipt.html",
         lines=[history_line(line.entry, names) for line in lines],
+        has_older=has_older,
         groups=in_groups(root),
         last_checkpoint_at=last,
         address=address,
@@ -61,7 +62,7 @@ async def copy_receipt(
     now: NamedDependency[datetime],
 ) -> Response[bytes]:
     """The file, each entry with the address of its proof. The page's script adds the proofs themselves."""
-    lines, names = await _read(db, identity)
+    lines, has_older, names = await _read(db, identity)
     base = str(request.base_url).rstrip("/")
     with without_readings():
         entries = [
@@ -81,6 +82,7 @@ async def copy_receipt(
         "as_of": now.astimezone(JST),
         "roots_address": f"{base}{PATH}/checkpoints.json",
         "receipt_root": receipt_root(line.canonical for line in lines),
+        "has_older": has_older,
         "entries": entries,
     }
     return Response(
@@ -90,9 +92,11 @@ async def copy_receipt(
     )
 
 
-async def _read(db: Database, identity: Identity) -> tuple[list[ReceiptLine], dict[str, tuple[str, str]]]:
+async def _read(db: Database, identity: Identity) -> tuple[list[ReceiptLine], bool, dict[str, tuple[str, str]]]:
     async with db.begin(identity.municipality) as session:
         subject_ref = await find_subject(session, identity)
         names = await procedure_names(session, identity.municipality)
-        lines = await list_receipt(session, identity.municipality, subject_ref) if subject_ref else []
-    return lines, names
+        if subject_ref is None:
+            return [], False, names
+        lines, has_older = await list_receipt(session, identity.municipality, subject_ref)
+    return lines, has_older, names

@@ -60,8 +60,11 @@ async def list_day(session: AsyncSession, municipality: str, day: date) -> list[
     return found[0][1]
 
 
-async def list_receipt(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[ReceiptLine]:
-    """What the ledgers say of a person and may show them, the oldest first: a paper is read from its beginning."""
+async def list_receipt(session: AsyncSession, municipality: str, subject_ref: UUID) -> tuple[list[ReceiptLine], bool]:
+    """What the ledgers say of a person and may show them, the oldest first: a paper is read from its beginning.
+
+    The second is whether there are still older ones, which had no room.
+    """
     rows = await session.execute(
         select(reuse)
         .where(
@@ -69,10 +72,10 @@ async def list_receipt(session: AsyncSession, municipality: str, subject_ref: UU
             reuse.c.subject_ref == subject_ref,
             reuse.c.visibility == "subject",
         )
-        .order_by(reuse.c.occurred_at, reuse.c.entry_id)
-        .limit(RECEIPT_MAX)
+        .order_by(reuse.c.occurred_at.desc(), reuse.c.entry_id)
+        .limit(RECEIPT_MAX + 1)
     )
-    return [
+    lines = [
         ReceiptLine(
             entry=HistoryEntry(
                 **{name: getattr(row, name) for name in HistoryEntry.__struct_fields__} | {"items": tuple(row.items)}
@@ -81,6 +84,7 @@ async def list_receipt(session: AsyncSession, municipality: str, subject_ref: UU
         )
         for row in rows
     ]
+    return lines[:RECEIPT_MAX][::-1], len(lines) > RECEIPT_MAX
 
 
 async def find_last_checkpoint(session: AsyncSession, municipality: str) -> datetime | None:
