@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from services.routing.consumers import on_reuse_recorded
 from services.routing.queries.history import HISTORY_PAGE, list_history
@@ -187,3 +188,29 @@ async def test_entries_of_one_day_stand_under_that_day(db: Database, visitor: Vi
     await hear(db, make_reuse(me, occurred_at=midnight), make_reuse(me, occurred_at=midnight - timedelta(seconds=1)))
     days = re.findall(r'<h2 class="history__day" id="day-([\d-]+)">', (await visitor.get("/my/history")).text)
     assert days == ["2026-11-21", "2026-11-20"]
+
+
+async def test_a_long_history_asks_the_database_no_more_often_than_a_short_one(db: Database, visitor: Visitor) -> None:
+    await fill(visitor)
+    me = await subject_of(db)
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    async def count(path: str) -> int:
+        sent.clear()
+        event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+        try:
+            assert (await visitor.get(path)).status_code == httpx.codes.OK
+        finally:
+            event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+        return len(sent)
+
+    await hear(db, make_reuse(me))
+    short = [await count(path) for path in ("/my/history", "/my/history/print", "/my/history.json")]
+    entries = [make_reuse(me, occurred_at=NOW - timedelta(hours=n)) for n in range(HISTORY_PAGE)]
+    await hear(db, *entries)
+    for entry in entries[:5]:
+        await visitor.post(f"/my/history/{entry.entry_id}/unfamiliar")
+    assert [await count(path) for path in ("/my/history", "/my/history/print", "/my/history.json")] == short
