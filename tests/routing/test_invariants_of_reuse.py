@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -68,7 +68,7 @@ def is_filled(page: httpx.Response, item: str) -> bool:
     lines += [f"{field_of(item, part)}_year" for part in ITEM_PARTS[item] if part.kind == "day"]
     wanted = [name for name in lines if fields_of(item).get(name)]
     if not wanted:
-        return f">{next(iter(fields_of(item).values()))}</textarea>" in page.text or _has_number(page, item)
+        return f">\n{next(iter(fields_of(item).values()))}</textarea>" in page.text or _has_number(page, item)
     found = [re.search(rf'name="{name}"[^>]*value="([^"]+)"', page.text) is not None for name in wanted]
     assert len(set(found)) == 1, f"half of {item} is filled in"
     return found[0]
@@ -119,6 +119,8 @@ async def assert_every_use_was_approved(db: Database) -> None:
 @given(
     steps=st.lists(st.tuples(st.sampled_from(ONLINE), st.sampled_from(("online", "counter"))), min_size=2, max_size=5)
 )
+@example(steps=[(code, "online") for code in (*ONLINE, *ONLINE)])
+@example(steps=[("CHI03", "counter"), ("CHI02", "online"), ("RES01", "counter"), ("RES01", "online")])
 async def test_with_every_reuse_approved_each_field_is_typed_once(
     db: Database, new_visitor: NewVisitor, steps: list[tuple[str, str]]
 ) -> None:
