@@ -12,9 +12,10 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
+from services.routing.pages.history_wording import Names, history_lines
 from services.routing.pages.open_data import PATH, in_groups, make_qr
-from services.routing.pages.wording import history_line
 from services.routing.queries.catalogue import procedure_names
+from services.routing.queries.family import list_persons
 from services.routing.queries.mine import find_subject
 from services.routing.queries.proofs import ReceiptLine, find_last_checkpoint, list_receipt
 from shared.clock import JST
@@ -42,7 +43,7 @@ async def show_receipt(
     return page(
         request,
         "receipt.html",
-        lines=[history_line(line.entry, names) for line in lines],
+        lines=history_lines([line.entry for line in lines], names),
         has_older=has_older,
         groups=in_groups(root),
         last_checkpoint_at=last,
@@ -65,17 +66,18 @@ async def copy_receipt(
     lines, has_older, names = await _read(db, identity)
     base = str(request.base_url).rstrip("/")
     with without_readings():
+        said = history_lines([line.entry for line in lines], names)
         entries = [
             {
                 "service": line.entry.service,
                 "entry_id": line.entry.entry_id,
                 "occurred_at": line.entry.occurred_at,
-                "sentence": history_line(line.entry, names).sentence,
+                "sentence": words.sentence,
                 "canonical": line.canonical,
                 "proof_address": f"{base}{proofs_path(line.entry.service)}/{line.entry.entry_id}",
                 "proof": None,
             }
-            for line in lines
+            for line, words in zip(lines, said, strict=True)
         ]
     copy = {
         "municipality": identity.municipality,
@@ -92,11 +94,12 @@ async def copy_receipt(
     )
 
 
-async def _read(db: Database, identity: Identity) -> tuple[list[ReceiptLine], bool, dict[str, tuple[str, str]]]:
+async def _read(db: Database, identity: Identity) -> tuple[list[ReceiptLine], bool, Names]:
     async with db.begin(identity.municipality) as session:
-        subject_ref = await find_subject(session, identity)
+        family = await list_persons(session, identity)
+        subject_ref = await find_subject(session, identity) or next(iter(family), None)
         names = await procedure_names(session, identity.municipality)
         if subject_ref is None:
             return [], False, names
-        lines, has_older = await list_receipt(session, identity.municipality, subject_ref)
+        lines, has_older = await list_receipt(session, identity.municipality, subject_ref, family=family)
     return lines, has_older, names

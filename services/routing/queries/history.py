@@ -107,7 +107,7 @@ async def list_history(
         )
     ).one()
     return History(
-        entries=tuple(_entry(row, family) for row in rows[:limit]),
+        entries=tuple(read_entry(row, family) for row in rows[:limit]),
         total=facts.total,
         spared_items=facts.spared,
         pending=await _count_pending(session, municipality, subjects),
@@ -125,7 +125,7 @@ async def find_entry(
     """One entry of a subject's own history, with the case that it is about."""
     query = select(*_ENTRY, reuse.c.case_id).where(_of(municipality, [subject_ref]), reuse.c.entry_id == entry_id)
     row = (await session.execute(query)).one_or_none()
-    return None if row is None else (_entry(row, NO_FAMILY), row.case_id)
+    return None if row is None else (read_entry(row), row.case_id)
 
 
 def _of(municipality: str, subjects: Sequence[UUID]) -> Any:
@@ -160,8 +160,7 @@ async def _count_pending(session: AsyncSession, municipality: str, subjects: Seq
     return int((await session.execute(query)).scalar_one())
 
 
-def _entry(row: Any, family: Mapping[UUID, int]) -> HistoryEntry:
-    values = row._asdict()
-    values.pop("case_id", None)
-    person = family.get(values.pop("subject_ref"))
-    return HistoryEntry(**(values | {"items": tuple(values["items"]), "person": person}))
+def read_entry(row: Any, family: Mapping[UUID, int] = NO_FAMILY) -> HistoryEntry:
+    """An entry out of a row of the projection."""
+    values = {name: getattr(row, name) for name in HistoryEntry.__struct_fields__ if name != "person"}
+    return HistoryEntry(**(values | {"items": tuple(row.items), "person": family.get(row.subject_ref)}))

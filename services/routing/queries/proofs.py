@@ -1,6 +1,6 @@
 """What is published of the ledgers, day by day, and what a person takes home of their own entries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.queries.mine import HistoryEntry
+from services.routing.queries.history import HistoryEntry
 from services.routing.tables import checkpoint, reuse
 from shared.ledger.checkpoints import Checkpoint
 
@@ -60,30 +60,24 @@ async def list_day(session: AsyncSession, municipality: str, day: date) -> list[
     return found[0][1]
 
 
-async def list_receipt(session: AsyncSession, municipality: str, subject_ref: UUID) -> tuple[list[ReceiptLine], bool]:
-    """What the ledgers say of a person and may show them, the oldest first: a paper is read from its beginning.
+async def list_receipt(
+    session: AsyncSession, municipality: str, subject_ref: UUID, *, family: Mapping[UUID, int] = NO_FAMILY
+) -> tuple[list[ReceiptLine], bool]:
+    """What the ledgers say of a person (and of their `family`, by number) and may show them.
 
-    The second is whether there are still older ones, which had no room.
+    The oldest first: a paper is read from its beginning. The second is whether there are still older ones, which had no room.
     """
     rows = await session.execute(
         select(reuse)
         .where(
             reuse.c.municipality == municipality,
-            reuse.c.subject_ref == subject_ref,
+            reuse.c.subject_ref.in_([subject_ref, *family]),
             reuse.c.visibility == "subject",
         )
         .order_by(reuse.c.occurred_at.desc(), reuse.c.entry_id)
         .limit(RECEIPT_MAX + 1)
     )
-    lines = [
-        ReceiptLine(
-            entry=HistoryEntry(
-                **{name: getattr(row, name) for name in HistoryEntry.__struct_fields__} | {"items": tuple(row.items)}
-            ),
-            canonical=row.canonical,
-        )
-        for row in rows
-    ]
+    lines = [ReceiptLine(entry=read_entry(row, family), canonical=row.canonical) for row in rows]
     return lines[:RECEIPT_MAX][::-1], len(lines) > RECEIPT_MAX
 
 
