@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.queries.history import HistoryEntry
+from services.routing.queries.history import NO_FAMILY, HistoryEntry, read_entry
 from services.routing.tables import checkpoint, reuse
 from shared.ledger.checkpoints import Checkpoint
 
@@ -65,7 +65,7 @@ async def list_receipt(
 ) -> tuple[list[ReceiptLine], bool]:
     """What the ledgers say of a person (and of their `family`, by number) and may show them.
 
-    The oldest first: a paper is read from its beginning. The second is whether there are still older ones, which had no room.
+    The oldest first: a paper is read from its beginning. The second is whether there are older ones, which had no room.
     """
     rows = await session.execute(
         select(reuse)
