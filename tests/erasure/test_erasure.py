@@ -6,6 +6,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from services.notifications.commands.attempts import Result, begin_attempts, end_attempts
+from services.notifications.domain.outcomes import Outcome, OutcomeKind
 from services.routing.commands.erasure import tell_unfinished
 from shared.errors import Refusal
 from shared.events.base import event_type
@@ -265,3 +267,23 @@ async def test_who_asks_and_dies_with_it_has_asked_for_nothing(town: Town) -> No
     assert await town.rows("SELECT 1 FROM routing.item") != []
     await town.erase(ticket.subject_ref)
     assert await town.rows("SELECT 1 FROM routing.item") == []
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "permanent", "unknown"])
+async def test_what_is_being_sent_meanwhile_leaves_no_trace(town: Town, outcome: OutcomeKind) -> None:
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    await town.book(guest, ticket)
+    await town.deliver()
+    keys = town.services["notifications"].keys
+    waiting = [row["notice_id"] for row in await town.rows("SELECT notice_id FROM notifications.notice")]
+    async with town.at("notifications") as session:
+        orders = await begin_attempts(session, keys, TOWN, waiting, now=town.now)
+    assert [order.address for order in orders] == [EMAIL]
+    await town.erase(ticket.subject_ref, even_if_open=True)
+    await town.deliver()
+    async with town.at("notifications") as session:
+        results = [Result(order, Outcome(kind=outcome)) for order in orders]
+        await end_attempts(session, TOWN, results, now=town.now, chance=lambda: 0.5)
+    for table in ("notice", "attempt", "staff_task", "due"):
+        assert await town.rows(f"SELECT 1 FROM notifications.{table}") == [], table
