@@ -31,7 +31,7 @@ async def product(database: TestDatabase) -> AsyncIterator[Product]:
 
 
 async def test_every_service_proves_its_own_entries_and_routing_publishes_every_root(product: Product) -> None:
-    entries = {service: make_entry(municipality=TOWN, at=NOW) for service in SERVICES}
+    entries = {service: make_entry(municipality=TOWN, at=NOW, entry_type="collected") for service in SERVICES}
     for service, db in product.dbs.items():
         metadata = service_metadata(service)
         outbox = Outbox(service, metadata)
