@@ -13,7 +13,8 @@ from services.routing.tables import application, appointment, case_file, erasure
 from shared.clock import JST, jst_day
 from shared.reference_number import ERASURE_LENGTH, read_number
 
-CASES_MAX = 1_000
+# More than a browser can begin in the life of its session.
+CASES_MAX = 100_000
 IN_THE_WAY_MAX = 50
 ITEMS_MAX = 200
 
