@@ -339,6 +339,42 @@ def test_online_from_a_life_event_to_the_end(
     see(tablet, "figures")
 
 
+def test_a_person_has_their_information_erased(phone: Page, see: See, expect_status: ExpectStatus) -> None:
+    expect_status(422)
+    phone.goto("/my/erase")
+    see(phone, "erase-nothing")
+    book(phone, name="富士見 きえる", kana="フジミ キエル", reach="email", contact="kieru@example.jp")
+    address = phone.url
+    wait_for_page(phone, "/my/erase", "先に、すませることがあります")
+    see(phone, "erase-in-the-way")
+    phone.goto(f"{address}/cancel")
+    phone.get_by_role("button", name="予約を取り消す").click()
+    expect(phone.get_by_role("main")).to_contain_text("取り消しました")
+    wait_for_page(phone, "/my/erase", "もとにもどせないことを、わかりました")
+    see(phone, "erase")
+    phone.get_by_role("button", name="わたしの情報を消す").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "erase-refused")
+    phone.locator("[name=understood]").check(force=True)
+    phone.get_by_role("button", name="わたしの情報を消す").click()
+    phone.wait_for_url("**/erasures/*")
+    receipt = urlsplit(phone.url).path
+    wait_for_page(phone, receipt, "すべてから消えました")
+    see(phone, "erased")
+    phone.goto("/my")
+    expect(phone.get_by_role("main")).not_to_contain_text("児童手当")
+
+
+def wait_for_page(page: Page, path: str, words: str) -> None:
+    """What one service tells another takes a moment."""
+    for _ in range(80):
+        page.goto(path)
+        if words in page.get_by_role("main").inner_text():
+            return
+        page.wait_for_timeout(250)
+    expect(page.get_by_role("main")).to_contain_text(words)
+
+
 def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: See) -> None:
     begin(phone, "CHI02")
     fill_person(phone, "富士見 みのり")

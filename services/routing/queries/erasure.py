@@ -23,7 +23,8 @@ from shared.clock import JST, jst_day
 from shared.reference_number import ERASURE_LENGTH, read_number
 from shared.tokens import Identity
 
-CASES_MAX = 1_000
+# More than a browser can begin in the life of its session.
+CASES_MAX = 100_000
 IN_THE_WAY_MAX = 50
 ITEMS_MAX = 200
 FAMILY_MAX = 20
