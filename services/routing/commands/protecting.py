@@ -62,10 +62,8 @@ async def may_register(session: AsyncSession, identity: Identity) -> bool:
 async def find_case(session: AsyncSession, *, identity: Identity, typed: str) -> UUID | None:
     """The case behind the number of an application or an appointment, as typed; None when there is none.
 
-    Raises:
-        Refusal: `not_registrar` (403).
+    It opens nothing: who may see how it stands is asked there.
     """
-    await _refuse_others(session, identity)
     sent = read_number(typed, length=APPLICATION_LENGTH)
     booked = read_number(typed)
     table, number = (application, sent) if sent is not None else (appointment, booked)
@@ -193,13 +191,9 @@ async def lift_protection(
         await record_deed(session, identity, "lift_protection", case_id, now=now)
 
 
-async def _refuse_others(session: AsyncSession, identity: Identity) -> None:
+async def _find_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
     if not await may_register(session, identity):
         raise Refusal("not_registrar", 403)
-
-
-async def _find_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
-    await _refuse_others(session, identity)
     query = select(case_file).where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
     case = (await session.execute(query)).one_or_none()
     if case is None:

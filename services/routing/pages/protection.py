@@ -26,12 +26,8 @@ Req = Request[Any, Any, Any]
 
 
 @get("/office/protection", guards=GUARDS)
-async def show_find_protection(
-    request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]
-) -> Template:
+async def show_find_protection(request: Req) -> Template:
     """Whose? A number, please."""
-    async with db.begin(identity.municipality) as session:
-        await find_case(session, identity=identity, typed="")
     return page(request, "find_protection.html", form=Form({}))
 
 
