@@ -48,6 +48,7 @@ STAFF_ONLY: Final = {
         "services/routing/pages/office.html",
         "services/routing/pages/office.py",
         "services/routing/pages/office_application.html",
+        "services/routing/pages/find_protection.html",
         "services/routing/pages/protection.html",
         "services/routing/pages/protection.py",
         "services/routing/pages/office_inquiries.html",

@@ -84,6 +84,8 @@ HANDLERS = (
     office.post_office_action,
     office.post_held_back,
     office.show_fragment,
+    protection.show_find_protection,
+    protection.post_find_protection,
     protection.show_protection,
     protection.post_protection,
     office_inquiries.show_inquiries,

@@ -77,6 +77,8 @@ NO_DEEDS = {
     # Whoever writes in somebody's place has a case of that person's own.
     "routing POST /cases/{case_id}/person",
     "routing POST /cases/{case_id}/family",
+    # A number leads to a case; what is done there is a deed of its own.
+    "routing POST /office/protection",
     # A token, and back to the form that needed one.
     "routing POST /session/renew",
     # Number and code open a page; what is done on it is a deed of its own.

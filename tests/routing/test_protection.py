@@ -17,6 +17,7 @@ from services.routing.commands.protecting import protect
 from services.routing.domain.items import ITEM_PARTS
 from services.routing.domain.protection import TELLS_NO_PLACE, may_open
 from shared.db import Database
+from shared.reference_number import make_number
 from shared.tokens import Identity
 from tests.conftest import TestDatabase
 from tests.routing.applying import (
@@ -36,6 +37,7 @@ from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import EMAIL, KANA, NAME, NOW, TOWN, new_key
 from tests.routing.test_behalf import subject_of
 from tests.routing.test_pages import answer_offers
+from tests.routing.test_reuse import book
 
 NewVisitor = Callable[..., Visitor]
 OK = httpx.codes.OK
@@ -355,6 +357,32 @@ async def test_managers_and_the_office_of_the_register_say_so_once_they_have_che
         "lift_protection", "protect",
     ]  # fmt: skip
     assert LINE in (await visitor.get(f"/applications/{number}")).text
+
+
+async def test_they_find_a_case_of_any_office_by_the_number_that_the_person_holds(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    number = await apply(visitor, **HIDDEN)
+    booked = await visitor.open_case()
+    await book(db, booked, state="booked", version=1)
+    registrar = await sign_in(db, new_visitor(), roles=("back_office",), office="戸籍")
+    assert "/office/protection" in (await registrar.get("/office")).text
+    for typed, case in ((number, await case_of(db, number)), (f" {number[:4].lower()}-{number[4:]}", None)):
+        found = await registrar.post("/office/protection", {"number": typed})
+        assert found.headers["location"] == f"/office{case or await case_of(db, number)}/protection"
+    for bad in ("", "24-0317", "x" * 100, "<script>", number[:-1]):
+        refused = await registrar.post("/office/protection", {"number": bad})
+        assert refused.status_code == httpx.codes.UNPROCESSABLE_ENTITY, bad
+        assert "<script>" not in refused.text
+    held = make_number(lambda signs: signs[3])
+    async with db.begin(TOWN) as session:
+        await session.execute(text("UPDATE appointment SET number = :n"), {"n": held})
+    found = await registrar.post("/office/protection", {"number": held})
+    assert found.headers["location"] == f"/office{booked}/protection"
+    other = await sign_in(db, new_visitor())
+    assert "/office/protection" not in (await other.get("/office")).text
+    found = await other.post("/office/protection", {"number": held})
+    assert (await other.get(found.headers["location"])).status_code == httpx.codes.FORBIDDEN
 
 
 async def test_of_whom_nothing_is_known_nobody_can_say_so(

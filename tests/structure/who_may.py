@@ -131,6 +131,8 @@ WHO_MAY: dict[str, Who] = {
     # What is held back of a protected person: the office that decides. Which of these people may say so, each checks.
     "routing GET /office/applications/{application_id}/held-back": OFFICE,
     "routing POST /office/applications/{application_id}/held-back": OFFICE,
+    "routing GET /office/protection": OFFICE,
+    "routing POST /office/protection": OFFICE,
     "routing GET /office/cases/{case_id}/protection": OFFICE,
     "routing POST /office/cases/{case_id}/protection": OFFICE,
     # The inquiries of its own office; a manager those of all.

@@ -86,6 +86,7 @@ async def show_office(
         )
         names = await procedure_names(session, identity.municipality)
         inquiries = await count_waiting(session, identity.municipality, office=office, now=now)
+        may_protect = await may_register(session, identity)
     older = listed[-1].submitted_at.isoformat() if len(listed) == PAGE else None
     return page(
         request,
@@ -109,6 +110,7 @@ async def show_office(
             {"href": f"/office?state={name}", "label": translate(label), "current": name == chosen}
             for name, label in FILTERS.items()
         ],
+        may_protect=may_protect,
         older=f"/office?state={chosen}&before={quote(older)}" if older else None,
         is_first=before is None,
     )

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from services.routing.commands.protecting import Standing, lift_protection, protect, show_standing
+from services.routing.commands.protecting import Standing, find_case, lift_protection, protect, show_standing
 from services.routing.pages.wording import REFUSALS
 from shared.db import Database
 from shared.errors import Refusal
@@ -23,6 +23,26 @@ GUARDS = [require_role("back_office", "manager")]
 CHECKED, CHECKED_FIELD = "yes", "checked"
 
 Req = Request[Any, Any, Any]
+
+
+@get("/office/protection", guards=GUARDS)
+async def show_find_protection(request: Req) -> Template:
+    """Whose? A number, please."""
+    return page(request, "find_protection.html", form=Form({}))
+
+
+@post("/office/protection", guards=GUARDS)
+async def post_find_protection(
+    request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]
+) -> Template | Redirect:
+    """Leads to the case of whoever has this number, of any office."""
+    form = Form(await read_form(request))
+    async with db.begin(identity.municipality) as session:
+        case_id = await find_case(session, identity=identity, typed=form.value("number"))
+    if case_id is None:
+        form.errors["number"] = _("この番号の予約も申請も見つかりません。番号を確かめてください。")
+        return page(request, "find_protection.html", status=422, form=form)
+    return see_other(f"/office/cases/{case_id}/protection")
 
 
 @get("/office/cases/{case_id:str}/protection", guards=GUARDS)
