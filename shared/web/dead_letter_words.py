@@ -14,7 +14,14 @@ from shared.events.booking import (
     AvailabilityChanged,
 )
 from shared.events.ledger import ReuseRecorded
-from shared.events.routing import AccountOpened, ApplicationProgressed, CataloguePublished, ContactGiven, SessionEnded
+from shared.events.routing import (
+    AccountOpened,
+    ApplicationProgressed,
+    CataloguePublished,
+    ContactGiven,
+    NameWithdrawn,
+    SessionEnded,
+)
 from shared.messaging.dead_letters import Letter
 from shared.web.i18n import translate
 
@@ -47,6 +54,7 @@ SERVICE_NAMES: dict[str, str] = {
 EVENT_NAMES: dict[type[Event], str] = {
     CataloguePublished: _("手続き一覧の公開"),
     ContactGiven: _("連絡先の登録"),
+    NameWithdrawn: _("お名前でのお呼びだしの取りやめ"),
     SessionEnded: _("ログアウトなど、利用の終わり"),
     AccountOpened: _("職員・サポーターのアカウントの変更"),
     ApplicationProgressed: _("オンライン申請の進みぐあい"),
