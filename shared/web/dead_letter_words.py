@@ -58,6 +58,7 @@ SERVICE_NAMES: dict[str, str] = {
 EVENT_NAMES: dict[type[Event], str] = {
     CataloguePublished: _("手続き一覧の公開"),
     ContactGiven: _("連絡先の登録"),
+    NameWithdrawn: _("お名前でのお呼びだしの取りやめ"),
     SessionEnded: _("ログアウトなど、利用の終わり"),
     AccountOpened: _("職員・サポーターのアカウントの変更"),
     ApplicationProgressed: _("オンライン申請の進みぐあい"),
@@ -67,7 +68,6 @@ EVENT_NAMES: dict[type[Event], str] = {
     AppointmentProgressed: _("当日の進みぐあい（受付・よびだしなど）"),
     AvailabilityChanged: _("窓口の空きの変化"),
     ReuseRecorded: _("情報のやりとりの記録"),
-    NameWithdrawn: _("お名前を使わないことの連絡"),
     CheckpointMade: _("記録の一日のまとめ番号"),
     SubjectErased: _("本人の情報の消去"),
     CaseErased: _("保存期間が過ぎた手続きの消去"),

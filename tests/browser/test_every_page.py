@@ -33,7 +33,7 @@ from tests.structure.conftest import Route, apps, environ, routes
 __all__ = ["apps", "environ", "routes"]
 
 UNKNOWN = "/no/such/page"
-OPERATOR_LOGIN, OFFICER_LOGIN = "unyou", "kanri"
+OPERATOR_LOGIN, OFFICER_LOGIN, OFFICE_LOGIN = "unyou", "kanri", "kosodate"
 
 NewPhone = Callable[..., Page]
 ExpectStatus = Callable[..., None]
@@ -411,6 +411,66 @@ def test_what_staff_enter_on_somebodys_behalf(tablet: Page, see: See) -> None:
     tablet.get_by_role("button", name="この方の入力を始める").click()
     expect(tablet.get_by_role("main")).to_contain_text("電話か、窓口かを選んでください")
     see(tablet, "behalf-refused")
+
+
+def test_a_family_and_who_is_protected(phone: Page, tablet: Page, new_tablet: NewPhone, stack: Stack, see: See) -> None:
+    begin(phone, "CHI02")
+    fill_child_allowance(phone, "二宮 花子")
+    go_on(phone)
+    choose_reach(phone, "none")
+    number = send(phone, "申請する")
+    begin(phone, "CHI03")
+    phone.get_by_text("ご家族の分を申しこむ方").click()
+    see(phone, "reuse-for-whom")
+    phone.get_by_role("button", name="ご家族の分にする").click()
+    phone.wait_for_url("**/family")
+    see(phone, "family")
+    phone.get_by_role("button", name="選んだとおりに次へ進む").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "family-refused")
+    for choice in phone.locator("input[name^=use_][value=yes]").all():
+        choice.check(force=True)
+    phone.get_by_role("button", name="選んだとおりに次へ進む").click()
+    phone.wait_for_url("**/form")
+    see(phone, "form-family")
+    phone.goto("/my")
+    expect(phone.get_by_role("main")).to_contain_text("（ご家族 1 の分）")
+    see(phone, "my-family")
+
+    tablet.goto("/office")
+    tablet.get_by_role("link", name="支援措置（秘匿）の登録").click()
+    see(tablet, "protection-find")
+    go_on(tablet)
+    expect(tablet.locator("[data-error-summary]")).to_be_visible()
+    see(tablet, "protection-not-found")
+    tablet.get_by_label("予約番号か、受付番号").fill(number)
+    go_on(tablet)
+    tablet.wait_for_url("**/cases/*/protection")
+    see(tablet, "protection")
+    tablet.get_by_role("button", name="支援措置の方として登録する").click()
+    expect(tablet.locator("[data-error-summary]")).to_be_visible()
+    see(tablet, "protection-refused")
+    tablet.locator("input[name=checked]").check(force=True)
+    tablet.get_by_role("button", name="支援措置の方として登録する").click()
+    expect(tablet.get_by_role("main")).to_contain_text("支援措置の方です")
+    see(tablet, "protection-set")
+
+    run_cli(stack.environ, "account", "open", OFFICE_LOGIN, "--town", "143421", "--role", "back_office",
+            "--office", "子育て")  # fmt: skip
+    office = sign_in(new_tablet(), OFFICE_LOGIN, "/office")
+    open_in_office(office, number)
+    expect(office.get_by_role("main")).not_to_contain_text("〒259-0123")
+    see(office, "office-held-back")
+    office.get_by_role("button", name="いま一度だけ開く").click()
+    expect(office.locator("[data-error-summary]")).to_be_visible()
+    see(office, "office-held-back-unsaid")
+    office.locator("input[name=why][value=decide]").check(force=True)
+    office.get_by_role("button", name="いま一度だけ開く").click()
+    expect(office.get_by_role("main")).to_contain_text("〒259-0123")
+    see(office, "office-opened")
+    phone.goto(f"/applications/{number.replace('-', '')}")
+    expect(phone.get_by_role("main")).not_to_contain_text("〒259-0123")
+    see(phone, "application-protected")
 
 
 def test_helpers_and_who_asks_for_one(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> None:
