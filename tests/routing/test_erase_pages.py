@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from services.routing.keys import Keys
 from shared.db import Database
-from tests.routing.applying import apply, hidden, office_path, press, sign_in
+from tests.routing.applying import CHI02_FORM, CHI03_REST, apply, hidden, office_path, press, sign_in
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import EMAIL, KANA, NAME, NOW, TOWN
 
@@ -142,3 +142,18 @@ async def test_staff_are_nobody_to_be_erased(db: Database, visitor: Visitor, key
     staff = await sign_in(db, visitor, roles=("counter",))
     await staff.open_case(behalf="desk")
     assert "消すものはありません" in (await staff.get("/my/erase")).text
+
+
+async def test_what_was_given_for_ones_family_goes_too(db: Database, visitor: Visitor) -> None:
+    """Nobody could open it any more: the session that knew whose it was is gone."""
+    await begun(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    await visitor.post(f"{case}/person", {"person": "new"})
+    form = CHI02_FORM | CHI03_REST | {"name": "吉田 はじめ"}
+    assert (await visitor.post(f"{case}/form", form)).status_code == SEE_OTHER
+    assert (await visitor.post("/my/erase", await erase_fields(visitor))).status_code == SEE_OTHER
+    assert await left(db) == 0
+    async with db.begin(TOWN) as session:
+        for table in ("subject_key", "session_person", "case_file"):
+            assert (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() == 0, table
+        assert (await session.execute(text("SELECT count(*) FROM erasure"))).scalar_one() == 2

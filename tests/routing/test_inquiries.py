@@ -5,13 +5,14 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from services.routing.commands.protecting import protect
 from services.routing.domain.inquiries import KINDS, MOVES, STATES, TEXT_MAX_LENGTH, WAITING_MAX
 from services.routing.domain.town_days import CLOSES, JST, end_of_working_day, is_working_time
 from services.routing.measuring import Measuring
@@ -21,6 +22,7 @@ from services.routing.queries.holidays import list_holidays
 from shared.clock import jst_day
 from shared.db import Database
 from shared.reference_number import show_number
+from shared.tokens import Identity
 from tests.conftest import TestDatabase
 from tests.routing.applying import SEE_OTHER, apply, fill_in, hidden, office_path, press, sign_in
 from tests.routing.conftest import TestClock, Visitor
@@ -432,3 +434,38 @@ async def test_the_database_lets_no_other_move_through(db: Database, database: T
             for version in (1, 2):
                 allowed = to in MOVES[state] and version == 2
                 assert await is_let_through(db, to, version) is allowed, (state, to, version)
+
+
+async def test_an_entry_of_ones_family_is_asked_about_as_well(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    await fill_in(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    await visitor.post(f"{case}/person", {"person": "new"})
+    async with db.begin(TOWN) as session:
+        child = (await session.execute(text("SELECT subject_ref FROM session_person"))).scalar_one()
+    event = make_reuse(child, entry_type="staff_viewed", actor_kind="staff", office="子育て", target_service="routing")
+    await hear(db, event)
+    path = await ask(visitor, str(event.entry_id))
+    assert QUESTION in (await visitor.get(path)).text
+    staff = await sign_in(db, new_visitor())
+    assert (await answer(staff, path.rsplit("/", 1)[-1])).status_code == SEE_OTHER
+    assert ANSWER in (await visitor.get(path)).text
+    stranger = new_visitor()
+    await fill_in(stranger)
+    assert (await stranger.get(path)).status_code == httpx.codes.NOT_FOUND
+
+
+async def test_what_a_protected_person_asks_is_read_where_it_was_sent(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    case = await fill_in(visitor)
+    entry = await seen_entry(db)
+    manager = Identity(municipality=TOWN, kind="staff", ref="m", session_id="m", roles=("manager",))
+    async with db.begin(TOWN) as session:
+        await protect(session, identity=manager, case_id=UUID(case.rsplit("/", 1)[-1]), now=NOW)
+    path = await ask(visitor, entry)
+    staff = await sign_in(db, new_visitor())
+    assert QUESTION in (await staff.get(f"/office/inquiries/{path.rsplit('/', 1)[-1]}")).text
+    assert (await answer(staff, path.rsplit("/", 1)[-1])).status_code == SEE_OTHER
+    assert ANSWER in (await visitor.get(path)).text

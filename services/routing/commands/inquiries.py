@@ -27,7 +27,7 @@ from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.history import find_entry
 from services.routing.queries.holidays import list_holidays
 from services.routing.queries.inquiries import Thread, find_number_about, list_thread
-from services.routing.queries.mine import find_subject
+from services.routing.queries.mine import list_subjects
 from services.routing.tables import SERVICE, inquiry, inquiry_step
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -56,16 +56,16 @@ async def ask(
     text: str,
     now: datetime,
 ) -> str:
-    """Ask about an entry of one's own history; return the inquiry's number. Asked twice, it is one inquiry.
+    """Ask about an entry of one's own or one's family's history; return the number. Asked twice, it is one inquiry.
 
     Raises:
         Refusal: `entry_unknown` (404), `inquiries_many` (409).
     """
-    town, subject_ref = identity.municipality, await find_subject(session, identity)
-    found = await find_entry(session, town, subject_ref, entry_id) if subject_ref else None
-    if subject_ref is None or found is None:
+    town = identity.municipality
+    found = await find_entry(session, town, await list_subjects(session, identity), entry_id)
+    if found is None:
         raise Refusal("entry_unknown", 404)
-    entry = found[0]
+    entry, subject_ref = found.entry, found.subject_ref
     procedure = entry.target_procedure or entry.source_procedure or ""
     names = await procedure_names(session, town)
     values = {
@@ -221,9 +221,9 @@ async def find_inquiry(session: AsyncSession, municipality: str, number: str, *,
 
 async def _find_own(session: AsyncSession, identity: Identity, number: str, *, lock: bool = False) -> Row[Any]:
     """One of the person who asks; somebody else's is as if there were none."""
-    subject_ref = await find_subject(session, identity)
+    subjects = await list_subjects(session, identity)
     row = await find_inquiry(session, identity.municipality, number, lock=lock)
-    if subject_ref is None or row.subject_ref != subject_ref:
+    if row.subject_ref not in subjects:
         raise Refusal("inquiry_unknown", 404)
     return row
 

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from typing import Literal
 
 from services.routing.domain.handover import CONTACT
+from services.routing.domain.inquiries import TEXTS as INQUIRY_TEXTS
 
 # What tells nothing of where somebody lives, works, learns, banks, is treated, or can be met. Everything else is held
 # back, free texts too, and every item that comes until somebody says otherwise: `address`, `previous_address`,
 # `new_address`, `phone` and `household` say it outright; `employer`, `child`, `doctor`, `insurance` (the insurer is
 # often the employer's) and `bank_account` (by its branch) lead there; `correction`, `topic` and the other texts may.
 TELLS_NO_PLACE = frozenset({"name", "kana", "birth_date", "sex", "due_date", "tax_year"})
+# What was written to an office to be read there, and its answer: it fills in no form, and goes nowhere else.
+WRITTEN_TO_BE_READ = frozenset(INQUIRY_TEXTS.values())
 
 # Why the office that decides an application looks at what is held back. Its person reads this as the purpose.
 Reason = Literal["decide", "write_to", "check_identity"]
@@ -33,7 +36,7 @@ def may_open(item: str, target_service: str, despite: Despite | None = None) -> 
         return target_service == "routing"
     if despite == "own_wish":
         return item == CONTACT and target_service == "notifications"
-    return item in TELLS_NO_PLACE and target_service == "routing"
+    return item in TELLS_NO_PLACE | WRITTEN_TO_BE_READ and target_service == "routing"
 
 
 def may_look(*, own_office: str | None, deciding_office: str) -> bool:

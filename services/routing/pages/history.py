@@ -150,7 +150,7 @@ async def _read(db: Database, identity: Identity, chosen: Chosen, *, skip: int, 
             skip=skip,
             limit=limit,
         )
-        inquiries = await list_own(session, identity.municipality, subject_ref)
+        inquiries = await list_own(session, identity.municipality, [subject_ref, *family])
     return Read(history=history, names=names, inquiries=tuple(inquiries))
 
 

@@ -21,7 +21,7 @@ from services.routing.pages.wording import REFUSALS
 from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.queries.history import find_entry
 from services.routing.queries.inquiries import Step, find_number_about
-from services.routing.queries.mine import find_correctable, find_subject
+from services.routing.queries.mine import find_correctable, list_subjects
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import INQUIRY_LENGTH, read_number
@@ -141,8 +141,8 @@ def inquiry_number(typed: str) -> str:
 
 async def find_line(session: AsyncSession, municipality: str, subject_ref: UUID, entry_id: UUID) -> HistoryLine | None:
     """What an inquiry is about, as the person reads it in their history."""
-    found = await find_entry(session, municipality, subject_ref, entry_id)
-    return None if found is None else history_line(found[0], await procedure_names(session, municipality))
+    found = await find_entry(session, municipality, [subject_ref], entry_id)
+    return None if found is None else history_line(found.entry, await procedure_names(session, municipality))
 
 
 def _kind(text: str) -> Kind:
@@ -155,11 +155,10 @@ def _kind(text: str) -> Kind:
 async def _ask_page(
     request: Req, session: AsyncSession, identity: Identity, entry_id: UUID, kind: Kind, form: Form
 ) -> Template:
-    subject_ref = await find_subject(session, identity)
-    found = await find_entry(session, identity.municipality, subject_ref, entry_id) if subject_ref else None
+    found = await find_entry(session, identity.municipality, await list_subjects(session, identity), entry_id)
     if found is None:
         raise Refusal("entry_unknown", 404)
-    entry, case_id = found
+    entry, case_id = found.entry, found.case_id
     is_correction = kind == "correction"
     return page(
         request,

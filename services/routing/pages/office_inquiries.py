@@ -199,8 +199,8 @@ async def _detail_page(
     refusal: Refusal | None = None,
 ) -> Template:
     row, thread = await read_for_staff(session, keys.vault, identity=identity, number=inquiry_number(number), now=now)
-    entry = await find_entry(session, row.municipality, row.subject_ref, row.entry_id)
-    case_id = entry[1] if entry else None
+    entry = await find_entry(session, row.municipality, [row.subject_ref], row.entry_id)
+    case_id = entry.case_id if entry else None
     application = await find_application_of(session, row.municipality, case_id) if case_id else None
     text = REFUSALS[refusal.code] if refusal else None
     errors = form.errors if form else {}

@@ -119,13 +119,21 @@ async def list_history(
     )
 
 
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry, whose it is, and the case that it is about."""
+
+    entry: HistoryEntry
+    subject_ref: UUID
+    case_id: UUID | None
+
+
 async def find_entry(
-    session: AsyncSession, municipality: str, subject_ref: UUID, entry_id: UUID
-) -> tuple[HistoryEntry, UUID | None] | None:
-    """One entry of a subject's own history, with the case that it is about."""
-    query = select(*_ENTRY, reuse.c.case_id).where(_of(municipality, [subject_ref]), reuse.c.entry_id == entry_id)
+    session: AsyncSession, municipality: str, subjects: Sequence[UUID], entry_id: UUID
+) -> Found | None:
+    """One entry of somebody's history, if it is one of these subjects'."""
+    query = select(*_ENTRY, reuse.c.case_id).where(_of(municipality, subjects), reuse.c.entry_id == entry_id)
     row = (await session.execute(query)).one_or_none()
-    return None if row is None else (read_entry(row), row.case_id)
+    return None if row is None else Found(entry=read_entry(row), subject_ref=row.subject_ref, case_id=row.case_id)
 
 
 def _of(municipality: str, subjects: Sequence[UUID]) -> Any:

@@ -122,11 +122,11 @@ async def find_number_about(session: AsyncSession, municipality: str, entry_id: 
     return number
 
 
-async def list_own(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[Listed]:
-    """What a person has asked, what is not closed before the rest, the newest first."""
+async def list_own(session: AsyncSession, municipality: str, subjects: Sequence[UUID]) -> list[Listed]:
+    """What these people have asked, what is not closed before the rest, the newest first."""
     rows = await session.execute(
         select(*_LISTED)
-        .where(inquiry.c.municipality == municipality, inquiry.c.subject_ref == subject_ref)
+        .where(inquiry.c.municipality == municipality, inquiry.c.subject_ref.in_(subjects))
         .order_by(inquiry.c.state == "closed", inquiry.c.asked_at.desc())
         .limit(PAGE)
     )

@@ -56,6 +56,12 @@ async def find_subject(session: AsyncSession, identity: Identity) -> UUID | None
     ).scalar_one_or_none()
 
 
+async def list_subjects(session: AsyncSession, identity: Identity) -> list[UUID]:
+    """The visitor's own subject, and those of their family: whose history they read."""
+    own = await find_subject(session, identity)
+    return [*([own] if own else []), *await list_persons(session, identity)]
+
+
 async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCase]:
     """The visitor's cases, newest first."""
     persons = await list_persons(session, identity)
