@@ -190,7 +190,7 @@ async def test_the_officer_sees_who_it_was_and_notes_that_it_was_looked_into(
     ):
         assert part in page.text, part
     assert str(subject) not in page.text
-    for limit in ("7日のあいだに15回以上", "10分のあいだに、20人以上", "08:30から17:15まで"):
+    for limit in ("7日のあいだに15回以上", "10分のあいだに、20人以上", "8:30から17:15まで"):
         assert limit in page.text, limit
     [finding] = re.findall(r'name="finding" value="([^"]+)"', page.text)
     for _ in range(2):

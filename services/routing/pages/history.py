@@ -42,6 +42,11 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     office: str | None
     procedure: str | None
 
+    @property
+    def is_any(self) -> bool:
+        """Whether anything was chosen at all."""
+        return any(msgspec.structs.astuple(self))
+
     def address(self, path: str, page_number: int = 1) -> str:
         """The same choice elsewhere."""
         asked = {name: value for name, value in msgspec.structs.asdict(self).items() if value}

@@ -59,7 +59,7 @@ RULE_LIMITS: dict[str, str] = {
 LIMITS: dict[str, dict[str, object]] = {
     "one_person": {"days": ONE_PERSON_WITHIN.days, "limit": ONE_PERSON_LOOKS},
     "many_people": {"minutes": MANY_PEOPLE_WITHIN // timedelta(minutes=1), "limit": MANY_PEOPLE},
-    "out_of_hours": {"opens": f"{OPENS:%H:%M}", "closes": f"{CLOSES:%H:%M}"},
+    "out_of_hours": {"opens": f"{OPENS.hour}:{OPENS:%M}", "closes": f"{CLOSES.hour}:{CLOSES:%M}"},
 }
 
 
