@@ -84,7 +84,17 @@ NO_DEEDS = {
     # Number and code open a page; what is done on it is a deed of its own.
     "routing POST /applications/find",
     "booking POST /booking/find",
-    # About one's own history, of which staff have none.
+    # A form comes back with more in it; nothing is kept, and nothing read.
+    "routing POST /cases/{case_id}/fields",
+    # Hashes, for whoever has the ids of entries.
+    "routing POST /routing/api/ledger/proofs",
+    "booking POST /booking/api/ledger/proofs",
+    "notifications POST /notifications/api/ledger/proofs",
+    # About one's own items and history, of which staff have none.
+    "routing POST /my/data/{key}",
+    "routing POST /my/data/{key}/stop",
+    "routing POST /my/data/{key}/allow",
+    "routing POST /my/erase",
     "routing POST /my/history/{entry_id}/{kind}",
     "routing POST /my/inquiries/{number}/{action}",
     # The SMS gateway, which is nobody of ours.

@@ -40,6 +40,7 @@ ANYTHING = text("""
     SELECT 1 WHERE (CAST(:event_id AS uuid), CAST(:municipality AS text), CAST(:now AS timestamptz)) IS NOT NULL
 """)
 RACERS = 10
+RACES = 5
 OPERATOR = Operator(TOWN)
 
 
@@ -252,7 +253,6 @@ async def test_replays_that_race_with_each_other_and_with_copies_of_the_message_
 
 async def test_it_is_the_claim_that_makes_the_effect_of_racing_replays_single(routing: Routing) -> None:
     """With the lock and the mark taken out, the claim still holds; the next test is the same without it."""
-    event = await routing.dead()
     unlocked = str(routing.replayer._lock).replace("FOR UPDATE", "")
     routing.replayer._begin, routing.replayer._lock = ANYTHING, text(unlocked)
     assert await race(routing, event) == 1
@@ -262,7 +262,9 @@ async def test_without_the_claim_racing_replays_all_take_effect(routing: Routing
     event = await routing.dead()
     unlocked = str(routing.replayer._lock).replace("FOR UPDATE", "")
     routing.replayer._begin, routing.replayer._lock, routing.replayer._claim = ANYTHING, text(unlocked), ANYTHING
-    assert await race(routing, event) > 1
+    # On a busy machine some races are won before the others begin.
+    effects = [await race(routing, await routing.dead()) for _ in range(RACES)]
+    assert effects[-1] > RACES
 
 
 async def test_of_a_replay_and_a_discard_at_once_one_happens(routing: Routing) -> None:
