@@ -253,18 +253,25 @@ async def test_replays_that_race_with_each_other_and_with_copies_of_the_message_
 
 async def test_it_is_the_claim_that_makes_the_effect_of_racing_replays_single(routing: Routing) -> None:
     """With the lock and the mark taken out, the claim still holds; the next test is the same without it."""
+    event = await routing.dead()
     unlocked = str(routing.replayer._lock).replace("FOR UPDATE", "")
     routing.replayer._begin, routing.replayer._lock = ANYTHING, text(unlocked)
     assert await race(routing, event) == 1
 
 
 async def test_without_the_claim_racing_replays_all_take_effect(routing: Routing) -> None:
-    event = await routing.dead()
+    """On a busy machine a race may be over before the others have begun: it has several tries."""
     unlocked = str(routing.replayer._lock).replace("FOR UPDATE", "")
-    routing.replayer._begin, routing.replayer._lock, routing.replayer._claim = ANYTHING, text(unlocked), ANYTHING
-    # On a busy machine some races are won before the others begin.
-    effects = [await race(routing, await routing.dead()) for _ in range(RACES)]
-    assert effects[-1] > RACES
+    claim = routing.replayer._claim
+    for number in range(1, RACES + 1):
+        routing.receipts.clear()
+        routing.error = Poison("no_such_office")
+        event = await routing.dead()
+        routing.replayer._begin, routing.replayer._lock, routing.replayer._claim = ANYTHING, text(unlocked), ANYTHING
+        if await race(routing, event) > number:
+            return
+        routing.replayer._claim = claim
+    raise AssertionError("one effect, whatever was taken out")
 
 
 async def test_of_a_replay_and_a_discard_at_once_one_happens(routing: Routing) -> None:
