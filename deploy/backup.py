@@ -39,8 +39,9 @@ COPY_TIMEOUT_S = 3_600
 KEYS_KEPT = 2
 MANIFEST = "manifest.json"
 METADATA = {"routing": routing, "booking": booking, "notifications": notifications}
-# With the keys, because only the newest of both is right: who was erased, and how far that is.
-KEY_TABLES = ("subject_key", "erased_subject", "erasure")
+# With the keys, because only the newest of all is right: who was erased, and how far that is; who is protected;
+# what no procedure may ask for.
+KEY_TABLES = ("subject_key", "erased_subject", "erasure", "protection", "reuse_stop")
 WRAPPED_KEY = "wrapped_key"
 # In the order in which they can be loaded. All services may read them; only the administrator writes.
 TOWN_TABLES = {
@@ -101,6 +102,8 @@ async def back_up(folder: Path, environ: Mapping[str, str], *, keys_only: bool =
     os.umask(0o077)
     # What is half written is no backup: a folder has its name when it is whole.
     data, keys = folder / f".data-{stamp}", folder / f".keys-{stamp}"
+    # One that was broken off has keys in it, which must not outlive their people.
+    await asyncio.to_thread(_remove_broken_off, folder)
     for made in (data, keys):
         made.mkdir(parents=True)
     revisions = {}
@@ -128,6 +131,11 @@ async def back_up(folder: Path, environ: Mapping[str, str], *, keys_only: bool =
     for old in _key_folders(folder)[:-KEYS_KEPT]:
         await asyncio.to_thread(shutil.rmtree, old)
         print(f"removed: {old}")
+
+
+def _remove_broken_off(folder: Path) -> None:
+    for broken_off in (*folder.glob(".data-*"), *folder.glob(".keys-*")):
+        shutil.rmtree(broken_off)
 
 
 async def load(data: Path, environ: Mapping[str, str]) -> None:

@@ -71,7 +71,14 @@ async def _erase_one(given: argparse.Namespace, environ: Mapping[str, str]) -> i
     async with open_database("routing", environ) as db:
         now = await time_of(db, environ)
         async with db.begin(given.town) as session:
-            in_the_way = await asking.find_in_the_way(session, given.town, subject_ref, now=now)
+            # What they gave for their family nobody could open any more.
+            family = await asking.list_family(session, given.town, subject_ref)
+            subjects = [*family, subject_ref]
+            in_the_way = asking.all_in_the_way(
+                [await asking.find_in_the_way(session, given.town, each, now=now) for each in subjects]
+            )
+        if family:
+            print(f"with them: {len(family)} of their family, for whom they gave something")
         for matter in in_the_way.applications:
             print(f"in the way: application {show_number(matter.number)} is not closed")
         for matter in in_the_way.appointments:
@@ -84,13 +91,18 @@ async def _erase_one(given: argparse.Namespace, environ: Mapping[str, str]) -> i
             return DONE
         try:
             async with db.begin(given.town) as session:
-                number = await routing.erase_subject(
-                    session, given.town, subject_ref, "operator", even_if_open=given.even_if_open, now=now
-                )
+                numbers = [
+                    await routing.erase_subject(
+                        session, given.town, each, "operator", even_if_open=given.even_if_open, now=now
+                    )
+                    for each in subjects
+                ]
         except Refusal as refusal:
             print(f"not erased: {refusal.code}")
             return NOT_DONE
-    print(f"erased in routing, the others follow: /erasures/{number} says how far it is ({show_number(number)})")
+    print(
+        f"erased in routing, the others follow: /erasures/{numbers[-1]} says how far it is ({show_number(numbers[-1])})"
+    )
     return DONE
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.sessions import end_session
 from services.routing.domain.handover import CONTACT
-from services.routing.queries.erasure import find_in_the_way, list_family, list_subject_cases
-from services.routing.queries.mine import find_subject
+from services.routing.queries.erasure import find_in_the_way, list_subject_cases
+from services.routing.queries.mine import list_subjects
 from services.routing.tables import (
     NAME_SUBJECTS,
     SERVICE,
@@ -70,7 +70,7 @@ _ORPHANS = text(f"""
 
 
 async def erase_myself(session: AsyncSession, identity: Identity, *, request_key: UUID, now: datetime) -> str:
-    """Erase the visitor who asks, and end their session. The number of the receipt; asked again, it is the same.
+    """Erase the visitor who asks, with their family, and end their session; return the receipt's number. Twice is once.
 
     Raises:
         Refusal: `nothing_to_erase` (409); `erasure_in_the_way` (409), something has to come to its end first.
@@ -81,24 +81,23 @@ async def erase_myself(session: AsyncSession, identity: Identity, *, request_key
     asked_before: str | None = (await session.execute(query)).scalar_one_or_none()
     if asked_before is not None:
         return asked_before
-    subject_ref = await find_subject(session, identity)
-    if subject_ref is None:
+    # The family's too: nobody could open what they gave for them any more. Their own is the last.
+    subjects = (await list_subjects(session, identity))[::-1]
+    if not subjects:
         raise Refusal("nothing_to_erase", 409)
-    # What they gave for their family nobody could open any more.
-    for relative in await list_family(session, identity):
+    numbers = [
         await erase_subject(
-            session, identity.municipality, relative, "resident",
-            request_key=uuid5(request_key, str(relative)), guest_ref=identity.ref, now=now,
-        )  # fmt: skip
-    return await erase_subject(
-        session,
-        identity.municipality,
-        subject_ref,
-        "resident",
-        request_key=request_key,
-        guest_ref=identity.ref,
-        now=now,
-    )
+            session,
+            identity.municipality,
+            subject_ref,
+            "resident",
+            request_key=request_key if subject_ref == subjects[-1] else uuid5(request_key, str(subject_ref)),
+            guest_ref=identity.ref,
+            now=now,
+        )
+        for subject_ref in subjects
+    ]
+    return numbers[-1]
 
 
 async def erase_subject(
@@ -215,6 +214,12 @@ async def lock_subject(session: AsyncSession, municipality: str, subject_ref: UU
         .order_by(application.c.application_id)
         .with_for_update()
     )
+    await session.execute(
+        select(inquiry.c.inquiry_id)
+        .where(inquiry.c.municipality == municipality, inquiry.c.subject_ref == subject_ref)
+        .order_by(inquiry.c.inquiry_id)
+        .with_for_update()
+    )
     sessions = await session.execute(
         select(session_table.c.session_id, session_table.c.ref)
         .where(session_table.c.municipality == municipality, session_table.c.subject_ref == subject_ref)
@@ -266,6 +271,9 @@ async def _forget(
         (plan, plan.c.guest_ref.in_(guests)),
         (appointment, appointment.c.subject_ref == subject_ref),
         (reuse, reuse.c.subject_ref == subject_ref),
+        # An inquiry is a case of its own to whoever looked at it.
+        (office_look, office_look.c.case_id.in_(asked)),
+        (refused_look, refused_look.c.case_id.in_(asked)),
         (inquiry_step, inquiry_step.c.inquiry_id.in_(asked)),
         (inquiry, inquiry.c.subject_ref == subject_ref),
         (item, item.c.subject_ref == subject_ref),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Integer, Row, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import get_own_case, lock_open_case
@@ -20,10 +20,12 @@ from services.routing.commands.offers import (
     decline_expired,
     decline_open,
     preview_offers,
+    refuse_stale,
     standing_offers,
     write_decisions,
 )
 from services.routing.commands.online import may_choose_person, procedure_of
+from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.protection import is_protected
 from services.routing.commands.subjects import as_givers, inherit_protection
 from services.routing.commands.uses import case_use
@@ -31,7 +33,7 @@ from services.routing.commands.vault import ensure_subject_key, list_sources, re
 from services.routing.domain.family import PERSONS_MAX, STEP_FAMILY, shared_items
 from services.routing.domain.handover import read_answers
 from services.routing.domain.items import typed_items
-from services.routing.tables import SERVICE, item, offer, session_person, session_table
+from services.routing.tables import SERVICE, application, item, offer, session_person, session_table
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -115,13 +117,19 @@ async def decide_family(
     offers = await standing_offers(session, giver, passable, now, step="family")
     decisions, missing, is_stale = read_answers(offers, answers, shown, now)
     if is_stale or missing or len(offers) < len(passable):
+        await refuse_stale(session, identity, giver, passable, answers, shown, now, step="family")
         return Undecided(missing=tuple(missing), is_stale=is_stale or len(offers) < len(passable))
     approvals = await write_decisions(session, identity, giver, passable, decisions, now, step="family")
     for approval_id in dict.fromkeys(approvals.values()):
         approved = [item for item in approvals if approvals[item] == approval_id]
         await _give(session, vault, identity, case, giver, approval_id, approved, now)
     declined = {decision.offer.item for decision in decisions if not decision.approved}
-    # A yes that became a no: it is not theirs any more, in no other case either.
+    # A yes that became a no: it is not theirs any more, in no other case either. What was sent keeps its version.
+    cited = exists().where(
+        application.c.municipality == item.c.municipality,
+        application.c.subject_ref == item.c.subject_ref,
+        application.c["items"].op("->>")(item.c.key).cast(Integer) == item.c.version,
+    )
     await session.execute(
         delete(item).where(
             item.c.municipality == case.municipality,
@@ -129,6 +137,7 @@ async def decide_family(
             item.c.case_id == case_id,
             item.c.step == STEP_FAMILY,
             item.c.key.in_(declined),
+            ~cited,
         )
     )
     items = sorted((set(case.items or ()) | set(approvals)) - declined)
@@ -151,7 +160,10 @@ async def _giver(session: AsyncSession, case: Row[Any]) -> tuple[Row[Any], dict[
         for source in await list_sources(session, town, case.acting_for)
         if (source.case_id, source.step) != (case.case_id, STEP_FAMILY)
     }
-    mine = {source.key: source.commitment for source in await list_sources(session, town, own)}
+    stopped = await stopped_keys(session, town, own)
+    mine = {
+        source.key: source.commitment for source in await list_sources(session, town, own) if source.key not in stopped
+    }
     needed = shared_items(typed_items((await procedure_of(session, case)).items))
     passable = {item: mine[item] for item in needed if item in mine and item not in theirs}
     return (giver, passable) if passable else None
@@ -234,15 +246,16 @@ async def _add_person(session: AsyncSession, identity: Identity, *, now: datetim
         .where(session_table.c.municipality == identity.municipality, session_table.c.session_id == identity.session_id)
         .with_for_update()
     )
-    known = (await session.execute(select(func.count()).select_from(session_person).where(*mine))).scalar_one()
-    if known >= PERSONS_MAX:
+    taken = set((await session.execute(select(session_person.c.position).where(*mine))).scalars())
+    position = next((number for number in range(1, PERSONS_MAX + 1) if number not in taken), None)
+    if position is None:
         raise Refusal("too_many_persons", 409)
     subject_ref = uuid4()
     await session.execute(
         insert(session_person).values(
             municipality=identity.municipality,
             session_id=identity.session_id,
-            position=known + 1,
+            position=position,
             subject_ref=subject_ref,
         )
     )

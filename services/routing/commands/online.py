@@ -13,7 +13,6 @@ from services.routing.commands.contact import update_case
 from services.routing.commands.vault import list_sources
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
-from services.routing.domain.family import STEP_FAMILY
 from services.routing.domain.items import can_be_typed, typed_items
 from services.routing.queries.family import list_persons
 from services.routing.tables import application, procedure
@@ -93,8 +92,8 @@ async def may_choose_person(session: AsyncSession, identity: Identity, case: Row
         return False
     if case.subject_ref is None:
         return True
-    kept = await list_sources(session, case.municipality, case.subject_ref, case_id=case.case_id)
-    return all(source.step == STEP_FAMILY for source in kept)
+    # What was given to somebody of the family is theirs: it cannot become another's.
+    return not await list_sources(session, case.municipality, case.subject_ref, case_id=case.case_id)
 
 
 async def change_channel(

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -104,6 +104,17 @@ async def stop_reuse(session: AsyncSession, *, identity: Identity, key: str, now
     """
     subject_ref, source = await _own_source(session, identity, key)
     town = identity.municipality
+    # Whoever says yes in one of these cases right now has done so before, or finds it stopped.
+    cases = await session.execute(
+        select(case_file.c.case_id, case_file.c.state)
+        .where(
+            case_file.c.municipality == town,
+            or_(case_file.c.subject_ref == subject_ref, case_file.c.session_id == identity.session_id),
+        )
+        .order_by(case_file.c.case_id)
+        .with_for_update()
+    )
+    unsent = [row.case_id for row in cases if row.state != "submitted"]
     stopped = await session.execute(
         upsert(reuse_stop)
         .values(municipality=town, subject_ref=subject_ref, key=key, stopped_at=now)
@@ -112,15 +123,13 @@ async def stop_reuse(session: AsyncSession, *, identity: Identity, key: str, now
     )
     if stopped.one_or_none() is None:
         return
-    unsent = select(case_file.c.case_id).where(
-        case_file.c.municipality == town, case_file.c.subject_ref == subject_ref, case_file.c.state != "submitted"
-    )
     await session.execute(
         update(offer)
         .where(
             offer.c.municipality == town,
             offer.c.item == key,
             offer.c.case_id.in_(unsent),
+            offer.c.step.in_(("form", "family")),
             offer.c.state.in_(("offered", "previewed", "approved")),
         )
         .values(state="declined", approval_id=None, decided_at=now, applied_at=None)

@@ -15,7 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.contact import update_case, withdraw_contact
 from services.routing.commands.names import withdraw_names
 from services.routing.domain.protection import may_protect
-from services.routing.tables import application, appointment, case_file, pass_issued, procedure, protection, subject_key
+from services.routing.tables import (
+    application,
+    appointment,
+    case_file,
+    pass_issued,
+    procedure,
+    protection,
+    session_person,
+    subject_key,
+)
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.passes import BOOKING_ITEMS
@@ -119,7 +128,13 @@ async def protect(session: AsyncSession, *, identity: Identity, case_id: UUID, n
         # What staff typed is of one person, and the next case of their session of another.
         case_file.c.behalf.is_(None),
     )
+    # Also of whom nothing was begun yet.
+    persons = select(session_person.c.subject_ref).where(
+        session_person.c.municipality == town, session_person.c.session_id == found.session_id
+    )
     subjects = {found.subject_ref, *(await session.execute(family.distinct().limit(CASES_MAX))).scalars()}
+    if found.behalf is None:
+        subjects |= set((await session.execute(persons.limit(CASES_MAX))).scalars())
     mine = and_(case_file.c.municipality == town, case_file.c.subject_ref.in_(subjects))
     # As everybody does: the cases first, then the key. Whoever approves or reads right now is done before, or sees it.
     query = select(case_file.c.case_id).where(mine).order_by(case_file.c.case_id).limit(CASES_MAX)

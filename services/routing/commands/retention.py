@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.erasure import erase_subject, forget_cases, lock_subject
+from services.routing.queries.inquiries import is_waiting_for_answer
 from services.routing.queries.retention import DueCase, list_due_cases, list_due_subjects
 from services.routing.tables import SERVICE, ledger, outbox
 from shared.clock import Clock
@@ -111,6 +112,8 @@ async def erase_cases_of(session: AsyncSession, municipality: str, subject_ref: 
         return 0
     gone = [case.case_id for case in due]
     if not set(mine) - set(gone):
+        if await is_waiting_for_answer(session, municipality, subject_ref):
+            return 0
         try:
             await erase_subject(session, municipality, subject_ref, "retention", now=now)
         except Refusal:

@@ -14,8 +14,8 @@ from services.routing.pages.application_access import forgotten_cookies
 from services.routing.pages.cookies import take_session
 from services.routing.pages.wording import item_names
 from services.routing.queries.catalogue import get_town, procedure_names
-from services.routing.queries.erasure import InTheWay, find_erasable, find_erasure, find_in_the_way
-from services.routing.queries.mine import find_subject
+from services.routing.queries.erasure import all_erasable, all_in_the_way, find_erasable, find_erasure, find_in_the_way
+from services.routing.queries.mine import list_subjects
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -86,12 +86,10 @@ async def _erase_page(
     request: Req, db: Database, identity: Identity, errors: dict[str, str], *, now: datetime
 ) -> Template:
     async with db.begin(identity.municipality) as session:
-        subject_ref = await find_subject(session, identity)
-        names = await procedure_names(session, identity.municipality)
-        erasable, in_the_way = None, InTheWay(applications=(), appointments=())
-        if subject_ref is not None:
-            erasable = await find_erasable(session, identity.municipality, subject_ref)
-            in_the_way = await find_in_the_way(session, identity.municipality, subject_ref, now=now)
+        town, subjects = identity.municipality, await list_subjects(session, identity)
+        names = await procedure_names(session, town)
+        erasable = all_erasable([await find_erasable(session, town, each) for each in subjects]) if subjects else None
+        in_the_way = all_in_the_way([await find_in_the_way(session, town, each, now=now) for each in subjects])
 
     def title(procedure: str) -> str:
         return names[procedure][0] if procedure in names else procedure
@@ -103,6 +101,7 @@ async def _erase_page(
         errors=errors,
         key=uuid4(),
         erasable=erasable,
+        has_family=len(subjects) > 1,
         item_names=item_names(erasable.items) if erasable is not None and erasable.items else None,
         applications=[
             {"href": f"/applications/{open_.number}", "title": title(open_.procedure), "number": open_.number}

@@ -1,5 +1,6 @@
 """What an erasure would take, what stands in its way, and how far one is. No values are in any answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -21,7 +22,6 @@ from services.routing.tables import (
 )
 from shared.clock import JST, jst_day
 from shared.reference_number import ERASURE_LENGTH, read_number
-from shared.tokens import Identity
 
 # More than a browser can begin in the life of its session.
 CASES_MAX = 100_000
@@ -59,6 +59,26 @@ class Erasable(msgspec.Struct, frozen=True, kw_only=True):
     history: int
 
 
+def all_erasable(parts: Sequence[Erasable]) -> Erasable:
+    """What would go of several subjects."""
+    return Erasable(
+        items=tuple(dict.fromkeys(item for part in parts for item in part.items)),
+        has_contact=any(part.has_contact for part in parts),
+        cases=sum(part.cases for part in parts),
+        applications=sum(part.applications for part in parts),
+        appointments=sum(part.appointments for part in parts),
+        history=sum(part.history for part in parts),
+    )
+
+
+def all_in_the_way(parts: Sequence[InTheWay]) -> InTheWay:
+    """What forbids several subjects to be erased."""
+    return InTheWay(
+        applications=tuple(matter for part in parts for matter in part.applications),
+        appointments=tuple(matter for part in parts for matter in part.appointments),
+    )
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far an erasure is. It says of nobody that it was theirs."""
 
@@ -91,15 +111,19 @@ async def list_subject_cases(session: AsyncSession, municipality: str, subject_r
     return list(rows.scalars())
 
 
-async def list_family(session: AsyncSession, identity: Identity) -> list[UUID]:
-    """The subjects of the visitor's family, in whose place they gave something."""
+async def list_family(session: AsyncSession, municipality: str, subject_ref: UUID) -> list[UUID]:
+    """The subjects of somebody's family, for whom they gave something in one of their sessions."""
     rows = await session.execute(
         select(session_person.c.subject_ref)
-        .where(
-            session_person.c.municipality == identity.municipality,
-            session_person.c.session_id == identity.session_id,
+        .join(
+            session_table,
+            and_(
+                session_table.c.municipality == session_person.c.municipality,
+                session_table.c.session_id == session_person.c.session_id,
+            ),
         )
-        .order_by(session_person.c.position)
+        .where(session_table.c.municipality == municipality, session_table.c.subject_ref == subject_ref)
+        .order_by(session_person.c.session_id, session_person.c.position)
         .limit(FAMILY_MAX)
     )
     return list(rows.scalars())

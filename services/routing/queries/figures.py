@@ -11,6 +11,8 @@ from services.routing.tables import case_file, reuse
 from shared.clock import JST
 
 LINES_MAX = 500
+# What people and offices write to each other is no item that a form asks for.
+LETTERS = ("inquiry", "office")
 
 
 async def list_figures(session: AsyncSession, municipality: str, first: date, after: date) -> list[Figure]:
@@ -26,7 +28,7 @@ async def list_figures(session: AsyncSession, municipality: str, first: date, af
         select(
             procedure.label("for_procedure"),
             channel.label("by_channel"),
-            _items(reuse.c.entry_type == "collected").label("collected"),
+            _items(and_(reuse.c.entry_type == "collected", reuse.c.target_step.not_in(LETTERS))).label("collected"),
             reused.label("reused"),
             _items(and_(reuse.c.entry_type == "declined", reuse.c.outcome != EXPIRED)).label("declined"),
             _items(and_(reuse.c.entry_type == "refused", reuse.c.outcome == STALE)).label("stale"),

@@ -152,3 +152,11 @@ async def find_application_of(session: AsyncSession, municipality: str, case_id:
         )
     ).one_or_none()
     return None if row is None else (row.application_id, row.number)
+
+
+async def is_waiting_for_answer(session: AsyncSession, municipality: str, subject_ref: UUID) -> bool:
+    """Whether a person has asked something that no office has answered yet."""
+    query = select(inquiry.c.inquiry_id).where(
+        inquiry.c.municipality == municipality, inquiry.c.subject_ref == subject_ref, inquiry.c.state.in_(WAITING)
+    )
+    return (await session.execute(query.limit(1))).one_or_none() is not None
