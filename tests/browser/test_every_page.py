@@ -75,6 +75,7 @@ def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status:
         ("/my/data", "data-empty"),
         ("/my/receipt", "receipt-empty"),
         ("/open-data/ledger", "open-data-empty"),
+        ("/open-data/ledger/2026-11-23", "open-data-notice"),
         ("/sign-in", "sign-in"),
         (UNKNOWN, "unknown"),
     ):

@@ -17,6 +17,7 @@ from shared.ledger.checkpoints import Checkpointer
 from tests.browser.conftest import MORNING
 from tests.browser.eyes import look_closely
 from tests.browser.residents import book
+from tests.journeys.database import unacknowledged, wait_for
 from tests.shared.makers import make_outbox
 from tests.stack import Stack, run_cli
 
@@ -31,6 +32,8 @@ def test_a_receipt_is_saved_with_its_proofs_and_holds_against_the_published_numb
     book(phone, name="二宮 花子", kana="にのみや はなこ", reach="email", contact=ADDRESS)
     stack.wait_for_messages(1, to=ADDRESS, channel="email")
     _wait(phone, "/my/receipt.json", lambda receipt: _services(receipt) == set(SERVICES))
+    # Nothing is on its way any more that would be written after the day was closed.
+    wait_for(lambda: unacknowledged(stack) == 0)
     _wait_until_chained(phone, stack)
     _close_the_day(stack)
     published = _wait(phone, "/open-data/ledger/checkpoints.json", _has_every_service)
@@ -98,6 +101,7 @@ def _wait_until_chained(page: Page, stack: Stack) -> None:
         if run_cli(stack.environ, "ledger", "verify").count(" 0 not yet chained") == len(SERVICES):
             return
         page.wait_for_timeout(250)
+    raise AssertionError("entries stay unchained")
 
 
 def _close_the_day(stack: Stack) -> None:

@@ -109,7 +109,6 @@ def _row(figure: Figure, names: dict[str, tuple[str, str]]) -> dict[str, Any]:
         "percent": f"{percent}%" if percent is not None else "",
         "declined": figure.declined,
         "stale": figure.stale,
-        "minutes": minutes_saved(figure.reused),
     }
 
 
