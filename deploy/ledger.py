@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.databases import open_database, require_town, time_of
+from deploy.ledger_projection import compare_projection
 from services.routing.queries.proofs import list_checkpoints
 from shared.audit import Operator, record_deed
 from shared.db import Database
@@ -91,14 +92,19 @@ async def _verify(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             # What was published of a service is in another's keeping than what it says of itself.
             async with db.begin(code) as session:
                 checkpoints += await list_checkpoints(session, code)
-    verdicts = []
-    for service in SERVICES:
-        async with open_database(service, environ) as db:
-            for code, checkpoints in known.items():
-                verdict = await verify(db, code, checkpoints)
-                print(f"{service} {code}: {verdict}, {verdict.unchained} not yet chained")
-                verdicts.append(verdict)
-    return _status(verdicts)
+    verdicts, is_as_shown = [], True
+    async with open_database("routing", environ) as routing:
+        now = await time_of(routing, environ)
+        for service in SERVICES:
+            async with open_database(service, environ) as db:
+                for code, checkpoints in known.items():
+                    verdict = await verify(db, code, checkpoints)
+                    print(f"{service} {code}: {verdict}, {verdict.unchained} not yet chained")
+                    verdicts.append(verdict)
+                    compared = await compare_projection(db, routing, code, now=now)
+                    print(f"{service} {code}: {compared}")
+                    is_as_shown = is_as_shown and not compared.altered
+    return _status(verdicts) if is_as_shown else BROKEN
 
 
 def _verify_folder(folder: Path, roots: Roots | None) -> int:

@@ -109,7 +109,8 @@ async def forget_told(
     session: AsyncSession, schema: str, municipality: str, subject_ref: UUID, *, now: datetime
 ) -> None:
     """Forget what this service told of a subject, and what it was told and could not apply."""
-    about = {"municipality": municipality, "subject": str(subject_ref).encode()}
+    # What is about them, and not what names them as somebody's family.
+    about = {"municipality": municipality, "subject": f'"subject_ref":"{subject_ref}"'.encode()}
     await session.execute(text(_TOLD.format(schema=schema)), about)
     letters = (await session.execute(text(_LETTERS.format(schema=schema, most=LETTERS_MAX)), about)).all()
     for letter in letters:

@@ -33,18 +33,22 @@ _VISITS = text(f"""
 _RESEAL = text("""
     UPDATE visit SET draft_sealed = :draft_sealed WHERE (municipality, visit_id) = (:municipality, :visit_id)
 """)
-# No new version: what others are told of an appointment stays as it is.
+# No new version: what others are told of an appointment stays as it is. Told is which items there were.
 _FORGET = text("""
+    WITH found AS (
+        SELECT municipality, appointment_id, name_sealed IS NOT NULL AS has_name, kana_sealed IS NOT NULL AS has_kana
+        FROM appointment WHERE municipality = :municipality AND case_id = :case_id FOR UPDATE)
     UPDATE appointment SET name_sealed = CASE WHEN 'name' = ANY(CAST(:items AS text[])) THEN NULL ELSE name_sealed END,
            kana_sealed = CASE WHEN 'kana' = ANY(CAST(:items AS text[])) THEN NULL ELSE kana_sealed END,
            changed_at = :now
-    WHERE municipality = :municipality AND case_id = :case_id
+    FROM found
+    WHERE (appointment.municipality, appointment.appointment_id) = (found.municipality, found.appointment_id)
       AND coalesce((SELECT v.passed_at FROM visit v
                     WHERE (v.municipality, v.visit_id) = (appointment.municipality, appointment.visit_id)),
                    booked_at) <= :withdrawn_at
       AND (name_sealed IS NOT NULL AND 'name' = ANY(CAST(:items AS text[]))
            OR kana_sealed IS NOT NULL AND 'kana' = ANY(CAST(:items AS text[])))
-    RETURNING appointment_id, subject_ref, procedure, office
+    RETURNING appointment.appointment_id, subject_ref, procedure, office, has_name, has_kana
 """)
 
 
@@ -76,7 +80,7 @@ async def forget_names(session: AsyncSession, keys: Keys, event: NameWithdrawn, 
                 target_procedure=row.procedure,
                 target_case=event.case_id,
                 target_step=STEP,
-                items=event.items,
+                items=tuple(item for item in event.items if getattr(row, f"has_{item}", False)),
                 purpose=PURPOSE,
                 correlation=row.appointment_id,
             ),
