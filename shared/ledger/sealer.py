@@ -32,6 +32,8 @@ BATCH = 500
 # now where a clock was ahead. All of the ledger is looked through only now and then, for clocks that were behind, and
 # after a step of the clock.
 LOOK_BACK = timedelta(minutes=10)
+# Where something was told it is seconds old, and a busy town has thousands of chained entries a second to look past.
+LOOK_BACK_WHERE_TOLD = timedelta(seconds=10)
 SWEEP_INTERVAL_S = 600.0
 SWEEP_AFTER_STEP_S = LOOK_EVERYWHERE_INTERVAL_S + NOTICED_WITHIN_S
 SWEEP_TIMEOUT_MS = 60_000
@@ -115,17 +117,17 @@ class Sealer:
             # Taken out first: whatever is told from here on has another look.
             self._told.discard(municipality)
             try:
-                sealed += await self._seal_town(municipality, sweep=False)
+                sealed += await self._seal_town(municipality, sweep=False, look_back=LOOK_BACK_WHERE_TOLD)
             except BaseException:
                 self.look_in([municipality])
                 raise
         return sealed
 
-    async def _seal_town(self, municipality: str, *, sweep: bool) -> int:
+    async def _seal_town(self, municipality: str, *, sweep: bool, look_back: timedelta = LOOK_BACK) -> int:
         sealed = 0
         while True:
             async with self._db.begin(municipality) as session:
-                count = await self._seal_batch(session, municipality, sweep=sweep)
+                count = await self._seal_batch(session, municipality, sweep=sweep, look_back=look_back)
             if count is None:
                 # Whoever is at it may have begun too early to see all.
                 self.look_in([municipality])
@@ -134,14 +136,16 @@ class Sealer:
             if count < BATCH:
                 return sealed
 
-    async def _seal_batch(self, session: AsyncSession, municipality: str, *, sweep: bool) -> int | None:
+    async def _seal_batch(
+        self, session: AsyncSession, municipality: str, *, sweep: bool, look_back: timedelta = LOOK_BACK
+    ) -> int | None:
         """How many were chained, or None while another sealer is at work on this town."""
         town = {"municipality": municipality}
         if sweep:
             await session.execute(_SWEEP_TIMEOUT)
         if not (await session.execute(self._lock, town)).scalar_one():
             return None
-        look = {"batch": BATCH, "look_back": LOOK_BACK, "now": self._clock(), "since": BEGINNING if sweep else None}
+        look = {"batch": BATCH, "look_back": look_back, "now": self._clock(), "since": BEGINNING if sweep else None}
         rows = (await session.execute(self._unchained, town | look)).all()
         if not rows:
             return 0
