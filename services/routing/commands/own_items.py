@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -106,15 +106,18 @@ async def stop_reuse(session: AsyncSession, *, identity: Identity, key: str, now
     town = identity.municipality
     # Whoever says yes in one of these cases right now has done so before, or finds it stopped.
     cases = await session.execute(
-        select(case_file.c.case_id, case_file.c.state)
+        select(case_file.c.case_id, case_file.c.state, case_file.c.subject_ref)
         .where(
             case_file.c.municipality == town,
-            or_(case_file.c.subject_ref == subject_ref, case_file.c.session_id == identity.session_id),
+            or_(case_file.c.subject_ref == subject_ref, case_file.c.guest_ref == identity.ref),
         )
         .order_by(case_file.c.case_id)
         .with_for_update()
     )
-    unsent = [row.case_id for row in cases if row.state != "submitted"]
+    unsent = [row for row in cases if row.state != "submitted"]
+    own = [row.case_id for row in unsent if row.subject_ref == subject_ref]
+    # What I give to my family is mine; what one of them uses of their own is not.
+    given_to = [row.case_id for row in unsent if row.subject_ref != subject_ref]
     stopped = await session.execute(
         upsert(reuse_stop)
         .values(municipality=town, subject_ref=subject_ref, key=key, stopped_at=now)
@@ -128,8 +131,10 @@ async def stop_reuse(session: AsyncSession, *, identity: Identity, key: str, now
         .where(
             offer.c.municipality == town,
             offer.c.item == key,
-            offer.c.case_id.in_(unsent),
-            offer.c.step.in_(("form", "family")),
+            or_(
+                and_(offer.c.step == STEP_FORM, offer.c.case_id.in_(own)),
+                and_(offer.c.step == "family", offer.c.case_id.in_(given_to)),
+            ),
             offer.c.state.in_(("offered", "previewed", "approved")),
         )
         .values(state="declined", approval_id=None, decided_at=now, applied_at=None)

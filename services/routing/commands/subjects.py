@@ -79,7 +79,7 @@ async def inherit_protection(session: AsyncSession, identity: Identity, subject_
     As with the measure itself, in which a person names those who live with them.
     """
     others = select(case_file.c.subject_ref).where(
-        case_file.c.municipality == identity.municipality, case_file.c.session_id == identity.session_id
+        case_file.c.municipality == identity.municipality, case_file.c.guest_ref == identity.ref
     )
     found = await session.execute(
         select(protection.c.protection_id)
