@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,6 +41,22 @@ async def schedule(
     await _schedule(service, keep=keep).row(session, due)
 
 
+class Due(NamedTuple):
+    """What is to happen, to what, and when."""
+
+    kind: str
+    ref: str
+    at: datetime
+
+
+async def schedule_all(session: AsyncSession, service: str, municipality: str, plans: Sequence[Due]) -> None:
+    """`schedule` for several plans, each of another kind or ref, in one statement."""
+    if plans:
+        kinds, refs, times = zip(*plans, strict=True)
+        due = {"municipality": municipality, "kinds": kinds, "refs": refs, "times": times}
+        await _schedule_all(service).row(session, due)
+
+
 async def unschedule(session: AsyncSession, service: str, *, municipality: str, kind: str, ref: str) -> None:
     """Nothing needs to happen any more."""
     await _unschedule(service).row(session, {"municipality": municipality, "kind": kind, "ref": ref})
@@ -52,6 +68,17 @@ def _schedule(service: str, *, keep: bool) -> Prepared:
     return Prepared(f"""
         INSERT INTO {service}.due (municipality, kind, ref, due_at) VALUES (:municipality, :kind, :ref, :due_at)
         ON CONFLICT (municipality, kind, ref) DO UPDATE SET due_at = {moved}, leased_until = NULL, attempts = 0
+    """)
+
+
+@cache
+def _schedule_all(service: str) -> Prepared:
+    return Prepared(f"""
+        INSERT INTO {service}.due (municipality, kind, ref, due_at)
+        SELECT :municipality, plan.* FROM unnest(
+            CAST(:kinds AS text[]), CAST(:refs AS text[]), CAST(:times AS timestamptz[])) AS plan
+        ON CONFLICT (municipality, kind, ref) DO UPDATE
+        SET due_at = excluded.due_at, leased_until = NULL, attempts = 0
     """)
 
 

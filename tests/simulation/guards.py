@@ -160,7 +160,7 @@ GUARDS = {
         (
             Change(
                 "services/notifications/commands/contacts.py",
-                "where=contact_point.c.version < statement.excluded.version,",
+                "    WHERE known.version < excluded.version\n",
                 "",
             ),
         ),

@@ -1,6 +1,7 @@
 """Following booking's appointments: the projection, the notices that its newest state asks for, and the reminders."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
@@ -21,7 +22,7 @@ from shared.events.booking import (
     AppointmentProgressed,
     SealedAccess,
 )
-from shared.messaging.due import schedule, unschedule
+from shared.messaging.due import Due, schedule, schedule_all, unschedule
 from shared.messaging.outbox import is_bulk
 
 AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled | AppointmentProgressed
@@ -34,7 +35,7 @@ RULES_MAX = 10
 # A whole town's bookings come by here at once: each statement is put together once (`shared.db.Prepared`).
 # Locked, so that two events of one appointment are followed one after the other.
 _FIND = Prepared("""
-    SELECT version, sequence, state, helper, booked_at, starts_at FROM notifications.appointment
+    SELECT version, sequence, state, helper, contact_ref, booked_at, starts_at, ends_at FROM notifications.appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
 _PROJECT = Prepared("""
@@ -68,10 +69,6 @@ _SUPERSEDE = Prepared("""
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
       AND kind <> 'cancellation' AND state = ANY (CAST(:waiting AS text[])) AND sequence < :before
 """)
-_NEWEST = Prepared("""
-    SELECT version, sequence, contact_ref, starts_at FROM notifications.appointment
-    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
-""")
 _ADD_NOTICE = Prepared("""
     INSERT INTO notifications.notice (
         municipality, notice_id, kind, appointment_id, occasion, sequence, appointment_version, contact_ref, reach,
@@ -96,26 +93,22 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
     """
     known = await _find(session, event.municipality, event.appointment_id)
     is_newest = await _project(session, event)
+    plans: list[Due] = []
     if event.sealed is not None and event.subject_ref is not None and event.contact_ref is not None:
         await _keep_access(session, keys, event, event.subject_ref, event.sealed, now=now)
-    if not is_newest:
-        return
-    if isinstance(event, AppointmentChanged) and event.contact_ref is not None:
+        plans.append(_forgetting(event, event.ends_at if is_newest or known is None else known.ends_at))
+    elif is_newest and isinstance(event, AppointmentChanged) and event.contact_ref is not None:
         # Link and code stay what they were, and are needed until after the new time.
-        await _plan_forgetting(session, event)
-    await _supersede(session, event, now=now)
-    kind = _kind_of(event, known)
-    if kind is not None:
-        await _add_notice(
-            session,
-            event.municipality,
-            event.appointment_id,
-            kind=kind,
-            occasion=occasion_of(kind, sequence=event.sequence, rule=str(event.aggregate_version)),
-            keeps_quiet=False,
-            now=now,
-        )
-    await _plan_reminders(session, event, booked_at=known.booked_at if known else event.occurred_at, now=now)
+        plans.append(_forgetting(event, event.ends_at))
+    if is_newest:
+        await _supersede(session, event, now=now)
+        kind = _kind_of(event, known)
+        if kind is not None:
+            occasion = occasion_of(kind, sequence=event.sequence, rule=str(event.aggregate_version))
+            plans += await _add_notice(session, event.municipality, _newest(event), kind, occasion=occasion, now=now)
+        booked_at = known.booked_at if known else event.occurred_at
+        plans += await _plan_reminders(session, event, booked_at=booked_at, now=now)
+    await schedule_all(session, SERVICE, event.municipality, plans)
 
 
 async def remind(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -133,15 +126,12 @@ async def remind(session: AsyncSession, municipality: str, ref: str, now: dateti
     if later is not None:
         await schedule(session, SERVICE, municipality=municipality, kind="reminder", ref=ref, due_at=later)
         return
-    await _add_notice(
-        session,
-        municipality,
-        appointment_id,
-        kind="reminder",
-        occasion=occasion_of("reminder", sequence=known.sequence, rule=rule.rule),
-        keeps_quiet=rule.keeps_quiet,
-        now=now,
+    newest = _Newest(appointment_id, known.version, known.sequence, known.contact_ref, known.starts_at)
+    occasion = occasion_of("reminder", sequence=known.sequence, rule=rule.rule)
+    notices = await _add_notice(
+        session, municipality, newest, "reminder", occasion=occasion, keeps_quiet=rule.keeps_quiet, now=now
     )
+    await schedule_all(session, SERVICE, municipality, notices)
 
 
 async def forget_access(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -160,8 +150,24 @@ class _Known(msgspec.Struct, frozen=True):
     sequence: int
     state: str
     helper: str
+    contact_ref: UUID | None
     booked_at: datetime
     starts_at: datetime
+    ends_at: datetime
+
+
+class _Newest(NamedTuple):
+    """What a notice is of."""
+
+    appointment_id: UUID
+    version: int
+    sequence: int
+    contact_ref: UUID | None
+    starts_at: datetime
+
+
+def _newest(event: AppointmentEvent) -> _Newest:
+    return _Newest(event.appointment_id, event.aggregate_version, event.sequence, event.contact_ref, event.starts_at)
 
 
 async def _find(session: AsyncSession, municipality: str, appointment_id: UUID) -> _Known | None:
@@ -198,23 +204,17 @@ async def _keep_access(
     )
     access_now = {"sealed": kept, "version": event.aggregate_version, "ended": ENDED}
     await _KEEP_ACCESS.row(session, _key(event.municipality, event.appointment_id) | access_now)
-    await _plan_forgetting(session, event)
 
 
-async def _plan_forgetting(session: AsyncSession, event: AppointmentEvent) -> None:
-    await schedule(
-        session,
-        SERVICE,
-        municipality=event.municipality,
-        kind="forget",
-        ref=str(event.appointment_id),
-        due_at=event.ends_at + FORGET_AFTER,
-    )
+def _forgetting(event: AppointmentEvent, ends_at: datetime) -> Due:
+    return Due("forget", str(event.appointment_id), ends_at + FORGET_AFTER)
 
 
 async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
     # What ended overtakes everything that was still to be said of it.
     before = event.sequence if event.state == "booked" else _ALL
+    if before == 0:  # the first word of it
+        return
     overtaken = _key(event.municipality, event.appointment_id) | {"waiting": WAITING, "before": before, "now": now}
     await _SUPERSEDE.row(session, overtaken)
 
@@ -235,21 +235,20 @@ def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
 async def _add_notice(
     session: AsyncSession,
     municipality: str,
-    appointment_id: UUID,
-    *,
+    newest: _Newest,
     kind: Kind,
+    *,
     occasion: str,
-    keeps_quiet: bool,
+    keeps_quiet: bool = False,
     now: datetime,
-) -> None:
-    key = _key(municipality, appointment_id)
-    newest = await _NEWEST.row(session, key)
+) -> list[Due]:
+    """Add a notice of an appointment's newest state, unless it is there; when it is to be sent."""
     # Nobody to tell: what is on the page and the printed slip is all that the person wanted.
     is_slip = newest.contact_ref is None
     bulk = kind == "reminder" or is_bulk(session)
     if is_slip and kind == "reminder":
-        return
-    values = {
+        return []
+    values = _key(municipality, newest.appointment_id) | {
         "notice_id": uuid4(),
         "kind": kind,
         "occasion": occasion,
@@ -264,15 +263,15 @@ async def _add_notice(
         "useful_until": useful_until(kind, starts_at=newest.starts_at, now=now),
         "settled_at": now if is_slip else None,
     }
-    added = await _ADD_NOTICE.row(session, key | values)
-    if added is not None and not is_slip:
-        kind_due, ref = due_kind(bulk=bulk), str(added.notice_id)
-        await schedule(session, SERVICE, municipality=municipality, kind=kind_due, ref=ref, due_at=now)
+    added = await _ADD_NOTICE.row(session, values)
+    return [] if added is None or is_slip else [Due(due_kind(bulk=bulk), str(added.notice_id), now)]
 
 
 async def _plan_reminders(
     session: AsyncSession, event: AppointmentEvent, *, booked_at: datetime, now: datetime
-) -> None:
+) -> list[Due]:
+    """Take back the reminders that have lost their time; when the others are to be told."""
+    plans: list[Due] = []
     for rule in await list_rules(session, event.municipality):
         ref = f"{event.appointment_id}:{rule.rule}"
         due_at = None
@@ -281,4 +280,5 @@ async def _plan_reminders(
         if due_at is None:
             await unschedule(session, SERVICE, municipality=event.municipality, kind="reminder", ref=ref)
         else:
-            await schedule(session, SERVICE, municipality=event.municipality, kind="reminder", ref=ref, due_at=due_at)
+            plans.append(Due("reminder", ref, due_at))
+    return plans

@@ -6,14 +6,14 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
 from sqlalchemy import select, tuple_
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
-from services.notifications.domain.notices import APPLICATION_NOTICES, due_kind
+from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, due_kind
 from services.notifications.keys import Keys
-from services.notifications.tables import SERVICE, contact_point, ledger, notice, subject_key
+from services.notifications.tables import SERVICE, contact_point, ledger, subject_key
 from shared.crypto import SealBroken, SubjectVault
+from shared.db import Prepared
 from shared.errors import Poison
 from shared.events.routing import ContactGiven, SealedContact
 from shared.ledger.entry import Entry
@@ -27,6 +27,30 @@ STAFF_PURPOSE = "お知らせが届かないときに職員が連絡するため
 ADDRESS_MAX_LENGTH = 320
 # More notices than this do not wait for one contact.
 WAITING_MAX = 100
+
+# Everybody who books gives one: each statement is put together once (`shared.db.Prepared`).
+_KEEP = Prepared("""
+    INSERT INTO notifications.contact_point AS known (
+        municipality, contact_ref, version, subject_ref, reach, address_sealed, language, approval_id, case_id,
+        given_at)
+    VALUES (:municipality, :contact_ref, :version, :subject_ref, :reach, :address_sealed, :language, :approval_id,
+            :case_id, :occurred_at)
+    ON CONFLICT (municipality, contact_ref) DO UPDATE
+    SET (version, subject_ref, reach, language, approval_id, case_id, given_at)
+      = (excluded.version, excluded.subject_ref, excluded.reach, excluded.language, excluded.approval_id,
+         excluded.case_id, excluded.given_at),
+        address_sealed = CASE WHEN :is_same_address THEN known.address_sealed ELSE excluded.address_sealed END
+    WHERE known.version < excluded.version
+""")
+_KNOWN = Prepared("""
+    SELECT version FROM notifications.contact_point WHERE (municipality, contact_ref) = (:municipality, :contact_ref)
+""")
+_WAITING_FOR = Prepared(f"""
+    SELECT notice_id, bulk FROM notifications.notice
+    WHERE (municipality, contact_ref) = (:municipality, :contact_ref) AND reach IS NULL
+      AND state = ANY (CAST(:waiting AS text[]))
+    LIMIT {WAITING_MAX}
+""")
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +99,8 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
         ContactNotYet: another approval of an address that has not arrived.
     """
     is_same_address = event.sealed is None and event.reach != "none" and event.aggregate_version > 1
-    if is_same_address and not await _is_known(session, event):
+    contact = {"municipality": event.municipality, "contact_ref": event.contact_ref}
+    if is_same_address and await _KNOWN.row(session, contact) is None:
         raise ContactNotYet
     address = None if is_same_address else _open_address(keys, event)
     sealed = None
@@ -89,36 +114,9 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
             value=address,
             now=now,
         )
-    values: dict[str, object] = {
-        "version": event.aggregate_version,
-        "subject_ref": event.subject_ref,
-        "reach": event.reach,
-        "address_sealed": sealed,
-        "language": event.language,
-        "approval_id": event.approval_id,
-        "case_id": event.case_id,
-        "given_at": event.occurred_at,
-    }
-    statement = insert(contact_point).values(municipality=event.municipality, contact_ref=event.contact_ref, **values)
-    if is_same_address:
-        del values["address_sealed"]
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["municipality", "contact_ref"],
-            set_=values,
-            where=contact_point.c.version < statement.excluded.version,
-        )
-    )
-    waiting = await session.execute(
-        select(notice.c.notice_id, notice.c.bulk)
-        .where(
-            notice.c.municipality == event.municipality,
-            notice.c.contact_ref == event.contact_ref,
-            notice.c.reach.is_(None),
-            notice.c.state.in_(("pending", "unknown")),
-        )
-        .limit(WAITING_MAX)
-    )
+    state = {"version": event.aggregate_version, "address_sealed": sealed, "is_same_address": is_same_address}
+    await _KEEP.row(session, msgspec.structs.asdict(event) | state)
+    waiting = await _WAITING_FOR.rows(session, contact | {"waiting": WAITING})
     for notice_id, bulk in waiting:
         due, ref = due_kind(bulk=bulk), str(notice_id)
         await schedule(session, SERVICE, municipality=event.municipality, kind=due, ref=ref, due_at=now, keep=True)
@@ -257,13 +255,6 @@ async def read_address_for_staff(
         ),
     )
     return Contact(reach=contact.reach, address=address)
-
-
-async def _is_known(session: AsyncSession, event: ContactGiven) -> bool:
-    query = select(contact_point.c.version).where(
-        contact_point.c.municipality == event.municipality, contact_point.c.contact_ref == event.contact_ref
-    )
-    return (await session.execute(query)).one_or_none() is not None
 
 
 def _open_address(keys: Keys, event: ContactGiven) -> str | None:

@@ -16,7 +16,7 @@ _KEY = Prepared("""
 """)
 _NEW_KEY = Prepared("""
     INSERT INTO notifications.subject_key (municipality, subject_ref, wrapped_key, made_at)
-    VALUES (:municipality, :subject_ref, :wrapped_key, :now) ON CONFLICT DO NOTHING
+    VALUES (:municipality, :subject_ref, :wrapped_key, :now) ON CONFLICT DO NOTHING RETURNING wrapped_key
 """)
 
 
@@ -40,7 +40,7 @@ async def seal_for_subject(
     subject = {"municipality": municipality, "subject_ref": subject_ref}
     known = await _KEY.row(session, subject)
     if known is None:
-        await _NEW_KEY.row(session, subject | {"wrapped_key": vault.new_key(context), "now": now})
-        # Or that of whoever was quicker.
+        known = await _NEW_KEY.row(session, subject | {"wrapped_key": vault.new_key(context), "now": now})
+    if known is None:  # somebody was quicker
         known = await _KEY.row(session, subject)
     return vault.seal(known.wrapped_key, context, field, value)
