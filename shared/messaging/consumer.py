@@ -3,10 +3,11 @@
 Handlers are plain functions that tests can await: `async def on_x(session, event, *, now)`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import text
@@ -55,6 +56,13 @@ _CLAIM = """
     WHERE inbox.outcome IS NULL
     RETURNING seen_at
 """
+_CLAIM_ALL = """
+    INSERT INTO {schema}.inbox (municipality, event_id, seen_at, applied_at, outcome)
+    SELECT :municipality, told, :now, :now, 'applied' FROM unnest(CAST(:event_ids AS uuid[])) AS told ORDER BY told
+    ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'applied'
+    WHERE inbox.outcome IS NULL
+    RETURNING event_id, seen_at
+"""
 _MOURN = """
     INSERT INTO {schema}.dead_letter
         (municipality, event_id, publisher, type, payload, sealed, attempts, reason, died_at)
@@ -75,6 +83,11 @@ _OUTCOME = (
 )
 
 
+class _Stamped(msgspec.Struct):
+    envelope: object = None
+    stamp: object = None
+
+
 class _OfLedger(msgspec.Struct):
     service: str
 
@@ -89,6 +102,7 @@ class Consumer:
         self._clock = clock
         self._count = text(_COUNT.format(schema=db.service))
         self._claim = Prepared(_CLAIM.format(schema=db.service))
+        self._claim_all = Prepared(_CLAIM_ALL.format(schema=db.service))
         self._mourn = text(_MOURN.format(schema=db.service))
         self._refuse = text(_REFUSE.format(schema=db.service))
         self._outcome = text(_OUTCOME.format(schema=db.service))
@@ -106,6 +120,22 @@ class Consumer:
             log.error("event_failed", type=envelope.type, event_id=envelope.event_id, **describe(error))
             EVENTS_CONSUMED.labels(self._db.service, "failed").inc()
             return
+        await self._answer(envelope, outcome)
+
+    async def consume_together(self, envelopes: Sequence[Envelope]) -> None:
+        """Apply what came in one bulk message: in one transaction, or, if anything is amiss with any, each in its own.
+
+        A transaction costs more than most of what is done in it.
+        """
+        outcomes = await self._apply_together(envelopes) if len(envelopes) > 1 else None
+        if outcomes is None:
+            for envelope in envelopes:
+                await self.consume(envelope, bulk=True)
+            return
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            await self._answer(envelope, outcome)
+
+    async def _answer(self, envelope: Envelope, outcome: str) -> None:
         EVENTS_CONSUMED.labels(self._db.service, outcome).inc()
         receipt = Receipt(
             municipality=envelope.municipality,
@@ -146,8 +176,7 @@ class Consumer:
             claimed = await self._claim.row(session, key)
             if claimed is None:
                 return await self._decided(session, envelope)
-            if claimed.seen_at - event.occurred_at > INBOX_TELLS:
-                raise Poison(OLDER_THAN_INBOX)
+            _refuse_too_old(event, claimed.seen_at)
             pass_step("consumer.claimed")
             if bulk:
                 work_in_bulk(session)
@@ -155,6 +184,41 @@ class Consumer:
             pass_step("consumer.applied")
         pass_step("consumer.committed")
         return "applied"
+
+    async def _apply_together(self, envelopes: Sequence[Envelope]) -> list[str] | None:
+        """The outcomes; None if each must be looked at by itself."""
+        first, now = envelopes[0], self._clock()
+        if any(envelope.attempt > 1 or envelope.municipality != first.municipality for envelope in envelopes):
+            return None
+        pass_step("consumer.received")
+        try:
+            return await self._apply_events(envelopes, now=now)
+        except Exception as error:  # noqa: BLE001 - whichever it is: alone, it gets what it deserves
+            log.info("bulk_taken_apart", count=len(envelopes), **describe(error))
+            return None
+
+    async def _apply_events(self, envelopes: Sequence[Envelope], *, now: datetime) -> list[str]:
+        known = [read_envelope(envelope, self._handlers) for envelope in envelopes]
+        for event, _ in known:
+            PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
+        town = envelopes[0].municipality
+        told = {"municipality": town, "event_ids": [envelope.event_id for envelope in envelopes], "now": now}
+        outcomes = []
+        async with self._db.begin(town) as session:
+            work_in_bulk(session)
+            claimed = {row.event_id: row.seen_at for row in await self._claim_all.rows(session, told)}
+            pass_step("consumer.claimed")
+            for envelope, (event, handler) in zip(envelopes, known, strict=True):
+                seen_at = claimed.get(UUID(envelope.event_id))
+                if seen_at is None:
+                    outcomes.append(await self._decided(session, envelope))
+                    continue
+                _refuse_too_old(event, seen_at)
+                await handler(session, event, now=now)
+                outcomes.append("applied")
+            pass_step("consumer.applied")
+        pass_step("consumer.committed")
+        return outcomes
 
     async def _pass_over(self, envelope: Envelope, *, now: datetime) -> str:
         """Whoever it is about was erased meanwhile: it is done with, and brings nothing back."""
@@ -193,6 +257,11 @@ class Consumer:
         return str((await session.execute(self._outcome, key)).scalar_one())
 
 
+def _refuse_too_old(event: Event, seen_at: datetime) -> None:
+    if seen_at - event.occurred_at > INBOX_TELLS:
+        raise Poison(OLDER_THAN_INBOX)
+
+
 def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stamps) -> Envelope | None:
     """What was on the queue, if its publisher stamped it for us and may say such a thing; else None.
 
@@ -216,6 +285,16 @@ def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stam
     named = known.publisher if known is not None and known.publisher in SERVICES else None
     log.error("event_not_genuine", publisher=named)
     return None
+
+
+def genuine_envelopes(service: str, together: object, stamps: Stamps) -> list[Envelope]:
+    """What came together in bulk, without what is not genuine."""
+    try:
+        known = msgspec.convert(together, list[_Stamped])
+    except msgspec.ValidationError:
+        known = [_Stamped()]
+    read = (genuine_envelope(service, each.envelope, each.stamp, stamps) for each in known)
+    return [envelope for envelope in read if envelope is not None]
 
 
 def _is_publishers_own(envelope: Envelope) -> bool:

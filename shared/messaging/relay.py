@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import dramatiq
 import msgspec
@@ -29,6 +32,10 @@ GATHER_S = 0.02
 BATCH = 500
 # Of a backlog.
 BATCHES_AT_ONCE = 2
+# What nobody waits for travels, and is applied, so many at a time, and in messages that stay far from the longest
+# that is read (`broker.MESSAGE_MAX_BYTES`).
+TOGETHER = 25
+TOGETHER_CHARACTERS = 262_144
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(minutes=10)
 LOOK_INTERVAL_S = 1.0
@@ -207,28 +214,38 @@ class Relay:
                 return 0
             for tell in self._listeners:
                 tell({row.municipality for row in rows})
-            messages = [
-                _message(
-                    Envelope(
-                        publisher=self._db.service,
-                        consumer=row.consumer,
-                        municipality=row.municipality,
-                        event_id=str(row.event_id),
-                        type=row.type,
-                        payload=row.payload.decode(),
-                        sealed=row.sealed,
-                        attempt=row.attempts,
-                    ),
-                    self._broker.stamps,
-                    bulk=row.bulk,
-                )
-                for row in rows
-            ]
+            messages = self._messages(rows)
             pass_step("relay.claimed")
             await asyncio.to_thread(self._broker.enqueue_many, messages)
             pass_step("relay.published")
         DELIVERIES_PUBLISHED.labels(self._db.service).inc(len(rows))
         return len(rows)
+
+    def _messages(self, rows: Iterable[Any]) -> list[dramatiq.Message[None]]:
+        stamps = self._broker.stamps
+        messages: list[dramatiq.Message[None]] = []
+        in_bulk: dict[tuple[str, str], list[Envelope]] = defaultdict(list)
+        for row in rows:
+            envelope = Envelope(
+                publisher=self._db.service,
+                consumer=row.consumer,
+                municipality=row.municipality,
+                event_id=str(row.event_id),
+                type=row.type,
+                payload=row.payload.decode(),
+                sealed=row.sealed,
+                attempt=row.attempts,
+            )
+            if not row.bulk:
+                messages.append(_message(envelope, stamps))
+            elif envelope.attempt > 1:
+                # It may be what harms its neighbours.
+                messages.append(_bulk_message([envelope], stamps))
+            else:
+                in_bulk[envelope.consumer, envelope.municipality].append(envelope)
+        for envelopes in in_bulk.values():
+            messages += [_bulk_message(together, stamps) for together in _packed(envelopes)]
+        return messages
 
     def _claim_values(self) -> dict[str, object]:
         consumers, bulks = _columns(self._drained)
@@ -330,14 +347,39 @@ def _columns(queues: list[_Queue]) -> tuple[list[str], list[bool]]:
     return [consumer for consumer, _ in queues], [bulk for _, bulk in queues]
 
 
-def _message(envelope: Envelope, stamps: Stamps, *, bulk: bool = False) -> dramatiq.Message[None]:
-    queue = events_queue(envelope.consumer, bulk=bulk)
-    return dramatiq.Message(
-        queue_name=queue,
-        actor_name=queue,
-        args=(),
-        kwargs={"envelope": msgspec.to_builtins(envelope), "stamp": stamps.make(envelope.consumer, envelope)},
-        options={},
-        # The same for the same attempt: given again because nobody knows whether the broker took it, it is there once.
-        message_id=f"{envelope.municipality}/{envelope.event_id}/{envelope.attempt}",
-    )
+def _message(envelope: Envelope, stamps: Stamps) -> dramatiq.Message[None]:
+    queue = events_queue(envelope.consumer)
+    # The same id for the same attempt: given again because nobody knows whether the broker took it, it is there once.
+    return _message_of(queue, _stamped(envelope, stamps), _name(envelope))
+
+
+def _bulk_message(envelopes: Sequence[Envelope], stamps: Stamps) -> dramatiq.Message[None]:
+    queue = events_queue(envelopes[0].consumer, bulk=True)
+    name = hashlib.sha256("\n".join(map(_name, envelopes)).encode()).hexdigest()
+    return _message_of(queue, {"together": [_stamped(envelope, stamps) for envelope in envelopes]}, name)
+
+
+def _message_of(queue: str, kwargs: dict[str, Any], name: str) -> dramatiq.Message[None]:
+    return dramatiq.Message(queue_name=queue, actor_name=queue, args=(), kwargs=kwargs, options={}, message_id=name)
+
+
+def _name(envelope: Envelope) -> str:
+    return f"{envelope.municipality}/{envelope.event_id}/{envelope.attempt}"
+
+
+def _stamped(envelope: Envelope, stamps: Stamps) -> dict[str, object]:
+    return {"envelope": msgspec.to_builtins(envelope), "stamp": stamps.make(envelope.consumer, envelope)}
+
+
+def _packed(envelopes: Iterable[Envelope]) -> Iterator[list[Envelope]]:
+    together: list[Envelope] = []
+    length = 0
+    for envelope in envelopes:
+        needs = len(envelope.payload) + len(envelope.sealed or "")
+        if together and (len(together) == TOGETHER or length + needs > TOGETHER_CHARACTERS):
+            yield together
+            together, length = [], 0
+        together.append(envelope)
+        length += needs
+    if together:
+        yield together

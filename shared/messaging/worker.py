@@ -20,7 +20,7 @@ from shared.crypto import ServiceBox
 from shared.db import POOL_SIZE, Database
 from shared.log import describe, get_logger
 from shared.messaging.broker import ChoudoBroker, events_queue, make_broker, receipts_queue
-from shared.messaging.consumer import Consumer, Handlers, genuine_envelope
+from shared.messaging.consumer import Consumer, Handlers, genuine_envelope, genuine_envelopes
 from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
@@ -132,17 +132,15 @@ class Worker:
 
     def _declare_actors(self, ready: threading.Event) -> None:
         # Whatever somebody wrote to the queue, in whatever shape: what lacks its stamp goes no further.
-        async def take(envelope: object, stamp: object, *, bulk: bool) -> None:
+        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):
                 genuine = genuine_envelope(self._service, envelope, stamp, self._stamps)
                 if genuine is not None:
-                    await self._consumer.consume(genuine, bulk=bulk)
+                    await self._consumer.consume(genuine)
 
-        async def consume(*, envelope: object = None, stamp: object = None, **__: object) -> None:
-            await take(envelope, stamp, bulk=False)
-
-        async def consume_bulk(*, envelope: object = None, stamp: object = None, **__: object) -> None:
-            await take(envelope, stamp, bulk=True)
+        async def consume_bulk(*, together: object = None, **__: object) -> None:
+            async with self._in_hand(ready):
+                await self._consumer.consume_together(genuine_envelopes(self._service, together, self._stamps))
 
         async def receive_receipts(*, receipts: object = None, stamp: object = None, **__: object) -> None:
             async with self._in_hand(ready):

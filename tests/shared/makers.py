@@ -183,10 +183,22 @@ async def rows_of(db: Database, query: str, **values: Any) -> list[Any]:
 
 def take_all(broker: ChoudoBroker, queue: str) -> list[Envelope]:
     """Everything on a queue, taken off it the way a worker does."""
+    return [msgspec.convert(kwargs["envelope"], Envelope) for kwargs in _take_all(broker, queue)]
+
+
+def take_all_together(broker: ChoudoBroker, queue: str) -> list[list[Envelope]]:
+    """The same of a queue of bulk: what each message carries."""
+    return [
+        [msgspec.convert(each["envelope"], Envelope) for each in kwargs["together"]]
+        for kwargs in _take_all(broker, queue)
+    ]
+
+
+def _take_all(broker: ChoudoBroker, queue: str) -> list[dict[str, Any]]:
     consumer = broker.consume(queue, prefetch=1_000, timeout=20)
     taken = []
     for message in iter(lambda: next(consumer), None):
-        taken.append(msgspec.convert(message.kwargs["envelope"], Envelope))
+        taken.append(message.kwargs)
         consumer.ack(message)
     consumer.close()
     return taken

@@ -27,7 +27,7 @@ from shared.events.base import Event
 from shared.ledger.checkpoints import Checkpointer
 from shared.ledger.sealer import Sealer
 from shared.messaging.broker import Receipt, events_queue, receipts_queue
-from shared.messaging.consumer import Consumer, Handler, Handlers, genuine_envelope
+from shared.messaging.consumer import Consumer, Handler, Handlers, genuine_envelope, genuine_envelopes
 from shared.messaging.due import DueHandler, DueLoop
 from shared.messaging.receipts import ReceiptSender, genuine_receipts, settle
 from shared.messaging.relay import Relay
@@ -107,9 +107,14 @@ class Worker:
     async def take_event(self, parcel: Parcel, queue: str) -> None:
         """What the actor of one of this service's queues of events does."""
         opened = parcel.open()
+        if queue == events_queue(self.name, bulk=True):
+            together = genuine_envelopes(self.name, opened["together"], self.service.stamps)
+            assert len(together) == len(opened["together"])
+            await self._consumer.consume_together(together)
+            return
         envelope = genuine_envelope(self.name, opened["envelope"], opened["stamp"], self.service.stamps)
         assert envelope is not None
-        await self._consumer.consume(envelope, bulk=queue == events_queue(self.name, bulk=True))
+        await self._consumer.consume(envelope)
 
     async def _answer(self, publisher: str, receipt: Receipt) -> None:
         self._answers += 1

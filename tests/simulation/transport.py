@@ -111,9 +111,13 @@ def _refuse_away(transport: Transport) -> None:
 
 def _label(kwargs: dict[str, Any]) -> str:
     """What a message says, without any id: two runs of a seed call it the same."""
-    if "envelope" not in kwargs:
+    if "receipts" in kwargs:
         return f"receipts x{len(kwargs['receipts'])} from {kwargs['receipts'][0]['consumer']}"
-    envelope = kwargs["envelope"]
+    told = kwargs.get("together", [kwargs])
+    return " + ".join(sorted(_label_of(each["envelope"]) for each in told))
+
+
+def _label_of(envelope: dict[str, Any]) -> str:
     payload = msgspec.json.decode(envelope["payload"])
     told = [payload[name] for name in ("entry_type", "items", "target_step", "counter", "state") if name in payload]
     name = envelope["type"].partition(".")[2].removesuffix(".v1")
