@@ -9,6 +9,7 @@ import pytest
 from services.notifications.commands.attempts import Result, begin_attempts, end_attempts
 from services.notifications.domain.outcomes import Outcome, OutcomeKind
 from services.routing.commands.erasure import tell_unfinished
+from services.routing.commands.inquiries import ask, find_inquiry
 from shared.errors import Refusal
 from shared.events.base import event_type
 from shared.events.booking import AppointmentBooked
@@ -26,6 +27,12 @@ from tests.routing.makers import EMAIL, KANA, NAME, TOWN
 
 LEDGERS = {f"{service}.ledger_entry" for service in SERVICES}
 A_WEEK_LATER = timedelta(days=14)
+NAMES_THE_SUBJECT = """
+    INSERT INTO appointment (municipality, appointment_id, number, subject_ref, case_id, procedure, office, counter,
+                             starts_at, ends_at, state, version)
+    VALUES ('{town}', gen_random_uuid(), 'X', '{pass_.subject_ref}', '{pass_.case_id}', 'CHI02', 'x', '7',
+            '2026-11-25', '2026-11-25', 'done', 1)
+"""
 
 
 async def test_after_an_erasure_only_the_ledgers_name_the_subject(town: Town) -> None:
@@ -108,12 +115,7 @@ async def test_what_is_under_way_when_it_is_erased_is_waited_for(town: Town) -> 
     town.now += A_WEEK_LATER
     async with town.at("routing") as session:
         connection = await session.connection()
-        await connection.exec_driver_sql(
-            f"""INSERT INTO appointment (municipality, appointment_id, number, subject_ref, case_id, procedure, office,
-                    counter, starts_at, ends_at, state, version)
-                VALUES ('{TOWN}', gen_random_uuid(), 'X', '{ticket.subject_ref}', '{ticket.case_id}', 'CHI02', 'x', '7',
-                        '2026-11-25', '2026-11-25', 'done', 1)"""
-        )
+        await connection.exec_driver_sql(NAMES_THE_SUBJECT.format(town=TOWN, pass_=ticket))
         erasing = asyncio.create_task(town.erase(ticket.subject_ref))
         await asyncio.sleep(0.3)
         assert not erasing.done()
@@ -289,3 +291,47 @@ async def test_what_is_being_sent_meanwhile_leaves_no_trace(town: Town, outcome:
         assert await town.rows(f"SELECT 1 FROM notifications.{table}") == [], table
     # The town's own, of its rules, is all that is due.
     assert {row["kind"] for row in await town.rows("SELECT kind FROM notifications.due")} <= {"replan"}
+
+
+async def test_an_answer_that_is_being_written_and_an_erasure_do_not_wait_for_each_other(town: Town) -> None:
+    """Seen to fail (a deadlock) where the erasure locks inquiries last."""
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    await town.book(guest, ticket)
+    await town.deliver()
+    entry_id = (await town.rows("SELECT entry_id FROM routing.reuse WHERE visibility = 'subject' LIMIT 1"))[0][0]
+    vault = town.services["routing"].keys.vault
+    async with town.at("routing") as session:
+        number = await ask(
+            session, vault, identity=guest, entry_id=entry_id, kind="unfamiliar", text="おぼえがない", now=town.now
+        )
+    town.now += A_WEEK_LATER
+    async with town.at("routing") as session:
+        await find_inquiry(session, TOWN, number, lock=True)
+        erasing = asyncio.create_task(town.erase(ticket.subject_ref))
+        await asyncio.sleep(0.3)
+        connection = await session.connection()
+        await connection.exec_driver_sql(NAMES_THE_SUBJECT.format(town=TOWN, pass_=ticket))
+    await erasing
+    await town.deliver()
+    assert await town.places_of(str(ticket.subject_ref)) <= LEDGERS
+
+
+async def test_when_one_of_the_family_is_erased_no_copy_of_mine_names_them(town: Town) -> None:
+    """The ledger's own entry stays as it is. Seen to fail without the second update: `reuse.canonical` has them."""
+    guest = await town.guest()
+    mine, theirs = await town.hand_over(guest), await town.hand_over(await town.guest())
+    await town.deliver()
+    # As if I had given something of mine in their case.
+    await town.admin.execute(
+        """UPDATE routing.reuse SET case_id = $2, canonical = '{"acting_for":"' || $3::text || '"}'
+           WHERE subject_ref = $1""",
+        mine.subject_ref,
+        theirs.case_id,
+        str(theirs.subject_ref),
+    )
+    await town.erase(theirs.subject_ref)
+    await town.deliver()
+    assert await town.places_of(str(theirs.subject_ref)) <= LEDGERS
+    kept = await town.rows("SELECT canonical FROM routing.reuse WHERE subject_ref = $1", mine.subject_ref)
+    assert [row["canonical"] for row in kept] == [None] * len(kept) != []

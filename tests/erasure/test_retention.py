@@ -8,6 +8,7 @@ import pytest
 
 from deploy.cli import main
 from services.routing.commands.cases import fill_form
+from services.routing.commands.inquiries import ask
 from services.routing.commands.retention import Retention, erase_due
 from services.routing.commands.vault import keep_items
 from services.routing.queries.retention import count_due
@@ -225,3 +226,21 @@ async def sent(town: Town, case_id: UUID, *, state: str, changed_at: datetime, i
         items,
         changed_at,
     )
+
+
+async def test_whoever_waits_for_an_answer_is_not_erased_before_they_have_it(town: Town) -> None:
+    """Seen to fail without the look at what was asked."""
+    guest = await town.guest()
+    ticket = await town.hand_over(guest)
+    await town.book(guest, ticket)
+    await town.deliver()
+    entry_id = (await town.rows("SELECT entry_id FROM routing.reuse WHERE visibility = 'subject' LIMIT 1"))[0][0]
+    vault = town.services["routing"].keys.vault
+    async with town.at("routing") as session:
+        await ask(
+            session, vault, identity=guest, entry_id=entry_id, kind="unfamiliar", text="おぼえがない", now=town.now
+        )
+    town.now += DAYS + timedelta(days=30)
+    assert await erase(town) == 0
+    await town.admin.execute("UPDATE routing.inquiry SET state = 'answered', version = version + 1")
+    assert await erase(town) == 1

@@ -15,6 +15,8 @@ from tests.routing.makers import NAME, TOWN
 from tests.routing.test_handover import entries
 
 NewVisitor = Callable[..., Visitor]
+# More than whoever need not wait takes.
+A_MOMENT_S = 0.5
 
 
 async def test_nothing_yet_is_said_kindly(visitor: Visitor) -> None:
@@ -164,3 +166,17 @@ async def test_what_one_of_the_family_uses_of_their_own_is_not_stopped_with_mine
     assert 'value="吉田 みどり"' in (await visitor.get(f"{case}/form")).text
     await visitor.post("/my/data/name/stop", {})
     assert 'value="吉田 みどり"' in (await visitor.get(f"{case}/form")).text
+
+
+async def test_stopping_waits_for_whoever_says_yes_right_now(db: Database, visitor: Visitor) -> None:
+    """Seen to fail without the lock of the cases: what is written meanwhile is not taken back."""
+    await apply(visitor)
+    case = await visitor.open_case("CHI03", channel="online")
+    await visitor.get(f"{case}/reuse")
+    async with db.begin(TOWN) as session:
+        await session.execute(text("SELECT 1 FROM case_file WHERE procedure = 'CHI03' FOR UPDATE"))
+        stopping = asyncio.create_task(visitor.post("/my/data/name/stop", {}))
+        await asyncio.sleep(A_MOMENT_S)
+        assert not stopping.done()
+        await session.execute(text("DELETE FROM offer WHERE item = 'name' AND step = 'form'"))
+    assert (await stopping).status_code == SEE_OTHER

@@ -285,6 +285,16 @@ async def _forget(
         (protection, protection.c.subject_ref == subject_ref),
     ):
         await session.execute(delete(table).where(table.c.municipality == municipality, mine))
+    # What others of the family gave in these cases is theirs and stays; whom it was for is forgotten.
+    await session.execute(
+        update(reuse)
+        .where(
+            reuse.c.municipality == municipality,
+            reuse.c.case_id.in_(cases),
+            reuse.c.canonical.contains(str(subject_ref), autoescape=True),
+        )
+        .values(canonical=None)
+    )
     await forget_told(session, SERVICE, municipality, subject_ref, now=now)
 
 
