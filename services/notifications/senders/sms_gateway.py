@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
 
-import httpx
+import aiohttp
 import msgspec
 
 from services.notifications.domain.outcomes import Outcome
@@ -36,7 +36,7 @@ class SmsGatewaySender:
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
-        self._client: httpx.AsyncClient | None = None
+        self._client: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(CONCURRENCY)
 
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
@@ -47,7 +47,7 @@ class SmsGatewaySender:
     async def close(self) -> None:
         """Close the kept connections."""
         if self._client is not None:
-            await self._client.aclose()
+            await self._client.close()
             self._client = None
 
     async def _send_one(self, message: Message, report: Report, stop_at: float) -> None:
@@ -58,34 +58,42 @@ class SmsGatewaySender:
 
     async def _post(self, message: Message) -> Outcome:
         if self._client is None:
-            self._client = httpx.AsyncClient(
-                headers={"authorization": f"Bearer {self._token}"},
-                timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-                limits=httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY),
+            self._client = aiohttp.ClientSession(
+                headers={"authorization": f"Bearer {self._token}", "content-type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+                connector=aiohttp.TCPConnector(limit=CONCURRENCY),
+                cookie_jar=aiohttp.DummyCookieJar(),
                 # The address of the gateway is the operator's alone: no proxy from the environment.
                 trust_env=False,
             )
         body = {"id": message.key, "to": message.to, "text": message.content.decode()}
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await self._client.post(self._url, json=body)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            async with self._client.post(self._url, data=msgspec.json.encode(body), allow_redirects=False) as answer:
+                return _read(answer.status, await _content(answer))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return Outcome(kind="temporary", error_code="connect")
-        except (httpx.HTTPError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError):
             # It was on its way: the gateway may have accepted it.
             return Outcome(kind="unknown", error_code="no_answer")
-        return _read(answer)
 
 
-def _read(answer: httpx.Response) -> Outcome:
-    if answer.status_code == HTTPStatus.CONFLICT:
+async def _content(answer: aiohttp.ClientResponse) -> bytes:
+    """What can be of use of an answer, however long it is."""
+    content = b""
+    while len(content) < ANSWER_MAX_BYTES and (more := await answer.content.read(ANSWER_MAX_BYTES - len(content))):
+        content += more
+    return content
+
+
+def _read(status: int, content: bytes) -> Outcome:
+    if status == HTTPStatus.CONFLICT:
         return Outcome(kind="accepted", error_code="repeated")
-    if answer.is_server_error or answer.status_code in PASSING:
-        return Outcome(kind="temporary", error_code=f"http_{answer.status_code}")
-    if not answer.is_success:
-        return Outcome(kind="permanent", error_code=f"http_{answer.status_code}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in PASSING:
+        return Outcome(kind="temporary", error_code=f"http_{status}")
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Outcome(kind="permanent", error_code=f"http_{status}")
     try:
-        accepted = msgspec.json.decode(answer.content[:ANSWER_MAX_BYTES], type=_Accepted)
+        accepted = msgspec.json.decode(content, type=_Accepted)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Outcome(kind="unknown", error_code="garbage")
     if accepted.status != "accepted":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 import msgspec
@@ -65,8 +66,11 @@ _PROCEDURE_OF = _("手続き：%(procedure)s")
 _COLLECTED_IN = _("もとの入力：%(procedure)s（%(when)s）")
 
 
-# What an entry's words depend on: everything but its own id and time.
-_SAID_OF = tuple(name for name in HistoryEntry.__struct_fields__ if name not in ("entry_id", "occurred_at"))
+# What an entry's words depend on: everything but its id and its times.
+_TIMES = ("occurred_at", "source_collected_at")
+_SAID_OF = attrgetter(*(name for name in HistoryEntry.__struct_fields__ if name not in ("entry_id", *_TIMES)))
+# Stands in the words for the time of the entry that they are said of; no text has it.
+_WHEN = "\ue000"
 Names = Mapping[str, tuple[str, str]]
 
 
@@ -84,13 +88,17 @@ def history_lines(entries: Iterable[HistoryEntry], names: Names) -> list[History
 
     In a long history the same is said again and again, of another time: it is put into words once.
     """
-    said: dict[tuple[object, ...], tuple[str, tuple[str, ...]]] = {}
+    said: dict[object, tuple[str, tuple[str, ...]]] = {}
     lines = []
     for entry in entries:
-        what = tuple(getattr(entry, name) for name in _SAID_OF)
+        what = (_SAID_OF(entry), entry.source_collected_at is None)
         if what not in said:
             said[what] = (_say(entry, names), _details(entry, names))
         sentence, details = said[what]
+        if details and _WHEN in "".join(details):
+            assert entry.source_collected_at is not None
+            when = jst_datetime(entry.source_collected_at)
+            details = tuple(detail.replace(_WHEN, when) for detail in details)
         lines.append(
             HistoryLine(entry_id=entry.entry_id, occurred_at=entry.occurred_at, sentence=sentence, details=details)
         )
@@ -123,8 +131,7 @@ def _details(entry: HistoryEntry, names: Names) -> tuple[str, ...]:
         details.append(translate(_PROCEDURE_OF) % {"procedure": town_name(procedure[0])})
     source = names.get(entry.source_procedure or "")
     if source and entry.source_collected_at and entry.entry_type in ("applied", "staff_viewed", "helper_assisted"):
-        when = jst_datetime(entry.source_collected_at)
-        details.append(translate(_COLLECTED_IN) % {"procedure": town_name(source[0]), "when": when})
+        details.append(translate(_COLLECTED_IN) % {"procedure": town_name(source[0]), "when": _WHEN})
     if entry.legal_basis in LEGAL_BASIS and entry.entry_type in ("approved", "applied", "staff_viewed"):
         details.append(translate(LEGAL_BASIS[entry.legal_basis]))
     return tuple(details)
