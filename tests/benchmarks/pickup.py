@@ -90,7 +90,7 @@ def _measure_bare_queue(redis_url: str) -> list[float]:
     broker = make_broker(redis_url)
     taken: list[float] = []
 
-    async def note(sent: float) -> None:
+    async def note(*, sent: float) -> None:
         taken.append((time.time() - sent) * 1_000)
 
     actor = dramatiq.actor(broker=broker, actor_name="bench", queue_name="bench")(note)
@@ -98,7 +98,7 @@ def _measure_bare_queue(redis_url: str) -> list[float]:
     worker.start()
     next_at = time.perf_counter()
     for _ in range(PER_SECOND * BARE_SECONDS):
-        actor.send(time.time())
+        actor.send(sent=time.time())
         next_at += 1 / PER_SECOND
         time.sleep(max(0.0, next_at - time.perf_counter()))
     time.sleep(1)
