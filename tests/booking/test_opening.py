@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
-from services.booking.commands.opening import on_extend_horizon_due
+from services.booking.commands.horizon import on_extend_horizon_due
 from services.booking.consumers import on_catalogue_published
 from services.booking.queries.slots import find_procedure
 from services.booking.worker import DUE_HANDLERS
