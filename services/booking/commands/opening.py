@@ -130,7 +130,7 @@ async def preview_version(
     """What `publish_version` would do; nothing is written.
 
     Raises:
-        Refusal: `counter_unknown` (404), `rule_unfit`, `rule_too_soon`, `rule_too_far` (422).
+        Refusal: `counter_unknown` (404), `rule_unfit`, `rule_start_unfit` (422).
     """
     kind = await _check(session, municipality, counter, new, now=now)
     return await preview_change(session, municipality, counter, kind, new, now=now)
@@ -214,6 +214,7 @@ async def _withdraw(session: AsyncSession, municipality: str, counter: str, vers
 
 
 def _hours_of_pack(opening: Opening) -> list[Hours]:
-    if opening.lunch_from is None or opening.lunch_to is None:
-        return [Hours(opening.opens_at, opening.closes_at)]
-    return [Hours(opening.opens_at, opening.lunch_from), Hours(opening.lunch_to, opening.closes_at)]
+    hours = [Hours(opening.opens_at, opening.closes_at)]
+    if opening.lunch_from is not None and opening.lunch_to is not None:
+        hours = [Hours(opening.opens_at, opening.lunch_from), Hours(opening.lunch_to, opening.closes_at)]
+    return [span for span in hours if span.opens_at < span.closes_at]

@@ -15,7 +15,7 @@ from shared.errors import Refusal
 SLOT_MIN_MIN, SLOT_MIN_MAX = 5, 240
 PLACES_MAX = 50
 HOURS_PER_DAY_MAX = 6
-EVERY_WEEKS_MAX = 8
+EVERY_WEEKS_MAX = 4
 SPECIAL_DAYS_MAX = 100
 REASON_MAX_LENGTH = 60
 # How far ahead a version can be published.
@@ -187,12 +187,10 @@ def refuse_bad_start(valid_from: date, *, today: date) -> None:
     """Whether a version can begin then: it is published ahead.
 
     Raises:
-        Refusal: `rule_too_soon`, `rule_too_far` (422).
+        Refusal: `rule_start_unfit` (422).
     """
-    if valid_from <= today:
-        raise Refusal("rule_too_soon", 422)
-    if valid_from > today + AHEAD_MAX:
-        raise Refusal("rule_too_far", 422)
+    if not today < valid_from <= today + AHEAD_MAX:
+        raise Refusal("rule_start_unfit", 422)
 
 
 def _is_pattern(each: WeekdayHours, rule: OpeningRule) -> bool:
