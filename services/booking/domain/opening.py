@@ -138,7 +138,8 @@ def slot_times(plan: DayPlan) -> list[SlotTime]:
 
 def planned_slots(plan: DayPlan) -> list[PlannedSlot]:
     """The slots of a day at a counter, with their places."""
-    return [PlannedSlot(time, plan.places, plan.staff_only) for time in slot_times(plan)]
+    times = slot_times(plan) if plan.places else []
+    return [PlannedSlot(time, plan.places, plan.staff_only) for time in times]
 
 
 def join_hours(hours: Sequence[Hours]) -> tuple[Hours, ...]:
