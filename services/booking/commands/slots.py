@@ -40,9 +40,10 @@ _LOCK_UNPLANNED = text(f"""
         WHERE s.starts_at > :now
           AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at)
                             AND s.capacity = plan.places
-                            AND (SELECT count(*) FROM place q
-                                 WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
-                                   AND q.audience = 'staff') = plan.staff_only))
+                            AND (plan.staff_only, 0) = (
+                                SELECT count(*) FILTER (WHERE q.audience = 'staff'),
+                                       count(*) FILTER (WHERE q.audience = 'closed' AND CAST(:minds_closed AS boolean))
+                                FROM place q WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id))))
     SELECT p.slot_id FROM place p
     WHERE p.municipality = :municipality AND p.slot_id = ANY (ARRAY(SELECT slot_id FROM unplanned))
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
@@ -57,7 +58,7 @@ _IN_USE = text("""
 """)
 _DROP_PLACES = text("DELETE FROM place WHERE municipality = :municipality AND slot_id = ANY (:slot_ids)")
 _DROP_SLOTS = text("DELETE FROM slot WHERE municipality = :municipality AND slot_id = ANY (:slot_ids)")
-# A slot somebody is in stays as it is, whatever its capacity should be now. If its time is no longer planned, nobody
+# A slot somebody is in stays; `fit_places` fits what is free of it. If its time is no longer planned, nobody
 # joins them.
 _WITHDRAW = text(f"""
     WITH {_PLAN}
@@ -90,18 +91,20 @@ _ADD_PLACES = text(f"""
 
 _FIT = """
     plan AS (
-        SELECT * FROM unnest(CAST(:slot_ids AS uuid[]), CAST(:places AS integer[])) AS plan(slot_id, places))
+        SELECT * FROM unnest(
+            CAST(:slot_ids AS uuid[]), CAST(:places AS integer[]), CAST(:staff_only AS integer[])
+        ) AS plan(slot_id, places, staff_only))
 """
 _GROW_SLOTS = text(f"""
     WITH {_FIT}
     UPDATE slot s SET capacity = plan.places FROM plan
-    WHERE s.municipality = :municipality AND s.slot_id = plan.slot_id AND s.capacity < plan.places
+    WHERE s.municipality = :municipality AND s.slot_id = plan.slot_id AND s.capacity < plan.places AND NOT s.withdrawn
 """)
 _GROW_PLACES = text(f"""
     WITH {_FIT}
     INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
     SELECT s.municipality, s.slot_id, wanted.no, s.capacity, 'closed', :now
-    FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id,
+    FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn,
          generate_series(1, s.capacity) AS wanted(no)
     WHERE NOT EXISTS (SELECT 1 FROM place p
                       WHERE (p.municipality, p.slot_id, p.place_no) = (s.municipality, s.slot_id, wanted.no))
@@ -110,15 +113,26 @@ _GROW_PLACES = text(f"""
 # Those who are in come first; what is left of the plan is open to others, the rest is closed.
 _OPEN_AND_CLOSE = text(f"""
     WITH {_FIT},
-    ranked AS (
-        SELECT p.slot_id, p.place_no, is_taken,
-               row_number() OVER (PARTITION BY p.slot_id ORDER BY is_taken DESC, p.place_no) AS rank, plan.places
-        FROM plan JOIN place p ON p.municipality = :municipality AND p.slot_id = plan.slot_id,
+    seen AS (
+        SELECT p.slot_id, p.place_no, p.audience, is_taken, plan.places, plan.staff_only,
+               count(*) FILTER (WHERE is_taken) OVER of_slot AS taken,
+               count(*) FILTER (WHERE is_taken AND p.audience = 'staff') OVER of_slot AS taken_staff,
+               row_number() OVER (PARTITION BY p.slot_id, is_taken ORDER BY p.place_no) AS rank
+        FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn
+             JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id),
              LATERAL (SELECT p.appointment_id IS NOT NULL OR (p.held_until IS NOT NULL AND p.held_until > :now))
-                 AS taken(is_taken)),
+                 AS taken(is_taken)
+        WINDOW of_slot AS (PARTITION BY p.slot_id)),
+    remaining AS (
+        SELECT *, greatest(places - taken, 0) AS free,
+               least(greatest(staff_only - taken_staff, 0), greatest(places - taken, 0)) AS free_staff
+        FROM seen),
     wanted AS (
-        SELECT slot_id, place_no, CASE WHEN is_taken OR rank <= places THEN 'public' ELSE 'closed' END AS audience
-        FROM ranked)
+        SELECT slot_id, place_no,
+               CASE WHEN is_taken AND audience <> 'closed' THEN audience
+                    WHEN is_taken OR rank <= free - free_staff THEN 'public'
+                    WHEN rank <= free THEN 'staff' ELSE 'closed' END AS audience
+        FROM remaining)
     UPDATE place p SET audience = wanted.audience, changed_at = :now FROM wanted
     WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (wanted.slot_id, wanted.place_no)
       AND p.audience <> wanted.audience
@@ -153,8 +167,10 @@ async def bring_slots(
         "staff_only": [slot.staff_only for slot in slots],
     }
     spans = [(now, FOREVER)] if days is None else _spans(days)
-    asked = {"firsts": [first for first, _ in spans], "untils": [until for _, until in spans]}
-    unplanned = set((await session.execute(_LOCK_UNPLANNED, times | asked | {"counter": counter, "now": now})).scalars())
+    asked: dict[str, Any] = {"firsts": [first for first, _ in spans], "untils": [until for _, until in spans]}
+    # Where `fit_places` follows always, closed places are as they should be.
+    asked |= {"counter": counter, "now": now, "minds_closed": days is not None}
+    unplanned = set((await session.execute(_LOCK_UNPLANNED, times | asked)).scalars())
     town = {"municipality": municipality}
     in_use: dict[UUID, datetime] = {}
     if unplanned:
@@ -191,6 +207,7 @@ async def fit_places(
         "municipality": municipality,
         "slot_ids": [slot_id_of(municipality, counter, slot.time.starts_at) for slot in slots],
         "places": [slot.places for slot in slots],
+        "staff_only": [slot.staff_only for slot in slots],
         "now": now,
     }
     for statement in (_GROW_SLOTS, _GROW_PLACES, _OPEN_AND_CLOSE):
