@@ -522,7 +522,8 @@ def test_helpers_and_who_asks_for_one(phone: Page, new_phone: NewPhone, tablet: 
 
 def test_when_a_counter_is_open(tablet: Page, see: See, expect_status: ExpectStatus) -> None:
     expect_status(422)
-    desk = sign_in(tablet, COORDINATOR_LOGIN, "/counter/opening")
+    desk = sign_in(tablet, COORDINATOR_LOGIN, "/helpers/roster")
+    desk.goto("/counter/opening")
     see(desk, "rules")
     desk.goto("/counter/opening/9")
     see(desk, "rule")
