@@ -38,7 +38,8 @@ async def test_hours_of_before_become_first_versions_and_go_back(town: BookingTo
     await asyncio.to_thread(downgrade, "booking", url, "0012")
     lunch = """[{"weekdays": [1, 3], "opens_at": "08:30:00", "closes_at": "17:15:00",
                  "lunch_from": "12:00:00", "lunch_to": "13:00:00"},
-                {"weekdays": [3], "opens_at": "18:00:00", "closes_at": "19:00:00", "lunch_from": null, "lunch_to": null}]"""
+                {"weekdays": [3], "opens_at": "18:00:00", "closes_at": "19:00:00",
+                 "lunch_from": null, "lunch_to": null}]"""
     async with town.database.owner_engine("booking").begin() as connection:
         await connection.execute(
             text("UPDATE booking.counter_rule SET hours = CAST(:hours AS jsonb) WHERE counter = '3'"), {"hours": lunch}

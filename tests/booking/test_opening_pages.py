@@ -44,7 +44,13 @@ async def test_the_list_says_when_everything_is_open_and_what_changes(town: Book
     browser = desk(town, "coordinator")
     page = await browser.get("/counter/opening")
     assert page.status_code == OK
-    for shown in ("7番窓口（子育て）", "月・火・水・木・金", "8:30〜17:15", "1枠 30分、2席", 'href="/counter/opening/7"'):
+    for shown in (
+        "7番窓口（子育て）",
+        "月・火・水・木・金",
+        "8:30〜17:15",
+        "1枠 30分、2席",
+        'href="/counter/opening/7"',
+    ):
         assert shown in page.text, shown
     await publish(browser, await look(browser, hours_1="9:00〜12:00"))
     assert "6月8日（月）から変わります" in (await browser.get("/counter/opening")).text

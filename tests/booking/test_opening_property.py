@@ -1,4 +1,4 @@
-"""Whatever rules follow one another: whoever is in stays in, only later days change, and the slots are those planned."""
+"""Whatever rules follow one another: who is in stays in, only later days change, the slots are those planned."""
 
 from collections import Counter
 from datetime import date, datetime, time, timedelta
@@ -137,7 +137,9 @@ async def assert_as_planned(town: BookingTown) -> None:
     assert all(slot.slot_id in taken for slot in coming if slot.withdrawn)
     for times in planned.keys() - given_out.keys():
         # What has begun is left alone, whoever is in it.
-        assert any(overlaps(times, slot) for slot in slots if slot.slot_id in taken or slot.starts_at <= town.now), times
+        assert any(overlaps(times, slot) for slot in slots if slot.slot_id in taken or slot.starts_at <= town.now), (
+            times
+        )
 
 
 def overlaps(times: tuple[datetime, datetime], slot: Any) -> bool:

@@ -281,4 +281,8 @@ def test_a_week_is_read_in_as_few_lines_as_can_be() -> None:
         {"days": "月・火", "pattern": "", "hours": "9:00〜12:00、13:00〜17:00"},
         {"days": "土曜日", "pattern": "毎月 第2", "hours": "9:00〜12:00"},
     ]
-    assert [pattern_label(pattern) for pattern in ("every1", "every2", "nth13")] == ["毎週", "2週に1回", "毎月 第1・第3"]
+    assert [pattern_label(pattern) for pattern in ("every1", "every2", "nth13")] == [
+        "毎週",
+        "2週に1回",
+        "毎月 第1・第3",
+    ]

@@ -1,4 +1,4 @@
-"""Versions of opening rules: published ahead, never changed once open, looked at before; and only what differs is made."""
+"""Versions of opening rules: published ahead, kept once open, looked at before; and only what differs is made."""
 
 import asyncio
 from collections.abc import Sequence
@@ -103,7 +103,10 @@ async def test_a_version_rewrites_only_the_days_on_which_it_differs(town: Bookin
 
 async def test_making_everything_again_writes_nothing(town: BookingTown) -> None:
     await publish(town, make_rule(slot_min=45), WEDNESDAY)
-    before, days = await all_slots(town), await town.rows("SELECT *, xmin::text FROM booking.opened_day ORDER BY 1, 2, 3")
+    before, days = (
+        await all_slots(town),
+        await town.rows("SELECT *, xmin::text FROM booking.opened_day ORDER BY 1, 2, 3"),
+    )
     for _ in range(2):
         async with town.db.begin(TOWN) as session:
             await open_horizon(session, TOWN, now=town.now)
@@ -174,7 +177,9 @@ async def test_a_preview_tells_what_comes_and_goes_and_who_is_affected_and_write
     assert was - after == {slot.starts_at for slot in found.disappearing}
 
 
-async def test_a_preview_tells_other_lengths_and_places_and_ends_where_the_next_version_begins(town: BookingTown) -> None:
+async def test_a_preview_tells_other_lengths_and_places_and_ends_where_the_next_version_begins(
+    town: BookingTown,
+) -> None:
     found = await preview(town, make_rule(slot_min=60, places=3), WEDNESDAY)
     first = found.resized[0]
     assert (first.before.starts_at, first.after.ends_at) == (at(WEDNESDAY, 8, 30), at(WEDNESDAY, 9, 30))
@@ -261,7 +266,10 @@ async def test_two_who_publish_at_once_come_one_after_the_other(town: BookingTow
         ("UPDATE opening_rule SET valid_from = valid_from + 1, withdrawn_at = :now WHERE version = 2", "not changed"),
         ("UPDATE opening_rule SET withdrawn_at = :now WHERE version = 1", "is not withdrawn"),
         ("UPDATE opening_rule SET withdrawn_at = :late WHERE version = 2", "is not withdrawn"),
-        ("UPDATE opening_rule SET withdrawn_at = published_at - interval '1 hour' WHERE version = 2", "is not withdrawn"),
+        (
+            "UPDATE opening_rule SET withdrawn_at = published_at - interval '1 hour' WHERE version = 2",
+            "is not withdrawn",
+        ),
         ("DELETE FROM opening_rule WHERE version = 1", "not removed"),
         ("DELETE FROM opening_rule WHERE version = 2", "not removed"),
         (
@@ -286,7 +294,8 @@ async def test_the_database_keeps_what_was_published(town: BookingTown, sql: str
 
 async def test_one_day_has_one_version(town: BookingTown) -> None:
     await publish(town, make_rule(slot_min=60), WEDNESDAY)
-    sql = """INSERT INTO opening_rule (municipality, counter, version, valid_from, rule, origin, published_by, published_at)
+    sql = """INSERT INTO opening_rule
+                 (municipality, counter, version, valid_from, rule, origin, published_by, published_at)
              SELECT municipality, counter, 3, valid_from, rule, origin, published_by, published_at
              FROM opening_rule WHERE counter = '7' AND version = 2"""
     with pytest.raises(IntegrityError, match="opening_rule_valid_from_idx"):
@@ -321,8 +330,6 @@ async def test_an_offices_special_day_is_told_and_opens_on_a_holiday(bare_town: 
         together = await list_closed_days(session, TOWN, rules, days, counters=["7", "3"])
     assert alone == {days[0]: "海の日", days[1]: "研修"}
     assert together == {days[0]: "海の日"}
-
-
 
 
 async def test_a_slot_that_somebody_is_in_grows_and_shrinks_around_them(town: BookingTown) -> None:

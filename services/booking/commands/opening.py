@@ -157,7 +157,9 @@ async def publish_version(session: AsyncSession, actor: Identity, order: Publish
     return version
 
 
-async def withdraw_version(session: AsyncSession, actor: Identity, counter: str, version: int, *, now: datetime) -> None:
+async def withdraw_version(
+    session: AsyncSession, actor: Identity, counter: str, version: int, *, now: datetime
+) -> None:
     """Take a version back before its day has come: what it replaces goes on. Withdrawn again, nothing changes.
 
     Raises:

@@ -155,8 +155,8 @@ async def bring_slots(
 ) -> set[date]:
     """Make the slots of these days those that are planned; without days, all slots from now on.
 
-    What nobody is in is replaced; who is in a slot stays in it, and joined by nobody if it is no longer planned. Returns
-    the days on which somebody was in the way of the plan.
+    What nobody is in is replaced; who is in a slot stays in it, and joined by nobody if it is no longer planned.
+    Returns the days on which somebody was in the way of the plan.
     """
     times: dict[str, Any] = {
         "municipality": municipality,

@@ -102,7 +102,9 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 def version_on(versions: Sequence[Version], day: date) -> Version | None:
     """The version that counts on a day: the newest that has come."""
-    return max((found for found in versions if found.valid_from <= day), key=lambda found: found.valid_from, default=None)
+    return max(
+        (found for found in versions if found.valid_from <= day), key=lambda found: found.valid_from, default=None
+    )
 
 
 def hours_on(rule: OpeningRule, day: date, *, is_holiday: bool) -> tuple[Hours, ...]:
@@ -125,9 +127,7 @@ def plan_day(
         return DayPlan(day=day)
     rule = version.rule
     hours = hours_on(rule, day, is_holiday=day in holidays)
-    return DayPlan(
-        day=day, hours=hours, slot_min=rule.slot_min, places=rule.places, staff_only=rule.staff_only_places
-    )
+    return DayPlan(day=day, hours=hours, slot_min=rule.slot_min, places=rule.places, staff_only=rule.staff_only_places)
 
 
 def slot_times(plan: DayPlan) -> list[SlotTime]:

@@ -10,7 +10,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.opening import PublishVersion, preview_version, publish_version, withdraw_version
-from services.booking.domain.opening import OpeningRule, Version, version_on
+from services.booking.domain.opening import OpeningRule, version_on
 from services.booking.flow import Rush
 from services.booking.pages.rules_form import USUAL_PATTERNS, WEEKDAYS, fields_of, parts_of, read_version
 from services.booking.pages.rules_wording import pattern_label, preview_view, rule_view

@@ -21,7 +21,8 @@ DAYS_SHOWN_MAX = 14
 
 def pattern_label(pattern: str) -> str:
     """In which weeks: ``毎週``, ``2週に1回``, ``毎月 第1・第3``."""
-    kind, digits = pattern.rstrip("0123456789"), pattern.lstrip("everynth")
+    kind = pattern.rstrip("0123456789")
+    digits = pattern.removeprefix(kind)
     if kind == "nth":
         return _("毎月 %(numbers)s", numbers="・".join(_("第%(number)s", number=digit) for digit in digits))
     return _("毎週") if digits == "1" else _("%(weeks)s週に1回", weeks=digits)

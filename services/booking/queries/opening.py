@@ -1,4 +1,4 @@
-"""What opening rules come to: a venue's slots with its helpers, the versions of a counter, and what a new one would do."""
+"""What opening rules come to: a venue's slots with its helpers, a counter's versions, and what a new one would do."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -9,7 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import SlotTime, days_between
-from services.booking.domain.opening import DayPlan, OpeningRule, PlannedSlot, Version, plan_day, planned_slots, slot_times
+from services.booking.domain.opening import (
+    DayPlan,
+    OpeningRule,
+    PlannedSlot,
+    Version,
+    plan_day,
+    planned_slots,
+    slot_times,
+)
 from services.booking.domain.rules import JST
 from services.booking.domain.shifts import Away, Shift, count_helpers
 from services.booking.queries.rules import Kind, find_days_off, get_rules
@@ -153,7 +161,11 @@ async def preview_change(
         "last_day": last,
     }
     slots = (await session.execute(_SLOTS, asked)).all()
-    before = {row.starts_at: PlannedSlot(SlotTime(row.starts_at, row.ends_at), row.capacity) for row in slots if not row.withdrawn}
+    before = {
+        row.starts_at: PlannedSlot(SlotTime(row.starts_at, row.ends_at), row.capacity)
+        for row in slots
+        if not row.withdrawn
+    }
     after = {slot.time.starts_at: slot for slot in planned}
     # A venue is open at its hours whether or not a helper is there: only the hours make a conflict.
     open_times = {slot for plan in plans for slot in slot_times(plan)}
@@ -164,7 +176,9 @@ async def preview_change(
         appearing=tuple(slot.time for start, slot in after.items() if start not in before),
         disappearing=tuple(slot.time for start, slot in before.items() if start not in after),
         resized=tuple(
-            Resized(before=slot.time, after=after[start].time, places_before=slot.places, places_after=after[start].places)
+            Resized(
+                before=slot.time, after=after[start].time, places_before=slot.places, places_after=after[start].places
+            )
             for start, slot in before.items()
             if start in after and (slot.time, slot.places) != (after[start].time, after[start].places)
         ),

@@ -72,7 +72,9 @@ async def list_counter_rules(session: AsyncSession, municipality: str, *, today:
     versions: dict[str, list[Version]] = {counter: [] for counter in kinds}
     for row in rows:
         if row.rule is not None:
-            versions[row.counter].append(Version(valid_from=row.valid_from, rule=msgspec.convert(row.rule, OpeningRule)))
+            versions[row.counter].append(
+                Version(valid_from=row.valid_from, rule=msgspec.convert(row.rule, OpeningRule))
+            )
     return [
         CounterRules(counter=counter, kind=kind, versions=tuple(versions[counter])) for counter, kind in kinds.items()
     ]
@@ -95,9 +97,7 @@ async def find_days_off(
     session: AsyncSession, municipality: str, rules: Rules, days: Sequence[date]
 ) -> tuple[set[date], set[date]]:
     """Which of these days (in order) the town has closed itself, and which are holidays or the year's end."""
-    own = closure_names(
-        days, closures=await _list_closures(session, municipality, days), holidays={}, year_end=None
-    )
+    own = closure_names(days, closures=await _list_closures(session, municipality, days), holidays={}, year_end=None)
     holidays = _holidays(days[0], days[-1]) if rules.holidays else {}
     return set(own), {day for day in days if day in holidays or (rules.year_end and is_year_end(day))}
 
@@ -138,7 +138,9 @@ async def _list_special_closures(
         for rule in await list_counter_rules(session, municipality, today=first)
         if rule.counter in counters
     ]
-    return {day: reason for day, reason in reasons[0].items() if all(day in each for each in reasons)} if reasons else {}
+    return (
+        {day: reason for day, reason in reasons[0].items() if all(day in each for each in reasons)} if reasons else {}
+    )
 
 
 async def _list_closures(

@@ -22,7 +22,8 @@ CREATE TABLE booking.opened_day (
 """
 # Time is the application's argument: it stands in `published_at` and `withdrawn_at` of the very row.
 GUARD = """
-CREATE FUNCTION booking.guard_opening_rule() RETURNS trigger LANGUAGE plpgsql SET search_path = booking, pg_catalog AS $$
+CREATE FUNCTION booking.guard_opening_rule() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = booking, pg_catalog AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION 'a published version is not removed'
