@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import time
+from typing import Any
 
 import msgspec
 from sqlalchemy import text
@@ -34,7 +35,7 @@ async def test_every_table_leads_with_the_municipality_and_shows_one_town_only(d
 async def test_hours_of_before_become_first_versions_and_go_back(town: BookingTown) -> None:
     url = town.environ["CHOUDO_BOOKING_OWNER_DATABASE_URL"]
     rules = "SELECT counter, rule FROM booking.opening_rule WHERE version = 1 ORDER BY counter"
-    before = [tuple(row) for row in await town.rows(rules)]  # type: ignore[call-overload]
+    before: list[Any] = await town.rows(rules)
     await asyncio.to_thread(downgrade, "booking", url, "0012")
     lunch = """[{"weekdays": [1, 3], "opens_at": "08:30:00", "closes_at": "17:15:00",
                  "lunch_from": "12:00:00", "lunch_to": "13:00:00"},
@@ -45,7 +46,8 @@ async def test_hours_of_before_become_first_versions_and_go_back(town: BookingTo
             text("UPDATE booking.counter_rule SET hours = CAST(:hours AS jsonb) WHERE counter = '3'"), {"hours": lunch}
         )
     await asyncio.to_thread(upgrade, "booking", url)
-    three, seven = [tuple(row) for row in await town.rows(rules)]  # type: ignore[call-overload]
+    after: list[Any] = await town.rows(rules)
+    three, seven = after
     read = msgspec.convert(three[1], OpeningRule)
     morning, afternoon = Hours(time(8, 30), time(12)), Hours(time(13), time(17, 15))
     assert [(each.weekday, each.hours) for each in read.week] == [

@@ -77,8 +77,8 @@ async def test_a_change_is_looked_at_and_then_published(town: BookingTown) -> No
         assert shown in page.text, shown
     later = [slot for slot in await all_slots(town) if slot.starts_at > town.now + timedelta(days=1)]
     assert {slot.ends_at - slot.starts_at for slot in later if not slot.withdrawn} == {timedelta(hours=1)}
-    [row] = await town.rows("SELECT actor_ref, ref, ref_version FROM booking.audit WHERE action = 'publish-opening'")
-    assert tuple(row) == ("boss", "7", 2)  # type: ignore[call-overload]
+    rows = await town.rows("SELECT actor_ref, ref, ref_version FROM booking.audit WHERE action = 'publish-opening'")
+    assert rows == [("boss", "7", 2)]
 
 
 async def test_the_form_can_be_corrected_after_the_look(town: BookingTown) -> None:

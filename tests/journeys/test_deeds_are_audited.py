@@ -142,7 +142,7 @@ class Desk(Resident):
 
     def ask(self, ending: str, **fields: str) -> Any:
         """Send a form that only shows something."""
-        return super().send(ending, **fields)
+        return super().send(ending, None, **fields)
 
     def post(self, path: str) -> Any:
         """A form that is empty."""

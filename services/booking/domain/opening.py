@@ -178,7 +178,8 @@ def refuse_bad_rule(rule: OpeningRule) -> None:
         and len(set(weekdays)) == len(weekdays)
         and len(set(days)) == len(days) <= SPECIAL_DAYS_MAX
         and all(len(special.reason_ja) <= REASON_MAX_LENGTH for special in rule.special_days)
-        and all(are_sound(each.hours) for each in (*rule.week, *rule.special_days))
+        and all(are_sound(each.hours) for each in rule.week)
+        and all(are_sound(special.hours) for special in rule.special_days)
         and all(_is_pattern(each, rule) for each in rule.week)
     ):
         raise Refusal("rule_unfit", 422)
