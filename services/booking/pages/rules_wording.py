@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from services.booking.domain.calendar import SlotTime
@@ -13,10 +13,11 @@ from services.booking.queries.opening import Preview
 from shared.clock import JST
 from shared.reference_number import show_number
 from shared.web.i18n import gettext as _
-from shared.web.templating import jst_date, jst_time
+from shared.web.templating import jst_date, jst_time, jst_weekday
 
 # A preview of months names the first days of each kind, and counts the rest.
 DAYS_SHOWN_MAX = 14
+SOME_MONDAY = date(2024, 1, 1)
 
 
 def pattern_label(pattern: str) -> str:
@@ -24,7 +25,8 @@ def pattern_label(pattern: str) -> str:
     kind = pattern.rstrip("0123456789")
     digits = pattern.removeprefix(kind)
     if kind == "nth":
-        return _("毎月 %(numbers)s", numbers="・".join(_("第%(number)s", number=digit) for digit in digits))
+        numbers = [_("第%(number)s", number=digit) for digit in digits]
+        return _("毎月 %(numbers)s", numbers="・".join(numbers))
     return _("毎週") if digits == "1" else _("%(weeks)s週に1回", weeks=digits)
 
 
@@ -36,7 +38,7 @@ def week_lines(rule: OpeningRule) -> list[dict[str, str]]:
             lines[pattern_of(each), show_hours(each.hours)].append(each)
     return [
         {
-            "days": "・".join(weekday_name(each.weekday)[:1] for each in found)
+            "days": "・".join(jst_weekday(SOME_MONDAY + timedelta(days=each.weekday - 1)) for each in found)
             if len(found) > 1
             else weekday_name(found[0].weekday),
             "pattern": "" if pattern == "every1" else pattern_label(pattern),
