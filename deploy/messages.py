@@ -40,6 +40,15 @@ STAFF_ONLY: Final = {
         "services/booking/pages/told.py",
     ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
+    "opening rules": (
+        "services/booking/pages/rule.html",
+        "services/booking/pages/rule_parts.html",
+        "services/booking/pages/rule_preview.html",
+        "services/booking/pages/rules.html",
+        "services/booking/pages/rules.py",
+        "services/booking/pages/rules_form.py",
+        "services/booking/pages/rules_wording.py",
+    ),
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",

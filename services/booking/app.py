@@ -26,6 +26,14 @@ from services.booking.pages.counter import (
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
+from services.booking.pages.rules import (
+    get_rule_address,
+    get_rule_page,
+    get_rules_page,
+    post_rule,
+    post_rule_preview,
+    post_rule_withdrawal,
+)
 from services.booking.pages.shifts import get_shifts, post_remove_shift, post_shift
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
@@ -90,6 +98,12 @@ ROUTES = [
     get_roster,
     get_reassign_address,
     post_reassign,
+    get_rules_page,
+    get_rule_page,
+    get_rule_address,
+    post_rule_preview,
+    post_rule,
+    post_rule_withdrawal,
 ]
 
 

@@ -83,6 +83,18 @@ REFUSALS: dict[str, RefusalText] = {
         _("同じ曜日に、重なる時間があります"), _("前の時間を消すか、重ならない時間を選んでください。")
     ),
     "too_many_shifts": RefusalText(_("登録できる数をこえています"), _("使わない時間を消してから、登録してください。")),
+    "counter_unknown": RefusalText(_("この窓口は見つかりません"), _("受付時間の一覧から選んでください。")),
+    "rule_unfit": RefusalText(
+        _("この受付時間では公開できません"), _("時間の順と席の数を確かめて、もう一度入力してください。")
+    ),
+    "rule_start_unfit": RefusalText(_("この日からは始められません"), _("明日から1年後までの日を選んでください。")),
+    "rules_moved": RefusalText(
+        _("ほかの職員が先に受付時間を変えました"), _("新しい受付時間を確かめてから、もう一度公開してください。")
+    ),
+    "version_unknown": RefusalText(_("この受付時間は見つかりません"), _("受付時間の一覧から選んでください。")),
+    "version_open": RefusalText(
+        _("もう始まっている受付時間は取りやめられません"), _("変えるときは、明日からの受付時間を公開してください。")
+    ),
     "venue_unknown": RefusalText(_("この場所は見つかりません"), _("ほかの場所を選んでください。")),
     "helper_unknown": RefusalText(_("このサポーターは見つかりません"), _("ほかのサポーターを選んでください。")),
     "helper_busy": RefusalText(

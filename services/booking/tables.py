@@ -96,14 +96,8 @@ counter_rule = Table(
     Column("counter", Text, primary_key=True),
     # The office of the counter, for the line, even before the catalogue has arrived.
     Column("office", Text, nullable=False),
-    Column("slot_min", Integer, nullable=False),
-    Column("places", Integer, nullable=False),
-    Column("staff_only_places", Integer, nullable=False),
-    Column("hours", JSONB, nullable=False),
-    # A venue has no places of its own (0): they come with the helpers' shifts.
     Column("kind", Text, nullable=False, server_default="counter"),
     Column("version", Integer, nullable=False),
-    CheckConstraint("staff_only_places BETWEEN 0 AND places", name="staff_only_places"),
     CheckConstraint("kind IN ('counter', 'venue')", name="kind"),
 )
 closure = Table(
@@ -434,6 +428,43 @@ assignment = Table(
     ),
     Index("assignment_helper_idx", "municipality", "helper_ref"),
     Index("assignment_appointment_idx", "municipality", "appointment_id"),
+)
+
+# --- opening rules in versions ---------------------------------------------------------------------------------------
+
+# When a counter or venue of `counter_rule` is open, how long its slots are and how many places they have. A trigger
+# keeps what was published: a version is only withdrawn, and only before its day has come.
+opening_rule = Table(
+    "opening_rule",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("counter", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("valid_from", Date, nullable=False),
+    Column("rule", JSONB, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("published_at", _TIME, nullable=False),
+    Column("withdrawn_at", _TIME),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("origin IN ('pack', 'staff')", name="origin"),
+    Index(
+        "opening_rule_valid_from_idx",
+        "municipality",
+        "counter",
+        "valid_from",
+        unique=True,
+        postgresql_where=text("withdrawn_at IS NULL"),
+    ),
+)
+# What the slots of a counter's day were made from: a day whose plan is still the same is left alone.
+opened_day = Table(
+    "opened_day",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("counter", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("plan", Text, nullable=False),
 )
 
 # --- keeping order ---------------------------------------------------------------------------------------------------

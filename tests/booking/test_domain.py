@@ -2,8 +2,7 @@
 
 import random
 import re
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta
 
 import jpholiday
 import pytest
@@ -12,11 +11,9 @@ from hypothesis import strategies as st
 
 from services.booking.domain.calendar import (
     JST,
-    OpeningHours,
     closure_names,
     days_between,
     is_year_end,
-    slots_of_day,
 )
 from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
@@ -70,32 +67,6 @@ def test_a_code_is_read_in_any_width() -> None:
     assert read_code("１２３ ４５６") == "123456"
     assert read_code("12345") is None
     assert read_code("१२३४५६") is None
-
-
-def test_only_whole_slots_and_none_into_lunch() -> None:
-    hours = OpeningHours(
-        weekdays=(1,), opens_at=time(8, 30), closes_at=time(17, 15), lunch_from=time(12), lunch_to=time(13)
-    )
-    slots = slots_of_day(date(2026, 6, 1), [hours], slot_min=60)
-    starts = [slot.starts_at.astimezone(JST).strftime("%H:%M") for slot in slots]
-    assert starts == ["08:30", "09:30", "10:30", "13:00", "14:00", "15:00", "16:00"]
-    assert slots_of_day(date(2026, 6, 2), [hours], slot_min=60) == []
-
-
-def test_slots_until_midnight_stay_on_their_day() -> None:
-    night = OpeningHours(weekdays=(1,), opens_at=time(22), closes_at=time(0))
-    slots = slots_of_day(date(2026, 6, 1), [night], slot_min=60)
-    assert [slot.starts_at.astimezone(UTC).hour for slot in slots] == [13, 14]
-    assert slots[-1].ends_at == datetime(2026, 6, 2, 0, 0, tzinfo=JST)
-
-
-def test_overlapping_rules_make_no_overlapping_slots() -> None:
-    rules = [
-        OpeningHours(weekdays=(1,), opens_at=time(9), closes_at=time(12)),
-        OpeningHours(weekdays=(1,), opens_at=time(9, 15), closes_at=time(12)),
-    ]
-    slots = slots_of_day(date(2026, 6, 1), rules, slot_min=30)
-    assert all(before.ends_at <= after.starts_at for before, after in pairwise(slots))
 
 
 def test_the_years_end_is_closed_from_1229_to_0103() -> None:

@@ -20,7 +20,7 @@ from services.booking.commands.changes import (
     cancel_appointment,
     change_appointment,
 )
-from services.booking.commands.opening import open_horizon
+from services.booking.commands.horizon import open_horizon
 from services.booking.commands.shifts import remove_shift
 from services.booking.domain.shifts import answer_by, given_name
 from services.booking.flow import Rush

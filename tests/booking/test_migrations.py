@@ -1,12 +1,17 @@
 """The migrations go up and down, and say the same as the tables."""
 
 import asyncio
+from datetime import time
+from typing import Any
 
+import msgspec
 from sqlalchemy import text
 
+from services.booking.domain.opening import Hours, OpeningRule
 from services.booking.tables import metadata
 from shared.messaging.tables import TABLES_ACROSS_TOWNS
 from shared.migrations import check, downgrade, upgrade
+from tests.booking.conftest import BookingTown
 from tests.conftest import TestDatabase
 
 
@@ -25,3 +30,28 @@ async def test_every_table_leads_with_the_municipality_and_shows_one_town_only(d
     for table in metadata.tables.values():
         assert next(iter(table.primary_key.columns)).name == "municipality"
         assert (table.name in names) == (table.name not in TABLES_ACROSS_TOWNS), table.name
+
+
+async def test_hours_of_before_become_first_versions_and_go_back(town: BookingTown) -> None:
+    url = town.environ["CHOUDO_BOOKING_OWNER_DATABASE_URL"]
+    rules = "SELECT counter, rule FROM booking.opening_rule WHERE version = 1 ORDER BY counter"
+    before: list[Any] = await town.rows(rules)
+    await asyncio.to_thread(downgrade, "booking", url, "0012")
+    lunch = """[{"weekdays": [1, 3], "opens_at": "08:30:00", "closes_at": "17:15:00",
+                 "lunch_from": "12:00:00", "lunch_to": "13:00:00"},
+                {"weekdays": [3], "opens_at": "18:00:00", "closes_at": "19:00:00",
+                 "lunch_from": null, "lunch_to": null}]"""
+    async with town.database.owner_engine("booking").begin() as connection:
+        await connection.execute(
+            text("UPDATE booking.counter_rule SET hours = CAST(:hours AS jsonb) WHERE counter = '3'"), {"hours": lunch}
+        )
+    await asyncio.to_thread(upgrade, "booking", url)
+    after: list[Any] = await town.rows(rules)
+    three, seven = after
+    read = msgspec.convert(three[1], OpeningRule)
+    morning, afternoon = Hours(time(8, 30), time(12)), Hours(time(13), time(17, 15))
+    assert [(each.weekday, each.hours) for each in read.week] == [
+        (1, (morning, afternoon)), (3, (morning, afternoon, Hours(time(18), time(19)))),
+    ]  # fmt: skip
+    assert (read.slot_min, read.places, read.staff_only_places) == (45, 1, 0)
+    assert msgspec.convert(seven[1], OpeningRule) == msgspec.convert(before[1][1], OpeningRule)

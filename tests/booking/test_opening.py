@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
-from services.booking.commands.opening import on_extend_horizon_due
+from services.booking.commands.horizon import on_extend_horizon_due
 from services.booking.consumers import on_catalogue_published
 from services.booking.queries.slots import find_procedure
 from services.booking.worker import DUE_HANDLERS
@@ -52,12 +52,15 @@ async def test_loading_again_changes_nothing(town: BookingTown) -> None:
 
 
 async def test_new_rules_take_effect_around_those_who_have_booked_or_hold(town: BookingTown) -> None:
-    booked = await town.booked()
+    # On Tuesday: a changed pack counts from tomorrow on.
+    booked = await town.booked(slot=15)
     visit_id = await town.visit("other")
-    held = await town.hold(visit_id, "other", (await town.slots())[3].slot_id)
+    held = await town.hold(visit_id, "other", (await town.slots())[18].slot_id)
     await town.open(make_pack(slot_min=45, places=3, staff_only=1))
     rows = await town.rows(
-        "SELECT starts_at, ends_at, capacity, withdrawn FROM booking.slot WHERE counter = '7' ORDER BY starts_at"
+        """SELECT starts_at, ends_at, capacity, withdrawn FROM booking.slot
+           WHERE counter = '7' AND starts_at > :tomorrow ORDER BY starts_at""",
+        tomorrow=town.now + timedelta(hours=15),
     )
     kept = [row for row in rows if row.ends_at - row.starts_at == timedelta(minutes=30)]  # type: ignore[attr-defined]
     assert [row.starts_at for row in kept] == [booked.starts_at, held.starts_at]  # type: ignore[attr-defined]

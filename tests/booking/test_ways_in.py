@@ -10,7 +10,7 @@ from services.booking.commands import tidying
 from services.booking.commands.access import ACCESS_KEPT, FAILURES_MAX, open_link, try_code
 from services.booking.commands.appointments import Booked
 from services.booking.commands.changes import ChangeAppointment, change_appointment
-from services.booking.commands.opening import on_extend_horizon_due
+from services.booking.commands.horizon import on_extend_horizon_due
 from services.booking.pages import tries
 from services.booking.pages.tries import CodeTries
 from shared.crypto import ServiceBox

@@ -520,6 +520,30 @@ def test_helpers_and_who_asks_for_one(phone: Page, new_phone: NewPhone, tablet: 
     see(other, "appointment-nobody")
 
 
+def test_when_a_counter_is_open(tablet: Page, see: See, expect_status: ExpectStatus) -> None:
+    expect_status(422)
+    desk = sign_in(tablet, COORDINATOR_LOGIN, "/helpers/roster")
+    desk.goto("/counter/opening")
+    see(desk, "rules")
+    desk.goto("/counter/opening/9")
+    see(desk, "rule")
+    hours = desk.get_by_label("時間（月曜日）")
+    hours.fill("朝から")
+    desk.get_by_role("button", name="変わるところを見る").click()
+    expect(desk.locator("[data-error-summary]")).to_be_visible()
+    see(desk, "rule-refused")
+    hours.fill("9:00〜12:00、13:00〜16:00")
+    desk.get_by_label("いつもとちがう日").fill("2027-01-05 休み 棚卸しのため")
+    desk.get_by_role("button", name="変わるところを見る").click()
+    expect(desk.get_by_role("heading", level=1)).to_have_text("受付時間を変える前の確認")
+    see(desk, "rule-preview")
+    desk.get_by_role("button", name="この受付時間を公開する").click()
+    expect(desk.get_by_role("main")).to_contain_text("公開しました。")
+    see(desk, "rule-published")
+    desk.get_by_role("button", name="取りやめる").click()
+    expect(desk.get_by_role("main")).to_contain_text("取りやめました。")
+
+
 def test_whom_no_notice_reached(phone: Page, tablet: Page, stack: Stack, see: See) -> None:
     httpx.post(f"{stack.sink_url}/behaviour", json={"channel": "sms", "mode": "reject_permanent"}, timeout=5)
     number = book(phone, name="元町 九郎", kana="", reach="sms", contact="080-9876-5432")

@@ -59,6 +59,8 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/calendar": "renew-feed",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
+    "booking POST /counter/opening/{counter}/publish": "publish-opening",
+    "booking POST /counter/opening/{counter}/withdraw": "withdraw-opening",
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
     "notifications POST /notices/tasks/{task_id}/done": "task_completed",
     "notifications POST /notices/tasks/{task_id}/undo": "task_reopened",
@@ -86,6 +88,8 @@ NO_DEEDS = {
     "booking POST /booking/find",
     # A form comes back with more in it; nothing is kept, and nothing read.
     "routing POST /cases/{case_id}/fields",
+    # What a change would do, before anybody does it.
+    "booking POST /counter/opening/{counter}/preview",
     # Hashes, for whoever has the ids of entries.
     "routing POST /routing/api/ledger/proofs",
     "booking POST /booking/api/ledger/proofs",
@@ -135,6 +139,10 @@ class Desk(Resident):
         if form.method == "get":
             return super().send(ending, holding, **fields)
         return self._audited(form.action, lambda: super(Desk, self).send(ending, holding, **fields))
+
+    def ask(self, ending: str, **fields: str) -> Any:
+        """Send a form that only shows something."""
+        return super().send(ending, None, **fields)
 
     def post(self, path: str) -> Any:
         """A form that is empty."""
@@ -197,6 +205,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _looks_into_what_is_unusual(officer, desk)
         _plans_a_move(desk)
         _finds_a_helper(desk, coordinator, helpers)
+        _changes_when_a_counter_is_open(coordinator)
         _calls_whom_no_message_reached(desk, stack)
         _decides_about_dead_letters(operator, stack)
         desk.get("/counter")
@@ -353,6 +362,14 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
     coordinator.send("/reassign", helper=other[1])
     asked = next(helper for helper in helpers if "/accept" in helper.get("/helpers").text)
     asked.send("/accept")
+
+
+def _changes_when_a_counter_is_open(coordinator: Desk) -> None:
+    coordinator.get("/counter/opening/7")
+    # A form that only shows something is no deed.
+    coordinator.ask("/preview", hours_1="9:00〜12:00", **{f"pattern_{day}": "every1" for day in range(1, 8)})
+    coordinator.send("/publish")
+    coordinator.send("/withdraw")
 
 
 def _decides_about_dead_letters(operator: Desk, stack: Stack) -> None:

@@ -196,6 +196,15 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
     "booking GET /counter/{appointment_id}/{action}": COUNTER,
     "booking POST /counter/{appointment_id}/{action}": COUNTER,
+    # When counters and venues are open: looked at before it is published.
+    "booking GET /counter/opening": ROSTER,
+    "booking GET /counter/opening/{counter}": ROSTER,
+    "booking GET /counter/opening/{counter}/preview": ROSTER,
+    "booking GET /counter/opening/{counter}/publish": ROSTER,
+    "booking GET /counter/opening/{counter}/withdraw": ROSTER,
+    "booking POST /counter/opening/{counter}/preview": ROSTER,
+    "booking POST /counter/opening/{counter}/publish": ROSTER,
+    "booking POST /counter/opening/{counter}/withdraw": ROSTER,
     # A helper's own times and requests; who helps and who is missing.
     "booking GET /helpers": HELPER,
     "booking GET /helpers/requests/{assignment_id}/{answer}": HELPER,

@@ -1,27 +1,33 @@
-"""Opening rules from the town pack → slots and places for the whole horizon, one row per place."""
+"""Opening rules are published in versions, ahead of their day: from the town pack, or by staff."""
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.marks import mark_availability
-from services.booking.commands.slots import PlannedSlot, bring_slots
-from services.booking.commands.tidying import tidy_up
-from services.booking.commands.venues import bring_venue
-from services.booking.domain.calendar import OpeningHours
-from services.booking.queries.rules import list_counter_rules, list_planned_times
+from services.booking.commands.horizon import lock_rules, open_horizon
+from services.booking.domain.opening import (
+    Hours,
+    OpeningRule,
+    Version,
+    WeekdayHours,
+    join_hours,
+    refuse_bad_rule,
+    refuse_bad_start,
+)
+from services.booking.queries.opening import Preview, find_kind, highest_version, list_versions, preview_change
+from services.booking.queries.rules import Kind
 from shared.audit import Operator, record_deed
-from shared.clock import JST, jst_day
-from shared.messaging.due import schedule
+from shared.clock import jst_day
+from shared.errors import Refusal
+from shared.tokens import Identity
 from shared.town_pack import Counter as PackCounter
-from shared.town_pack import TownPack, Venue
+from shared.town_pack import Opening, TownPack, Venue
 
-EXTEND_HORIZON, EXTEND_REF = "extend_horizon", "town"
-# When the next day is opened, Japan time: nobody books then.
-EXTEND_AT = time(0, 5)
+Origin = Literal["pack", "staff"]
 
 _SAVE_RULES = text("""
     INSERT INTO booking_rules
@@ -35,16 +41,11 @@ _SAVE_RULES = text("""
          excluded.max_open_appointments, excluded.holidays, excluded.year_end, booking_rules.version + 1)
 """)
 _SAVE_COUNTER = text("""
-    INSERT INTO counter_rule (municipality, counter, office, slot_min, places, staff_only_places, hours, kind, version)
-    VALUES (:municipality, :counter, :office, :slot_min, :places, :staff_only_places, CAST(:hours AS jsonb), :kind, 1)
+    INSERT INTO counter_rule (municipality, counter, office, kind, version)
+    VALUES (:municipality, :counter, :office, :kind, 1)
     ON CONFLICT (municipality, counter) DO UPDATE
-    SET (office, slot_min, places, staff_only_places, hours, kind, version) =
-        (excluded.office, excluded.slot_min, excluded.places, excluded.staff_only_places, excluded.hours, excluded.kind,
-         counter_rule.version + 1)
-    WHERE (counter_rule.office, counter_rule.slot_min, counter_rule.places, counter_rule.staff_only_places,
-           counter_rule.hours, counter_rule.kind) IS DISTINCT FROM
-          (excluded.office, excluded.slot_min, excluded.places, excluded.staff_only_places, excluded.hours,
-           excluded.kind)
+    SET (office, kind, version) = (excluded.office, excluded.kind, counter_rule.version + 1)
+    WHERE (counter_rule.office, counter_rule.kind) IS DISTINCT FROM (excluded.office, excluded.kind)
 """)
 _DROP_COUNTERS = text("""
     DELETE FROM counter_rule WHERE municipality = :municipality AND counter <> ALL (:counters) RETURNING counter
@@ -54,81 +55,168 @@ _SAVE_CLOSURE = text("""
     INSERT INTO closure (municipality, first_day, last_day, reason_ja)
     VALUES (:municipality, :first_day, :last_day, :reason_ja) ON CONFLICT DO NOTHING
 """)
+# What the pack said last, withdrawn or not: it speaks again only when it says something else.
+_PACK_SAID = text("""
+    SELECT rule FROM opening_rule
+    WHERE municipality = :municipality AND counter = :counter AND origin = 'pack' ORDER BY version DESC LIMIT 1
+""")
+_PUBLISH = text("""
+    INSERT INTO opening_rule (municipality, counter, version, valid_from, rule, origin, published_by, published_at)
+    VALUES (:municipality, :counter, :version, :valid_from, CAST(:rule AS jsonb), :origin, :published_by, :now)
+""")
+_WITHDRAW = text("""
+    UPDATE opening_rule SET withdrawn_at = :now
+    WHERE (municipality, counter, version) = (:municipality, :counter, :version) AND withdrawn_at IS NULL
+""")
+
+
+class PublishVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """The order to let a rule count from a day on. `seen` is the version that was the last one on the page."""
+
+    counter: str
+    new: Version
+    seen: int
 
 
 async def load_opening_rules(session: AsyncSession, pack: TownPack, *, now: datetime) -> None:
-    """Store a town's rules and open its slots. Loaded again, only what differs changes; nobody loses their place."""
+    """Store a town's rules and open its slots. Loaded again, only what differs changes; nobody loses their place.
+
+    A counter's first rule counts at once, a changed one from tomorrow on.
+    """
     municipality = pack.town.code
     rules = {name: getattr(pack.booking, name) for name in pack.booking.__struct_fields__}
     await session.execute(_SAVE_RULES, {"municipality": municipality, **rules})
+    await lock_rules(session, municipality)
     await session.execute(_DROP_CLOSURES, {"municipality": municipality})
     for closure in pack.closures:
         days = {"first_day": closure.first_day, "last_day": closure.last_day, "reason_ja": closure.reason_ja}
         await session.execute(_SAVE_CLOSURE, {"municipality": municipality, **days})
+    actor = Operator(municipality)
     counters: list[PackCounter | Venue] = [*pack.counters, *pack.venues]
     for counter in counters:
-        hours = [
-            OpeningHours(
-                weekdays=opening.weekdays,
-                opens_at=opening.opens_at,
-                closes_at=opening.closes_at,
-                lunch_from=opening.lunch_from,
-                lunch_to=opening.lunch_to,
-            )
-            for opening in pack.opening
-            if counter.code in opening.counters
-        ]
-        await session.execute(
-            _SAVE_COUNTER,
-            {
-                "municipality": municipality,
-                "counter": counter.code,
-                "office": counter.office,
-                "slot_min": counter.slot_min,
-                "hours": msgspec.json.encode(hours).decode(),
-                **_places(counter),
-            },
-        )
+        kind: Kind = "venue" if isinstance(counter, Venue) else "counter"
+        named = {"municipality": municipality, "counter": counter.code}
+        await session.execute(_SAVE_COUNTER, named | {"office": counter.office, "kind": kind})
+        said = (await session.execute(_PACK_SAID, named)).scalar_one_or_none()
+        rule = rule_of_pack(counter, pack.opening)
+        if said is None or msgspec.convert(said, OpeningRule) != rule:
+            first = jst_day(now) + (timedelta(0) if said is None else timedelta(days=1))
+            await _publish(session, actor, counter.code, Version(valid_from=first, rule=rule), "pack", now=now)
     kept = {"municipality": municipality, "counters": [counter.code for counter in counters]}
     dropped = (await session.execute(_DROP_COUNTERS, kept)).scalars().all()
     await open_horizon(session, municipality, closed_counters=dropped, now=now)
-    await record_deed(session, Operator(municipality), "load-opening-rules", municipality, now=now)
+    await record_deed(session, actor, "load-opening-rules", municipality, now=now)
 
 
-def _places(counter: PackCounter | Venue) -> dict[str, object]:
-    if isinstance(counter, Venue):
-        return {"kind": "venue", "places": 0, "staff_only_places": 0}
-    staff_only = min(counter.staff_only_places, counter.places)
-    return {"kind": "counter", "places": counter.places, "staff_only_places": staff_only}
-
-
-async def open_horizon(
-    session: AsyncSession, municipality: str, *, closed_counters: Sequence[str] = (), now: datetime
-) -> None:
-    """Bring the slots of every counter to what the rules say, from now to the horizon; and again tomorrow."""
-    rules = await list_counter_rules(session, municipality)
-    times = await list_planned_times(session, municipality, rules, now=now)
-    for rule in rules:
-        if rule.kind == "venue":
-            await bring_venue(session, municipality, rule.counter, times[rule.counter], now=now)
-        else:
-            planned = [PlannedSlot(time, rule.places) for time in times[rule.counter]]
-            await bring_slots(session, municipality, rule.counter, planned, staff_only=rule.staff_only_places, now=now)
-    for counter in closed_counters:
-        await bring_slots(session, municipality, counter, [], now=now)
-    await mark_availability(session, municipality, [*(rule.counter for rule in rules), *closed_counters], now=now)
-    today = jst_day(now)
-    await schedule(
-        session,
-        "booking",
-        municipality=municipality,
-        kind=EXTEND_HORIZON,
-        ref=EXTEND_REF,
-        due_at=datetime.combine(today + timedelta(days=1), EXTEND_AT, JST),
+def rule_of_pack(counter: PackCounter | Venue, openings: Sequence[Opening]) -> OpeningRule:
+    """A counter's rule as its town pack has it. How many places a venue has, its helpers say."""
+    hours: dict[int, list[Hours]] = {}
+    for opening in openings:
+        if counter.code in opening.counters:
+            for weekday in opening.weekdays:
+                hours.setdefault(weekday, []).extend(_hours_of_pack(opening))
+    places = 0 if isinstance(counter, Venue) else counter.places
+    return OpeningRule(
+        slot_min=counter.slot_min,
+        places=places,
+        staff_only_places=0 if isinstance(counter, Venue) else min(counter.staff_only_places, places),
+        week=tuple(WeekdayHours(weekday=day, hours=join_hours(found)) for day, found in sorted(hours.items())),
     )
 
 
-async def on_extend_horizon_due(session: AsyncSession, municipality: str, _ref: str, now: datetime) -> None:
-    """Due kind `extend_horizon`: every day, the horizon moves on by a day."""
-    await open_horizon(session, municipality, now=now)
-    await tidy_up(session, municipality, now=now)
+async def preview_version(
+    session: AsyncSession, municipality: str, counter: str, new: Version, *, now: datetime
+) -> Preview:
+    """What `publish_version` would do; nothing is written.
+
+    Raises:
+        Refusal: `counter_unknown` (404), `rule_unfit`, `rule_start_unfit` (422).
+    """
+    kind = await _check(session, municipality, counter, new, now=now)
+    return await preview_change(session, municipality, counter, kind, new, now=now)
+
+
+async def publish_version(session: AsyncSession, actor: Identity, order: PublishVersion, *, now: datetime) -> int:
+    """Let a rule count from a day on, and bring the slots from that day to it. Whoever is in a slot stays in it.
+
+    A version for the same day that has not come yet is replaced. Ordered again, it is the version that was made.
+
+    Raises:
+        Refusal: as `preview_version`; `rules_moved` (409): somebody else has published in between.
+    """
+    await lock_rules(session, actor.municipality)
+    await _check(session, actor.municipality, order.counter, order.new, now=now)
+    for found in await list_versions(session, actor.municipality, order.counter):
+        if (found.valid_from, found.rule) == (order.new.valid_from, order.new.rule):
+            return found.version
+    if await highest_version(session, actor.municipality, order.counter) != order.seen:
+        raise Refusal("rules_moved", 409)
+    version = await _publish(session, actor, order.counter, order.new, "staff", now=now)
+    await record_deed(session, actor, "publish-opening", order.counter, version=version, now=now)
+    await open_horizon(session, actor.municipality, only=[order.counter], now=now)
+    return version
+
+
+async def withdraw_version(
+    session: AsyncSession, actor: Identity, counter: str, version: int, *, now: datetime
+) -> None:
+    """Take a version back before its day has come: what it replaces goes on. Withdrawn again, nothing changes.
+
+    Raises:
+        Refusal: `version_unknown` (404), `version_open` (409).
+    """
+    await lock_rules(session, actor.municipality)
+    kind = await find_kind(session, actor.municipality, counter)
+    if kind is None or not 1 <= version <= await highest_version(session, actor.municipality, counter):
+        raise Refusal("version_unknown", 404)
+    for found in await list_versions(session, actor.municipality, counter):
+        if found.version == version:
+            if found.valid_from <= jst_day(now):
+                raise Refusal("version_open", 409)
+            await _withdraw(session, actor.municipality, counter, version, now=now)
+            await record_deed(session, actor, "withdraw-opening", counter, version=version, now=now)
+            await open_horizon(session, actor.municipality, only=[counter], now=now)
+
+
+async def _check(session: AsyncSession, municipality: str, counter: str, new: Version, *, now: datetime) -> Kind:
+    kind = await find_kind(session, municipality, counter)
+    if kind is None:
+        raise Refusal("counter_unknown", 404)
+    refuse_bad_rule(new.rule)
+    if (new.rule.places == 0) != (kind == "venue"):
+        raise Refusal("rule_unfit", 422)
+    refuse_bad_start(new.valid_from, today=jst_day(now))
+    return kind
+
+
+async def _publish(
+    session: AsyncSession, actor: Identity | Operator, counter: str, new: Version, origin: Origin, *, now: datetime
+) -> int:
+    for found in await list_versions(session, actor.municipality, counter):
+        if found.valid_from == new.valid_from:
+            await _withdraw(session, actor.municipality, counter, found.version, now=now)
+    version = await highest_version(session, actor.municipality, counter) + 1
+    made = {
+        "municipality": actor.municipality,
+        "counter": counter,
+        "version": version,
+        "valid_from": new.valid_from,
+        "rule": msgspec.json.encode(new.rule).decode(),
+        "origin": origin,
+        "published_by": actor.ref,
+        "now": now,
+    }
+    await session.execute(_PUBLISH, made)
+    return version
+
+
+async def _withdraw(session: AsyncSession, municipality: str, counter: str, version: int, *, now: datetime) -> None:
+    taken = {"municipality": municipality, "counter": counter, "version": version, "now": now}
+    await session.execute(_WITHDRAW, taken)
+
+
+def _hours_of_pack(opening: Opening) -> list[Hours]:
+    hours = [Hours(opening.opens_at, opening.closes_at)]
+    if opening.lunch_from is not None and opening.lunch_to is not None:
+        hours = [Hours(opening.opens_at, opening.lunch_from), Hours(opening.lunch_to, opening.closes_at)]
+    return [span for span in hours if span.opens_at < span.closes_at]

@@ -1,16 +1,18 @@
 """Bringing a counter's or venue's slots and places to what is planned, under whoever is in them already."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.calendar import SlotTime
-from shared.clock import JST
+from services.booking.domain.opening import PlannedSlot
+from shared.clock import JST, jst_day
+
+# Later than every slot.
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 # A place that its appointment has left is free again.
 FREE_PLACE = text("""
@@ -18,20 +20,12 @@ FREE_PLACE = text("""
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND appointment_id = :appointment_id
 """)
 
-
-class PlannedSlot(msgspec.Struct, frozen=True):
-    """A slot as it should be: its time, and how many people it takes."""
-
-    time: SlotTime
-    places: int
-
-
 _PLAN = """
     plan AS (
         SELECT * FROM unnest(
             CAST(:slot_ids AS uuid[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]),
-            CAST(:places AS integer[])
-        ) AS plan(slot_id, starts_at, ends_at, places))
+            CAST(:places AS integer[]), CAST(:staff_only AS integer[])
+        ) AS plan(slot_id, starts_at, ends_at, places, staff_only))
 """
 # Slots that are not planned (any more) and that nobody is in. Their places are locked first, so that whoever is just
 # taking one is waited for, and seen.
@@ -39,19 +33,24 @@ _PLAN = """
 _LOCK_UNPLANNED = text(f"""
     WITH {_PLAN},
     unplanned AS MATERIALIZED (
-        SELECT s.slot_id FROM slot s
-        WHERE s.municipality = :municipality AND s.counter = :counter AND s.starts_at > :now
+        SELECT s.slot_id
+        FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS asked(first, until)
+        JOIN slot s ON s.municipality = :municipality AND s.counter = :counter
+            AND s.starts_at >= asked.first AND s.starts_at < asked.until
+        WHERE s.starts_at > :now
           AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at)
                             AND s.capacity = plan.places
-                            AND (SELECT count(*) FROM place q
-                                 WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
-                                   AND q.audience = 'staff') = :staff_only_places))
+                            AND (plan.staff_only, 0) = (
+                                SELECT count(*) FILTER (WHERE q.audience = 'staff'),
+                                       count(*) FILTER (WHERE q.audience = 'closed' AND CAST(:minds_closed AS boolean))
+                                FROM place q WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id))))
     SELECT p.slot_id FROM place p
     WHERE p.municipality = :municipality AND p.slot_id = ANY (ARRAY(SELECT slot_id FROM unplanned))
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
 _IN_USE = text("""
-    SELECT DISTINCT p.slot_id FROM place p
+    SELECT DISTINCT p.slot_id, s.starts_at
+    FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     WHERE p.municipality = :municipality AND p.slot_id = ANY (:slot_ids)
       AND (p.appointment_id IS NOT NULL OR p.held_until > :now
            OR EXISTS (SELECT 1 FROM appointment a
@@ -59,12 +58,12 @@ _IN_USE = text("""
 """)
 _DROP_PLACES = text("DELETE FROM place WHERE municipality = :municipality AND slot_id = ANY (:slot_ids)")
 _DROP_SLOTS = text("DELETE FROM slot WHERE municipality = :municipality AND slot_id = ANY (:slot_ids)")
-# A slot somebody is in stays as it is, whatever its capacity should be now. If its time is no longer planned, nobody
+# A slot somebody is in stays; `fit_places` fits what is free of it. If its time is no longer planned, nobody
 # joins them.
 _WITHDRAW = text(f"""
     WITH {_PLAN}
     UPDATE slot s SET withdrawn = true
-    WHERE s.municipality = :municipality AND s.slot_id = ANY (:in_use)
+    WHERE s.municipality = :municipality AND s.slot_id = ANY (:in_use) AND NOT s.withdrawn
       AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at))
 """)
 _ADD_SLOTS = text(f"""
@@ -79,30 +78,33 @@ _RENEW = text(f"""
     UPDATE slot s SET withdrawn = false FROM plan
     WHERE s.municipality = :municipality AND (s.slot_id, s.ends_at) = (plan.slot_id, plan.ends_at) AND s.withdrawn
 """)
-_ADD_PLACES = text("""
+_ADD_PLACES = text(f"""
+    WITH {_PLAN}
     INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
-    SELECT :municipality, s.slot_id, place_no, s.capacity,
-           CASE WHEN place_no > s.capacity - CAST(:staff_only_places AS integer) THEN 'staff' ELSE 'public' END,
+    SELECT :municipality, plan.slot_id, place_no, plan.places,
+           CASE WHEN place_no > plan.places - plan.staff_only THEN 'staff' ELSE 'public' END,
            :now
-    FROM slot s, generate_series(1, s.capacity) AS place_no
-    WHERE s.municipality = :municipality AND s.slot_id = ANY (CAST(:slot_ids AS uuid[]))
+    FROM plan, generate_series(1, plan.places) AS place_no
+    WHERE plan.slot_id = ANY (CAST(:added AS uuid[]))
 """)
 
 
 _FIT = """
     plan AS (
-        SELECT * FROM unnest(CAST(:slot_ids AS uuid[]), CAST(:places AS integer[])) AS plan(slot_id, places))
+        SELECT * FROM unnest(
+            CAST(:slot_ids AS uuid[]), CAST(:places AS integer[]), CAST(:staff_only AS integer[])
+        ) AS plan(slot_id, places, staff_only))
 """
 _GROW_SLOTS = text(f"""
     WITH {_FIT}
     UPDATE slot s SET capacity = plan.places FROM plan
-    WHERE s.municipality = :municipality AND s.slot_id = plan.slot_id AND s.capacity < plan.places
+    WHERE s.municipality = :municipality AND s.slot_id = plan.slot_id AND s.capacity < plan.places AND NOT s.withdrawn
 """)
 _GROW_PLACES = text(f"""
     WITH {_FIT}
     INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
     SELECT s.municipality, s.slot_id, wanted.no, s.capacity, 'closed', :now
-    FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id,
+    FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn,
          generate_series(1, s.capacity) AS wanted(no)
     WHERE NOT EXISTS (SELECT 1 FROM place p
                       WHERE (p.municipality, p.slot_id, p.place_no) = (s.municipality, s.slot_id, wanted.no))
@@ -111,15 +113,26 @@ _GROW_PLACES = text(f"""
 # Those who are in come first; what is left of the plan is open to others, the rest is closed.
 _OPEN_AND_CLOSE = text(f"""
     WITH {_FIT},
-    ranked AS (
-        SELECT p.slot_id, p.place_no, is_taken,
-               row_number() OVER (PARTITION BY p.slot_id ORDER BY is_taken DESC, p.place_no) AS rank, plan.places
-        FROM plan JOIN place p ON p.municipality = :municipality AND p.slot_id = plan.slot_id,
+    seen AS (
+        SELECT p.slot_id, p.place_no, p.audience, is_taken, plan.places, plan.staff_only,
+               count(*) FILTER (WHERE is_taken) OVER of_slot AS taken,
+               count(*) FILTER (WHERE is_taken AND p.audience = 'staff') OVER of_slot AS taken_staff,
+               row_number() OVER (PARTITION BY p.slot_id, is_taken ORDER BY p.place_no) AS rank
+        FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn
+             JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id),
              LATERAL (SELECT p.appointment_id IS NOT NULL OR (p.held_until IS NOT NULL AND p.held_until > :now))
-                 AS taken(is_taken)),
+                 AS taken(is_taken)
+        WINDOW of_slot AS (PARTITION BY p.slot_id)),
+    remaining AS (
+        SELECT *, greatest(places - taken, 0) AS free,
+               least(greatest(staff_only - taken_staff, 0), greatest(places - taken, 0)) AS free_staff
+        FROM seen),
     wanted AS (
-        SELECT slot_id, place_no, CASE WHEN is_taken OR rank <= places THEN 'public' ELSE 'closed' END AS audience
-        FROM ranked)
+        SELECT slot_id, place_no,
+               CASE WHEN is_taken AND audience <> 'closed' THEN audience
+                    WHEN is_taken OR rank <= free - free_staff THEN 'public'
+                    WHEN rank <= free THEN 'staff' ELSE 'closed' END AS audience
+        FROM remaining)
     UPDATE place p SET audience = wanted.audience, changed_at = :now FROM wanted
     WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (wanted.slot_id, wanted.place_no)
       AND p.audience <> wanted.audience
@@ -137,12 +150,13 @@ async def bring_slots(
     counter: str,
     slots: Sequence[PlannedSlot],
     *,
-    staff_only: int = 0,
+    days: Sequence[date] | None = None,
     now: datetime,
-) -> None:
-    """Make the slots from now on those that are planned.
+) -> set[date]:
+    """Make the slots of these days those that are planned; without days, all slots from now on.
 
     What nobody is in is replaced; who is in a slot stays in it, and joined by nobody if it is no longer planned.
+    Returns the days on which somebody was in the way of the plan.
     """
     times: dict[str, Any] = {
         "municipality": municipality,
@@ -150,22 +164,39 @@ async def bring_slots(
         "starts": [slot.time.starts_at for slot in slots],
         "ends": [slot.time.ends_at for slot in slots],
         "places": [slot.places for slot in slots],
+        "staff_only": [slot.staff_only for slot in slots],
     }
-    planned = times | {"counter": counter, "staff_only_places": staff_only, "now": now}
-    unplanned = set((await session.execute(_LOCK_UNPLANNED, planned)).scalars())
+    spans = [(now, FOREVER)] if days is None else _spans(days)
+    asked: dict[str, Any] = {"firsts": [first for first, _ in spans], "untils": [until for _, until in spans]}
+    # Where `fit_places` follows always, closed places are as they should be.
+    asked |= {"counter": counter, "now": now, "minds_closed": days is not None}
+    unplanned = set((await session.execute(_LOCK_UNPLANNED, times | asked)).scalars())
+    town = {"municipality": municipality}
+    in_use: dict[UUID, datetime] = {}
     if unplanned:
-        town = {"municipality": municipality}
-        asked = town | {"slot_ids": list(unplanned), "now": now}
-        in_use = set((await session.execute(_IN_USE, asked)).scalars())
-        free = town | {"slot_ids": list(unplanned - in_use)}
+        rows = await session.execute(_IN_USE, town | {"slot_ids": list(unplanned), "now": now})
+        in_use = {row.slot_id: row.starts_at for row in rows}
+        free = town | {"slot_ids": list(unplanned - in_use.keys())}
         await session.execute(_DROP_PLACES, free)
         await session.execute(_DROP_SLOTS, free)
         if in_use:
             await session.execute(_WITHDRAW, times | {"in_use": list(in_use)})
-    await session.execute(_RENEW, times)
-    added = (await session.execute(_ADD_SLOTS, times | {"counter": counter})).scalars()
-    new = {"municipality": municipality, "slot_ids": list(added), "now": now}
-    await session.execute(_ADD_PLACES, new | {"staff_only_places": staff_only})
+    if slots:
+        await session.execute(_RENEW, times)
+        added = list((await session.execute(_ADD_SLOTS, times | {"counter": counter})).scalars())
+        if added:
+            await session.execute(_ADD_PLACES, times | {"added": added, "now": now})
+    return {jst_day(starts_at) for starts_at in in_use.values()}
+
+
+def _spans(days: Sequence[date]) -> list[tuple[datetime, datetime]]:
+    """The days (in order) as stretches of time: those that follow one another are one."""
+    spans: list[tuple[datetime, datetime]] = []
+    for day in days:
+        midnight = datetime.combine(day, time(0), JST)
+        first = spans.pop()[0] if spans and spans[-1][1] == midnight else midnight
+        spans.append((first, midnight + timedelta(days=1)))
+    return spans
 
 
 async def fit_places(
@@ -176,6 +207,7 @@ async def fit_places(
         "municipality": municipality,
         "slot_ids": [slot_id_of(municipality, counter, slot.time.starts_at) for slot in slots],
         "places": [slot.places for slot in slots],
+        "staff_only": [slot.staff_only for slot in slots],
         "now": now,
     }
     for statement in (_GROW_SLOTS, _GROW_PLACES, _OPEN_AND_CLOSE):

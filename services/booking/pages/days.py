@@ -91,7 +91,7 @@ async def read_choice(
     first_free = earliest.starts_at.astimezone(JST).date() if earliest else first
     begin, end = two_weeks(wanted or wanted_from or first_free, first=first, last=last)
     days = list(days_between(begin, end))
-    names = await list_closed_days(session, municipality, rules, days)
+    names = await list_closed_days(session, municipality, rules, days, counters=procedure.counters)
     closed = {day: closure_reason(name) for day, name in names.items()}
     over = first if first in days and await is_open_on(session, municipality, procedure.counters, first) else None
     cells = [_cell(day, by_day.get(day, ()), closed, over=over) for day in days]

@@ -1,0 +1,194 @@
+"""What opening rules come to: a venue's slots with its helpers, a counter's versions, and what a new one would do."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.domain.calendar import SlotTime, days_between
+from services.booking.domain.opening import (
+    DayPlan,
+    OpeningRule,
+    PlannedSlot,
+    Version,
+    plan_day,
+    planned_slots,
+    slot_times,
+)
+from services.booking.domain.rules import JST
+from services.booking.domain.shifts import Away, Shift, count_helpers
+from services.booking.queries.rules import Kind, find_days_off, get_rules
+from shared.clock import jst_day
+
+SHIFTS_MAX = 5_000
+VERSIONS_SHOWN_MAX = 200
+SLOTS_MAX = 20_000
+CONFLICTS_MAX = 2_000
+
+
+class VersionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version that is not withdrawn."""
+
+    version: int
+    valid_from: date
+    rule: OpeningRule
+    origin: Literal["pack", "staff"]
+    published_at: datetime
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+    """An appointment at a time that the new rule no longer has. It stays until somebody moves it."""
+
+    number: str
+    starts_at: datetime
+    procedure: str
+
+
+class Resized(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot that begins as before and takes another time, or another number of people."""
+
+    before: SlotTime
+    after: SlotTime
+    places_before: int
+    places_after: int
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new version would do from its first day to the horizon; nothing of it is done."""
+
+    first: date
+    last: date
+    appearing: tuple[SlotTime, ...]
+    disappearing: tuple[SlotTime, ...]
+    resized: tuple[Resized, ...]
+    conflicts: tuple[Conflict, ...]
+
+
+_SHIFTS = text(f"""
+    SELECT s.helper_ref, s.weekday, s.from_min, s.to_min FROM helper_shift s
+    JOIN helper h ON (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref)
+    WHERE s.municipality = :municipality AND s.venue = :venue AND h.is_open LIMIT {SHIFTS_MAX}
+""")
+_AWAY = text(f"""
+    SELECT s.helper_ref, lower(s.during) AS starts_at, upper(s.during) AS ends_at FROM assignment s
+    JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
+    WHERE s.municipality = :municipality AND upper(s.during) > :now
+      AND (s.state = 'declined' OR s.state IN ('asked', 'accepted') AND a.counter <> :venue)
+    LIMIT {SHIFTS_MAX}
+""")
+_KIND = text("SELECT kind FROM counter_rule WHERE (municipality, counter) = (:municipality, :counter)")
+_ALL_VERSIONS = text(f"""
+    SELECT version, valid_from, rule, origin, published_at FROM opening_rule
+    WHERE municipality = :municipality AND counter = :counter AND withdrawn_at IS NULL
+    ORDER BY valid_from DESC LIMIT {VERSIONS_SHOWN_MAX}
+""")
+_HIGHEST = text("""
+    SELECT coalesce(max(version), 0) FROM opening_rule WHERE municipality = :municipality AND counter = :counter
+""")
+_SLOTS = text(f"""
+    SELECT starts_at, ends_at, capacity, withdrawn FROM slot
+    WHERE municipality = :municipality AND counter = :counter AND starts_at >= :first AND starts_at < :until
+    ORDER BY starts_at LIMIT {SLOTS_MAX}
+""")
+_BOOKED = text(f"""
+    SELECT a.number, a.starts_at, a.ends_at, coalesce(p.name_ja, a.procedure) AS procedure
+    FROM appointment a LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
+    WHERE a.municipality = :municipality AND a.counter = :counter AND a.state = 'booked'
+      AND a.day BETWEEN :first_day AND :last_day
+    ORDER BY a.starts_at, a.number LIMIT {CONFLICTS_MAX}
+""")
+
+
+async def plan_venue(
+    session: AsyncSession, municipality: str, venue: str, plans: Sequence[DayPlan], *, now: datetime
+) -> list[PlannedSlot]:
+    """A venue's slots from now on: those for which a helper is there."""
+    asked = {"municipality": municipality, "venue": venue, "now": now}
+    shifts = [msgspec.convert(row, Shift, from_attributes=True) for row in await session.execute(_SHIFTS, asked)]
+    away = [msgspec.convert(row, Away, from_attributes=True) for row in await session.execute(_AWAY, asked)]
+    times = [slot for plan in plans for slot in slot_times(plan) if slot.starts_at > now]
+    counted = [PlannedSlot(time, count_helpers(time, shifts, away)) for time in times]
+    return [slot for slot in counted if slot.places]
+
+
+async def find_kind(session: AsyncSession, municipality: str, counter: str) -> Kind | None:
+    """Whether this is a counter or a venue with opening rules; None if it is neither."""
+    if not counter.isprintable():
+        return None
+    asked = {"municipality": municipality, "counter": counter}
+    kind: Kind | None = (await session.execute(_KIND, asked)).scalar_one_or_none()
+    return kind
+
+
+async def list_versions(session: AsyncSession, municipality: str, counter: str) -> list[VersionView]:
+    """Every version of a counter that is not withdrawn, the newest day first."""
+    rows = await session.execute(_ALL_VERSIONS, {"municipality": municipality, "counter": counter})
+    return [msgspec.convert(row._mapping, VersionView) for row in rows]
+
+
+async def highest_version(session: AsyncSession, municipality: str, counter: str) -> int:
+    """The number of the version published last, withdrawn or not; 0 if there was none."""
+    asked = {"municipality": municipality, "counter": counter}
+    return int((await session.execute(_HIGHEST, asked)).scalar_one())
+
+
+async def preview_change(
+    session: AsyncSession, municipality: str, counter: str, kind: Kind, new: Version, *, now: datetime
+) -> Preview:
+    """What publishing this version would do to slots and appointments, up to its successor or the horizon."""
+    town = await get_rules(session, municipality)
+    first, last = new.valid_from, jst_day(now) + timedelta(days=town.policy.horizon_days)
+    later = [found.valid_from for found in await list_versions(session, municipality, counter)]
+    last = min([last, *(day - timedelta(days=1) for day in later if day > first)])
+    if first > last:
+        return Preview(first=first, last=last, appearing=(), disappearing=(), resized=(), conflicts=())
+    days = list(days_between(first, last))
+    closed, holidays = await find_days_off(session, municipality, town, days)
+    plans = [plan_day([new], day, closed=closed, holidays=holidays) for day in days]
+    if kind == "venue":
+        planned = await plan_venue(session, municipality, counter, plans, now=now)
+    else:
+        planned = [slot for plan in plans for slot in planned_slots(plan)]
+    asked = {
+        "municipality": municipality,
+        "counter": counter,
+        "first": _midnight(first),
+        "until": _midnight(last + timedelta(days=1)),
+        "first_day": first,
+        "last_day": last,
+    }
+    slots = (await session.execute(_SLOTS, asked)).all()
+    before = {
+        row.starts_at: PlannedSlot(SlotTime(row.starts_at, row.ends_at), row.capacity)
+        for row in slots
+        if not row.withdrawn
+    }
+    after = {slot.time.starts_at: slot for slot in planned}
+    # A venue is open at its hours whether or not a helper is there: only the hours make a conflict.
+    open_times = {slot for plan in plans for slot in slot_times(plan)}
+    booked = (await session.execute(_BOOKED, asked)).all()
+    return Preview(
+        first=first,
+        last=last,
+        appearing=tuple(slot.time for start, slot in after.items() if start not in before),
+        disappearing=tuple(slot.time for start, slot in before.items() if start not in after),
+        resized=tuple(
+            Resized(
+                before=slot.time, after=after[start].time, places_before=slot.places, places_after=after[start].places
+            )
+            for start, slot in before.items()
+            if start in after and (slot.time, slot.places) != (after[start].time, after[start].places)
+        ),
+        conflicts=tuple(
+            Conflict(number=row.number, starts_at=row.starts_at, procedure=row.procedure)
+            for row in booked
+            if SlotTime(row.starts_at, row.ends_at) not in open_times
+        ),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), JST)
