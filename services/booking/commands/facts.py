@@ -42,7 +42,8 @@ class AppointmentState(Protocol):
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
-    """The event with the appointment's whole public state."""
+    """The event with the appointment's whole public state. What a closing covers can only progress."""
+    closure = {"closure": row.closure} if kind is AppointmentProgressed else {}
     return kind(
         event_id=uuid4(),
         municipality=row.municipality,
@@ -63,7 +64,16 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         state=row.state,
         sequence=row.sequence,
         helper=row.helper,
+        **closure,
     )
+
+
+def tell_closure(row: AppointmentState | Any, offer: Any | None = None, *, now: datetime) -> AppointmentProgressed:
+    """The event of an appointment that a closing covers, or covers no more; with the place that is kept instead."""
+    told: AppointmentProgressed = tell(AppointmentProgressed, row, now=now)
+    if offer is None:
+        return told
+    return msgspec.structs.replace(told, offer_starts_at=offer.starts_at, offer_until=offer.until)
 
 
 def seal_access(keys: Keys, access: SealedAccess) -> str:

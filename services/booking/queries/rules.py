@@ -10,7 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import OpeningHours, SlotTime, closure_names, days_between, slots_of_day
+from services.booking.domain.closings import is_closed
 from services.booking.domain.rules import Policy
+from services.booking.queries.closings import list_closed_times
 from shared.clock import jst_day
 from shared.db import Prepared
 
@@ -66,18 +68,19 @@ async def list_counter_rules(session: AsyncSession, municipality: str) -> list[C
 async def list_planned_times(
     session: AsyncSession, municipality: str, rules: Sequence[CounterRule], *, now: datetime
 ) -> dict[str, list[SlotTime]]:
-    """The times of these counters, from now to the horizon, without days that are closed."""
+    """The times of these counters, from now to the horizon, without days and times that are closed."""
     town = await get_rules(session, municipality)
     today = jst_day(now)
     days = list(days_between(today, today + timedelta(days=town.policy.horizon_days)))
     closed = await list_closed_days(session, municipality, town, days)
+    closed_times = await list_closed_times(session, municipality, now=now)
     return {
         rule.counter: [
             time
             for day in days
             if day not in closed
             for time in slots_of_day(day, rule.hours, slot_min=rule.slot_min)
-            if time.starts_at > now
+            if time.starts_at > now and not is_closed(rule.counter, time, closed_times)
         ]
         for rule in rules
     }
