@@ -43,6 +43,7 @@ GUARDS = [require_role("manager")]
 # Half hours between which counters and venues are open anywhere.
 FIRST_MIN, LAST_MIN, STEP_MIN = 8 * 60, 21 * 60, 30
 DAY_MIN = 24 * 60
+DAYS_AHEAD_MAX = 366
 SHOWN_HERE = frozenset({"closing_unfit", "closing_reason_missing"})
 
 Req = Request[Any, Any, Any]
@@ -81,7 +82,7 @@ async def get_close_page(
         labels = await _labels(session, town)
         closings = await list_live_closings(session, town.code, now=now)
         horizon_days = (await get_rules(session, town.code)).policy.horizon_days
-    days = [jst_day(now) + timedelta(days=offset) for offset in range(horizon_days + 1)]
+    days = [jst_day(now) + timedelta(days=offset) for offset in range(min(horizon_days, DAYS_AHEAD_MAX) + 1)]
     return page(
         request,
         "close.html",
@@ -111,7 +112,7 @@ async def get_close_preview(
     """Step 2: whom it concerns, before anything is done."""
     typed = {"counter": counter, "day": day, "from": starts, "to": ends, "reason": reason}
     try:
-        choice = _read_choice(typed)
+        choice = _read_choice(typed, now)
     except Refusal as refusal:
         return see_other(f"/counter/close?refused={refusal.code}")
     async with db.begin(town.code) as session:
@@ -165,7 +166,7 @@ async def post_close(
     """Step 3: confirmed."""
     fields = await read_form(request)
     try:
-        choice = _read_choice(fields)
+        choice = _read_choice(fields, now)
         form = Form(fields)
         note = form.text("note", max_length=NOTE_MAX_LENGTH, required=False)
         if not form.ok:
@@ -260,7 +261,7 @@ def _times() -> list[dict[str, str]]:
     ]
 
 
-def _read_choice(fields: dict[str, str]) -> Choice:
+def _read_choice(fields: dict[str, str], now: datetime) -> Choice:
     """What the form says.
 
     Raises:
@@ -277,7 +278,9 @@ def _read_choice(fields: dict[str, str]) -> Choice:
         to_min=_read_minute(fields.get("to", ""), DAY_MIN),
         reason=fields.get("reason", ""),
     )
-    if choice.reason not in REASONS or choice.from_min >= choice.to_min or not choice.counter.isprintable():
+    is_soon = jst_day(now) <= day <= jst_day(now) + timedelta(days=DAYS_AHEAD_MAX)
+    is_known = choice.reason in REASONS and choice.counter.isprintable()
+    if not is_soon or not is_known or choice.from_min >= choice.to_min:
         raise Refusal("closing_unfit", 400)
     return choice
 
