@@ -17,7 +17,7 @@ from services.booking.commands.holds import FREE_PREDICATE
 from services.booking.commands.marks import mark_availability
 from services.booking.domain.closings import offer_until, offering
 from services.booking.domain.rules import Policy
-from services.booking.queries.slots import find_procedure, list_alternatives
+from services.booking.queries.slots import Channel, find_procedure, list_alternatives
 
 End = Literal["taken", "lapsed", "withdrawn"]
 
@@ -99,7 +99,7 @@ async def offer_nearest(session: AsyncSession, appointment: Any, policy: Policy,
 
     `appointment` is a row that the caller has locked. None: nothing is free up to the horizon.
     """
-    channel: Literal["counter", "helper"] = "counter" if appointment.helper == "none" else "helper"
+    channel: Channel = "counter" if appointment.helper == "none" else "helper"
     town = appointment.municipality
     procedure = await find_procedure(session, town, appointment.procedure, channel)
     if procedure is None:

@@ -12,8 +12,8 @@ from services.booking.domain.rules import Policy
 Reason = Literal["weather", "power", "illness", "other"]
 # A place is kept so long, or until it could no longer be booked.
 OFFER_LIFETIME = timedelta(hours=24)
-# Nobody can take what is kept for less.
-OFFER_AT_LEAST_MIN = 60
+# What is kept for less is gone before everybody has read of it.
+OFFER_AT_LEAST_MIN = 240
 
 
 class ClosedTime(msgspec.Struct, frozen=True, kw_only=True):
