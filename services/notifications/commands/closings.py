@@ -36,7 +36,9 @@ _HAS_HEARD = Prepared(f"""
 _ASK_STAFF = Prepared(f"""
     INSERT INTO {SERVICE}.staff_task AS known
         (municipality, task_id, reason, notice_id, appointment_id, number, opened_at)
-    SELECT n.municipality, :task_id, :reason, n.notice_id, n.appointment_id, :number, :now FROM {SERVICE}.notice n
+    SELECT n.municipality, CAST(:task_id AS uuid), CAST(:reason AS text), n.notice_id, n.appointment_id,
+           CAST(:number AS text), CAST(:now AS timestamptz)
+    FROM {SERVICE}.notice n
     WHERE (n.municipality, n.appointment_id) = (:municipality, :appointment_id) AND n.kind = :kind
     ORDER BY n.appointment_version DESC LIMIT 1
     ON CONFLICT (municipality, notice_id) DO UPDATE
