@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.booking.commands.appointments import Booked
-from services.booking.commands.changes import Changed, ChangeAppointment, change_appointment
+from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.closings import CloseTime, close_time, reopen
 from services.booking.queries.slots import start_of_day
 from services.booking.worker import DUE_HANDLERS
@@ -85,12 +85,13 @@ class Offered(msgspec.Struct, frozen=True):
 async def offers_of(town: BookingTown, booked: Booked) -> list[Offered]:
     """Every offer to an appointment's owner, the oldest first."""
     rows = await town.rows(
-        """SELECT o.slot_id, o.place_no, s.starts_at, o.until, o.state, coalesce(p.hold_id = o.offer_id, false) AS is_kept
+        """SELECT o.slot_id, o.place_no, s.starts_at, o.until, o.state,
+                  coalesce(p.hold_id = o.offer_id, false) AS is_kept
            FROM booking.offered_place o
            LEFT JOIN booking.slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)
            LEFT JOIN booking.place p
                 ON (p.municipality, p.slot_id, p.place_no) = (o.municipality, o.slot_id, o.place_no)
-           WHERE o.appointment_id = :id ORDER BY o.offered_at, o.state""",
+           WHERE o.appointment_id = :id ORDER BY o.offered_at, o.ended_at NULLS LAST""",
         id=booked.appointment_id,
     )
     return [Offered(*row) for row in rows]  # type: ignore[misc]

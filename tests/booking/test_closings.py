@@ -322,7 +322,6 @@ async def test_many_are_asked_in_batches_each_once(town: BookingTown, monkeypatc
 
 def _smaller_batches() -> Any:
 
-
     return text(closings._NEXT.text.replace(f"LIMIT {BATCH}", "LIMIT 3"))
 
 
@@ -388,9 +387,7 @@ async def test_killed_at_every_transaction_each_is_asked_once(bare_town: Booking
         command = [sys.executable, "-m", "tests.booking.closing_worker"]
         return subprocess.run(command, env=environ, timeout=60, check=False).returncode
 
-    ends = [
-        await asyncio.to_thread(work, 10 * number, f"transaction.written:{number}") for number in range(1, 6)
-    ]
+    ends = [await asyncio.to_thread(work, 10 * number, f"transaction.written:{number}") for number in range(1, 6)]
     assert ends[:3] == [-9, -9, -9]
     assert await asyncio.to_thread(work, 100, None) == 0
     assert {await closure_of(town, each) for each in booked} == {("booked", "asked")}

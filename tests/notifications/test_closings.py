@@ -46,7 +46,7 @@ async def test_who_has_to_move_is_told_once_with_the_kept_time_and_the_link(
     await service.hear(event, event, msgspec.structs.replace(event, event_id=uuid4()), bulk=True)
     await service.settle()
     assert await service.states() == {"confirmation": "sent", "closure": "sent"}
-    text = service.sink.messages()[-1].text
+    text = service.sink.messages()[0].text
     assert len(service.sink.messages()) == 2
     assert LINK_TOKEN in text
     assert "おくやみ" not in text
@@ -60,7 +60,7 @@ async def test_without_a_kept_time_they_are_told_to_choose(service: Notification
     _, booked = await booked_by(service)
     await service.hear(closed(service, booked, offer_starts_at=None, offer_until=None))
     await service.settle()
-    text = service.sink.messages()[-1].text
+    text = service.sink.messages()[0].text
     assert "休みになりました" in text
     assert "おさえて" not in text
 
@@ -79,9 +79,7 @@ async def test_whom_nothing_is_sent_to_becomes_a_task(service: Notifications, ha
 async def test_who_does_not_answer_becomes_a_task_and_moving_ends_it(service: Notifications) -> None:
     _, booked = await booked_by(service)
     asked = closed(service, booked)
-    left = service.followed(
-        AppointmentProgressed, asked, closure="staff", offer_starts_at=None, offer_until=None
-    )
+    left = service.followed(AppointmentProgressed, asked, closure="staff", offer_starts_at=None, offer_until=None)
     await service.hear(asked)
     await service.settle()
     assert await service.open_tasks() == []
@@ -100,14 +98,12 @@ async def test_who_heard_of_it_hears_that_it_stands_again(service: Notifications
     asked = closed(service, booked)
     await service.hear(asked)
     await service.settle()
-    back = service.followed(
-        AppointmentProgressed, asked, closure="none", offer_starts_at=None, offer_until=None
-    )
+    back = service.followed(AppointmentProgressed, asked, closure="none", offer_starts_at=None, offer_until=None)
     await service.hear(back, back)
     await service.settle()
     assert (await service.states())["reopened"] == "sent"
     assert len(service.sink.messages()) == 3
-    assert "もとのとおり" in service.sink.messages()[-1].text
+    assert "もとのとおり" in service.sink.messages()[0].text
 
 
 @pytest.mark.parametrize("has_contact", [True, False])
@@ -115,9 +111,7 @@ async def test_who_has_not_heard_of_it_hears_nothing(service: Notifications, has
     contact = service.contact() if has_contact else None
     booked = service.booked(contact)
     asked = closed(service, booked)
-    back = service.followed(
-        AppointmentProgressed, asked, closure="none", offer_starts_at=None, offer_until=None
-    )
+    back = service.followed(AppointmentProgressed, asked, closure="none", offer_starts_at=None, offer_until=None)
     await service.hear(*([contact] if contact else []), booked, asked, back)
     await service.settle()
     states = await service.states()
@@ -129,9 +123,7 @@ async def test_who_has_not_heard_of_it_hears_nothing(service: Notifications, has
 async def test_told_in_the_wrong_order_the_newest_state_counts(service: Notifications) -> None:
     _, booked = await booked_by(service)
     asked = closed(service, booked)
-    back = service.followed(
-        AppointmentProgressed, asked, closure="none", offer_starts_at=None, offer_until=None
-    )
+    back = service.followed(AppointmentProgressed, asked, closure="none", offer_starts_at=None, offer_until=None)
     await service.hear(back, asked)
     await service.settle()
     assert await service.states() == {"confirmation": "sent"}

@@ -185,6 +185,7 @@ async def _take_back_offers(session: AsyncSession, times: dict[str, Any]) -> lis
         again.append(Due(CLOSING_OFFER, str(row.appointment_id), now))
     return again
 
+
 async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Due kind `closing`: the next batch of those whom a closing concerns gets a place elsewhere, and is told."""
     key = {"municipality": municipality, "closing_id": UUID(ref)}

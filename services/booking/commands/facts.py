@@ -13,6 +13,7 @@ from shared.events.booking import (
     AppointmentCancelled,
     AppointmentChanged,
     AppointmentProgressed,
+    ClosureState,
     HelperState,
     SealedAccess,
 )
@@ -39,12 +40,12 @@ class AppointmentState(Protocol):
     starts_at: datetime
     ends_at: datetime
     helper: HelperState
+    closure: ClosureState
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
     """The event with the appointment's whole public state. What a closing covers can only progress."""
-    closure = {"closure": row.closure} if kind is AppointmentProgressed else {}
-    return kind(
+    told = kind(
         event_id=uuid4(),
         municipality=row.municipality,
         aggregate_id=str(row.appointment_id),
@@ -64,8 +65,8 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         state=row.state,
         sequence=row.sequence,
         helper=row.helper,
-        **closure,
     )
+    return msgspec.structs.replace(told, closure=row.closure) if isinstance(told, AppointmentProgressed) else told
 
 
 def tell_closure(row: AppointmentState | Any, offer: Any | None = None, *, now: datetime) -> AppointmentProgressed:

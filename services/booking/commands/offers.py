@@ -104,9 +104,7 @@ async def offer_nearest(session: AsyncSession, appointment: Any, policy: Policy,
     procedure = await find_procedure(session, town, appointment.procedure, channel)
     if procedure is None:
         return None
-    near = await list_alternatives(
-        session, town, appointment.slot_id, procedure.counters, offering(policy), now=now
-    )
+    near = await list_alternatives(session, town, appointment.slot_id, procedure.counters, offering(policy), now=now)
     for found in near:
         until = offer_until(policy, starts_at=found.starts_at, now=now)
         offer = await offer_place(session, town, appointment.appointment_id, found.slot_id, until=until, now=now)

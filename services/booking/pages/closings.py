@@ -166,19 +166,7 @@ async def post_close(
     """Step 3: confirmed."""
     fields = await read_form(request)
     try:
-        choice = _read_choice(fields, now)
-        form = Form(fields)
-        note = form.text("note", max_length=NOTE_MAX_LENGTH, required=False)
-        if not form.ok:
-            raise Refusal("closing_unfit", 400)
-        order = CloseTime(
-            counter=choice.counter or None,
-            starts_at=choice.starts_at,
-            ends_at=choice.ends_at,
-            reason=choice.reason,
-            note=note,
-            key=fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4()),
-        )
+        order = _read_order(fields, now)
         closed = await rush.run(db, town.code, lambda session: close_time(session, identity, order, now=now))
     except Refusal as refusal:
         if refusal.code not in SHOWN_HERE:
@@ -283,6 +271,26 @@ def _read_choice(fields: dict[str, str], now: datetime) -> Choice:
     if not is_soon or not is_known or choice.from_min >= choice.to_min:
         raise Refusal("closing_unfit", 400)
     return choice
+
+
+def _read_order(fields: dict[str, str], now: datetime) -> CloseTime:
+    """What was confirmed.
+
+    Raises:
+        Refusal: `closing_unfit` (400).
+    """
+    choice, form = _read_choice(fields, now), Form(fields)
+    note = form.text("note", max_length=NOTE_MAX_LENGTH, required=False)
+    if not form.ok:
+        raise Refusal("closing_unfit", 400)
+    return CloseTime(
+        counter=choice.counter or None,
+        starts_at=choice.starts_at,
+        ends_at=choice.ends_at,
+        reason=choice.reason,
+        note=note,
+        key=fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4()),
+    )
 
 
 def _read_minute(typed: str, otherwise: int) -> int:

@@ -103,4 +103,6 @@ def say_when(moment: datetime, *, now: datetime) -> str:
 
 def closing_reason(reason: str) -> str:
     """Why a counter is closed for a time."""
-    return {"weather": _("台風や大雪など"), "power": _("停電"), "illness": _("担当者の急病"), "other": _("その他")}[reason]
+    return {"weather": _("台風や大雪など"), "power": _("停電"), "illness": _("担当者の急病"), "other": _("その他")}[
+        reason
+    ]
