@@ -49,6 +49,12 @@ STAFF_ONLY: Final = {
         "services/booking/pages/rules_form.py",
         "services/booking/pages/rules_wording.py",
     ),
+    "closing for a time": (
+        "services/booking/pages/close.html",
+        "services/booking/pages/close_preview.html",
+        "services/booking/pages/closing.html",
+        "services/booking/pages/closings.py",
+    ),
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",

@@ -13,6 +13,14 @@ from services.booking.pages.appointments import get_appointment_page, get_qr, ge
 from services.booking.pages.board import get_board, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
 from services.booking.pages.changes import get_cancel_page, get_change_page, post_cancel_page, post_change_page
+from services.booking.pages.closings import (
+    get_close_page,
+    get_close_preview,
+    get_closing_page,
+    get_reopen_address,
+    post_close,
+    post_reopen,
+)
 from services.booking.pages.counter import (
     get_counter,
     get_events,
@@ -104,6 +112,12 @@ ROUTES = [
     post_rule_preview,
     post_rule,
     post_rule_withdrawal,
+    get_close_page,
+    get_close_preview,
+    post_close,
+    get_closing_page,
+    get_reopen_address,
+    post_reopen,
 ]
 
 

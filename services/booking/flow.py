@@ -28,6 +28,8 @@ T = TypeVar("T")
 WRITERS_AT_ONCE = 12
 LOOKS_AT_ONCE = 2
 TRIES = 3
+# What the trigger says of a place that nobody may take (`migrations/versions/0015_closings.py`).
+CLOSED_GUARD = "nobody is served then"
 
 
 class Lost(NamedTuple):
@@ -55,6 +57,9 @@ class Rush:
                     async with db.begin(municipality) as session:
                         return await work(session)
                 except DBAPIError as error:
+                    if CLOSED_GUARD in str(error.orig):
+                        # It was closed after the rules had looked; the database knew.
+                        raise Refusal("slot_closed", 409) from error
                     if left == 0 or not _is_worth_another_try(error):
                         raise
         raise AssertionError("every way out of the loop returns or raises")

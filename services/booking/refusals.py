@@ -131,6 +131,13 @@ REFUSALS: dict[str, RefusalText] = {
     ),
     "other_office": RefusalText(_("ほかの課の予約です"), _("担当の課の窓口にご案内ください。")),
     "not_today": RefusalText(_("今日の予約ではありません"), _("予約の日をご本人と確かめてください。")),
+    "closing_unfit": RefusalText(
+        _("この時間は休みにできません"), _("窓口、日、始まりと終わりの時刻を確かめて、もう一度選んでください。")
+    ),
+    "closing_reason_missing": RefusalText(
+        _("休みにする理由が書かれていません"), _("「その他」のときは、住民に見せる説明を書いてください。")
+    ),
+    "closing_unknown": RefusalText(_("この休みは見つかりません"), _("一覧にもどって、選びなおしてください。")),
     "number_unreadable": RefusalText(
         _("予約番号を読みとれませんでした"), _("数字とアルファベット7文字です。もう一度入力してください。")
     ),

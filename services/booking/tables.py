@@ -277,6 +277,9 @@ appointment = Table(
     Column("cancelled_at", _TIME),
     Column("code_failures", Integer, nullable=False, server_default=text("0")),
     Column("locked_until", _TIME),
+    # Whether a closing covers it: the person was asked to move it (`asked`), or staff are to (`staff`).
+    Column("closure", Text, nullable=False, server_default="none"),
+    Column("closing_id", _UUID),
     UniqueConstraint("municipality", "number"),
     ForeignKeyConstraint(
         ["municipality", "slot_id", "place_no"],
@@ -291,6 +294,8 @@ appointment = Table(
     ),
     CheckConstraint("kind = 'booked' OR state <> 'booked'", name="walk_in_is_here"),
     CheckConstraint("helper IN ('none', 'asked', 'accepted', 'nobody')", name="helper"),
+    CheckConstraint("closure IN ('none', 'asked', 'staff')", name="closure"),
+    CheckConstraint("(closure = 'none') = (closing_id IS NULL)", name="closure_whole"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     # Whatever the application does: one live appointment in a place.
     Index(
@@ -315,6 +320,8 @@ appointment = Table(
     Index("appointment_case_idx", "municipality", "case_id"),
     # What an erasure is about.
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
+    # Whom a closing moves.
+    Index("appointment_closing_idx", "municipality", "closing_id", postgresql_where=text("closing_id IS NOT NULL")),
     # What somebody has ahead of them.
     Index(
         "appointment_open_of_guest_idx",
@@ -465,6 +472,57 @@ opened_day = Table(
     Column("counter", Text, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("plan", Text, nullable=False),
+)
+# --- closings and offered places -------------------------------------------------------------------------------------
+
+# Nobody is served then. A trigger (0015) refuses whoever would take a place in a slot that it covers.
+closing = Table(
+    "closing",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("closing_id", _UUID, primary_key=True),
+    # None: the whole town.
+    Column("counter", Text),
+    Column("during", TSTZRANGE, nullable=False),
+    Column("reason", Text, nullable=False),
+    # What staff wrote for the residents.
+    Column("note_ja", Text),
+    Column("closed_at", _TIME, nullable=False),
+    Column("closed_by", Text, nullable=False),
+    Column("reopened_at", _TIME),
+    Column("reopened_by", Text),
+    CheckConstraint("NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)", name="during"),
+    CheckConstraint("reason IN ('weather', 'power', 'illness', 'other')", name="reason"),
+    CheckConstraint("(reopened_at IS NULL) = (reopened_by IS NULL)", name="reopened"),
+    Index("closing_live_idx", "municipality", postgresql_where=text("reopened_at IS NULL")),
+)
+# A place that is kept for the owner of an appointment. In the place itself it is a hold (`hold_id` is the offer's id):
+# the trigger that guards holds keeps it. It names no place by a foreign key: one that is over keeps no place.
+offered_place = Table(
+    "offered_place",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("offer_id", _UUID, primary_key=True),
+    Column("appointment_id", _UUID, nullable=False),
+    Column("slot_id", _UUID, nullable=False),
+    Column("place_no", Integer, nullable=False),
+    Column("offered_at", _TIME, nullable=False),
+    Column("until", _TIME, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended_at", _TIME),
+    ForeignKeyConstraint(
+        ["municipality", "appointment_id"],
+        ["booking.appointment.municipality", "booking.appointment.appointment_id"],
+    ),
+    CheckConstraint("state IN ('open', 'taken', 'lapsed', 'withdrawn')", name="state"),
+    CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+    Index(
+        "offered_place_one_open_idx",
+        "municipality",
+        "appointment_id",
+        unique=True,
+        postgresql_where=text("state = 'open'"),
+    ),
 )
 
 # --- keeping order ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,16 @@ from collections.abc import Sequence
 from services.booking.commands.asking import HELPER_ANSWER
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
+from services.booking.commands.closings import (
+    CLOSING,
+    CLOSING_ANSWER,
+    CLOSING_OFFER,
+    REOPENING,
+    on_closing_answer_due,
+    on_closing_due,
+    on_closing_offer_due,
+    on_reopening_due,
+)
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
@@ -28,6 +38,10 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     EXTEND_HORIZON: on_extend_horizon_due,
     END_VISIT: on_end_visit_due,
     HELPER_ANSWER: on_helper_answer_due,
+    CLOSING: on_closing_due,
+    REOPENING: on_reopening_due,
+    CLOSING_ANSWER: on_closing_answer_due,
+    CLOSING_OFFER: on_closing_offer_due,
 }
 
 

@@ -33,6 +33,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     procedure_name: str | None
     discreet: bool
     helper: str = "none"
+    # Where a closing covers the time: another one that is kept for the person, and until when.
+    offer_starts_at: datetime | None = None
+    offer_until: datetime | None = None
     counter_number: str | None
     counter_name: str | None
     place: str

@@ -82,6 +82,10 @@ appointment = Table(
     Column("state", Text, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("helper", Text, nullable=False, server_default="none"),
+    # Whether a closing covers it, and the other time that is kept for the person.
+    Column("closure", Text, nullable=False, server_default="none"),
+    Column("offer_starts_at", _TIME),
+    Column("offer_until", _TIME),
     # The earliest that we heard of it: what "so long after booking" counts from.
     Column("booked_at", _TIME, nullable=False),
     # The way to open it (link and code), kept only as long as a notice may need it.

@@ -11,6 +11,8 @@ from shared.events.base import Event
 State = Literal["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"]
 # At a counter there is no helper to be found. `nobody`: all were asked, and none can come.
 HelperState = Literal["none", "asked", "accepted", "nobody"]
+# A closing covers its time: the person was asked to move it, or staff are to see to it. What moves or ends is `none`.
+ClosureState = Literal["none", "asked", "staff"]
 
 
 class _AppointmentEvent(Event, frozen=True, kw_only=True):
@@ -49,7 +51,12 @@ class AppointmentCancelled(_AppointmentEvent, frozen=True, kw_only=True, tag="bo
 
 
 class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_progressed.v1"):
-    """The person was checked in, called, served, or did not come."""
+    """The person was checked in, called, served, or did not come; a helper was found; or a closing covers its time."""
+
+    closure: ClosureState = "none"
+    # The other time that is kept for them, and until when.
+    offer_starts_at: datetime | None = None
+    offer_until: datetime | None = None
 
 
 class SealedAccess(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,6 +53,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/office", _("オンライン申請"), "online", ("back_office", "manager")),
             ("/helpers/roster", _("サポーター"), "helper", ("coordinator", "manager")),
             ("/counter/opening", _("受付時間"), "clock", ("coordinator", "manager")),
+            ("/counter/close", _("臨時の休み"), "close", ("manager",)),
             ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),
             ("/board", _("よびだし表示"), "info", ("counter", "manager")),
             ("/office/watch", _("閲覧の点検"), "lock", ("privacy_officer",)),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import get_args
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ import pytest
 from litestar.response import Template
 from playwright.sync_api import Page, expect
 
+from shared.clock import JST
 from tests.browser import asking
 from tests.browser.applying import (
     begin,
@@ -637,6 +639,34 @@ def test_what_a_resident_asks_about_their_history(
     see(tablet, "office-uses")
     asking.look_too_often(tablet)
     asking.look_into(officer, see, "phone")
+
+
+def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:
+    number = book(phone, name="釜野 みちよ", kana="", reach="none", contact="")
+    own = phone.request.get(f"/booking/api/appointments/{number.replace('-', '')}").json()
+    day = datetime.fromisoformat(own["starts_at"]).astimezone(JST).date()
+    tablet.goto("/counter/close")
+    see(tablet, "close")
+    tablet.get_by_label("どこを").select_option(own["counter"])
+    tablet.get_by_label("どの日").select_option(day.isoformat())
+    tablet.get_by_label("理由").select_option("weather")
+    tablet.get_by_role("button", name="だれに関わるかを確かめる").click()
+    expect(tablet.get_by_role("main")).to_contain_text(number)
+    see(tablet, "close-preview")
+    tablet.get_by_role("button", name="休みにして、お知らせする").click()
+    tablet.wait_for_url("**/counter/close/*")
+    for _ in range(40):
+        phone.goto(f"/booking/appointments/{number.replace('-', '')}")
+        if phone.get_by_role("button", name="この時間に決める").count():
+            break
+        phone.wait_for_timeout(250)
+    see(phone, "appointment-closed")
+    tablet.reload()
+    expect(tablet.get_by_role("main")).to_contain_text(number)
+    see(tablet, "closing")
+    tablet.get_by_role("button", name="休みを取りやめる").click()
+    expect(tablet.get_by_role("main")).to_contain_text("休みを取りやめました")
+    see(tablet, "closing-reopened")
 
 
 # Pieces of pages, which stand on a page that was looked at.

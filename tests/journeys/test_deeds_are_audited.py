@@ -7,12 +7,14 @@ import contextlib
 import re
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from services.routing.domain.watching import ONE_PERSON_LOOKS
+from shared.clock import jst_day, utc_now
 from shared.events.subscriptions import SERVICES
 from shared.web.identity import STAFF_KINDS
 from shared.web.prefixes import service_for
@@ -54,6 +56,8 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
+    "booking POST /counter/close": "close",
+    "booking POST /counter/close/{closing_id}/reopen": "reopen",
     "booking POST /helpers/shifts": "add-shift",
     "booking POST /helpers/shifts/{shift_id}/remove": "remove-shift",
     "booking POST /helpers/calendar": "renew-feed",
@@ -207,6 +211,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _finds_a_helper(desk, coordinator, helpers)
         _changes_when_a_counter_is_open(coordinator)
         _calls_whom_no_message_reached(desk, stack)
+        _closes_and_reopens(desk)
         _decides_about_dead_letters(operator, stack)
         desk.get("/counter")
         desk.send("/sign-out")
@@ -392,3 +397,10 @@ def _calls_whom_no_message_reached(desk: Desk, stack: Stack) -> None:
     desk.get("/notices")
     desk.send("/done")
     desk.send("/undo")
+
+
+def _closes_and_reopens(desk: Desk) -> None:
+    day = (jst_day(utc_now()) + timedelta(days=40)).isoformat()
+    desk.get(f"/counter/close/preview?counter=&day={day}&from=&to=&reason=power")
+    desk.send("/counter/close")
+    desk.send("/reopen")

@@ -298,7 +298,7 @@ class Notifications:
 
     def followed(self, kind: type[Appointment], before: Event, **changes: Any) -> Appointment:
         """The next event of the same appointment or application."""
-        fields = {name: getattr(before, name) for name in before.__struct_fields__}
+        fields = {name: getattr(before, name) for name in kind.__struct_fields__ if hasattr(before, name)}
         fields |= {
             "event_id": uuid4(),
             "aggregate_version": before.aggregate_version + 1,

@@ -205,6 +205,13 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /counter/opening/{counter}/preview": ROSTER,
     "booking POST /counter/opening/{counter}/publish": ROSTER,
     "booking POST /counter/opening/{counter}/withdraw": ROSTER,
+    # Nobody is served for a time: whom it concerns is shown by number, and asked to move.
+    "booking GET /counter/close": MANAGER,
+    "booking GET /counter/close/preview": MANAGER,
+    "booking POST /counter/close": MANAGER,
+    "booking GET /counter/close/{closing_id}": MANAGER,
+    "booking GET /counter/close/{closing_id}/reopen": MANAGER,
+    "booking POST /counter/close/{closing_id}/reopen": MANAGER,
     # A helper's own times and requests; who helps and who is missing.
     "booking GET /helpers": HELPER,
     "booking GET /helpers/requests/{assignment_id}/{answer}": HELPER,

@@ -218,7 +218,7 @@ def _most_ahead(order: BookAppointment, row: Any) -> int:
 class _State:
     """The public state of an appointment that was just made."""
 
-    version, sequence, state = 1, 0, "booked"
+    version, sequence, state, closure = 1, 0, "booked", "none"
 
     def __init__(self, municipality: str, booked: Booked, row: Any) -> None:
         self.municipality = municipality

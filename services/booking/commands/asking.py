@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.facts import tell
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.offers import end_offer
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import answer_by, week_time
@@ -56,7 +57,7 @@ _ASKED_ANEW = text("""
 _NOBODY = text("""
     UPDATE appointment
     SET state = 'cancelled', helper = 'nobody', version = version + 1, sequence = sequence + 1, cancelled_at = :now,
-        changed_at = :now
+        changed_at = :now, closure = 'none', closing_id = NULL
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
@@ -140,6 +141,7 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
         cancelled = (await session.execute(_NOBODY, mine)).one()
         place = {"slot_id": appointment.slot_id, "place_no": appointment.place_no}
         await session.execute(FREE_PLACE, mine | place)
+        await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)
         await mark_availability(session, municipality, [appointment.counter], now=now)
         await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
     await bring_venues(session, municipality, [appointment.counter], now=now)

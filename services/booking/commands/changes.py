@@ -12,6 +12,7 @@ from services.booking.commands.asking import ask_helper, release_helper
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.offers import End, end_offer, find_offer
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
@@ -65,11 +66,13 @@ _TARGET = text(f"""
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
     WHERE (s.municipality, s.slot_id) = (:municipality, :slot_id)
 """)
+# What is kept for them comes first (`commands/offers.py`).
 _PICK = text("""
     SELECT p.place_no FROM place p
     WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.audience = 'public'
-      AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)
-    ORDER BY p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED
+      AND p.appointment_id IS NULL
+      AND (p.held_until IS NULL OR p.held_until <= :now OR p.hold_id = CAST(:offer_id AS uuid))
+    ORDER BY (p.hold_id = CAST(:offer_id AS uuid)) DESC NULLS LAST, p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
 _MOVE = text("""
     UPDATE appointment
@@ -77,19 +80,20 @@ _MOVE = text("""
         ends_at = :ends_at, day = :day, version = version + 1, sequence = sequence + 1, changed_at = :now,
         -- A ticket belongs to a counter and a day.
         ticket_no = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_no END,
-        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END
+        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, closure = 'none', closing_id = NULL
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
 _CANCEL = text("""
     UPDATE appointment
-    SET state = 'cancelled', version = version + 1, sequence = sequence + 1, cancelled_at = :now, changed_at = :now
+    SET state = 'cancelled', version = version + 1, sequence = sequence + 1, cancelled_at = :now, changed_at = :now,
+        closure = 'none', closing_id = NULL
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = NULL, changed_at = :now
+                     visit_id = CASE WHEN hold_id = CAST(:offer_id AS uuid) THEN visit_id END, changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
 
@@ -118,7 +122,9 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     if new.counter not in new.counters:
         raise Refusal("slot_unfit", 409)
     refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
-    place_no = (await session.execute(_PICK, names | {"now": now})).scalar_one_or_none()
+    offer = await find_offer(session, order.municipality, order.appointment_id, now=now)
+    kept = {"offer_id": offer.offer_id if offer else None}
+    place_no = (await session.execute(_PICK, names | kept | {"now": now})).scalar_one_or_none()
     if place_no is None:
         raise SlotTaken(new.counters, policy)
     mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
@@ -138,7 +144,10 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
         )
     ).one()
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
-    await session.execute(_TAKE, mine | {"slot_id": order.slot_id, "place_no": place_no})
+    await session.execute(_TAKE, mine | kept | {"slot_id": order.slot_id, "place_no": place_no})
+    is_offered = offer is not None and offer.slot_id == order.slot_id
+    end: End = "taken" if is_offered else "withdrawn"
+    await end_offer(session, order.municipality, order.appointment_id, end, now=now)
     if old.helper != "none":
         # Another time is another request, perhaps to another helper.
         venues = await release_helper(session, order.municipality, order.appointment_id, now=now)
@@ -180,6 +189,7 @@ async def end_appointment(session: AsyncSession, old: Any, *, now: datetime) -> 
     mine = {"municipality": old.municipality, "appointment_id": old.appointment_id, "now": now}
     row = (await session.execute(_CANCEL, mine)).one()
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await end_offer(session, old.municipality, old.appointment_id, "withdrawn", now=now)
     venues = await release_helper(session, old.municipality, old.appointment_id, now=now)
     if old.helper != "none":
         await bring_venues(session, old.municipality, {old.counter, *venues}, now=now)
@@ -197,7 +207,8 @@ async def _lock(session: AsyncSession, order: ChangeAppointment | CancelAppointm
     if row is None:
         raise Refusal("appointment_unknown", 404)
     policy = (await get_rules(session, order.municipality)).policy
-    refuse_too_late(policy, state=row.state, starts_at=row.starts_at, now=now)
+    closed = row.closure != "none"
+    refuse_too_late(policy, state=row.state, starts_at=row.starts_at, closed=closed, now=now)
     if row.version != order.version:
         raise Refusal("appointment_moved", 409)
     return row

@@ -13,6 +13,7 @@ from shared.events.booking import (
     AppointmentCancelled,
     AppointmentChanged,
     AppointmentProgressed,
+    ClosureState,
     HelperState,
     SealedAccess,
 )
@@ -39,11 +40,12 @@ class AppointmentState(Protocol):
     starts_at: datetime
     ends_at: datetime
     helper: HelperState
+    closure: ClosureState
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
-    """The event with the appointment's whole public state."""
-    return kind(
+    """The event with the appointment's whole public state. What a closing covers can only progress."""
+    told = kind(
         event_id=uuid4(),
         municipality=row.municipality,
         aggregate_id=str(row.appointment_id),
@@ -64,6 +66,15 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         sequence=row.sequence,
         helper=row.helper,
     )
+    return msgspec.structs.replace(told, closure=row.closure) if isinstance(told, AppointmentProgressed) else told
+
+
+def tell_closure(row: AppointmentState | Any, offer: Any | None = None, *, now: datetime) -> AppointmentProgressed:
+    """The event of an appointment that a closing covers, or covers no more; with the place that is kept instead."""
+    told: AppointmentProgressed = tell(AppointmentProgressed, row, now=now)
+    if offer is None:
+        return told
+    return msgspec.structs.replace(told, offer_starts_at=offer.starts_at, offer_until=offer.until)
 
 
 def seal_access(keys: Keys, access: SealedAccess) -> str:

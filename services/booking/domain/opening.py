@@ -10,6 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from services.booking.domain.calendar import JST, SlotTime
+from services.booking.domain.closings import ClosedTime
 from shared.errors import Refusal
 
 SLOT_MIN_MIN, SLOT_MIN_MAX = 5, 240
@@ -83,13 +84,14 @@ class PlannedSlot(msgspec.Struct, frozen=True):
 
 
 class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A day of a counter as the rules have it. Without hours it is closed."""
+    """A day of a counter as the rules have it. Without hours it is closed; `closed_times` are taken out of it."""
 
     day: date
     hours: tuple[Hours, ...] = ()
     slot_min: int = 0
     places: int = 0
     staff_only: int = 0
+    closed_times: tuple[ClosedTime, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -97,7 +99,8 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
         if not self.hours:
             return f"{PLANNING} closed"
         hours = " ".join(f"{span.opens_at:%H:%M}-{span.closes_at:%H:%M}" for span in self.hours)
-        return f"{PLANNING} {self.slot_min}min {self.places}/{self.staff_only} {hours}"
+        closed = "".join(f" -{each.starts_at.isoformat()}/{each.ends_at.isoformat()}" for each in self.closed_times)
+        return f"{PLANNING} {self.slot_min}min {self.places}/{self.staff_only} {hours}{closed}"
 
 
 def version_on(versions: Sequence[Version], day: date) -> Version | None:
@@ -130,10 +133,18 @@ def plan_day(
     return DayPlan(day=day, hours=hours, slot_min=rule.slot_min, places=rule.places, staff_only=rule.staff_only_places)
 
 
+def without_closed(plan: DayPlan, counter: str, closed_times: Sequence[ClosedTime]) -> DayPlan:
+    """A counter's day without the times in which it, or the whole town, is closed."""
+    midnight = datetime.combine(plan.day, time(0), JST)
+    whole_day = SlotTime(midnight, midnight + timedelta(minutes=DAY_MIN))
+    todays = tuple(each for each in closed_times if each.counter in (None, counter) and _meet(each, whole_day))
+    return msgspec.structs.replace(plan, closed_times=todays) if todays else plan
+
+
 def slot_times(plan: DayPlan) -> list[SlotTime]:
-    """The slots of a day: whole ones only, none reaching into a break or past closing."""
+    """The slots of a day: whole ones only, none reaching into a break, past closing or into a closed time."""
     found = sorted(slot for span in plan.hours for slot in _fill(plan.day, span, plan.slot_min))
-    return _without_overlaps(found)
+    return [slot for slot in _without_overlaps(found) if not any(_meet(each, slot) for each in plan.closed_times)]
 
 
 def planned_slots(plan: DayPlan) -> list[PlannedSlot]:
@@ -193,6 +204,10 @@ def refuse_bad_start(valid_from: date, *, today: date) -> None:
     """
     if not today < valid_from <= today + AHEAD_MAX:
         raise Refusal("rule_start_unfit", 422)
+
+
+def _meet(closed: ClosedTime, slot: SlotTime) -> bool:
+    return closed.starts_at < slot.ends_at and slot.starts_at < closed.ends_at
 
 
 def _is_pattern(each: WeekdayHours, rule: OpeningRule) -> bool:

@@ -54,14 +54,16 @@ def refuse_unbookable(policy: Policy, *, starts_at: datetime, withdrawn: bool, n
         raise Refusal("slot_closed", 409)
 
 
-def refuse_too_late(policy: Policy, *, state: str, starts_at: datetime, now: datetime) -> None:
-    """Whether an appointment may still be moved or cancelled by the resident.
+def refuse_too_late(policy: Policy, *, state: str, starts_at: datetime, closed: bool = False, now: datetime) -> None:
+    """Whether an appointment may still be moved or cancelled by the resident; one that a closing covers, at any time.
 
     Raises:
         Refusal: `appointment_cancelled`, `appointment_started` or `change_too_late` (409).
     """
     if state == "cancelled":
         raise Refusal("appointment_cancelled", 409)
+    if closed and state == "booked":
+        return
     if state != "booked" or now >= starts_at:
         raise Refusal("appointment_started", 409)
     if now > starts_at - timedelta(minutes=policy.cancel_until_min):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import segno
 from litestar import Request, Response, get
@@ -10,13 +10,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
+from services.booking.commands.offers import find_offer
 from services.booking.domain.line import show_ticket
 from services.booking.keys import Keys
 from services.booking.pages.changes import REFUSED_HERE, check_not_too_late
 from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import refusal_words
-from services.booking.pages.wording import short_counter_label, where_is
+from services.booking.pages.wording import closing_reason, place_label, short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
+from services.booking.queries.closings import find_own_closure
+from services.booking.queries.slots import list_counters
 from services.booking.queries.visits import VisitView, get_visit
 from services.booking.tables import outbox
 from shared.clock import jst_day
@@ -62,6 +65,7 @@ async def get_appointment_page(
         changed=bool(changed),
         **refusal_words(refused, REFUSED_HERE),
         can_change=await _can_change(db, town, found, now=now),
+        **await _closure(db, town, found, now=now),
         is_past=jst_day(found.starts_at) < jst_day(now),
         is_live=found.state in LIVE and jst_day(found.starts_at) == jst_day(now),
     )
@@ -143,3 +147,20 @@ async def _can_change(db: Database, town: Town, found: AppointmentView, *, now: 
     except Refusal:
         return False
     return True
+
+
+async def _closure(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> dict[str, Any]:
+    """Of an appointment that a closing covers: why, and the place that is kept instead."""
+    if found.closure == "none":
+        return {"closed": None, "offer": None}
+    async with db.begin(town.code) as session:
+        closed = await find_own_closure(session, town.code, found.appointment_id)
+        offer = await find_offer(session, town.code, found.appointment_id, now=now)
+        counters = await list_counters(session, town.code)
+    place = counters.get(offer.counter) if offer else None
+    return {
+        "closed": {"reason": closing_reason(closed.reason), "note": closed.note_ja} if closed else None,
+        "offer": offer,
+        "offer_where": place_label(place.place_ja, place.number, place.name_ja) if place else "",
+        "key": str(uuid4()),
+    }

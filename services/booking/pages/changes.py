@@ -165,7 +165,8 @@ async def check_not_too_late(db: Database, town: Town, found: AppointmentView, *
     """
     async with db.begin(town.code) as session:
         policy = (await get_rules(session, town.code)).policy
-    refuse_too_late(policy, state=found.state, starts_at=found.starts_at, now=now)
+    closed = found.closure != "none"
+    refuse_too_late(policy, state=found.state, starts_at=found.starts_at, closed=closed, now=now)
 
 
 async def _change_page(

@@ -13,6 +13,7 @@ from shared.web.town_texts import town_text
 DAY_IN_LIEU = " 振替休日"
 
 __all__ = [
+    "closing_reason",
     "closure_reason",
     "counter_label",
     "language_name",
@@ -98,3 +99,10 @@ def say_when(moment: datetime, *, now: datetime) -> str:
     days = (jst_day(moment) - jst_day(now)).days
     near = {0: _("今日 %(time)s", time=jst_time(moment)), 1: _("あした %(time)s", time=jst_time(moment))}
     return near.get(days) or jst_datetime(moment, year=False)
+
+
+def closing_reason(reason: str) -> str:
+    """Why a counter is closed for a time."""
+    return {"weather": _("台風や大雪など"), "power": _("停電"), "illness": _("担当者の急病"), "other": _("その他")}[
+        reason
+    ]

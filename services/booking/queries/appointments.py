@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import State
 from services.booking.queries.slots import Channel
-from shared.events.booking import HelperState
+from shared.events.booking import ClosureState, HelperState
 
 
 class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,7 @@ class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
     ticket_no: int | None
     called_at: datetime | None
     helper: HelperState
+    closure: ClosureState
 
     @property
     def channel(self) -> Channel:
@@ -65,7 +66,7 @@ _SELECT = """
            coalesce(p.minutes, 0) AS minutes, coalesce(p.fee_yen, 0) AS fee_yen, coalesce(p.bring, '{}') AS bring,
            a.counter, coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
            coalesce(c.place_ja, '') AS counter_place, a.office, a.slot_id, a.starts_at, a.ends_at, a.changed_at,
-           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.called_at, a.helper
+           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.called_at, a.helper, a.closure
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)

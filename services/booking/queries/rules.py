@@ -10,8 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import closure_names, days_between, is_year_end
-from services.booking.domain.opening import DayPlan, OpeningRule, Version, plan_day, version_on
+from services.booking.domain.opening import DayPlan, OpeningRule, Version, plan_day, version_on, without_closed
 from services.booking.domain.rules import Policy
+from services.booking.queries.closings import list_closed_times
 from shared.clock import jst_day
 from shared.db import Prepared
 
@@ -88,8 +89,13 @@ async def list_day_plans(
     today = jst_day(now)
     days = list(days_between(today, today + timedelta(days=town.policy.horizon_days)))
     closed, holidays = await find_days_off(session, municipality, town, days)
+    closed_times = await list_closed_times(session, municipality, now=now)
     return {
-        rule.counter: [plan_day(rule.versions, day, closed=closed, holidays=holidays) for day in days] for rule in rules
+        rule.counter: [
+            without_closed(plan_day(rule.versions, day, closed=closed, holidays=holidays), rule.counter, closed_times)
+            for day in days
+        ]
+        for rule in rules
     }
 
 

@@ -7,8 +7,16 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.closings import NO_CONTACT, NOT_MOVED, ask_staff, take_back_closure
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
-from services.notifications.domain.notices import WAITING, Kind, due_kind, occasion_of, useful_until
+from services.notifications.domain.notices import (
+    TOLD_BY_STAFF_TOO,
+    WAITING,
+    Kind,
+    due_kind,
+    occasion_of,
+    useful_until,
+)
 from services.notifications.domain.reminders import ReminderRule, remind_again_at, reminder_time
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE
@@ -31,25 +39,29 @@ ENDED = ("done", "no_show", "cancelled")
 # An appointment whose end nobody reported: its link and code are forgotten so long after it.
 FORGET_AFTER = timedelta(days=1)
 RULES_MAX = 10
+# Only what progresses can be closed: what moves or ends is not.
+NOT_CLOSED = {"closure": "none", "offer_starts_at": None, "offer_until": None}
 
 # A whole town's bookings come by here at once: each statement is put together once (`shared.db.Prepared`).
 # Locked, so that two events of one appointment are followed one after the other.
 _FIND = Prepared("""
-    SELECT version, sequence, state, helper, contact_ref, booked_at, starts_at, ends_at FROM notifications.appointment
+    SELECT version, sequence, state, helper, contact_ref, booked_at, starts_at, ends_at, closure, offer_starts_at
+    FROM notifications.appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
 _PROJECT = Prepared("""
     INSERT INTO notifications.appointment AS known (
         municipality, appointment_id, version, number, subject_ref, contact_ref, case_id, procedure, office, counter,
-        starts_at, ends_at, state, sequence, helper, booked_at)
+        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, booked_at)
     VALUES (:municipality, :appointment_id, :version, :number, :subject_ref, :contact_ref, :case_id, :procedure,
-            :office, :counter, :starts_at, :ends_at, :state, :sequence, :helper, :occurred_at)
+            :office, :counter, :starts_at, :ends_at, :state, :sequence, :helper, :closure, :offer_starts_at,
+            :offer_until, :occurred_at)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
     SET (version, number, subject_ref, contact_ref, case_id, procedure, office, counter, starts_at, ends_at, state,
-         sequence, helper)
+         sequence, helper, closure, offer_starts_at, offer_until)
       = (excluded.version, excluded.number, excluded.subject_ref, excluded.contact_ref, excluded.case_id,
          excluded.procedure, excluded.office, excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state,
-         excluded.sequence, excluded.helper),
+         excluded.sequence, excluded.helper, excluded.closure, excluded.offer_starts_at, excluded.offer_until),
         booked_at = least(known.booked_at, excluded.booked_at),
         access_sealed = CASE WHEN excluded.state = ANY (CAST(:ended AS text[])) THEN NULL ELSE known.access_sealed END
     WHERE known.version < excluded.version
@@ -102,10 +114,18 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
         plans.append(_forgetting(event, event.ends_at))
     if is_newest:
         await _supersede(session, event, now=now)
-        kind = _kind_of(event, known)
+        kind = await _follow_closure(session, event, known, _kind_of(event, known), now=now)
         if kind is not None:
             occasion = occasion_of(kind, sequence=event.sequence, rule=str(event.aggregate_version))
             plans += await _add_notice(session, event.municipality, _newest(event), kind, occasion=occasion, now=now)
+            if kind in TOLD_BY_STAFF_TOO and event.contact_ref is None:
+                await ask_staff(
+                    session, event.municipality, event.appointment_id, event.number, kind, NO_CONTACT, now=now
+                )
+        if _closure_of(event) == "staff" and event.state == "booked":
+            await ask_staff(
+                session, event.municipality, event.appointment_id, event.number, "closure", NOT_MOVED, now=now
+            )
         booked_at = known.booked_at if known else event.occurred_at
         plans += await _plan_reminders(session, event, booked_at=booked_at, now=now)
     await schedule_all(session, SERVICE, event.municipality, plans)
@@ -120,7 +140,7 @@ async def remind(session: AsyncSession, municipality: str, ref: str, now: dateti
     appointment_id = UUID(appointment_text)
     known = await _find(session, municipality, appointment_id)
     rule = next((rule for rule in await list_rules(session, municipality) if rule.rule == rule_name), None)
-    if known is None or rule is None or known.state != "booked" or now >= known.starts_at:
+    if known is None or rule is None or known.state != "booked" or known.closure != "none" or now >= known.starts_at:
         return
     later = remind_again_at(rule, starts_at=known.starts_at, now=now)
     if later is not None:
@@ -154,6 +174,8 @@ class _Known(msgspec.Struct, frozen=True):
     booked_at: datetime
     starts_at: datetime
     ends_at: datetime
+    closure: str
+    offer_starts_at: datetime | None
 
 
 class _Newest(NamedTuple):
@@ -181,7 +203,8 @@ def _key(municipality: str, appointment_id: UUID) -> dict[str, object]:
 
 async def _project(session: AsyncSession, event: AppointmentEvent) -> bool:
     """Write the state unless a newer one is there; return whether it was written."""
-    state = msgspec.structs.asdict(event) | {"version": event.aggregate_version, "ended": ENDED}
+    told = {"version": event.aggregate_version, "ended": ENDED}
+    state = NOT_CLOSED | msgspec.structs.asdict(event) | told
     return await _PROJECT.row(session, state) is not None
 
 
@@ -228,8 +251,36 @@ def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
         return "confirmation"
     if isinstance(event, AppointmentChanged):
         return "change" if known is None or event.sequence > known.sequence else None
+    was = known.closure if known else "none"
+    if event.closure == "none":
+        if was != "none":
+            return "reopened"
+    elif was == "none" or (event.closure == "asked" and known and known.offer_starts_at != event.offer_starts_at):
+        return "closure"
     is_new = known is None or known.helper != "accepted"
     return "helper_found" if event.helper == "accepted" and is_new else None
+
+
+def _closure_of(event: AppointmentEvent) -> str:
+    return event.closure if isinstance(event, AppointmentProgressed) else "none"
+
+
+async def _follow_closure(
+    session: AsyncSession, event: AppointmentEvent, known: _Known | None, kind: Kind | None, *, now: datetime
+) -> Kind | None:
+    """The notice that is asked for, once what a closing has changed or ended is taken back."""
+    was = known.closure if known else "none"
+    if was != "none" and (kind == "closure" or _closure_of(event) == "none"):
+        has_heard = await take_back_closure(session, event.municipality, event.appointment_id, now=now)
+        if kind == "reopened" and not has_heard:
+            return None
+    return kind
+
+
+def _first_state(kind: Kind, *, is_slip: bool) -> str:
+    if not is_slip:
+        return "pending"
+    return "undeliverable" if kind in TOLD_BY_STAFF_TOO else "printed_slip"
 
 
 async def _add_notice(
@@ -256,7 +307,7 @@ async def _add_notice(
         "version": newest.version,
         "contact_ref": newest.contact_ref,
         "reach": "none" if is_slip else None,
-        "state": "printed_slip" if is_slip else "pending",
+        "state": _first_state(kind, is_slip=is_slip),
         "keeps_quiet": keeps_quiet,
         "bulk": bulk,
         "now": now,
@@ -275,7 +326,7 @@ async def _plan_reminders(
     for rule in await list_rules(session, event.municipality):
         ref = f"{event.appointment_id}:{rule.rule}"
         due_at = None
-        if event.state == "booked" and event.contact_ref is not None:
+        if event.state == "booked" and _closure_of(event) == "none" and event.contact_ref is not None:
             due_at = reminder_time(rule, booked_at=booked_at, starts_at=event.starts_at, now=now)
         if due_at is None:
             await unschedule(session, SERVICE, municipality=event.municipality, kind="reminder", ref=ref)

@@ -261,6 +261,9 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             appointment.c.starts_at,
             appointment.c.ends_at,
             appointment.c.helper,
+            appointment.c.closure,
+            appointment.c.offer_starts_at,
+            appointment.c.offer_until,
             _of_either("state").label("newest_state"),
             func.coalesce(appointment.c.sequence, application.c.version).label("newest_sequence"),
             contact_point.c.reach.label("contact_reach"),
@@ -336,7 +339,8 @@ def _waiting(row: Row[Any], known: _Attempts | None, lapsed: datetime) -> Waitin
 
 
 def _newest(row: Row[Any]) -> Newest:
-    return Newest(state=row.newest_state, sequence=row.newest_sequence, starts_at=row.starts_at)
+    closure = row.closure or "none"
+    return Newest(state=row.newest_state, sequence=row.newest_sequence, starts_at=row.starts_at, closure=closure)
 
 
 def _reading(row: Row[Any]) -> Reading:
@@ -373,6 +377,8 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         # What we know nothing of is not shown either.
         discreet=row.discreet is not False,
         helper=row.helper,
+        offer_starts_at=row.offer_starts_at,
+        offer_until=row.offer_until,
         # A venue has no number: its name is part of the place.
         counter_number=row.counter_number,
         counter_name=row.counter_name,

@@ -13,6 +13,8 @@ Kind = Literal[
     "cancellation",
     "reminder",
     "helper_found",
+    "closure",
+    "reopened",
     "application_received",
     "application_accepted",
     "application_correction",
@@ -30,6 +32,8 @@ APPLICATION_NOTICES: dict[str, Kind] = {
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
+# Of what a closing does, everybody is told: whom no message reaches, by staff.
+TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened")
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -47,6 +51,7 @@ class Newest(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     sequence: int
     starts_at: datetime | None
+    closure: str = "none"
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +97,7 @@ Decision = Send | Leave | LookAgain | Settle
 
 def useful_until(kind: Kind, *, starts_at: datetime | None, now: datetime) -> datetime:
     """Until when sending it makes sense."""
-    if starts_at is None or kind == "cancellation":
+    if starts_at is None or kind in ("cancellation", "closure"):
         return now + USEFUL
     if kind == "reminder":
         return starts_at
@@ -105,6 +110,8 @@ def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
         return newest.sequence > sequence
     if kind == "cancellation":
         return False
+    if kind in TOLD_BY_STAFF_TOO and (newest.closure == "none") != (kind == "reopened"):
+        return True
     return newest.state != "booked" or newest.sequence > sequence
 
 
@@ -119,6 +126,8 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
         return Leave()
     if is_overtaken(notice.kind, notice.sequence, newest):
         return Settle("superseded", "overtaken")
+    if notice.reach == "none" and notice.kind in TOLD_BY_STAFF_TOO:
+        return Settle("undeliverable", "no_contact", task=True)
     if notice.reach == "none":
         return Settle("printed_slip", "chosen")
     if notice.kind == "reminder" and newest.starts_at is not None and now >= newest.starts_at:
@@ -139,11 +148,11 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
 def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:
     """What tells two notices of one kind and appointment apart; the same occasion is told once only.
 
-    `rule` is the reminder's, or the version with which a helper was found: after another could not come, it is told
-    again.
+    `rule` is the reminder's, or the version with which a helper was found, a closing came, or another time was kept:
+    then it is told again.
     """
     if kind == "change":
         return str(sequence)
-    if kind in ("reminder", "helper_found"):
+    if kind in ("reminder", "helper_found", *TOLD_BY_STAFF_TOO):
         return f"{rule}:{sequence}"
     return "once"
