@@ -23,13 +23,14 @@ class ClosedTime(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     ends_at: datetime
 
+    def meets(self, time: SlotTime) -> bool:
+        """Whether a moment of it is closed."""
+        return self.starts_at < time.ends_at and time.starts_at < self.ends_at
+
 
 def is_closed(counter: str, time: SlotTime, closed: Sequence[ClosedTime]) -> bool:
-    """Whether a slot reaches into a time in which its counter is closed."""
-    return any(
-        each.counter in (None, counter) and each.starts_at < time.ends_at and time.starts_at < each.ends_at
-        for each in closed
-    )
+    """Whether a time reaches into one in which the counter is closed."""
+    return any(each.counter in (None, counter) and each.meets(time) for each in closed)
 
 
 def offer_until(policy: Policy, *, starts_at: datetime, now: datetime) -> datetime:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from services.booking.domain.calendar import JST, SlotTime
-from services.booking.domain.closings import ClosedTime
+from services.booking.domain.closings import ClosedTime, is_closed
 from shared.errors import Refusal
 
 SLOT_MIN_MIN, SLOT_MIN_MAX = 5, 240
@@ -137,14 +137,14 @@ def without_closed(plan: DayPlan, counter: str, closed_times: Sequence[ClosedTim
     """A counter's day without the times in which it, or the whole town, is closed."""
     midnight = datetime.combine(plan.day, time(0), JST)
     whole_day = SlotTime(midnight, midnight + timedelta(minutes=DAY_MIN))
-    todays = tuple(each for each in closed_times if each.counter in (None, counter) and _meet(each, whole_day))
+    todays = tuple(each for each in closed_times if is_closed(counter, whole_day, [each]))
     return msgspec.structs.replace(plan, closed_times=todays) if todays else plan
 
 
 def slot_times(plan: DayPlan) -> list[SlotTime]:
     """The slots of a day: whole ones only, none reaching into a break, past closing or into a closed time."""
     found = sorted(slot for span in plan.hours for slot in _fill(plan.day, span, plan.slot_min))
-    return [slot for slot in _without_overlaps(found) if not any(_meet(each, slot) for each in plan.closed_times)]
+    return [slot for slot in _without_overlaps(found) if not any(each.meets(slot) for each in plan.closed_times)]
 
 
 def planned_slots(plan: DayPlan) -> list[PlannedSlot]:
@@ -204,10 +204,6 @@ def refuse_bad_start(valid_from: date, *, today: date) -> None:
     """
     if not today < valid_from <= today + AHEAD_MAX:
         raise Refusal("rule_start_unfit", 422)
-
-
-def _meet(closed: ClosedTime, slot: SlotTime) -> bool:
-    return closed.starts_at < slot.ends_at and slot.starts_at < closed.ends_at
 
 
 def _is_pattern(each: WeekdayHours, rule: OpeningRule) -> bool:
