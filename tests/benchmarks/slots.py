@@ -78,7 +78,7 @@ async def fill_month(house: House) -> int:
 
 
 async def measure(house: House) -> list[Figure]:
-    """The p95 of the month's free slots, also beside two years that are over, and of an empty answer at the same rate."""
+    """The p95 of the month's free slots, also beside two years that are over, and of an empty answer at this rate."""
     booked = await fill_month(house)
     await house.settle()
     asked = await _ask(house, PATH)

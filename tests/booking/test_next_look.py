@@ -1,10 +1,10 @@
-"""When a counter's earliest free place can change by itself: a hold lapses, the earliest passes, or a minute is over."""
+"""When the earliest free place of a counter can change by itself: a hold lapses, it passes, or a minute is over."""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from services.booking.commands.availability import LOOK_AGAIN, _NEXT_LAPSE, publish_availability
+from services.booking.commands.availability import _NEXT_LAPSE, LOOK_AGAIN, publish_availability
 from services.booking.commands.marks import SETTLE
 from tests.booking.conftest import FAMILY, TOWN, BookingTown
 
@@ -46,7 +46,8 @@ async def test_the_next_lapse_is_found_by_its_index(town: BookingTown) -> None:
     for number, name in enumerate(_NEXT_LAPSE.names, start=1):
         sql = sql.replace(f"${number}", f"CAST('{values[name]}' AS {literals[name]})")
     async with town.database.owner_engine("booking").connect() as connection:
-        await connection.execute(text("ANALYZE booking.slot, booking.place"))
+        await connection.execute(text("SET search_path = booking"))
+        await connection.execute(text("ANALYZE slot, place"))
         plan = "\n".join((await connection.execute(text(f"EXPLAIN {sql}"))).scalars())
     assert "place_next_lapse_idx" in plan
     assert "Seq Scan on place" not in plan

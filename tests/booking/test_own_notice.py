@@ -91,9 +91,7 @@ async def test_pages_api_and_alternatives_show_what_can_be_booked_and_say_until_
         assert {slot["starts_at"][:10] for slot in told} == {"2026-06-03", "2026-06-04", "2026-06-05"}
         for guest in ("one", "two"):
             await town.hold(await town.visit(guest), guest, first.slot_id)
-        lost = await browser.post(
-            "/booking/api/holds", json={"slot_id": str(first.slot_id), "visit_id": str(visit_id)}
-        )
+        lost = await browser.post("/booking/api/holds", json={"slot_id": str(first.slot_id), "visit_id": str(visit_id)})
         assert lost.json()["alternatives"][0]["starts_at"].startswith("2026-06-03T00:30")
 
 

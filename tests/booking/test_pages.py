@@ -1,12 +1,11 @@
 """The pages in a browser's place: forms, cookies, other people's browsers, garbage."""
 
 import re
-from datetime import date, time, timedelta
+from datetime import time, timedelta
 from uuid import uuid4
 
 import httpx
 import msgspec
-from sqlalchemy import text
 
 from shared.reference_number import calendar_uid, show_number
 from shared.town_pack import Opening

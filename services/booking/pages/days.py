@@ -145,9 +145,7 @@ async def read_choice(
     return await _with_month(session, choice, asked, rules, names)
 
 
-async def _with_list(
-    session: AsyncSession, choice: Choice, asked: _Asked, names: Mapping[str, CounterView]
-) -> Choice:
+async def _with_list(session: AsyncSession, choice: Choice, asked: _Asked, names: Mapping[str, CounterView]) -> Choice:
     found = await _next_free(session, asked, most=LISTED_MAX + 1, after=choice.look.after)
     shown = found[:LISTED_MAX]
     by_day = groupby(shown, key=lambda slot: jst_day(slot.starts_at))
@@ -273,9 +271,7 @@ def _cell(day: date, count: DayCount | None, closed: str | None, *, first: date,
         if count.free <= FEW_MAX:
             return DayCell(day=day, state="few", mark=_("残り%(free)s", free=count.free))
         is_plenty = count.free >= count.places * PLENTY_SHARE
-        return DayCell(
-            day=day, state="plenty" if is_plenty else "open", mark=_("のこり%(free)s", free=count.free)
-        )
+        return DayCell(day=day, state="plenty" if is_plenty else "open", mark=_("のこり%(free)s", free=count.free))
     if closed is not None:
         return DayCell(day=day, state="closed", mark=closed)
     if count is None:

@@ -101,7 +101,7 @@ async def get_visit_page(
     refused: FromQuery[str] = "",
     wanted: FromQuery[str] = "",
 ) -> Template | Redirect:
-    """A month, or a list of free times. After one could not be held (`refused`, slot `wanted`): why, and others near it."""
+    """A month, or a list of free times. After one could not be held (`refused`, `wanted`): why, and others near it."""
     return await _choose(
         request,
         db,
@@ -250,7 +250,7 @@ async def post_release_page(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Redirect | Response[None]:
-    """Another time, please: the place is free for others. With `shown`, a browser tells that the page of then was left."""
+    """Another time, please: the place is free for others. With `shown`, the page that was made then was left."""
     fields = await read_form(request)
     visit, staff = _visit_id(visit_id), staff_of(identity)
     async with db.begin(town.code) as session:
