@@ -195,7 +195,7 @@ async def _with_month(
             first=begin,
             weekdays=[_monday(begin) + timedelta(days=number) for number in range(WEEK_DAYS)],
             weeks=_weeks(cells),
-            closed=_closed_days(closed),
+            closed=_closed_days({day: reason for day, reason in closed.items() if day >= first}),
             earlier=_month_of(begin - timedelta(days=1)) if begin > first else None,
             later=_next_month(begin) if _next_month(begin) <= last else None,
         ),
