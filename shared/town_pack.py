@@ -20,10 +20,15 @@ FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
 # How long what was given for a procedure is kept after its end, where the town does not say.
 RETENTION_DAYS = 365
+# Columns of `procedures.csv` that a town need not have.
+MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days")
+DAY_MIN = 24 * 60
 QUESTIONS_MAX = 20
 STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+HorizonDays = Annotated[int, msgspec.Meta(ge=1, le=180)]
+NoticeMin = Annotated[int, msgspec.Meta(ge=0, le=20_160)]
 Possible = Literal["yes", "partial", "no"]
 T = TypeVar("T")
 
@@ -105,8 +110,8 @@ class BookingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `max_open_appointments` is how many appointments one person may have ahead of them at the same time.
     """
 
-    horizon_days: Annotated[int, msgspec.Meta(ge=1, le=180)] = 45
-    notice_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 60
+    horizon_days: HorizonDays = 45
+    notice_min: NoticeMin = 60
     cancel_until_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 0
     hold_min: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
     max_open_appointments: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
@@ -143,7 +148,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `bring` are the codes of the `things` to bring to the counter, `bring_online` of those to have at hand online;
     `deadline` is the code of one of the `deadlines`, or empty. So many `retention_days` after the end of a case, what
-    was given in it is erased; empty: a year.
+    was given in it is erased; empty: a year. `notice_min` and `horizon_days` are its own for booking; empty: those of
+    the town.
     """
 
     code: Code
@@ -168,6 +174,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: tuple[str, ...]
     discreet: bool
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = RETENTION_DAYS
+    notice_min: NoticeMin | None = None
+    horizon_days: HorizonDays | None = None
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -269,6 +277,7 @@ def read_town_pack(folder: Path) -> TownPack:
         _refuse_unknown(where, set(procedure.counters) - known)
         _refuse_unknown(where, {*procedure.bring, *procedure.bring_online} - things, what="thing to bring")
         _refuse_unknown(where, set(filter(None, [procedure.deadline])) - deadlines, what="deadline")
+        _refuse_unbookable(where, procedure, town.booking)
     _refuse_infrequent(town.town, procedures)
     _refuse_twice("life_events.toml, event", (event.code for event in life_events))
     for event in life_events:
@@ -312,8 +321,9 @@ def _read_procedures(path: Path) -> tuple[Procedure, ...]:
     names = ("items", "bring", "bring_online", "counters", "words")
     for row in reader:
         lists = {name: tuple(filter(None, (row.get(name) or "").split("|"))) for name in names}
-        if not row.get("retention_days"):
-            row.pop("retention_days", None)
+        for name in MAY_BE_EMPTY:
+            if not row.get(name):
+                row.pop(name, None)
         try:
             procedures.append(msgspec.convert(row | lists, Procedure, strict=False))
         except msgspec.ValidationError as error:
@@ -351,6 +361,16 @@ def _refuse_contradictions(town: _TownFile) -> None:
     for number, closure in enumerate(town.closures, start=1):
         if closure.first_day > closure.last_day:
             raise BadTownPack(f"town.toml, closure {number}: ends before it begins")
+
+
+def _refuse_unbookable(where: str, procedure: Procedure, town: BookingRules) -> None:
+    # Times are made as far ahead as the town says, and no further.
+    if procedure.horizon_days is not None and procedure.horizon_days > town.horizon_days:
+        raise BadTownPack(f"{where}: horizon_days is more than the town's {town.horizon_days}")
+    notice_min = town.notice_min if procedure.notice_min is None else procedure.notice_min
+    is_its_own = procedure.notice_min is not None or procedure.horizon_days is not None
+    if is_its_own and notice_min >= (procedure.horizon_days or town.horizon_days) * DAY_MIN:
+        raise BadTownPack(f"{where}: notice_min is as long as the horizon, so that nobody could book")
 
 
 def _refuse_impossible(event: LifeEvent, procedures: set[str]) -> None:

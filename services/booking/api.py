@@ -15,8 +15,9 @@ from services.booking.commands.holds import Hold, HoldPlace
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.opening import find_open_appointment
+from services.booking.queries.free import DAYS_MAX
 from services.booking.queries.rules import get_rules
-from services.booking.queries.slots import OpenSlot, find_procedure, list_slots
+from services.booking.queries.slots import Channel, OpenSlot, find_procedure, list_slots
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
@@ -25,7 +26,6 @@ from shared.tokens import Identity
 from shared.web.identity import PUBLIC, require_visitor, staff_of
 from shared.web.town import Town
 
-DAYS_MAX = 62
 CODE_MAX_LENGTH = 20
 
 
@@ -106,16 +106,19 @@ async def get_slots(
     procedure: Annotated[str, QueryParameter(name="procedure", max_length=CODE_MAX_LENGTH)],
     first: Annotated[date | None, QueryParameter(name="from")] = None,
     days: Annotated[int, QueryParameter(name="days", ge=1, le=DAYS_MAX)] = 31,
+    channel: Annotated[Channel, QueryParameter(name="channel")] = "counter",
+    counter: Annotated[str, QueryParameter(name="counter", max_length=CODE_MAX_LENGTH)] = "",
 ) -> list[OpenSlot]:
-    """The bookable slots of a procedure, free or full."""
+    """The bookable slots of a procedure, free or full: at all its counters (or venues, with a helper), or at one."""
     async with db.begin(town.code) as session:
-        known = await find_procedure(session, town.code, procedure)
+        known = await find_procedure(session, town.code, procedure, channel)
         if known is None:
             raise Refusal("procedure_unknown", 404)
-        policy = (await get_rules(session, town.code)).policy
+        counters = [code for code in known.counters if counter in ("", code)]
+        policy = known.policy((await get_rules(session, town.code)).policy)
         start = max(first or jst_day(now), jst_day(now))
         last = min(start, date.max - timedelta(days=DAYS_MAX)) + timedelta(days=days - 1)
-        return await list_slots(session, town.code, known.counters, policy, first=start, last=last, now=now)
+        return await list_slots(session, town.code, counters, policy, first=start, last=last, now=now)
 
 
 @get("/booking/api/appointments/{number:str}", opt=PUBLIC)

@@ -33,10 +33,11 @@ _TOWN = text("""
 _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipality")
 _PROCEDURE = text("""
     INSERT INTO procedure
-        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, version)
+        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, notice_min,
+         horizon_days, version)
     VALUES
         (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
-         :version)
+         :notice_min, :horizon_days, :version)
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
@@ -70,6 +71,8 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "with_helper": entry.with_helper,
             "bring": list(entry.bring),
             "fee_yen": entry.fee_yen,
+            "notice_min": entry.notice_min,
+            "horizon_days": entry.horizon_days,
         }
         for entry in event.procedures
     ]

@@ -134,5 +134,5 @@ async def _give_back(
     if visit.held is None or procedure is None:
         raise Refusal("hold_missing", 409)
     await release_hold(session, order.municipality, order.visit_id, order.visitor, now=now)
-    policy = (await get_rules(session, order.municipality)).policy
+    policy = procedure.policy((await get_rules(session, order.municipality)).policy)
     return visit.held.slot_id, SlotTaken(procedure.counters, policy)

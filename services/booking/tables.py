@@ -59,7 +59,12 @@ procedure = Table(
     # What to bring, in Japanese, and what it costs: printed on the slip.
     Column("bring", ARRAY(Text), nullable=False, server_default="{}"),
     Column("fee_yen", Integer, nullable=False, server_default="0"),
+    # Its own notice and horizon; NULL: the town's.
+    Column("notice_min", Integer),
+    Column("horizon_days", Integer),
     Column("version", Integer, nullable=False),
+    CheckConstraint("notice_min >= 0", name="notice_min"),
+    CheckConstraint("horizon_days >= 1", name="horizon_days"),
 )
 counter = Table(
     "counter",
@@ -185,6 +190,8 @@ place = Table(
         unique=True,
         postgresql_where=text("hold_id IS NOT NULL"),
     ),
+    # Which hold lapses next: of all those of a town, in their order.
+    Index("place_next_lapse_idx", "municipality", "held_until", postgresql_where=text("held_until IS NOT NULL")),
 )
 
 # --- visits and appointments -----------------------------------------------------------------------------------------
@@ -221,6 +228,8 @@ visit = Table(
     Column("passed_at", _TIME, nullable=False),
     Column("arrived_at", _TIME, nullable=False),
     Column("expires_at", _TIME, nullable=False),
+    # When a page last showed its hold: who leaves another page of it has not gone.
+    Column("shown_at", _TIME),
     Column("appointment_id", _UUID),
     UniqueConstraint("municipality", "pass_id"),
     CheckConstraint("channel IN ('counter', 'helper')", name="channel"),

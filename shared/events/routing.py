@@ -30,6 +30,9 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     # What to bring to a counter, in Japanese, and what it costs there.
     bring: tuple[str, ...] = ()
     fee_yen: int = 0
+    # Its own notice and horizon for booking; None: the town's.
+    notice_min: int | None = None
+    horizon_days: int | None = None
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,11 +53,11 @@ class House(msgspec.Struct):
         finally:
             await connection.close()
 
-    async def execute(self, sql: str) -> None:
+    async def execute(self, sql: str, *, timeout_s: int = 60) -> None:
         """Run a statement as the administrator."""
         connection = await asyncpg.connect(self.admin_url)
         try:
-            await connection.execute(sql, timeout=60)
+            await connection.execute(sql, timeout=timeout_s)
         finally:
             await connection.close()
 

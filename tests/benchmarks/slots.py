@@ -1,4 +1,5 @@
-"""The free slots of a procedure over a month in which 600 appointments are booked, at a steady rate."""
+"""The free slots of a procedure over a month in which 600 appointments are booked, at a steady rate; and beside the
+half million appointments of two years."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,11 +22,40 @@ PER_SECOND = 200
 SECONDS = 10
 WARM_UP = 200
 TARGET_MS = 20
+# Two years that are over: 14 times a day at each of ten counters, five people in each.
+PAST_DAYS, PAST_COUNTERS, PAST_TIMES, PAST_PLACES = 730, 10, 14, 5
+PAST_TARGET_MS, PAST_TIMEOUT_S = 30, 300
 
 _COUNTER_PROCEDURE = """
     SELECT code FROM booking.procedure WHERE municipality = $1 AND counters[1] = $2 ORDER BY code LIMIT 1
 """
 _BOOKED = "SELECT count(*) AS n FROM booking.appointment WHERE municipality = $1 AND state = 'booked'"
+# Without triggers and foreign keys, which hold of what is written here: half a million rows in seconds.
+_PAST = f"""
+    SET LOCAL session_replication_role = replica;
+    CREATE TEMPORARY TABLE past ON COMMIT DROP AS
+    SELECT gen_random_uuid() AS slot_id, counters.code AS counter,
+           date_trunc('day', now()) - days.n * interval '1 day' + times.n * interval '30 minutes' AS starts_at
+    FROM generate_series(1, {PAST_DAYS}) AS days(n), generate_series(0, {PAST_TIMES} - 1) AS times(n),
+         (SELECT code FROM booking.counter WHERE municipality = '{TOWN}' AND kind = 'counter'
+          ORDER BY code LIMIT {PAST_COUNTERS}) AS counters;
+    INSERT INTO booking.slot (municipality, slot_id, counter, starts_at, ends_at, capacity)
+    SELECT '{TOWN}', slot_id, counter, starts_at, starts_at + interval '30 minutes', {PAST_PLACES} FROM past;
+    CREATE TEMPORARY TABLE seat ON COMMIT DROP AS
+    SELECT past.*, gen_random_uuid() AS appointment_id, place_no, row_number() OVER () AS n
+    FROM past, generate_series(1, {PAST_PLACES}) AS place_no;
+    INSERT INTO booking.place (municipality, slot_id, place_no, capacity, audience, appointment_id, changed_at)
+    SELECT '{TOWN}', slot_id, place_no, {PAST_PLACES}, 'public', appointment_id, starts_at FROM seat;
+    INSERT INTO booking.appointment
+        (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office, slot_id,
+         place_no, starts_at, ends_at, day, reach, booked_at, changed_at)
+    SELECT '{TOWN}', appointment_id, 'past-' || n, 'booked', 'done', 5, 0, 'CHI02', counter, 'past', slot_id, place_no,
+           starts_at, starts_at + interval '30 minutes', (starts_at AT TIME ZONE 'Asia/Tokyo')::date, 'none', starts_at,
+           starts_at
+    FROM seat;
+"""
+_ANALYZE = "ANALYZE booking.slot, booking.place, booking.appointment"
+_ALL = "SELECT (SELECT count(*) FROM booking.appointment) AS appointments, (SELECT count(*) FROM booking.slot) AS slots"
 
 
 async def fill_month(house: House) -> int:
@@ -48,17 +78,26 @@ async def fill_month(house: House) -> int:
 
 
 async def measure(house: House) -> list[Figure]:
-    """The p95 of the month's free slots, and of an empty answer at the same rate."""
+    """The p95 of the month's free slots, also beside two years that are over, and of an empty answer at this rate."""
     booked = await fill_month(house)
     await house.settle()
     asked = await _ask(house, PATH)
     bare = await _ask(house, "/booking/healthz")
+    name = f"free slots of 31 days with {booked} bookings, at {PER_SECOND} req/s"
+    figures = _figures(name, asked, bare, target_ms=TARGET_MS)
+    await house.execute(_PAST, timeout_s=PAST_TIMEOUT_S)
+    await house.execute(_ANALYZE, timeout_s=PAST_TIMEOUT_S)
+    held = (await house.rows(_ALL))[0]
+    beside = f"{name}, beside {held['appointments']} appointments and {held['slots']} slots of two years"
+    return figures + _figures(beside, await _ask(house, PATH), bare, target_ms=PAST_TARGET_MS)
+
+
+def _figures(name: str, asked: list[float], bare: list[float], *, target_ms: int) -> list[Figure]:
     reference_name = f"GET /booking/healthz at {PER_SECOND}/s"
     p95 = percentile(asked, 0.95)
-    name = f"free slots of 31 days with {booked} bookings, at {PER_SECOND} req/s"
     return [
-        make_figure("slots", f"{name}: p95", p95, "ms", f"≤ {TARGET_MS} ms", reference=percentile(bare, 0.95),
-                    reference_name=reference_name, met=p95 <= TARGET_MS),
+        make_figure("slots", f"{name}: p95", p95, "ms", f"≤ {target_ms} ms", reference=percentile(bare, 0.95),
+                    reference_name=reference_name, met=p95 <= target_ms),
         make_figure("slots", f"{name}: p50", percentile(asked, 0.5), "ms", "", reference=percentile(bare, 0.5),
                     reference_name=reference_name),
     ]  # fmt: skip

@@ -47,7 +47,7 @@ def test_a_counter_is_booked_by_keyboard(phone: Page) -> None:
     phone.wait_for_url("**/pass")
     keys.press(phone.get_by_role("button", name="日にちと時間を選ぶ"))
     phone.wait_for_url("**/booking/visits/*")
-    keys.press(phone.locator(".days--week a.day").nth(1))
+    keys.press(phone.locator(".month a.day").nth(1))
     expect(phone.locator("#times")).to_contain_text("11月25日")
     keys.press(phone.locator("ul.slots button:enabled").first)
     phone.wait_for_url("**/confirm")

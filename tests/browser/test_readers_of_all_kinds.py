@@ -50,8 +50,8 @@ def test_back_to_a_form_that_had_an_error_shows_what_was_kept(phone: Page) -> No
 def test_days_are_a_list_where_a_calendar_would_be_too_narrow(phone: Page, percent: int, is_list: bool) -> None:
     visit(phone)
     phone.evaluate("percent => { document.documentElement.style.fontSize = `${percent}%` }", percent)
-    days = phone.locator(".days--week a.day")
-    first, second = phone.locator(".days--week .day").nth(0), phone.locator(".days--week .day").nth(1)
+    days = phone.locator(".month a.day")
+    first, second = days.nth(0), days.nth(1)
     boxes = [box for box in (day.bounding_box() for day in days.all()) if box]
     assert all(box["width"] >= 44 and box["height"] >= 44 for box in boxes), boxes
     above, below = first.bounding_box(), second.bounding_box()
@@ -59,7 +59,7 @@ def test_days_are_a_list_where_a_calendar_would_be_too_narrow(phone: Page, perce
     assert below
     assert (below["y"] > above["y"]) == is_list
     # Two digits stand beside each other.
-    heights = phone.locator(".days--week .day__date").evaluate_all(
+    heights = phone.locator(".month a .day__date").evaluate_all(
         "all => all.map(date => date.getBoundingClientRect().height / parseFloat(getComputedStyle(date).fontSize))"
     )
     assert max(heights) < 2

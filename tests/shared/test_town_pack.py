@@ -238,3 +238,43 @@ def test_how_long_is_kept_what_was_given_is_a_number_of_days_or_a_year(pack: Pat
         assert "retention_days" in problem(pack)
     path.write_text("\n".join([lines[0], f"{first},", *lines[2:]]), "utf-8")
     assert read_town_pack(pack).procedures[0].retention_days == RETENTION_DAYS
+
+
+def with_own_rules(pack: Path, notice_min: str, horizon_days: str) -> None:
+    """The first procedure's own rules; the others have none."""
+    path = pack / "procedures.csv"
+    header, first, *others = path.read_text("utf-8").splitlines()
+    own = f"{first},{notice_min},{horizon_days}"
+    added = [f"{header},notice_min,horizon_days", own, *(f"{line},," for line in others)]
+    path.write_text("\n".join(added) + "\n", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(("", ""), (None, None)), (("4320", "30"), (4_320, 30)), (("0", ""), (0, None)), (("", "45"), (None, 45))],
+)
+def test_a_procedure_may_have_a_notice_and_a_horizon_of_its_own(
+    pack: Path, given: tuple[str, str], read: tuple[int | None, int | None]
+) -> None:
+    with_own_rules(pack, *given)
+    first, second, *_ = read_town_pack(pack).procedures
+    assert (first.notice_min, first.horizon_days) == read
+    assert (second.notice_min, second.horizon_days) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("notice_min", "horizon_days", "words"),
+    [
+        ("", "46", "horizon_days is more than the town's 45"),
+        ("1440", "1", "notice_min is as long as the horizon, so that nobody could book"),
+        ("-1", "", "notice_min"),
+        ("", "0", "horizon_days"),
+        ("soon", "", "notice_min"),
+    ],
+)
+def test_own_rules_by_which_nobody_could_book_are_told(
+    pack: Path, notice_min: str, horizon_days: str, words: str
+) -> None:
+    with_own_rules(pack, notice_min, horizon_days)
+    assert problem(pack).startswith("procedures.csv, ")
+    assert words in problem(pack)

@@ -45,7 +45,7 @@ TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MORNING = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 STREAM_EVENTS = 30
 PAPER_WIDTH, PAPER_HEIGHT = 680, 1000  # A4 less its margins
-STATES = ("closed", "open", "open", "few", "full")
+STATES = ("closed", "plenty", "open", "few", "full")
 
 
 def make_item(number: str, state: str, label: str, action: str, **more: object) -> dict[str, object]:

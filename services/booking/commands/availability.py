@@ -10,6 +10,7 @@ from services.booking.commands.marks import AVAILABILITY_CHECK, SETTLE
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import find_earliest
 from services.booking.tables import outbox
+from shared.db import Prepared
 from shared.events.booking import AvailabilityChanged
 from shared.messaging.due import schedule
 
@@ -28,11 +29,13 @@ _PUBLISHED = text("""
     SET version = counter_version.version + 1, earliest_at = excluded.earliest_at, published_at = excluded.published_at
     RETURNING version
 """)
-_NEXT_LAPSE = text("""
-    SELECT min(p.held_until) FROM place p JOIN slot s USING (municipality, slot_id)
-    WHERE p.municipality = :municipality AND s.counter = :counter AND p.held_until > :now AND s.starts_at > :now
-      -- By the index of what is held: a town has many more places.
-      AND p.hold_id IS NOT NULL
+# The next hold of this counter that lapses before it is looked at anyway: in their order, by an index, and no further.
+# The due row's lock is held meanwhile.
+_NEXT_LAPSE = Prepared("""
+    SELECT p.held_until FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
+    WHERE p.municipality = :municipality AND p.held_until > :now AND p.held_until < :look_again
+      AND s.counter = :counter AND s.starts_at > :now
+    ORDER BY p.held_until LIMIT 1
 """)
 
 
@@ -69,7 +72,8 @@ async def publish_availability(session: AsyncSession, municipality: str, counter
                 as_of=now,
             ),
         )
-    lapse = (await session.execute(_NEXT_LAPSE, key | {"now": now})).scalar_one_or_none()
+    look_again = now + LOOK_AGAIN
+    lapse = await _NEXT_LAPSE.row(session, key | {"now": now, "look_again": look_again})
     passes = earliest - timedelta(minutes=policy.notice_min) + SETTLE if earliest else None
-    moments = [moment for moment in (lapse, passes, now + LOOK_AGAIN) if moment is not None and moment > now]
+    moments = [lapse.held_until if lapse else look_again, passes or look_again, look_again]
     return max(min(moments), now + SETTLE)

@@ -15,7 +15,7 @@ from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import End, end_offer, find_offer
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
-from services.booking.domain.rules import JST, SlotTaken, refuse_too_late, refuse_unbookable
+from services.booking.domain.rules import JST, SlotTaken, policy_for, refuse_too_late, refuse_unbookable
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
@@ -59,6 +59,7 @@ _LOCK = text("""
 """)
 _TARGET = text(f"""
     SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, s.withdrawn, coalesce(k.office, r.office) AS office,
+           c.notice_min, c.horizon_days,
            {WHERE_DONE.format(channel="CAST(:channel AS text)", procedure="c")} AS counters
     FROM slot s
     LEFT JOIN procedure c ON c.municipality = s.municipality AND c.code = :procedure
@@ -111,7 +112,6 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     if answered is not None:
         return msgspec.convert(answered, Changed)
     old = await _lock(session, order, now=now)
-    policy = (await get_rules(session, order.municipality)).policy
     names = {"municipality": order.municipality, "slot_id": order.slot_id}
     target = names | {"procedure": old.procedure, "channel": "counter" if old.helper == "none" else "helper"}
     new = (await session.execute(_TARGET, target)).one_or_none()
@@ -121,6 +121,8 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
         raise Refusal("same_slot", 409)
     if new.counter not in new.counters:
         raise Refusal("slot_unfit", 409)
+    town = (await get_rules(session, order.municipality)).policy
+    policy = policy_for(town, notice_min=new.notice_min, horizon_days=new.horizon_days)
     refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
     offer = await find_offer(session, order.municipality, order.appointment_id, now=now)
     kept = {"offer_id": offer.offer_id if offer else None}

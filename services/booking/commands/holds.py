@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import check_key, request_hash
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
-from services.booking.domain.rules import Policy, SlotTaken, refuse_unbookable
+from services.booking.domain.rules import Policy, SlotTaken, policy_for, refuse_unbookable
 from services.booking.queries.slots import WHERE_DONE
 from shared.audit import record_deed
 from shared.db import Prepared
@@ -44,7 +44,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 _LOOK = Prepared(f"""
     SELECT v.guest_ref, v.expires_at, v.appointment_id, s.counter, s.starts_at, s.ends_at, s.withdrawn,
            {WHERE_DONE.format(channel="v.channel", procedure="c")} AS counters,
-           r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min, r.max_open_appointments
+           r.horizon_days, r.notice_min, r.cancel_until_min, r.hold_min, r.max_open_appointments,
+           c.notice_min AS own_notice_min, c.horizon_days AS own_horizon_days
     FROM visit v
     LEFT JOIN procedure c ON (c.municipality, c.code) = (v.municipality, v.procedure)
     LEFT JOIN slot s ON s.municipality = v.municipality AND s.slot_id = :slot_id
@@ -157,7 +158,9 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
 
 
 def _policy(row: object) -> Policy:
-    """The policy columns of a row; the defaults where no town pack was loaded."""
-    if getattr(row, "horizon_days", None) is None:
-        return Policy()
-    return Policy(**{name: getattr(row, name) for name in Policy.__struct_fields__})
+    """The policy columns of a row, as they are for the visit's procedure; the defaults without a town pack."""
+    town = Policy()
+    if getattr(row, "horizon_days", None) is not None:
+        town = Policy(**{name: getattr(row, name) for name in Policy.__struct_fields__})
+    own = {name: getattr(row, f"own_{name}") for name in ("notice_min", "horizon_days")}
+    return policy_for(town, **own)

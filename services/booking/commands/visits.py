@@ -72,8 +72,9 @@ _RELEASE = text("""
     RETURNING s.counter
 """)
 _LOCK = text("""
-    SELECT guest_ref FROM visit WHERE (municipality, visit_id) = (:municipality, :visit_id) FOR UPDATE
+    SELECT guest_ref, shown_at FROM visit WHERE (municipality, visit_id) = (:municipality, :visit_id) FOR UPDATE
 """)
+_SHOWN = text("UPDATE visit SET shown_at = :now WHERE (municipality, visit_id) = (:municipality, :visit_id)")
 # What the person has since decided is in the newer pass: the drafts before it are forgotten, and book nothing.
 _END_OLDER = text("""
     UPDATE visit SET draft_sealed = NULL, expires_at = least(expires_at, :now)
@@ -189,6 +190,32 @@ async def release_hold(
     if counters:
         await mark_availability(session, municipality, counters, now=now)
         await record_deed(session, staff, "release", visit_id, now=now)
+
+
+async def note_shown(session: AsyncSession, municipality: str, visit_id: UUID, *, now: datetime) -> None:
+    """A page shows the place that a visit holds. Whoever leaves an older page of it has not gone away."""
+    await session.execute(_SHOWN, {"municipality": municipality, "visit_id": visit_id, "now": now})
+
+
+async def leave_page(
+    session: AsyncSession,
+    municipality: str,
+    visit_id: UUID,
+    visitor: str,
+    shown_at: datetime,
+    *,
+    staff: Identity | None = None,
+    now: datetime,
+) -> None:
+    """The page that was made at `shown_at` was left. If none of the visit was shown since, its place is given back.
+
+    Raises:
+        Refusal: as `release_hold`.
+    """
+    row = (await session.execute(_LOCK, {"municipality": municipality, "visit_id": visit_id})).one_or_none()
+    # Reading the page again asks for the new one before it leaves the old one.
+    if row is None or row.shown_at == shown_at:
+        await release_hold(session, municipality, visit_id, visitor, staff=staff, now=now)
 
 
 async def on_end_visit_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -30,6 +30,18 @@ class SlotTaken(Refusal):
         self.policy = policy
 
 
+def policy_for(town: Policy, *, notice_min: int | None, horizon_days: int | None) -> Policy:
+    """The town's policy for a procedure that may have a notice or a horizon of its own; None: it has the town's.
+
+    Beyond the town's horizon there are no times, whatever a procedure says.
+    """
+    return msgspec.structs.replace(
+        town,
+        notice_min=town.notice_min if notice_min is None else notice_min,
+        horizon_days=town.horizon_days if horizon_days is None else min(horizon_days, town.horizon_days),
+    )
+
+
 def earliest_start(policy: Policy, now: datetime) -> datetime:
     """Nothing that starts before this can be booked any more."""
     return now + timedelta(minutes=policy.notice_min)

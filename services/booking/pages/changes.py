@@ -1,13 +1,14 @@
 """Changing and cancelling an appointment: choose or ask, then confirm."""
 
 from datetime import datetime
-from typing import Annotated, Any
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.changes import (
     CancelAppointment,
@@ -20,16 +21,18 @@ from services.booking.domain.rules import refuse_too_late
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.days import read_choice
+from services.booking.pages.look import Look, read_look
 from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import CHOOSE_AGAIN, list_near, refusal_words, refused_path
-from services.booking.pages.wording import counter_label, place_label, say_when, where_is
+from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_is
 from services.booking.queries.appointments import AppointmentView
+from services.booking.queries.free import find_bookable
 from services.booking.queries.rules import get_rules
-from services.booking.queries.slots import OpenSlot, find_procedure
+from services.booking.queries.slots import OpenSlot, ProcedureView, find_procedure, list_counters
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
-from shared.web.forms import parse_uuid, read_form
+from shared.web.forms import is_uuid, parse_uuid, read_form
 from shared.web.identity import PUBLIC, find_identity, staff_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
@@ -50,8 +53,6 @@ async def get_change_page(
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
-    day: FromQuery[str] = "",
-    first_day: Annotated[str, QueryParameter(name="from")] = "",
     slot: FromQuery[str] = "",
     refused: FromQuery[str] = "",
     wanted: FromQuery[str] = "",
@@ -61,7 +62,16 @@ async def get_change_page(
     if found is None:
         return ask_for_code(number)
     return await _change_page(
-        request, found, db, rush, town, day=day, first_day=first_day, slot=slot, refused=refused, wanted=wanted, now=now
+        request,
+        found,
+        db,
+        rush,
+        town,
+        look=read_look(request.query_params),
+        slot=slot,
+        refused=refused,
+        wanted=wanted,
+        now=now,
     )
 
 
@@ -95,7 +105,7 @@ async def post_change_page(
     except Refusal as refusal:
         if refusal.code in CHOOSE_AGAIN:
             slot = fields.get("slot", "")
-            return see_other(refused_path(f"{own}/change", refusal, day=fields.get("day", ""), slot=slot))
+            return see_other(refused_path(f"{own}/change", refusal, slot=slot, look=read_look(fields)))
         if refusal.code in REFUSED_HERE:
             return see_other(f"{own}?refused={refusal.code}")
         raise
@@ -176,8 +186,7 @@ async def _change_page(
     rush: Rush,
     town: Town,
     *,
-    day: str,
-    first_day: str,
+    look: Look,
     slot: str,
     refused: str,
     wanted: str,
@@ -188,18 +197,10 @@ async def _change_page(
         procedure = await find_procedure(session, town.code, found.procedure, found.channel)
         if procedure is None:
             raise Refusal("procedure_unknown", 409)
-        choice = await read_choice(
-            session,
-            town.code,
-            procedure,
-            typed_day=day,
-            typed_from=first_day,
-            without=found.slot_id,
-            now=now,
-        )
-    chosen: OpenSlot | None = next(
-        (item for times in choice.times for item in times.slots if str(item.slot_id) == slot and item.free), None
-    )
+        choice = await read_choice(session, town.code, procedure, look, without=found.slot_id, now=now)
+        chosen = await _find_chosen(session, town, procedure, found, slot, now=now)
+        counters = await list_counters(session, town.code)
+    to = counters.get(chosen.counter) if chosen else None
     return page(
         request,
         "change.html",
@@ -208,8 +209,9 @@ async def _change_page(
         where=where_is(found),
         choice=choice,
         chosen=chosen,
-        chosen_where=_label_of(choice.times, chosen),
+        chosen_where=place_label(to.place_ja, to.number, to.name_ja) if to else "",
         counter_label=counter_label,
+        notice_label=notice_label,
         say_when=say_when,
         **refusal_words(refused, CHOOSE_AGAIN),
         alternatives=await list_near(db, rush, town, procedure, refused, wanted, now=now),
@@ -218,15 +220,14 @@ async def _change_page(
     )
 
 
-def _label_of(times: Any, chosen: OpenSlot | None) -> str:
-    return next(
-        (
-            place_label(item.counter.place_ja, item.counter.number, item.counter.name_ja)
-            for item in times
-            if chosen in item.slots
-        ),
-        "",
-    )
+async def _find_chosen(
+    session: AsyncSession, town: Town, procedure: ProcedureView, found: AppointmentView, slot: str, *, now: datetime
+) -> OpenSlot | None:
+    if not is_uuid(slot) or slot == str(found.slot_id):
+        return None
+    policy = procedure.policy((await get_rules(session, town.code)).policy)
+    chosen = await find_bookable(session, town.code, UUID(slot), procedure.counters, policy, now=now)
+    return chosen if chosen and chosen.free else None
 
 
 def _version(fields: dict[str, str]) -> int:

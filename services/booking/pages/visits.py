@@ -1,13 +1,13 @@
 """From the pass to the appointment: arrive, choose a day and time, confirm, book. Works without JavaScript."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,14 +16,15 @@ from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.shown import write_shown_to_staff
-from services.booking.commands.visits import arrive, release_hold
+from services.booking.commands.visits import arrive, leave_page, note_shown, release_hold
 from services.booking.domain.rules import SlotTaken
 from services.booking.domain.shifts import given_name
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.days import is_day, read_choice
+from services.booking.pages.days import read_choice
+from services.booking.pages.look import Look, read_look
 from services.booking.pages.opening import access_cookie
-from services.booking.pages.wording import counter_label, place_label, say_when
+from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_to_go
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import (
@@ -96,13 +97,11 @@ async def get_visit_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    day: FromQuery[str] = "",
-    first_day: Annotated[str, QueryParameter(name="from")] = "",
     lapsed: FromQuery[str] = "",
     refused: FromQuery[str] = "",
     wanted: FromQuery[str] = "",
 ) -> Template | Redirect:
-    """Days and times; after a time that could not be held (`refused`, slot `wanted`), why, and others near it."""
+    """A month, or a list of free times. After one could not be held (`refused`, `wanted`): why, and others near it."""
     return await _choose(
         request,
         db,
@@ -111,8 +110,7 @@ async def get_visit_page(
         town,
         identity,
         _visit_id(visit_id),
-        day=day,
-        first_day=first_day,
+        look=read_look(request.query_params),
         now=now,
         lapsed=bool(lapsed),
         refused=refused,
@@ -150,7 +148,7 @@ async def post_hold_page(
     except Refusal as refusal:
         if refusal.code not in CHOOSE_AGAIN | VISIT_ENDED:
             raise
-        return see_other(refused_path(f"/booking/visits/{visit}", refusal, day=fields.get("day", ""), slot=typed_slot))
+        return see_other(refused_path(f"/booking/visits/{visit}", refusal, slot=typed_slot, look=read_look(fields)))
     return see_other(f"/booking/visits/{visit}/confirm")
 
 
@@ -172,7 +170,10 @@ async def get_confirm_page(
         counters = await list_counters(session, town.code)
         others = await _others(session, town, visit.visit_id, identity, now=now)
         staff = staff_of(identity)
-        if staff is not None and visit.held is not None and visit.held.is_live(now):
+        is_held = visit.held is not None and visit.held.is_live(now)
+        if is_held:
+            await note_shown(session, town.code, visit.visit_id, now=now)
+        if staff is not None and is_held:
             await write_shown_to_staff(session, staff, visit.visit_id, keys, now=now)
     if visit.number is not None:
         return see_other(f"/booking/appointments/{visit.number}")
@@ -191,6 +192,7 @@ async def get_confirm_page(
         procedure=procedure,
         where=place_label(counter.place_ja, counter.number, counter.name_ja),
         given_name=given_name(visit.name or visit.kana or ""),
+        shown=now.isoformat(),
         others=others,
         **refusal_words(refused, BOOK_REFUSALS),
         key=str(uuid4()),
@@ -227,7 +229,7 @@ async def post_book_page(
             return see_other(f"/booking/visits/{visit}?lapsed=1")
         if refusal.code == "slot_taken":
             # At a venue: no helper can come then (any more).
-            lost = refused_path(f"/booking/visits/{visit}", refusal, day="", slot=refusal.details["slot_id"])
+            lost = refused_path(f"/booking/visits/{visit}", refusal, slot=refusal.details["slot_id"])
             return see_other(lost)
         if refusal.code in VISIT_ENDED:
             return see_other(f"/booking/visits/{visit}")
@@ -241,17 +243,23 @@ async def post_book_page(
 
 @post("/booking/visits/{visit_id:str}/release", guards=GUARDS)
 async def post_release_page(
+    request: Request[Any, Any, Any],
     visit_id: FromPath[str],
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-) -> Redirect:
-    """Another time, please: the place is free for others."""
-    visit = _visit_id(visit_id)
+) -> Redirect | Response[None]:
+    """Another time, please: the place is free for others. With `shown`, the page that was made then was left."""
+    fields = await read_form(request)
+    visit, staff = _visit_id(visit_id), staff_of(identity)
     async with db.begin(town.code) as session:
-        await release_hold(session, town.code, visit, identity.ref, staff=staff_of(identity), now=now)
-    return see_other(f"/booking/visits/{visit}")
+        if "shown" not in fields:
+            await release_hold(session, town.code, visit, identity.ref, staff=staff, now=now)
+        elif shown_at := _read_moment(fields["shown"]):
+            await leave_page(session, town.code, visit, identity.ref, shown_at, staff=staff, now=now)
+    # Nobody looks at the answer of who has gone, and the page must not be shown by it.
+    return Response(None, status_code=204) if "shown" in fields else see_other(f"/booking/visits/{visit}")
 
 
 async def _choose(
@@ -263,8 +271,7 @@ async def _choose(
     identity: Identity,
     visit_id: UUID,
     *,
-    day: str,
-    first_day: str = "",
+    look: Look,
     now: datetime,
     lapsed: bool = False,
     refused: str = "",
@@ -281,7 +288,10 @@ async def _choose(
             return see_other(f"/booking/visits/{newer}")
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
-        choice = await read_choice(session, town.code, procedure, typed_day=day, typed_from=first_day, now=now)
+        held = visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None
+        if held:
+            await note_shown(session, town.code, visit_id, now=now)
+        choice = await read_choice(session, town.code, procedure, look, now=now)
     return page(
         request,
         "visit.html",
@@ -290,8 +300,10 @@ async def _choose(
         procedure=procedure,
         choice=choice,
         counter_label=counter_label,
+        notice_label=notice_label,
         say_when=say_when,
-        held=visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None,
+        held=held,
+        shown=now.isoformat(),
         lapsed=lapsed,
         **refusal_words(refused, CHOOSE_AGAIN),
         alternatives=await list_near(db, rush, town, procedure, refused, wanted, now=now),
@@ -307,13 +319,12 @@ async def _others(
     return await list_other_appointments(session, town.code, visit_id, identity.ref, for_many=for_many, now=now)
 
 
-def refused_path(path: str, refusal: Refusal, *, day: str, slot: str) -> str:
-    """The page that says why a time could not be had: a short code, the day and the slot, nothing of the person."""
+def refused_path(path: str, refusal: Refusal, *, slot: str, look: Look | None = None) -> str:
+    """The page that says why a time could not be had: a short code, the look and the slot, nothing of the person."""
     known = {"refused": refusal.code} if refusal.code in CHOOSE_AGAIN else {}
     if known and is_uuid(slot):
         known["wanted"] = slot
-    if is_day(day):
-        known["day"] = day
+    known |= look.query() if look else {}
     return f"{path}?{urlencode(known)}" if known else path
 
 
@@ -329,15 +340,21 @@ def refusal_words(code: str, known: frozenset[str]) -> dict[str, Any]:
 async def list_near(
     db: Database, rush: Rush, town: Town, procedure: ProcedureView, refused: str, wanted: str, *, now: datetime
 ) -> list[dict[str, Any]]:
-    """The free times nearest to the one that was lost, in the order of the day."""
+    """The free times nearest to the one that was lost, nearest first; with their place, if there is more than one."""
     if refused != "slot_taken" or not is_uuid(wanted):
         return []
     async with db.begin(town.code) as session:
-        policy = (await get_rules(session, town.code)).policy
+        policy = procedure.policy((await get_rules(session, town.code)).policy)
+        counters = await list_counters(session, town.code)
     taken = SlotTaken(procedure.counters, policy)
     found = await rush.alternatives(db, town.code, UUID(wanted), taken, now=now)
-    near = [item | {"starts_at": datetime.fromisoformat(item["starts_at"])} for item in found]
-    return sorted(near, key=lambda item: item["starts_at"])
+    return [
+        {
+            "starts_at": datetime.fromisoformat(item["starts_at"]),
+            "where": where_to_go(item["where"], counters.get(item["counter"])) if len(procedure.counters) > 1 else "",
+        }
+        for item in found
+    ]
 
 
 async def _procedure(session: Any, municipality: str, visit: VisitView) -> ProcedureView:
@@ -349,3 +366,10 @@ async def _procedure(session: Any, municipality: str, visit: VisitView) -> Proce
 
 def _visit_id(text: str) -> UUID:
     return parse_uuid(text, code="visit_unknown")
+
+
+def _read_moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

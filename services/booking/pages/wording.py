@@ -4,13 +4,15 @@ from datetime import datetime
 
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.rules import YEAR_END_NAME_JA
+from services.booking.queries.slots import CounterView
 from shared.clock import jst_day
 from shared.web.i18n import gettext as _
 from shared.web.places import counter_label, place_label, short_counter_label, venue_label
-from shared.web.templating import jst_datetime, jst_time
+from shared.web.templating import duration, jst_datetime, jst_time
 from shared.web.town_texts import town_text
 
 DAY_IN_LIEU = " 振替休日"
+DAY_MIN = 24 * 60
 
 __all__ = [
     "closing_reason",
@@ -18,6 +20,7 @@ __all__ = [
     "counter_label",
     "language_name",
     "minute_label",
+    "notice_label",
     "place_label",
     "say_when",
     "short_counter_label",
@@ -25,6 +28,7 @@ __all__ = [
     "weekday_name",
     "where_for_others",
     "where_is",
+    "where_to_go",
 ]
 
 
@@ -106,3 +110,17 @@ def closing_reason(reason: str) -> str:
     return {"weather": _("台風や大雪など"), "power": _("停電"), "illness": _("担当者の急病"), "other": _("その他")}[
         reason
     ]
+
+
+def notice_label(notice_min: int) -> str:
+    """How long before: ``3日``, or shorter than a day ``2時間``."""
+    days, rest_min = divmod(notice_min, DAY_MIN)
+    return _("%(days)s日", days=days) if days and not rest_min else duration(notice_min)
+
+
+def where_to_go(where: str, counter: CounterView | None) -> str:
+    """Another time's place, and how far it is from the one that was wanted: ``7番窓口（子育て）・同じ建物``."""
+    far = {"same_counter": _("同じ場所"), "same_building": _("同じ建物"), "elsewhere": _("別の建物")}[where]
+    if counter is None:
+        return far
+    return _("%(place)s・%(far)s", place=counter_label(counter.number, counter.name_ja), far=far)

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.rules import JST, Policy, earliest_start, last_day
+from services.booking.domain.alternatives import Nearness, Spot, building_of, list_nearest
+from services.booking.domain.rules import JST, Policy, earliest_start, last_day, policy_for
 from shared.db import Prepared
 
 Channel = Literal["counter", "helper"]
@@ -29,15 +30,19 @@ class OpenSlot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True):
-    """Another free slot, near the one that is gone."""
+    """Another free slot, near the one that is gone; `where` it is, seen from that one."""
 
     slot_id: UUID
     starts_at: datetime
     counter: str
+    where: Nearness
 
 
 class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
-    """A procedure of the catalogue as booking knows it. With a helper, `counters` are the town's venues."""
+    """A procedure of the catalogue as booking knows it. With a helper, `counters` are the town's venues.
+
+    `notice_min` and `horizon_days` are its own, if it has any.
+    """
 
     code: str
     name_ja: str
@@ -45,6 +50,12 @@ class ProcedureView(msgspec.Struct, frozen=True, kw_only=True):
     counters: tuple[str, ...]
     minutes: int
     discreet: bool
+    notice_min: int | None = None
+    horizon_days: int | None = None
+
+    def policy(self, town: Policy) -> Policy:
+        """The town's policy as it is for this procedure."""
+        return policy_for(town, notice_min=self.notice_min, horizon_days=self.horizon_days)
 
 
 class CounterView(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +76,7 @@ WHERE_DONE = """
              WHERE venue.municipality = {procedure}.municipality AND venue.kind = 'venue'
              ORDER BY venue.counter LIMIT 200)
          ELSE '{{}}' END"""
-_FREE = """p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"""
+FREE = """p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"""
 _SLOTS = Prepared(f"""
     SELECT s.slot_id, s.counter, s.starts_at, s.ends_at,
            count(*) FILTER (WHERE p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)) AS free
@@ -75,7 +86,8 @@ _SLOTS = Prepared(f"""
     GROUP BY s.municipality, s.slot_id
     ORDER BY s.starts_at, s.counter LIMIT {SLOTS_MAX}
 """)
-# The nearest before and after, of each counter by the index and no further, then the nearest of all.
+# The nearest before and after, of each counter by the index and no further; of all the nearest in time, and whoever is
+# as near, for the place to decide.
 _ALTERNATIVES = Prepared(f"""
     WITH wanted AS (SELECT counter, starts_at FROM slot WHERE municipality = :municipality AND slot_id = :slot_id),
     candidate AS (
@@ -84,38 +96,38 @@ _ALTERNATIVES = Prepared(f"""
              WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
                AND s.starts_at >= greatest(w.starts_at, :earliest) AND s.starts_at < :until AND s.slot_id <> :slot_id
                AND EXISTS (SELECT 1 FROM place p
-                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
              ORDER BY s.starts_at LIMIT :most)
             UNION ALL
             (SELECT s.slot_id, s.starts_at, s.counter FROM slot s
              WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
                AND s.starts_at >= :earliest AND s.starts_at < least(w.starts_at, :until)
                AND EXISTS (SELECT 1 FROM place p
-                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
-             ORDER BY s.starts_at DESC LIMIT :most)) AS near)
-    SELECT c.slot_id, c.starts_at, c.counter FROM candidate c, wanted w
-    ORDER BY abs(extract(epoch FROM c.starts_at - w.starts_at)), c.starts_at, c.counter LIMIT :most
+                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
+             ORDER BY s.starts_at DESC LIMIT :most)) AS near),
+    nearest AS (
+        SELECT c.* FROM candidate c, wanted w
+        ORDER BY abs(extract(epoch FROM c.starts_at - w.starts_at)) FETCH FIRST :most ROWS WITH TIES)
+    SELECT shown.slot_id, shown.starts_at, shown.counter, coalesce(k.kind, 'counter') AS kind,
+           coalesce(k.place_ja, '') AS place_ja, shown.is_wanted
+    FROM (SELECT slot_id, starts_at, counter, false AS is_wanted FROM nearest
+          UNION ALL SELECT :slot_id, starts_at, counter, true FROM wanted) AS shown
+    LEFT JOIN counter k ON k.municipality = :municipality AND k.code = shown.counter
 """)
 _EARLIEST = text(f"""
     SELECT s.starts_at FROM slot s
     WHERE s.municipality = :municipality AND s.counter = :counter AND NOT s.withdrawn
       AND s.starts_at >= :earliest AND s.starts_at < :until
-      AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {_FREE})
+      AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
     ORDER BY s.starts_at LIMIT 1
 """)
-_ANY_OF_DAY = text("""
-    SELECT EXISTS (
-        SELECT FROM slot s
-        WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
-          AND s.starts_at >= :first AND s.starts_at < :until)
-""")
 _PROCEDURE = Prepared(f"""
-    SELECT code, name_ja, office, minutes, discreet,
+    SELECT code, name_ja, office, minutes, discreet, notice_min, horizon_days,
            {WHERE_DONE.format(channel="CAST(:channel AS text)", procedure="p")} AS counters
     FROM procedure p WHERE municipality = :municipality AND code = :code
 """)
 _PROCEDURES = text("""
-    SELECT code, name_ja, office, counters, minutes, discreet FROM procedure
+    SELECT code, name_ja, office, counters, minutes, discreet, notice_min, horizon_days FROM procedure
     WHERE municipality = :municipality AND cardinality(counters) > 0 ORDER BY code LIMIT 1000
 """)
 _COUNTERS = text("""
@@ -158,21 +170,10 @@ async def list_slots(
     return [OpenSlot(slot_id=row[0], counter=row[1], starts_at=row[2], ends_at=row[3], free=row[4]) for row in rows]
 
 
-async def is_open_on(session: AsyncSession, municipality: str, counters: Sequence[str], day: date) -> bool:
-    """Whether any of the counters has times on a day, booked out or past as they may be."""
-    asked = {
-        "municipality": municipality,
-        "counters": list(counters),
-        "first": start_of_day(day),
-        "until": start_of_day(day + timedelta(days=1)),
-    }
-    return bool((await session.execute(_ANY_OF_DAY, asked)).scalar_one())
-
-
 async def list_alternatives(
     session: AsyncSession, municipality: str, slot_id: UUID, counters: Sequence[str], policy: Policy, *, now: datetime
 ) -> list[Alternative]:
-    """The free slots nearest in time to one that is gone, at the same counters."""
+    """The free slots at these counters that are nearest to one that is gone: in time, then in place."""
     asked = {
         "municipality": municipality,
         "slot_id": slot_id,
@@ -182,8 +183,16 @@ async def list_alternatives(
         "now": now,
         "most": ALTERNATIVES_MAX,
     }
-    rows = await _ALTERNATIVES.rows(session, asked)
-    return [Alternative(slot_id=row.slot_id, starts_at=row.starts_at, counter=row.counter) for row in rows]
+    spots: dict[bool, list[Spot]] = {True: [], False: []}
+    for row in await _ALTERNATIVES.rows(session, asked):
+        building = building_of(row.counter, row.kind, row.place_ja)
+        spot = Spot(slot_id=row.slot_id, counter=row.counter, building=building, starts_at=row.starts_at)
+        spots[row.is_wanted].append(spot)
+    return [
+        Alternative(slot_id=spot.slot_id, starts_at=spot.starts_at, counter=spot.counter, where=where)
+        for wanted in spots[True]
+        for spot, where in list_nearest(wanted, spots[False], most=ALTERNATIVES_MAX)
+    ]
 
 
 async def find_earliest(

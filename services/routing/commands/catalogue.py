@@ -20,6 +20,9 @@ from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack, Venue
 from shared.web.readings import bare
 
+# What only booking has to know of a procedure.
+BOOKINGS_OWN = ("notice_min", "horizon_days")
+
 
 async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
     """Make the pack's procedures and counters the town's catalogue; return its version.
@@ -91,7 +94,7 @@ async def _replace(session: AsyncSession, table: Table, municipality: str, rows:
 
 def _procedure_row(line: PackProcedure) -> dict[str, Any]:
     lists = ("words", "items", "bring", "bring_online", "counters")
-    row = {name: getattr(line, name) for name in line.__struct_fields__ if name not in lists}
+    row = {name: getattr(line, name) for name in line.__struct_fields__ if name not in (*lists, *BOOKINGS_OWN)}
     # Its readings are for やさしい日本語, which `town.text` has.
     row["name_plain_ja"] = bare(line.name_plain_ja)
     return row | {name: list(getattr(line, name)) for name in lists} | {"withdrawn_at": None}
@@ -156,6 +159,8 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
                 with_helper=line.helper != "no",
                 bring=tuple(things[code] for code in line.bring),
                 fee_yen=line.fee_yen,
+                notice_min=line.notice_min,
+                horizon_days=line.horizon_days,
             )
             for line in pack.procedures
         ),

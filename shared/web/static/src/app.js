@@ -5,6 +5,7 @@
   data-live-src, data-live-get   a piece of page that follows server-sent events       (macro live_region)
   data-while-held, data-when-over  what a page shows until that time is over, and then instead
   data-until                     time left of a hold                                   (macro countdown)
+  data-release, data-shown       where a held time is given back when this page, made at that moment, is left
   data-print                     a button that prints                                  (macro print_button)
   data-text-size                 larger text, kept in a cookie that the server reads   (base.html)
   data-reset                     a form that is emptied once its answer was swapped in
@@ -319,6 +320,20 @@
   document.addEventListener("htmx:error", (event) => {
     const target = event.detail.ctx?.target;
     regions.find((region) => region.element === target)?.show("off");
+  });
+
+  /* ---- Leaving while a time is held ------------------------------------------------------------------------------ */
+
+  // Whoever goes away altogether gives the time back at once. Reading the page again is none of our knowledge here: the
+  // server has shown a newer page then, and knows better. What is not told lapses.
+  let goesOn = false;
+  window.navigation?.addEventListener("navigate", (event) => {
+    if (!event.hashChange) goesOn = new URL(event.destination.url).origin === location.origin;
+  });
+  window.addEventListener("pagehide", (event) => {
+    const held = document.querySelector("[data-release]");
+    if (!held || goesOn || event.persisted) return;
+    navigator.sendBeacon(held.dataset.release, new URLSearchParams({ shown: held.dataset.shown }));
   });
 
   /* ---- Wiring --------------------------------------------------------------------------------------------------- */
