@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.booking.commands.asking import HELPER_ANSWER
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
+from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.opening import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
@@ -28,6 +29,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     EXTEND_HORIZON: on_extend_horizon_due,
     END_VISIT: on_end_visit_due,
     HELPER_ANSWER: on_helper_answer_due,
+    FORGET_ENTRIES: on_forget_due,
 }
 
 
@@ -48,7 +50,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
-        due_handlers=DUE_HANDLERS,
+        due_handlers=DUE_HANDLERS | draw_handlers(keys),
         make_loops=make_loops,
         clock=clock,
         metrics_address=settings.metrics_address,

@@ -53,7 +53,7 @@ _LOCK_UNPLANNED = text(f"""
 _IN_USE = text("""
     SELECT DISTINCT p.slot_id FROM place p
     WHERE p.municipality = :municipality AND p.slot_id = ANY (:slot_ids)
-      AND (p.appointment_id IS NOT NULL OR p.held_until > :now
+      AND (p.appointment_id IS NOT NULL OR p.held_until > :now OR p.audience = 'draw'
            OR EXISTS (SELECT 1 FROM appointment a
                       WHERE (a.municipality, a.slot_id, a.place_no) = (p.municipality, p.slot_id, p.place_no)))
 """)
