@@ -40,6 +40,7 @@ STAFF_ONLY: Final = {
         "services/booking/pages/told.py",
     ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
+    "the manager's draws": ("services/booking/pages/draw_staff.html", "services/booking/pages/draw_staff.py"),
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",

@@ -24,7 +24,7 @@ from shared.tokens import Identity
 DRAW, PASS_ON, FORGET_ENTRIES = "draw", "draw_pass_on", "draw_forget"
 TITLE_MAX_LENGTH = 60
 SEATS_MAX = 500
-SESSIONS_MAX = 100
+SESSIONS_MAX = 200
 # Nobody enters beyond; those who were just entering then are drawn all the same.
 ENTRIES_MAX = 20_000
 WINDOW_MIN = timedelta(hours=1)

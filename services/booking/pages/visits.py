@@ -24,6 +24,7 @@ from services.booking.keys import Keys
 from services.booking.pages.days import is_day, read_choice
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.wording import counter_label, place_label, say_when
+from services.booking.queries.draws import list_open_draws
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import (
@@ -282,6 +283,9 @@ async def _choose(
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
         choice = await read_choice(session, town.code, procedure, typed_day=day, typed_from=first_day, now=now)
+        draws = []
+        if visit.channel == "counter":
+            draws = await list_open_draws(session, town.code, visit.procedure, now=now)
     return page(
         request,
         "visit.html",
@@ -289,6 +293,7 @@ async def _choose(
         visit=visit,
         procedure=procedure,
         choice=choice,
+        draws=draws,
         counter_label=counter_label,
         say_when=say_when,
         held=visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None,

@@ -70,6 +70,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     rank: int | None
     waits_at: int | None
     slot_id: UUID | None
+    appointment_id: UUID | None
     number: str | None
     appointment_state: str | None
     code: str | None = None
@@ -110,7 +111,7 @@ _ENTRY = text("""
                (SELECT count(*) FROM draw_result w
                 WHERE (w.municipality, w.draw_id) = (r.municipality, r.draw_id) AND w.slot_id IS NULL
                   AND w.rank <= r.rank) END AS waits_at,
-           coalesce(r.slot_id, o.slot_id) AS slot_id, a.number, a.state AS appointment_state,
+           coalesce(r.slot_id, o.slot_id) AS slot_id, e.appointment_id, a.number, a.state AS appointment_state,
            e.subject_ref, e.code_sealed, k.wrapped_key
     FROM draw_entry e
     LEFT JOIN draw_result r ON (r.municipality, r.draw_id, r.ticket) = (e.municipality, e.draw_id, e.ticket)
