@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,11 @@ SESSIONS = (Seats("a", 2), Seats("b", 1))
 TICKETS = (Ticket("K1", ("a", "b")), Ticket("K2", ("b",)), Ticket("K3", ("a",)), Ticket("K4", ("a",)))
 
 
+Drawn = tuple[bytes, list[Seats], list[Ticket]]
+
+
 @st.composite
-def draws(draw: st.DrawFn) -> tuple[bytes, list[Seats], list[Ticket]]:
+def draws(draw: st.DrawFn) -> Drawn:
     names = draw(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=5, unique=True))
     sessions = [Seats(name, draw(st.integers(1, 4))) for name in names]
     count = draw(st.integers(0, 25))
@@ -25,7 +29,7 @@ def draws(draw: st.DrawFn) -> tuple[bytes, list[Seats], list[Ticket]]:
 
 
 @given(draws(), st.randoms(use_true_random=False))
-def test_the_order_in_which_people_entered_changes_nothing(drawn: tuple, random) -> None:  # type: ignore[type-arg, no-untyped-def]
+def test_the_order_in_which_people_entered_changes_nothing(drawn: Drawn, random: Random) -> None:
     seed, sessions, entries = drawn
     shuffled, other = list(entries), list(sessions)
     random.shuffle(shuffled)
@@ -35,7 +39,7 @@ def test_the_order_in_which_people_entered_changes_nothing(drawn: tuple, random)
 
 
 @given(draws())
-def test_nobody_wins_twice_no_seat_is_given_twice_and_none_is_left_that_somebody_would_take(drawn: tuple) -> None:  # type: ignore[type-arg]
+def test_nobody_wins_twice_no_seat_is_given_twice_and_none_is_left_for_nothing(drawn: Drawn) -> None:
     seed, sessions, entries = drawn
     result = allocate(seed, sessions, entries)
     assert sorted(outcome.ticket for outcome in result) == sorted(entry.ticket for entry in entries)
@@ -51,7 +55,7 @@ def test_nobody_wins_twice_no_seat_is_given_twice_and_none_is_left_that_somebody
 
 
 @given(draws())
-def test_nobody_would_swap_for_a_seat_of_one_who_came_later_in_the_order(drawn: tuple) -> None:  # type: ignore[type-arg]
+def test_nobody_would_swap_for_a_seat_of_one_who_came_later_in_the_order(drawn: Drawn) -> None:
     seed, sessions, entries = drawn
     result = allocate(seed, sessions, entries)
     wishes = {entry.ticket: entry.preferences for entry in entries}

@@ -66,9 +66,9 @@ _KNOWN = text("""
       AND (subject_ref = :subject_ref OR guest_ref = :guest_ref AND came_by = 'web' AND :came_by = 'web') LIMIT 1
 """)
 _ENTER = text("""
-    INSERT INTO draw_entry (municipality, entry_id, draw_id, ticket, state, preferences, came_by, guest_ref, subject_ref,
-                            case_id, contact_ref, reach, language, draft_sealed, passed_at, code_hash, code_sealed,
-                            entered_at, changed_at)
+    INSERT INTO draw_entry (municipality, entry_id, draw_id, ticket, state, preferences, came_by, guest_ref,
+                            subject_ref, case_id, contact_ref, reach, language, draft_sealed, passed_at, code_hash,
+                            code_sealed, entered_at, changed_at)
     VALUES (:municipality, :entry_id, :draw_id, :ticket, 'entered', :preferences, :came_by, :guest_ref, :subject_ref,
             :case_id, :contact_ref, :reach, :language, :draft_sealed, :passed_at, :code_hash, :code_sealed, :now, :now)
     ON CONFLICT DO NOTHING RETURNING ticket

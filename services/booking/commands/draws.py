@@ -242,7 +242,8 @@ async def draw(session: AsyncSession, municipality: str, draw_id: UUID, keys: Ke
     seats = [Seats(str(each.slot_id), each.seats) for each in sessions]
     tickets = [Ticket(row.ticket, tuple(str(slot_id) for slot_id in row.preferences)) for row in entries]
     seed = _open_seed(keys, municipality, found)
-    drawn = [(each.ticket, UUID(each.session_id) if each.session_id else None) for each in allocate(seed, seats, tickets)]
+    outcomes = allocate(seed, seats, tickets)
+    drawn = [(each.ticket, UUID(each.session_id) if each.session_id else None) for each in outcomes]
     result = {
         "tickets": [ticket for ticket, _ in drawn],
         "ranks": list(range(1, len(drawn) + 1)),
