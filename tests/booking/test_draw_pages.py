@@ -85,7 +85,8 @@ async def test_from_the_announcement_to_a_seat_and_drawn_again_by_anybody(
         assert slips(await browser.get(own)) == [number]
         town.now += timedelta(hours=23)
         await do_what_is_due(town)
-        page = await other.get(own)
+        # Their cookie has run out meanwhile; number and code have not.
+        page = await go(other, await other.post(f"{path}/entry", data={"number": number, "code": code}))
         assert "当たりました" in page.text
         to_appointment = re.search(r'href="(/booking/appointments/[^"]+)"', page.text)
         assert to_appointment, page.text
