@@ -78,7 +78,7 @@ def test_it_can_be_computed_with_nothing_but_sha_256() -> None:
 def test_chances_are_equal_whichever_ticket_and_wherever_in_the_list() -> None:
     """Chi-square of 20 tickets for 5 seats over 2,000 fixed seeds: 19 degrees of freedom, 45 is beyond 99.9 %.
 
-    Seen to fail when the order is that of the tickets, or of entering (38,000).
+    Seen to fail when the order is that of the tickets, or of entering (30,000).
     """
     entries = [Ticket(f"K{number}", ("a",)) for number in range(20)]
     rounds = 2_000

@@ -43,7 +43,9 @@ async def announced(town: BookingTown) -> str:
 
 
 async def at_the_times(town: BookingTown, browser: httpx.AsyncClient, guest: str, **who: Any) -> httpx.Response:
-    return await go(browser, await browser.post("/booking/arrive", data={"pass": town.seal(town.make_pass(guest, **who))}))
+    return await go(
+        browser, await browser.post("/booking/arrive", data={"pass": town.seal(town.make_pass(guest, **who))})
+    )
 
 
 def slips(page: httpx.Response) -> list[str]:
@@ -151,7 +153,9 @@ async def test_whoever_lost_reads_their_place_in_the_waiting_order(town: Booking
         await enter(town, draw_id, f"guest-{number}", [wanted])
     await close(town)
     waiting = [each.ticket for each in (await record_of(town, draw_id)).result if each.session_id is None]
-    rows: list[Any] = await town.rows("SELECT guest_ref FROM booking.draw_entry WHERE ticket = :ticket", ticket=waiting[1])
+    rows: list[Any] = await town.rows(
+        "SELECT guest_ref FROM booking.draw_entry WHERE ticket = :ticket", ticket=waiting[1]
+    )
     async with town.browser(rows[0].guest_ref) as browser:
         page = await browser.get(f"/booking/draws/{draw_id}/entries/{waiting[1]}")
     assert ("今回は外れました" in page.text, "2番目" in page.text) == (True, True)

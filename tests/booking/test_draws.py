@@ -252,14 +252,18 @@ async def test_killed_half_way_nothing_is_drawn_and_then_all_of_it(town: Booking
         await enter(town, draw_id, f"guest-{number}")
     owner = town.database.owner_engine("booking")
     async with owner.begin() as connection:
-        await connection.execute(text("""
+        await connection.execute(
+            text("""
             CREATE FUNCTION booking.break_off() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
                 IF (SELECT count(*) FROM booking.appointment) >= 2 THEN RAISE EXCEPTION 'broken off'; END IF;
                 RETURN NEW;
-            END $$"""))
-        await connection.execute(text("""CREATE TRIGGER break_off BEFORE INSERT ON booking.appointment
-            FOR EACH ROW EXECUTE FUNCTION booking.break_off()"""))
+            END $$""")
+        )
+        await connection.execute(
+            text("""CREATE TRIGGER break_off BEFORE INSERT ON booking.appointment
+            FOR EACH ROW EXECUTE FUNCTION booking.break_off()""")
+        )
     town.now += WINDOW
     await do_what_is_due(town)
     record = await record_of(town, draw_id)
@@ -286,7 +290,8 @@ async def test_whoever_enters_while_it_is_drawn_is_in_it_or_told_that_it_is_clos
         try:
             return await enter(town, draw_id, guest, wishes, visit_id=visits[guest])
         except Refusal as refusal:
-            assert refusal.code == "draw_closed"
+            if refusal.code != "draw_closed":
+                raise
             return None
 
     async def draw_it() -> None:
@@ -331,7 +336,7 @@ async def test_whoever_does_not_wait_any_more_is_passed_over(town: BookingTown) 
     for number in range(4):
         await enter(town, draw_id, f"guest-{number}", [wanted])
     await close(town)
-    first, _, third, fourth = ((await record_of(town, draw_id)).result)
+    first, _, third, fourth = (await record_of(town, draw_id)).result
     await change(town, draw_id, third.ticket)
     await cancel(town, str((await entry_of(town, draw_id, first.ticket)).number))
     await do_what_is_due(town)
@@ -380,11 +385,7 @@ async def test_an_erased_person_is_not_drawn_and_a_drawn_ticket_becomes_nobodys(
     async with town.db.begin(TOWN) as session:
         await erase_subject(session, TOWN, late, "resident", now=town.now)
     rows: list[Any] = await town.rows("SELECT * FROM booking.draw_entry")
-    assert all(
-        getattr(row, name) is None
-        for row in rows
-        for name in NAMING
-    )
+    assert all(getattr(row, name) is None for row in rows for name in NAMING)
     assert find_difference(await record_of(town, draw_id)) is None
     # Nobody comes: the seat is the next one's, or everybody's.
     await do_what_is_due(town)

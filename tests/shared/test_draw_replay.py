@@ -54,7 +54,11 @@ def test_the_same_result_is_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def swapped() -> tuple[Outcome, ...]:
     first, *between, last = allocate(SEED, SEATS, ENTRIES)
-    return (msgspec.structs.replace(first, ticket=last.ticket), *between, msgspec.structs.replace(last, ticket=first.ticket))
+    return (
+        msgspec.structs.replace(first, ticket=last.ticket),
+        *between,
+        msgspec.structs.replace(last, ticket=first.ticket),
+    )
 
 
 @pytest.mark.parametrize(

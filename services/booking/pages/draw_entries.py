@@ -26,6 +26,7 @@ from services.booking.queries.visits import get_visit
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import TICKET_LENGTH, read_number, show_number
+from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.cookies import read_cookie
 from shared.web.forms import Form, is_uuid, parse_uuid, read_form
@@ -34,7 +35,6 @@ from shared.web.identity import PUBLIC, RenewSession, find_identity, require_vis
 from shared.web.pages import DRAWS, page, see_other
 from shared.web.templating import jst_datetime
 from shared.web.town import Town
-from shared.tokens import Identity
 
 # Said above the wishes, so that others can be chosen at once.
 ENTER_REFUSALS = frozenset({"draw_wishes", "draw_not_open", "draw_closed", "draw_full", "draw_entered", "draw_other"})

@@ -217,9 +217,7 @@ async def find_entry(
     return msgspec.structs.replace(found, code=_open_code(keys, municipality, row))
 
 
-async def find_ticket_of_visit(
-    session: AsyncSession, municipality: str, draw_id: UUID, visit_id: UUID
-) -> str | None:
+async def find_ticket_of_visit(session: AsyncSession, municipality: str, draw_id: UUID, visit_id: UUID) -> str | None:
     """The ticket of whoever came with this visit, if they have entered already."""
     asked = {"municipality": municipality, "draw_id": draw_id, "visit_id": visit_id}
     ticket: str | None = (await session.execute(_OF_VISIT, asked)).scalar_one_or_none()
