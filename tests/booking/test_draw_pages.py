@@ -1,5 +1,6 @@
 """The pages of a draw in a browser's place: announcing, entering, the result, and the record that anybody can check."""
 
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -100,7 +101,7 @@ async def test_from_the_announcement_to_a_seat_and_drawn_again_by_anybody(
         assert (await anybody.get(to_appointment[1])).status_code == 303
     file = tmp_path / "record.json"
     file.write_bytes(record.content)
-    assert main(["draw", "replay", str(file), "--commitment", commitment[1]]) == 0
+    assert await asyncio.to_thread(main, ["draw", "replay", str(file), "--commitment", commitment[1]]) == 0
     assert "1 of 1" in capsys.readouterr().out
 
 
