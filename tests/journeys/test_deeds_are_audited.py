@@ -349,7 +349,7 @@ def _enters_a_draw(desk: Desk) -> None:
     for name, days in (("closes", 2), ("first", 3), ("until", 14)):
         day = datetime.now(JST) + timedelta(days=days)
         moments |= {f"{name}_{part}": str(getattr(day, part)) for part in ("year", "month", "day")}
-    desk.send("/counter/draws", title="年末の特別相談", what=what[1], **moments)
+    desk.send("/counter/draws", None, title="年末の特別相談", what=what[1], **moments)
     _to_the_times(desk)
     way = re.search(r'href="(/booking/visits/[^"]+/draws/[^"]+)"', desk.page.text)
     assert way, desk.page.text
