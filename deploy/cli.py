@@ -12,6 +12,7 @@ choudo dead-letters list          what the services could not apply: 0 nothing, 
 choudo dead-letters show ID       one of them, without anything of a person: 0 shown, 1 not there, 2 bad input
 choudo dead-letters replay …      have the services' workers apply them: 0 asked for, 1 some not there, 2 bad input
 choudo dead-letters discard …     let them go for good: 0 done, 1 some not there, 2 bad input
+choudo draw replay FILE           draw again from a public record: 0 the same, 1 another, 2 bad input
 choudo erase SUBJECT …            a person's data goes, with --yes: 0 done, 1 not there or in the way, 2 bad input
 choudo retention [TOWN]           what was kept long enough, by procedure; goes with --yes: 0 done, 2 bad input
 choudo keys status                how many data keys are under older master keys: 0 none, 1 some, 2 bad input
@@ -44,6 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from deploy.backup import add_backup, back_up_or_restore
 from deploy.databases import Unreachable, open_database, time_of
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
+from deploy.draw import add_draw, replay
 from deploy.erase import add_erase, erase
 from deploy.keys import add_keys, keep_keys
 from deploy.ledger import add_ledger, decide_ledger
@@ -102,6 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     add_ledger(commands)
     add_dead_letters(commands)
+    add_draw(commands)
     add_erase(commands)
     add_retention(commands)
     add_keys(commands)
@@ -138,6 +141,8 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await _close_account(given, environ)
         case "dead-letters", _:
             return await decide_dead_letters(given, environ)
+        case "draw", _:
+            return replay(given)
         case "erase", _:
             return await erase(given, environ)
         case "backup" | "restore", _:

@@ -55,6 +55,7 @@ STAFF_ONLY: Final = {
         "services/booking/pages/closing.html",
         "services/booking/pages/closings.py",
     ),
+    "the manager's draws": ("services/booking/pages/draw_staff.html", "services/booking/pages/draw_staff.py"),
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",

@@ -31,6 +31,16 @@ from services.booking.pages.counter import (
     post_check_in,
     post_walk_in,
 )
+from services.booking.pages.draw_entries import (
+    get_enter_page,
+    get_entry_page,
+    get_find_entry_page,
+    post_enter_page,
+    post_entry_page,
+    post_find_entry_page,
+)
+from services.booking.pages.draw_staff import get_draw_staff_page, post_draw_staff_page
+from services.booking.pages.draws import get_draw_page, get_draw_record, get_draws_page
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
@@ -94,6 +104,17 @@ ROUTES = [
     post_walk_in,
     get_ticket,
     post_action,
+    get_draws_page,
+    get_draw_page,
+    get_draw_record,
+    get_enter_page,
+    post_enter_page,
+    get_find_entry_page,
+    post_find_entry_page,
+    get_entry_page,
+    post_entry_page,
+    get_draw_staff_page,
+    post_draw_staff_page,
     get_helpers,
     get_answer_address,
     post_answer,

@@ -64,6 +64,11 @@ def helper_context(municipality: str, helper_ref: str) -> str:
     return f"{municipality}/helper/{helper_ref}"
 
 
+def draw_context(municipality: str, draw_id: UUID) -> str:
+    """What the key of a seed is bound to."""
+    return f"{municipality}/draw/{draw_id}"
+
+
 def _derive(master: bytes, purpose: str) -> bytes:
     return hmac.digest(master, f"choudo/booking/{purpose}".encode(), hashlib.sha256)
 

@@ -16,6 +16,7 @@ from services.booking.commands.closings import (
     on_closing_offer_due,
     on_reopening_due,
 )
+from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
@@ -42,6 +43,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     REOPENING: on_reopening_due,
     CLOSING_ANSWER: on_closing_answer_due,
     CLOSING_OFFER: on_closing_offer_due,
+    FORGET_ENTRIES: on_forget_due,
 }
 
 
@@ -62,7 +64,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
-        due_handlers=DUE_HANDLERS,
+        due_handlers=DUE_HANDLERS | draw_handlers(keys),
         make_loops=make_loops,
         clock=clock,
         metrics_address=settings.metrics_address,

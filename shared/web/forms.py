@@ -266,7 +266,7 @@ def _read_date(era: str, year: str, month: str, day: str) -> date | None:
         return None
     try:
         return date(number, int(parts[0]), int(parts[1])) if number >= _WESTERN_MIN else None
-    except ValueError:
+    except (ValueError, OverflowError):  # no such day, or digits without end
         return None
 
 

@@ -12,6 +12,8 @@ from shared.web.prefixes import service_for
 
 # Routing's open data about the ledgers, for everybody to find.
 LEDGER_ROOTS = "/open-data/ledger"
+# Booking's draws, for everybody to read.
+DRAWS = "/booking/draws"
 TEXT_SIZES = ("normal", "large", "xlarge")
 
 
@@ -27,7 +29,10 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
         "signed_in": signed_in,
         "path": request.scope["path"],
         "nav": _navigation(signed_in, request.scope["path"]),
-        "footer_links": [{"href": LEDGER_ROOTS, "label": _("記録のまとめ番号の公開")}],
+        "footer_links": [
+            {"href": DRAWS, "label": _("抽選の一覧")},
+            {"href": LEDGER_ROOTS, "label": _("記録のまとめ番号の公開")},
+        ],
         "language_links": language_links(request.scope["path"]),
         "text_size": text_size if text_size in TEXT_SIZES else None,
         "request_id": state["request_id"],

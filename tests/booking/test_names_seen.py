@@ -178,6 +178,8 @@ def test_names_lie_open_in_few_functions_only() -> None:
     assert opened == {
         ("commands/calling.py", "_open_names"), ("commands/visits.py", "open_draft"), ("queries/visits.py", "_open"),
         ("commands/own_days.py", "_read_given_name"), ("queries/helpers.py", "_open_name"),
+        # No names: the seed of a draw, and the code of an entry.
+        ("commands/draws.py", "_open_seed"), ("queries/draws.py", "_open_code"),
     }  # fmt: skip
     callers = {
         path.relative_to(BOOKING).as_posix()

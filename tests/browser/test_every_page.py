@@ -13,7 +13,7 @@ from litestar.response import Template
 from playwright.sync_api import Page, expect
 
 from shared.clock import JST
-from tests.browser import asking
+from tests.browser import asking, drawing
 from tests.browser.applying import (
     begin,
     choose_reach,
@@ -667,6 +667,32 @@ def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:
     tablet.get_by_role("button", name="休みを取りやめる").click()
     expect(tablet.get_by_role("main")).to_contain_text("休みを取りやめました")
     see(tablet, "closing-reopened")
+
+
+def test_a_draw(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> None:
+    phone.goto("/booking/draws")
+    see(phone, "draws-empty")
+    drawing.announce(tablet, "年末の特別相談", seen=see)
+    number, code = drawing.enter(phone, seen=see)
+    own = new_phone()
+    own.goto("/booking/draws")
+    see(own, "draws")
+    own.get_by_role("link", name="年末の特別相談").click()
+    own.wait_for_url("**/booking/draws/*")
+    see(own, "draw-open")
+    own.get_by_role("link", name="自分の申し込みを見る").click()
+    own.get_by_label("抽選番号").fill(number)
+    own.get_by_label("確認コード").fill("x")
+    own.get_by_role("button", name="申し込みを開く").click()
+    expect(own.get_by_role("main")).to_contain_text("ちがいます")
+    see(own, "draw-find-refused")
+    own.get_by_label("抽選番号").fill(number)
+    own.get_by_label("確認コード").fill(code)
+    own.get_by_role("button", name="申し込みを開く").click()
+    own.wait_for_url("**/entries/*")
+    own.get_by_role("button", name="申し込みを取り消す").click()
+    expect(own.get_by_role("main")).to_contain_text("この申し込みは取り消しました")
+    see(own, "draw-withdrawn")
 
 
 # Pieces of pages, which stand on a page that was looked at.

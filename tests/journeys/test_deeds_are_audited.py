@@ -7,14 +7,14 @@ import contextlib
 import re
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from services.routing.domain.watching import ONE_PERSON_LOOKS
-from shared.clock import jst_day, utc_now
+from shared.clock import JST, jst_day, utc_now
 from shared.events.subscriptions import SERVICES
 from shared.web.identity import STAFF_KINDS
 from shared.web.prefixes import service_for
@@ -45,6 +45,9 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/visits/{visit_id}/book": "book",
     "booking POST /booking/api/holds": "hold",
     "booking POST /booking/api/appointments": "book",
+    "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
+    "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
+    "booking POST /counter/draws": "draw-announce",
     "booking POST /booking/appointments/{number}/change": "change",
     "booking POST /booking/appointments/{number}/cancel": "cancel",
     # The office, the line, the helpers, and who could not be reached.
@@ -90,6 +93,7 @@ NO_DEEDS = {
     # Number and code open a page; what is done on it is a deed of its own.
     "routing POST /applications/find",
     "booking POST /booking/find",
+    "booking POST /booking/draws/{draw_id}/entry",
     # A form comes back with more in it; nothing is kept, and nothing read.
     "routing POST /cases/{case_id}/fields",
     # What a change would do, before anybody does it.
@@ -213,6 +217,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _calls_whom_no_message_reached(desk, stack)
         _closes_and_reopens(desk)
         _decides_about_dead_letters(operator, stack)
+        _enters_a_draw(desk)
         desk.get("/counter")
         desk.send("/sign-out")
     assert seen == set(AUDITED)
@@ -346,6 +351,25 @@ def _looks_into_what_is_unusual(officer: Desk, desk: Desk) -> None:
 def _plans_a_move(desk: Desk) -> None:
     desk.get("/life-events/move-in")
     desk.send("/life-events/move-in", None, **dict.fromkeys(desk.form("/life-events/move-in").choices, "yes"))
+
+
+def _enters_a_draw(desk: Desk) -> None:
+    desk.get("/counter/draws")
+    what = re.search(r'<option value="(CHI02/[^"]+)"', desk.page.text)
+    assert what, desk.page.text
+    moments = {"opens_hour": "now", "closes_hour": "17", "first_hour": "18", "until_hour": "18"}
+    for name, days in (("closes", 2), ("first", 3), ("until", 14)):
+        day = datetime.now(JST) + timedelta(days=days)
+        moments |= {f"{name}_{part}": str(getattr(day, part)) for part in ("year", "month", "day")}
+    desk.send("/counter/draws", None, title="年末の特別相談", what=what[1], **moments)
+    _to_the_times(desk)
+    way = re.search(r'href="(/booking/visits/[^"]+/draws/[^"]+)"', desk.page.text)
+    assert way, desk.page.text
+    desk.get(way[1])
+    wish = re.search(r'<option value="([0-9a-f-]{36})"', desk.page.text)
+    assert wish, desk.page.text
+    desk.send(way[1], wish1=wish[1])
+    desk.send(desk.path, {"action": "withdraw"})
 
 
 def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:

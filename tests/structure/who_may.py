@@ -172,6 +172,14 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/appointments/{number}/cancel": ANYBODY,
     "booking POST /booking/appointments/{number}/cancel": ANYBODY,
     "booking GET /booking/api/appointments/{number}": ANYBODY,
+    # Draws and their records name nobody; an entry is opened as an appointment is.
+    "booking GET /booking/draws": ANYBODY,
+    "booking GET /booking/draws/{draw_id}": ANYBODY,
+    "booking GET /booking/draws/{draw_id}/record.json": ANYBODY,
+    "booking GET /booking/draws/{draw_id}/entry": ANYBODY,
+    "booking POST /booking/draws/{draw_id}/entry": ANYBODY,
+    "booking GET /booking/draws/{draw_id}/entries/{number}": ANYBODY,
+    "booking POST /booking/draws/{draw_id}/entries/{number}": ANYBODY,
     # Forgets those cookies; who has none loses nothing.
     "booking GET /booking/forget": ANYBODY,
     # A calendar program has no session: the address is the secret, and tells times and venues only.
@@ -183,6 +191,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/visits/{visit_id}/confirm": VISITORS,
     "booking POST /booking/visits/{visit_id}/book": VISITORS,
     "booking POST /booking/visits/{visit_id}/release": VISITORS,
+    "booking GET /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
+    "booking POST /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
     "booking POST /booking/api/holds": VISITORS,
     "booking POST /booking/api/appointments": VISITORS,
     # The line of the day.
@@ -212,6 +222,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/close/{closing_id}": MANAGER,
     "booking GET /counter/close/{closing_id}/reopen": MANAGER,
     "booking POST /counter/close/{closing_id}/reopen": MANAGER,
+    "booking GET /counter/draws": MANAGER,
+    "booking POST /counter/draws": MANAGER,
     # A helper's own times and requests; who helps and who is missing.
     "booking GET /helpers": HELPER,
     "booking GET /helpers/requests/{assignment_id}/{answer}": HELPER,

@@ -3,7 +3,7 @@
 import secrets
 from collections import defaultdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -44,6 +44,8 @@ class BookAppointment(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     # Of the town's people, who book for many: how many appointments they made does not matter.
     staff: Identity | None = None
+    # The place was won in a draw, for a visitor or through staff: how many others somebody has does not matter.
+    drawn_for: Literal["guest", "staff"] | None = None
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +212,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
 
 
 def _most_ahead(order: BookAppointment, row: Any) -> int:
-    if order.staff is not None:
+    if order.staff is not None or order.drawn_for is not None:
         return INTEGER_MAX
     return Policy().max_open_appointments if row.max_open_appointments is None else int(row.max_open_appointments)
 
@@ -254,7 +256,7 @@ def _applied(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now:
             occurred_at=now,
             entry_type="applied",
             subject_ref=row.subject_ref,
-            actor_kind="guest" if order.staff is None else order.staff.kind,
+            actor_kind=(order.drawn_for or "guest") if order.staff is None else order.staff.kind,
             actor_ref=order.visitor,
             office=row.office or None,
             source_procedure=row.procedure,

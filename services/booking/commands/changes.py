@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_helper, release_helper
+from services.booking.commands.draws import pass_on_later
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
@@ -146,6 +147,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
         )
     ).one()
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await pass_on_later(session, old.municipality, old.slot_id, old.place_no, now=now)
     await session.execute(_TAKE, mine | kept | {"slot_id": order.slot_id, "place_no": place_no})
     is_offered = offer is not None and offer.slot_id == order.slot_id
     end: End = "taken" if is_offered else "withdrawn"
@@ -192,6 +194,7 @@ async def end_appointment(session: AsyncSession, old: Any, *, now: datetime) -> 
     row = (await session.execute(_CANCEL, mine)).one()
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
     await end_offer(session, old.municipality, old.appointment_id, "withdrawn", now=now)
+    await pass_on_later(session, old.municipality, old.slot_id, old.place_no, now=now)
     venues = await release_helper(session, old.municipality, old.appointment_id, now=now)
     if old.helper != "none":
         await bring_venues(session, old.municipality, {old.counter, *venues}, now=now)

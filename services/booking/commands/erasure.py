@@ -28,6 +28,21 @@ _LOCK_VISITS = """
 _LOCK_APPOINTMENTS = """
     SELECT * FROM appointment WHERE municipality = :municipality AND {whose} ORDER BY appointment_id FOR UPDATE
 """
+# The draw before its entries, as whoever draws: so nobody waits for each other.
+_LOCK_DRAWS = """
+    SELECT d.draw_id FROM draw d
+    WHERE d.municipality = :municipality
+      AND d.draw_id IN (SELECT draw_id FROM draw_entry WHERE municipality = :municipality AND {whose})
+    ORDER BY d.draw_id FOR SHARE
+"""
+# A ticket that is published stays, and is nobody's. What can still be won is withdrawn.
+_FORGET_ENTRIES = """
+    UPDATE draw_entry
+    SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, guest_ref = NULL, draft_sealed = NULL,
+        code_hash = NULL, code_sealed = NULL, appointment_id = NULL, reach = 'none', state = 'withdrawn',
+        changed_at = :now
+    WHERE municipality = :municipality AND {whose}
+"""
 _RELEASE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
@@ -87,6 +102,9 @@ async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datet
     over = [row for row in appointments if not _is_ahead(row, now)]
     items = _items_of(over)
     await _forget(session, town, visits, over, now=now)
+    # Whoever can still win is as one who has an appointment ahead.
+    case = {"municipality": town, "case_id": event.case_id, "now": now}
+    await session.execute(text(_FORGET_ENTRIES.format(whose=f"{OF_CASE} AND draft_sealed IS NULL")), case)
     if items:
         entry = erased_entry(
             SERVICE,
@@ -109,6 +127,7 @@ async def erase_subject(
     What lies ahead is cancelled: nobody would come. Routing asks the resident to cancel it first.
     """
     who = {"municipality": municipality, "subject_ref": subject_ref}
+    await session.execute(text(_LOCK_DRAWS.format(whose=OF_SUBJECT)), who)
     await _lock(session, OF_SUBJECT, **who)
     is_first = await bury(session, SERVICE, municipality, subject_ref, now=now)
     # Once more: what was written until just now.
@@ -120,6 +139,7 @@ async def erase_subject(
         if _is_ahead(row, now):
             await end_appointment(session, row, now=now)
     await _forget(session, municipality, visits, appointments, now=now)
+    await session.execute(text(_FORGET_ENTRIES.format(whose=OF_SUBJECT)), who | {"now": now})
     await session.execute(_DESTROY_KEY, who)
     await forget_told(session, SERVICE, municipality, subject_ref, now=now)
 

@@ -1,7 +1,8 @@
 """A name that is not to be called out any more: forgotten where it is, and not taken from a pass that is on its way."""
 
 from datetime import datetime
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,17 +23,17 @@ _REMEMBER = text("""
     ON CONFLICT (municipality, case_id, item) DO UPDATE
     SET withdrawn_at = greatest(name_withdrawn.withdrawn_at, excluded.withdrawn_at)
 """)
-# Locked: whoever books from one of them right now has done so before, or finds the name gone.
-_VISITS = text(f"""
-    SELECT v.visit_id, v.subject_ref, v.draft_sealed, k.wrapped_key
-    FROM visit v LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (v.municipality, v.subject_ref)
-    WHERE v.municipality = :municipality AND v.case_id = :case_id AND v.draft_sealed IS NOT NULL
-      AND v.passed_at <= :withdrawn_at
-    ORDER BY v.visit_id LIMIT {VISITS_MAX} FOR UPDATE OF v
-""")
-_RESEAL = text("""
-    UPDATE visit SET draft_sealed = :draft_sealed WHERE (municipality, visit_id) = (:municipality, :visit_id)
-""")
+# Where drafts are: of somebody who chooses a time, and of who entered a draw.
+_HOLDERS = (("visit", "visit_id"), ("draw_entry", "entry_id"))
+# Locked: whoever books, or draws, from one of them right now has done so before, or finds the name gone.
+_DRAFTS = f"""
+    SELECT t.{{key}} AS key, t.subject_ref, t.draft_sealed, k.wrapped_key
+    FROM {{table}} t LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (t.municipality, t.subject_ref)
+    WHERE t.municipality = :municipality AND t.case_id = :case_id AND t.draft_sealed IS NOT NULL
+      AND t.passed_at <= :withdrawn_at
+    ORDER BY t.{{key}} LIMIT {VISITS_MAX} FOR UPDATE OF t
+"""
+_RESEAL = "UPDATE {table} SET draft_sealed = :draft_sealed WHERE (municipality, {key}) = (:municipality, :key)"
 # No new version: what others are told of an appointment stays as it is. Told is which items there were.
 _FORGET = text("""
     WITH found AS (
@@ -58,13 +59,14 @@ async def forget_names(session: AsyncSession, keys: Keys, event: NameWithdrawn, 
     await stay_alone(session, event.municipality, event.case_id)
     for item in event.items:
         await session.execute(_REMEMBER, case | {"item": item})
-    for visit in (await session.execute(_VISITS, case)).all():
-        if visit.wrapped_key is not None:
-            await _reseal(
-                session, keys, event, visit.visit_id, visit.subject_ref, visit.wrapped_key, visit.draft_sealed
-            )
-    found = await session.execute(_FORGET, case | {"items": list(event.items), "now": now})
-    for row in found.all():
+    for table, key in _HOLDERS:
+        for found in (await session.execute(text(_DRAFTS.format(table=table, key=key)), case)).all():
+            if found.wrapped_key is not None:
+                again = _without(keys, event, found)
+                values = {"municipality": event.municipality, "key": found.key, "draft_sealed": again}
+                await session.execute(text(_RESEAL.format(table=table, key=key)), values)
+    forgotten = await session.execute(_FORGET, case | {"items": list(event.items), "now": now})
+    for row in forgotten.all():
         await ledger.write(
             session,
             Entry(
@@ -87,15 +89,7 @@ async def forget_names(session: AsyncSession, keys: Keys, event: NameWithdrawn, 
         )
 
 
-async def _reseal(
-    session: AsyncSession,
-    keys: Keys,
-    event: NameWithdrawn,
-    visit_id: UUID,
-    subject_ref: UUID,
-    wrapped_key: bytes,
-    sealed: bytes,
-) -> None:
-    draft = open_draft(keys, event.municipality, subject_ref, visit_id, wrapped_key, sealed).without(event.items)
-    again = seal_draft(keys, event.municipality, subject_ref, visit_id, wrapped_key, draft)
-    await session.execute(_RESEAL, {"municipality": event.municipality, "visit_id": visit_id, "draft_sealed": again})
+def _without(keys: Keys, event: NameWithdrawn, found: Any) -> bytes:
+    town, subject_ref, wrapped_key = event.municipality, found.subject_ref, found.wrapped_key
+    draft = open_draft(keys, town, subject_ref, found.key, wrapped_key, found.draft_sealed).without(event.items)
+    return seal_draft(keys, town, subject_ref, found.key, wrapped_key, draft)

@@ -52,7 +52,7 @@ _IN_USE = text("""
     SELECT DISTINCT p.slot_id, s.starts_at
     FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     WHERE p.municipality = :municipality AND p.slot_id = ANY (:slot_ids)
-      AND (p.appointment_id IS NOT NULL OR p.held_until > :now
+      AND (p.appointment_id IS NOT NULL OR p.held_until > :now OR p.audience = 'draw'
            OR EXISTS (SELECT 1 FROM appointment a
                       WHERE (a.municipality, a.slot_id, a.place_no) = (p.municipality, p.slot_id, p.place_no)))
 """)

@@ -25,6 +25,7 @@ from services.booking.pages.days import read_choice
 from services.booking.pages.look import Look, read_look
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_to_go
+from services.booking.queries.draws import list_open_draws
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import (
@@ -292,6 +293,9 @@ async def _choose(
         if held:
             await note_shown(session, town.code, visit_id, now=now)
         choice = await read_choice(session, town.code, procedure, look, now=now)
+        draws = []
+        if visit.channel == "counter":
+            draws = await list_open_draws(session, town.code, visit.procedure, now=now)
     return page(
         request,
         "visit.html",
@@ -299,6 +303,7 @@ async def _choose(
         visit=visit,
         procedure=procedure,
         choice=choice,
+        draws=draws,
         counter_label=counter_label,
         notice_label=notice_label,
         say_when=say_when,
