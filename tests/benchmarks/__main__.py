@@ -21,7 +21,20 @@ import uvloop
 from deploy.local.servers import embedded_servers
 from deploy.provision import provision
 from deploy.secrets import load_environment
-from tests.benchmarks import beside_bulk, history, ledger, notices, pickup, race, rate, relay, slots, soak, start
+from tests.benchmarks import (
+    beside_bulk,
+    history,
+    ledger,
+    notices,
+    one_stop,
+    pickup,
+    race,
+    rate,
+    relay,
+    slots,
+    soak,
+    start,
+)
 from tests.benchmarks.figures import ON_DEMAND, PARTS, Figure, line_of, write
 from tests.benchmarks.house import House
 from tests.benchmarks.unguarded_front import DROP_TRIGGER
@@ -37,6 +50,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "pickup": pickup.measure,
     "relay": relay.measure,
     "slots": slots.measure,
+    "one_stop": one_stop.measure,
     "notices": notices.measure,
     "bulk": beside_bulk.measure,
     "rate": rate.measure,

@@ -97,7 +97,9 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
     return everything
 
 
-PARTS = ("race", "pickup", "relay", "slots", "notices", "bulk", "rate", "ledger", "history", "start", "soak")
+PARTS = (
+    "race", "pickup", "relay", "slots", "one_stop", "notices", "bulk", "rate", "ledger", "history", "start", "soak",
+)  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
 TITLES = {
@@ -105,6 +107,7 @@ TITLES = {
     "pickup": "From commit to consumer",
     "relay": "The relay, and events handled",
     "slots": "Free slots of a month",
+    "one_stop": "One visit for everything",
     "notices": "From commit to the provider",
     "bulk": "A confirmation beside ten thousand in bulk",
     "rate": "Holds and bookings a second",
