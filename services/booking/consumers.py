@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,10 +34,15 @@ _TOWN = text("""
 _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipality")
 _PROCEDURE = text("""
     INSERT INTO procedure
-        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, version)
+        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, after,
+         version)
     VALUES
         (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
-         :version)
+         :after, :version)
+""")
+_FORGET_WALKS = text("DELETE FROM walk WHERE municipality = :municipality")
+_WALK = text("""
+    INSERT INTO walk (municipality, counter, other, minutes) VALUES (:municipality, :counter, :other, :minutes)
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
@@ -58,6 +64,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
         return
     await session.execute(_FORGET_PROCEDURES, {"municipality": event.municipality})
     await session.execute(_FORGET_COUNTERS, {"municipality": event.municipality})
+    await session.execute(_FORGET_WALKS, {"municipality": event.municipality})
     procedures: list[dict[str, Any]] = [
         town
         | {
@@ -70,6 +77,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "with_helper": entry.with_helper,
             "bring": list(entry.bring),
             "fee_yen": entry.fee_yen,
+            "after": list(entry.after),
         }
         for entry in event.procedures
     ]
@@ -89,6 +97,8 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
         await session.execute(_PROCEDURE, procedures)
     if counters:
         await session.execute(_COUNTER, counters)
+    if walks := [{"municipality": event.municipality, **msgspec.to_builtins(entry)} for entry in event.walks]:
+        await session.execute(_WALK, walks)
 
 
 def make_handlers(keys: Keys) -> Handlers:

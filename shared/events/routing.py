@@ -30,6 +30,8 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     # What to bring to a counter, in Japanese, and what it costs there.
     bring: tuple[str, ...] = ()
     fee_yen: int = 0
+    # What has to be done before it, where both are to be done.
+    after: tuple[str, ...] = ()
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,14 @@ class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
     kind: PlaceKind = "counter"
 
 
+class WalkEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """How many minutes people walk between two counters, in either direction."""
+
+    counter: str
+    other: str
+    minutes: int
+
+
 class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogue_published.v1"):
     """A town's catalogue took effect. The aggregate is the municipality."""
 
@@ -53,6 +63,7 @@ class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogu
     counters: tuple[CounterEntry, ...]
     # Where the town hall is, for whoever comes to a counter.
     town_address_ja: str = ""
+    walks: tuple[WalkEntry, ...] = ()
 
 
 class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):
