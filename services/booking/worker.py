@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from services.booking.commands.asking import HELPER_ANSWER
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
+from services.booking.commands.chains import WATCH_CHAIN
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.opening import EXTEND_HORIZON, on_extend_horizon_due
+from services.booking.commands.replanning import on_watch_chain_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
@@ -28,6 +30,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     EXTEND_HORIZON: on_extend_horizon_due,
     END_VISIT: on_end_visit_due,
     HELPER_ANSWER: on_helper_answer_due,
+    WATCH_CHAIN: on_watch_chain_due,
 }
 
 

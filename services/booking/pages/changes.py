@@ -24,6 +24,7 @@ from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import CHOOSE_AGAIN, list_near, refusal_words, refused_path
 from services.booking.pages.wording import counter_label, place_label, say_when, where_is
 from services.booking.queries.appointments import AppointmentView
+from services.booking.queries.one_stop import list_linked
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, find_procedure
 from shared.db import Database
@@ -86,8 +87,8 @@ async def post_change_page(
             municipality=town.code,
             appointment_id=found.appointment_id,
             slot_id=parse_uuid(fields.get("slot", ""), code="slot_unknown"),
-            version=_version(fields),
-            key=_key(fields),
+            version=read_version(fields),
+            key=read_key(fields),
             staff=staff_of(find_identity(request)),
         )
         # The page that follows looks for the nearest others.
@@ -116,10 +117,13 @@ async def get_cancel_page(
     if found is None:
         return ask_for_code(number)
     await check_not_too_late(db, town, found, now=now)
+    linked = await read_linked(db, town, found)
     return page(
         request,
         "cancel.html",
         appointment=found,
+        linked=linked,
+        ahead=sum(_is_ahead(item, now) for item in linked),
         number=show_number(found.number),
         where=where_is(found),
         key=str(uuid4()),
@@ -144,9 +148,10 @@ async def post_cancel_page(
     order = CancelAppointment(
         municipality=town.code,
         appointment_id=found.appointment_id,
-        version=_version(fields),
-        key=_key(fields),
+        version=read_version(fields),
+        key=read_key(fields),
         staff=staff_of(find_identity(request)),
+        whole=fields.get("whole") == "yes",
     )
     try:
         await rush.run(db, town.code, lambda session: cancel_appointment(session, order, now=now))
@@ -155,6 +160,28 @@ async def post_cancel_page(
             return see_other(f"/booking/appointments/{found.number}?refused={refusal.code}")
         raise
     return see_other(f"/booking/appointments/{found.number}")
+
+
+async def read_linked(db: Database, town: Town, found: AppointmentView) -> list[dict[str, Any]]:
+    """All appointments of the same arrival, for a page; none when this one is by itself."""
+    if found.chain_id is None:
+        return []
+    async with db.begin(town.code) as session:
+        linked = await list_linked(session, town.code, found.appointment_id)
+    return [
+        {
+            "number": item.number,
+            "name": item.procedure_name,
+            "starts_at": item.starts_at,
+            "state": item.state,
+            "where": place_label(item.counter_place, item.counter_number, item.counter_name),
+        }
+        for item in linked
+    ]
+
+
+def _is_ahead(item: dict[str, Any], now: datetime) -> bool:
+    return bool(item["state"] == "booked" and item["starts_at"] > now)
 
 
 async def check_not_too_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> None:
@@ -203,6 +230,7 @@ async def _change_page(
         request,
         "change.html",
         appointment=found,
+        is_linked=found.chain_id is not None,
         number=show_number(found.number),
         where=where_is(found),
         choice=choice,
@@ -228,12 +256,18 @@ def _label_of(times: Any, chosen: OpenSlot | None) -> str:
     )
 
 
-def _version(fields: dict[str, str]) -> int:
+def read_version(fields: dict[str, str]) -> int:
+    """The version that a form brings.
+
+    Raises:
+        Refusal: `form_unreadable` (400).
+    """
     text = fields.get("version", "")
     if not (text.isascii() and text.isdigit()) or int(text[:10]) > VERSION_MAX:
         raise Refusal("form_unreadable", 400)
     return int(text[:10])
 
 
-def _key(fields: dict[str, str]) -> str:
+def read_key(fields: dict[str, str]) -> str:
+    """The idempotency key that a form brings; one of its own where there is none."""
     return fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4())

@@ -24,6 +24,7 @@ from services.booking.keys import Keys
 from services.booking.pages.days import is_day, read_choice
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.wording import counter_label, place_label, say_when
+from services.booking.queries.one_stop import list_errands
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import (
@@ -59,6 +60,7 @@ CHOOSE_AGAIN = frozenset(
         "slot_unknown",
         "slot_unfit",
         "same_slot",
+        "chain_broken",
         "key_reused",
     }
 )
@@ -279,6 +281,9 @@ async def _choose(
             if newer is None:
                 raise Refusal("visit_over", 410)
             return see_other(f"/booking/visits/{newer}")
+        if await list_errands(session, town.code, visit_id):
+            # Several procedures in one visit: chains of times are chosen, not times.
+            return see_other(f"/booking/visits/{visit_id}/chains{'?lapsed=1' if lapsed else ''}")
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
         choice = await read_choice(session, town.code, procedure, typed_day=day, typed_from=first_day, now=now)
