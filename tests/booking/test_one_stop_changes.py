@@ -131,7 +131,6 @@ async def test_all_of_it_moves_at_once_and_nothing_of_the_old_is_left(house: Boo
 
 
 async def test_lost_at_one_counter_nothing_moves(house: BookingTown) -> None:
-    """Seen to fail while each part moved in a transaction of its own."""
     made = await booked(house)
     later = (await movable(house, made[0]))[1]
     other = await house.visit("other", procedure=FAMILY)

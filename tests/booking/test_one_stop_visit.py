@@ -54,7 +54,6 @@ async def test_every_place_is_held_and_becomes_an_appointment_of_its_own(house: 
 
 
 async def test_lost_at_one_counter_nothing_is_held_and_what_was_held_stays(house: BookingTown) -> None:
-    """Seen to fail when the places were taken in transactions of their own: the first stayed held."""
     visit_id = await arrive(house)
     first, second = (await chains(house, visit_id))[:2]
     await hold(house, visit_id, wishes_of(first))
@@ -73,7 +72,10 @@ async def test_lost_at_one_counter_nothing_is_held_and_what_was_held_stays(house
 
 
 async def test_of_racers_for_one_chain_one_has_all_of_it_and_the_others_the_next(house: BookingTown) -> None:
-    """Counter 3 has one place at a time: one wins it with all the rest."""
+    """Counter 3 has one place at a time: one wins it with all the rest.
+
+    Seen without the predicate in the statement that takes a place: the others met the trigger, an error of ours.
+    """
     racers = [f"racer-{number}" for number in range(8)]
     visits = {racer: await arrive(house, racer) for racer in racers}
     left, rounds = set(racers), 0
@@ -183,7 +185,7 @@ async def test_one_arrival_counts_as_one_appointment(bare_town: BookingTown) -> 
 
 
 async def test_the_database_lets_nobody_be_at_two_counters_at_once(house: BookingTown) -> None:
-    """Whatever the application does. Seen to fail without `appointment_chain_no_overlap_excl`."""
+    """Whatever the application does: seen to fail without `appointment_chain_no_overlap_excl`."""
     move, child = await booked(house)
     values = {"move": move.appointment_id, "child": child.appointment_id}
     shift = text("""
