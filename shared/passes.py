@@ -4,7 +4,7 @@ Sealed for one service and purpose, short-lived, single-use (the opener remember
 """
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,8 @@ from shared.crypto import SealBroken, ServiceBox
 from shared.errors import Refusal
 
 PASS_LIFETIME = timedelta(minutes=15)
+# So many procedures are done in one visit.
+ERRANDS_MAX = 10
 # What a purpose declares that it uses, in the order in which it is shown. No pass carries anything else.
 BOOKING_ITEMS = ("name", "kana")
 DECLARED_ITEMS: dict[str, tuple[str, ...]] = {"book": BOOKING_ITEMS}
@@ -33,6 +35,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
 
     `channel` says what is to be booked: a counter's time or a helper's. `language` is the one that the person reads.
     `behalf`: staff carry it for somebody who asked by phone, or who stands at the desk.
+    `errands` are procedures to be done in the same visit, beside `procedure`.
     """
 
     pass_id: UUID
@@ -47,6 +50,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     channel: Literal["counter", "helper"] = "counter"
     language: str = "ja"
     behalf: Literal["phone", "desk"] | None = None
+    errands: Annotated[tuple[str, ...], msgspec.Meta(max_length=ERRANDS_MAX - 1)] = ()
     issued_at: datetime
     expires_at: datetime
 

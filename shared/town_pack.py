@@ -9,8 +9,10 @@ import csv
 import io
 import tomllib
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, time
+from graphlib import CycleError, TopologicalSorter
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -80,6 +82,20 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place_ja: str
     office: str
     slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)] = 60
+
+
+class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long people walk: between any two of `counters`, or from each of them to each of the `others`."""
+
+    counters: Annotated[tuple[Code, ...], msgspec.Meta(min_length=1)]
+    minutes: Annotated[int, msgspec.Meta(ge=0, le=120)]
+    others: tuple[Code, ...] = ()
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The pairs of counters that this is about."""
+        if not self.others:
+            yield from combinations(self.counters, 2)
+        yield from product(self.counters, self.others)
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,6 +241,7 @@ class _TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opening: tuple[Opening, ...]
     venues: tuple[Venue, ...] = ()
     closures: tuple[Closure, ...] = ()
+    walks: tuple[Walk, ...] = ()
     booking: BookingRules = BookingRules()
     notices: NoticeRules = NoticeRules()
     things: tuple[Words, ...] = ()
@@ -247,6 +264,24 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
+    walks: tuple[Walk, ...] = ()
+
+    def walk_minutes(self) -> dict[tuple[str, str], int]:
+        """Minutes on foot by pairs of counters, each pair once; of two lines about the same pair, the first says it."""
+        minutes: dict[tuple[str, str], int] = {}
+        for walk in self.walks:
+            for one, other in walk.pairs():
+                if one != other:
+                    minutes.setdefault((min(one, other), max(one, other)), walk.minutes)
+        return minutes
+
+    def procedures_before(self) -> dict[str, tuple[str, ...]]:
+        """Which procedures come before one, in whatever life event."""
+        before: dict[str, set[str]] = {}
+        for event in self.life_events:
+            for step in event.steps:
+                before.setdefault(step.procedure, set()).update(step.after)
+        return {code: tuple(sorted(first)) for code, first in before.items()}
 
 
 def read_town_pack(folder: Path) -> TownPack:
@@ -269,6 +304,8 @@ def read_town_pack(folder: Path) -> TownPack:
     venues = {venue.code for venue in town.venues}
     for rule in town.opening:
         _refuse_unknown("town.toml, opening", set(rule.counters) - known - venues)
+    for walk in town.walks:
+        _refuse_unknown("town.toml, walks", {*walk.counters, *walk.others} - known)
     _refuse_twice("town.toml, things", (thing.code for thing in town.things))
     _refuse_twice("town.toml, deadlines", (deadline.code for deadline in town.deadlines))
     things, deadlines = {thing.code for thing in town.things}, {deadline.code for deadline in town.deadlines}
@@ -282,7 +319,7 @@ def read_town_pack(folder: Path) -> TownPack:
     _refuse_twice("life_events.toml, event", (event.code for event in life_events))
     for event in life_events:
         _refuse_impossible(event, {procedure.code for procedure in procedures})
-    return TownPack(
+    pack = TownPack(
         town=town.town,
         counters=town.counters,
         opening=town.opening,
@@ -295,7 +332,10 @@ def read_town_pack(folder: Path) -> TownPack:
         things=town.things,
         deadlines=town.deadlines,
         names=town.names,
+        walks=town.walks,
     )
+    _refuse_circles(pack)
+    return pack
 
 
 def _read_town(path: Path) -> _TownFile:
@@ -387,6 +427,14 @@ def _refuse_impossible(event: LifeEvent, procedures: set[str]) -> None:
         if late := set(step.after) - before:
             raise BadTownPack(f"{where}, {step.procedure}: put it after {', '.join(sorted(late))}")
         before.add(step.procedure)
+
+
+def _refuse_circles(pack: TownPack) -> None:
+    try:
+        TopologicalSorter(pack.procedures_before()).prepare()
+    except CycleError as error:
+        circle = " after ".join(error.args[1])
+        raise BadTownPack(f"life_events.toml: the events contradict each other: {circle}") from error
 
 
 def _refuse_infrequent(town: TownFacts, procedures: Iterable[Procedure]) -> None:

@@ -43,6 +43,13 @@ from services.booking.pages.draw_staff import get_draw_staff_page, post_draw_sta
 from services.booking.pages.draws import get_draw_page, get_draw_record, get_draws_page
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
+from services.booking.pages.moves import get_move_page, post_move_page
+from services.booking.pages.one_stop import (
+    get_chain_confirm_page,
+    get_chains_page,
+    post_book_chain_page,
+    post_chain_page,
+)
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
 from services.booking.pages.rules import (
     get_rule_address,
@@ -81,6 +88,10 @@ ROUTES = [
     get_confirm_page,
     post_book_page,
     post_release_page,
+    get_chains_page,
+    post_chain_page,
+    get_chain_confirm_page,
+    post_book_chain_page,
     get_booking_root,
     get_appointment_page,
     get_slip_page,
@@ -90,6 +101,8 @@ ROUTES = [
     post_change_page,
     get_cancel_page,
     post_cancel_page,
+    get_move_page,
+    post_move_page,
     get_link,
     get_find_page,
     post_find_page,

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,11 +34,15 @@ _TOWN = text("""
 _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipality")
 _PROCEDURE = text("""
     INSERT INTO procedure
-        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, notice_min,
-         horizon_days, version)
+        (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, after,
+         notice_min, horizon_days, version)
     VALUES
         (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
-         :notice_min, :horizon_days, :version)
+         :after, :notice_min, :horizon_days, :version)
+""")
+_FORGET_WALKS = text("DELETE FROM walk WHERE municipality = :municipality")
+_WALK = text("""
+    INSERT INTO walk (municipality, counter, other, minutes) VALUES (:municipality, :counter, :other, :minutes)
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
@@ -59,6 +64,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
         return
     await session.execute(_FORGET_PROCEDURES, {"municipality": event.municipality})
     await session.execute(_FORGET_COUNTERS, {"municipality": event.municipality})
+    await session.execute(_FORGET_WALKS, {"municipality": event.municipality})
     procedures: list[dict[str, Any]] = [
         town
         | {
@@ -73,6 +79,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "fee_yen": entry.fee_yen,
             "notice_min": entry.notice_min,
             "horizon_days": entry.horizon_days,
+            "after": list(entry.after),
         }
         for entry in event.procedures
     ]
@@ -92,6 +99,8 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
         await session.execute(_PROCEDURE, procedures)
     if counters:
         await session.execute(_COUNTER, counters)
+    if walks := [{"municipality": event.municipality, **msgspec.to_builtins(entry)} for entry in event.walks]:
+        await session.execute(_WALK, walks)
 
 
 def make_handlers(keys: Keys) -> Handlers:

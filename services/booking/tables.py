@@ -62,6 +62,8 @@ procedure = Table(
     # Its own notice and horizon; NULL: the town's.
     Column("notice_min", Integer),
     Column("horizon_days", Integer),
+    # What comes first, where both are to be done.
+    Column("after", ARRAY(Text), nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),
     CheckConstraint("notice_min >= 0", name="notice_min"),
     CheckConstraint("horizon_days >= 1", name="horizon_days"),
@@ -276,6 +278,10 @@ appointment = Table(
     Column("helper", Text, nullable=False, server_default="none"),
     Column("language", Text, nullable=False, server_default="ja"),
     Column("ticket_no", Integer),
+    # One arrival for several errands: which of its people this one is for, and when they can go on.
+    Column("chain_id", _UUID),
+    Column("chain_person", Integer),
+    Column("chain_until", _TIME),
     Column("booked_at", _TIME, nullable=False),
     Column("changed_at", _TIME, nullable=False),
     Column("checked_in_at", _TIME),
@@ -306,6 +312,21 @@ appointment = Table(
     CheckConstraint("closure IN ('none', 'asked', 'staff')", name="closure"),
     CheckConstraint("(closure = 'none') = (closing_id IS NULL)", name="closure_whole"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    CheckConstraint(
+        "(chain_id IS NULL) = (chain_person IS NULL) AND (chain_id IS NULL) = (chain_until IS NULL)"
+        " AND (chain_id IS NULL OR chain_until > starts_at)",
+        name="chain_whole",
+    ),
+    # Whatever the application does: nobody is at two counters at once.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("chain_id", "="),
+        ("chain_person", "="),
+        (text("tstzrange(starts_at, chain_until)"), "&&"),
+        using="gist",
+        where=text("chain_id IS NOT NULL AND state <> 'cancelled'"),
+        name="appointment_chain_no_overlap_excl",
+    ),
     # Whatever the application does: one live appointment in a place.
     Index(
         "appointment_one_per_place_idx",
@@ -482,6 +503,7 @@ opened_day = Table(
     Column("day", Date, primary_key=True),
     Column("plan", Text, nullable=False),
 )
+
 # --- closings and offered places -------------------------------------------------------------------------------------
 
 # Nobody is served then. A trigger (0015) refuses whoever would take a place in a slot that it covers.
@@ -665,6 +687,38 @@ draw_passed_on = Table(
         ["municipality", "draw_id", "ticket"],
         ["booking.draw_result.municipality", "booking.draw_result.draw_id", "booking.draw_result.ticket"],
     ),
+)
+
+# --- one visit for everything ----------------------------------------------------------------------------------------
+
+# What the town said of the way between two counters, in either direction.
+walk = Table(
+    "walk",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("counter", Text, primary_key=True),
+    Column("other", Text, primary_key=True),
+    Column("minutes", Integer, nullable=False),
+    CheckConstraint("minutes BETWEEN 0 AND 120", name="minutes"),
+)
+# What a visit for several procedures is about. A place that it holds names the errand where others name their visit.
+visit_errand = Table(
+    "visit_errand",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("visit_id", _UUID, primary_key=True),
+    Column("errand_no", Integer, primary_key=True),
+    Column("errand_id", _UUID, nullable=False),
+    Column("procedure", Text, nullable=False),
+    # Whose place it is that is held for it.
+    Column("person", Integer, nullable=False, server_default="1"),
+    UniqueConstraint("municipality", "errand_id"),
+    UniqueConstraint("municipality", "visit_id", "procedure"),
+    ForeignKeyConstraint(
+        ["municipality", "visit_id"], ["booking.visit.municipality", "booking.visit.visit_id"], ondelete="CASCADE"
+    ),
+    CheckConstraint("errand_no BETWEEN 1 AND 10", name="errand_no"),
+    CheckConstraint("person BETWEEN 1 AND 3", name="person"),
 )
 
 # --- keeping order ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.booking.commands.asking import HELPER_ANSWER
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
+from services.booking.commands.chains import WATCH_CHAIN
 from services.booking.commands.closings import (
     CLOSING,
     CLOSING_ANSWER,
@@ -19,6 +20,7 @@ from services.booking.commands.closings import (
 from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
+from services.booking.commands.replanning import on_watch_chain_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
@@ -44,6 +46,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     CLOSING_ANSWER: on_closing_answer_due,
     CLOSING_OFFER: on_closing_offer_due,
     FORGET_ENTRIES: on_forget_due,
+    WATCH_CHAIN: on_watch_chain_due,
 }
 
 

@@ -49,6 +49,8 @@ HANDLERS = (
     plans.show_plan,
     plans.get_begin_address,
     plans.post_begin,
+    plans.get_together_address,
+    plans.post_together,
     cases.post_case,
     cases.show_case,
     cases.show_you,

@@ -206,6 +206,9 @@ case_file = Table(
     # What notifications knows the contact by, once it was handed over, and by which approval of this case.
     Column("contact_ref", _UUID),
     Column("contact_approval_id", _UUID),
+    # Procedures of a plan that are booked for the same visit as this one, at counters.
+    Column("together", _TEXTS, nullable=False, server_default="{}"),
+    Column("plan_id", _UUID),
     Column("idempotency_key", _UUID, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("updated_at", _TIME, nullable=False),
@@ -214,6 +217,7 @@ case_file = Table(
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
     CheckConstraint("acting_for IS NULL OR (subject_ref = acting_for AND behalf IS NULL)", name="acting_for"),
+    CheckConstraint("cardinality(together) <= 9", name="together"),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),

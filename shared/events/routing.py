@@ -33,6 +33,8 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     # Its own notice and horizon for booking; None: the town's.
     notice_min: int | None = None
     horizon_days: int | None = None
+    # What has to be done before it, where both are to be done.
+    after: tuple[str, ...] = ()
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +48,14 @@ class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
     kind: PlaceKind = "counter"
 
 
+class WalkEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """How many minutes people walk between two counters, in either direction."""
+
+    counter: str
+    other: str
+    minutes: int
+
+
 class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogue_published.v1"):
     """A town's catalogue took effect. The aggregate is the municipality."""
 
@@ -56,6 +66,7 @@ class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogu
     counters: tuple[CounterEntry, ...]
     # Where the town hall is, for whoever comes to a counter.
     town_address_ja: str = ""
+    walks: tuple[WalkEntry, ...] = ()
 
 
 class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):

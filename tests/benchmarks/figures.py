@@ -97,7 +97,10 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
     return everything
 
 
-PARTS = ("race", "pickup", "relay", "slots", "opening", "notices", "bulk", "rate", "ledger", "history", "start", "soak")
+PARTS = (
+    "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "rate", "ledger", "history",
+    "start", "soak",
+)  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
 TITLES = {
@@ -106,6 +109,7 @@ TITLES = {
     "relay": "The relay, and events handled",
     "slots": "Free slots of a month",
     "opening": "From opening rules to slots",
+    "one_stop": "One visit for everything",
     "notices": "From commit to the provider",
     "bulk": "A confirmation beside ten thousand in bulk",
     "rate": "Holds and bookings a second",

@@ -83,6 +83,11 @@ NO_DEEDS = {
     # Whoever is signed in is led to say for whom.
     "routing POST /cases",
     "routing POST /plans/{plan_id}/begin",
+    "routing POST /plans/{plan_id}/together",
+    # For somebody else procedures are begun one after another: nothing that staff book is for several.
+    "booking POST /booking/visits/{visit_id}/chains",
+    "booking POST /booking/visits/{visit_id}/chains/book",
+    "booking POST /booking/appointments/{number}/move",
     # Whoever writes in somebody's place has a case of that person's own.
     "routing POST /cases/{case_id}/person",
     "routing POST /cases/{case_id}/family",

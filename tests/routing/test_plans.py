@@ -10,10 +10,14 @@ from sqlalchemy import func, select
 
 from services.routing.domain.life_events import LifeEvent, Step, Words, steps_for
 from services.routing.tables import case_file, plan
+from shared.crypto import ServiceBox
 from shared.db import Database
+from shared.passes import open_pass
 from shared.town_pack import BadTownPack, read_town_pack
+from tests.conftest import TestDatabase
+from tests.routing.applying import hidden
 from tests.routing.conftest import Visitor
-from tests.routing.makers import OTHER_HOST, PACK_DIR, TOWN, new_key
+from tests.routing.makers import NOW, OTHER_HOST, PACK_DIR, TOWN, new_key
 
 NewVisitor = Callable[..., Visitor]
 SEE_OTHER, UNPROCESSABLE, NOT_FOUND = 303, 422, 404
@@ -149,3 +153,39 @@ def test_a_pack_that_contradicts_itself_is_told_so(tmp_path: Path, line: str, co
     )
     with pytest.raises(BadTownPack, match=complaint):
         read_town_pack(tmp_path)
+
+
+async def test_what_is_done_at_counters_is_booked_for_one_visit(
+    visitor: Visitor, db: Database, database: TestDatabase
+) -> None:
+    path = await make_plan(visitor)
+    assert "窓口でまとめて予約する" in (await visitor.get(path)).text
+    answers = [await visitor.post(f"{path}/together", {"procedure": "CHI02 RES02"}) for _ in range(2)]
+    case = answers[0].headers["location"]
+    assert {answer.headers["location"] for answer in answers} == {case}
+    assert await count(db, case_file) == 1
+    # The first of them, in the plan's order, is the case; the others come along, and are said on every page.
+    assert "いっしょに予約する手続き：児童手当の申請" in (await visitor.get(f"{case}/you")).text
+    await visitor.tell(case)
+    shown = await visitor.get(f"{case}/handover")
+    assert "転入届" in shown.text
+    assert "いっしょに予約する手続き：児童手当の申請" in shown.text
+    await visitor.post(f"{case}/handover", {"all": "yes"})
+    carried = await visitor.get(f"{case}/pass")
+    box = ServiceBox.from_settings(
+        database.environ["CHOUDO_BOOKING_BOX_KEY"], database.environ["CHOUDO_BOX_PUBLIC_KEYS"]
+    )
+    ticket = open_pass(box, "routing", "book", hidden(carried, "pass"), municipality=TOWN, now=NOW)
+    assert (ticket.procedure, ticket.errands) == ("RES02", ("CHI02",))
+    plan_page = (await visitor.get(path)).text
+    assert plan_page.count("はじめました") == 2
+
+
+@pytest.mark.parametrize("chosen", ["", "RES02", "ZZZ99 RES02", "\x00"])
+async def test_one_alone_is_not_booked_together(visitor: Visitor, db: Database, chosen: str) -> None:
+    path = await make_plan(visitor)
+    answer = await visitor.post(f"{path}/together", {"procedure": chosen})
+    assert answer.status_code == UNPROCESSABLE
+    assert "2つ以上選んでください" in answer.text
+    assert await count(db, case_file) == 0
+    assert (await visitor.get(f"{path}/together")).headers["location"] == path

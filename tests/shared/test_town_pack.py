@@ -278,3 +278,45 @@ def test_own_rules_by_which_nobody_could_book_are_told(
     with_own_rules(pack, notice_min, horizon_days)
     assert problem(pack).startswith("procedures.csv, ")
     assert words in problem(pack)
+
+
+def test_walks_are_between_pairs_and_of_two_lines_the_first_counts(pack: Path) -> None:
+    minutes = read_town_pack(pack).walk_minutes()
+    assert (minutes["2", "5"], minutes["7", "9"], minutes["3", "7"]) == (1, 1, 3)
+    assert ("7", "3") not in minutes
+    town = (pack / "town.toml").read_text("utf-8")
+    closer = town.replace("[[walks]]", '[[walks]]\ncounters = ["3"]\nothers = ["7", "3"]\nminutes = 2\n\n[[walks]]', 1)
+    (pack / "town.toml").write_text(closer, "utf-8")
+    assert read_town_pack(pack).walk_minutes() == minutes | {("3", "7"): 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('counters = ["3", "99"]\nminutes = 1', "town.toml, walks: no such counter: 99"),
+        ('counters = ["3"]\nothers = ["KOMINKAN"]\nminutes = 1', "town.toml, walks: no such counter: KOMINKAN"),
+        ('counters = ["3", "7"]\nminutes = 121', "town.toml"),
+        ("counters = []\nminutes = 1", "town.toml"),
+    ],
+)
+def test_a_walk_that_cannot_be_is_told(pack: Path, line: str, words: str) -> None:
+    town = (pack / "town.toml").read_text("utf-8")
+    (pack / "town.toml").write_text(town.replace("[[walks]]", f"[[walks]]\n{line}\n\n[[walks]]", 1), "utf-8")
+    with pytest.raises(BadTownPack, match=words):
+        read_town_pack(pack)
+
+
+def test_what_comes_before_a_procedure_is_said_in_any_life_event(pack: Path) -> None:
+    before = read_town_pack(pack).procedures_before()
+    assert (before["CHI02"], before["RES02"]) == (("FAM02", "RES02"), ())
+    events = (pack / "life_events.toml").read_text("utf-8")
+    circle = """
+[[events]]
+code = "x"
+name_ja = "x"
+intro_ja = "x"
+steps = [{ procedure = "CHI02" }, { procedure = "RES02", after = ["CHI02"] }]
+"""
+    (pack / "life_events.toml").write_text(events + circle, "utf-8")
+    with pytest.raises(BadTownPack, match=r"contradict each other: .*RES02"):
+        read_town_pack(pack)

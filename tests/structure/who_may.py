@@ -92,6 +92,8 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /plans/{plan_id}": VISITORS,
     "routing GET /plans/{plan_id}/begin": VISITORS,
     "routing POST /plans/{plan_id}/begin": VISITORS,
+    "routing GET /plans/{plan_id}/together": VISITORS,
+    "routing POST /plans/{plan_id}/together": VISITORS,
     "routing GET /my": VISITORS,
     "routing GET /office/figures": MANAGER,
     "routing GET /office/figures.csv": MANAGER,
@@ -171,6 +173,8 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /booking/appointments/{number}/change": ANYBODY,
     "booking GET /booking/appointments/{number}/cancel": ANYBODY,
     "booking POST /booking/appointments/{number}/cancel": ANYBODY,
+    "booking GET /booking/appointments/{number}/move": ANYBODY,
+    "booking POST /booking/appointments/{number}/move": ANYBODY,
     "booking GET /booking/api/appointments/{number}": ANYBODY,
     # Draws and their records name nobody; an entry is opened as an appointment is.
     "booking GET /booking/draws": ANYBODY,
@@ -193,6 +197,10 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /booking/visits/{visit_id}/release": VISITORS,
     "booking GET /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
+    "booking GET /booking/visits/{visit_id}/chains": VISITORS,
+    "booking POST /booking/visits/{visit_id}/chains": VISITORS,
+    "booking GET /booking/visits/{visit_id}/chains/confirm": VISITORS,
+    "booking POST /booking/visits/{visit_id}/chains/book": VISITORS,
     "booking POST /booking/api/holds": VISITORS,
     "booking POST /booking/api/appointments": VISITORS,
     # The line of the day.

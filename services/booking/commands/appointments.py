@@ -84,7 +84,8 @@ _MADE = text("""
 # The place first: the statement makes an appointment only from the hold that is still alive.
 _BOOK = Prepared(f"""
     WITH ahead AS (
-        SELECT count(*) AS appointments FROM appointment
+        -- What belongs to one arrival counts once.
+        SELECT count(DISTINCT coalesce(chain_id, appointment_id)) AS appointments FROM appointment
         WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now),
     placed AS (
         UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, appointment_id = :appointment_id,
@@ -153,9 +154,9 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     )
     access = SealedAccess(link_token=new_link_token(), code=new_code(CODE_LENGTH))
     draft = open_draft(keys, order.municipality, row.subject_ref, order.visit_id, row.wrapped_key, row.draft_sealed)
-    values = look | _names(keys, order.municipality, booked.appointment_id, row, draft)
+    values = look | seal_names(keys, order.municipality, booked.appointment_id, row, draft)
     context = subject_context(order.municipality, row.subject_ref)
-    most = _most_ahead(order, row)
+    most = most_ahead(order, row)
     counted = await _BOOK.row(
         session,
         values
@@ -198,7 +199,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
         if counted.ahead >= most:
             raise Refusal("too_many_appointments", 409)
         raise Refusal("hold_expired", 410)
-    state = _State(order.municipality, booked, row)
+    state = MadeState(order.municipality, booked, row)
     # A place at a venue is a helper who comes. Without one, all of this is undone.
     is_venue = row.helper == "asked"
     if is_venue and await ask_helper(session, order.municipality, state, slot_id=row.slot_id, now=now) is None:
@@ -206,18 +207,19 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     fact = tell(AppointmentBooked, state, now=now)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
-    await ledger.write(session, *_applied(order, row, draft, keys, now=now), events=[fact])
+    await ledger.write(session, *applied_entries(order, row, draft, keys, now=now), events=[fact])
     await record_deed(session, order.staff, "book", booked.appointment_id, version=state.version, now=now)
     return booked
 
 
-def _most_ahead(order: BookAppointment, row: Any) -> int:
+def most_ahead(order: BookAppointment, row: Any) -> int:
+    """How many appointments the order's visitor may have ahead of them."""
     if order.staff is not None or order.drawn_for is not None:
         return INTEGER_MAX
     return Policy().max_open_appointments if row.max_open_appointments is None else int(row.max_open_appointments)
 
 
-class _State:
+class MadeState:
     """The public state of an appointment that was just made."""
 
     version, sequence, state, closure = 1, 0, "booked", "none"
@@ -230,7 +232,7 @@ class _State:
             setattr(self, name, getattr(row, name))
 
 
-def _names(keys: Keys, municipality: str, appointment_id: UUID, row: Any, draft: Draft) -> dict[str, bytes | None]:
+def seal_names(keys: Keys, municipality: str, appointment_id: UUID, row: Any, draft: Draft) -> dict[str, bytes | None]:
     """Name and kana for calling, sealed with the subject's key for this appointment; None for what was declined."""
     context = subject_context(municipality, row.subject_ref)
     sealed: dict[str, bytes | None] = {}
@@ -242,7 +244,7 @@ def _names(keys: Keys, municipality: str, appointment_id: UUID, row: Any, draft:
     return sealed
 
 
-def _applied(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now: datetime) -> list[Entry]:
+def applied_entries(order: BookAppointment, row: Any, draft: Draft, keys: Keys, *, now: datetime) -> list[Entry]:
     """One entry per approval: these items were used for calling, on the person's own request."""
     context = subject_context(order.municipality, row.subject_ref)
     by_approval: dict[UUID, list[Any]] = defaultdict(list)

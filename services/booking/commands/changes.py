@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_helper, release_helper
+from services.booking.commands.chains import lock_chain, lock_others_ahead, refuse_broken_chain
 from services.booking.commands.draws import pass_on_later
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
@@ -38,13 +39,14 @@ class ChangeAppointment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelAppointment(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to cancel an appointment."""
+    """The order to cancel an appointment, or the `whole` arrival that it belongs to."""
 
     municipality: str
     appointment_id: UUID
     version: int
     key: str
     staff: Identity | None = None
+    whole: bool = False
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +84,8 @@ _MOVE = text("""
         ends_at = :ends_at, day = :day, version = version + 1, sequence = sequence + 1, changed_at = :now,
         -- A ticket belongs to a counter and a day.
         ticket_no = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_no END,
-        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, closure = 'none', closing_id = NULL
+        helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, closure = 'none', closing_id = NULL,
+        chain_until = CAST(:starts_at AS timestamptz) + (chain_until - starts_at)
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
@@ -106,7 +109,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     Raises:
         Refusal: `appointment_unknown` (404), `appointment_moved` (409, another version), `appointment_cancelled`,
             `appointment_started`, `change_too_late`, `same_slot`, `slot_unfit`, `slot_too_soon`, `slot_too_far`,
-            `slot_closed`, `slot_taken` (409), `slot_unknown` (404), `key_reused` (422).
+            `slot_closed`, `slot_taken`, `chain_broken` (409), `slot_unknown` (404), `key_reused` (422).
     """
     hashed = request_hash("change", order.slot_id, order.version)
     answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
@@ -125,6 +128,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     town = (await get_rules(session, order.municipality)).policy
     policy = policy_for(town, notice_min=new.notice_min, horizon_days=new.horizon_days)
     refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
+    await refuse_broken_chain(session, order.municipality, old.chain_id, {old.appointment_id: (new, None)})
     offer = await find_offer(session, order.municipality, order.appointment_id, now=now)
     kept = {"offer_id": offer.offer_id if offer else None}
     place_no = (await session.execute(_PICK, names | kept | {"now": now})).scalar_one_or_none()
@@ -168,17 +172,23 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
 
 
 async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *, now: datetime) -> Changed:
-    """Cancel an appointment; its place is free at once.
+    """Cancel an appointment, or all of its arrival that is still to come; the places are free at once.
 
     Raises:
         Refusal: as `change_appointment`.
     """
-    hashed = request_hash("cancel", order.version)
+    hashed = request_hash("cancel", order.version, order.whole)
     answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, Changed)
-    row = await end_appointment(session, await _lock(session, order, now=now), now=now)
+    old = await _lock(session, order, now=now)
+    others = await lock_others_ahead(session, old, now=now) if order.whole else ()
+    row = await end_appointment(session, old, now=now)
     await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
+    for other in others:
+        ended = await end_appointment(session, other, now=now)
+        await outbox.publish(session, tell(AppointmentCancelled, ended, now=now))
+        await record_deed(session, order.staff, "cancel", ended.appointment_id, version=ended.version, now=now)
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
     await record_deed(session, order.staff, "cancel", order.appointment_id, version=row.version, now=now)
@@ -208,6 +218,7 @@ def _owner(order: ChangeAppointment | CancelAppointment) -> str:
 
 async def _lock(session: AsyncSession, order: ChangeAppointment | CancelAppointment, *, now: datetime) -> Any:
     key = {"municipality": order.municipality, "appointment_id": order.appointment_id}
+    await lock_chain(session, order.municipality, order.appointment_id)
     row = (await session.execute(_LOCK, key)).one_or_none()
     if row is None:
         raise Refusal("appointment_unknown", 404)

@@ -46,7 +46,10 @@ _FORGET_ENTRIES = """
 _RELEASE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
-    WHERE p.municipality = :municipality AND p.visit_id = ANY (CAST(:visits AS uuid[])) AND p.hold_id IS NOT NULL
+    WHERE p.municipality = :municipality AND p.hold_id IS NOT NULL
+      AND p.visit_id = ANY (ARRAY(SELECT unnest(CAST(:visits AS uuid[])) UNION ALL
+                                  SELECT e.errand_id FROM visit_errand e
+                                  WHERE e.municipality = :municipality AND e.visit_id = ANY (CAST(:visits AS uuid[]))))
       AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     RETURNING s.counter
 """)
@@ -58,7 +61,8 @@ _FORGET_PLACE = text("""
 _FORGET_APPOINTMENT = text("""
     UPDATE appointment
     SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, visit_id = NULL, guest_ref = NULL, name_sealed = NULL,
-        kana_sealed = NULL, number = :number, version = version + 1, changed_at = :now
+        kana_sealed = NULL, chain_id = NULL, chain_person = NULL, chain_until = NULL, number = :number,
+        version = version + 1, changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
 _FORGET = tuple(

@@ -1,6 +1,6 @@
 """A visit: what a resident brought with their pass, sealed, for as long as they choose and confirm a time."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -67,9 +67,16 @@ _WITHDRAWN = text("""
 _RELEASE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
-    WHERE p.municipality = :municipality AND p.visit_id = :visit_id AND p.hold_id IS NOT NULL
+    WHERE p.municipality = :municipality AND p.hold_id IS NOT NULL
+      AND p.visit_id = ANY (ARRAY(SELECT CAST(:visit_id AS uuid) UNION ALL
+                                  SELECT e.errand_id FROM visit_errand e
+                                  WHERE (e.municipality, e.visit_id) = (:municipality, :visit_id)))
       AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     RETURNING s.counter
+""")
+_ERRAND = text("""
+    INSERT INTO visit_errand (municipality, visit_id, errand_no, errand_id, procedure)
+    VALUES (:municipality, :visit_id, :errand_no, :errand_id, :procedure)
 """)
 _LOCK = text("""
     SELECT guest_ref, shown_at FROM visit WHERE (municipality, visit_id) = (:municipality, :visit_id) FOR UPDATE
@@ -135,6 +142,7 @@ async def arrive(
         },
     )
     if opened.one_or_none() is not None:
+        await _note_errands(session, ticket, visit_id)
         await schedule(
             session,
             "booking",
@@ -151,6 +159,25 @@ async def arrive(
         raise Refusal("pass_used", 409)
     first: UUID = known.visit_id
     return first
+
+
+async def _note_errands(session: AsyncSession, ticket: Pass, visit_id: UUID) -> None:
+    """With several procedures, each is an errand of the visit; the one of the case is among them."""
+    procedures = dict.fromkeys([ticket.procedure, *ticket.errands])
+    if len(procedures) > 1:
+        await session.execute(
+            _ERRAND,
+            [
+                {
+                    "municipality": ticket.municipality,
+                    "visit_id": visit_id,
+                    "errand_no": number,
+                    "errand_id": uuid4(),
+                    "procedure": procedure,
+                }
+                for number, procedure in enumerate(procedures, start=1)
+            ],
+        )
 
 
 async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now: datetime) -> None:
@@ -177,7 +204,7 @@ async def release_hold(
     staff: Identity | None = None,
     now: datetime,
 ) -> None:
-    """Give back the place that a visit holds, if it holds one.
+    """Give back the place that a visit holds, or the places, if it holds any.
 
     Raises:
         Refusal: `visit_unknown` (404).
@@ -226,6 +253,12 @@ async def on_end_visit_due(session: AsyncSession, municipality: str, ref: str, n
     counters = (await session.execute(_RELEASE, key | {"now": now})).scalars().all()
     if counters:
         await mark_availability(session, municipality, counters, now=now)
+
+
+async def release_places(session: AsyncSession, municipality: str, visit_id: UUID, *, now: datetime) -> Sequence[str]:
+    """Give back every place that a visit holds, under its row's lock; the counters are the caller's to mark."""
+    held = {"municipality": municipality, "visit_id": visit_id, "now": now}
+    return (await session.execute(_RELEASE, held)).scalars().all()
 
 
 def open_draft(

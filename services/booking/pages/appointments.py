@@ -13,7 +13,7 @@ from litestar.response import Redirect, Template
 from services.booking.commands.offers import find_offer
 from services.booking.domain.line import show_ticket
 from services.booking.keys import Keys
-from services.booking.pages.changes import REFUSED_HERE, check_not_too_late
+from services.booking.pages.changes import REFUSED_HERE, check_not_too_late, read_linked
 from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import closing_reason, place_label, short_counter_label, where_is
@@ -112,6 +112,7 @@ async def _details(request: Req, found: AppointmentView, db: Database, keys: Key
         facts = await find_town_facts(session, town.code)
         if found.visit_id is not None and identity is not None and identity.ref == found.guest_ref:
             visit = await _find_visit(session, town, found.visit_id, identity.ref, keys)
+    linked = await read_linked(db, town, found)
     qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     return {
         "appointment": found,
@@ -123,6 +124,7 @@ async def _details(request: Req, found: AppointmentView, db: Database, keys: Key
         "find_at": f"{request.base_url.netloc}/booking/find",
         "facts": facts,
         "qr": qr,
+        "linked": linked,
     }
 
 

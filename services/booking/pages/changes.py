@@ -27,6 +27,7 @@ from services.booking.pages.visits import CHOOSE_AGAIN, list_near, refusal_words
 from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_is
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.free import find_bookable
+from services.booking.queries.one_stop import list_linked
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, ProcedureView, find_procedure, list_counters
 from shared.db import Database
@@ -96,8 +97,8 @@ async def post_change_page(
             municipality=town.code,
             appointment_id=found.appointment_id,
             slot_id=parse_uuid(fields.get("slot", ""), code="slot_unknown"),
-            version=_version(fields),
-            key=_key(fields),
+            version=read_version(fields),
+            key=read_key(fields),
             staff=staff_of(find_identity(request)),
         )
         # The page that follows looks for the nearest others.
@@ -126,10 +127,13 @@ async def get_cancel_page(
     if found is None:
         return ask_for_code(number)
     await check_not_too_late(db, town, found, now=now)
+    linked = await read_linked(db, town, found)
     return page(
         request,
         "cancel.html",
         appointment=found,
+        linked=linked,
+        ahead=sum(_is_ahead(item, now) for item in linked),
         number=show_number(found.number),
         where=where_is(found),
         key=str(uuid4()),
@@ -154,9 +158,10 @@ async def post_cancel_page(
     order = CancelAppointment(
         municipality=town.code,
         appointment_id=found.appointment_id,
-        version=_version(fields),
-        key=_key(fields),
+        version=read_version(fields),
+        key=read_key(fields),
         staff=staff_of(find_identity(request)),
+        whole=fields.get("whole") == "yes",
     )
     try:
         await rush.run(db, town.code, lambda session: cancel_appointment(session, order, now=now))
@@ -165,6 +170,28 @@ async def post_cancel_page(
             return see_other(f"/booking/appointments/{found.number}?refused={refusal.code}")
         raise
     return see_other(f"/booking/appointments/{found.number}")
+
+
+async def read_linked(db: Database, town: Town, found: AppointmentView) -> list[dict[str, Any]]:
+    """All appointments of the same arrival, for a page; none when this one is by itself."""
+    if found.chain_id is None:
+        return []
+    async with db.begin(town.code) as session:
+        linked = await list_linked(session, town.code, found.appointment_id)
+    return [
+        {
+            "number": item.number,
+            "name": item.procedure_name,
+            "starts_at": item.starts_at,
+            "state": item.state,
+            "where": place_label(item.counter_place, item.counter_number, item.counter_name),
+        }
+        for item in linked
+    ]
+
+
+def _is_ahead(item: dict[str, Any], now: datetime) -> bool:
+    return bool(item["state"] == "booked" and item["starts_at"] > now)
 
 
 async def check_not_too_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> None:
@@ -205,6 +232,7 @@ async def _change_page(
         request,
         "change.html",
         appointment=found,
+        is_linked=found.chain_id is not None,
         number=show_number(found.number),
         where=where_is(found),
         choice=choice,
@@ -230,12 +258,18 @@ async def _find_chosen(
     return chosen if chosen and chosen.free else None
 
 
-def _version(fields: dict[str, str]) -> int:
+def read_version(fields: dict[str, str]) -> int:
+    """The version that a form brings.
+
+    Raises:
+        Refusal: `form_unreadable` (400).
+    """
     text = fields.get("version", "")
     if not (text.isascii() and text.isdigit()) or int(text[:10]) > VERSION_MAX:
         raise Refusal("form_unreadable", 400)
     return int(text[:10])
 
 
-def _key(fields: dict[str, str]) -> str:
+def read_key(fields: dict[str, str]) -> str:
+    """The idempotency key that a form brings; one of its own where there is none."""
     return fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4())

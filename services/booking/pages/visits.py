@@ -26,6 +26,7 @@ from services.booking.pages.look import Look, read_look
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_to_go
 from services.booking.queries.draws import list_open_draws
+from services.booking.queries.one_stop import list_errands
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import (
@@ -61,6 +62,7 @@ CHOOSE_AGAIN = frozenset(
         "slot_unknown",
         "slot_unfit",
         "same_slot",
+        "chain_broken",
         "key_reused",
     }
 )
@@ -287,6 +289,9 @@ async def _choose(
             if newer is None:
                 raise Refusal("visit_over", 410)
             return see_other(f"/booking/visits/{newer}")
+        if await list_errands(session, town.code, visit_id):
+            # Several procedures in one visit: chains of times are chosen, not times.
+            return see_other(f"/booking/visits/{visit_id}/chains{'?lapsed=1' if lapsed else ''}")
         procedure = await _procedure(session, town.code, visit)
         counters = await list_counters(session, town.code)
         held = visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None

@@ -1,5 +1,6 @@
 """Cases (案件): one person's way through one procedure, and what they say of themselves in it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -77,9 +78,13 @@ async def open_case(
     channel: str,
     idempotency_key: UUID,
     behalf: Behalf | None = None,
+    together: Sequence[str] = (),
+    plan_id: UUID | None = None,
     now: datetime,
 ) -> UUID:
     """Begin a procedure by a channel; the same key again gives the same case.
+
+    `together` are the other procedures of a plan that are booked for the same visit.
 
     Whoever is signed in does it on somebody's behalf, and says how that person came to them.
 
@@ -118,6 +123,8 @@ async def open_case(
                 guest_ref=identity.ref,
                 session_id=identity.session_id,
                 behalf=behalf,
+                together=list(together),
+                plan_id=plan_id,
                 idempotency_key=idempotency_key,
                 created_at=now,
                 updated_at=now,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.tidying import plan_tidying
 from services.routing.tables import catalogue, counter, life_event, outbox, procedure
 from shared.audit import Operator, record_deed
-from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry
+from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, WalkEntry
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
@@ -138,6 +138,7 @@ def _words(ja: str) -> dict[str, str] | None:
 
 def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> CataloguePublished:
     things = {thing.code: thing.ja for thing in pack.things}
+    before = pack.procedures_before()
     return CataloguePublished(
         event_id=uuid4(),
         municipality=pack.town.code,
@@ -161,10 +162,15 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
                 fee_yen=line.fee_yen,
                 notice_min=line.notice_min,
                 horizon_days=line.horizon_days,
+                after=before.get(line.code, ()),
             )
             for line in pack.procedures
         ),
         counters=tuple(CounterEntry(**row) for row in _counter_rows(pack)),
+        walks=tuple(
+            WalkEntry(counter=counter, other=other, minutes=minutes)
+            for (counter, other), minutes in sorted(pack.walk_minutes().items())
+        ),
     )
 
 
@@ -178,6 +184,7 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.life_events,
             pack.things,
             pack.deadlines,
+            pack.walks,
         ),
         str_keys=True,
     )

@@ -14,6 +14,7 @@ from services.routing.commands.vault import list_sources
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import can_be_typed, typed_items
+from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.family import list_persons
 from services.routing.tables import application, procedure
 from shared.audit import record_deed
@@ -44,6 +45,8 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     person: int | None = None
     persons: tuple[int, ...] = ()
     may_choose: bool = False
+    # The names of the other procedures that are booked for the same visit.
+    together: tuple[str, ...] = ()
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -67,6 +70,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         )
     ).one_or_none()
     persons = await list_persons(session, identity)
+    names = await procedure_names(session, identity.municipality) if case.together else {}
     return OnlineCase(
         person=persons.get(case.acting_for) if case.acting_for is not None else None,
         persons=tuple(persons.values()),
@@ -83,6 +87,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         identity_code=row.identity,
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
         correcting=sent.number if sent is not None and sent.state in EDITABLE else None,
+        together=tuple(names[code][0] for code in case.together if code in names) if case.channel == "counter" else (),
     )
 
 

@@ -66,6 +66,8 @@ async def make_pass(
         channel="helper" if case.channel == "helper" else "counter",
         language=language,
         behalf=case.behalf,
+        # Booked for one visit: what is done at counters.
+        errands=tuple(case.together) if case.channel == "counter" else (),
         issued_at=issued_at,
         expires_at=now + PASS_LIFETIME,
     )

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import open_case
 from services.routing.domain.life_events import LifeEvent, steps_for
-from services.routing.queries.plans import Plan, case_key
+from services.routing.queries.plans import Plan, case_key, together_key
 from services.routing.tables import plan
 from shared.audit import record_deed
+from shared.passes import ERRANDS_MAX
 from shared.tokens import Identity
 
 
@@ -88,3 +89,33 @@ async def begin_steps(
         for step in event.steps
         if step.procedure in made.procedures and step.procedure in channels
     }
+
+
+async def begin_together(
+    session: AsyncSession,
+    *,
+    identity: Identity,
+    made: Plan,
+    event: LifeEvent,
+    procedures: Collection[str],
+    now: datetime,
+) -> UUID:
+    """Begin one case for several procedures of a plan, to be booked for one visit; return it.
+
+    It is the case of the first of them, in the plan's order. Begun again, it is the case that it was.
+
+    Raises:
+        Refusal: as `open_case`.
+    """
+    codes = [step.procedure for step in event.steps if step.procedure in made.procedures]
+    first, *others = [code for code in codes if code in procedures][:ERRANDS_MAX]
+    return await open_case(
+        session,
+        identity=identity,
+        procedure_code=first,
+        channel="counter",
+        idempotency_key=together_key(made.plan_id, (first, *others)),
+        together=others,
+        plan_id=made.plan_id,
+        now=now,
+    )

@@ -245,6 +245,7 @@ async def show_pass(
         request,
         "handed_over.html",
         case_id=case,
+        case=online,
         procedure_name=online.procedure_name,
         behalf=online.behalf,
         sealed_pass=carried.sealed_pass,

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.plans import begin_steps, make_plan
+from services.routing.commands.plans import begin_steps, begin_together, make_plan
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
@@ -139,6 +139,50 @@ async def post_begin(
     return see_other(f"/plans/{made.plan_id}")
 
 
+@get("/plans/{plan_id:str}/together", guards=[require_visitor])
+async def get_together_address(plan_id: FromPath[str]) -> Redirect:
+    """Where the form is sent, opened as a page."""
+    return see_other(f"/plans/{quote(plan_id)}")
+
+
+@post("/plans/{plan_id:str}/together", guards=[require_visitor])
+async def post_together(
+    request: Request[Any, Any, Any],
+    plan_id: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    tries: NamedDependency[Tries],
+) -> Template | Redirect:
+    """Begin the chosen ones that are done at counters as one case, to be booked for one visit."""
+    chosen = set((await read_form(request)).get("procedure", "").split())
+    if identity.kind != "guest" and chosen:
+        # As one begins a case: for somebody else, one after another.
+        return see_other(behalf_path(min(chosen)))
+    async with db.begin(town.code) as session:
+        made, event = await _read_plan(session, identity, plan_id)
+        together = [
+            procedure.code
+            for _step, procedure, comparison in await _compare(session, town.code, made, event, now)
+            if procedure.code in chosen and _is_at_counter(comparison)
+        ]
+        case_id = None
+        if len(together) > 1:
+            tries.count_case(town.code, network_of_visitor(request))
+            case_id = await begin_together(
+                session, identity=identity, made=made, event=event, procedures=together, now=now
+            )
+    if case_id is None:
+        return await _plan_page(request, plan_id, db, town, identity, now=now, too_few=True)
+    return see_other(f"/cases/{case_id}")
+
+
+def _is_at_counter(comparison: Comparison) -> bool:
+    option = comparison.option("counter")
+    return option.ready and option.possible != "no"
+
+
 async def _read_plan(session: AsyncSession, identity: Identity, plan_id: str) -> tuple[Plan, LifeEvent]:
     made = await get_own_plan(session, identity, parse_uuid(plan_id, code="plan_unknown"))
     return made, await get_life_event(session, identity.municipality, made.event)
@@ -192,6 +236,7 @@ async def _plan_page(
     *,
     now: datetime,
     nothing_chosen: bool = False,
+    too_few: bool = False,
 ) -> Template:
     async with db.begin(town.code) as session:
         made, event = await _read_plan(session, identity, plan_id)
@@ -211,19 +256,23 @@ async def _plan_page(
                 "note": town_text(step.note.ja) if step.note else None,
                 "after": [town_text(other.name_ja) for _s, other, _c in compared if other.code in step.after],
                 "way": best,
+                "at_counter": _is_at_counter(comparison),
                 "begun": _begun(begun.get(procedure.code)),
             }
         )
     return page(
         request,
         "plan.html",
-        status=422 if nothing_chosen else 200,
+        status=422 if nothing_chosen or too_few else 200,
         plan_id=made.plan_id,
         code=event.code,
         title=town_text(event.name.ja),
         steps=steps,
         facts=facts,
         nothing_chosen=nothing_chosen,
+        too_few=too_few,
+        can_book_together=identity.kind == "guest"
+        and len([step for step in steps if step["begun"] is None and step["at_counter"]]) > 1,
         can_begin=any(step["begun"] is None and step["way"] is not None for step in steps),
     )
 

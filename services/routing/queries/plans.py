@@ -1,10 +1,11 @@
 """Life events as the town describes them, and what a visitor has to do because of one."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.catalogue import is_code
@@ -15,6 +16,7 @@ from shared.tokens import Identity
 
 EVENTS_MAX = 100
 PLANS_MAX = 20
+CASES_MAX = 100
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,16 +89,28 @@ async def list_my_plans(session: AsyncSession, identity: Identity) -> list[Plan]
 
 
 async def list_started(session: AsyncSession, identity: Identity, made: Plan, event: LifeEvent) -> list[StartedCase]:
-    """The cases that were begun from a plan: their idempotency keys tell."""
+    """The cases that were begun from a plan: their idempotency keys tell. One for several procedures is each one's."""
     keys = [case_key(made.plan_id, step.procedure) for step in event.steps]
     rows = await session.execute(
-        select(case_file.c.case_id, case_file.c.procedure, case_file.c.channel, case_file.c.state).where(
+        select(case_file)
+        .where(
             case_file.c.municipality == identity.municipality,
             case_file.c.guest_ref == identity.ref,
-            case_file.c.idempotency_key.in_(keys),
+            or_(case_file.c.idempotency_key.in_(keys), case_file.c.plan_id == made.plan_id),
         )
+        .order_by(case_file.c.created_at, case_file.c.case_id)
+        .limit(CASES_MAX)
     )
-    return [msgspec.convert(row, StartedCase, from_attributes=True) for row in rows]
+    return [
+        StartedCase(case_id=row.case_id, procedure=procedure, channel=row.channel, state=row.state)
+        for row in rows
+        for procedure in (row.procedure, *(row.together if row.channel == "counter" else ()))
+    ]
+
+
+def together_key(plan_id: UUID, procedures: Sequence[str]) -> UUID:
+    """The idempotency key of the one case that a plan begins for these procedures together."""
+    return uuid5(plan_id, "together " + " ".join(procedures))
 
 
 def case_key(plan_id: UUID, procedure: str) -> UUID:

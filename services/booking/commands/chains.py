@@ -1,0 +1,84 @@
+"""Appointments of one arrival: what becomes of the others when one is moved, and cancelling all of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.domain.one_stop import Errand, SlotAt, find_fault, make_chain, make_part
+from services.booking.queries.one_stop import list_walks
+from shared.errors import Refusal
+from shared.messaging.due import schedule
+from shared.passes import ERRANDS_MAX
+
+WATCH_CHAIN = "watch_chain"
+
+# Before any of its rows is locked: two who change or cancel parts of one chain come one after the other.
+_ALONE = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended('chain/' || municipality || '/' || chain_id, 0)) FROM appointment
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND chain_id IS NOT NULL
+""")
+_PARTS = text(f"""
+    SELECT a.appointment_id, a.procedure, a.counter, a.slot_id, a.starts_at, a.ends_at, a.chain_person,
+           CAST(extract(epoch FROM a.chain_until - a.starts_at) / 60 AS integer) AS minutes,
+           coalesce(p.after, '{{}}') AS after
+    FROM appointment a LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
+    WHERE a.municipality = :municipality AND a.chain_id = :chain_id AND a.state NOT IN ('cancelled', 'no_show')
+    ORDER BY a.starts_at LIMIT {ERRANDS_MAX}
+""")
+_OTHERS_AHEAD = text(f"""
+    SELECT * FROM appointment
+    WHERE municipality = :municipality AND chain_id = :chain_id AND appointment_id <> :appointment_id
+      AND state = 'booked' AND starts_at > :now
+    ORDER BY appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE
+""")
+
+
+async def lock_chain(session: AsyncSession, municipality: str, appointment_id: UUID) -> None:
+    """Until the transaction ends, nobody else changes or cancels anything of the arrival that this belongs to."""
+    await session.execute(_ALONE, {"municipality": municipality, "appointment_id": appointment_id})
+
+
+async def refuse_broken_chain(
+    session: AsyncSession, municipality: str, chain_id: UUID | None, moved: Mapping[UUID, tuple[SlotAt, int | None]]
+) -> None:
+    """Whether appointments of an arrival may move, each (by its id) to a slot and person, and the others stay.
+
+    Another day is possible; to be late elsewhere, or before what comes first, is not. Without a person, the same goes.
+
+    Raises:
+        Refusal: `chain_broken` (409).
+    """
+    if chain_id is None:
+        return
+    errands, parts = [], []
+    asked = {"municipality": municipality, "chain_id": chain_id}
+    for row in (await session.execute(_PARTS, asked)).all():
+        slot, person = moved.get(row.appointment_id, (row, None))
+        errand = Errand(procedure=row.procedure, counters=(slot.counter,), minutes=row.minutes, after=tuple(row.after))
+        errands.append(errand)
+        parts.append(make_part(errand, slot, person or row.chain_person))
+    walks = await list_walks(session, municipality)
+    if parts and find_fault(errands, make_chain(parts), walks, one_day=False) is not None:
+        raise Refusal("chain_broken", 409)
+
+
+async def lock_others_ahead(session: AsyncSession, old: Any, *, now: datetime) -> Sequence[Any]:
+    """The other appointments of the same arrival that are still to come, locked."""
+    if old.chain_id is None:
+        return ()
+    asked = {
+        "municipality": old.municipality,
+        "chain_id": old.chain_id,
+        "appointment_id": old.appointment_id,
+        "now": now,
+    }
+    return (await session.execute(_OTHERS_AHEAD, asked)).all()
+
+
+async def watch_chain(session: AsyncSession, municipality: str, chain_id: UUID, *, at: datetime) -> None:
+    """Ask for a look at an arrival then: whether somebody is kept so long that they miss what comes next."""
+    await schedule(session, "booking", municipality=municipality, kind=WATCH_CHAIN, ref=str(chain_id), due_at=at)
