@@ -59,7 +59,8 @@ async def small_town(bare_town: BookingTown) -> BookingTown:
 async def test_nobody_loses_their_place_and_the_slots_are_those_planned(
     small_town: BookingTown, given_steps: list[Any]
 ) -> None:
-    """Seen to fail with those in use dropped like the others, and with days before the version made again."""
+    """Seen to fail with holds dropped like free places, with a slot nobody plans given out, and with the newest version
+    taken for every day."""
     town = small_town
     for kind, *step in given_steps:
         people = await everybody(town)

@@ -84,7 +84,7 @@ async def test_a_counter_that_comes_back_with_another_rule_begins_with_its_old_o
 
 
 async def test_only_the_days_from_a_version_on_are_made_again(town: BookingTown) -> None:
-    """Seen to fail with every day taken for changed."""
+    """Seen to fail with the newest version taken for every day."""
     before = await all_slots(town)
     other = await all_slots(town, "3")
     assert await publish(town, make_rule(slot_min=60), WEDNESDAY) == 2
@@ -102,6 +102,7 @@ async def test_a_version_rewrites_only_the_days_on_which_it_differs(town: Bookin
 
 
 async def test_making_everything_again_writes_nothing(town: BookingTown) -> None:
+    """Seen to fail with every day taken for changed."""
     await publish(town, make_rule(slot_min=45), WEDNESDAY)
     before, days = (
         await all_slots(town),
