@@ -109,9 +109,9 @@ async def _bring_days(
     slots = [slot for plan in changed for slot in planned_slots(plan) if slot.time.starts_at > now]
     days = [*(plan.day for plan in changed), *beyond]
     in_the_way = await bring_slots(session, municipality, counter, slots, days=days, now=now)
-    await fit_places(
-        session, municipality, counter, [slot for slot in slots if jst_day(slot.time.starts_at) in in_the_way], now=now
-    )
+    if in_the_way:
+        around = [slot for slot in slots if jst_day(slot.time.starts_at) in in_the_way]
+        await fit_places(session, municipality, counter, around, now=now)
     made = [IN_THE_WAY if plan.day in in_the_way else plan.fingerprint for plan in changed]
     made_days = [plan.day for plan in changed]
     if made:

@@ -48,6 +48,12 @@ _LOCK_UNPLANNED = text(f"""
     WHERE p.municipality = :municipality AND p.slot_id = ANY (ARRAY(SELECT slot_id FROM unplanned))
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
+_ANY = text("""
+    SELECT EXISTS (
+        SELECT FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS asked(first, until)
+        JOIN slot s ON s.municipality = :municipality AND s.counter = :counter
+            AND s.starts_at >= asked.first AND s.starts_at < asked.until)
+""")
 _IN_USE = text("""
     SELECT DISTINCT p.slot_id, s.starts_at
     FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
@@ -66,29 +72,25 @@ _WITHDRAW = text(f"""
     WHERE s.municipality = :municipality AND s.slot_id = ANY (:in_use) AND NOT s.withdrawn
       AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at))
 """)
-_ADD_SLOTS = text(f"""
-    WITH {_PLAN}
-    INSERT INTO slot (municipality, slot_id, counter, starts_at, ends_at, capacity)
-    SELECT :municipality, slot_id, :counter, starts_at, ends_at, places FROM plan
-    ON CONFLICT DO NOTHING
-    RETURNING slot_id
+# In one statement: the rows of a whole horizon go over only once.
+_ADD = text(f"""
+    WITH {_PLAN},
+    added AS (
+        INSERT INTO slot (municipality, slot_id, counter, starts_at, ends_at, capacity)
+        SELECT :municipality, slot_id, :counter, starts_at, ends_at, places FROM plan
+        ON CONFLICT DO NOTHING
+        RETURNING slot_id)
+    INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
+    SELECT :municipality, plan.slot_id, place_no, plan.places,
+           CASE WHEN place_no > plan.places - plan.staff_only THEN 'staff' ELSE 'public' END,
+           :now
+    FROM added JOIN plan USING (slot_id), generate_series(1, plan.places) AS place_no
 """)
 _RENEW = text(f"""
     WITH {_PLAN}
     UPDATE slot s SET withdrawn = false FROM plan
     WHERE s.municipality = :municipality AND (s.slot_id, s.ends_at) = (plan.slot_id, plan.ends_at) AND s.withdrawn
 """)
-_ADD_PLACES = text(f"""
-    WITH {_PLAN}
-    INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
-    SELECT :municipality, plan.slot_id, place_no, plan.places,
-           CASE WHEN place_no > plan.places - plan.staff_only THEN 'staff' ELSE 'public' END,
-           :now
-    FROM plan, generate_series(1, plan.places) AS place_no
-    WHERE plan.slot_id = ANY (CAST(:added AS uuid[]))
-""")
-
-
 _FIT = """
     plan AS (
         SELECT * FROM unnest(
@@ -168,9 +170,12 @@ async def bring_slots(
     }
     spans = [(now, FOREVER)] if days is None else _spans(days)
     asked: dict[str, Any] = {"firsts": [first for first, _ in spans], "untils": [until for _, until in spans]}
+    asked |= {"counter": counter}
     # Where `fit_places` follows always, closed places are as they should be.
-    asked |= {"counter": counter, "now": now, "minds_closed": days is not None}
-    unplanned = set((await session.execute(_LOCK_UNPLANNED, times | asked)).scalars())
+    compared = {"now": now, "minds_closed": days is not None}
+    # On a day that is made for the first time there is nothing to compare with.
+    is_begun = bool((await session.execute(_ANY, {"municipality": municipality} | asked)).scalar_one())
+    unplanned = set((await session.execute(_LOCK_UNPLANNED, times | asked | compared)).scalars()) if is_begun else set()
     town = {"municipality": municipality}
     in_use: dict[UUID, datetime] = {}
     if unplanned:
@@ -181,11 +186,10 @@ async def bring_slots(
         await session.execute(_DROP_SLOTS, free)
         if in_use:
             await session.execute(_WITHDRAW, times | {"in_use": list(in_use)})
-    if slots:
+    if slots and is_begun:
         await session.execute(_RENEW, times)
-        added = list((await session.execute(_ADD_SLOTS, times | {"counter": counter})).scalars())
-        if added:
-            await session.execute(_ADD_PLACES, times | {"added": added, "now": now})
+    if slots:
+        await session.execute(_ADD, times | {"counter": counter, "now": now})
     return {jst_day(starts_at) for starts_at in in_use.values()}
 
 
