@@ -13,6 +13,7 @@ import pytest
 from deploy.cli import main
 from shared.clock import JST
 from shared.reference_number import read_number
+from shared.web.i18n import LANGUAGE_COOKIE, LANGUAGES
 from tests.booking.conftest import CHILD, BookingTown
 from tests.booking.draws_town import FIRST, announce, close, do_what_is_due, enter, record_of, sessions_of
 from tests.booking.test_pages import GARBAGE, go
@@ -218,3 +219,18 @@ async def test_before_it_opens_the_commitment_is_there_and_nothing_else(town: Bo
         assert f"/draws/{draw_id}" not in times.text
         page = await browser.get(f"{times.url.path}/draws/{draw_id}")
         assert "いまは申し込めません" in page.text
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"ja"}))
+async def test_the_result_is_told_in_every_language(town: BookingTown, language: str) -> None:
+    draw_id = await announce(town, title_ja="x")
+    wanted, _ = await sessions_of(town, draw_id)
+    tickets = [await enter(town, draw_id, f"guest-{number}", [wanted]) for number in range(3)]
+    await close(town)
+    waiting = next(each.ticket for each in (await record_of(town, draw_id)).result if each.session_id is None)
+    guest = f"guest-{tickets.index(waiting)}"
+    async with town.browser(guest) as browser:
+        browser.cookies.set(LANGUAGE_COOKIE, language)
+        for path in ("/booking/draws", f"/booking/draws/{draw_id}", f"/booking/draws/{draw_id}/entries/{waiting}"):
+            page = await browser.get(path)
+            assert (page.status_code, "抽選" in page.text.partition("<main")[2]) == (200, False), path
