@@ -14,8 +14,13 @@ from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands import closings
 from services.booking.commands.appointments import BookAppointment, book_appointment
-from services.booking.commands.changes import CancelAppointment, cancel_appointment
-from services.booking.commands.closings import BATCH, CloseTime, close_time, on_closing_due
+from services.booking.commands.changes import (
+    CancelAppointment,
+    ChangeAppointment,
+    cancel_appointment,
+    change_appointment,
+)
+from services.booking.commands.closings import BATCH, CloseTime, close_time, on_closing_answer_due, on_closing_due
 from services.booking.commands.horizon import open_horizon
 from services.booking.domain.closings import OFFER_LIFETIME
 from services.booking.flow import Rush
@@ -409,3 +414,27 @@ async def test_killed_at_every_transaction_each_is_asked_once(bare_town: Booking
     assert {await closure_of(town, each) for each in booked} == {("booked", "asked")}
     assert [len(await told(town, each)) for each in booked] == [2] * len(booked)
     assert [len(await offers_of(town, each)) for each in booked] == [1] * len(booked)
+
+
+async def test_taken_at_the_very_moment_at_which_it_lapses_it_is_taken(town: BookingTown) -> None:
+    """Seen to fail without `FOR UPDATE` where it lapses: only the CHECK on the row stops what was taken from going to
+    staff."""
+    booked = await book_on(town, "a")
+    await close(town)
+    await run_due(town)
+    [offer] = await offers_of(town, booked)
+    order = ChangeAppointment(
+        municipality=TOWN, appointment_id=booked.appointment_id, slot_id=offer.slot_id, version=2, key="k"
+    )
+
+    async def lapse() -> None:
+        async with town.db.begin(TOWN) as session:
+            await on_closing_answer_due(session, TOWN, str(booked.appointment_id), town.now)
+
+    async with town.db.begin(TOWN) as session:
+        await change_appointment(session, order, now=town.now)
+        lapsing = asyncio.create_task(lapse())
+        await asyncio.sleep(0.3)
+    await lapsing
+    assert await closure_of(town, booked) == ("booked", "none")
+    assert [each.state for each in await offers_of(town, booked)] == ["taken"]
