@@ -14,6 +14,7 @@ from services.booking.domain.opening import (
     OpeningRule,
     Version,
     WeekdayHours,
+    are_sound,
     join_hours,
     refuse_bad_rule,
     refuse_bad_start,
@@ -219,4 +220,4 @@ def _hours_of_pack(opening: Opening) -> list[Hours]:
     hours = [Hours(opening.opens_at, opening.closes_at)]
     if opening.lunch_from is not None and opening.lunch_to is not None:
         hours = [Hours(opening.opens_at, opening.lunch_from), Hours(opening.lunch_to, opening.closes_at)]
-    return [span for span in hours if span.opens_at < span.closes_at]
+    return [span for span in hours if are_sound([span])]
