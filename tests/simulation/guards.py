@@ -49,7 +49,7 @@ ANY_VERSION_OF_AN_APPOINTMENT = Change(FOLLOW, "    WHERE known.version < exclud
 GUARDS = {
     "an event is claimed once": Guard(None, "an_event_takes_effect_at_most_once", (INBOX_CLAIM,)),
     "claimed and applied in one transaction": Guard(
-        10,
+        14,
         "an_event_takes_effect_at_most_once",
         (
             Change(
@@ -61,7 +61,7 @@ GUARDS = {
         ),
     ),
     "a receipt tells what was committed": Guard(
-        31,
+        14,
         "a_delivery_ends_only_with_its_consumers_word",
         (
             Change(
