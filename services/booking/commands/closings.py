@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_next, release_helper
 from services.booking.commands.facts import tell_closure
-from services.booking.commands.horizon import open_horizon
+from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.offers import end_offer, offer_nearest
 from services.booking.commands.venues import bring_venues
@@ -156,6 +156,8 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
     }  # fmt: skip
     made = {"closing_id": closed.closing_id, "reason": order.reason, "note": order.note or None, "closed_by": actor.ref}
     await session.execute(_CLOSE, times | made)
+    # In this order, as whoever publishes rules does.
+    await lock_rules(session, town)
     await session.execute(_LOCK_PLACES, times)
     again = await _take_back_offers(session, times)
     await session.execute(_RELEASE_HOLDS, times)

@@ -59,7 +59,9 @@ _DRAW = text("""
                  WHERE (s.municipality, s.draw_id) = (d.municipality, d.draw_id) LIMIT 1000) AS slots
     FROM draw d WHERE (d.municipality, d.draw_id) = (:municipality, :draw_id) FOR SHARE OF d
 """)
-_COUNT = text("SELECT count(*) FROM draw_entry WHERE (municipality, draw_id) = (:municipality, :draw_id)")
+_COUNT = text("""
+    SELECT count(*) FROM draw_entry WHERE (municipality, draw_id) = (:municipality, :draw_id) AND state = 'entered'
+""")
 _KNOWN = text("""
     SELECT ticket, guest_ref FROM draw_entry
     WHERE (municipality, draw_id) = (:municipality, :draw_id) AND state = 'entered'

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, book_appointment
+from services.booking.commands.closings import CLOSING
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME
 from services.booking.domain.draw import SEED_BYTES, Seats, Ticket, allocate, commitment_of, digest_of
@@ -130,7 +131,8 @@ _OPEN_REST = text("""
 """)
 _FREE_SEATS = text("""
     SELECT s.slot_id, s.starts_at, count(*) AS seats
-    FROM draw_session s JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id)
+    FROM draw_session s JOIN slot t ON (t.municipality, t.slot_id) = (s.municipality, s.slot_id) AND NOT t.withdrawn
+    JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id)
     WHERE (s.municipality, s.draw_id) = (:municipality, :draw_id) AND s.starts_at > :now
       AND p.audience = 'draw' AND p.appointment_id IS NULL AND p.hold_id IS NULL
     GROUP BY s.slot_id, s.starts_at ORDER BY s.starts_at, s.slot_id
@@ -152,6 +154,15 @@ _OF_PLACE = text("""
     SELECT d.draw_id FROM draw_session d
     JOIN place p ON (p.municipality, p.slot_id) = (d.municipality, d.slot_id)
     WHERE d.municipality = :municipality AND d.slot_id = :slot_id AND p.place_no = :place_no AND p.audience = 'draw'
+""")
+# Whoever won in a time that was closed meanwhile is asked to move, like everybody who has an appointment then.
+_CLOSED = text("""
+    SELECT DISTINCT c.closing_id FROM closing c
+    JOIN draw d ON d.municipality = c.municipality
+    JOIN draw_session s ON (s.municipality, s.draw_id) = (d.municipality, d.draw_id)
+    WHERE (d.municipality, d.draw_id) = (:municipality, :draw_id) AND c.reopened_at IS NULL
+      AND (c.counter IS NULL OR c.counter = d.counter) AND c.during && tstzrange(s.starts_at, s.ends_at)
+    ORDER BY c.closing_id LIMIT 100
 """)
 _FORGET = text("""
     UPDATE draw_entry SET draft_sealed = NULL, code_sealed = NULL
@@ -257,6 +268,8 @@ async def draw(session: AsyncSession, municipality: str, draw_id: UUID, keys: Ke
         if slot_id is not None:
             await _give_seat(session, mine, found, by_ticket[ticket], slot_id, keys, now=now)
     await session.execute(_OPEN_REST, mine | {"slots": [each.slot_id for each in sessions]})
+    closed = (await session.execute(_CLOSED, mine)).scalars().all()
+    await schedule_all(session, "booking", municipality, [Due(CLOSING, str(each), now) for each in closed])
     await mark_availability(session, municipality, [found.counter], now=now)
 
 

@@ -13,6 +13,7 @@ from services.booking.commands.chains import lock_chain, refuse_broken_chain
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.offers import end_offer
 from services.booking.commands.one_stop import Wish, read_chain
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.domain.one_stop import Chain
@@ -72,7 +73,8 @@ _MOVE = text("""
     UPDATE appointment a
     SET slot_id = s.slot_id, place_no = :place_no, counter = s.counter, office = coalesce(c.office, r.office, a.office),
         starts_at = s.starts_at, ends_at = s.ends_at, day = :day, version = a.version + 1, sequence = a.sequence + 1,
-        changed_at = :now, ticket_no = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_no END
+        changed_at = :now, closure = 'none', closing_id = NULL,
+        ticket_no = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_no END
     FROM slot s
     LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.counter)
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
@@ -135,6 +137,7 @@ async def move_parts(
         await session.execute(_MOVE, target | {"day": part.starts_at.astimezone(JST).date()})
         await session.execute(FREE_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
         await session.execute(_TAKE, target)
+        await end_offer(session, municipality, row.appointment_id, "withdrawn", now=now)
     numbers = []
     for part in chain.parts:
         row = old[part.procedure]
@@ -158,7 +161,7 @@ async def _lock_ahead(session: AsyncSession, order: MoveChain, policy: Policy, *
     if seen.version != order.version:
         raise Refusal("appointment_moved", 409)
     for row in ahead:
-        refuse_too_late(policy, state=row.state, starts_at=row.starts_at, now=now)
+        refuse_too_late(policy, state=row.state, starts_at=row.starts_at, closed=row.closure != "none", now=now)
     return ahead
 
 

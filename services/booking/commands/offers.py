@@ -102,8 +102,10 @@ async def offer_nearest(session: AsyncSession, appointment: Any, policy: Policy,
     channel: Channel = "counter" if appointment.helper == "none" else "helper"
     town = appointment.municipality
     procedure = await find_procedure(session, town, appointment.procedure, channel)
-    if procedure is None:
+    # The parts of an arrival fit together: their owner moves them together.
+    if procedure is None or appointment.chain_id is not None:
         return None
+    policy = procedure.policy(policy)
     near = await list_alternatives(session, town, appointment.slot_id, procedure.counters, offering(policy), now=now)
     for found in near:
         until = offer_until(policy, starts_at=found.starts_at, now=now)

@@ -27,7 +27,7 @@ from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME, Draft, o
 from services.booking.domain.one_stop import Chain, Errand, find_fault, make_chain, make_part
 from services.booking.domain.rules import JST, Policy, SlotTaken, refuse_unbookable
 from services.booking.keys import Keys, subject_context
-from services.booking.queries.one_stop import HeldChain, find_held_chain, list_errands, list_walks
+from services.booking.queries.one_stop import HeldChain, find_held_chain, list_errands, list_walks, strictest
 from services.booking.queries.rules import get_rules
 from services.booking.tables import ledger
 from shared.audit import record_deed
@@ -318,6 +318,7 @@ async def read_chain(
     fault = find_fault(errands, chain, await list_walks(session, municipality))
     if fault is not None:
         raise Refusal("chain_unfit", 409, fault=fault)
+    policy = await strictest(session, municipality, known, policy)
     for slot in slots.values():
         refuse_unbookable(policy, starts_at=slot.starts_at, withdrawn=slot.withdrawn, now=now)
     return chain

@@ -112,7 +112,8 @@ _GROW_PLACES = text(f"""
                       WHERE (p.municipality, p.slot_id, p.place_no) = (s.municipality, s.slot_id, wanted.no))
     ON CONFLICT DO NOTHING
 """)
-# Those who are in come first; what is left of the plan is open to others, the rest is closed.
+# Those who are in come first, and what a draw gives out. What is left of the plan is open to others, the rest is
+# closed.
 _OPEN_AND_CLOSE = text(f"""
     WITH {_FIT},
     seen AS (
@@ -122,8 +123,8 @@ _OPEN_AND_CLOSE = text(f"""
                row_number() OVER (PARTITION BY p.slot_id, is_taken ORDER BY p.place_no) AS rank
         FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn
              JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id),
-             LATERAL (SELECT p.appointment_id IS NOT NULL OR (p.held_until IS NOT NULL AND p.held_until > :now))
-                 AS taken(is_taken)
+             LATERAL (SELECT p.appointment_id IS NOT NULL OR (p.held_until IS NOT NULL AND p.held_until > :now)
+                             OR p.audience = 'draw') AS taken(is_taken)
         WINDOW of_slot AS (PARTITION BY p.slot_id)),
     remaining AS (
         SELECT *, greatest(places - taken, 0) AS free,

@@ -33,6 +33,7 @@ from services.booking.queries.one_stop import (
     list_chains,
     list_errands,
     list_others_of_chain,
+    strictest,
 )
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import CounterView, list_counters
@@ -82,8 +83,9 @@ async def get_chains_page(
         if not errands:
             return see_other(f"/booking/visits/{visit_key}")
         counters = await list_counters(session, town.code)
-        policy = (await get_rules(session, town.code)).policy
         wanted = [errand.errand for errand in errands]
+        town_policy = (await get_rules(session, town.code)).policy
+        policy = await strictest(session, town.code, [errand.procedure for errand in errands], town_policy)
         chains = await list_chains(session, town.code, wanted, policy, people=together, now=now)
         held = await find_held_chain(session, town.code, visit_key)
     return page(

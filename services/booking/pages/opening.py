@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from services.booking.keys import ACCESS_LIFETIME, Keys
 from services.booking.queries.appointments import AppointmentView, find_appointment
 from shared.db import Database
-from shared.reference_number import TYPED_MAX_LENGTH, read_number
+from shared.reference_number import TICKET_LENGTH, TYPED_MAX_LENGTH, read_number
 from shared.web.cookies import cookie_name, gone_cookie, make_cookie, read_cookie
 from shared.web.identity import RenewSession, find_identity, token_of
 from shared.web.pages import see_other
@@ -75,5 +75,5 @@ def forgotten_cookies(sent: Mapping[str, str], *, secure: bool) -> list[Cookie]:
     return [
         gone_cookie(COOKIE_PREFIX + number, secure=secure, path=COOKIE_PATH)
         for number in numbers
-        if read_number(number) is not None
+        if read_number(number) is not None or read_number(number, length=TICKET_LENGTH) is not None
     ]

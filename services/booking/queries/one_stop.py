@@ -1,6 +1,6 @@
 """The errands of a visit, the ways between counters, what is held for them, and appointments that belong together."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from services.booking.domain.one_stop import (
     make_part,
     plan_chains,
 )
-from services.booking.domain.rules import Policy, earliest_start, last_day
+from services.booking.domain.rules import Policy, earliest_start, last_day, policy_for
 from services.booking.queries.slots import list_slots, window_end
 from services.booking.queries.visits import OTHERS_MAX, OtherAppointment
 from shared.clock import jst_day
@@ -83,6 +83,11 @@ _ERRANDS_OF = text(f"""
     SELECT p.code AS procedure, p.counters, p.minutes, p.after FROM procedure p
     WHERE p.municipality = :municipality AND p.code = ANY (CAST(:procedures AS text[]))
     ORDER BY p.code LIMIT {ERRANDS_MAX}
+""")
+_STRICTEST = text("""
+    SELECT max(coalesce(notice_min, :notice_min)) AS notice_min,
+           min(coalesce(horizon_days, :horizon_days)) AS horizon_days
+    FROM procedure WHERE municipality = :municipality AND code = ANY (CAST(:procedures AS text[]))
 """)
 _WALKS = text(f"SELECT counter, other, minutes FROM walk WHERE municipality = :municipality LIMIT {WALKS_MAX}")
 _HELD = text(f"""
@@ -172,6 +177,18 @@ async def list_walks(session: AsyncSession, municipality: str) -> Walks:
     return {(row.counter, row.other): row.minutes for row in rows}
 
 
+async def strictest(session: AsyncSession, municipality: str, procedures: Iterable[str], policy: Policy) -> Policy:
+    """The town's policy with the longest notice and the shortest horizon of these procedures."""
+    asked = {
+        "municipality": municipality,
+        "procedures": list(procedures),
+        "notice_min": policy.notice_min,
+        "horizon_days": policy.horizon_days,
+    }
+    found = (await session.execute(_STRICTEST, asked)).one()
+    return policy_for(policy, notice_min=found.notice_min, horizon_days=found.horizon_days)
+
+
 async def list_chains(
     session: AsyncSession,
     municipality: str,
@@ -210,6 +227,7 @@ async def list_moves(
     errands = await list_movable(session, municipality, appointment_id, now=now)
     asked = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
     engaged_until, slots, people = (await session.execute(_ENGAGED, asked)).one()
+    policy = await strictest(session, municipality, [errand.procedure for errand in errands], policy)
     chains = await list_chains(
         session,
         municipality,

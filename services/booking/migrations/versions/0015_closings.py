@@ -54,9 +54,10 @@ BEGIN
 END $$
 """
 TRIGGERS = (
+    # Not what a draw gave: it is drawn from what was announced, and its winners are asked to move like everybody.
     """CREATE TRIGGER guard_closed_place BEFORE UPDATE ON booking.place FOR EACH ROW
-    WHEN ((NEW.hold_id IS NOT NULL AND NEW.hold_id IS DISTINCT FROM OLD.hold_id)
-          OR (NEW.appointment_id IS NOT NULL AND NEW.appointment_id IS DISTINCT FROM OLD.appointment_id))
+    WHEN (NEW.audience <> 'draw' AND ((NEW.hold_id IS NOT NULL AND NEW.hold_id IS DISTINCT FROM OLD.hold_id)
+          OR (NEW.appointment_id IS NOT NULL AND NEW.appointment_id IS DISTINCT FROM OLD.appointment_id)))
     EXECUTE FUNCTION booking.guard_closed_place()""",
     """CREATE TRIGGER guard_closed_place_made BEFORE INSERT ON booking.place FOR EACH ROW
     WHEN (NEW.hold_id IS NOT NULL OR NEW.appointment_id IS NOT NULL)
