@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from services.booking.commands.appointments import Booked
 from services.booking.commands.changes import (
@@ -19,9 +20,11 @@ from services.booking.commands.moving import MoveChain, Moved, move_chain
 from services.booking.consumers import on_catalogue_published
 from services.booking.domain.one_stop import Chain, Errand, make_part
 from services.booking.flow import Rush
-from services.booking.queries.one_stop import list_moves
+from services.booking.queries.one_stop import list_moves, strictest
 from services.booking.queries.rules import get_rules
+from services.booking.tables import procedure
 from shared.errors import Refusal
+from tests.booking import closing_town
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, make_catalogue
 from tests.booking.one_stop_town import arrive, book, booked, chains, count, hold, open_town, wishes_of
 
@@ -128,6 +131,38 @@ async def test_all_of_it_moves_at_once_and_nothing_of_the_old_is_left(house: Boo
     assert await count(house, "place WHERE appointment_id IS NOT NULL") == 2
     told = await house.rows("SELECT 1 FROM booking.outbox WHERE type = 'booking.appointment_changed.v1'")
     assert len(told) == 2
+
+
+async def test_an_arrival_that_a_closing_covers_moves_as_a_whole_and_is_done_with(house: BookingTown) -> None:
+    """Seen to fail where moving leaves the closing's marks: a day later staff are asked to move what has moved."""
+    made = await booked(house)
+    [row, *_] = await house.rows("SELECT day FROM booking.appointment")
+    await closing_town.close(house, counter=None, day=row.day)  # type: ignore[attr-defined]
+    await closing_town.run_due(house)
+    assert await count(house, "appointment WHERE closure = 'asked'") == 2
+    # Its parts fit together: none is kept another place by itself.
+    assert await count(house, "offered_place") == 0
+    await move(house, made[0], (await movable(house, made[0]))[0], version=2)
+    house.now += timedelta(hours=25)
+    await closing_town.run_due(house)
+    assert await count(house, "appointment WHERE closure = 'none' AND closing_id IS NULL") == 2
+
+
+async def test_the_longest_notice_of_its_procedures_counts_for_all(house: BookingTown) -> None:
+    """Seen to fail where the town's notice alone is looked at."""
+    assert await booked(house)
+    async with house.db.begin(TOWN) as session:
+        own = update(procedure).where(procedure.c.code == CHILD).values(notice_min=4_320, horizon_days=5)
+        await session.execute(own)
+    visit_id = await arrive(house, "late")
+    # By the town's notice alone.
+    soonest = (await chains(house, visit_id))[0]
+    async with house.db.begin(TOWN) as session:
+        policy = (await get_rules(session, TOWN)).policy
+        policy = await strictest(session, TOWN, [FAMILY, CHILD], policy)
+    assert (policy.notice_min, policy.horizon_days) == (4_320, 5)
+    with pytest.raises(Refusal, match="slot_too_soon"):
+        await hold(house, visit_id, wishes_of(soonest), "late")
 
 
 async def test_lost_at_one_counter_nothing_moves(house: BookingTown) -> None:
