@@ -42,6 +42,7 @@ class Handler(Protocol):
 
 
 Handlers = Mapping[type[Event], Handler]
+_Known = tuple[Envelope, Event, Handler]
 SendReceipt = Callable[[str, Receipt], Awaitable[None]]
 
 _COUNT = """
@@ -50,13 +51,6 @@ _COUNT = """
     RETURNING attempts, outcome
 """
 _CLAIM = """
-    INSERT INTO {schema}.inbox (municipality, event_id, seen_at, applied_at, outcome)
-    VALUES (:municipality, :event_id, :now, :now, 'applied')
-    ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'applied'
-    WHERE inbox.outcome IS NULL
-    RETURNING seen_at
-"""
-_CLAIM_ALL = """
     INSERT INTO {schema}.inbox (municipality, event_id, seen_at, applied_at, outcome)
     SELECT :municipality, told, :now, :now, 'applied' FROM unnest(CAST(:event_ids AS uuid[])) AS told ORDER BY told
     ON CONFLICT (municipality, event_id) DO UPDATE SET applied_at = :now, outcome = 'applied'
@@ -102,7 +96,6 @@ class Consumer:
         self._clock = clock
         self._count = text(_COUNT.format(schema=db.service))
         self._claim = Prepared(_CLAIM.format(schema=db.service))
-        self._claim_all = Prepared(_CLAIM_ALL.format(schema=db.service))
         self._mourn = text(_MOURN.format(schema=db.service))
         self._refuse = text(_REFUSE.format(schema=db.service))
         self._outcome = text(_OUTCOME.format(schema=db.service))
@@ -146,11 +139,10 @@ class Consumer:
         await self._send_receipt(envelope.publisher, receipt)
 
     async def _apply(self, envelope: Envelope, *, bulk: bool) -> str:
-        pass_step("consumer.received")
-        now = self._clock()
-        key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
+        now = self._receive()
         if envelope.attempt > 1:
             # Counted in a transaction of its own, so that a message that kills its worker does not loop for ever.
+            key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
             async with self._db.begin_across_towns() as session:
                 seen = (await session.execute(self._count, key)).one()
             pass_step("consumer.counted")
@@ -158,74 +150,76 @@ class Consumer:
                 return str(seen.outcome)
             if seen.attempts > ATTEMPT_LIMIT:
                 return await self._give_up(envelope, "attempts")
-        event, handler = read_envelope(envelope, self._handlers)
-        PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
-        apply = partial(self._apply_event, envelope, event, handler, bulk=bulk, now=now)
+        known = self._read([envelope], now=now)
         try:
-            return await again_after_deadlock(apply)
+            [outcome] = await again_after_deadlock(partial(self._apply_all, known, bulk=bulk, now=now))
         except DBAPIError as error:
             if not is_erased(error):
                 raise
-        return await self._pass_over(envelope, now=now)
-
-    async def _apply_event(
-        self, envelope: Envelope, event: Event, handler: Handler, *, bulk: bool, now: datetime
-    ) -> str:
-        key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
-        async with self._db.begin(envelope.municipality) as session:
-            claimed = await self._claim.row(session, key)
-            if claimed is None:
-                return await self._decided(session, envelope)
-            _refuse_too_old(event, claimed.seen_at)
-            pass_step("consumer.claimed")
-            if bulk:
-                work_in_bulk(session)
-            await handler(session, event, now=now)
-            pass_step("consumer.applied")
-        pass_step("consumer.committed")
-        return "applied"
+            return await self._pass_over(envelope, now=now)
+        return outcome
 
     async def _apply_together(self, envelopes: Sequence[Envelope]) -> list[str] | None:
         """The outcomes; None if each must be looked at by itself."""
-        first, now = envelopes[0], self._clock()
-        if any(envelope.attempt > 1 or envelope.municipality != first.municipality for envelope in envelopes):
+        town = envelopes[0].municipality
+        if any(envelope.attempt > 1 or envelope.municipality != town for envelope in envelopes):
             return None
-        pass_step("consumer.received")
+        now = self._receive()
         try:
-            return await self._apply_events(envelopes, now=now)
+            return await self._apply_all(self._read(envelopes, now=now), bulk=True, now=now)
         except Exception as error:  # noqa: BLE001 - whichever it is: alone, it gets what it deserves
             log.info("bulk_taken_apart", count=len(envelopes), **describe(error))
             return None
 
-    async def _apply_events(self, envelopes: Sequence[Envelope], *, now: datetime) -> list[str]:
-        known = [read_envelope(envelope, self._handlers) for envelope in envelopes]
-        for event, _ in known:
+    def _receive(self) -> datetime:
+        pass_step("consumer.received")
+        return self._clock()
+
+    def _read(self, envelopes: Sequence[Envelope], *, now: datetime) -> list[_Known]:
+        known = [(envelope, *read_envelope(envelope, self._handlers)) for envelope in envelopes]
+        for _, event, _ in known:
             PICKUP_SECONDS.labels(self._db.service).observe(max(0.0, (now - event.occurred_at).total_seconds()))
-        town = envelopes[0].municipality
-        told = {"municipality": town, "event_ids": [envelope.event_id for envelope in envelopes], "now": now}
+        return known
+
+    async def _apply_all(self, known: Sequence[_Known], *, bulk: bool, now: datetime) -> list[str]:
+        """Claim and apply events of one town in one transaction; what became of each."""
+        town = known[0][0].municipality
         outcomes = []
         async with self._db.begin(town) as session:
-            work_in_bulk(session)
-            claimed = {row.event_id: row.seen_at for row in await self._claim_all.rows(session, told)}
+            claimed = await self._claim_all(session, [envelope for envelope, _, _ in known], now=now)
             pass_step("consumer.claimed")
-            for envelope, (event, handler) in zip(envelopes, known, strict=True):
+            if bulk:
+                work_in_bulk(session)
+            for envelope, event, handler in known:
                 seen_at = claimed.get(UUID(envelope.event_id))
                 if seen_at is None:
                     outcomes.append(await self._decided(session, envelope))
                     continue
-                _refuse_too_old(event, seen_at)
+                if seen_at - event.occurred_at > INBOX_TELLS:
+                    raise Poison(OLDER_THAN_INBOX)
                 await handler(session, event, now=now)
                 outcomes.append("applied")
             pass_step("consumer.applied")
         pass_step("consumer.committed")
         return outcomes
 
+    async def _claim_all(
+        self, session: AsyncSession, envelopes: Sequence[Envelope], *, now: datetime
+    ) -> dict[UUID, datetime]:
+        """When those that are ours to apply were first seen."""
+        told = {
+            "municipality": envelopes[0].municipality,
+            "event_ids": [envelope.event_id for envelope in envelopes],
+            "now": now,
+        }
+        return {row.event_id: row.seen_at for row in await self._claim.rows(session, told)}
+
     async def _pass_over(self, envelope: Envelope, *, now: datetime) -> str:
         """Whoever it is about was erased meanwhile: it is done with, and brings nothing back."""
-        key = {"municipality": envelope.municipality, "event_id": envelope.event_id, "now": now}
         async with self._db.begin_across_towns() as session:
-            claimed = await self._claim.row(session, key)
-            return "applied" if claimed is not None else await self._decided(session, envelope)
+            if await self._claim_all(session, [envelope], now=now):
+                return "applied"
+            return await self._decided(session, envelope)
 
     async def _give_up(self, envelope: Envelope, reason: str) -> str:
         # Of whoever was erased nothing is kept, nor in a dead letter.
@@ -255,11 +249,6 @@ class Consumer:
     async def _decided(self, session: AsyncSession, envelope: Envelope) -> str:
         key = {"municipality": envelope.municipality, "event_id": envelope.event_id}
         return str((await session.execute(self._outcome, key)).scalar_one())
-
-
-def _refuse_too_old(event: Event, seen_at: datetime) -> None:
-    if seen_at - event.occurred_at > INBOX_TELLS:
-        raise Poison(OLDER_THAN_INBOX)
 
 
 def genuine_envelope(service: str, envelope: object, stamp: object, stamps: Stamps) -> Envelope | None:

@@ -119,7 +119,8 @@ async def test_without_the_claim_the_race_is_lost(make_db: MakeDb, clock: TestCl
     """The guard of the test above, taken out: it is the claim that makes the effect single, and not chance."""
     service = Service(make_db, clock)
     service.consumer._claim = Prepared("""
-        SELECT CAST(:now AS timestamptz) AS seen_at WHERE CAST(:event_id AS text) || CAST(:municipality AS text) <> ''
+        SELECT told AS event_id, CAST(:now AS timestamptz) AS seen_at
+        FROM unnest(CAST(:event_ids AS uuid[])) AS told WHERE CAST(:municipality AS text) <> ''
     """)
     envelope = make_envelope(make_availability())
     await asyncio.gather(*(service.consume(envelope) for _ in range(RACERS)))

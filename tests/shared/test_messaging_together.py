@@ -76,7 +76,7 @@ async def test_one_that_fails_comes_again_and_its_neighbours_do_not(make_db: Mak
 
 
 async def test_together_and_alone_race_for_the_same_events(make_db: MakeDb, clock: TestClock) -> None:
-    """Seen to fail (more effects than events) without the predicate of the claim of many."""
+    """Seen to fail (more effects than events) without the predicate of the claim."""
     service = Service(make_db, clock)
     envelopes = [make_envelope(event) for event in make_many()]
     await asyncio.gather(

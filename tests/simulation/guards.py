@@ -36,7 +36,9 @@ class Guard:
     changes: tuple[Change, ...]
 
 
-INBOX_CLAIM = Change(CONSUMER, "    WHERE inbox.outcome IS NULL\n    RETURNING seen_at", "    RETURNING seen_at")
+INBOX_CLAIM = Change(
+    CONSUMER, "    WHERE inbox.outcome IS NULL\n    RETURNING event_id, seen_at", "    RETURNING event_id, seen_at"
+)
 FREE = 'FREE_PREDICATE = "p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"'
 HELD_IS_FREE = Change(HOLDS, FREE, 'FREE_PREDICATE = "p.appointment_id IS NULL"')
 NO_TRIGGER = Change(
@@ -55,8 +57,7 @@ GUARDS = {
             Change(
                 CONSUMER,
                 '            pass_step("consumer.claimed")\n',
-                '            pass_step("consumer.claimed")\n'
-                "        async with self._db.begin(envelope.municipality) as session:\n",
+                '            pass_step("consumer.claimed")\n        async with self._db.begin(town) as session:\n',
             ),
         ),
     ),
@@ -66,11 +67,11 @@ GUARDS = {
         (
             Change(
                 CONSUMER,
-                "            await handler(session, event, now=now)\n",
-                "            early = Receipt(municipality=envelope.municipality, event_id=envelope.event_id,\n"
-                "                            consumer=envelope.consumer, outcome='applied')\n"
-                "            await self._send_receipt(envelope.publisher, early)\n"
-                "            await handler(session, event, now=now)\n",
+                "                await handler(session, event, now=now)\n",
+                "                early = Receipt(municipality=envelope.municipality, event_id=envelope.event_id,\n"
+                "                                consumer=envelope.consumer, outcome='applied')\n"
+                "                await self._send_receipt(envelope.publisher, early)\n"
+                "                await handler(session, event, now=now)\n",
             ),
         ),
     ),
