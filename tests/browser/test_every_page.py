@@ -669,6 +669,30 @@ def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:
     see(tablet, "closing-reopened")
 
 
+def test_one_visit_for_everything(phone: Page, see: See) -> None:
+    phone.goto("/life-events/move-in")
+    for answer in phone.get_by_role("radio", name="はい").all():
+        answer.check(force=True)
+    phone.get_by_role("button", name="必要な手続きを見る").click()
+    phone.wait_for_url("**/plans/*")
+    phone.get_by_role("button", name="窓口でまとめて予約する").click()
+    phone.wait_for_url("**/you")
+    give_name(phone, name="二宮 花子", kana="ニノミヤ ハナコ", reach="none", contact="")
+    phone.get_by_role("button", name="すべてわたして次へ進む").click()
+    phone.wait_for_url("**/pass")
+    phone.get_by_role("button", name="日にちと時間を選ぶ").click()
+    phone.wait_for_url("**/chains")
+    see(phone, "chains")
+    phone.get_by_role("button", name="この日にまとめて予約する").first.click()
+    phone.wait_for_url("**/chains/confirm")
+    see(phone, "chain-confirm")
+    phone.get_by_role("button", name="まとめて予約する", exact=True).click()
+    phone.wait_for_url("**/booking/appointments/*")
+    phone.get_by_role("link", name="まとめて日時を変える").click()
+    phone.wait_for_url("**/move")
+    see(phone, "chain-move")
+
+
 def test_a_draw(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> None:
     phone.goto("/booking/draws")
     see(phone, "draws-empty")
