@@ -86,6 +86,9 @@ async def _next_best(
 ) -> Chain | None:
     """The best chain of the rest that is left today. They are in the house: no notice is needed."""
     errands = await list_errands_of(session, municipality, [row.procedure for row in rest])
+    if len(errands) < len(rest):
+        # A procedure has left the catalogue: what cannot be planned stays as it was booked.
+        return None
     at_once = msgspec.structs.replace(policy, notice_min=0)
     not_before = free_at + timedelta(minutes=UNKNOWN_WALK_MIN)
     chains = await list_chains(session, municipality, errands, at_once, most=1, not_before=not_before, now=now)
