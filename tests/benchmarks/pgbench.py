@@ -12,16 +12,17 @@ TIMEOUT_S = 300
 
 
 def run_pgbench(
-    database_url: str, script: Path, *, clients: int, transactions: int, service: str
+    database_url: str, script: Path, *, clients: int, transactions: int, service: str, after: int = 0
 ) -> tuple[float, float]:
-    """Run a script so often for each client; transactions a second, and a transaction's mean in milliseconds.
+    """Run a script so often for each client, as if each had run it `after` times before.
 
+    Returns transactions a second, and a transaction's mean in milliseconds.
     Raises AssertionError if one of them failed.
     """
     url = urlsplit(database_url)
     done = subprocess.run(
         [postgres_bin() / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-t", str(transactions),
-         "-D", "n=0", "-f", script],
+         "-D", f"n={after}", "-f", script],
         env={
             "PATH": os.environ["PATH"], "PGHOST": url.hostname or "", "PGPORT": str(url.port),
             "PGUSER": unquote(url.username or ""), "PGPASSWORD": unquote(url.password or ""),
