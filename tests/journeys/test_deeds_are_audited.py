@@ -424,7 +424,8 @@ def _calls_whom_no_message_reached(desk: Desk, stack: Stack) -> None:
     desk.send("/book")
     own = desk.path
     desk.get(f"{own}/earlier")
-    desk.send("/earlier")
+    today = jst_day(utc_now()).isoformat()
+    desk.send("/earlier", first=today, last=today)
     desk.until("/notices", has="/contact")
     desk.send("/contact")
     desk.get("/notices")
