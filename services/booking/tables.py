@@ -736,9 +736,9 @@ visit_errand = Table(
 
 # --- the waitlist ----------------------------------------------------------------------------------------------------
 
-# Who waits for an earlier time than their own: at most once for each appointment, in the order of joining. It is over by
-# itself when the appointment is not `booked` any more, has begun, or the last day has passed: whoever reads asks for that.
-# A trigger (0018) takes no days after the appointment's own, and no offer of a time that is not earlier.
+# Who waits for an earlier time than their own: at most once for each appointment, in the order of joining. It is over
+# by itself when the appointment is not `booked` any more, has begun, or the last day has passed: whoever reads asks for
+# that. A trigger (0018) takes no days after the appointment's own, and no offer of a time that is not earlier.
 waiting = Table(
     "waiting",
     metadata,

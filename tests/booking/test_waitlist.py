@@ -122,9 +122,7 @@ async def test_who_joined_at_the_same_moment_is_asked_in_one_order_always(small:
         ({"counter": "3"}, False),
     ],
 )
-async def test_only_what_they_wait_for_is_offered(
-    small: BookingTown, window: dict[str, Any], is_offered: bool
-) -> None:
+async def test_only_what_they_wait_for_is_offered(small: BookingTown, window: dict[str, Any], is_offered: bool) -> None:
     morning, _ = await full_tuesday(small)
     for part in ("morning", "afternoon"):
         await book_at(small, f"w-{part}", WEDNESDAY, part)

@@ -13,7 +13,8 @@ from tests.booking.conftest import TOWN, BookingTown
 from tests.booking.waiting_town import FRIDAY, NOTICE, THURSDAY, TUESDAY, book_at, open_small, slot_at, wait
 
 OFFER = """
-    INSERT INTO offered_place (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state, cause)
+    INSERT INTO offered_place
+        (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state, cause)
     VALUES (:town, :offer, :appointment, :slot, 1, :now, :until, 'open', 'waiting')
 """
 WAIT = """
@@ -41,9 +42,7 @@ async def test_an_appointment_is_on_the_list_once(small: BookingTown) -> None:
     booked = await book_at(small, "a", THURSDAY)
     await wait(small, booked)
     with pytest.raises(IntegrityError, match="waiting_pkey"):
-        await run(
-            small, WAIT, appointment=booked.appointment_id, first=TUESDAY, last=TUESDAY, weekdays=[2]
-        )
+        await run(small, WAIT, appointment=booked.appointment_id, first=TUESDAY, last=TUESDAY, weekdays=[2])
 
 
 @pytest.mark.parametrize("change", ["later", "cancelled", "part of an arrival"])

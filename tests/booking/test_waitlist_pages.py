@@ -53,7 +53,11 @@ async def test_chosen_changed_and_stopped(small: BookingTown) -> None:
         page = await browser.get(f"{own}/earlier")
         assert page.status_code == 200
         # From today until their own day, at any time.
-        assert (chosen(page, "first"), chosen(page, "last"), form_of(page, "/earlier")["part"]) == ("2026-06-01", "2026-06-04", "any")
+        assert (chosen(page, "first"), chosen(page, "last"), form_of(page, "/earlier")["part"]) == (
+            "2026-06-01",
+            "2026-06-04",
+            "any",
+        )
         answer = await join(browser, f"{own}/earlier")
         assert answer.headers["location"] == f"{own}/earlier?told=waits"
         page = await browser.get(answer.headers["location"])

@@ -6,7 +6,12 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.booking.commands.appointments import Booked
-from services.booking.commands.changes import CancelAppointment, ChangeAppointment, cancel_appointment, change_appointment
+from services.booking.commands.changes import (
+    CancelAppointment,
+    ChangeAppointment,
+    cancel_appointment,
+    change_appointment,
+)
 from services.booking.commands.waitlist import JoinWaitlist, decline_earlier, join_waitlist, leave_waitlist
 from services.booking.commands.waitlist_offers import on_waiting_due
 from services.booking.consumers import on_catalogue_published

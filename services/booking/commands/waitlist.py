@@ -1,4 +1,4 @@
-"""The waitlist: somebody waits for an earlier time than their own, changes what they wait for, stops, or says no to one.
+"""The waitlist: somebody waits for an earlier time than their own, says for which, stops, or says no to one.
 
 It is over by itself when the appointment is not `booked` any more, has begun, or the last day has passed: whoever looks
 for the next in line asks for that (`commands/waitlist_offers.py`). One appointment is on it at most once.
@@ -165,7 +165,7 @@ async def tell_earlier_offer(session: AsyncSession, offer: Any, appointment: Any
 
 
 async def follow_move(session: AsyncSession, moved: Any, *, has_earlier: bool) -> None:
-    """An appointment moved. Who took what was offered has what they waited for; others wait for what is earlier still."""
+    """An appointment moved. Who took what was offered has it now; others go on waiting for what is earlier still."""
     mine = {"municipality": moved.municipality, "appointment_id": moved.appointment_id, "day": moved.day}
     await session.execute(_NOTHING_LEFT, mine | {"has_earlier": has_earlier})
     await session.execute(_NOT_LATER, mine)

@@ -1,7 +1,7 @@
-"""Offering places that are free to who waits for an earlier time: one person after the other, in the order of joining.
+"""Offering places that are free to those who wait for an earlier time, one after the other, in the order of joining.
 
-A look (`due`, kind `waiting`, one for each counter) asks what is free now, not what came free: whatever freed a place, a
-burst of it, and a look that died half-way lead to the same. Freeing a place does nothing for it: whoever works off the
+A look (`due`, kind `waiting`, one for each counter) asks what is free now, not what came free: whatever freed a place,
+many at once, and a look that died half-way lead to the same. Freeing a place does nothing for it: whoever works off the
 mark that it leaves anyway (`commands/availability.py`) asks for a look, and so does the look at a counter every minute.
 """
 
@@ -61,8 +61,9 @@ _NEXT = text(f"""
          AND free.starts_at - make_interval(mins => coalesce(c.notice_min, :notice_min)) >= :until
     WHERE w.municipality = :municipality AND a.state = 'booked' AND a.closure = 'none' AND a.chain_id IS NULL
       AND (w.counter IS NULL OR w.counter = :counter)
-      AND :counter = ANY ({WHERE_DONE.format(
-          channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")})
+      AND :counter = ANY ({
+    WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
+})
       AND NOT EXISTS (
           SELECT FROM offered_place o WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id)
              AND (o.state = 'open' OR (o.cause = 'waiting' AND o.slot_id = free.slot_id)))

@@ -101,7 +101,7 @@ async def post_earlier_page(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Redirect:
-    """`do`: `stop` waiting, `decline` what is kept, or else wait. A refusal is shown by the page that is GET after it."""
+    """`do`: `stop` waiting, `decline` what is kept, or else wait. A refusal is shown by the page after it."""
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
