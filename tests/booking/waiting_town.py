@@ -27,9 +27,9 @@ SLOT_MIN = 240
 NOTICE = timedelta(minutes=30)
 
 
-async def open_small(town: BookingTown, *, counters: tuple[str, ...] = ("7",), **rules: object) -> BookingTown:
+async def open_small(town: BookingTown, *, counters: tuple[str, ...] = ("7",)) -> BookingTown:
     """One place in the morning and one in the afternoon, at counter 7."""
-    await town.open(make_pack(places=1, slot_min=SLOT_MIN, **rules), catalogue=False)
+    await town.open(make_pack(places=1, slot_min=SLOT_MIN), catalogue=False)
     catalogue = make_catalogue()
     first, *others = catalogue.procedures
     procedures = (msgspec.structs.replace(first, counters=counters), *others)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from services.notifications.domain.sms import PARTS_MAX, count_parts
+from shared.events.base import Event
 from shared.events.booking import AppointmentBooked, AppointmentProgressed
 from tests.notifications.harness import LINK_TOKEN, START, Notifications
 
@@ -83,11 +84,11 @@ async def test_what_is_over_by_then_is_not_told(service: Notifications, ending: 
     contact = service.contact()
     booked = service.booked(contact)
     first = kept(service, booked)
-    after = {
-        "over": lambda: over(service, first),
-        "changed": lambda: service.changed(first, EARLIER),
-        "cancelled": lambda: service.cancelled(first),
-    }[ending]()
+    after: Event = over(service, first)
+    if ending == "changed":
+        after = service.changed(first, EARLIER)
+    elif ending == "cancelled":
+        after = service.cancelled(first)
     await service.hear(booked, first, after, contact)
     await service.settle()
     assert (await service.states())["earlier_offer"] == "superseded"
