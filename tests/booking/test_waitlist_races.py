@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from services.booking.commands import waitlist_offers
 from services.booking.commands.changes import ChangeAppointment, change_appointment
-from services.booking.commands.waitlist_offers import on_waiting_answer_due
 from services.booking.domain.rules import SlotTaken
+from services.booking.domain.waitlist import OFFER_LIFETIME
 from services.booking.flow import Rush
 from services.booking.worker import DUE_HANDLERS
 from shared.errors import Refusal
@@ -33,6 +35,7 @@ from tests.booking.waiting_town import (
     settle,
     slot_at,
     states_of,
+    stop,
     version_of,
     wait,
     waiters,
@@ -85,12 +88,26 @@ async def test_two_workers_offer_each_place_once(small: BookingTown) -> None:
 
 
 async def test_two_counters_have_one_offer_for_one_person(bare_town: BookingTown) -> None:
-    """Seen to fail (IntegrityError) without the second question once the appointment is locked."""
     town = await open_small(bare_town, counters=("7", "3"))
     [first] = await waiters(town, "a")
     await asyncio.gather(*(look(town, counter) for counter in ("7", "3", "7", "3")))
     await settle(town)
     assert await states_of(town, first) == ["open"]
+
+
+async def test_whom_another_look_was_faster_to_ask_is_not_asked(small: BookingTown) -> None:
+    """What a look found before the other had committed. Seen to fail (IntegrityError) without the second question."""
+    [first] = await waiters(small, "a")
+    slot = await slot_at(small, TUESDAY, "afternoon")
+    found = SimpleNamespace(appointment_id=first.appointment_id, slot_id=slot.slot_id, starts_at=slot.starts_at)
+    await look(small)
+    until = small.now + OFFER_LIFETIME
+    async with small.db.begin(TOWN) as session:
+        assert not await waitlist_offers._offer(session, TOWN, found, until=until, now=small.now)
+    await stop(small, first)
+    async with small.db.begin(TOWN) as session:
+        assert not await waitlist_offers._offer(session, TOWN, found, until=until, now=small.now)
+    assert await states_of(small, first) == ["declined"]
 
 
 async def test_a_look_waits_for_nobody(small: BookingTown) -> None:
@@ -131,7 +148,6 @@ async def test_killed_anywhere_nobody_is_offered_twice_or_forgotten(small: Booki
 
 
 async def test_taken_at_the_very_moment_at_which_it_lapses_one_of_both_is_true(small: BookingTown) -> None:
-    """Seen to fail (told that nothing is kept, after the change) without the lock where it lapses."""
     [first] = await waiters(small, "a")
     await look(small)
     [offer] = await offers_of(small, first)
@@ -146,7 +162,7 @@ async def test_taken_at_the_very_moment_at_which_it_lapses_one_of_both_is_true(s
 
     async def lapse() -> None:
         async with small.db.begin(TOWN) as session:
-            await on_waiting_answer_due(session, TOWN, str(rows[0].offer_id), small.now)  # type: ignore[attr-defined]
+            await waitlist_offers.on_waiting_answer_due(session, TOWN, str(rows[0].offer_id), small.now)  # type: ignore[attr-defined]
 
     async with small.db.begin(TOWN) as session:
         await change_appointment(session, order, now=small.now)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.notifications.domain.notices import Newest, is_overtaken
 from services.notifications.domain.sms import PARTS_MAX, count_parts
 from shared.events.base import Event
 from shared.events.booking import AppointmentBooked, AppointmentProgressed
@@ -77,6 +78,14 @@ async def test_what_is_not_kept_any_more_is_not_told(service: Notifications) -> 
     await service.settle()
     rows = await service.rows("SELECT state FROM notice WHERE kind = 'earlier_offer' ORDER BY appointment_version")
     assert [row.state for row in rows] == ["superseded", "sent"]
+
+
+def test_what_may_have_gone_out_is_not_sent_again_once_it_is_over() -> None:
+    """As for a notice whose provider did not answer: its state is `unknown`."""
+    newest = Newest(state="booked", sequence=0, starts_at=START, offer_until=EARLIER)
+    assert not is_overtaken("earlier_offer", 0, newest)
+    assert is_overtaken("earlier_offer", 0, msgspec.structs.replace(newest, offer_until=None))
+    assert is_overtaken("earlier_offer", 0, msgspec.structs.replace(newest, closure="asked"))
 
 
 @pytest.mark.parametrize("ending", ["over", "changed", "cancelled"])
