@@ -69,6 +69,7 @@ from services.booking.pages.visits import (
     post_hold_page,
     post_release_page,
 )
+from services.booking.pages.waitlist import get_earlier_page, post_earlier_page
 from services.booking.refusals import REFUSALS
 from services.booking.settings import SERVICE, Settings
 from services.booking.tables import ended_sessions
@@ -103,6 +104,8 @@ ROUTES = [
     post_cancel_page,
     get_move_page,
     post_move_page,
+    get_earlier_page,
+    post_earlier_page,
     get_link,
     get_find_page,
     post_find_page,

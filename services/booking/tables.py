@@ -543,18 +543,30 @@ offered_place = Table(
     Column("until", _TIME, nullable=False),
     Column("state", Text, nullable=False),
     Column("ended_at", _TIME),
+    # Why it is offered: a closing moves the person, or they wait for an earlier time.
+    Column("cause", Text, nullable=False, server_default="closing"),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],
     ),
-    CheckConstraint("state IN ('open', 'taken', 'lapsed', 'withdrawn')", name="state"),
+    CheckConstraint("state IN ('open', 'taken', 'lapsed', 'withdrawn', 'declined')", name="state"),
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+    CheckConstraint("cause IN ('closing', 'waiting')", name="cause"),
     Index(
         "offered_place_one_open_idx",
         "municipality",
         "appointment_id",
         unique=True,
         postgresql_where=text("state = 'open'"),
+    ),
+    # Nobody is offered the same earlier time twice.
+    Index(
+        "offered_place_once_idx",
+        "municipality",
+        "appointment_id",
+        "slot_id",
+        unique=True,
+        postgresql_where=text("cause = 'waiting'"),
     ),
 )
 
@@ -721,6 +733,32 @@ visit_errand = Table(
     ),
     CheckConstraint("errand_no BETWEEN 1 AND 10", name="errand_no"),
     CheckConstraint("person BETWEEN 1 AND 3", name="person"),
+)
+
+# --- the waitlist ----------------------------------------------------------------------------------------------------
+
+# Who waits for an earlier time than their own: at most once for each appointment, in the order of joining. It is over
+# by itself when the appointment is not `booked` any more, has begun, or the last day has passed: whoever reads asks for
+# that. A trigger (0018) takes no days after the appointment's own, and no offer of a time that is not earlier.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("appointment_id", _UUID, primary_key=True),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("weekdays", ARRAY(Integer), nullable=False),
+    Column("part", Text, nullable=False),
+    # None: wherever the procedure can be done.
+    Column("counter", Text),
+    Column("joined_at", _TIME, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "appointment_id"],
+        ["booking.appointment.municipality", "booking.appointment.appointment_id"],
+    ),
+    CheckConstraint("first_day <= last_day", name="days"),
+    CheckConstraint("cardinality(weekdays) > 0 AND weekdays <@ ARRAY[1, 2, 3, 4, 5, 6, 7]", name="weekdays"),
+    CheckConstraint("part IN ('any', 'morning', 'afternoon')", name="part"),
 )
 
 # --- keeping order ---------------------------------------------------------------------------------------------------

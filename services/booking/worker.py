@@ -22,6 +22,8 @@ from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
 from services.booking.commands.replanning import on_watch_chain_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
+from services.booking.commands.waitlist import WAITING
+from services.booking.commands.waitlist_offers import WAITING_ANSWER, on_waiting_answer_due, on_waiting_due
 from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
 from services.booking.settings import Settings, load_settings
@@ -47,6 +49,8 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     CLOSING_OFFER: on_closing_offer_due,
     FORGET_ENTRIES: on_forget_due,
     WATCH_CHAIN: on_watch_chain_due,
+    WAITING: on_waiting_due,
+    WAITING_ANSWER: on_waiting_answer_due,
 }
 
 

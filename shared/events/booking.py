@@ -54,7 +54,7 @@ class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="b
     """The person was checked in, called, served, or did not come; a helper was found; or a closing covers its time."""
 
     closure: ClosureState = "none"
-    # The other time that is kept for them, and until when.
+    # The other time that is kept for them, and until when: instead of a closed one, or an earlier one they waited for.
     offer_starts_at: datetime | None = None
     offer_until: datetime | None = None
 

@@ -669,6 +669,38 @@ def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:
     see(tablet, "closing-reopened")
 
 
+def test_an_earlier_time(phone: Page, tablet: Page, see: See) -> None:
+    book(phone, name="一色 さち", kana="", reach="email", contact="hayai@example.jp")
+    own = phone.url
+    phone.goto(f"{own}/change?view=list")
+    phone.locator("ul.slots button:enabled").last.click()
+    phone.get_by_role("button", name="この日時に変える").click()
+    phone.wait_for_url("**/booking/appointments/*")
+    phone.get_by_role("link", name="もっと早い時間があいたら知らせてほしい").click()
+    see(phone, "earlier")
+    phone.get_by_label("いつから").select_option(index=1)
+    phone.get_by_label("いつまで").select_option(index=0)
+    phone.get_by_role("button", name="知らせてほしい").click()
+    expect(phone.get_by_role("main")).to_contain_text("この選びかたでは、お待ちいただけません")
+    see(phone, "earlier-refused")
+    phone.goto(f"{own}/earlier")
+    phone.get_by_role("button", name="知らせてほしい").click()
+    expect(phone.get_by_role("main")).to_contain_text("早い時間があいたら、お知らせします")
+    see(phone, "earlier-waits")
+    tablet.goto("/counter")
+    expect(tablet.get_by_role("main")).to_contain_text("もっと早い時間を待っている方")
+    see(tablet, "counter-waits")
+    for _ in range(40):
+        phone.goto(own)
+        if phone.get_by_role("button", name="この時間はいらない").count():
+            break
+        phone.wait_for_timeout(250)
+    see(phone, "appointment-earlier")
+    phone.get_by_role("button", name="この時間に決める").click()
+    expect(phone.get_by_role("main")).to_contain_text("日時を変えました")
+    see(phone, "appointment-earlier-taken")
+
+
 def test_one_visit_for_everything(phone: Page, see: See) -> None:
     phone.goto("/life-events/move-in")
     for answer in phone.get_by_role("radio", name="はい").all():

@@ -50,6 +50,7 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/draws": "draw-announce",
     "booking POST /booking/appointments/{number}/change": "change",
     "booking POST /booking/appointments/{number}/cancel": "cancel",
+    "booking POST /booking/appointments/{number}/earlier": "wait",
     # The office, the line, the helpers, and who could not be reached.
     "routing POST /office/applications/{application_id}/held-back": "view_held_back:decide",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
@@ -421,6 +422,10 @@ def _calls_whom_no_message_reached(desk: Desk, stack: Stack) -> None:
     _to_the_times(desk, reach="sms")
     desk.send("/hold", slot=_earliest(desk))
     desk.send("/book")
+    own = desk.path
+    desk.get(f"{own}/earlier")
+    today = jst_day(utc_now()).isoformat()
+    desk.send("/earlier", first=today, last=today)
     desk.until("/notices", has="/contact")
     desk.send("/contact")
     desk.get("/notices")

@@ -175,6 +175,8 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /booking/appointments/{number}/cancel": ANYBODY,
     "booking GET /booking/appointments/{number}/move": ANYBODY,
     "booking POST /booking/appointments/{number}/move": ANYBODY,
+    "booking GET /booking/appointments/{number}/earlier": ANYBODY,
+    "booking POST /booking/appointments/{number}/earlier": ANYBODY,
     "booking GET /booking/api/appointments/{number}": ANYBODY,
     # Draws and their records name nobody; an entry is opened as an appointment is.
     "booking GET /booking/draws": ANYBODY,

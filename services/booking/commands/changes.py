@@ -17,6 +17,7 @@ from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import End, end_offer, find_offer
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
+from services.booking.commands.waitlist import follow_move
 from services.booking.domain.rules import JST, SlotTaken, policy_for, refuse_too_late, refuse_unbookable
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import WHERE_DONE
@@ -153,9 +154,10 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
     await pass_on_later(session, old.municipality, old.slot_id, old.place_no, now=now)
     await session.execute(_TAKE, mine | kept | {"slot_id": order.slot_id, "place_no": place_no})
-    is_offered = offer is not None and offer.slot_id == order.slot_id
-    end: End = "taken" if is_offered else "withdrawn"
+    took = offer.cause if offer is not None and offer.slot_id == order.slot_id else None
+    end: End = "taken" if took else "withdrawn"
     await end_offer(session, order.municipality, order.appointment_id, end, now=now)
+    await follow_move(session, moved, has_earlier=took == "waiting")
     if old.helper != "none":
         # Another time is another request, perhaps to another helper.
         venues = await release_helper(session, order.municipality, order.appointment_id, now=now)

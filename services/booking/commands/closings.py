@@ -19,6 +19,7 @@ from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.offers import end_offer, offer_nearest
 from services.booking.commands.venues import bring_venues
+from services.booking.commands.waitlist import end_earlier_offer
 from services.booking.domain.closings import OFFER_LIFETIME, Reason
 from services.booking.domain.rules import Policy
 from services.booking.queries.closings import IN_TIME, ON_DAYS
@@ -69,7 +70,7 @@ _LOCK_PLACES = text(f"""
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
 _LOCK_OFFERED = text(f"""
-    SELECT a.appointment_id FROM offered_place o
+    SELECT a.appointment_id, o.cause FROM offered_place o
     JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)
     JOIN appointment a ON (a.municipality, a.appointment_id) = (o.municipality, o.appointment_id)
     WHERE o.municipality = :municipality AND o.state = 'open' AND {IN_TIME.format(row="s")}
@@ -183,6 +184,9 @@ async def _take_back_offers(session: AsyncSession, times: dict[str, Any]) -> lis
     town, now = times["municipality"], times["now"]
     again = []
     for row in (await session.execute(_LOCK_OFFERED, times)).all():
+        if row.cause == "waiting":
+            await end_earlier_offer(session, town, row.appointment_id, "withdrawn", now=now)
+            continue
         await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
         again.append(Due(CLOSING_OFFER, str(row.appointment_id), now))
     return again
@@ -219,6 +223,8 @@ async def _ask(
         # Nobody need come. Whoever moves it has somebody asked anew.
         venues = await release_helper(session, town, row.appointment_id, now=now)
         await bring_venues(session, town, venues, now=now)
+    # An earlier time that was kept for them is nothing that they asked for now.
+    await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
     offer = await offer_nearest(session, row, policy, now=now)
     asked = (await session.execute(_ASKED, mine | {"closing_id": closing_id})).one()
     return tell_closure(asked, offer, now=now), offer.until if offer else now + OFFER_LIFETIME

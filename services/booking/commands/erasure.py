@@ -70,6 +70,8 @@ _FORGET = tuple(
     for statement in (
         """DELETE FROM access
            WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
+        """DELETE FROM waiting
+           WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
         "DELETE FROM idempotency WHERE municipality = :municipality AND owner = ANY (CAST(:owners AS text[]))",
         "DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))",
         "DELETE FROM visit WHERE municipality = :municipality AND visit_id = ANY (CAST(:visits AS uuid[]))",

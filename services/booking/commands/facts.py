@@ -70,7 +70,8 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
 
 
 def tell_closure(row: AppointmentState | Any, offer: Any | None = None, *, now: datetime) -> AppointmentProgressed:
-    """The event of an appointment that a closing covers, or covers no more; with the place that is kept instead."""
+    """The event of an appointment that a closing covers, or covers no more; or of one whose owner waits for an earlier
+    time. With the place that is kept for them, if one is."""
     told: AppointmentProgressed = tell(AppointmentProgressed, row, now=now)
     if offer is None:
         return told

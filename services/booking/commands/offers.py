@@ -19,7 +19,8 @@ from services.booking.domain.closings import offer_until, offering
 from services.booking.domain.rules import Policy
 from services.booking.queries.slots import Channel, find_procedure, list_alternatives
 
-End = Literal["taken", "lapsed", "withdrawn"]
+End = Literal["taken", "lapsed", "withdrawn", "declined"]
+Cause = Literal["closing", "waiting"]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     ends_at: datetime
     until: datetime
+    cause: Cause
 
 
 # Racers skip what another has locked, as in `commands/holds.py`.
@@ -49,15 +51,16 @@ _OFFER = text(f"""
         RETURNING p.place_no),
     offered AS (
         INSERT INTO offered_place
-            (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state)
-        SELECT :municipality, :offer_id, :appointment_id, :slot_id, held.place_no, :now, :until, 'open' FROM held
-        RETURNING offer_id)
+            (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state, cause)
+        SELECT :municipality, :offer_id, :appointment_id, :slot_id, held.place_no, :now, :until, 'open', :cause
+        FROM held
+        RETURNING offer_id, cause)
     SELECT offered.offer_id, pick.slot_id, pick.place_no, pick.counter, pick.starts_at, pick.ends_at,
-           CAST(:until AS timestamptz) AS until
+           CAST(:until AS timestamptz) AS until, offered.cause
     FROM offered, pick
 """)
 _FIND = text("""
-    SELECT o.offer_id, o.slot_id, o.place_no, s.counter, s.starts_at, s.ends_at, o.until
+    SELECT o.offer_id, o.slot_id, o.place_no, s.counter, s.starts_at, s.ends_at, o.until, o.cause
     FROM offered_place o JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)
     WHERE o.municipality = :municipality AND o.appointment_id = :appointment_id AND o.state = 'open' AND o.until > :now
 """)
@@ -76,8 +79,9 @@ _FREE = text("""
 
 
 async def offer_place(
-    session: AsyncSession, municipality: str, appointment_id: UUID, slot_id: UUID, *, until: datetime, now: datetime
-) -> Offer | None:
+    session: AsyncSession, municipality: str, appointment_id: UUID, slot_id: UUID, *, until: datetime,
+    cause: Cause = "closing", now: datetime,
+) -> Offer | None:  # fmt: skip
     """Keep a free public place of a slot for an appointment's owner, who has no open offer; None when there is none."""
     asked = {
         "municipality": municipality,
@@ -85,6 +89,7 @@ async def offer_place(
         "slot_id": slot_id,
         "offer_id": uuid4(),
         "until": until,
+        "cause": cause,
         "now": now,
     }
     row = (await session.execute(_OFFER, asked)).one_or_none()
@@ -124,14 +129,18 @@ async def find_offer(session: AsyncSession, municipality: str, appointment_id: U
 
 async def end_offer(
     session: AsyncSession, municipality: str, appointment_id: UUID, state: End, *, now: datetime
-) -> None:
-    """The offer to an appointment's owner is over, if there is one: unless they took it, the place is free again."""
+) -> bool:
+    """The offer to an appointment's owner is over: unless they took it, the place is free again.
+
+    Returns whether there was one.
+    """
     mine = {"municipality": municipality, "appointment_id": appointment_id, "state": state, "now": now}
     ended = (await session.execute(_END, mine)).one_or_none()
     if ended is None:
-        return
+        return False
     place = {"slot_id": ended.slot_id, "place_no": ended.place_no, "offer_id": ended.offer_id}
     freed = {"municipality": municipality, "now": now}
     counter = (await session.execute(_FREE, freed | place)).scalar_one_or_none()
     if counter is not None:
         await mark_availability(session, municipality, [counter], now=now)
+    return True

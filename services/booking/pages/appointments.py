@@ -16,11 +16,13 @@ from services.booking.keys import Keys
 from services.booking.pages.changes import REFUSED_HERE, check_not_too_late, read_linked
 from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import refusal_words
+from services.booking.pages.waitlist import say_window
 from services.booking.pages.wording import closing_reason, place_label, short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.closings import find_own_closure
 from services.booking.queries.slots import list_counters
 from services.booking.queries.visits import VisitView, get_visit
+from services.booking.queries.waitlist import find_window
 from services.booking.tables import outbox
 from shared.clock import jst_day
 from shared.db import Database
@@ -65,7 +67,7 @@ async def get_appointment_page(
         changed=bool(changed),
         **refusal_words(refused, REFUSED_HERE),
         can_change=await _can_change(db, town, found, now=now),
-        **await _closure(db, town, found, now=now),
+        **await _offered(db, town, found, now=now),
         is_past=jst_day(found.starts_at) < jst_day(now),
         is_live=found.state in LIVE and jst_day(found.starts_at) == jst_day(now),
     )
@@ -151,18 +153,19 @@ async def _can_change(db: Database, town: Town, found: AppointmentView, *, now: 
     return True
 
 
-async def _closure(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> dict[str, Any]:
-    """Of an appointment that a closing covers: why, and the place that is kept instead."""
-    if found.closure == "none":
-        return {"closed": None, "offer": None}
+async def _offered(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> dict[str, Any]:
+    """Why a closing covers it, and the place that is kept instead; or the earlier one that they waited for."""
     async with db.begin(town.code) as session:
-        closed = await find_own_closure(session, town.code, found.appointment_id)
+        closed = await find_own_closure(session, town.code, found.appointment_id) if found.closure != "none" else None
         offer = await find_offer(session, town.code, found.appointment_id, now=now)
-        counters = await list_counters(session, town.code)
+        window = await find_window(session, town.code, found.appointment_id, now=now)
+        counters = await list_counters(session, town.code) if offer else {}
     place = counters.get(offer.counter) if offer else None
     return {
         "closed": {"reason": closing_reason(closed.reason), "note": closed.note_ja} if closed else None,
-        "offer": offer,
+        "offer": offer if offer and offer.cause == "closing" else None,
         "offer_where": place_label(place.place_ja, place.number, place.name_ja) if place else "",
+        "earlier": offer if offer and offer.cause == "waiting" else None,
+        "waits_for": say_window(window),
         "key": str(uuid4()),
     }

@@ -30,6 +30,7 @@ from services.booking.pages.told import VERSION_DIGITS, Said, at_now, find_told,
 from services.booking.pages.wording import counter_label, where_is
 from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
 from services.booking.queries.slots import CounterView, list_counters, list_procedures
+from services.booking.queries.waitlist import count_waiting
 from shared.clock import Clock, jst_day
 from shared.db import Database
 from shared.errors import Refusal
@@ -66,6 +67,7 @@ async def get_counter(
         items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
         told = await find_told(session, identity, said, items, counter=chosen, now=now)
         procedures = await list_procedures(session, town.code)
+        waits = await count_waiting(session, town.code, [chosen] if chosen else list(counters), now=now)
     mine = [item for item in procedures if identity.office in (None, item.office)] or procedures
     return page(
         request,
@@ -79,6 +81,7 @@ async def get_counter(
         only=f"?{urlencode({'counter': chosen})}" if chosen else "",
         line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
         procedures=[{"value": item.code, "label": item.name_ja} for item in mine],
+        waits=waits,
         told=told,
         typed=said.number if told is not None and told.kind == "error" else "",
         wanted=said.procedure if told is not None and told.kind == "error" else "",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.closings import NO_CONTACT, NOT_MOVED, ask_staff, take_back_closure
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
 from services.notifications.domain.notices import (
+    MAY_BE_MISSED,
     TOLD_BY_STAFF_TOO,
     WAITING,
     Kind,
@@ -45,7 +46,8 @@ NOT_CLOSED = {"closure": "none", "offer_starts_at": None, "offer_until": None}
 # A whole town's bookings come by here at once: each statement is put together once (`shared.db.Prepared`).
 # Locked, so that two events of one appointment are followed one after the other.
 _FIND = Prepared("""
-    SELECT version, sequence, state, helper, contact_ref, booked_at, starts_at, ends_at, closure, offer_starts_at
+    SELECT version, sequence, state, helper, contact_ref, booked_at, starts_at, ends_at, closure, offer_starts_at,
+           offer_until
     FROM notifications.appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
@@ -81,6 +83,11 @@ _SUPERSEDE = Prepared("""
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
       AND kind <> 'cancellation' AND state = ANY (CAST(:waiting AS text[])) AND sequence < :before
 """)
+_NOT_KEPT = Prepared("""
+    UPDATE notifications.notice SET state = 'superseded', reason = 'overtaken', settled_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+      AND kind = 'earlier_offer' AND state = 'pending'
+""")
 _ADD_NOTICE = Prepared("""
     INSERT INTO notifications.notice (
         municipality, notice_id, kind, appointment_id, occasion, sequence, appointment_version, contact_ref, reach,
@@ -114,10 +121,14 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
         plans.append(_forgetting(event, event.ends_at))
     if is_newest:
         await _supersede(session, event, now=now)
+        await _take_back_offer(session, event, known, now=now)
         kind = await _follow_closure(session, event, known, _kind_of(event, known), now=now)
         if kind is not None:
             occasion = occasion_of(kind, sequence=event.sequence, rule=str(event.aggregate_version))
-            plans += await _add_notice(session, event.municipality, _newest(event), kind, occasion=occasion, now=now)
+            keeps_quiet = kind in MAY_BE_MISSED
+            plans += await _add_notice(
+                session, event.municipality, _newest(event), kind, occasion=occasion, keeps_quiet=keeps_quiet, now=now
+            )
             if kind in TOLD_BY_STAFF_TOO and event.contact_ref is None:
                 await ask_staff(
                     session, event.municipality, event.appointment_id, event.number, kind, NO_CONTACT, now=now
@@ -176,6 +187,7 @@ class _Known(msgspec.Struct, frozen=True):
     ends_at: datetime
     closure: str
     offer_starts_at: datetime | None
+    offer_until: datetime | None
 
 
 class _Newest(NamedTuple):
@@ -186,10 +198,14 @@ class _Newest(NamedTuple):
     sequence: int
     contact_ref: UUID | None
     starts_at: datetime
+    offer_until: datetime | None = None
 
 
 def _newest(event: AppointmentEvent) -> _Newest:
-    return _Newest(event.appointment_id, event.aggregate_version, event.sequence, event.contact_ref, event.starts_at)
+    offer_until = event.offer_until if isinstance(event, AppointmentProgressed) else None
+    return _Newest(
+        event.appointment_id, event.aggregate_version, event.sequence, event.contact_ref, event.starts_at, offer_until
+    )
 
 
 async def _find(session: AsyncSession, municipality: str, appointment_id: UUID) -> _Known | None:
@@ -255,14 +271,30 @@ def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
     if event.closure == "none":
         if was != "none":
             return "reopened"
+        if event.offer_until is not None and (known is None or _kept_for(known) != _kept_for(event)):
+            return "earlier_offer"
     elif was == "none" or (event.closure == "asked" and known and known.offer_starts_at != event.offer_starts_at):
         return "closure"
     is_new = known is None or known.helper != "accepted"
     return "helper_found" if event.helper == "accepted" and is_new else None
 
 
+def _kept_for(told: _Known | AppointmentProgressed) -> tuple[datetime | None, datetime | None]:
+    return told.offer_starts_at, told.offer_until
+
+
 def _closure_of(event: AppointmentEvent) -> str:
     return event.closure if isinstance(event, AppointmentProgressed) else "none"
+
+
+async def _take_back_offer(
+    session: AsyncSession, event: AppointmentEvent, known: _Known | None, *, now: datetime
+) -> None:
+    """What waits to be told of an earlier time that is not kept any more is not told."""
+    if known is None or known.offer_until is None or known.closure != "none":
+        return
+    if not isinstance(event, AppointmentProgressed) or _kept_for(event) != _kept_for(known):
+        await _NOT_KEPT.row(session, _key(event.municipality, event.appointment_id) | {"now": now})
 
 
 async def _follow_closure(
@@ -297,7 +329,7 @@ async def _add_notice(
     # Nobody to tell: what is on the page and the printed slip is all that the person wanted.
     is_slip = newest.contact_ref is None
     bulk = kind == "reminder" or is_bulk(session)
-    if is_slip and kind == "reminder":
+    if is_slip and (kind == "reminder" or kind in MAY_BE_MISSED):
         return []
     values = _key(municipality, newest.appointment_id) | {
         "notice_id": uuid4(),
@@ -311,7 +343,7 @@ async def _add_notice(
         "keeps_quiet": keeps_quiet,
         "bulk": bulk,
         "now": now,
-        "useful_until": useful_until(kind, starts_at=newest.starts_at, now=now),
+        "useful_until": useful_until(kind, starts_at=newest.starts_at, offer_until=newest.offer_until, now=now),
         "settled_at": now if is_slip else None,
     }
     added = await _ADD_NOTICE.row(session, values)

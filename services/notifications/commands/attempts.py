@@ -13,6 +13,7 @@ from services.notifications.commands.contacts import Reading, read_addresses
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.commands.tasks import open_task
 from services.notifications.domain.notices import (
+    MAY_BE_MISSED,
     SEND,
     SEND_BULK,
     Decision,
@@ -195,7 +196,7 @@ async def end_attempts(
             await schedule(session, SERVICE, municipality=municipality, kind=due, ref=ref, due_at=again_at)
             continue
         finished.append(str(order.notice_id))
-        if state != "sent":
+        if state != "sent" and order.kind not in MAY_BE_MISSED:
             await open_task(
                 session,
                 municipality=municipality,
@@ -340,7 +341,13 @@ def _waiting(row: Row[Any], known: _Attempts | None, lapsed: datetime) -> Waitin
 
 def _newest(row: Row[Any]) -> Newest:
     closure = row.closure or "none"
-    return Newest(state=row.newest_state, sequence=row.newest_sequence, starts_at=row.starts_at, closure=closure)
+    return Newest(
+        state=row.newest_state,
+        sequence=row.newest_sequence,
+        starts_at=row.starts_at,
+        closure=closure,
+        offer_until=row.offer_until,
+    )
 
 
 def _reading(row: Row[Any]) -> Reading:
@@ -416,7 +423,7 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
         .where(notice.c.municipality == municipality, notice.c.notice_id == row.notice_id)
         .values(state=decision.state, reason=decision.reason, settled_at=now, reach=row.contact_reach)
     )
-    if decision.task:
+    if decision.task and row.kind not in MAY_BE_MISSED:
         await open_task(
             session,
             municipality=municipality,

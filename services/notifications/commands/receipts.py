@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.tasks import open_task
-from services.notifications.domain.notices import due_kind
+from services.notifications.domain.notices import MAY_BE_MISSED, due_kind
 from services.notifications.domain.outcomes import is_forward
 from services.notifications.tables import SERVICE, application, appointment, notice
 from shared.messaging.due import unschedule
@@ -31,7 +31,14 @@ async def record_receipt(
     """
     row = (
         await session.execute(
-            select(notice.c.delivery, notice.c.state, notice.c.bulk, notice.c.appointment_id, notice.c.application_id)
+            select(
+                notice.c.kind,
+                notice.c.delivery,
+                notice.c.state,
+                notice.c.bulk,
+                notice.c.appointment_id,
+                notice.c.application_id,
+            )
             .where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
             .with_for_update()
         )
@@ -49,7 +56,7 @@ async def record_receipt(
     await session.execute(
         update(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id).values(**values)
     )
-    if told == "not_delivered":
+    if told == "not_delivered" and row.kind not in MAY_BE_MISSED:
         number = await _number_of(session, municipality, row)
         await open_task(
             session,

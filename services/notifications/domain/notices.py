@@ -15,6 +15,7 @@ Kind = Literal[
     "helper_found",
     "closure",
     "reopened",
+    "earlier_offer",
     "application_received",
     "application_accepted",
     "application_correction",
@@ -34,6 +35,8 @@ Reach = Literal["email", "sms", "none"]
 
 # Of what a closing does, everybody is told: whom no message reaches, by staff.
 TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened")
+# What somebody may do, and need not: it wakes nobody, and staff call nobody whom it does not reach.
+MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer",)
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -52,6 +55,8 @@ class Newest(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     starts_at: datetime | None
     closure: str = "none"
+    # Until when another time is kept for them.
+    offer_until: datetime | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +100,12 @@ class Settle(msgspec.Struct, frozen=True):
 Decision = Send | Leave | LookAgain | Settle
 
 
-def useful_until(kind: Kind, *, starts_at: datetime | None, now: datetime) -> datetime:
+def useful_until(
+    kind: Kind, *, starts_at: datetime | None, offer_until: datetime | None = None, now: datetime
+) -> datetime:
     """Until when sending it makes sense."""
+    if kind == "earlier_offer" and offer_until is not None:
+        return offer_until
     if starts_at is None or kind in ("cancellation", "closure"):
         return now + USEFUL
     if kind == "reminder":
@@ -111,6 +120,8 @@ def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     if kind == "cancellation":
         return False
     if kind in TOLD_BY_STAFF_TOO and (newest.closure == "none") != (kind == "reopened"):
+        return True
+    if kind == "earlier_offer" and (newest.offer_until is None or newest.closure != "none"):
         return True
     return newest.state != "booked" or newest.sequence > sequence
 
@@ -153,6 +164,6 @@ def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:
     """
     if kind == "change":
         return str(sequence)
-    if kind in ("reminder", "helper_found", *TOLD_BY_STAFF_TOO):
+    if kind in ("reminder", "helper_found", "earlier_offer", *TOLD_BY_STAFF_TOO):
         return f"{rule}:{sequence}"
     return "once"
