@@ -1,4 +1,4 @@
-"""Appointments of one arrival: what becomes of the others when one is moved, and cancelling all of them."""
+"""Appointments of one arrival: what becomes of the others when one is moved, and locking all of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.one_stop import Errand, SlotAt, find_fault, make_chain, make_part
-from services.booking.queries.one_stop import list_walks
+from services.booking.queries.one_stop import AHEAD, list_walks
 from shared.errors import Refusal
 from shared.messaging.due import schedule
 from shared.passes import ERRANDS_MAX
@@ -29,11 +29,20 @@ _PARTS = text(f"""
     WHERE a.municipality = :municipality AND a.chain_id = :chain_id AND a.state NOT IN ('cancelled', 'no_show')
     ORDER BY a.starts_at LIMIT {ERRANDS_MAX}
 """)
-_OTHERS_AHEAD = text(f"""
-    SELECT * FROM appointment
-    WHERE municipality = :municipality AND chain_id = :chain_id AND appointment_id <> :appointment_id
-      AND state = 'booked' AND starts_at > :now
-    ORDER BY appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE
+_WHOLE = text(f"""
+    SELECT a.* FROM appointment me
+    JOIN appointment a ON a.municipality = me.municipality
+         AND (a.appointment_id = me.appointment_id OR (a.chain_id = me.chain_id AND {AHEAD}))
+    WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id)
+    ORDER BY a.appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE OF a
+""")
+_LEAVE = text("""
+    UPDATE appointment me SET chain_id = NULL, chain_person = NULL, chain_until = NULL
+    WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id) AND me.state = 'no_show'
+      AND EXISTS (SELECT FROM appointment a
+                  WHERE (a.municipality, a.chain_id, a.chain_person) = (me.municipality, me.chain_id, me.chain_person)
+                    AND a.appointment_id <> me.appointment_id AND a.state NOT IN ('cancelled', 'no_show')
+                    AND tstzrange(a.starts_at, a.chain_until) && tstzrange(me.starts_at, me.chain_until))
 """)
 
 
@@ -66,17 +75,15 @@ async def refuse_broken_chain(
         raise Refusal("chain_broken", 409)
 
 
-async def lock_others_ahead(session: AsyncSession, old: Any, *, now: datetime) -> Sequence[Any]:
-    """The other appointments of the same arrival that are still to come, locked."""
-    if old.chain_id is None:
-        return ()
-    asked = {
-        "municipality": old.municipality,
-        "chain_id": old.chain_id,
-        "appointment_id": old.appointment_id,
-        "now": now,
-    }
-    return (await session.execute(_OTHERS_AHEAD, asked)).all()
+async def lock_whole(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> Sequence[Any]:
+    """An appointment, and whatever else of its arrival is still to come: locked, by their id."""
+    asked = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
+    return (await session.execute(_WHOLE, asked)).all()
+
+
+async def leave_chain_if_in_the_way(session: AsyncSession, municipality: str, appointment_id: UUID) -> None:
+    """Who was missed and comes after all is served apart, if another part of their arrival has moved into its time."""
+    await session.execute(_LEAVE, {"municipality": municipality, "appointment_id": appointment_id})
 
 
 async def watch_chain(session: AsyncSession, municipality: str, chain_id: UUID, *, at: datetime) -> None:

@@ -26,6 +26,9 @@ from shared.clock import jst_day
 from shared.passes import ERRANDS_MAX
 
 WALKS_MAX = 20_000
+# What of an arrival is still to come. What a closing covers has to be done at another time, also when its hour is over.
+AHEAD = "a.state = 'booked' AND (a.starts_at > :now OR a.closure <> 'none')"
+
 
 
 class VisitErrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +129,7 @@ _MOVABLE = text(f"""
     JOIN appointment a ON a.municipality = me.municipality AND a.chain_id = me.chain_id
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id)
-      AND a.state = 'booked' AND a.starts_at > :now
+      AND {AHEAD}
     ORDER BY a.starts_at, a.number LIMIT {ERRANDS_MAX}
 """)
 # As for a single appointment: of the same procedures, or at the same time.
