@@ -318,14 +318,14 @@ appointment = Table(
         " AND (chain_id IS NULL OR chain_until > starts_at)",
         name="chain_whole",
     ),
-    # Whatever the application does: nobody is at two counters at once.
+    # Whatever the application does: nobody is at two counters at once. Whoever was missed is not there.
     ExcludeConstraint(
         ("municipality", "="),
         ("chain_id", "="),
         ("chain_person", "="),
         (text("tstzrange(starts_at, chain_until)"), "&&"),
         using="gist",
-        where=text("chain_id IS NOT NULL AND state <> 'cancelled'"),
+        where=text("chain_id IS NOT NULL AND state <> 'cancelled' AND state <> 'no_show'"),
         name="appointment_chain_no_overlap_excl",
     ),
     # Whatever the application does: one live appointment in a place.
@@ -542,12 +542,16 @@ offered_place = Table(
     Column("until", _TIME, nullable=False),
     Column("state", Text, nullable=False),
     Column("ended_at", _TIME),
+    # Of the places that are offered to all of an arrival together; and who of it goes there.
+    Column("together_id", _UUID),
+    Column("person", Integer),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],
     ),
     CheckConstraint("state IN ('open', 'taken', 'lapsed', 'withdrawn')", name="state"),
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+    CheckConstraint("(together_id IS NULL) = (person IS NULL)", name="together_whole"),
     Index(
         "offered_place_one_open_idx",
         "municipality",

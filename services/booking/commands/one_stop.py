@@ -1,7 +1,7 @@
 """One visit for everything (まとめて予約): the places of a chain are held, and booked, all of them or none."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -309,9 +309,10 @@ async def read_chain(
     errands: Sequence[Errand],
     policy: Policy,
     *,
+    had: Collection[UUID] = (),
     now: datetime,
 ) -> Chain:
-    """The chain that was asked for, if it can be walked and may be given out.
+    """The chain that was asked for, if it can be walked and may be given out; what one has (`had`) may be too soon.
 
     Raises:
         Refusal: `slot_unknown` (404), `chain_unfit`, `slot_too_soon`, `slot_too_far`, `slot_closed` (409).
@@ -328,6 +329,6 @@ async def read_chain(
     if fault is not None:
         raise Refusal("chain_unfit", 409, fault=fault)
     policy = await strictest(session, municipality, known, policy)
-    for slot in slots.values():
+    for slot in (slot for slot in slots.values() if slot.slot_id not in had):
         refuse_unbookable(policy, starts_at=slot.starts_at, withdrawn=slot.withdrawn, now=now)
     return chain
