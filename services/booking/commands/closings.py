@@ -260,7 +260,7 @@ async def _ask(
             # What was kept before is not all of it any more.
             await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
         together, offer = len(ahead), await offer_chain(session, ahead, policy, closed=closed, now=now)
-    told = [tell_closure(first, offer, together=together, now=now)]
+    told: list[Event] = [tell_closure(first, offer, together=together, now=now)]
     told += [tell_closure(row, together=0, now=now) for row in others]
     until = offer.until if offer else now + OFFER_LIFETIME
     return told, Due(CLOSING_ANSWER, str(first.appointment_id), until)
@@ -297,7 +297,9 @@ async def on_reopening_due(session: AsyncSession, municipality: str, ref: str, n
     work_in_bulk(session)
     await lock_places(session, municipality, appointments=[row.appointment_id for row in rows])
     for arrival in by_arrival(rows):
-        back = [row for row in arrival if row.closing_id == closing_id and row.state == "booked" and row.starts_at > now]
+        back = [
+            row for row in arrival if row.closing_id == closing_id and row.state == "booked" and row.starts_at > now
+        ]
         facts = [fact for row in back if (fact := await _give_back(session, row, now=now))]
         if facts:
             await outbox.publish(session, *tell_as_one(facts))

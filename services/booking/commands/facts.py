@@ -90,9 +90,7 @@ def tell_closure(
     row: AppointmentState | Any, offer: Any | None = None, *, together: int = 1, now: datetime
 ) -> AppointmentProgressed:
     """The event of an appointment that a closing covers, or covers no more; with the place that is kept instead."""
-    told: AppointmentProgressed = msgspec.structs.replace(
-        tell(AppointmentProgressed, row, now=now), together=together
-    )
+    told: AppointmentProgressed = msgspec.structs.replace(tell(AppointmentProgressed, row, now=now), together=together)
     if offer is None:
         return told
     return msgspec.structs.replace(told, offer_starts_at=offer.starts_at, offer_until=offer.until)

@@ -21,7 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 APPOINTMENTS_MAX = 500
 
 _APPOINTMENTS = text(f"""
-    SELECT * FROM appointment WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))
+    SELECT * FROM appointment
+    WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))
     ORDER BY appointment_id LIMIT {APPOINTMENTS_MAX} FOR UPDATE
 """)
 # An offered place is held in the offer's name. What is offered together is one offer, whichever part of it is meant.

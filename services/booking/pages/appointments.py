@@ -10,15 +10,18 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
+from services.booking.commands.chain_offers import find_chain_offer
 from services.booking.commands.offers import find_offer
 from services.booking.domain.line import show_ticket
 from services.booking.keys import Keys
 from services.booking.pages.changes import REFUSED_HERE, check_not_too_late, read_linked
+from services.booking.pages.one_stop import draw_chain
 from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import closing_reason, place_label, short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.closings import find_own_closure
+from services.booking.queries.one_stop import list_movable
 from services.booking.queries.slots import list_counters
 from services.booking.queries.visits import VisitView, get_visit
 from services.booking.tables import outbox
@@ -152,17 +155,25 @@ async def _can_change(db: Database, town: Town, found: AppointmentView, *, now: 
 
 
 async def _closure(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> dict[str, Any]:
-    """Of an appointment that a closing covers: why, and the place that is kept instead."""
-    if found.closure == "none":
-        return {"closed": None, "offer": None}
+    """Of an appointment that a closing covers, or another of its arrival: why, and what is kept instead."""
+    nothing = {"closed": None, "offer": None, "chain_offer": None}
+    if found.state != "booked" or (found.closure == "none" and found.chain_id is None):
+        return nothing
     async with db.begin(town.code) as session:
         closed = await find_own_closure(session, town.code, found.appointment_id)
-        offer = await find_offer(session, town.code, found.appointment_id, now=now)
+        if found.chain_id is None:
+            offer, together = await find_offer(session, town.code, found.appointment_id, now=now), None
+        else:
+            offer, together = None, await find_chain_offer(session, town.code, found.chain_id, now=now)
+        if closed is None and together is None:
+            return nothing
         counters = await list_counters(session, town.code)
+        errands = await list_movable(session, town.code, found.appointment_id, now=now) if together else []
     place = counters.get(offer.counter) if offer else None
     return {
         "closed": {"reason": closing_reason(closed.reason), "note": closed.note_ja} if closed else None,
         "offer": offer,
         "offer_where": place_label(place.place_ja, place.number, place.name_ja) if place else "",
+        "chain_offer": draw_chain(together.chain, errands, counters) | {"until": together.until} if together else None,
         "key": str(uuid4()),
     }

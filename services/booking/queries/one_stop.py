@@ -23,12 +23,12 @@ from services.booking.domain.rules import Policy, earliest_start, last_day, poli
 from services.booking.queries.slots import OpenSlot, list_slots, window_end
 from services.booking.queries.visits import OTHERS_MAX, OtherAppointment
 from shared.clock import jst_day
+from shared.events.booking import ClosureState
 from shared.passes import ERRANDS_MAX
 
 WALKS_MAX = 20_000
 # What of an arrival is still to come. What a closing covers has to be done at another time, also when its hour is over.
 AHEAD = "a.state = 'booked' AND (a.starts_at > :now OR a.closure <> 'none')"
-
 
 
 class VisitErrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +75,9 @@ class Linked(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     version: int
     person: int
+    minutes: int
+    bring: tuple[str, ...]
+    closure: ClosureState
 
 
 _ERRANDS = text(f"""
@@ -107,7 +110,9 @@ _HELD = text(f"""
 _LINKED = text(f"""
     SELECT a.appointment_id, a.number, a.procedure, coalesce(p.name_ja, a.procedure) AS procedure_name, a.counter,
            coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
-           coalesce(c.place_ja, '') AS counter_place, a.starts_at, a.state, a.version, a.chain_person AS person
+           coalesce(c.place_ja, '') AS counter_place, a.starts_at, a.state, a.version, a.chain_person AS person,
+           CAST(extract(epoch FROM a.chain_until - a.starts_at) / 60 AS integer) AS minutes,
+           coalesce(p.bring, '{{}}') AS bring, a.closure
     FROM appointment me
     JOIN appointment a ON a.municipality = me.municipality AND a.chain_id = me.chain_id
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)

@@ -291,7 +291,7 @@ async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: dat
     plans: list[Due] = []
     for row in told_of_more:
         if first is not None and row.kind in ("confirmation", "change"):
-            rest = _Newest(*first, together=row.together - 1, until=row.together_until)
+            rest = _Newest(*first)._replace(together=row.together - 1, until=row.together_until)
             occasion = occasion_of(row.kind, sequence=rest.sequence)
             plans += await _add_notice(session, town, rest, row.kind, occasion=occasion, now=now)
     return plans
