@@ -75,7 +75,7 @@ async def test_its_calendar_entry_lasts_until_everything_is_done(service: Notifi
     assert mail.calendar is not None
     event = Calendar.from_ical(mail.calendar).walk("VEVENT")[0]
     assert (event.decoded("dtstart"), event.decoded("dtend")) == (START, UNTIL)
-    assert "手続き" in event["summary"]
+    assert "手続き" in str(event["summary"])
 
 
 async def test_moved_and_cancelled_as_a_whole_it_is_told_once(service: Notifications) -> None:
