@@ -319,14 +319,14 @@ appointment = Table(
         " AND (chain_id IS NULL OR chain_until > starts_at)",
         name="chain_whole",
     ),
-    # Whatever the application does: nobody is at two counters at once.
+    # Whatever the application does: nobody is at two counters at once. Whoever was missed is not there.
     ExcludeConstraint(
         ("municipality", "="),
         ("chain_id", "="),
         ("chain_person", "="),
         (text("tstzrange(starts_at, chain_until)"), "&&"),
         using="gist",
-        where=text("chain_id IS NOT NULL AND state <> 'cancelled'"),
+        where=text("chain_id IS NOT NULL AND state <> 'cancelled' AND state <> 'no_show'"),
         name="appointment_chain_no_overlap_excl",
     ),
     # Whatever the application does: one live appointment in a place.
@@ -545,6 +545,9 @@ offered_place = Table(
     Column("ended_at", _TIME),
     # Why it is offered: a closing moves the person, or they wait for an earlier time.
     Column("cause", Text, nullable=False, server_default="closing"),
+    # Of the places that are offered to all of an arrival together; and who of it goes there.
+    Column("together_id", _UUID),
+    Column("person", Integer),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],
@@ -552,6 +555,7 @@ offered_place = Table(
     CheckConstraint("state IN ('open', 'taken', 'lapsed', 'withdrawn', 'declined')", name="state"),
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
     CheckConstraint("cause IN ('closing', 'waiting')", name="cause"),
+    CheckConstraint("(together_id IS NULL) = (person IS NULL)", name="together_whole"),
     Index(
         "offered_place_one_open_idx",
         "municipality",

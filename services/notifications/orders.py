@@ -36,6 +36,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # Where a closing covers the time: another one that is kept for the person, and until when.
     offer_starts_at: datetime | None = None
     offer_until: datetime | None = None
+    # Of how many appointments of one arrival it tells, and when they are all done.
+    together: int = 1
+    together_until: datetime | None = None
     counter_number: str | None
     counter_name: str | None
     place: str

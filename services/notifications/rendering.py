@@ -84,7 +84,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     event.add("sequence", order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)
-    event.add("dtend", _end(order.starts_at, order.ends_at, order.minutes))
+    event.add("dtend", order.together_until or _end(order.starts_at, order.ends_at, order.minutes))
     event.add("summary", _summary(order))
     event.add("location", " ".join(filter(None, [_address(order), _place(order)])))
     event.add("description", _description(order))
@@ -121,12 +121,14 @@ def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
 
 def _description(order: Order) -> str:
     lines = [_("予約番号 %(number)s", number=show_number(order.number))]
-    if not order.discreet:
+    if not order.discreet and order.together == 1:
         lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in order.bring]
     return "\n".join([*lines, order.find_link, order.town_phone])
 
 
 def _summary(order: Order) -> str:
+    if order.together > 1:
+        return _("%(town)sの予約（%(count)sつの手続き）", town=town_text(order.town_name), count=order.together)
     # A calendar is shared with family and colleagues: what is discreet has no name in it.
     if order.discreet or order.procedure_name is None:
         return _("%(town)sの予約", town=town_text(order.town_name))
@@ -140,6 +142,6 @@ def _fill(template: str, order: Order, *, place: str = "") -> str:
         place=place,
         address=_address(order),
         when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
-        procedure="" if order.discreet else order.procedure_name or "",
+        procedure="" if order.discreet or order.together > 1 else order.procedure_name or "",
     )
     return text.strip("\n") + ("\n" if template.endswith("mail.txt") else "")

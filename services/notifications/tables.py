@@ -86,12 +86,15 @@ appointment = Table(
     Column("closure", Text, nullable=False, server_default="none"),
     Column("offer_starts_at", _TIME),
     Column("offer_until", _TIME),
+    # Those of one arrival: who is reminded, is reminded of the first.
+    Column("chain_id", _UUID),
     # The earliest that we heard of it: what "so long after booking" counts from.
     Column("booked_at", _TIME, nullable=False),
     # The way to open it (link and code), kept only as long as a notice may need it.
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
+    Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
 )
 
 # Projection of routing's online applications: the newest version of each.
@@ -191,6 +194,9 @@ notice = Table(
     Column("keeps_quiet", Boolean, nullable=False),
     # Nobody waits for it: it is sent beside the others, and never before them.
     Column("bulk", Boolean, nullable=False, server_default="false"),
+    # How many appointments of one arrival it tells of, and when they are all done.
+    Column("together", Integer, nullable=False, server_default="1"),
+    Column("together_until", _TIME),
     Column("created_at", _TIME, nullable=False),
     Column("useful_until", _TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default="0"),
@@ -201,6 +207,7 @@ notice = Table(
     UniqueConstraint("municipality", "appointment_id", "kind", "occasion"),
     UniqueConstraint("municipality", "application_id", "kind", "occasion"),
     CheckConstraint(ONE_MATTER, name="one_matter"),
+    CheckConstraint("together >= 1", name="together"),
     CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),
     CheckConstraint(f"state IN {NOTICE_STATES}", name="state"),
     Index("notice_created_idx", "municipality", text("created_at DESC")),

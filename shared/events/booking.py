@@ -36,6 +36,11 @@ class _AppointmentEvent(Event, frozen=True, kw_only=True):
     # The calendar file's SEQUENCE: rises with every change of time or place.
     sequence: int
     helper: HelperState = "none"
+    # One arrival for several procedures. What is done with several of its appointments at once, one of them tells: of
+    # how many (`together`), and until when it takes; the facts of the others say 0, and nobody is told of them.
+    chain_id: UUID | None = None
+    together: int = 1
+    together_until: datetime | None = None
 
 
 class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):

@@ -1,12 +1,14 @@
 """Staff book for somebody on the phone or at the desk: audited, without a limit, and nothing stays on their tablet."""
 
 import re
+from typing import Any
 
 import httpx
 import pytest
 
 from services.booking.domain.rules import Policy
-from tests.booking.conftest import BookingTown, make_pack
+from tests.booking.conftest import CHILD, FAMILY, BookingTown, make_pack
+from tests.booking.one_stop_town import ERRANDS, open_town
 from tests.booking.test_pages import fields_of, go
 
 AUDIT = "SELECT action, office, actor_kind FROM booking.audit WHERE actor_kind <> 'operator' ORDER BY action"
@@ -101,3 +103,48 @@ async def test_staff_serve_more_people_than_one_may_book_for_themselves(bare_tow
             page = await book_for(town, browser, "staff", behalf="phone", reach="none", contact_ref=None)
             assert "予約ができました" in page.text
             assert "もう予約があります" not in page.text
+
+
+@pytest.mark.parametrize(("behalf", "reach"), [("phone", "none"), ("desk", "none"), ("desk", "sms")])
+async def test_staff_book_one_visit_for_several_procedures_on_behalf(
+    bare_town: BookingTown, behalf: str, reach: str
+) -> None:
+    """All of it is read aloud, or on one slip; each appointment is recorded as booked by staff."""
+    town = bare_town
+    await open_town(town)
+    contact = {"contact_ref": None} if reach == "none" else {}
+    ticket = town.make_pass("staff", procedure=FAMILY, errands=ERRANDS, behalf=behalf, reach=reach, **contact)
+    async with town.staff() as browser:
+        page = await go(browser, await browser.post("/booking/arrive", data={"pass": town.seal(ticket)}))
+        page = await go(browser, page)
+        assert "代わりに入力しています" in page.text
+        path = page.url.path
+        chain = re.search(r'name="chain" value="([^"]+)"', page.text)
+        assert chain is not None
+        confirm = await go(browser, await browser.post(path, data=fields_of(page.text, path) | {"chain": chain[1]}))
+        assert "代わりに入力しています" in confirm.text
+        book = f"{path}/book"
+        page = await go(browser, await browser.post(book, data=fields_of(confirm.text, book)))
+        assert ("1つ目は、" in page.text, "2つ目は、" in page.text) == ((behalf == "phone"),) * 2
+        number, code = re.findall(r'slip__number">([^<]+)<', page.text)
+        assert f"予約番号は、{number}。確認コードは、{code} です。" in page.text
+        slip = (await browser.get(f"{page.url.path}/slip")).text
+        for words in (
+            number,
+            code,
+            "転入届",
+            "児童手当の申請",
+            "転出証明書",
+            "預金通帳",
+            "歩いておよそ3分",
+            "0463-71-3311",
+        ):
+            assert words in slip
+        assert "choudo_appointment" not in str(browser.cookies.jar)
+    deeds: list[Any] = await town.rows(AUDIT)
+    assert [deed[0] for deed in deeds] == ["arrive", "book", "book", "hold", "view-visit"]
+    told = "SELECT actor_kind, target_procedure FROM booking.ledger_entry WHERE entry_type = 'applied'"
+    assert {tuple(row) for row in await town.rows(told)} == {("staff", FAMILY), ("staff", CHILD)}  # type: ignore[arg-type]
+    async with town.browser(None) as resident:
+        opened = await go(resident, await resident.post("/booking/find", data={"number": number, "code": code}))
+        assert "まとめて予約した手続き" in opened.text

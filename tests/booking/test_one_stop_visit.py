@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -41,8 +41,14 @@ async def test_every_place_is_held_and_becomes_an_appointment_of_its_own(house: 
     assert await count(house, "place WHERE hold_id IS NOT NULL") == 0
     assert await count(house, "place WHERE appointment_id IS NOT NULL") == 2
     assert await count(house, "appointment WHERE name_sealed IS NOT NULL AND kana_sealed IS NOT NULL") == 2
-    events = await house.rows("SELECT type FROM booking.outbox WHERE type LIKE 'booking.appointment%'")
-    assert len(events) == 2
+    events = await house.rows(
+        """SELECT convert_from(payload, 'UTF8')::jsonb AS told FROM booking.outbox
+           WHERE type LIKE 'booking.appointment%' ORDER BY convert_from(payload, 'UTF8')::jsonb ->> 'starts_at'"""
+    )
+    # The first tells of all: whoever hears of it is told once.
+    assert [row.told["together"] for row in events] == [2, 0]  # type: ignore[attr-defined]
+    assert {row.told["chain_id"] for row in events} == {str(visit_id)}  # type: ignore[attr-defined]
+    assert datetime.fromisoformat(events[0].told["together_until"]) == best.done_at  # type: ignore[attr-defined]
     # For each appointment, what was used for it, by the approvals of the one case.
     entries = await house.rows("SELECT target_procedure, items FROM booking.ledger_entry WHERE entry_type = 'applied'")
     assert Counter((row.target_procedure, tuple(row.items)) for row in entries) == {  # type: ignore[attr-defined]

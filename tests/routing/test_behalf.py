@@ -224,6 +224,27 @@ async def test_staff_begin_a_plans_procedures_for_somebody_too(db: Database, vis
         assert (await session.execute(select(case_file))).all() == []
 
 
+@pytest.mark.parametrize("behalf", ["phone", "desk"])
+async def test_staff_begin_several_procedures_for_one_visit_of_somebody(
+    db: Database, visitor: Visitor, behalf: str
+) -> None:
+    staff = await sign_in(db, visitor, roles=("counter",), office="総合")
+    assert 'href="/life-events/move-in"' in (await staff.get("/office/behalf")).text
+    path = await make_plan(staff)
+    chosen = {"procedure": "CHI02 RES02"}
+    unsaid = await staff.post(f"{path}/together", chosen)
+    assert unsaid.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert "電話か、窓口かを選んでください。" in unsaid.text
+    begun = await staff.post(f"{path}/together", chosen | {"behalf": behalf})
+    case = begun.headers["location"]
+    page = (await staff.get(f"{case}/you")).text
+    assert BANNERS[behalf] in page
+    assert "いっしょに予約する手続き：児童手当の申請" in page
+    async with db.begin(TOWN) as session:
+        row = (await session.execute(select(case_file.c.behalf, case_file.c.together))).one()
+    assert (row.behalf, list(row.together)) == (behalf, ["CHI02"])
+
+
 async def test_a_full_hall_does_not_keep_staff_from_beginning(db: Database, visitor: Visitor) -> None:
     """Seen to fail with `count_case` for staff, too: one address serves the town hall and everybody in it."""
     staff = await sign_in(db, visitor, roles=("counter",))

@@ -224,8 +224,8 @@ class MadeState:
 
     version, sequence, state, closure = 1, 0, "booked", "none"
 
-    def __init__(self, municipality: str, booked: Booked, row: Any) -> None:
-        self.municipality = municipality
+    def __init__(self, municipality: str, booked: Booked, row: Any, *, chain_id: UUID | None = None) -> None:
+        self.municipality, self.chain_id = municipality, chain_id
         for name in booked.__struct_fields__:
             setattr(self, name, getattr(booked, name))
         for name in ("subject_ref", "contact_ref", "case_id", "office", "helper", "language"):

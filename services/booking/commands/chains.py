@@ -1,6 +1,6 @@
-"""Appointments of one arrival: what becomes of the others when one is moved, and cancelling all of them."""
+"""Appointments of one arrival: what becomes of the others when one is moved, and locking all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.one_stop import Errand, SlotAt, find_fault, make_chain, make_part
-from services.booking.queries.one_stop import list_walks
+from services.booking.queries.one_stop import AHEAD, list_walks
 from shared.errors import Refusal
 from shared.messaging.due import schedule
 from shared.passes import ERRANDS_MAX
@@ -29,12 +29,40 @@ _PARTS = text(f"""
     WHERE a.municipality = :municipality AND a.chain_id = :chain_id AND a.state NOT IN ('cancelled', 'no_show')
     ORDER BY a.starts_at LIMIT {ERRANDS_MAX}
 """)
-_OTHERS_AHEAD = text(f"""
-    SELECT * FROM appointment
-    WHERE municipality = :municipality AND chain_id = :chain_id AND appointment_id <> :appointment_id
-      AND state = 'booked' AND starts_at > :now
-    ORDER BY appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE
+_WHOLE = text(f"""
+    SELECT a.* FROM appointment me
+    JOIN appointment a ON a.municipality = me.municipality
+         AND (a.appointment_id = me.appointment_id OR (a.chain_id = me.chain_id AND {AHEAD}))
+    WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id)
+    ORDER BY a.appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE OF a
 """)
+# After `next`, some appointments with their `chain_id`: these, and all of their arrivals, locked.
+WITH_ARRIVALS = """
+    SELECT a.* FROM appointment a
+    WHERE a.municipality = :municipality AND a.appointment_id = ANY (ARRAY(
+        SELECT appointment_id FROM next
+        UNION SELECT m.appointment_id FROM appointment m
+        WHERE m.municipality = :municipality AND m.chain_id = ANY (ARRAY(SELECT chain_id FROM next))))
+    ORDER BY a.appointment_id FOR UPDATE OF a"""
+_ARRIVAL = text(f"""
+    WITH next AS (
+        SELECT appointment_id, chain_id FROM appointment
+        WHERE (municipality, appointment_id) = (:municipality, :appointment_id))
+    {WITH_ARRIVALS}
+""")
+_LEAVE = text("""
+    UPDATE appointment me SET chain_id = NULL, chain_person = NULL, chain_until = NULL
+    WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id) AND me.state = 'no_show'
+      AND EXISTS (SELECT FROM appointment a
+                  WHERE (a.municipality, a.chain_id, a.chain_person) = (me.municipality, me.chain_id, me.chain_person)
+                    AND a.appointment_id <> me.appointment_id AND a.state NOT IN ('cancelled', 'no_show')
+                    AND tstzrange(a.starts_at, a.chain_until) && tstzrange(me.starts_at, me.chain_until))
+""")
+
+
+def is_ahead(row: Any, now: datetime) -> bool:
+    """As `AHEAD`: whether an appointment is still to come."""
+    return bool(row.state == "booked" and (row.starts_at > now or row.closure != "none"))
 
 
 async def lock_chain(session: AsyncSession, municipality: str, appointment_id: UUID) -> None:
@@ -66,19 +94,37 @@ async def refuse_broken_chain(
         raise Refusal("chain_broken", 409)
 
 
-async def lock_others_ahead(session: AsyncSession, old: Any, *, now: datetime) -> Sequence[Any]:
-    """The other appointments of the same arrival that are still to come, locked."""
-    if old.chain_id is None:
-        return ()
-    asked = {
-        "municipality": old.municipality,
-        "chain_id": old.chain_id,
-        "appointment_id": old.appointment_id,
-        "now": now,
-    }
-    return (await session.execute(_OTHERS_AHEAD, asked)).all()
+async def lock_whole(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> Sequence[Any]:
+    """An appointment, and whatever else of its arrival is still to come: locked, by their id."""
+    asked = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
+    return (await session.execute(_WHOLE, asked)).all()
 
 
-async def watch_chain(session: AsyncSession, municipality: str, chain_id: UUID, *, at: datetime) -> None:
-    """Ask for a look at an arrival then: whether somebody is kept so long that they miss what comes next."""
-    await schedule(session, "booking", municipality=municipality, kind=WATCH_CHAIN, ref=str(chain_id), due_at=at)
+async def lock_arrival(session: AsyncSession, municipality: str, appointment_id: UUID) -> Sequence[Any]:
+    """All appointments of the arrival that one belongs to, or it alone: locked, by their id."""
+    asked = {"municipality": municipality, "appointment_id": appointment_id}
+    return (await session.execute(_ARRIVAL, asked)).all()
+
+
+def by_arrival(rows: Iterable[Any]) -> list[list[Any]]:
+    """Appointments in the order of their times, those of one arrival together; the first to come are first."""
+    arrivals: dict[UUID, list[Any]] = {}
+    for row in sorted(rows, key=lambda row: (row.starts_at, row.number)):
+        arrivals.setdefault(row.chain_id or row.appointment_id, []).append(row)
+    return list(arrivals.values())
+
+
+async def leave_chain_if_in_the_way(session: AsyncSession, municipality: str, appointment_id: UUID) -> None:
+    """Who was missed and comes after all is served apart, if another part of their arrival has moved into its time."""
+    await session.execute(_LEAVE, {"municipality": municipality, "appointment_id": appointment_id})
+
+
+async def watch_chain(
+    session: AsyncSession, municipality: str, chain_id: UUID, *, at: datetime, keep: bool = False
+) -> None:
+    """Ask for a look at an arrival then: whether somebody is kept so long that they miss what comes next.
+
+    With `keep`, an earlier look that was asked for stays.
+    """
+    ref = str(chain_id)
+    await schedule(session, "booking", municipality=municipality, kind=WATCH_CHAIN, ref=ref, due_at=at, keep=keep)

@@ -9,10 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_helper, release_helper
-from services.booking.commands.chains import lock_chain, lock_others_ahead, refuse_broken_chain
+from services.booking.commands.chains import lock_chain, lock_whole, refuse_broken_chain
 from services.booking.commands.draws import pass_on_later
-from services.booking.commands.facts import tell
+from services.booking.commands.facts import tell, tell_as_one
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import End, end_offer, find_offer
 from services.booking.commands.slots import FREE_PLACE
@@ -58,9 +59,6 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-_LOCK = text("""
-    SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
-""")
 _TARGET = text(f"""
     SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, s.withdrawn, coalesce(k.office, r.office) AS office,
            c.notice_min, c.horizon_days,
@@ -116,7 +114,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, Changed)
-    old = await _lock(session, order, now=now)
+    old, _rest = await _lock(session, order, now=now)
     names = {"municipality": order.municipality, "slot_id": order.slot_id}
     target = names | {"procedure": old.procedure, "channel": "counter" if old.helper == "none" else "helper"}
     new = (await session.execute(_TARGET, target)).one_or_none()
@@ -154,7 +152,9 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
     await pass_on_later(session, old.municipality, old.slot_id, old.place_no, now=now)
     await session.execute(_TAKE, mine | kept | {"slot_id": order.slot_id, "place_no": place_no})
-    took = offer.cause if offer is not None and offer.slot_id == order.slot_id else None
+    # Of what is kept for all of an arrival, one part alone is not the offer.
+    is_offered = offer is not None and offer.slot_id == order.slot_id and offer.together_id is None
+    took = offer.cause if offer is not None and is_offered else None
     end: End = "taken" if took else "withdrawn"
     await end_offer(session, order.municipality, order.appointment_id, end, now=now)
     await follow_move(session, moved, has_earlier=took == "waiting")
@@ -183,14 +183,12 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
     answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, Changed)
-    old = await _lock(session, order, now=now)
-    others = await lock_others_ahead(session, old, now=now) if order.whole else ()
-    row = await end_appointment(session, old, now=now)
-    await outbox.publish(session, tell(AppointmentCancelled, row, now=now))
-    for other in others:
-        ended = await end_appointment(session, other, now=now)
-        await outbox.publish(session, tell(AppointmentCancelled, ended, now=now))
-        await record_deed(session, order.staff, "cancel", ended.appointment_id, version=ended.version, now=now)
+    old, others = await _lock(session, order, whole=order.whole, now=now)
+    rows = [await end_appointment(session, each, now=now) for each in (old, *others)]
+    await outbox.publish(session, *tell_as_one([tell(AppointmentCancelled, each, now=now) for each in rows]))
+    row, *rest = rows
+    for other in rest:
+        await record_deed(session, order.staff, "cancel", other.appointment_id, version=other.version, now=now)
     changed = Changed(appointment_id=row.appointment_id, number=row.number, version=row.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
     await record_deed(session, order.staff, "cancel", order.appointment_id, version=row.version, now=now)
@@ -218,15 +216,20 @@ def _owner(order: ChangeAppointment | CancelAppointment) -> str:
     return f"appointment:{order.appointment_id}"
 
 
-async def _lock(session: AsyncSession, order: ChangeAppointment | CancelAppointment, *, now: datetime) -> Any:
-    key = {"municipality": order.municipality, "appointment_id": order.appointment_id}
-    await lock_chain(session, order.municipality, order.appointment_id)
-    row = (await session.execute(_LOCK, key)).one_or_none()
+async def _lock(
+    session: AsyncSession, order: ChangeAppointment | CancelAppointment, *, whole: bool = False, now: datetime
+) -> tuple[Any, list[Any]]:
+    """The appointment, with the `whole` also what else of its arrival is to come; locked, with the places of all."""
+    town, mine = order.municipality, order.appointment_id
+    await lock_chain(session, town, mine)
+    rows = await (lock_whole(session, town, mine, now=now) if whole else lock_appointments(session, town, [mine]))
+    row = next((each for each in rows if each.appointment_id == mine), None)
     if row is None:
         raise Refusal("appointment_unknown", 404)
-    policy = (await get_rules(session, order.municipality)).policy
+    policy = (await get_rules(session, town)).policy
     closed = row.closure != "none"
     refuse_too_late(policy, state=row.state, starts_at=row.starts_at, closed=closed, now=now)
     if row.version != order.version:
         raise Refusal("appointment_moved", 409)
-    return row
+    await lock_places(session, town, appointments=[each.appointment_id for each in rows])
+    return row, [each for each in rows if each is not row]

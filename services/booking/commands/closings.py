@@ -5,6 +5,7 @@ The closing itself is one transaction: from its commit on nobody takes a place t
 the transaction that also tells it: a batch that dies has asked nobody, and whoever was asked is not found again.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID, uuid4
@@ -14,10 +15,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_next, release_helper
-from services.booking.commands.facts import tell_closure
+from services.booking.commands.chain_offers import ChainOffer, find_chain_offer, offer_chain
+from services.booking.commands.chains import WITH_ARRIVALS, by_arrival, is_ahead, lock_arrival
+from services.booking.commands.facts import tell_as_one, tell_closure
 from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.offers import end_offer, offer_nearest
+from services.booking.commands.locking import lock_places
+from services.booking.commands.offers import Offer, end_offer, is_lost, offer_nearest
 from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import end_earlier_offer
 from services.booking.domain.closings import OFFER_LIFETIME, Reason
@@ -69,12 +73,12 @@ _LOCK_PLACES = text(f"""
     WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
-_LOCK_OFFERED = text(f"""
-    SELECT a.appointment_id, o.cause FROM offered_place o
+# Of what is offered in a time that closes: whose it is. The places are locked: nothing is being offered there any more.
+_OFFERED = text(f"""
+    SELECT DISTINCT o.appointment_id FROM offered_place o
     JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)
-    JOIN appointment a ON (a.municipality, a.appointment_id) = (o.municipality, o.appointment_id)
     WHERE o.municipality = :municipality AND o.state = 'open' AND {IN_TIME.format(row="s")}
-    ORDER BY a.appointment_id FOR UPDATE OF a
+    ORDER BY o.appointment_id
 """)
 _RELEASE_HOLDS = text(f"""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
@@ -87,12 +91,15 @@ _STANDING = text("""
     SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at FROM closing
     WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL FOR SHARE
 """)
-# Whoever is just moving or cancelling theirs is waited for. What is asked stands in the row: it is found once only.
+# The next batch, and what belongs to the same arrivals. Whoever is just moving or cancelling theirs is waited for; what
+# is asked stands in the row, so it is found once only.
 _NEXT = text(f"""
-    SELECT * FROM appointment a
-    WHERE a.municipality = :municipality AND a.state = 'booked' AND a.closing_id IS NULL AND a.starts_at > :closed_at
-      AND {IN_TIME.format(row="a")} AND {ON_DAYS}
-    ORDER BY a.starts_at, a.appointment_id LIMIT {BATCH} FOR UPDATE
+    WITH next AS (
+        SELECT a.appointment_id, a.chain_id FROM appointment a
+        WHERE a.municipality = :municipality AND a.state = 'booked' AND a.closing_id IS NULL
+          AND a.starts_at > :closed_at AND {IN_TIME.format(row="a")} AND {ON_DAYS}
+        ORDER BY a.starts_at, a.appointment_id LIMIT {BATCH})
+    {WITH_ARRIVALS}
 """)
 _ASKED = text("""
     UPDATE appointment
@@ -106,9 +113,12 @@ _REOPEN = text("""
 """)
 _KNOWN = text("SELECT 1 FROM closing WHERE (municipality, closing_id) = (:municipality, :closing_id)")
 _NEXT_BACK = text(f"""
-    SELECT * FROM appointment a
-    WHERE a.municipality = :municipality AND a.closing_id = :closing_id AND a.state = 'booked' AND a.starts_at > :now
-    ORDER BY a.starts_at, a.appointment_id LIMIT {BATCH} FOR UPDATE
+    WITH next AS (
+        SELECT a.appointment_id, a.chain_id FROM appointment a
+        WHERE a.municipality = :municipality AND a.closing_id = :closing_id AND a.state = 'booked'
+          AND a.starts_at > :now
+        ORDER BY a.starts_at, a.appointment_id LIMIT {BATCH})
+    {WITH_ARRIVALS}
 """)
 # Another closing may cover it, too.
 _OTHER = text("""
@@ -124,10 +134,6 @@ _PASS_ON = text("""
 _STANDS = text("""
     UPDATE appointment SET closure = 'none', closing_id = NULL, version = version + 1, changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
-""")
-_LOCK_ASKED = text("""
-    SELECT * FROM appointment
-    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND closure = 'asked' FOR UPDATE
 """)
 _TO_STAFF = text("""
     UPDATE appointment SET closure = 'staff', version = version + 1, changed_at = :now
@@ -180,20 +186,19 @@ def _check(order: CloseTime, *, now: datetime) -> None:
 
 
 async def _take_back_offers(session: AsyncSession, times: dict[str, Any]) -> list[Due]:
-    """What was offered in a time that is closed now is offered no more; that its people get another place."""
-    town, now = times["municipality"], times["now"]
-    again = []
-    for row in (await session.execute(_LOCK_OFFERED, times)).all():
-        if row.cause == "waiting":
-            await end_earlier_offer(session, town, row.appointment_id, "withdrawn", now=now)
-            continue
-        await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
-        again.append(Due(CLOSING_OFFER, str(row.appointment_id), now))
-    return again
+    """What was offered in a time that is closed now is offered no more; that its people get another place.
+
+    Each in a transaction of its own, which locks the appointment first (`commands/locking.py`).
+    """
+    offered = (await session.execute(_OFFERED, times)).scalars()
+    return [Due(CLOSING_OFFER, str(appointment_id), times["now"]) for appointment_id in offered]
 
 
 async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
-    """Due kind `closing`: the next batch of those whom a closing concerns gets a place elsewhere, and is told."""
+    """Due kind `closing`: the next batch of those whom a closing concerns gets a place elsewhere, and is told.
+
+    Who comes for several procedures gets one way to do all of them, and is told once.
+    """
     key = {"municipality": municipality, "closing_id": UUID(ref)}
     closing = (await session.execute(_STANDING, key)).one_or_none()
     if closing is None:
@@ -203,31 +208,65 @@ async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now
     if not rows:
         return
     work_in_bulk(session)
+    await lock_places(session, municipality, appointments=[row.appointment_id for row in rows])
     policy = (await get_rules(session, municipality)).policy
     events: list[Event] = []
     answers: list[Due] = []
-    for row in rows:
-        event, until = await _ask(session, row, closing.closing_id, policy, now=now)
-        events.append(event)
-        answers.append(Due(CLOSING_ANSWER, str(row.appointment_id), until))
+    for arrival in by_arrival(rows):
+        concerned = [row for row in arrival if _concerns(closing, row)]
+        if concerned:
+            told, answer = await _ask(session, arrival, concerned, closing.closing_id, policy, now=now)
+            events += told
+            answers.append(answer)
     await outbox.publish(session, *events)
     await schedule_all(session, "booking", municipality, [*answers, Due(CLOSING, ref, now)])
 
 
+def _concerns(closing: Any, row: Any) -> bool:
+    """Whether it still moves an appointment, now that this is locked."""
+    is_then = closing.starts_at < row.ends_at and row.starts_at < closing.ends_at
+    is_free = row.state == "booked" and row.closing_id is None and row.starts_at > closing.closed_at
+    return bool(is_free and is_then and closing.counter in (None, row.counter))
+
+
 async def _ask(
-    session: AsyncSession, row: Any, closing_id: UUID, policy: Policy, *, now: datetime
-) -> tuple[Event, datetime]:
-    """Keep the nearest place for somebody; what to tell them, and until when they may answer."""
-    town, mine = row.municipality, {"municipality": row.municipality, "appointment_id": row.appointment_id, "now": now}
-    if row.helper != "none":
-        # Nobody need come. Whoever moves it has somebody asked anew.
-        venues = await release_helper(session, town, row.appointment_id, now=now)
-        await bring_venues(session, town, venues, now=now)
-    # An earlier time that was kept for them is nothing that they asked for now.
-    await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
-    offer = await offer_nearest(session, row, policy, now=now)
-    asked = (await session.execute(_ASKED, mine | {"closing_id": closing_id})).one()
-    return tell_closure(asked, offer, now=now), offer.until if offer else now + OFFER_LIFETIME
+    session: AsyncSession,
+    arrival: Sequence[Any],
+    concerned: Sequence[Any],
+    closing_id: UUID | None,
+    policy: Policy,
+    *,
+    now: datetime,
+) -> tuple[list[Event], Due]:
+    """Keep the nearest place for somebody, or a way through all of their arrival, of which these are `concerned`.
+
+    Returns what to tell them, and until when they may answer. Without a closing, each stays its own's.
+    """
+    town, asked = arrival[0].municipality, []
+    for row in concerned:
+        mine = {"municipality": town, "appointment_id": row.appointment_id, "now": now}
+        if row.helper != "none":
+            # Nobody need come. Whoever moves it has somebody asked anew.
+            venues = await release_helper(session, town, row.appointment_id, now=now)
+            await bring_venues(session, town, venues, now=now)
+        asked.append((await session.execute(_ASKED, mine | {"closing_id": closing_id or row.closing_id})).one())
+    first, *others = asked
+    offer: Offer | ChainOffer | None
+    if first.chain_id is None:
+        # An earlier time that was kept for them is nothing that they asked for now.
+        await end_offer(session, town, first.appointment_id, "withdrawn", now=now)
+        together, offer = 1, await offer_nearest(session, first, policy, now=now)
+    else:
+        closed = {row.appointment_id for row in (*asked, *arrival) if row.closure != "none"}
+        ahead = [row for row in arrival if row.appointment_id in closed or is_ahead(row, now)]
+        for row in ahead:
+            # What was kept before is not all of it any more.
+            await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
+        together, offer = len(ahead), await offer_chain(session, ahead, policy, closed=closed, now=now)
+    told: list[Event] = [tell_closure(first, offer, together=together, now=now)]
+    told += [tell_closure(row, together=0, now=now) for row in others]
+    until = offer.until if offer else now + OFFER_LIFETIME
+    return told, Due(CLOSING_ANSWER, str(first.appointment_id), until)
 
 
 async def reopen(session: AsyncSession, actor: Identity, closing_id: UUID, *, now: datetime) -> None:
@@ -253,51 +292,77 @@ async def on_reopening_due(session: AsyncSession, municipality: str, ref: str, n
 
     Whose time has passed meanwhile was told not to come: theirs stays to be moved.
     """
-    key = {"municipality": municipality, "closing_id": UUID(ref), "now": now}
+    closing_id = UUID(ref)
+    key = {"municipality": municipality, "closing_id": closing_id, "now": now}
     rows = (await session.execute(_NEXT_BACK, key)).all()
     if not rows:
         return
     work_in_bulk(session)
-    for row in rows:
-        await _give_back(session, row, now=now)
+    await lock_places(session, municipality, appointments=[row.appointment_id for row in rows])
+    for arrival in by_arrival(rows):
+        back = [
+            row for row in arrival if row.closing_id == closing_id and row.state == "booked" and row.starts_at > now
+        ]
+        facts = [fact for row in back if (fact := await _give_back(session, row, now=now))]
+        if facts:
+            await outbox.publish(session, *tell_as_one(facts))
     await schedule(session, "booking", municipality=municipality, kind=REOPENING, ref=ref, due_at=now)
 
 
-async def _give_back(session: AsyncSession, row: Any, *, now: datetime) -> None:
+async def _give_back(session: AsyncSession, row: Any, *, now: datetime) -> Event | None:
+    """Their time stands again, unless another closing covers it; what to tell."""
     town, mine = row.municipality, {"municipality": row.municipality, "appointment_id": row.appointment_id}
     times = {"municipality": town, "counter": row.counter, "starts_at": row.starts_at, "ends_at": row.ends_at}
     other = (await session.execute(_OTHER, times)).scalar_one_or_none()
     if other is not None:
         await session.execute(_PASS_ON, mine | {"closing_id": other})
-        return
+        return None
     await end_offer(session, town, row.appointment_id, "withdrawn", now=now)
     stands = (await session.execute(_STANDS, mine | {"now": now})).one()
-    await outbox.publish(session, tell_closure(stands, now=now))
     if stands.helper != "none":
+        await outbox.publish(session, tell_closure(stands, now=now))
         await ask_next(session, town, stands, now=now)
+        return None
+    return tell_closure(stands, now=now)
 
 
 async def on_closing_answer_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Due kind `closing_answer`: they have not answered. What was kept is free again, and staff are to reach them."""
-    mine = {"municipality": municipality, "appointment_id": UUID(ref)}
-    asked = (await session.execute(_LOCK_ASKED, mine)).one_or_none()
-    if asked is None:
+    arrival = await lock_arrival(session, municipality, UUID(ref))
+    asked = [row for row in arrival if row.closure == "asked"]
+    if not asked:
         return
-    await end_offer(session, municipality, asked.appointment_id, "lapsed", now=now)
-    # Who came all the same is here.
-    if asked.state == "booked":
-        left = (await session.execute(_TO_STAFF, mine | {"now": now})).one()
-        await outbox.publish(session, tell_closure(left, now=now))
+    chain_id = asked[0].chain_id
+    if chain_id is not None and await find_chain_offer(session, municipality, chain_id, now=now) is not None:
+        # Asked again meanwhile, until another time.
+        return
+    await lock_places(session, municipality, appointments=[row.appointment_id for row in asked])
+    left = []
+    for row in asked:
+        mine = {"municipality": municipality, "appointment_id": row.appointment_id}
+        await end_offer(session, municipality, row.appointment_id, "lapsed", now=now)
+        # Who came all the same is here.
+        if row.state == "booked":
+            left.append((await session.execute(_TO_STAFF, mine | {"now": now})).one())
+    if left:
+        await outbox.publish(session, *tell_as_one([tell_closure(row, now=now) for row in left]))
 
 
 async def on_closing_offer_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Due kind `closing_offer`: what was kept for them is closed, too. They get another place, and are told."""
-    mine = {"municipality": municipality, "appointment_id": UUID(ref)}
-    row = (await session.execute(_LOCK_ASKED, mine)).one_or_none()
-    if row is None or row.state != "booked":
+    appointment_id = UUID(ref)
+    arrival = await lock_arrival(session, municipality, appointment_id)
+    await lock_places(session, municipality, appointments=[row.appointment_id for row in arrival])
+    if not await is_lost(session, municipality, appointment_id):
         return
+    asked = [row for row in by_arrival(arrival)[0] if row.closure == "asked" and row.state == "booked"]
+    if not asked:
+        # An earlier time that they waited for: they keep what they have.
+        await end_earlier_offer(session, municipality, appointment_id, "withdrawn", now=now)
+        return
+    await end_offer(session, municipality, appointment_id, "withdrawn", now=now)
     work_in_bulk(session)
     policy = (await get_rules(session, municipality)).policy
-    event, until = await _ask(session, row, row.closing_id, policy, now=now)
-    await outbox.publish(session, event)
-    await schedule_all(session, "booking", municipality, [Due(CLOSING_ANSWER, ref, until)])
+    told, answer = await _ask(session, arrival, asked, None, policy, now=now)
+    await outbox.publish(session, *told)
+    await schedule_all(session, "booking", municipality, [answer])

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.changes import end_appointment
+from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import KANA, NAME
 from services.booking.tables import NAME_SUBJECTS, ledger, outbox
@@ -150,9 +151,16 @@ async def erase_subject(
     await forget_told(session, SERVICE, municipality, subject_ref, now=now)
 
 
-async def _lock(session: AsyncSession, whose: str, **names: object) -> tuple[Sequence[Any], Sequence[Any]]:
+async def _lock(session: AsyncSession, whose: str, **names: Any) -> tuple[Sequence[Any], Sequence[Any]]:
     visits = (await session.execute(text(_LOCK_VISITS.format(whose=whose)), names)).all()
-    return visits, (await session.execute(text(_LOCK_APPOINTMENTS.format(whose=whose)), names)).all()
+    appointments = (await session.execute(text(_LOCK_APPOINTMENTS.format(whose=whose)), names)).all()
+    await lock_places(
+        session,
+        names["municipality"],
+        appointments=[row.appointment_id for row in appointments],
+        visits=[row.visit_id for row in visits],
+    )
+    return visits, appointments
 
 
 def _is_ahead(row: Any, now: datetime) -> bool:

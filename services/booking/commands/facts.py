@@ -1,5 +1,6 @@
 """Telling the others what became of an appointment."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
@@ -41,6 +42,7 @@ class AppointmentState(Protocol):
     ends_at: datetime
     helper: HelperState
     closure: ClosureState
+    chain_id: UUID | None
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
@@ -65,14 +67,31 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         state=row.state,
         sequence=row.sequence,
         helper=row.helper,
+        chain_id=row.chain_id,
     )
     return msgspec.structs.replace(told, closure=row.closure) if isinstance(told, AppointmentProgressed) else told
 
 
-def tell_closure(row: AppointmentState | Any, offer: Any | None = None, *, now: datetime) -> AppointmentProgressed:
+def tell_as_one(facts: Sequence[Any], *, until: datetime | None = None) -> list[Any]:
+    """The facts of one deed on several appointments of an arrival: the first in time tells of all of them.
+
+    `until` is when everything is done. The others only say what they are: their owner hears once.
+    """
+    lead = min(facts, key=lambda fact: (fact.starts_at, fact.number))
+    return [
+        msgspec.structs.replace(fact, together=len(facts), together_until=until if len(facts) > 1 else None)
+        if fact is lead
+        else msgspec.structs.replace(fact, together=0)
+        for fact in facts
+    ]
+
+
+def tell_closure(
+    row: AppointmentState | Any, offer: Any | None = None, *, together: int = 1, now: datetime
+) -> AppointmentProgressed:
     """The event of an appointment that a closing covers, or covers no more; or of one whose owner waits for an earlier
     time. With the place that is kept for them, if one is."""
-    told: AppointmentProgressed = tell(AppointmentProgressed, row, now=now)
+    told: AppointmentProgressed = msgspec.structs.replace(tell(AppointmentProgressed, row, now=now), together=together)
     if offer is None:
         return told
     return msgspec.structs.replace(told, offer_starts_at=offer.starts_at, offer_until=offer.until)

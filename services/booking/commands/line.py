@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
@@ -188,6 +189,8 @@ async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action
         "ticket_no": ticket_no,
         "now": now,
     }
+    if row.state == "no_show" and row.chain_id is not None:
+        await leave_chain_if_in_the_way(session, actor.municipality, row.appointment_id)
     stepped = (await session.execute(_STEP, values | _stamps(row, state, back=action == "undo", now=now))).one()
     await record_deed(session, actor, action, row.appointment_id, version=stepped.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))

@@ -1,6 +1,6 @@
 """Moving all of an arrival at once: the old places are theirs until every new one is certain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,14 +9,16 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.chains import lock_chain, refuse_broken_chain
-from services.booking.commands.facts import tell
+from services.booking.commands.chain_offers import find_chain_offer
+from services.booking.commands.chains import is_ahead, lock_chain, lock_whole, refuse_broken_chain, watch_chain
+from services.booking.commands.facts import tell, tell_as_one
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import end_offer
 from services.booking.commands.one_stop import Wish, read_chain
 from services.booking.commands.slots import FREE_PLACE
-from services.booking.domain.one_stop import Chain
+from services.booking.domain.one_stop import Chain, Part
 from services.booking.domain.rules import JST, Policy, SlotTaken, refuse_too_late
 from services.booking.queries.one_stop import list_movable
 from services.booking.queries.rules import get_rules
@@ -24,7 +26,6 @@ from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.events.booking import AppointmentChanged
-from shared.passes import ERRANDS_MAX
 from shared.tokens import Identity
 
 
@@ -45,23 +46,18 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     numbers: tuple[str, ...]
 
 
-_AHEAD = text(f"""
-    SELECT a.* FROM appointment me
-    JOIN appointment a ON a.municipality = me.municipality AND a.chain_id = me.chain_id
-    WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id)
-      AND a.state = 'booked' AND a.starts_at > :now
-    ORDER BY a.appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE OF a
-""")
+# What is kept for them comes first (`commands/offers.py`).
 _PICK = text("""
     SELECT p.place_no FROM place p
     WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.audience = 'public'
-      AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)
+      AND p.appointment_id IS NULL
+      AND (p.held_until IS NULL OR p.held_until <= :now OR p.hold_id = CAST(:offer_id AS uuid))
       AND p.place_no <> ALL (CAST(:picked AS integer[]))
-    ORDER BY p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY (p.hold_id = CAST(:offer_id AS uuid)) DESC NULLS LAST, p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = NULL, changed_at = :now
+                     visit_id = CASE WHEN hold_id = CAST(:offer_id AS uuid) THEN visit_id END, changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
 # While they move they are no chain: one may come to where another still is.
@@ -89,12 +85,12 @@ _BIND = text("""
 
 
 async def move_chain(session: AsyncSession, order: MoveChain, *, now: datetime) -> Moved:
-    """Move every appointment of an arrival that is still to come, or none of them.
+    """Move every appointment of an arrival that is still to come, or none of them; who is where they should be stays.
 
     Raises:
         Refusal: `appointment_unknown` (404), `appointment_moved` (409, another version), `appointment_cancelled`,
-            `appointment_started`, `change_too_late`, `chain_unfit`, `chain_broken`, `slot_too_soon`, `slot_too_far`,
-            `slot_closed`, `slot_taken` (409), `slot_unknown` (404), `key_reused` (422).
+            `appointment_started`, `change_too_late`, `chain_unfit`, `chain_broken`, `same_slot`, `slot_too_soon`,
+            `slot_too_far`, `slot_closed`, `slot_taken` (409), `slot_unknown` (404), `key_reused` (422).
     """
     owner = f"appointment:{order.appointment_id}"
     hashed = request_hash("move", order.wishes, order.version)
@@ -103,12 +99,16 @@ async def move_chain(session: AsyncSession, order: MoveChain, *, now: datetime) 
         return msgspec.convert(answered, Moved)
     await lock_chain(session, order.municipality, order.appointment_id)
     policy = (await get_rules(session, order.municipality)).policy
-    ahead = await _lock_ahead(session, order, policy, now=now)
+    ahead = await _lock_ahead(session, order, now=now)
     errands = await list_movable(session, order.municipality, order.appointment_id, now=now)
+    own = {(row.slot_id, row.procedure) for row in ahead if row.closure == "none"}
+    staying = [wish.slot_id for wish in order.wishes if (wish.slot_id, wish.procedure) in own]
     chain = await read_chain(
-        session, order.municipality, order.wishes, [errand.errand for errand in errands], policy, now=now
+        session, order.municipality, order.wishes, [errand.errand for errand in errands], policy, had=staying, now=now
     )
     old = {row.procedure: row for row in ahead}
+    for row in (old[part.procedure] for part in chain.parts if _moves(old[part.procedure], part)):
+        refuse_too_late(policy, state=row.state, starts_at=row.starts_at, closed=row.closure != "none", now=now)
     moved = {old[part.procedure].appointment_id: (part, part.person) for part in chain.parts}
     await refuse_broken_chain(session, order.municipality, ahead[0].chain_id, moved)
     answer = Moved(numbers=await move_parts(session, ahead, chain, policy, staff=order.staff, now=now))
@@ -121,60 +121,86 @@ async def move_parts(
 ) -> tuple[str, ...]:
     """Move these appointments, which the caller has locked, to the places of a chain of their procedures, or none.
 
-    Returns their numbers; everybody is told.
+    Returns the numbers of those that have moved; who is told, is told once.
 
     Raises:
-        Refusal: `slot_taken` (409).
+        Refusal: `slot_taken`, `same_slot` (409).
     """
     municipality, old = ahead[0].municipality, {row.procedure: row for row in ahead}
-    places = await _pick(session, municipality, chain, policy, now=now)
+    moving = [part for part in chain.parts if _moves(old[part.procedure], part)]
+    if not moving:
+        raise Refusal("same_slot", 409)
+    rows = [old[part.procedure] for part in moving]
+    ids = [row.appointment_id for row in rows]
+    offer = await find_chain_offer(session, municipality, rows[0].chain_id, now=now)
+    offers = offer.offers if offer else {}
+    await lock_places(session, municipality, appointments=ids)
+    places = await _pick(session, municipality, moving, offers, policy, now=now)
     names = {"municipality": municipality, "now": now}
-    await session.execute(_LOOSEN, names | {"appointments": [row.appointment_id for row in ahead]})
-    for part in chain.parts:
+    await session.execute(_LOOSEN, names | {"appointments": ids})
+    for part in moving:
         row = old[part.procedure]
         mine = names | {"appointment_id": row.appointment_id}
         target = mine | {"slot_id": part.slot_id, "place_no": places[part.procedure]}
         await session.execute(_MOVE, target | {"day": part.starts_at.astimezone(JST).date()})
         await session.execute(FREE_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
-        await session.execute(_TAKE, target)
-        await end_offer(session, municipality, row.appointment_id, "withdrawn", now=now)
-    numbers = []
-    for part in chain.parts:
+        await session.execute(_TAKE, target | {"offer_id": offers.get(part.procedure)})
+    is_offered = offer is not None and _slots(offer.chain) == _slots(chain)
+    for row in rows:
+        await end_offer(session, municipality, row.appointment_id, "taken" if is_offered else "withdrawn", now=now)
+    facts, numbers = [], []
+    for part in moving:
         row = old[part.procedure]
         bound = {"chain_id": row.chain_id, "person": part.person, "until": part.done_at}
         moved = (await session.execute(_BIND, names | {"appointment_id": row.appointment_id} | bound)).one()
-        await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
+        facts.append(tell(AppointmentChanged, moved, now=now))
         await record_deed(session, staff, "change", moved.appointment_id, version=moved.version, now=now)
         numbers.append(moved.number)
-    counters = {row.counter for row in ahead} | {part.counter for part in chain.parts}
+    await outbox.publish(session, *tell_as_one(facts, until=max(part.done_at for part in moving)))
+    counters = {row.counter for row in rows} | {part.counter for part in moving}
     await mark_availability(session, municipality, counters, now=now)
+    await watch_chain(session, municipality, rows[0].chain_id, at=min(part.ends_at for part in moving), keep=True)
     return tuple(numbers)
 
 
-async def _lock_ahead(session: AsyncSession, order: MoveChain, policy: Policy, *, now: datetime) -> Sequence[Any]:
+def _moves(row: Any, part: Part) -> bool:
+    """Whether it is another time, or somebody else goes; where a closing covers its time, it has to move."""
+    return row.closure != "none" or (row.slot_id, row.chain_person) != (part.slot_id, part.person)
+
+
+def _slots(chain: Chain) -> dict[str, UUID]:
+    return {part.procedure: part.slot_id for part in chain.parts}
+
+
+async def _lock_ahead(session: AsyncSession, order: MoveChain, *, now: datetime) -> Sequence[Any]:
     """What is to be moved, locked, if the one that was asked for is among it and is as it was seen."""
-    asked = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
-    ahead = (await session.execute(_AHEAD, asked)).all()
+    rows = await lock_whole(session, order.municipality, order.appointment_id, now=now)
+    ahead = [row for row in rows if row.chain_id is not None and is_ahead(row, now)]
     seen = next((row for row in ahead if row.appointment_id == order.appointment_id), None)
     if seen is None:
         raise Refusal("appointment_started", 409)
     if seen.version != order.version:
         raise Refusal("appointment_moved", 409)
-    for row in ahead:
-        refuse_too_late(policy, state=row.state, starts_at=row.starts_at, closed=row.closure != "none", now=now)
     return ahead
 
 
 async def _pick(
-    session: AsyncSession, municipality: str, chain: Chain, policy: Policy, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    moving: Sequence[Part],
+    offers: Mapping[str, UUID],
+    policy: Policy,
+    *,
+    now: datetime,
 ) -> dict[str, int]:
     """The new places, locked, by procedure. As everywhere, in the order of the slots: who loses, loses at the first."""
     picked: dict[str, int] = {}
-    for part in sorted(chain.parts, key=lambda part: (part.slot_id, part.person)):
-        beside = [picked[other.procedure] for other in chain.parts
+    for part in sorted(moving, key=lambda part: (part.slot_id, part.person)):
+        beside = [picked[other.procedure] for other in moving
                   if other.slot_id == part.slot_id and other.procedure in picked]  # fmt: skip
         wanted = {"municipality": municipality, "slot_id": part.slot_id, "picked": beside, "now": now}
-        place_no = (await session.execute(_PICK, wanted)).scalar_one_or_none()
+        asked = wanted | {"offer_id": offers.get(part.procedure)}
+        place_no = (await session.execute(_PICK, asked)).scalar_one_or_none()
         if place_no is None:
             raise SlotTaken([part.counter], policy)
         picked[part.procedure] = place_no

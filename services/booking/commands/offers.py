@@ -3,6 +3,9 @@
 In the place itself an offer is a hold whose visit is the offer: everything that looks for free places passes it by, and
 the trigger that guards holds refuses everybody else. Whoever offers says what happens at the end of its time: a `due`
 row of their own, in the same transaction.
+
+Several appointments of an arrival are offered other places together (`together_id`): taken together, or none of them
+is kept any more.
 """
 
 from datetime import datetime
@@ -34,6 +37,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     until: datetime
     cause: Cause
+    together_id: UUID | None = None
 
 
 # Racers skip what another has locked, as in `commands/holds.py`.
@@ -51,23 +55,51 @@ _OFFER = text(f"""
         RETURNING p.place_no),
     offered AS (
         INSERT INTO offered_place
-            (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state, cause)
-        SELECT :municipality, :offer_id, :appointment_id, :slot_id, held.place_no, :now, :until, 'open', :cause
+            (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state, cause, together_id,
+             person)
+        SELECT :municipality, :offer_id, :appointment_id, :slot_id, held.place_no, :now, :until, 'open', :cause,
+               CAST(:together_id AS uuid), CAST(:person AS integer)
         FROM held
-        RETURNING offer_id, cause)
+        RETURNING offer_id, cause, together_id)
     SELECT offered.offer_id, pick.slot_id, pick.place_no, pick.counter, pick.starts_at, pick.ends_at,
-           CAST(:until AS timestamptz) AS until, offered.cause
+           CAST(:until AS timestamptz) AS until, offered.cause, offered.together_id
     FROM offered, pick
 """)
-_FIND = text("""
-    SELECT o.offer_id, o.slot_id, o.place_no, s.counter, s.starts_at, s.ends_at, o.until, o.cause
-    FROM offered_place o JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)
+# What is not held any more (it is closed, too) is not kept, whatever was said of it.
+KEPT = """
+    offered_place o
+    JOIN place p ON (p.municipality, p.slot_id, p.place_no) = (o.municipality, o.slot_id, o.place_no)
+         AND p.hold_id = o.offer_id
+    JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)"""
+_FIND = text(f"""
+    SELECT o.offer_id, o.slot_id, o.place_no, s.counter, s.starts_at, s.ends_at, o.until, o.cause, o.together_id
+    FROM {KEPT}
     WHERE o.municipality = :municipality AND o.appointment_id = :appointment_id AND o.state = 'open' AND o.until > :now
 """)
+_IS_LOST = text("""
+    SELECT 1 FROM offered_place o
+    WHERE o.municipality = :municipality AND o.appointment_id = :appointment_id AND o.state = 'open'
+      AND EXISTS (
+          SELECT FROM offered_place m
+          WHERE m.municipality = o.municipality AND m.state = 'open'
+            AND (m.offer_id = o.offer_id OR m.together_id = o.together_id)
+            AND NOT EXISTS (
+                SELECT FROM place p
+                WHERE (p.municipality, p.slot_id, p.place_no) = (m.municipality, m.slot_id, m.place_no)
+                  AND p.hold_id = m.offer_id))
+""")
 _END = text("""
-    UPDATE offered_place SET state = :state, ended_at = :now
-    WHERE municipality = :municipality AND appointment_id = :appointment_id AND state = 'open'
-    RETURNING offer_id, slot_id, place_no
+    WITH mine AS (
+        SELECT o.offer_id FROM offered_place o
+        WHERE o.municipality = :municipality AND o.state = 'open'
+          AND (o.appointment_id = :appointment_id
+               OR o.together_id = (SELECT m.together_id FROM offered_place m
+                                   WHERE m.municipality = :municipality AND m.appointment_id = :appointment_id
+                                     AND m.state = 'open'))
+        ORDER BY o.offer_id FOR UPDATE)
+    UPDATE offered_place o SET state = :state, ended_at = :now
+    FROM mine WHERE o.municipality = :municipality AND o.offer_id = mine.offer_id
+    RETURNING o.offer_id, o.slot_id, o.place_no
 """)
 _FREE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
@@ -79,10 +111,21 @@ _FREE = text("""
 
 
 async def offer_place(
-    session: AsyncSession, municipality: str, appointment_id: UUID, slot_id: UUID, *, until: datetime,
-    cause: Cause = "closing", now: datetime,
-) -> Offer | None:  # fmt: skip
-    """Keep a free public place of a slot for an appointment's owner, who has no open offer; None when there is none."""
+    session: AsyncSession,
+    municipality: str,
+    appointment_id: UUID,
+    slot_id: UUID,
+    *,
+    until: datetime,
+    cause: Cause = "closing",
+    together_id: UUID | None = None,
+    person: int | None = None,
+    now: datetime,
+) -> Offer | None:
+    """Keep a free public place of a slot for an appointment's owner, who has no open offer; None when there is none.
+
+    `together_id` is that of all the places that are offered with it, and `person` who of an arrival goes there.
+    """
     asked = {
         "municipality": municipality,
         "appointment_id": appointment_id,
@@ -90,6 +133,8 @@ async def offer_place(
         "offer_id": uuid4(),
         "until": until,
         "cause": cause,
+        "together_id": together_id,
+        "person": person,
         "now": now,
     }
     row = (await session.execute(_OFFER, asked)).one_or_none()
@@ -107,8 +152,7 @@ async def offer_nearest(session: AsyncSession, appointment: Any, policy: Policy,
     channel: Channel = "counter" if appointment.helper == "none" else "helper"
     town = appointment.municipality
     procedure = await find_procedure(session, town, appointment.procedure, channel)
-    # The parts of an arrival fit together: their owner moves them together.
-    if procedure is None or appointment.chain_id is not None:
+    if procedure is None:
         return None
     policy = procedure.policy(policy)
     near = await list_alternatives(session, town, appointment.slot_id, procedure.counters, offering(policy), now=now)
@@ -127,20 +171,26 @@ async def find_offer(session: AsyncSession, municipality: str, appointment_id: U
     return msgspec.convert(row, Offer, from_attributes=True) if row else None
 
 
+async def is_lost(session: AsyncSession, municipality: str, appointment_id: UUID) -> bool:
+    """Whether something of what is offered to an appointment's owner is not kept any more: it is closed, too."""
+    asked = {"municipality": municipality, "appointment_id": appointment_id}
+    return (await session.execute(_IS_LOST, asked)).one_or_none() is not None
+
+
 async def end_offer(
     session: AsyncSession, municipality: str, appointment_id: UUID, state: End, *, now: datetime
 ) -> bool:
-    """The offer to an appointment's owner is over: unless they took it, the place is free again.
+    """The offer to an appointment's owner is over: unless they took it, its places are free again.
 
     Returns whether there was one.
     """
     mine = {"municipality": municipality, "appointment_id": appointment_id, "state": state, "now": now}
-    ended = (await session.execute(_END, mine)).one_or_none()
-    if ended is None:
-        return False
-    place = {"slot_id": ended.slot_id, "place_no": ended.place_no, "offer_id": ended.offer_id}
-    freed = {"municipality": municipality, "now": now}
-    counter = (await session.execute(_FREE, freed | place)).scalar_one_or_none()
-    if counter is not None:
-        await mark_availability(session, municipality, [counter], now=now)
-    return True
+    ended = (await session.execute(_END, mine)).all()
+    counters = set()
+    for offer in sorted(ended, key=lambda offer: (offer.slot_id, offer.place_no)):
+        place = {"slot_id": offer.slot_id, "place_no": offer.place_no, "offer_id": offer.offer_id}
+        freed = {"municipality": municipality, "now": now}
+        counters |= set((await session.execute(_FREE, freed | place)).scalars())
+    if counters:
+        await mark_availability(session, municipality, counters, now=now)
+    return bool(ended)

@@ -1,7 +1,7 @@
 """One visit for everything (まとめて予約): the places of a chain are held, and booked, all of them or none."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,9 +19,10 @@ from services.booking.commands.appointments import (
     seal_names,
 )
 from services.booking.commands.chains import watch_chain
-from services.booking.commands.facts import seal_access, tell
+from services.booking.commands.facts import seal_access, tell, tell_as_one
 from services.booking.commands.holds import FREE_PREDICATE
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME, Draft, open_draft, release_places
 from services.booking.domain.one_stop import Chain, Errand, find_fault, make_chain, make_part
@@ -228,6 +229,7 @@ async def book_chain(session: AsyncSession, order: BookAppointment, keys: Keys, 
     hashed = request_hash("book", order.visit_id)
     await claim_key(session, order.municipality, f"visit:{order.visit_id}", order.key, hashed, now=now)
     wrapped_key = bytes(visit.wrapped_key)
+    await lock_places(session, order.municipality, visits=[order.visit_id])
     draft = open_draft(keys, order.municipality, visit.subject_ref, order.visit_id, wrapped_key, visit.draft_sealed)
     code = new_code(CODE_LENGTH)
     booked: list[Booked] = []
@@ -237,7 +239,8 @@ async def book_chain(session: AsyncSession, order: BookAppointment, keys: Keys, 
         made, access = await _make(session, order, row, draft, code, keys, now=now)
         booked.append(made)
         entries += applied_entries(order, row, draft, keys, now=now)
-        fact = tell(AppointmentBooked, MadeState(order.municipality, made, row), now=now)
+        state = MadeState(order.municipality, made, row, chain_id=order.visit_id)
+        fact = tell(AppointmentBooked, state, now=now)
         sealed = seal_access(keys, access) if row.contact_ref is not None else None
         facts.append(msgspec.structs.replace(fact, sealed=sealed))
         await record_deed(session, order.staff, "book", made.appointment_id, version=1, now=now)
@@ -253,7 +256,8 @@ async def book_chain(session: AsyncSession, order: BookAppointment, keys: Keys, 
     await session.execute(_END, names | ended)
     await session.execute(_PROLONG, names | ended)
     await mark_availability(session, order.municipality, {made.counter for made in booked}, now=now)
-    await ledger.write(session, *entries, events=facts)
+    until = max(_until(row) for row in rows)
+    await ledger.write(session, *entries, events=tell_as_one(facts, until=until))
     await watch_chain(session, order.municipality, order.visit_id, at=booked[0].ends_at)
     await keep_answer(session, order.municipality, f"visit:{order.visit_id}", order.key, booked)
     return tuple(booked)
@@ -281,7 +285,7 @@ async def _make(
         "appointment_id": booked.appointment_id,
         "number": booked.number,
         "day": row.starts_at.astimezone(JST).date(),
-        "chain_until": row.starts_at + timedelta(minutes=max(row.minutes, 1)),
+        "chain_until": _until(row),
         "link_hash": token_hash(access.link_token),
         "code_hash": keys.code_hash(booked.appointment_id, code),
         "now": now,
@@ -293,6 +297,11 @@ async def _make(
     return booked, access
 
 
+def _until(row: Any) -> datetime:
+    done_at: datetime = row.starts_at + timedelta(minutes=max(row.minutes, 1))
+    return done_at
+
+
 async def read_chain(
     session: AsyncSession,
     municipality: str,
@@ -300,9 +309,10 @@ async def read_chain(
     errands: Sequence[Errand],
     policy: Policy,
     *,
+    had: Collection[UUID] = (),
     now: datetime,
 ) -> Chain:
-    """The chain that was asked for, if it can be walked and may be given out.
+    """The chain that was asked for, if it can be walked and may be given out; what one has (`had`) may be too soon.
 
     Raises:
         Refusal: `slot_unknown` (404), `chain_unfit`, `slot_too_soon`, `slot_too_far`, `slot_closed` (409).
@@ -319,6 +329,6 @@ async def read_chain(
     if fault is not None:
         raise Refusal("chain_unfit", 409, fault=fault)
     policy = await strictest(session, municipality, known, policy)
-    for slot in slots.values():
+    for slot in (slot for slot in slots.values() if slot.slot_id not in had):
         refuse_unbookable(policy, starts_at=slot.starts_at, withdrawn=slot.withdrawn, now=now)
     return chain

@@ -27,7 +27,7 @@ _PARTS = text(f"""
     SELECT * FROM appointment
     WHERE municipality = :municipality AND chain_id = CAST(:chain_id AS uuid)
       AND state NOT IN ('done', 'cancelled', 'no_show')
-    ORDER BY starts_at, appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE
+    ORDER BY appointment_id LIMIT {ERRANDS_MAX} FOR UPDATE
 """)
 
 
@@ -37,14 +37,15 @@ async def on_watch_chain_due(session: AsyncSession, municipality: str, ref: str,
     They are told as of every change. Where there is nothing left on the day, what was booked stays: the office decides.
     """
     await session.execute(_ALONE, {"municipality": municipality, "chain_id": ref})
-    parts = (await session.execute(_PARTS, {"municipality": municipality, "chain_id": ref})).all()
-    if not any(_is_ahead(row, now) for row in parts):
+    locked = (await session.execute(_PARTS, {"municipality": municipality, "chain_id": ref})).all()
+    parts = sorted(locked, key=lambda row: (row.starts_at, row.appointment_id))
+    if not any(_is_coming(row, now) for row in parts):
         return
     for person in sorted({row.chain_person for row in parts}):
         mine = [row for row in parts if row.chain_person == person]
         here = next((row for row in reversed(mine) if row.state in PRESENT), None)
         if here is not None:
-            rest = [row for row in mine if _is_ahead(row, now) and row.starts_at > here.starts_at]
+            rest = [row for row in mine if _is_coming(row, now) and row.starts_at > here.starts_at]
             await _plan_again(session, municipality, here, rest, now=now)
     later = [row.chain_until for row in parts if row.chain_until > now + WATCH_EVERY]
     # While somebody is there, often; before that, when they should be through.
@@ -53,8 +54,9 @@ async def on_watch_chain_due(session: AsyncSession, municipality: str, ref: str,
     await watch_chain(session, municipality, UUID(ref), at=at)
 
 
-def _is_ahead(row: Any, now: datetime) -> bool:
-    return bool(row.state == "booked" and row.starts_at > now)
+def _is_coming(row: Any, now: datetime) -> bool:
+    # Of what a closing covers its owner decides.
+    return bool(row.state == "booked" and row.starts_at > now and row.closure == "none")
 
 
 async def _plan_again(

@@ -64,13 +64,18 @@ _WITHDRAWN = text("""
     SELECT item FROM name_withdrawn
     WHERE municipality = :municipality AND case_id = :case_id AND withdrawn_at >= :issued_at LIMIT 10
 """)
+# The places of several errands in the order of `commands/locking.py`.
 _RELEASE = text("""
+    WITH mine AS MATERIALIZED (
+        SELECT p.slot_id, p.place_no FROM place p
+        WHERE p.municipality = :municipality AND p.hold_id IS NOT NULL
+          AND p.visit_id = ANY (ARRAY(SELECT CAST(:visit_id AS uuid) UNION ALL
+                                      SELECT e.errand_id FROM visit_errand e
+                                      WHERE (e.municipality, e.visit_id) = (:municipality, :visit_id)))
+        ORDER BY p.slot_id, p.place_no FOR UPDATE)
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
-    FROM slot s
-    WHERE p.municipality = :municipality AND p.hold_id IS NOT NULL
-      AND p.visit_id = ANY (ARRAY(SELECT CAST(:visit_id AS uuid) UNION ALL
-                                  SELECT e.errand_id FROM visit_errand e
-                                  WHERE (e.municipality, e.visit_id) = (:municipality, :visit_id)))
+    FROM mine, slot s
+    WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (mine.slot_id, mine.place_no)
       AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     RETURNING s.counter
 """)

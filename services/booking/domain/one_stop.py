@@ -1,7 +1,7 @@
 """The one-stop visit (まとめて予約): which counter when, so that several procedures are done in one arrival."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Protocol
@@ -27,12 +27,17 @@ Walks = Mapping[tuple[str, str], int]
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """A procedure to be done: at one of these counters, in so many minutes, after those of `after` that come along."""
+    """A procedure to be done: at one of these counters, in so many minutes, after those of `after` that come along.
+
+    With `persons`, one of these (1 …) has to be there for it. `own` are times that only this errand may have.
+    """
 
     procedure: str
     counters: tuple[str, ...]
     minutes: int
     after: tuple[str, ...] = ()
+    persons: tuple[int, ...] = ()
+    own: tuple[Any, ...] = ()
 
 
 class SlotAt(Protocol):
@@ -102,10 +107,11 @@ class _At(NamedTuple):
 
 
 class _Problem(NamedTuple):
-    """A day: what can be had where. `before` are bits of the errands that come first."""
+    """A day: what can be had where. `before` are bits of the errands that come first, `persons` (0 …) who may go."""
 
     seconds: list[int]
     before: list[int]
+    persons: list[tuple[int, ...]]
     options: list[list[_At]]
     walks: Walks
 
@@ -139,16 +145,24 @@ def plan_chains(
     until: datetime,
     people: int = 1,
     most: int = CHAINS_MAX,
+    near: datetime | None = None,
 ) -> list[Chain]:
     """The best chain of each of the first days that have one: it ends first, and then keeps people least in the house.
 
-    `earliest` and `until` bound when a slot may begin (notice and horizon). Up to `EXACT_MAX` errands of one person it
-    is the best there is; the same input gives the same chains.
+    `earliest` and `until` bound when a slot may begin (notice and horizon); with `near`, the days nearest to that one
+    come first. Up to `EXACT_MAX` errands of one person it is the best there is; the same input gives the same chains.
     """
-    by_day = _slots_of_days(free, earliest, until)
+    # One offset all year, for every time that can be booked: asking for each slot would take longest of all.
+    offset_s = int((earliest.astimezone(JST).utcoffset() or timedelta()).total_seconds())
+    by_day: dict[int, list[FreeSlot]] = {}
+    for slot in free:
+        if slot.free > 0 and earliest <= slot.starts_at < until:
+            by_day.setdefault(_day_of(slot.starts_at, offset_s), []).append(slot)
+    wanted = 0 if near is None else _day_of(near, offset_s)
     chains = []
-    for day in sorted(by_day):
-        problem = _problem(errands, by_day[day], walks)
+    for day in sorted(by_day, key=lambda day: (abs(day - wanted), day)):
+        own = [[slot for slot in errand.own if _day_of(slot.starts_at, offset_s) == day] for errand in errands]
+        problem = _problem(errands, by_day[day], own, walks)
         chain = _best_of_day(errands, problem, people) if all(problem.options) else None
         if chain is not None:
             chains.append(chain)
@@ -160,8 +174,8 @@ def plan_chains(
 def find_fault(errands: Sequence[Errand], chain: Chain, walks: Walks, *, one_day: bool = True) -> str | None:
     """Why a chain cannot be walked, or None. Whether its slots are free is not asked.
 
-    `errands`: not each of them once; `counter`: done elsewhere; `day`: not in one arrival (`one_day`); `walk`: somebody
-    would be late; `order`: something that comes first does not.
+    `errands`: not each of them once; `counter`: done elsewhere; `person`: by somebody who cannot; `day`: not in one
+    arrival (`one_day`); `walk`: somebody would be late; `order`: something that comes first does not.
     """
     known = {errand.procedure: errand for errand in errands}
     parts = {part.procedure: part for part in chain.parts}
@@ -169,6 +183,8 @@ def find_fault(errands: Sequence[Errand], chain: Chain, walks: Walks, *, one_day
         return "errands"
     if any(part.counter not in known[part.procedure].counters for part in chain.parts):
         return "counter"
+    if any(part.person not in (known[part.procedure].persons or (part.person,)) for part in chain.parts):
+        return "person"
     if one_day and len({part.starts_at.astimezone(JST).date() for part in chain.parts}) != 1:
         return "day"
     ordered = sorted(chain.parts, key=lambda part: (part.person, part.starts_at, part.procedure))
@@ -198,12 +214,8 @@ def make_part(errand: Errand, slot: SlotAt, person: int = 1) -> Part:
 
 
 def make_chain(parts: Sequence[Part]) -> Chain:
-    """The parts in the order of their times; people are numbered as they begin."""
-    ordered = sorted(parts, key=lambda part: (part.starts_at, part.counter, part.procedure))
-    numbers: dict[int, int] = {}
-    for part in ordered:
-        numbers.setdefault(part.person, len(numbers) + 1)
-    return Chain(parts=tuple(msgspec.structs.replace(part, person=numbers[part.person]) for part in ordered))
+    """The parts in the order of their times."""
+    return Chain(parts=tuple(sorted(parts, key=lambda part: (part.starts_at, part.counter, part.procedure))))
 
 
 def apart_min(errands: Sequence[Errand]) -> int:
@@ -216,31 +228,38 @@ def _in_time(here: Part, there: Part, walks: Walks) -> bool:
     return here.done_at + walk <= there.starts_at
 
 
-def _slots_of_days(free: Sequence[FreeSlot], earliest: datetime, until: datetime) -> dict[int, list[FreeSlot]]:
-    """What can be had, by the number of its day in Japan."""
-    # One offset all year, for every time that can be booked: asking for each slot would take longest of all.
-    offset_s = int((earliest.astimezone(JST).utcoffset() or timedelta()).total_seconds())
-    by_day: dict[int, list[FreeSlot]] = {}
-    for slot in free:
-        if slot.free > 0 and earliest <= slot.starts_at < until:
-            by_day.setdefault((int(slot.starts_at.timestamp()) + offset_s) // DAY_S, []).append(slot)
-    return by_day
+def _day_of(moment: datetime, offset_s: int) -> int:
+    """The number of a moment's day in Japan."""
+    return (int(moment.timestamp()) + offset_s) // DAY_S
 
 
-def _problem(errands: Sequence[Errand], slots: Sequence[FreeSlot], walks: Walks) -> _Problem:
+def _problem(
+    errands: Sequence[Errand], slots: Sequence[FreeSlot], own: Sequence[Sequence[FreeSlot]], walks: Walks
+) -> _Problem:
     wanted = {counter for errand in errands for counter in errand.counters}
-    at: dict[str, _At] = {}
-    for slot in sorted((slot for slot in slots if slot.counter in wanted), key=lambda slot: slot.starts_at):
-        here = at.setdefault(slot.counter, _At(slot.counter, [], []))
-        here.starts.append(int(slot.starts_at.timestamp()))
-        here.slots.append(slot)
+    common = _times(slot for slot in slots if slot.counter in wanted)
+    options = []
+    for errand, mine in zip(errands, own, strict=True):
+        known = {slot.slot_id for slot in mine}
+        at = _times([*mine, *(slot for slot in slots if slot.slot_id not in known)]) if mine else common
+        options.append([at[counter] for counter in sorted(set(errand.counters)) if counter in at])
     number = {errand.procedure: index for index, errand in enumerate(errands)}
     return _Problem(
         seconds=[max(errand.minutes, 1) * MINUTE_S for errand in errands],
         before=[sum(1 << number[code] for code in set(errand.after) if code in number) for errand in errands],
-        options=[[at[counter] for counter in sorted(set(errand.counters)) if counter in at] for errand in errands],
+        persons=[tuple(person - 1 for person in errand.persons) for errand in errands],
+        options=options,
         walks=walks,
     )
+
+
+def _times(slots: Iterable[FreeSlot]) -> dict[str, _At]:
+    at: dict[str, _At] = {}
+    for slot in sorted(slots, key=lambda slot: slot.starts_at):
+        here = at.setdefault(slot.counter, _At(slot.counter, [], []))
+        here.starts.append(int(slot.starts_at.timestamp()))
+        here.slots.append(slot)
+    return at
 
 
 def _mirrored(problem: _Problem) -> _Problem:
@@ -251,6 +270,7 @@ def _mirrored(problem: _Problem) -> _Problem:
         before=[
             sum(1 << later for later in range(count) if problem.before[later] >> errand & 1) for errand in range(count)
         ],
+        persons=problem.persons,
         options=[
             [_At(at.counter, [-start - seconds for start in reversed(at.starts)], at.slots[::-1]) for at in options]
             for options, seconds in zip(problem.options, problem.seconds, strict=True)
@@ -268,12 +288,21 @@ def _best_of_day(errands: Sequence[Errand], problem: _Problem, people: int) -> C
     end = max(step.done for step in found)
     # From the end there may be none where only some ways are followed: then it is the one that was found.
     latest = _earliest(_mirrored(problem), -end, people) or found
-    return make_chain([make_part(errands[step.errand], step.slot, step.person + 1) for step in latest])
+    chain = make_chain([make_part(errands[step.errand], step.slot, step.person + 1) for step in latest])
+    return chain if any(problem.persons) else _numbered(chain)
+
+
+def _numbered(chain: Chain) -> Chain:
+    """Where it does not matter who goes, people are numbered as they begin."""
+    numbers: dict[int, int] = {}
+    for part in chain.parts:
+        numbers.setdefault(part.person, len(numbers) + 1)
+    return Chain(parts=tuple(msgspec.structs.replace(part, person=numbers[part.person]) for part in chain.parts))
 
 
 def _earliest(problem: _Problem, not_before: int, people: int) -> list[_Step] | None:
     """The steps of the way whose last errand is done first, or None."""
-    alone = _alone(problem, not_before)
+    alone = _alone(problem, not_before) if all(not persons or 0 in persons for persons in problem.persons) else None
     if people == 1:
         return alone
     limit = max(step.done for step in alone) if alone else None
@@ -349,8 +378,10 @@ def _next_steps(
         if errand in done or problem.before[errand] & ~reached:
             continue
         firsts = [done[first] for first in done if problem.before[errand] >> first & 1]
-        # Whoever has not begun yet is like any other: one of them is tried.
-        for person in range(min(people, len(free_since) + 1)):
+        # Whoever has not begun yet is like any other: one of them is tried. Where it matters who goes, all are.
+        persons = problem.persons[errand] or range(people)
+        ones = people if any(problem.persons) else len(free_since) + 1
+        for person in (each for each in persons if each < min(people, ones)):
             mine = free_since.get(person)
             for at in problem.options[errand]:
                 ready = not_before

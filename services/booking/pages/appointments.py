@@ -10,16 +10,19 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
+from services.booking.commands.chain_offers import find_chain_offer
 from services.booking.commands.offers import find_offer
 from services.booking.domain.line import show_ticket
 from services.booking.keys import Keys
 from services.booking.pages.changes import REFUSED_HERE, check_not_too_late, read_linked
+from services.booking.pages.one_stop import draw_chain
 from services.booking.pages.opening import ask_for_code, open_appointment
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.waitlist import say_window
 from services.booking.pages.wording import closing_reason, place_label, short_counter_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.closings import find_own_closure
+from services.booking.queries.one_stop import list_movable
 from services.booking.queries.slots import list_counters
 from services.booking.queries.visits import VisitView, get_visit
 from services.booking.queries.waitlist import find_window
@@ -154,12 +157,20 @@ async def _can_change(db: Database, town: Town, found: AppointmentView, *, now: 
 
 
 async def _offered(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> dict[str, Any]:
-    """Why a closing covers it, and the place that is kept instead; or the earlier one that they waited for."""
+    """Why a closing covers it or another of its arrival, and what is kept instead; or the earlier time they want."""
+    if found.state != "booked":
+        return {"closed": None, "offer": None, "chain_offer": None, "earlier": None, "waits_for": ""}
     async with db.begin(town.code) as session:
-        closed = await find_own_closure(session, town.code, found.appointment_id) if found.closure != "none" else None
-        offer = await find_offer(session, town.code, found.appointment_id, now=now)
+        closed = await find_own_closure(session, town.code, found.appointment_id)
+        offer, together, errands = None, None, []
+        if found.chain_id is None:
+            offer = await find_offer(session, town.code, found.appointment_id, now=now)
+        else:
+            together = await find_chain_offer(session, town.code, found.chain_id, now=now)
         window = await find_window(session, town.code, found.appointment_id, now=now)
-        counters = await list_counters(session, town.code) if offer else {}
+        counters = await list_counters(session, town.code) if offer or together else {}
+        if together:
+            errands = await list_movable(session, town.code, found.appointment_id, now=now)
     place = counters.get(offer.counter) if offer else None
     return {
         "closed": {"reason": closing_reason(closed.reason), "note": closed.note_ja} if closed else None,
@@ -167,5 +178,6 @@ async def _offered(db: Database, town: Town, found: AppointmentView, *, now: dat
         "offer_where": place_label(place.place_ja, place.number, place.name_ja) if place else "",
         "earlier": offer if offer and offer.cause == "waiting" else None,
         "waits_for": say_window(window),
+        "chain_offer": draw_chain(together.chain, errands, counters) | {"until": together.until} if together else None,
         "key": str(uuid4()),
     }

@@ -1,6 +1,6 @@
 """Changing and cancelling an appointment: choose or ask, then confirm."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from services.booking.commands.changes import (
     change_appointment,
 )
 from services.booking.commands.keyed import KEY_MAX_LENGTH
+from services.booking.domain.one_stop import walk_min
 from services.booking.domain.rules import refuse_too_late
 from services.booking.flow import Rush
 from services.booking.keys import Keys
@@ -27,9 +28,10 @@ from services.booking.pages.visits import CHOOSE_AGAIN, list_near, refusal_words
 from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_is
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.free import find_bookable
-from services.booking.queries.one_stop import list_linked
+from services.booking.queries.one_stop import Linked, list_linked, list_walks
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, ProcedureView, find_procedure, list_counters
+from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -173,25 +175,39 @@ async def post_cancel_page(
 
 
 async def read_linked(db: Database, town: Town, found: AppointmentView) -> list[dict[str, Any]]:
-    """All appointments of the same arrival, for a page; none when this one is by itself."""
+    """All appointments of the same arrival, for a page, with the walks between them; none when this is by itself."""
     if found.chain_id is None:
         return []
     async with db.begin(town.code) as session:
         linked = await list_linked(session, town.code, found.appointment_id)
-    return [
-        {
-            "number": item.number,
-            "name": item.procedure_name,
-            "starts_at": item.starts_at,
-            "state": item.state,
-            "where": place_label(item.counter_place, item.counter_number, item.counter_name),
-        }
-        for item in linked
-    ]
+        walks = await list_walks(session, town.code)
+    before: dict[tuple[int, date], Linked] = {}
+    items = []
+    for item in linked:
+        who = item.person, jst_day(item.starts_at)
+        last = before.get(who)
+        if item.state != "cancelled":
+            before[who] = item
+        items.append(
+            {
+                "number": item.number,
+                "name": item.procedure_name,
+                "starts_at": item.starts_at,
+                "minutes": item.minutes,
+                "bring": item.bring,
+                "state": item.state,
+                "closed": item.closure != "none",
+                "where": place_label(item.counter_place, item.counter_number, item.counter_name),
+                # From the counter before, of the same person on the same day.
+                "walk_min": walk_min(walks, last.counter, item.counter) if last else 0,
+                "person": item.person,
+            }
+        )
+    return items
 
 
 def _is_ahead(item: dict[str, Any], now: datetime) -> bool:
-    return bool(item["state"] == "booked" and item["starts_at"] > now)
+    return bool(item["state"] == "booked" and (item["starts_at"] > now or item["closed"]))
 
 
 async def check_not_too_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> None:

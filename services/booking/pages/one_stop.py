@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
@@ -46,6 +47,7 @@ from shared.web.forms import parse_uuid, read_form
 from shared.web.identity import staff_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 # Why a chain could not be held: said above the chains that there are now.
 CHAIN_AGAIN = CHOOSE_AGAIN | {"chain_unfit"}
@@ -64,12 +66,17 @@ async def get_chains_page(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
     people: FromQuery[str] = "",
+    who: FromQuery[str] = "",
     lapsed: FromQuery[str] = "",
     refused: FromQuery[str] = "",
 ) -> Template | Redirect:
-    """The best chain of each of the first days, of what is free now."""
+    """The best chain of each of the first days, of what is free now.
+
+    With `people`, several go: who comes along can stand for the procedures `can`, or for all of them without `who`.
+    """
     visit_key = parse_uuid(visit_id, code="visit_unknown")
     together = PERSONS.get(people, 1)
+    can = request.query_params.getall("can", [])
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, visit_key, identity.ref, keys)
         if visit.number is not None:
@@ -83,7 +90,11 @@ async def get_chains_page(
         if not errands:
             return see_other(f"/booking/visits/{visit_key}")
         counters = await list_counters(session, town.code)
-        wanted = [errand.errand for errand in errands]
+        shared = {errand.procedure for errand in errands if not who or errand.procedure in can}
+        wanted = [
+            msgspec.structs.replace(errand.errand, persons=() if errand.procedure in shared else (1,))
+            for errand in errands
+        ]
         town_policy = (await get_rules(session, town.code)).policy
         policy = await strictest(session, town.code, [errand.procedure for errand in errands], town_policy)
         chains = await list_chains(session, town.code, wanted, policy, people=together, now=now)
@@ -91,12 +102,16 @@ async def get_chains_page(
     return page(
         request,
         "chains.html",
+        behalf=visit.behalf,
         visit=visit,
         errands=errands,
         chains=[draw_chain(chain, errands, counters) for chain in chains],
         apart_min=apart_min(wanted),
         people=together,
         people_max=min(PEOPLE_MAX, len(errands)),
+        shared=shared,
+        companions=[{"value": errand.procedure, "label": town_text(errand.name_ja)} for errand in errands],
+        who=bool(who),
         held=held.chain if held is not None and held.is_live(now) else None,
         lapsed=bool(lapsed),
         say_when=say_when,
@@ -137,9 +152,11 @@ async def post_chain_page(
             return see_other(base)
         if refusal.code not in CHAIN_AGAIN:
             raise
-        query = {"refused": CHAIN_TAKEN if refusal.code == "slot_taken" else refusal.code}
+        query = [("refused", CHAIN_TAKEN if refusal.code == "slot_taken" else refusal.code)]
         if fields.get("people", "") in PERSONS:
-            query["people"] = fields["people"]
+            query.append(("people", fields["people"]))
+        if fields.get("who"):
+            query += [("who", "yes"), *(("can", code) for code in fields.get("can", "").split()[:ERRANDS_MAX])]
         return see_other(f"{base}/chains?{urlencode(query)}")
     return see_other(f"{base}/chains/confirm")
 

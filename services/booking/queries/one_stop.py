@@ -1,6 +1,6 @@
 """The errands of a visit, the ways between counters, what is held for them, and appointments that belong together."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,12 +20,15 @@ from services.booking.domain.one_stop import (
     plan_chains,
 )
 from services.booking.domain.rules import Policy, earliest_start, last_day, policy_for
-from services.booking.queries.slots import list_slots, window_end
+from services.booking.queries.slots import OpenSlot, list_slots, window_end
 from services.booking.queries.visits import OTHERS_MAX, OtherAppointment
 from shared.clock import jst_day
+from shared.events.booking import ClosureState
 from shared.passes import ERRANDS_MAX
 
 WALKS_MAX = 20_000
+# What of an arrival is still to come. What a closing covers has to be done at another time, also when its hour is over.
+AHEAD = "a.state = 'booked' AND (a.starts_at > :now OR a.closure <> 'none')"
 
 
 class VisitErrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,8 @@ class VisitErrand(msgspec.Struct, frozen=True, kw_only=True):
     counters: tuple[str, ...]
     minutes: int
     after: tuple[str, ...]
+    # Who goes, of what is booked.
+    person: int = 1
 
     @property
     def errand(self) -> Errand:
@@ -70,6 +75,9 @@ class Linked(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     version: int
     person: int
+    minutes: int
+    bring: tuple[str, ...]
+    closure: ClosureState
 
 
 _ERRANDS = text(f"""
@@ -102,7 +110,9 @@ _HELD = text(f"""
 _LINKED = text(f"""
     SELECT a.appointment_id, a.number, a.procedure, coalesce(p.name_ja, a.procedure) AS procedure_name, a.counter,
            coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
-           coalesce(c.place_ja, '') AS counter_place, a.starts_at, a.state, a.version, a.chain_person AS person
+           coalesce(c.place_ja, '') AS counter_place, a.starts_at, a.state, a.version, a.chain_person AS person,
+           CAST(extract(epoch FROM a.chain_until - a.starts_at) / 60 AS integer) AS minutes,
+           coalesce(p.bring, '{{}}') AS bring, a.closure
     FROM appointment me
     JOIN appointment a ON a.municipality = me.municipality AND a.chain_id = me.chain_id
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
@@ -121,12 +131,12 @@ _ENGAGED = text("""
 _MOVABLE = text(f"""
     SELECT a.appointment_id AS errand_id, a.procedure, coalesce(p.name_ja, a.procedure) AS name_ja,
            coalesce(p.counters, '{{}}') AS counters, coalesce(p.minutes, 0) AS minutes,
-           coalesce(p.after, '{{}}') AS after
+           coalesce(p.after, '{{}}') AS after, a.chain_person AS person
     FROM appointment me
     JOIN appointment a ON a.municipality = me.municipality AND a.chain_id = me.chain_id
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id)
-      AND a.state = 'booked' AND a.starts_at > :now
+      AND {AHEAD}
     ORDER BY a.starts_at, a.number LIMIT {ERRANDS_MAX}
 """)
 # As for a single appointment: of the same procedures, or at the same time.
@@ -199,11 +209,12 @@ async def list_chains(
     most: int = CHAINS_MAX,
     without: Collection[UUID] = (),
     not_before: datetime | None = None,
+    near: datetime | None = None,
     now: datetime,
 ) -> list[Chain]:
     """The best chain of each of the first days that have one, of the places that are free now.
 
-    `without` these slots, and `not_before` a time beyond the notice.
+    `without` these slots, and `not_before` a time beyond the notice. With `near`, the days nearest to it come first.
     """
     counters = sorted({counter for errand in errands for counter in errand.counters})
     slots = await list_slots(
@@ -217,6 +228,7 @@ async def list_chains(
         until=window_end(policy, now),
         people=people,
         most=most,
+        near=near,
     )
 
 
@@ -226,20 +238,50 @@ async def list_moves(
     """What is still to come of an arrival, and the best chains that it could move to."""
     errands = await list_movable(session, municipality, appointment_id, now=now)
     asked = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
-    engaged_until, slots, people = (await session.execute(_ENGAGED, asked)).one()
+    slots = (await session.execute(_ENGAGED, asked)).one()[1]
     policy = await strictest(session, municipality, [errand.procedure for errand in errands], policy)
-    chains = await list_chains(
+    moves = await plan_moves(session, municipality, appointment_id, errands, policy, without=slots or (), now=now)
+    return errands, moves
+
+
+async def plan_moves(
+    session: AsyncSession,
+    municipality: str,
+    appointment_id: UUID,
+    errands: Sequence[VisitErrand],
+    policy: Policy,
+    *,
+    without: Collection[UUID] = (),
+    own: Mapping[str, OpenSlot] | None = None,
+    near: datetime | None = None,
+    now: datetime,
+) -> list[Chain]:
+    """The best chains for what is still to come of an arrival; `own` are the times that procedures may keep.
+
+    Whoever is at a counter meanwhile goes on from there, and each errand stays with who came for it.
+    """
+    asked = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
+    engaged_until, _slots, people = (await session.execute(_ENGAGED, asked)).one()
+    mine = own or {}
+    return await list_chains(
         session,
         municipality,
-        [errand.errand for errand in errands],
+        [
+            msgspec.structs.replace(
+                errand.errand,
+                persons=(errand.person,) if (people or 1) > 1 else (),
+                own=(mine[errand.procedure],) if errand.procedure in mine else (),
+            )
+            for errand in errands
+        ],
         policy,
         people=people or 1,
-        without=slots or (),
+        without=without,
         # No walk is longer, as a rule; one that is will be refused.
         not_before=engaged_until and engaged_until + timedelta(minutes=UNKNOWN_WALK_MIN),
+        near=near,
         now=now,
     )
-    return errands, chains
 
 
 async def find_held_chain(session: AsyncSession, municipality: str, visit_id: UUID) -> HeldChain | None:

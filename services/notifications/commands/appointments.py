@@ -47,23 +47,24 @@ NOT_CLOSED = {"closure": "none", "offer_starts_at": None, "offer_until": None}
 # Locked, so that two events of one appointment are followed one after the other.
 _FIND = Prepared("""
     SELECT version, sequence, state, helper, contact_ref, booked_at, starts_at, ends_at, closure, offer_starts_at,
-           offer_until
+           offer_until, chain_id, number
     FROM notifications.appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
 _PROJECT = Prepared("""
     INSERT INTO notifications.appointment AS known (
         municipality, appointment_id, version, number, subject_ref, contact_ref, case_id, procedure, office, counter,
-        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, booked_at)
+        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, chain_id, booked_at)
     VALUES (:municipality, :appointment_id, :version, :number, :subject_ref, :contact_ref, :case_id, :procedure,
             :office, :counter, :starts_at, :ends_at, :state, :sequence, :helper, :closure, :offer_starts_at,
-            :offer_until, :occurred_at)
+            :offer_until, :chain_id, :occurred_at)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
     SET (version, number, subject_ref, contact_ref, case_id, procedure, office, counter, starts_at, ends_at, state,
-         sequence, helper, closure, offer_starts_at, offer_until)
+         sequence, helper, closure, offer_starts_at, offer_until, chain_id)
       = (excluded.version, excluded.number, excluded.subject_ref, excluded.contact_ref, excluded.case_id,
          excluded.procedure, excluded.office, excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state,
-         excluded.sequence, excluded.helper, excluded.closure, excluded.offer_starts_at, excluded.offer_until),
+         excluded.sequence, excluded.helper, excluded.closure, excluded.offer_starts_at, excluded.offer_until,
+         excluded.chain_id),
         booked_at = least(known.booked_at, excluded.booked_at),
         access_sealed = CASE WHEN excluded.state = ANY (CAST(:ended AS text[])) THEN NULL ELSE known.access_sealed END
     WHERE known.version < excluded.version
@@ -82,6 +83,27 @@ _SUPERSEDE = Prepared("""
     UPDATE notifications.notice SET state = 'superseded', reason = 'overtaken', settled_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
       AND kind <> 'cancellation' AND state = ANY (CAST(:waiting AS text[])) AND sequence < :before
+    RETURNING kind, together, together_until
+""")
+# The first that stands of the rest of an arrival.
+_FIRST_OF_REST = Prepared("""
+    SELECT appointment_id, version, sequence, contact_ref, starts_at FROM notifications.appointment
+    WHERE (municipality, chain_id) = (:municipality, :chain_id) AND appointment_id <> :appointment_id
+      AND state = 'booked' AND closure = 'none'
+    ORDER BY starts_at, number LIMIT 1
+""")
+# What of the same arrival is on the same day: before, and still to come after.
+_BESIDE = Prepared("""
+    SELECT count(*) FILTER (WHERE (starts_at, number) < (:starts_at, :number)) AS before,
+           count(*) FILTER (WHERE (starts_at, number) > (:starts_at, :number) AND state = 'booked') AS after
+    FROM notifications.appointment
+    WHERE (municipality, chain_id) = (:municipality, :chain_id) AND state <> 'cancelled' AND closure = 'none'
+      AND CAST(starts_at AT TIME ZONE 'Asia/Tokyo' AS date)
+          = CAST(CAST(:starts_at AS timestamptz) AT TIME ZONE 'Asia/Tokyo' AS date)
+""")
+_HAS_CLOSURE = Prepared("""
+    SELECT 1 FROM notifications.notice
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND kind = 'closure' LIMIT 1
 """)
 _NOT_KEPT = Prepared("""
     UPDATE notifications.notice SET state = 'superseded', reason = 'overtaken', settled_at = :now
@@ -91,9 +113,9 @@ _NOT_KEPT = Prepared("""
 _ADD_NOTICE = Prepared("""
     INSERT INTO notifications.notice (
         municipality, notice_id, kind, appointment_id, occasion, sequence, appointment_version, contact_ref, reach,
-        state, keeps_quiet, bulk, created_at, useful_until, settled_at)
+        state, keeps_quiet, bulk, created_at, useful_until, settled_at, together, together_until)
     VALUES (:municipality, :notice_id, :kind, :appointment_id, :occasion, :sequence, :version, :contact_ref, :reach,
-            :state, :keeps_quiet, :bulk, :now, :useful_until, :settled_at)
+            :state, :keeps_quiet, :bulk, :now, :useful_until, :settled_at, :together, :together_until)
     ON CONFLICT DO NOTHING RETURNING notice_id
 """)
 _RULES = Prepared(f"""
@@ -120,10 +142,10 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
         # Link and code stay what they were, and are needed until after the new time.
         plans.append(_forgetting(event, event.ends_at))
     if is_newest:
-        await _supersede(session, event, now=now)
+        plans += await _supersede(session, event, now=now)
         await _take_back_offer(session, event, known, now=now)
         kind = await _follow_closure(session, event, known, _kind_of(event, known), now=now)
-        if kind is not None:
+        if kind is not None and event.together:
             occasion = occasion_of(kind, sequence=event.sequence, rule=str(event.aggregate_version))
             keeps_quiet = kind in MAY_BE_MISSED
             plans += await _add_notice(
@@ -133,7 +155,7 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
                 await ask_staff(
                     session, event.municipality, event.appointment_id, event.number, kind, NO_CONTACT, now=now
                 )
-        if _closure_of(event) == "staff" and event.state == "booked":
+        if _closure_of(event) == "staff" and event.state == "booked" and event.together:
             await ask_staff(
                 session, event.municipality, event.appointment_id, event.number, "closure", NOT_MOVED, now=now
             )
@@ -158,6 +180,13 @@ async def remind(session: AsyncSession, municipality: str, ref: str, now: dateti
         await schedule(session, SERVICE, municipality=municipality, kind="reminder", ref=ref, due_at=later)
         return
     newest = _Newest(appointment_id, known.version, known.sequence, known.contact_ref, known.starts_at)
+    if known.chain_id is not None:
+        mine = {"chain_id": known.chain_id, "starts_at": known.starts_at, "number": known.number}
+        beside = await _BESIDE.row(session, {"municipality": municipality} | mine)
+        # Of an arrival, the first is reminded of.
+        if beside.before:
+            return
+        newest = newest._replace(together=1 + beside.after)
     occasion = occasion_of("reminder", sequence=known.sequence, rule=rule.rule)
     notices = await _add_notice(
         session, municipality, newest, "reminder", occasion=occasion, keeps_quiet=rule.keeps_quiet, now=now
@@ -188,23 +217,33 @@ class _Known(msgspec.Struct, frozen=True):
     closure: str
     offer_starts_at: datetime | None
     offer_until: datetime | None
+    chain_id: UUID | None
+    number: str
 
 
 class _Newest(NamedTuple):
-    """What a notice is of."""
+    """What a notice is of; of how many appointments of one arrival, and when they are done."""
 
     appointment_id: UUID
     version: int
     sequence: int
     contact_ref: UUID | None
     starts_at: datetime
+    together: int = 1
+    until: datetime | None = None
     offer_until: datetime | None = None
 
 
 def _newest(event: AppointmentEvent) -> _Newest:
-    offer_until = event.offer_until if isinstance(event, AppointmentProgressed) else None
     return _Newest(
-        event.appointment_id, event.aggregate_version, event.sequence, event.contact_ref, event.starts_at, offer_until
+        event.appointment_id,
+        event.aggregate_version,
+        event.sequence,
+        event.contact_ref,
+        event.starts_at,
+        max(event.together, 1),
+        event.together_until,
+        event.offer_until if isinstance(event, AppointmentProgressed) else None,
     )
 
 
@@ -249,13 +288,26 @@ def _forgetting(event: AppointmentEvent, ends_at: datetime) -> Due:
     return Due("forget", str(event.appointment_id), ends_at + FORGET_AFTER)
 
 
-async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
+async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> list[Due]:
+    """What was still to be told is not true any more; of the rest of an arrival it is told all the same."""
     # What ended overtakes everything that was still to be said of it.
     before = event.sequence if event.state == "booked" else _ALL
     if before == 0:  # the first word of it
-        return
-    overtaken = _key(event.municipality, event.appointment_id) | {"waiting": WAITING, "before": before, "now": now}
-    await _SUPERSEDE.row(session, overtaken)
+        return []
+    town = event.municipality
+    overtaken = _key(town, event.appointment_id) | {"waiting": WAITING, "before": before, "now": now}
+    told_of_more = [row for row in await _SUPERSEDE.rows(session, overtaken) if row.together > 1]
+    # Whoever tells of one alone does not tell of the others.
+    if event.together != 1 or event.chain_id is None or not told_of_more:
+        return []
+    first = await _FIRST_OF_REST.row(session, _key(town, event.appointment_id) | {"chain_id": event.chain_id})
+    plans: list[Due] = []
+    for row in told_of_more:
+        if first is not None and row.kind in ("confirmation", "change"):
+            rest = _Newest(*first)._replace(together=row.together - 1, until=row.together_until)
+            occasion = occasion_of(row.kind, sequence=rest.sequence)
+            plans += await _add_notice(session, town, rest, row.kind, occasion=occasion, now=now)
+    return plans
 
 
 def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
@@ -302,6 +354,10 @@ async def _follow_closure(
 ) -> Kind | None:
     """The notice that is asked for, once what a closing has changed or ended is taken back."""
     was = known.closure if known else "none"
+    if kind is None and _closure_of(event) != "none" and event.state == "booked" and event.chain_id is not None:
+        # Another of the arrival told of it, which has moved meanwhile.
+        has_notice = await _HAS_CLOSURE.row(session, _key(event.municipality, event.appointment_id))
+        kind = None if has_notice else "closure"
     if was != "none" and (kind == "closure" or _closure_of(event) == "none"):
         has_heard = await take_back_closure(session, event.municipality, event.appointment_id, now=now)
         if kind == "reopened" and not has_heard:
@@ -345,6 +401,8 @@ async def _add_notice(
         "now": now,
         "useful_until": useful_until(kind, starts_at=newest.starts_at, offer_until=newest.offer_until, now=now),
         "settled_at": now if is_slip else None,
+        "together": newest.together,
+        "together_until": newest.until,
     }
     added = await _ADD_NOTICE.row(session, values)
     return [] if added is None or is_slip else [Due(due_kind(bulk=bulk), str(added.notice_id), now)]

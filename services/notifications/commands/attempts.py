@@ -386,6 +386,8 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         helper=row.helper,
         offer_starts_at=row.offer_starts_at,
         offer_until=row.offer_until,
+        together=row.together,
+        together_until=row.together_until,
         # A venue has no number: its name is part of the place.
         counter_number=row.counter_number,
         counter_name=row.counter_name,

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import open_case
+from services.routing.domain.behalf import Behalf
 from services.routing.domain.life_events import LifeEvent, steps_for
 from services.routing.queries.plans import Plan, case_key, together_key
 from services.routing.tables import plan
@@ -98,6 +99,7 @@ async def begin_together(
     made: Plan,
     event: LifeEvent,
     procedures: Collection[str],
+    behalf: Behalf | None = None,
     now: datetime,
 ) -> UUID:
     """Begin one case for several procedures of a plan, to be booked for one visit; return it.
@@ -115,6 +117,7 @@ async def begin_together(
         procedure_code=first,
         channel="counter",
         idempotency_key=together_key(made.plan_id, (first, *others)),
+        behalf=behalf,
         together=others,
         plan_id=made.plan_id,
         now=now,

@@ -15,6 +15,7 @@ from services.routing.domain.catalogue import CHANNELS
 from services.routing.pages.behalf_path import CHANNEL_REFUSALS, ENTRY, UNKNOWN, UNSAID, behalf_path
 from services.routing.pages.front import compare_procedure, search_procedures
 from services.routing.pages.wording import REFUSALS, ChannelCard, channel_cards, deadline_words, second_name
+from services.routing.queries.plans import list_life_events
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -24,6 +25,7 @@ from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+from shared.web.town_texts import town_text
 
 GUARDS = [require_role(*BEHALF_ROLES)]
 
@@ -41,11 +43,13 @@ async def show_behalf(
     """The same search as residents have."""
     async with db.begin(town.code) as session:
         searched = await search_procedures(request, session, town, now=now)
+        events = await list_life_events(session, town.code)
     text = REFUSALS[UNKNOWN] if refused == UNKNOWN else None
     return page(
         request,
         "behalf_search.html",
         entry=ENTRY,
+        events=[{"code": event.code, "name": town_text(event.name.ja)} for event in events],
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
         **searched,

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.plans import begin_steps, begin_together, make_plan
 from services.routing.commands.sessions import NewSession, start_guest_session
+from services.routing.domain.behalf import BEHALF, BEHALF_ROLES
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
 from services.routing.domain.life_events import LifeEvent, Step
@@ -156,10 +157,13 @@ async def post_together(
     tries: NamedDependency[Tries],
 ) -> Template | Redirect:
     """Begin the chosen ones that are done at counters as one case, to be booked for one visit."""
-    chosen = set((await read_form(request)).get("procedure", "").split())
-    if identity.kind != "guest" and chosen:
-        # As one begins a case: for somebody else, one after another.
-        return see_other(behalf_path(min(chosen)))
+    fields = await read_form(request)
+    chosen = set(fields.get("procedure", "").split())
+    is_guest = identity.kind == "guest"
+    # As one begins a case: for somebody else, staff say how that person came to them.
+    behalf = None if is_guest else next((way for way in BEHALF if way == fields.get("behalf")), None)
+    if not is_guest and behalf is None:
+        return await _plan_page(request, plan_id, db, town, identity, now=now, unsaid=True)
     async with db.begin(town.code) as session:
         made, event = await _read_plan(session, identity, plan_id)
         together = [
@@ -169,9 +173,10 @@ async def post_together(
         ]
         case_id = None
         if len(together) > 1:
-            tries.count_case(town.code, network_of_visitor(request))
+            if is_guest:
+                tries.count_case(town.code, network_of_visitor(request))
             case_id = await begin_together(
-                session, identity=identity, made=made, event=event, procedures=together, now=now
+                session, identity=identity, made=made, event=event, procedures=together, behalf=behalf, now=now
             )
     if case_id is None:
         return await _plan_page(request, plan_id, db, town, identity, now=now, too_few=True)
@@ -237,6 +242,7 @@ async def _plan_page(
     now: datetime,
     nothing_chosen: bool = False,
     too_few: bool = False,
+    unsaid: bool = False,
 ) -> Template:
     async with db.begin(town.code) as session:
         made, event = await _read_plan(session, identity, plan_id)
@@ -263,7 +269,7 @@ async def _plan_page(
     return page(
         request,
         "plan.html",
-        status=422 if nothing_chosen or too_few else 200,
+        status=422 if nothing_chosen or too_few or unsaid else 200,
         plan_id=made.plan_id,
         code=event.code,
         title=town_text(event.name.ja),
@@ -271,7 +277,9 @@ async def _plan_page(
         facts=facts,
         nothing_chosen=nothing_chosen,
         too_few=too_few,
-        can_book_together=identity.kind == "guest"
+        for_others=identity.kind != "guest",
+        errors={"behalf": _("電話か、窓口かを選んでください。")} if unsaid else {},
+        can_book_together=(identity.kind == "guest" or any(identity.has_role(role) for role in BEHALF_ROLES))
         and len([step for step in steps if step["begun"] is None and step["at_counter"]]) > 1,
         can_begin=any(step["begun"] is None and step["way"] is not None for step in steps),
     )

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0024", "0018", None, None
+revision, down_revision, branch_labels, depends_on = "0024", "0023", None, None
 
 NO_OVERLAP = """
     ALTER TABLE booking.slot ADD CONSTRAINT slot_no_overlap_excl EXCLUDE USING gist

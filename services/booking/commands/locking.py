@@ -1,0 +1,63 @@
+"""In which order rows are locked, so that nobody waits in a circle.
+
+1. A visit's row, or an arrival as a whole (`commands/chains.py: lock_chain`).
+2. Appointments, by their id.
+3. Places, by slot and number: those that one has (booked, held or kept). A place that is only wanted is never waited
+   for (`SKIP LOCKED`), so it may be taken later.
+4. What is offered; then the marks of `commands/marks.py`.
+
+Whoever needs several of a kind asks for all of them at once, before any of the next kind. A closing has places only: it
+locks all of its time in the same order, and leaves what concerns appointments to transactions of their own.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+# A batch of a closing, each with an arrival of as many errands as there may be.
+APPOINTMENTS_MAX = 500
+
+_APPOINTMENTS = text(f"""
+    SELECT * FROM appointment
+    WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))
+    ORDER BY appointment_id LIMIT {APPOINTMENTS_MAX} FOR UPDATE
+""")
+# An offered place is held in the offer's name. What is offered together is one offer, whichever part of it is meant.
+_PLACES = text("""
+    WITH live AS (
+        SELECT o.offer_id, o.appointment_id, o.together_id FROM offered_place o
+        WHERE o.municipality = :municipality AND o.state = 'open'),
+    offered AS (
+        SELECT o.offer_id FROM live o JOIN live m ON o.offer_id = m.offer_id OR o.together_id = m.together_id
+        WHERE m.appointment_id = ANY (CAST(:appointments AS uuid[]))),
+    mine AS (
+        SELECT slot_id, place_no FROM place
+        WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))
+        UNION
+        SELECT slot_id, place_no FROM place
+        WHERE municipality = :municipality AND hold_id IS NOT NULL
+          AND visit_id = ANY (ARRAY(
+              SELECT offer_id FROM offered UNION SELECT unnest(CAST(:visits AS uuid[]))
+              UNION SELECT e.errand_id FROM visit_errand e
+              WHERE e.municipality = :municipality AND e.visit_id = ANY (CAST(:visits AS uuid[])))))
+    SELECT 1 FROM place p JOIN mine USING (slot_id, place_no)
+    WHERE p.municipality = :municipality
+    ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
+""")
+
+
+async def lock_appointments(session: AsyncSession, municipality: str, appointments: Collection[UUID]) -> Sequence[Any]:
+    """These appointments as they are once nobody else is changing them, by their id."""
+    asked = {"municipality": municipality, "appointments": list(appointments)}
+    return (await session.execute(_APPOINTMENTS, asked)).all()
+
+
+async def lock_places(
+    session: AsyncSession, municipality: str, *, appointments: Collection[UUID] = (), visits: Collection[UUID] = ()
+) -> None:
+    """The places that these appointments have, those that are kept for their owners, and those that visits hold."""
+    asked = {"municipality": municipality, "appointments": list(appointments), "visits": list(visits)}
+    await session.execute(_PLACES, asked)
