@@ -86,6 +86,8 @@ appointment = Table(
     Column("closure", Text, nullable=False, server_default="none"),
     Column("offer_starts_at", _TIME),
     Column("offer_until", _TIME),
+    # How long it takes, where more is done in it than its procedure, once.
+    Column("minutes", Integer),
     # The earliest that we heard of it: what "so long after booking" counts from.
     Column("booked_at", _TIME, nullable=False),
     # The way to open it (link and code), kept only as long as a notice may need it.

@@ -15,6 +15,13 @@ HelperState = Literal["none", "asked", "accepted", "nobody"]
 ClosureState = Literal["none", "asked", "staff"]
 
 
+class BookedService(msgspec.Struct, frozen=True, kw_only=True):
+    """A procedure of an appointment, and how many of it."""
+
+    procedure: str
+    quantity: int
+
+
 class _AppointmentEvent(Event, frozen=True, kw_only=True):
     """The whole public state of an appointment; `sealed` holds `SealedAccess` for notifications.
 
@@ -36,6 +43,9 @@ class _AppointmentEvent(Event, frozen=True, kw_only=True):
     # The calendar file's SEQUENCE: rises with every change of time or place.
     sequence: int
     helper: HelperState = "none"
+    # What is done in it and how many of each, its procedure first, and how long it takes; without: its procedure, once.
+    services: tuple[BookedService, ...] = ()
+    minutes: int | None = None
 
 
 class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):

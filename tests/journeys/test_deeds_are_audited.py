@@ -40,6 +40,7 @@ AUDITED: dict[str, str] = {
     "routing POST /applications/{number}/withdraw": "withdraw_application",
     "routing POST /life-events/{code}": "make_plan",
     "booking POST /booking/arrive": "arrive",
+    "booking POST /booking/visits/{visit_id}/services": "services",
     "booking POST /booking/visits/{visit_id}/hold": "hold",
     "booking POST /booking/visits/{visit_id}/release": "release",
     "booking POST /booking/visits/{visit_id}/book": "book",

@@ -13,6 +13,7 @@ from shared.events.booking import (
     AppointmentCancelled,
     AppointmentChanged,
     AppointmentProgressed,
+    BookedService,
     ClosureState,
     HelperState,
     SealedAccess,
@@ -41,6 +42,8 @@ class AppointmentState(Protocol):
     ends_at: datetime
     helper: HelperState
     closure: ClosureState
+    services: Any
+    minutes: int | None
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
@@ -65,6 +68,8 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         state=row.state,
         sequence=row.sequence,
         helper=row.helper,
+        services=msgspec.convert(row.services or (), tuple[BookedService, ...]),
+        minutes=row.minutes,
     )
     return msgspec.structs.replace(told, closure=row.closure) if isinstance(told, AppointmentProgressed) else told
 

@@ -61,7 +61,7 @@ _PICK = text("""
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = NULL, changed_at = :now
+                     visit_id = NULL, part = 1, parts = 1, changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
 # While they move they are no chain: one may come to where another still is.
@@ -135,7 +135,7 @@ async def move_parts(
         mine = names | {"appointment_id": row.appointment_id}
         target = mine | {"slot_id": part.slot_id, "place_no": places[part.procedure]}
         await session.execute(_MOVE, target | {"day": part.starts_at.astimezone(JST).date()})
-        await session.execute(FREE_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
+        await session.execute(FREE_PLACE, mine)
         await session.execute(_TAKE, target)
         await end_offer(session, municipality, row.appointment_id, "withdrawn", now=now)
     numbers = []

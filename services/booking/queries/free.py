@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.rules import Policy, earliest_start
+from services.booking.queries.runs import RUN_FROM, Need
 from services.booking.queries.slots import FREE, OpenSlot, start_of_day, window_end
 from shared.db import Prepared
 
@@ -44,28 +45,43 @@ _DAYS = Prepared(f"""
       AND s.starts_at >= :first AND s.starts_at < :until AND s.slot_id IS DISTINCT FROM CAST(:without AS uuid)
     GROUP BY 1 ORDER BY 1 LIMIT {DAYS_MAX}
 """)
+# For who needs more time, of so many times to begin at so many are free all along.
+_LONG_DAYS = Prepared(f"""
+    SELECT (s.starts_at AT TIME ZONE 'Asia/Tokyo')::date AS day,
+           count(*) FILTER (WHERE s.starts_at >= :earliest) AS places,
+           count(*) FILTER (WHERE run.free > 0 AND s.starts_at >= :earliest) AS free
+    FROM slot s LEFT JOIN LATERAL {RUN_FROM} AS run ON true
+    WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
+      AND s.starts_at >= :first AND s.starts_at < :until AND s.slot_id IS DISTINCT FROM CAST(:without AS uuid)
+      AND EXISTS (SELECT 1 FROM place p
+                  WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND p.audience = 'public')
+    GROUP BY 1 ORDER BY 1 LIMIT {DAYS_MAX}
+""")
 # Of each counter by the index and no further, then the first of all.
-_NEXT = Prepared(f"""
+_NEXT = """
     SELECT near.* FROM unnest(CAST(:counters AS text[])) AS asked(counter), LATERAL (
-        SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, places.free
-        FROM slot s, LATERAL (
-            SELECT count(*) AS free FROM place p
-            WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE}) AS places
+        SELECT s.slot_id, s.counter, s.starts_at, {ends_at}, places.free
+        FROM slot s, LATERAL {places} AS places
         WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
           AND s.starts_at >= :earliest AND s.starts_at < :until
           AND (s.starts_at, s.counter) > (:after_at, :after_counter)
           AND s.slot_id IS DISTINCT FROM CAST(:without AS uuid) AND places.free > 0
         ORDER BY s.starts_at LIMIT :most) AS near
     ORDER BY near.starts_at, near.counter LIMIT :most
-""")
-_ONE = Prepared(f"""
-    SELECT s.slot_id, s.counter, s.starts_at, s.ends_at,
-           (SELECT count(*) FROM place p
-            WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE}) AS free
-    FROM slot s
+"""
+_PLACES = f"""(
+            SELECT count(*) AS free FROM place p
+            WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})"""
+_NEXT_FREE = Prepared(_NEXT.format(ends_at="s.ends_at", places=_PLACES))
+_LONG_NEXT_FREE = Prepared(_NEXT.format(ends_at="places.ends_at", places=RUN_FROM))
+_ONE = """
+    SELECT s.slot_id, s.counter, s.starts_at, {ends_at}, places.free
+    FROM slot s, LATERAL {places} AS places
     WHERE s.municipality = :municipality AND s.slot_id = :slot_id AND s.counter = ANY (:counters)
       AND s.starts_at >= :earliest AND s.starts_at < :until AND NOT s.withdrawn
-""")
+"""
+_BOOKABLE = Prepared(_ONE.format(ends_at="s.ends_at", places=_PLACES))
+_LONG_BOOKABLE = Prepared(_ONE.format(ends_at="places.ends_at", places=RUN_FROM))
 
 
 async def list_days(
@@ -77,9 +93,13 @@ async def list_days(
     first: date,
     last: date,
     without: UUID | None = None,
+    need: Need | None = None,
     now: datetime,
 ) -> dict[date, DayCount]:
-    """The days from `first` to `last` on which these counters have times, all of them together."""
+    """The days from `first` to `last` on which these counters have times, all of them together.
+
+    With a `need`, times to begin are counted instead of places: all of them, and those from which it is free.
+    """
     asked = {
         "municipality": municipality,
         "counters": list(counters),
@@ -89,7 +109,10 @@ async def list_days(
         "without": without,
         "now": now,
     }
-    rows = await _DAYS.rows(session, asked)
+    if need is not None:
+        rows = await _LONG_DAYS.rows(session, asked | msgspec.structs.asdict(need))
+    else:
+        rows = await _DAYS.rows(session, asked)
     return {row.day: DayCount(day=row.day, places=row.places, free=row.free) for row in rows}
 
 
@@ -102,9 +125,10 @@ async def list_next_free(
     most: int,
     after: After | None = None,
     without: UUID | None = None,
+    need: Need | None = None,
     now: datetime,
 ) -> list[OpenSlot]:
-    """The next free slots of these counters, by time and then by counter."""
+    """The next free slots of these counters, by time and then by counter; with a `need`, as `list_slots` has them."""
     earliest = earliest_start(policy, now)
     floor = After(earliest - timedelta(days=1), "")
     begin = max(after or floor, floor)
@@ -119,13 +143,24 @@ async def list_next_free(
         "most": most,
         "now": now,
     }
-    return [_open_slot(row) for row in await _NEXT.rows(session, asked)]
+    if need is not None:
+        rows = await _LONG_NEXT_FREE.rows(session, asked | msgspec.structs.asdict(need))
+    else:
+        rows = await _NEXT_FREE.rows(session, asked)
+    return [_open_slot(row) for row in rows]
 
 
 async def find_bookable(
-    session: AsyncSession, municipality: str, slot_id: UUID, counters: Sequence[str], policy: Policy, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    slot_id: UUID,
+    counters: Sequence[str],
+    policy: Policy,
+    *,
+    need: Need | None = None,
+    now: datetime,
 ) -> OpenSlot | None:
-    """A slot of these counters within notice and horizon, free or full."""
+    """A slot of these counters within notice and horizon, free or full; with a `need`, if the time is covered."""
     asked = {
         "municipality": municipality,
         "slot_id": slot_id,
@@ -134,7 +169,10 @@ async def find_bookable(
         "until": window_end(policy, now),
         "now": now,
     }
-    row = await _ONE.row(session, asked)
+    if need is not None:
+        row = await _LONG_BOOKABLE.row(session, asked | msgspec.structs.asdict(need))
+    else:
+        row = await _BOOKABLE.row(session, asked)
     return _open_slot(row) if row else None
 
 

@@ -52,16 +52,17 @@ _FIND = Prepared("""
 _PROJECT = Prepared("""
     INSERT INTO notifications.appointment AS known (
         municipality, appointment_id, version, number, subject_ref, contact_ref, case_id, procedure, office, counter,
-        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, booked_at)
+        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, minutes, booked_at)
     VALUES (:municipality, :appointment_id, :version, :number, :subject_ref, :contact_ref, :case_id, :procedure,
             :office, :counter, :starts_at, :ends_at, :state, :sequence, :helper, :closure, :offer_starts_at,
-            :offer_until, :occurred_at)
+            :offer_until, :minutes, :occurred_at)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
     SET (version, number, subject_ref, contact_ref, case_id, procedure, office, counter, starts_at, ends_at, state,
-         sequence, helper, closure, offer_starts_at, offer_until)
+         sequence, helper, closure, offer_starts_at, offer_until, minutes)
       = (excluded.version, excluded.number, excluded.subject_ref, excluded.contact_ref, excluded.case_id,
          excluded.procedure, excluded.office, excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state,
-         excluded.sequence, excluded.helper, excluded.closure, excluded.offer_starts_at, excluded.offer_until),
+         excluded.sequence, excluded.helper, excluded.closure, excluded.offer_starts_at, excluded.offer_until,
+         excluded.minutes),
         booked_at = least(known.booked_at, excluded.booked_at),
         access_sealed = CASE WHEN excluded.state = ANY (CAST(:ended AS text[])) THEN NULL ELSE known.access_sealed END
     WHERE known.version < excluded.version
