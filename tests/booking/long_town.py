@@ -7,7 +7,13 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import text
 
-from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
+from services.booking.commands.changes import (
+    CancelAppointment,
+    ChangeAppointment,
+    Changed,
+    cancel_appointment,
+    change_appointment,
+)
 from services.booking.commands.services import ChooseServices, choose_services
 from services.booking.consumers import on_catalogue_published
 from services.booking.domain.services import Service
@@ -133,3 +139,9 @@ async def taken(town: BookingTown) -> list[str]:
 async def assert_whole(town: BookingTown) -> None:
     async with town.database.owner_engine("booking").connect() as connection:
         assert (await connection.execute(TORN, {"now": town.now})).all() == []
+
+
+async def cancel(town: BookingTown, appointment_id: UUID, version: int = 1) -> None:
+    order = CancelAppointment(municipality=TOWN, appointment_id=appointment_id, version=version, key="c")
+    async with town.db.begin(TOWN) as session:
+        await cancel_appointment(session, order, now=town.now)

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from services.booking.commands.changes import CancelAppointment, cancel_appointment
 from services.booking.commands.closings import on_closing_due
 from services.booking.commands.erasure import erase_subject
 from services.booking.commands.offers import find_offer
@@ -28,6 +27,7 @@ from tests.booking.long_town import (
     TWO,
     assert_whole,
     booked_at,
+    cancel,
     choose,
     long_slots,
     long_visit,
@@ -61,12 +61,6 @@ async def events(town: BookingTown, kind: type) -> list[Any]:
     return [msgspec.json.decode(bytes(row.payload), type=kind) for row in rows]  # type: ignore[attr-defined]
 
 
-async def cancel(town: BookingTown, booked: Any, version: int = 1) -> None:
-    order = CancelAppointment(municipality=TOWN, appointment_id=booked.appointment_id, version=version, key="c")
-    async with town.db.begin(TOWN) as session:
-        await cancel_appointment(session, order, now=town.now)
-
-
 def at(hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 6, 1, hour, minute, tzinfo=JST)
 
@@ -85,7 +79,7 @@ async def test_three_of_a_thing_have_three_places_in_a_row_from_holding_to_cance
     assert (told.procedure, told.minutes, told.ends_at) == (CHILD, 70, at(11, 30))
     assert told.services == (BookedService(procedure=CHILD, quantity=3),)
     await assert_whole(house)
-    await cancel(house, booked)
+    await cancel(house, booked.appointment_id)
     assert await taken(house) == []
     rows = await house.rows("SELECT DISTINCT part, parts FROM booking.place")
     assert [tuple(row) for row in rows] == [(1, 1)]  # type: ignore[call-overload]

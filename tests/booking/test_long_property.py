@@ -10,22 +10,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from services.booking.commands.changes import CancelAppointment, cancel_appointment
 from services.booking.domain.services import Service
 from shared.clock import JST
 from shared.errors import Refusal
-from tests.booking.conftest import CHILD, TOWN, BookingTown
-from tests.booking.long_town import assert_whole, choose, move, open_town, slot_at
+from tests.booking.conftest import CHILD, BookingTown
+from tests.booking.long_town import assert_whole, cancel, choose, move, open_town, slot_at
 
-# Slots of half an hour with two places, from ten o'clock on, some days ahead.
-DAY, FIRST, PLACES, SLOTS, GUESTS = 15, datetime(2026, 6, 15, 10, tzinfo=JST), 2, 5, 4
+# Slots of half an hour with one place, from ten o'clock on, some days ahead.
+DAY, FIRST, PLACES, SLOTS = 15, datetime(2026, 6, 15, 10, tzinfo=JST), 1, 5
 SLOT, HOLD_MIN = timedelta(minutes=30), 10
 # So many slots are needed for so many of it: 30, 50, 70 and 90 minutes.
 PARTS = {1: 1, 2: 2, 3: 3, 4: 3}
+# How many each guest wants at first.
+WANTED = (1, 2, 3, 1)
 # What nobody gets, and why.
 NO = {"slot_taken", "services_no_room", "hold_missing", "hold_expired", "same_slot"}
 
-guests, slots = st.integers(0, GUESTS - 1), st.integers(0, SLOTS - 1)
+guests, slots = st.integers(0, len(WANTED) - 1), st.integers(0, SLOTS - 1)
 steps = st.one_of(
     st.tuples(st.just("choose"), guests, st.integers(1, 4)),
     st.tuples(st.just("hold"), guests, slots),
@@ -39,8 +40,8 @@ steps = st.one_of(
 class Guest:
     """What one person wants and has: slots from `first` on, until `lapses_at` if only held."""
 
-    def __init__(self) -> None:
-        self.quantity = 1
+    def __init__(self, quantity: int) -> None:
+        self.quantity = quantity
         self.first: int | None = None
         self.parts = 0
         self.lapses_at: int | None = None
@@ -52,7 +53,7 @@ class World:
     def __init__(self, town: BookingTown, name: str) -> None:
         self.town, self.name = town, name
         self.minute = 0
-        self.guests = [Guest() for _ in range(GUESTS)]
+        self.guests = [Guest(quantity) for quantity in WANTED]
         self.visits: dict[int, UUID] = {}
         self.booked: dict[int, Any] = {}
         self.keys = 0
@@ -71,6 +72,7 @@ class World:
     async def visit(self, who: int) -> UUID:
         if who not in self.visits:
             self.visits[who] = await self.town.visit(f"{self.name}-{who}")
+            await choose(self.town, self.visits[who], Service(CHILD, WANTED[who]), guest=f"{self.name}-{who}")
             async with self.town.database.owner_engine("booking").begin() as connection:
                 await connection.execute(text("UPDATE booking.visit SET expires_at = expires_at + interval '1 day'"))
         return self.visits[who]
@@ -141,14 +143,11 @@ class World:
         return True
 
     async def _cancel(self, who: int, _what: int) -> None:
-        appointment_id, version = self.booked.pop(who)
-        order = CancelAppointment(municipality=TOWN, appointment_id=appointment_id, version=version, key="c")
-        async with self.town.db.begin(TOWN) as session:
-            await cancel_appointment(session, order, now=self.town.now)
+        await cancel(self.town, *self.booked.pop(who))
         del self.visits[who]
 
     def _may_cancel(self, who: int, _guest: Guest, _what: int) -> bool:
-        self.guests[who] = Guest()
+        self.guests[who] = Guest(WANTED[who])
         return True
 
     async def slot(self, number: int) -> UUID:
