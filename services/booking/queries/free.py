@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.rules import Policy, earliest_start
-from services.booking.queries.runs import RUN_FROM, Need
+from services.booking.queries.runs import FREE_OR_OWN, RUN_FROM, Need
 from services.booking.queries.slots import FREE, OpenSlot, start_of_day, window_end
 from shared.db import Prepared
 
@@ -45,16 +45,32 @@ _DAYS = Prepared(f"""
       AND s.starts_at >= :first AND s.starts_at < :until AND s.slot_id IS DISTINCT FROM CAST(:without AS uuid)
     GROUP BY 1 ORDER BY 1 LIMIT {DAYS_MAX}
 """)
-# For who needs more time, of so many times to begin at so many are free all along.
+# For who needs more time, of so many times to begin at so many are free all along: every slot is counted once, and the
+# time from each of them is a window over those that follow (as in `queries/runs.py`, which looks at a few).
 _LONG_DAYS = Prepared(f"""
-    SELECT (s.starts_at AT TIME ZONE 'Asia/Tokyo')::date AS day,
-           count(*) FILTER (WHERE s.starts_at >= :earliest) AS places,
-           count(*) FILTER (WHERE run.free > 0 AND s.starts_at >= :earliest) AS free
-    FROM slot s LEFT JOIN LATERAL {RUN_FROM} AS run ON true
-    WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND NOT s.withdrawn
-      AND s.starts_at >= :first AND s.starts_at < :until AND s.slot_id IS DISTINCT FROM CAST(:without AS uuid)
-      AND EXISTS (SELECT 1 FROM place p
-                  WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND p.audience = 'public')
+    SELECT (run.starts_at AT TIME ZONE 'Asia/Tokyo')::date AS day,
+           count(*) FILTER (WHERE run.starts_at >= :earliest) AS places,
+           count(*) FILTER (WHERE run.free > 0 AND run.is_covered AND run.starts_at >= :earliest) AS free
+    FROM (
+        SELECT each.slot_id, each.starts_at, each.withdrawn, each.places, min(each.free) OVER time AS free,
+               max(each.ends_at) OVER time >= each.starts_at + CAST(:minutes AS integer) * interval '1 minute'
+               AND sum(each.ends_at - each.starts_at) OVER time = max(each.ends_at) OVER time - each.starts_at
+               AND NOT bool_or(each.withdrawn) OVER time AS is_covered
+        FROM (
+            SELECT s.slot_id, s.counter, s.starts_at, s.ends_at, s.withdrawn,
+                   count(*) FILTER (WHERE p.audience = 'public') AS places,
+                   count(*) FILTER (WHERE {FREE_OR_OWN}) AS free
+            FROM slot s JOIN place p ON p.municipality = s.municipality AND p.slot_id = s.slot_id
+            WHERE s.municipality = :municipality AND s.counter = ANY (:counters) AND s.starts_at >= :first
+              AND s.starts_at < CAST(:until AS timestamptz) + CAST(:minutes AS integer) * interval '1 minute'
+            GROUP BY s.municipality, s.slot_id) AS each
+        WINDOW time AS (
+            PARTITION BY each.counter ORDER BY each.starts_at
+            RANGE BETWEEN CURRENT ROW
+                      AND (CAST(:minutes AS integer) * interval '1 minute' - interval '1 microsecond') FOLLOWING)
+        ) AS run
+    WHERE run.starts_at < :until AND run.places > 0 AND NOT run.withdrawn
+      AND run.slot_id IS DISTINCT FROM CAST(:without AS uuid)
     GROUP BY 1 ORDER BY 1 LIMIT {DAYS_MAX}
 """)
 # Of each counter by the index and no further, then the first of all.
