@@ -74,7 +74,7 @@ async def test_a_kill_between_the_places_leaves_none_or_all_of_them(bare_town: B
     await open_town(town)
     visit_id = await long_visit(town)
     slot = next(slot for slot in await town.slots("7") if slot.free)
-    seen = []
+    seen, booked = [], None
     for passes in range(1, PASSES_MOST):
         dying = replace(town, environ=town.environ | {VARIABLE: f"transaction.written:{passes}"})
         async with serving(dying, dies=True) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:

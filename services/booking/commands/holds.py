@@ -1,6 +1,7 @@
 """Holding a place while somebody confirms. Residents race for the last one; the database decides who won."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -130,17 +131,12 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
 
     Raises:
         Refusal: `visit_unknown` (404), `visit_over` (410), `visit_booked` (409), `slot_unknown` (404), `slot_unfit`,
-            `slot_too_soon`, `slot_too_far`, `slot_closed` (409), `slot_taken` (409), `key_reused` (422). With more time:
-            `slot_too_short`, `services_unfit` (409).
+            `slot_too_soon`, `slot_too_far`, `slot_closed` (409), `slot_taken` (409), `key_reused` (422);
+            `slot_too_short`, `services_unfit` (409), where more time is needed.
     """
     look = {"municipality": order.municipality, "visit_id": order.visit_id, "slot_id": order.slot_id}
     row = await _LOOK.row(session, look)
-    if row is None or row.guest_ref != order.visitor:
-        raise Refusal("visit_unknown", 404)
-    if row.appointment_id is not None:
-        raise Refusal("visit_booked", 409)
-    if row.expires_at <= now:
-        raise Refusal("visit_over", 410)
+    _refuse_visit(row, order.visitor, now=now)
     if row.counter is None:
         raise Refusal("slot_unknown", 404)
     counters, policy = row.counters, _policy(row)
@@ -191,6 +187,15 @@ async def hold_place(session: AsyncSession, order: HoldPlace, *, now: datetime) 
         raise SlotTaken(counters, policy, minutes=row.minutes)
     await record_deed(session, order.staff, "hold", order.visit_id, now=now)
     return hold
+
+
+def _refuse_visit(row: Any, visitor: str, *, now: datetime) -> None:
+    if row is None or row.guest_ref != visitor:
+        raise Refusal("visit_unknown", 404)
+    if row.appointment_id is not None:
+        raise Refusal("visit_booked", 409)
+    if row.expires_at <= now:
+        raise Refusal("visit_over", 410)
 
 
 def _town_policy(row: object) -> Policy:

@@ -1,6 +1,5 @@
 """Choosing what is done in one appointment: several procedures of a counter, and how many of each."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -12,7 +11,7 @@ from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import release_places
 from services.booking.domain.services import Service, is_plain, refuse_unfit, time_needed
-from services.booking.queries.services import find_kinds
+from services.booking.queries.services import find_kinds, outlasts_slots
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -70,7 +69,8 @@ async def choose_services(session: AsyncSession, order: ChooseServices, *, now: 
         raise Refusal("services_with_helper", 409)
     kinds = await find_kinds(session, order.municipality, [each.procedure for each in order.services])
     refuse_unfit(kinds, order.services, own=row.procedure)
-    chosen = _stored(order.services)
+    fits = is_plain(order.services) and not await outlasts_slots(session, order.municipality, row.procedure)
+    chosen = None if fits else [msgspec.to_builtins(each) for each in order.services]
     if chosen == row.services:
         return
     held = (await session.execute(_HELD, mine | {"now": now})).scalar_one_or_none()
@@ -82,10 +82,6 @@ async def choose_services(session: AsyncSession, order: ChooseServices, *, now: 
     if held is not None:
         await _hold_again(session, order, held, now=now)
     await record_deed(session, order.staff, "services", order.visit_id, now=now)
-
-
-def _stored(services: Sequence[Service]) -> list[dict[str, object]] | None:
-    return None if is_plain(services) else [msgspec.to_builtins(each) for each in services]
 
 
 async def _hold_again(session: AsyncSession, order: ChooseServices, slot_id: UUID, *, now: datetime) -> None:

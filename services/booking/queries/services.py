@@ -31,6 +31,14 @@ _OFFERED = text(f"""
       AND (p.code = own.code OR p.counters && own.counters AND NOT p.discreet)
     ORDER BY p.code <> own.code, p.code LIMIT {OFFERED_MAX}
 """)
+# By the rules of its counters, the past ones too: where slots are long enough, the time is one of them anyway.
+_OUTLASTS = text("""
+    SELECT EXISTS (
+        SELECT 1 FROM procedure p
+        JOIN opening_rule o ON o.municipality = p.municipality AND o.counter = ANY (p.counters)
+        WHERE p.municipality = :municipality AND p.code = :code AND o.withdrawn_at IS NULL
+          AND CAST(o.rule ->> 'slot_min' AS integer) < p.minutes)
+""")
 # What an appointment's `services` are called, and what each of them needs.
 NAMED_SERVICES = """
     CASE WHEN a.services IS NOT NULL THEN (
@@ -96,6 +104,12 @@ def list_choices(offered: Sequence[ServiceKind], own: str, services: Sequence[Se
 def read_services(stored: Any) -> tuple[Service, ...]:
     """What a row has in `services`; empty: its procedure, once."""
     return msgspec.convert(stored or (), tuple[Service, ...])
+
+
+async def outlasts_slots(session: AsyncSession, municipality: str, code: str) -> bool:
+    """Whether a procedure, once, takes longer than a slot of one of its counters."""
+    found = await session.execute(_OUTLASTS, {"municipality": municipality, "code": code})
+    return bool(found.scalar_one())
 
 
 async def fit_services(
