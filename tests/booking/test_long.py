@@ -18,6 +18,7 @@ from services.booking.queries.runs import Need
 from services.booking.queries.slots import list_alternatives
 from shared.clock import JST
 from shared.errors import Refusal
+from shared.events.base import Event
 from shared.events.booking import AppointmentBooked, AppointmentChanged, BookedService
 from tests.booking.closing_town import close
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
@@ -55,7 +56,7 @@ async def refused(code: str, work: Any) -> Refusal:
     return raised.value
 
 
-async def events(town: BookingTown, kind: type) -> list[Any]:
+async def events(town: BookingTown, kind: type[Event]) -> list[Any]:
     rows = await town.rows("SELECT payload FROM booking.outbox WHERE type = :type ORDER BY aggregate_version",
                            type=kind.__struct_config__.tag)  # fmt: skip
     return [msgspec.json.decode(bytes(row.payload), type=kind) for row in rows]  # type: ignore[attr-defined]
@@ -351,3 +352,14 @@ async def test_a_procedure_that_takes_longer_than_a_slot_has_as_many_as_it_needs
     await choose(town, visit_id, Service(CHILD))
     assert (await town.book(visit_id, "guest")).ends_at == at(10, 30)
     await assert_whole(town)
+
+
+async def test_the_public_times_of_such_a_procedure_are_long_enough(bare_town: BookingTown) -> None:
+    town = bare_town
+    await open_town(town, slot_min=15)
+    async with town.browser(None) as anybody:
+        answer = await anybody.get("/booking/api/slots", params={"procedure": CHILD, "days": 1})
+    ends = [datetime.fromisoformat(slot["ends_at"]) for slot in answer.json()]
+    assert ends[0] == at(10)
+    assert ends[-1] == at(17)
+    assert len(ends) == len(set(ends)) == 29

@@ -131,9 +131,8 @@ class World:
 
     async def _change(self, who: int, what: int) -> None:
         self.keys += 1
-        moved = await move(
-            self.town, *self.booked[who][:1], await self.slot(what), self.booked[who][1], f"k{self.keys}"
-        )
+        appointment_id, version = self.booked[who]
+        moved = await move(self.town, appointment_id, await self.slot(what), version, f"k{self.keys}")
         self.booked[who][1] = moved.version
 
     def _may_change(self, who: int, guest: Guest, what: int) -> bool:
