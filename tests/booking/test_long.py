@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ import pytest_asyncio
 from services.booking.commands.closings import on_closing_due
 from services.booking.commands.erasure import erase_subject
 from services.booking.commands.offers import find_offer
+from services.booking.commands.visits import arrive
 from services.booking.domain.opening import Hours
 from services.booking.domain.services import MINUTES_MAX, Service
 from services.booking.queries.free import list_days, list_next_free
@@ -363,3 +365,14 @@ async def test_the_public_times_of_such_a_procedure_are_long_enough(bare_town: B
     assert ends[0] == at(10)
     assert ends[-1] == at(17)
     assert len(ends) == len(set(ends)) == 29
+
+
+async def test_who_comes_again_with_another_pass_need_not_choose_again(house: BookingTown) -> None:
+    ticket = house.make_pass("guest")
+    for number in (1, 2):
+        async with house.db.begin(TOWN) as session:
+            again = msgspec.structs.replace(ticket, pass_id=uuid4())
+            visit_id = await arrive(session, again, "guest", house.keys, now=house.now)
+        if number == 1:
+            await choose(house, visit_id, *THREE)
+    assert (await house.hold(visit_id, "guest", await slot_at(house, 10))).ends_at == at(11, 30)

@@ -274,6 +274,7 @@ def _earliest(desk: Desk) -> str:
 
 def _books_moves_and_cancels(desk: Desk) -> None:
     _to_the_times(desk)
+    desk.send("/services", quantity_CHI03="2")
     desk.send("/hold", slot=_earliest(desk))
     desk.send("/release")
     desk.send("/hold", slot=_earliest(desk))

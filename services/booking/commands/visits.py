@@ -97,6 +97,15 @@ _END_OLDER = text("""
       AND appointment_id IS NULL AND draft_sealed IS NOT NULL
     RETURNING visit_id
 """)
+# What they had chosen to do is still what they want.
+_KEEP_SERVICES = text("""
+    UPDATE visit v SET services = o.services, minutes = o.minutes FROM visit o
+    WHERE (v.municipality, v.visit_id) = (:municipality, :visit_id) AND v.channel = 'counter'
+      AND (o.municipality, o.visit_id) = (:municipality, :older) AND o.services IS NOT NULL
+      AND o.procedure = v.procedure
+      AND NOT EXISTS (SELECT 1 FROM visit_errand e
+                      WHERE (e.municipality, e.visit_id) = (v.municipality, v.visit_id))
+""")
 _END = text("""
     UPDATE visit SET draft_sealed = NULL, code_sealed = NULL
     WHERE (municipality, visit_id) = (:municipality, :visit_id)
@@ -207,6 +216,7 @@ async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now
         "now": now,
     }
     for older in (await session.execute(_END_OLDER, mine)).scalars().all():
+        await session.execute(_KEEP_SERVICES, mine | {"older": older})
         held = {"municipality": ticket.municipality, "visit_id": older, "now": now}
         counters = (await session.execute(_RELEASE, held)).scalars().all()
         if counters:
