@@ -23,8 +23,9 @@ FREQUENT_MAX = 6
 # How long what was given for a procedure is kept after its end, where the town does not say.
 RETENTION_DAYS = 365
 # Columns of `procedures.csv` that a town need not have.
-MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days")
+MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days", "quantity_max", "more_min", "unit")
 DAY_MIN = 24 * 60
+QUANTITY_MAX = 20
 QUESTIONS_MAX = 20
 STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
@@ -165,7 +166,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `bring` are the codes of the `things` to bring to the counter, `bring_online` of those to have at hand online;
     `deadline` is the code of one of the `deadlines`, or empty. So many `retention_days` after the end of a case, what
     was given in it is erased; empty: a year. `notice_min` and `horizon_days` are its own for booking; empty: those of
-    the town.
+    the town. In one appointment as many as `quantity_max` of it are done (one for each of a family; empty: one): the
+    first takes the `counter_minutes`, each more `more_min`, and they are counted in a `unit` (人分, 通).
     """
 
     code: Code
@@ -192,6 +194,9 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = RETENTION_DAYS
     notice_min: NoticeMin | None = None
     horizon_days: HorizonDays | None = None
+    quantity_max: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)] = 1
+    more_min: Annotated[int, msgspec.Meta(ge=0, le=240)] = 0
+    unit: Annotated[str, msgspec.Meta(max_length=10)] = ""
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -315,6 +320,7 @@ def read_town_pack(folder: Path) -> TownPack:
         _refuse_unknown(where, {*procedure.bring, *procedure.bring_online} - things, what="thing to bring")
         _refuse_unknown(where, set(filter(None, [procedure.deadline])) - deadlines, what="deadline")
         _refuse_unbookable(where, procedure, town.booking)
+        _refuse_uncounted(where, procedure)
     _refuse_infrequent(town.town, procedures)
     _refuse_twice("life_events.toml, event", (event.code for event in life_events))
     for event in life_events:
@@ -411,6 +417,14 @@ def _refuse_unbookable(where: str, procedure: Procedure, town: BookingRules) -> 
     is_its_own = procedure.notice_min is not None or procedure.horizon_days is not None
     if is_its_own and notice_min >= (procedure.horizon_days or town.horizon_days) * DAY_MIN:
         raise BadTownPack(f"{where}: notice_min is as long as the horizon, so that nobody could book")
+
+
+def _refuse_uncounted(where: str, procedure: Procedure) -> None:
+    # Nobody chooses a number without being told of what, and no second one takes no time at all.
+    if procedure.quantity_max > 1 and not (procedure.more_min and procedure.unit):
+        raise BadTownPack(f"{where}: with a quantity_max above 1 it needs more_min and unit")
+    if procedure.quantity_max == 1 and (procedure.more_min or procedure.unit):
+        raise BadTownPack(f"{where}: more_min and unit are for a quantity_max above 1")
 
 
 def _refuse_impossible(event: LifeEvent, procedures: set[str]) -> None:

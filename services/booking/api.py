@@ -17,6 +17,8 @@ from services.booking.keys import Keys
 from services.booking.pages.opening import find_open_appointment
 from services.booking.queries.free import DAYS_MAX
 from services.booking.queries.rules import get_rules
+from services.booking.queries.runs import Need
+from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import Channel, OpenSlot, find_procedure, list_slots
 from shared.clock import jst_day
 from shared.db import Database
@@ -118,7 +120,9 @@ async def get_slots(
         policy = known.policy((await get_rules(session, town.code)).policy)
         start = max(first or jst_day(now), jst_day(now))
         last = min(start, date.max - timedelta(days=DAYS_MAX)) + timedelta(days=days - 1)
-        return await list_slots(session, town.code, counters, policy, first=start, last=last, now=now)
+        outlasts = channel == "counter" and await outlasts_slots(session, town.code, procedure)
+        need = Need(minutes=known.minutes) if outlasts else None
+        return await list_slots(session, town.code, counters, policy, first=start, last=last, need=need, now=now)
 
 
 @get("/booking/api/appointments/{number:str}", opt=PUBLIC)

@@ -59,6 +59,7 @@ from services.booking.pages.rules import (
     post_rule_preview,
     post_rule_withdrawal,
 )
+from services.booking.pages.services import post_services_page
 from services.booking.pages.shifts import get_shifts, post_remove_shift, post_shift
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
@@ -85,6 +86,7 @@ ROUTES = [
     get_appointment,
     post_arrive,
     get_visit_page,
+    post_services_page,
     post_hold_page,
     get_confirm_page,
     post_book_page,

@@ -35,10 +35,10 @@ _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipal
 _PROCEDURE = text("""
     INSERT INTO procedure
         (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, after,
-         notice_min, horizon_days, version)
+         notice_min, horizon_days, quantity_max, more_min, unit, version)
     VALUES
         (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
-         :after, :notice_min, :horizon_days, :version)
+         :after, :notice_min, :horizon_days, :quantity_max, :more_min, :unit, :version)
 """)
 _FORGET_WALKS = text("DELETE FROM walk WHERE municipality = :municipality")
 _WALK = text("""
@@ -79,6 +79,9 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "fee_yen": entry.fee_yen,
             "notice_min": entry.notice_min,
             "horizon_days": entry.horizon_days,
+            "quantity_max": entry.quantity_max,
+            "more_min": entry.more_min,
+            "unit": entry.unit,
             "after": list(entry.after),
         }
         for entry in event.procedures

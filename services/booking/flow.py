@@ -16,6 +16,7 @@ from services.booking.commands.visits import release_hold
 from services.booking.domain.rules import Policy, SlotTaken
 from services.booking.keys import Keys
 from services.booking.queries.rules import get_rules
+from services.booking.queries.runs import Need
 from services.booking.queries.slots import find_procedure, list_alternatives
 from services.booking.queries.visits import get_visit
 from shared.db import Database, is_deadlock
@@ -38,6 +39,7 @@ class Lost(NamedTuple):
     municipality: str
     slot_id: UUID
     counters: tuple[str, ...]
+    minutes: int | None
 
 
 class Rush:
@@ -72,7 +74,7 @@ class Rush:
         Hundreds lose the same place at once and ask the same. They share the next look, which has not begun yet: what
         it finds was free after each of them had lost.
         """
-        lost = Lost(municipality, slot_id, taken.counters)
+        lost = Lost(municipality, slot_id, taken.counters, taken.minutes)
         if lost not in self._next_look:
             self._next_look[lost] = asyncio.ensure_future(self._look(db, lost, taken.policy, now=now))
         return await asyncio.shield(self._next_look[lost])
@@ -81,8 +83,9 @@ class Rush:
         async with self._looks:
             del self._next_look[lost]  # who comes from here on waits for another one
             async with db.begin(lost.municipality) as session:
+                need = None if lost.minutes is None else Need(minutes=lost.minutes)
                 nearest = await list_alternatives(
-                    session, lost.municipality, lost.slot_id, lost.counters, policy, now=now
+                    session, lost.municipality, lost.slot_id, lost.counters, policy, need=need, now=now
                 )
         found: list[dict[str, Any]] = msgspec.to_builtins(nearest)
         return found

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -62,11 +63,16 @@ procedure = Table(
     # Its own notice and horizon; NULL: the town's.
     Column("notice_min", Integer),
     Column("horizon_days", Integer),
+    # How many of it are done in one appointment at most, what each more takes, and how they are counted (人分, 通).
+    Column("quantity_max", Integer, nullable=False, server_default=text("1")),
+    Column("more_min", Integer, nullable=False, server_default=text("0")),
+    Column("unit", Text, nullable=False, server_default=""),
     # What comes first, where both are to be done.
     Column("after", ARRAY(Text), nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),
     CheckConstraint("notice_min >= 0", name="notice_min"),
     CheckConstraint("horizon_days >= 1", name="horizon_days"),
+    CheckConstraint("quantity_max BETWEEN 1 AND 20 AND more_min >= 0", name="quantity"),
 )
 counter = Table(
     "counter",
@@ -158,6 +164,10 @@ place = Table(
     # Who holds or held it on the way to `appointment_id`; kept when the hold became an appointment.
     Column("visit_id", _UUID),
     Column("appointment_id", _UUID),
+    # Who needs more time has places one after another at a counter: this is `part` of so many `parts`. A trigger (0021)
+    # keeps them together.
+    Column("part", SmallInteger, nullable=False, server_default=text("1")),
+    Column("parts", SmallInteger, nullable=False, server_default=text("1")),
     # The application's time of the last change: the trigger judges by it whether a hold still lived.
     Column("changed_at", _TIME, nullable=False),
     ForeignKeyConstraint(
@@ -179,11 +189,13 @@ place = Table(
         name="hold_whole",
     ),
     CheckConstraint("appointment_id IS NULL OR hold_id IS NULL", name="one_taker"),
+    CheckConstraint("part BETWEEN 1 AND parts AND parts <= 50", name="part"),
     # Only the places that are taken: nobody may look for free ones by it.
     Index(
         "place_one_place_per_appointment_idx",
         "municipality",
         "appointment_id",
+        "part",
         unique=True,
         postgresql_where=text("appointment_id IS NOT NULL"),
     ),
@@ -191,6 +203,7 @@ place = Table(
         "place_one_hold_per_visit_idx",
         "municipality",
         "visit_id",
+        "part",
         unique=True,
         postgresql_where=text("hold_id IS NOT NULL"),
     ),
@@ -235,9 +248,14 @@ visit = Table(
     # When a page last showed its hold: who leaves another page of it has not gone.
     Column("shown_at", _TIME),
     Column("appointment_id", _UUID),
+    # What is done in one appointment and how many of each, its own procedure first, and how long that takes; NULL: its
+    # procedure, once.
+    Column("services", JSONB),
+    Column("minutes", Integer),
     UniqueConstraint("municipality", "pass_id"),
     CheckConstraint("channel IN ('counter', 'helper')", name="channel"),
     CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
+    CheckConstraint("(services IS NULL) = (minutes IS NULL) AND (minutes IS NULL OR minutes > 0)", name="services"),
     # Whoever arrives again with another pass of the same case ends the visits before.
     Index("visit_case_idx", "municipality", "case_id"),
 )
@@ -297,6 +315,10 @@ appointment = Table(
     # Whether a closing covers it: the person was asked to move it (`asked`), or staff are to (`staff`).
     Column("closure", Text, nullable=False, server_default="none"),
     Column("closing_id", _UUID),
+    # As of a visit; and how many places it takes, one after another.
+    Column("services", JSONB),
+    Column("minutes", Integer),
+    Column("parts", SmallInteger, nullable=False, server_default=text("1")),
     UniqueConstraint("municipality", "number"),
     ForeignKeyConstraint(
         ["municipality", "slot_id", "place_no"],
@@ -313,6 +335,9 @@ appointment = Table(
     CheckConstraint("helper IN ('none', 'asked', 'accepted', 'nobody')", name="helper"),
     CheckConstraint("closure IN ('none', 'asked', 'staff')", name="closure"),
     CheckConstraint("(closure = 'none') = (closing_id IS NULL)", name="closure_whole"),
+    CheckConstraint("(services IS NULL) = (minutes IS NULL) AND (minutes IS NULL OR minutes > 0)", name="services"),
+    # An arrival for several errands has a place for each.
+    CheckConstraint("parts >= 1 AND (parts = 1 OR chain_id IS NULL AND minutes IS NOT NULL)", name="parts"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     CheckConstraint(
         "(chain_id IS NULL) = (chain_person IS NULL) AND (chain_id IS NULL) = (chain_until IS NULL)"

@@ -88,6 +88,8 @@ appointment = Table(
     Column("offer_until", _TIME),
     # Those of one arrival: who is reminded, is reminded of the first.
     Column("chain_id", _UUID),
+    # How long it takes, where more is done in it than its procedure, once.
+    Column("minutes", Integer),
     # The earliest that we heard of it: what "so long after booking" counts from.
     Column("booked_at", _TIME, nullable=False),
     # The way to open it (link and code), kept only as long as a notice may need it.

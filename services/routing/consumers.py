@@ -24,13 +24,14 @@ AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled
 _APPOINTMENT = Prepared("""
     INSERT INTO routing.appointment AS known (
         municipality, appointment_id, number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at,
-        state, helper, version)
+        state, helper, services, version)
     VALUES (:municipality, :appointment_id, :number, :subject_ref, :case_id, :procedure, :office, :counter, :starts_at,
-            :ends_at, :state, :helper, :version)
+            :ends_at, :state, :helper, :services, :version)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
-    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, version)
+    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, services, version)
       = (excluded.number, excluded.subject_ref, excluded.case_id, excluded.procedure, excluded.office,
-         excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state, excluded.helper, excluded.version)
+         excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state, excluded.helper, excluded.services,
+         excluded.version)
     WHERE known.version < excluded.version
 """)
 _AVAILABILITY = Prepared("""
@@ -60,7 +61,9 @@ _CHECKPOINT = Prepared("""
 
 async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:  # noqa: ARG001
     """Keep the newest public state of an appointment: codes and times."""
-    await _APPOINTMENT.row(session, structs.asdict(event) | {"version": event.aggregate_version})
+    services = [each.procedure for each in event.services]
+    told = {"services": services, "version": event.aggregate_version}
+    await _APPOINTMENT.row(session, structs.asdict(event) | told)
 
 
 async def on_availability_changed(session: AsyncSession, event: AvailabilityChanged, *, now: datetime) -> None:  # noqa: ARG001

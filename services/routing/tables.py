@@ -531,6 +531,8 @@ appointment = Table(
     Column("ends_at", _TIME, nullable=False),
     Column("state", Text, nullable=False),
     Column("helper", Text, nullable=False, server_default="none"),
+    # The procedures that are done in it, when there are several: its own first.
+    Column("services", _TEXTS, nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),
     Index("appointment_case_idx", "municipality", "case_id"),
 )

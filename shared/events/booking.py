@@ -15,6 +15,13 @@ HelperState = Literal["none", "asked", "accepted", "nobody"]
 ClosureState = Literal["none", "asked", "staff"]
 
 
+class BookedService(msgspec.Struct, frozen=True, kw_only=True):
+    """A procedure of an appointment, and how many of it."""
+
+    procedure: str
+    quantity: int
+
+
 class _AppointmentEvent(Event, frozen=True, kw_only=True):
     """The whole public state of an appointment; `sealed` holds `SealedAccess` for notifications.
 
@@ -41,6 +48,9 @@ class _AppointmentEvent(Event, frozen=True, kw_only=True):
     chain_id: UUID | None = None
     together: int = 1
     together_until: datetime | None = None
+    # What is done in it and how many of each, its procedure first, and how long it takes; without: its procedure, once.
+    services: tuple[BookedService, ...] = ()
+    minutes: int | None = None
 
 
 class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):

@@ -33,6 +33,10 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     # Its own notice and horizon for booking; None: the town's.
     notice_min: int | None = None
     horizon_days: int | None = None
+    # How many of it are done in one appointment at most, what each more takes, and how they are counted (人分, 通).
+    quantity_max: int = 1
+    more_min: int = 0
+    unit: str = ""
     # What has to be done before it, where both are to be done.
     after: tuple[str, ...] = ()
 

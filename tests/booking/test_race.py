@@ -137,6 +137,7 @@ async def test_without_its_predicate_the_statement_has_many_winners(bare_town: B
                 "municipality": TOWN,
                 "visit_id": visit_id,
                 "slot_id": slot.slot_id,
+                "more": [],
                 "owner": f"visit:{visit_id}",
                 "key": "k",
                 "request_hash": b"x",

@@ -40,6 +40,7 @@ AUDITED: dict[str, str] = {
     "routing POST /applications/{number}/withdraw": "withdraw_application",
     "routing POST /life-events/{code}": "make_plan",
     "booking POST /booking/arrive": "arrive",
+    "booking POST /booking/visits/{visit_id}/services": "services",
     "booking POST /booking/visits/{visit_id}/hold": "hold",
     "booking POST /booking/visits/{visit_id}/release": "release",
     "booking POST /booking/visits/{visit_id}/book": "book",
@@ -274,6 +275,7 @@ def _earliest(desk: Desk) -> str:
 
 def _books_moves_and_cancels(desk: Desk) -> None:
     _to_the_times(desk)
+    desk.send("/services", quantity_CHI03="2")
     desk.send("/hold", slot=_earliest(desk))
     desk.send("/release")
     desk.send("/hold", slot=_earliest(desk))

@@ -229,14 +229,14 @@ def test_nobody_is_sent_home_for_what_the_sample_town_did_not_name(procedure: st
 def test_how_long_is_kept_what_was_given_is_a_number_of_days_or_a_year(pack: Path) -> None:
     path = pack / "procedures.csv"
     lines = path.read_text("utf-8").splitlines()
-    assert lines[0].endswith(",discreet,retention_days")
+    assert ",discreet,retention_days," in lines[0]
     assert read_town_pack(pack).procedures[0].retention_days == 90
-    first = lines[1].rpartition(",")[0]
+    before, _, after = lines[1].partition(",90,")
     for given in ("0", "-1", "ninety", "1.5"):
-        path.write_text("\n".join([lines[0], f"{first},{given}", *lines[2:]]), "utf-8")
+        path.write_text("\n".join([lines[0], f"{before},{given},{after}", *lines[2:]]), "utf-8")
         assert problem(pack).startswith("procedures.csv, line 2: ")
         assert "retention_days" in problem(pack)
-    path.write_text("\n".join([lines[0], f"{first},", *lines[2:]]), "utf-8")
+    path.write_text("\n".join([lines[0], f"{before},,{after}", *lines[2:]]), "utf-8")
     assert read_town_pack(pack).procedures[0].retention_days == RETENTION_DAYS
 
 
@@ -320,3 +320,25 @@ steps = [{ procedure = "CHI02" }, { procedure = "RES02", after = ["CHI02"] }]
     (pack / "life_events.toml").write_text(events + circle, "utf-8")
     with pytest.raises(BadTownPack, match=r"contradict each other: .*RES02"):
         read_town_pack(pack)
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        ("5,5,", "RES01: with a quantity_max above 1 it needs more_min and unit"),
+        ("5,,通", "RES01: with a quantity_max above 1 it needs more_min and unit"),
+        ("1,5,", "RES01: more_min and unit are for a quantity_max above 1"),
+        ("99,5,通", "line 2: "),
+        ("many,5,通", "line 2: "),
+    ],
+)
+def test_how_many_are_done_at_once_is_said_completely_or_not_at_all(pack: Path, counted: str, words: str) -> None:
+    change(pack / "procedures.csv", "false,90,5,5,通", f"false,90,{counted}")
+    assert problem(pack).startswith("procedures.csv, ")
+    assert words in problem(pack)
+
+
+def test_how_many_are_done_at_once_need_not_be_said(pack: Path) -> None:
+    change(pack / "procedures.csv", "false,90,5,5,通", "false,90,,,")
+    procedure = next(found for found in read_town_pack(pack).procedures if found.code == "RES01")
+    assert (procedure.quantity_max, procedure.more_min, procedure.unit) == (1, 0, "")

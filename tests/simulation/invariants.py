@@ -65,11 +65,17 @@ def no_slot_is_oversold() -> str:
 def an_appointment_and_its_place_agree() -> str:
     """§5: "held and booked all or nothing"."""
     return """SELECT a.appointment_id FROM booking.appointment a
-        FULL JOIN (SELECT * FROM booking.place WHERE municipality = $1 AND appointment_id IS NOT NULL) p
+        FULL JOIN (SELECT * FROM booking.place
+                   WHERE municipality = $1 AND appointment_id IS NOT NULL AND part = 1) p
           ON (p.municipality, p.appointment_id, p.slot_id, p.place_no)
            = (a.municipality, a.appointment_id, a.slot_id, a.place_no)
         WHERE coalesce(a.municipality, p.municipality) = $1 AND coalesce(a.kind, 'booked') = 'booked'
-          AND (a.appointment_id IS NOT NULL AND a.state <> 'cancelled') <> (p.appointment_id IS NOT NULL)"""
+          AND (a.appointment_id IS NOT NULL AND a.state <> 'cancelled') <> (p.appointment_id IS NOT NULL)
+        UNION ALL
+        SELECT a.appointment_id FROM booking.appointment a
+        WHERE a.municipality = $1 AND a.kind = 'booked' AND a.state <> 'cancelled'
+          AND a.parts <> (SELECT count(*) FROM booking.place p
+                          WHERE p.municipality = a.municipality AND p.appointment_id = a.appointment_id)"""
 
 
 @invariant

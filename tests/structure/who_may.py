@@ -193,6 +193,7 @@ WHO_MAY: dict[str, Who] = {
     # From the pass to the appointment, each in their own visit.
     "booking POST /booking/arrive": VISITORS,
     "booking GET /booking/visits/{visit_id}": VISITORS,
+    "booking POST /booking/visits/{visit_id}/services": VISITORS,
     "booking POST /booking/visits/{visit_id}/hold": VISITORS,
     "booking GET /booking/visits/{visit_id}/confirm": VISITORS,
     "booking POST /booking/visits/{visit_id}/book": VISITORS,

@@ -17,6 +17,7 @@ from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETIME, Draft, open_draft
 from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
+from services.booking.queries.runs import HELD_UNTIL_THE_END
 from services.booking.tables import ledger
 from shared.audit import record_deed
 from shared.crypto import new_code, new_link_token, token_hash
@@ -60,16 +61,18 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # The visits of one guest are booked one after another: what `_BOOK` counts, nobody is just adding to.
-_LOOK = Prepared("""
+_LOOK = Prepared(f"""
     SELECT pg_advisory_xact_lock(hashtextextended('open_appointments/' || v.municipality || '/' || v.guest_ref, 0)),
            v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
            v.draft_sealed, v.passed_at, v.arrived_at, v.language, k.wrapped_key,
-           p.hold_id, p.held_until, p.slot_id, p.place_no, s.counter, s.starts_at, s.ends_at,
+           v.services, v.minutes, p.hold_id, p.held_until, p.slot_id, p.place_no, p.parts, s.counter, s.starts_at,
+           {HELD_UNTIL_THE_END} AS ends_at,
            coalesce(c.office, r.office, '') AS office, b.max_open_appointments,
            CASE WHEN r.kind = 'venue' THEN 'asked' ELSE 'none' END AS helper
     FROM visit v
     LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (v.municipality, v.subject_ref)
     LEFT JOIN place p ON p.municipality = v.municipality AND p.visit_id = v.visit_id AND p.hold_id IS NOT NULL
+                     AND p.part = 1
     LEFT JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.counter)
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
@@ -81,7 +84,7 @@ _MADE = text("""
     SELECT appointment_id, number, procedure, counter, starts_at, ends_at FROM appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
-# The place first: the statement makes an appointment only from the hold that is still alive.
+# The places first: the statement makes an appointment only from the hold that is still alive.
 _BOOK = Prepared(f"""
     WITH ahead AS (
         -- What belongs to one arrival counts once.
@@ -90,19 +93,19 @@ _BOOK = Prepared(f"""
     placed AS (
         UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, appointment_id = :appointment_id,
                            changed_at = :now
-        WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.place_no = :place_no
-          AND p.visit_id = :visit_id AND p.hold_id = :hold_id AND p.held_until > :now
+        WHERE p.municipality = :municipality AND p.visit_id = :visit_id AND p.hold_id = :hold_id AND p.held_until > :now
           AND (SELECT appointments FROM ahead) < CAST(:max_open_appointments AS integer)
-        RETURNING p.slot_id, p.place_no),
+        RETURNING p.slot_id, p.place_no, p.part, p.parts),
     made AS (
         INSERT INTO appointment
             (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office,
              slot_id, place_no, starts_at, ends_at, day, visit_id, guest_ref, subject_ref, case_id, contact_ref, reach,
-             name_sealed, kana_sealed, helper, language, booked_at, changed_at)
+             name_sealed, kana_sealed, helper, language, services, minutes, parts, booked_at, changed_at)
         SELECT :municipality, :appointment_id, :number, 'booked', 'booked', 1, 0, :procedure, :counter, :office,
                placed.slot_id, placed.place_no, :starts_at, :ends_at, :day, :visit_id, :visitor, :subject_ref, :case_id,
-               :contact_ref, :reach, :name_sealed, :kana_sealed, :helper, :language, :now, :now
-        FROM placed RETURNING counter),
+               :contact_ref, :reach, :name_sealed, :kana_sealed, :helper, :language, CAST(:services AS jsonb),
+               CAST(:minutes AS integer), placed.parts, :now, :now
+        FROM placed WHERE placed.part = 1 AND (SELECT count(*) FROM placed) = placed.parts RETURNING counter),
     opened AS (
         INSERT INTO access (municipality, link_hash, appointment_id, code_hash, issued_at)
         SELECT :municipality, :link_hash, :appointment_id, :code_hash, :now FROM made),
@@ -164,8 +167,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             "appointment_id": booked.appointment_id,
             "number": booked.number,
             "hold_id": row.hold_id,
-            "slot_id": row.slot_id,
-            "place_no": row.place_no,
+            "services": None if row.services is None else msgspec.json.encode(row.services).decode(),
+            "minutes": row.minutes,
             "procedure": row.procedure,
             "counter": row.counter,
             "office": row.office,
@@ -200,6 +203,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             raise Refusal("too_many_appointments", 409)
         raise Refusal("hold_expired", 410)
     state = MadeState(order.municipality, booked, row)
+    state.services, state.minutes = row.services, row.minutes
     # A place at a venue is a helper who comes. Without one, all of this is undone.
     is_venue = row.helper == "asked"
     if is_venue and await ask_helper(session, order.municipality, state, slot_id=row.slot_id, now=now) is None:
@@ -223,6 +227,9 @@ class MadeState:
     """The public state of an appointment that was just made."""
 
     version, sequence, state, closure = 1, 0, "booked", "none"
+    # Of an arrival for several errands, each is one procedure, once.
+    services: Any = None
+    minutes: int | None = None
 
     def __init__(self, municipality: str, booked: Booked, row: Any, *, chain_id: UUID | None = None) -> None:
         self.municipality, self.chain_id = municipality, chain_id

@@ -139,8 +139,7 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
             await outbox.publish(session, tell(AppointmentProgressed, anew, now=now))
     else:
         cancelled = (await session.execute(_NOBODY, mine)).one()
-        place = {"slot_id": appointment.slot_id, "place_no": appointment.place_no}
-        await session.execute(FREE_PLACE, mine | place)
+        await session.execute(FREE_PLACE, mine)
         await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)
         await mark_availability(session, municipality, [appointment.counter], now=now)
         await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))

@@ -21,6 +21,8 @@ from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import follow_move
 from services.booking.domain.rules import JST, SlotTaken, policy_for, refuse_too_late, refuse_unbookable
 from services.booking.queries.rules import get_rules
+from services.booking.queries.runs import find_run
+from services.booking.queries.services import fit_services, read_services
 from services.booking.queries.slots import WHERE_DONE
 from services.booking.tables import outbox
 from shared.audit import record_deed
@@ -69,18 +71,23 @@ _TARGET = text(f"""
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
     WHERE (s.municipality, s.slot_id) = (:municipality, :slot_id)
 """)
-# What is kept for them comes first (`commands/offers.py`).
+# A place of each slot. What is kept for them comes first (`commands/offers.py`); a time that they need in one piece may
+# overlap the one that they have.
 _PICK = text("""
-    SELECT p.place_no FROM place p
-    WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.audience = 'public'
-      AND p.appointment_id IS NULL
-      AND (p.held_until IS NULL OR p.held_until <= :now OR p.hold_id = CAST(:offer_id AS uuid))
-    ORDER BY (p.hold_id = CAST(:offer_id AS uuid)) DESC NULLS LAST, p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT one.place_no FROM unnest(CAST(:slots AS uuid[])) WITH ORDINALITY AS wanted(slot_id, part), LATERAL (
+        SELECT p.place_no FROM place p
+        WHERE p.municipality = :municipality AND p.slot_id = wanted.slot_id AND p.audience = 'public'
+          AND (p.appointment_id IS NULL OR p.appointment_id = :appointment_id)
+          AND (p.held_until IS NULL OR p.held_until <= :now OR p.hold_id = CAST(:offer_id AS uuid))
+        ORDER BY (p.hold_id = CAST(:offer_id AS uuid)) DESC NULLS LAST, p.place_no LIMIT 1
+        FOR UPDATE SKIP LOCKED) AS one
+    ORDER BY wanted.part
 """)
 _MOVE = text("""
     UPDATE appointment
     SET slot_id = :slot_id, place_no = :place_no, counter = :counter, office = :office, starts_at = :starts_at,
-        ends_at = :ends_at, day = :day, version = version + 1, sequence = sequence + 1, changed_at = :now,
+        ends_at = :ends_at, parts = :parts, day = :day, version = version + 1, sequence = sequence + 1,
+        changed_at = :now,
         -- A ticket belongs to a counter and a day.
         ticket_no = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_no END,
         helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, closure = 'none', closing_id = NULL,
@@ -95,20 +102,28 @@ _CANCEL = text("""
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
+# All places but the first, which the appointment names until it has moved.
+_FREE_REST = text("""
+    UPDATE place SET appointment_id = NULL, visit_id = NULL, changed_at = :now
+    WHERE municipality = :municipality AND appointment_id = :appointment_id AND part > 1
+""")
 _TAKE = text("""
-    UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = CASE WHEN hold_id = CAST(:offer_id AS uuid) THEN visit_id END, changed_at = :now
-    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
+    UPDATE place p SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
+                       visit_id = CASE WHEN p.hold_id = CAST(:offer_id AS uuid) THEN p.visit_id END,
+                       part = taken.part, parts = :parts, changed_at = :now
+    FROM unnest(CAST(:slots AS uuid[]), CAST(:numbers AS integer[])) WITH ORDINALITY AS taken(slot_id, place_no, part)
+    WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (taken.slot_id, taken.place_no)
 """)
 
 
 async def change_appointment(session: AsyncSession, order: ChangeAppointment, *, now: datetime) -> Changed:
-    """Move an appointment to a free place of another slot, all or nothing.
+    """Move an appointment to a free place of another slot, or to all that it needs from there on, or not at all.
 
     Raises:
         Refusal: `appointment_unknown` (404), `appointment_moved` (409, another version), `appointment_cancelled`,
             `appointment_started`, `change_too_late`, `same_slot`, `slot_unfit`, `slot_too_soon`, `slot_too_far`,
-            `slot_closed`, `slot_taken`, `chain_broken` (409), `slot_unknown` (404), `key_reused` (422).
+            `slot_closed`, `slot_taken`, `slot_too_short`, `services_unfit`, `chain_broken` (409), `slot_unknown` (404),
+            `key_reused` (422).
     """
     hashed = request_hash("change", order.slot_id, order.version)
     answered = await claim_key(session, order.municipality, _owner(order), order.key, hashed, now=now)
@@ -122,36 +137,46 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
         raise Refusal("slot_unknown", 404)
     if new.slot_id == old.slot_id:
         raise Refusal("same_slot", 409)
-    if new.counter not in new.counters:
-        raise Refusal("slot_unfit", 409)
     town = (await get_rules(session, order.municipality)).policy
-    policy = policy_for(town, notice_min=new.notice_min, horizon_days=new.horizon_days)
+    counters, policy = new.counters, policy_for(town, notice_min=new.notice_min, horizon_days=new.horizon_days)
+    slots, ends_at = [new.slot_id], new.ends_at
+    if old.minutes is not None:
+        counters, policy = await fit_services(session, order.municipality, read_services(old.services), town)
+        run = await find_run(session, order.municipality, order.slot_id, old.minutes)
+        if run is None:
+            raise Refusal("slot_too_short", 409)
+        slots, ends_at = list(run.slot_ids), run.ends_at
+    if new.counter not in counters:
+        raise Refusal("slot_unfit", 409)
     refuse_unbookable(policy, starts_at=new.starts_at, withdrawn=new.withdrawn, now=now)
     await refuse_broken_chain(session, order.municipality, old.chain_id, {old.appointment_id: (new, None)})
     offer = await find_offer(session, order.municipality, order.appointment_id, now=now)
     kept = {"offer_id": offer.offer_id if offer else None}
-    place_no = (await session.execute(_PICK, names | kept | {"now": now})).scalar_one_or_none()
-    if place_no is None:
-        raise SlotTaken(new.counters, policy)
     mine = {"municipality": order.municipality, "appointment_id": order.appointment_id, "now": now}
+    numbers = (await session.execute(_PICK, mine | kept | {"slots": slots})).scalars().all()
+    if len(numbers) < len(slots):
+        raise SlotTaken(counters, policy, minutes=old.minutes)
+    if old.parts > 1:
+        await session.execute(_FREE_REST, mine)
     moved = (
         await session.execute(
             _MOVE,
             mine
             | {
                 "slot_id": order.slot_id,
-                "place_no": place_no,
+                "place_no": numbers[0],
+                "parts": len(slots),
                 "counter": new.counter,
                 "office": new.office or old.office,
                 "starts_at": new.starts_at,
-                "ends_at": new.ends_at,
+                "ends_at": ends_at,
                 "day": new.starts_at.astimezone(JST).date(),
             },
         )
     ).one()
-    await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await session.execute(FREE_PLACE, mine)
     await pass_on_later(session, old.municipality, old.slot_id, old.place_no, now=now)
-    await session.execute(_TAKE, mine | kept | {"slot_id": order.slot_id, "place_no": place_no})
+    await session.execute(_TAKE, mine | kept | {"slots": slots, "numbers": list(numbers), "parts": len(slots)})
     # Of what is kept for all of an arrival, one part alone is not the offer.
     is_offered = offer is not None and offer.slot_id == order.slot_id and offer.together_id is None
     took = offer.cause if offer is not None and is_offered else None
@@ -162,7 +187,7 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
         # Another time is another request, perhaps to another helper.
         venues = await release_helper(session, order.municipality, order.appointment_id, now=now)
         if await ask_helper(session, order.municipality, moved, slot_id=order.slot_id, now=now) is None:
-            raise SlotTaken(new.counters, policy)
+            raise SlotTaken(counters, policy)
         await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
     # Link and code stay: page, printed slip and every message say the same for the life of the appointment.
@@ -202,7 +227,7 @@ async def end_appointment(session: AsyncSession, old: Any, *, now: datetime) -> 
     """
     mine = {"municipality": old.municipality, "appointment_id": old.appointment_id, "now": now}
     row = (await session.execute(_CANCEL, mine)).one()
-    await session.execute(FREE_PLACE, mine | {"slot_id": old.slot_id, "place_no": old.place_no})
+    await session.execute(FREE_PLACE, mine)
     await end_offer(session, old.municipality, old.appointment_id, "withdrawn", now=now)
     await pass_on_later(session, old.municipality, old.slot_id, old.place_no, now=now)
     venues = await release_helper(session, old.municipality, old.appointment_id, now=now)

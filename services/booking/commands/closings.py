@@ -73,18 +73,26 @@ _LOCK_PLACES = text(f"""
     WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
-# Of what is offered in a time that closes: whose it is. The places are locked: nothing is being offered there any more.
+# Of what is offered in a time that closes: whose it is. It may have begun before. The places are locked: nothing is
+# being offered there any more.
 _OFFERED = text(f"""
     SELECT DISTINCT o.appointment_id FROM offered_place o
-    JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)
-    WHERE o.municipality = :municipality AND o.state = 'open' AND {IN_TIME.format(row="s")}
+    WHERE o.municipality = :municipality AND o.state = 'open'
+      AND EXISTS (SELECT 1 FROM slot s
+                  WHERE s.municipality = o.municipality AND {IN_TIME.format(row="s")}
+                    AND s.slot_id = ANY (ARRAY(SELECT o.slot_id UNION ALL
+                                               SELECT p.slot_id FROM place p
+                                               WHERE p.municipality = o.municipality AND p.visit_id = o.offer_id
+                                                 AND p.hold_id IS NOT NULL)))
     ORDER BY o.appointment_id
 """)
+# All of a hold, if any of its places is there.
 _RELEASE_HOLDS = text(f"""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
-    FROM slot s
-    WHERE p.municipality = :municipality AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
-      AND s.ends_at > :now AND {IN_TIME.format(row="s")} AND p.hold_id IS NOT NULL
+    WHERE p.municipality = :municipality AND p.hold_id IS NOT NULL AND p.visit_id IN (
+        SELECT q.visit_id FROM slot s JOIN place q ON (q.municipality, q.slot_id) = (s.municipality, s.slot_id)
+        WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}
+          AND q.hold_id IS NOT NULL)
 """)
 # Whether it stands is not changed while a batch works for it.
 _STANDING = text("""

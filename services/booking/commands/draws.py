@@ -112,7 +112,7 @@ _VISIT = text("""
 """)
 _HOLD = text("""
     UPDATE place p SET hold_id = :hold_id, held_by = :visitor, held_until = :ends_at, visit_id = :entry_id,
-                       changed_at = :now
+                       part = 1, parts = 1, changed_at = :now
     WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (
         SELECT f.slot_id, f.place_no FROM place f
         WHERE f.municipality = :municipality AND f.slot_id = :slot_id AND f.audience = 'draw'

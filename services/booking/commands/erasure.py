@@ -56,7 +56,7 @@ _RELEASE = text("""
 """)
 _FORGET_PLACE = text("""
     UPDATE place SET visit_id = NULL, changed_at = :now
-    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND hold_id IS NULL
+    WHERE municipality = :municipality AND appointment_id = :appointment_id
 """)
 # The number is on the person's paper: with another, nobody gets from there to what the ledger says of nobody.
 _FORGET_APPOINTMENT = text("""
@@ -183,7 +183,7 @@ async def _forget(
     for row in appointments:
         mine = town | {"appointment_id": row.appointment_id}
         await session.execute(_FORGET_APPOINTMENT, mine | {"number": make_number(secrets.choice)})
-        await session.execute(_FORGET_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
+        await session.execute(_FORGET_PLACE, mine)
     ids = [row.appointment_id for row in appointments]
     owners = [f"visit:{visit_id}" for visit_id in visits] + [f"appointment:{appointment_id}" for appointment_id in ids]
     refs = [str(visit_id) for visit_id in visits]

@@ -14,6 +14,7 @@ from shared.events.booking import (
     AppointmentCancelled,
     AppointmentChanged,
     AppointmentProgressed,
+    BookedService,
     ClosureState,
     HelperState,
     SealedAccess,
@@ -43,6 +44,8 @@ class AppointmentState(Protocol):
     helper: HelperState
     closure: ClosureState
     chain_id: UUID | None
+    services: Any
+    minutes: int | None
 
 
 def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, now: datetime) -> Any:
@@ -68,6 +71,8 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         sequence=row.sequence,
         helper=row.helper,
         chain_id=row.chain_id,
+        services=msgspec.convert(row.services or (), tuple[BookedService, ...]),
+        minutes=row.minutes,
     )
     return msgspec.structs.replace(told, closure=row.closure) if isinstance(told, AppointmentProgressed) else told
 

@@ -57,7 +57,8 @@ _PICK = text("""
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = CASE WHEN hold_id = CAST(:offer_id AS uuid) THEN visit_id END, changed_at = :now
+                     visit_id = CASE WHEN hold_id = CAST(:offer_id AS uuid) THEN visit_id END, part = 1, parts = 1,
+                     changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
 # While they move they are no chain: one may come to where another still is.
@@ -143,7 +144,7 @@ async def move_parts(
         mine = names | {"appointment_id": row.appointment_id}
         target = mine | {"slot_id": part.slot_id, "place_no": places[part.procedure]}
         await session.execute(_MOVE, target | {"day": part.starts_at.astimezone(JST).date()})
-        await session.execute(FREE_PLACE, mine | {"slot_id": row.slot_id, "place_no": row.place_no})
+        await session.execute(FREE_PLACE, mine)
         await session.execute(_TAKE, target | {"offer_id": offers.get(part.procedure)})
     is_offered = offer is not None and _slots(offer.chain) == _slots(chain)
     for row in rows:

@@ -20,14 +20,17 @@ from services.booking.commands.holds import FREE_PREDICATE
 from services.booking.commands.marks import mark_availability
 from services.booking.domain.closings import offer_until, offering
 from services.booking.domain.rules import Policy
+from services.booking.queries.runs import HELD_UNTIL_THE_END, Need, find_run
+from services.booking.queries.services import fit_procedure, read_services
 from services.booking.queries.slots import Channel, find_procedure, list_alternatives
+from shared.errors import Refusal
 
 End = Literal["taken", "lapsed", "withdrawn", "declined"]
 Cause = Literal["closing", "waiting"]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that is kept for an appointment's owner."""
+    """A place that is kept for an appointment's owner: as many as it needs, of which this is the first."""
 
     offer_id: UUID
     slot_id: UUID
@@ -43,27 +46,34 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 # Racers skip what another has locked, as in `commands/holds.py`.
 _OFFER = text(f"""
     WITH pick AS (
-        SELECT p.slot_id, p.place_no, s.counter, s.starts_at, s.ends_at
-        FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
-        WHERE p.municipality = :municipality AND p.slot_id = :slot_id AND p.audience = 'public' AND NOT s.withdrawn
-          AND {FREE_PREDICATE}
-        ORDER BY p.place_no LIMIT 1 FOR UPDATE OF p SKIP LOCKED),
+        SELECT s.slot_id, one.place_no, s.counter, s.starts_at, s.ends_at, wanted.part
+        FROM unnest(CAST(:slots AS uuid[])) WITH ORDINALITY AS wanted(slot_id, part)
+        JOIN slot s ON s.municipality = :municipality AND s.slot_id = wanted.slot_id AND NOT s.withdrawn, LATERAL (
+            SELECT p.place_no FROM place p
+            WHERE p.municipality = :municipality AND p.slot_id = wanted.slot_id AND p.audience = 'public'
+              AND {FREE_PREDICATE}
+            ORDER BY p.place_no LIMIT 1 FOR UPDATE SKIP LOCKED) AS one),
     held AS (
         UPDATE place p SET hold_id = :offer_id, held_by = 'offer', held_until = :until, visit_id = :offer_id,
-                           changed_at = :now
+                           part = pick.part, parts = cardinality(CAST(:slots AS uuid[])), changed_at = :now
         FROM pick WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (pick.slot_id, pick.place_no)
-        RETURNING p.place_no),
+          AND (SELECT count(*) FROM pick) = cardinality(CAST(:slots AS uuid[]))
+        RETURNING p.slot_id, p.place_no, p.part),
     offered AS (
         INSERT INTO offered_place
             (municipality, offer_id, appointment_id, slot_id, place_no, offered_at, until, state, cause, together_id,
              person)
-        SELECT :municipality, :offer_id, :appointment_id, :slot_id, held.place_no, :now, :until, 'open', :cause,
+        SELECT :municipality, :offer_id, :appointment_id, held.slot_id, held.place_no, :now, :until, 'open', :cause,
                CAST(:together_id AS uuid), CAST(:person AS integer)
-        FROM held
+        FROM held WHERE held.part = 1
         RETURNING offer_id, cause, together_id)
-    SELECT offered.offer_id, pick.slot_id, pick.place_no, pick.counter, pick.starts_at, pick.ends_at,
-           CAST(:until AS timestamptz) AS until, offered.cause, offered.together_id
-    FROM offered, pick
+    SELECT offered.offer_id, pick.slot_id, pick.place_no, pick.counter, pick.starts_at,
+           (SELECT max(ends_at) FROM pick) AS ends_at, CAST(:until AS timestamptz) AS until, offered.cause,
+           offered.together_id
+    FROM offered, pick WHERE pick.part = 1
+""")
+_MINUTES = text("""
+    SELECT minutes FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
 # What is not held any more (it is closed, too) is not kept, whatever was said of it.
 KEPT = """
@@ -72,7 +82,8 @@ KEPT = """
          AND p.hold_id = o.offer_id
     JOIN slot s ON (s.municipality, s.slot_id) = (o.municipality, o.slot_id)"""
 _FIND = text(f"""
-    SELECT o.offer_id, o.slot_id, o.place_no, s.counter, s.starts_at, s.ends_at, o.until, o.cause, o.together_id
+    SELECT o.offer_id, o.slot_id, o.place_no, s.counter, s.starts_at, o.until, o.cause, o.together_id,
+           {HELD_UNTIL_THE_END} AS ends_at
     FROM {KEPT}
     WHERE o.municipality = :municipality AND o.appointment_id = :appointment_id AND o.state = 'open' AND o.until > :now
 """)
@@ -99,12 +110,12 @@ _END = text("""
         ORDER BY o.offer_id FOR UPDATE)
     UPDATE offered_place o SET state = :state, ended_at = :now
     FROM mine WHERE o.municipality = :municipality AND o.offer_id = mine.offer_id
-    RETURNING o.offer_id, o.slot_id, o.place_no
+    RETURNING o.offer_id
 """)
 _FREE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
-    WHERE (p.municipality, p.slot_id, p.place_no) = (:municipality, :slot_id, :place_no) AND p.hold_id = :offer_id
+    WHERE p.municipality = :municipality AND p.visit_id = :offer_id AND p.hold_id = :offer_id
       AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     RETURNING s.counter
 """)
@@ -124,12 +135,19 @@ async def offer_place(
 ) -> Offer | None:
     """Keep a free public place of a slot for an appointment's owner, who has no open offer; None when there is none.
 
-    `together_id` is that of all the places that are offered with it, and `person` who of an arrival goes there.
+    Where it needs more time: of every slot that covers it from there on. `together_id` is that of all the places that
+    are offered with it, and `person` who of an arrival goes there.
     """
-    asked = {
-        "municipality": municipality,
-        "appointment_id": appointment_id,
-        "slot_id": slot_id,
+    mine = {"municipality": municipality, "appointment_id": appointment_id}
+    minutes = (await session.execute(_MINUTES, mine)).scalar_one_or_none()
+    slots = [slot_id]
+    if minutes is not None:
+        run = await find_run(session, municipality, slot_id, minutes)
+        if run is None:
+            return None
+        slots = list(run.slot_ids)
+    asked = mine | {
+        "slots": slots,
         "offer_id": uuid4(),
         "until": until,
         "cause": cause,
@@ -154,8 +172,16 @@ async def offer_nearest(session: AsyncSession, appointment: Any, policy: Policy,
     procedure = await find_procedure(session, town, appointment.procedure, channel)
     if procedure is None:
         return None
+    try:
+        procedure = await fit_procedure(session, town, procedure, read_services(appointment.services), policy)
+    except Refusal:
+        # No counter does all of it any more: they are told to call.
+        return None
+    need = None if appointment.minutes is None else Need(minutes=appointment.minutes)
     policy = procedure.policy(policy)
-    near = await list_alternatives(session, town, appointment.slot_id, procedure.counters, offering(policy), now=now)
+    near = await list_alternatives(
+        session, town, appointment.slot_id, procedure.counters, offering(policy), need=need, now=now
+    )
     for found in near:
         until = offer_until(policy, starts_at=found.starts_at, now=now)
         offer = await offer_place(session, town, appointment.appointment_id, found.slot_id, until=until, now=now)
@@ -185,12 +211,11 @@ async def end_offer(
     Returns whether there was one.
     """
     mine = {"municipality": municipality, "appointment_id": appointment_id, "state": state, "now": now}
-    ended = (await session.execute(_END, mine)).all()
-    counters = set()
-    for offer in sorted(ended, key=lambda offer: (offer.slot_id, offer.place_no)):
-        place = {"slot_id": offer.slot_id, "place_no": offer.place_no, "offer_id": offer.offer_id}
-        freed = {"municipality": municipality, "now": now}
-        counters |= set((await session.execute(_FREE, freed | place)).scalars())
+    ended = (await session.execute(_END, mine)).scalars().all()
+    counters: set[str] = set()
+    for offer_id in ended:
+        freed = {"municipality": municipality, "offer_id": offer_id, "now": now}
+        counters |= set((await session.execute(_FREE, freed)).scalars())
     if counters:
         await mark_availability(session, municipality, counters, now=now)
     return bool(ended)

@@ -78,7 +78,7 @@ _TAKE = text(f"""
         ORDER BY p.place_no LIMIT 1
         FOR UPDATE SKIP LOCKED)
     UPDATE place p SET hold_id = :hold_id, held_by = :visitor, held_until = :held_until, visit_id = :errand_id,
-                       changed_at = :now
+                       part = 1, parts = 1, changed_at = :now
     FROM pick WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (pick.slot_id, pick.place_no)
     RETURNING p.place_no
 """)

@@ -14,10 +14,10 @@ from shared.clock import JST, jst_day
 # Later than every slot.
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
-# A place that its appointment has left is free again.
+# What its appointment has left is free again: its place, or all of them.
 FREE_PLACE = text("""
     UPDATE place SET appointment_id = NULL, visit_id = NULL, changed_at = :now
-    WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no) AND appointment_id = :appointment_id
+    WHERE municipality = :municipality AND appointment_id = :appointment_id
 """)
 
 _PLAN = """

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.marks import mark_availability
+from services.booking.domain.services import Service
 from services.booking.keys import Keys, subject_context
+from services.booking.queries.services import outlasts_slots
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.messaging.due import schedule
@@ -83,6 +85,12 @@ _ERRAND = text("""
     INSERT INTO visit_errand (municipality, visit_id, errand_no, errand_id, procedure)
     VALUES (:municipality, :visit_id, :errand_no, :errand_id, :procedure)
 """)
+# A procedure that takes longer than a slot has as many as it needs.
+_NEEDS_MORE = text("""
+    UPDATE visit v SET services = CAST(:services AS jsonb), minutes = p.minutes FROM procedure p
+    WHERE (v.municipality, v.visit_id) = (:municipality, :visit_id)
+      AND (p.municipality, p.code) = (v.municipality, v.procedure)
+""")
 _LOCK = text("""
     SELECT guest_ref, shown_at FROM visit WHERE (municipality, visit_id) = (:municipality, :visit_id) FOR UPDATE
 """)
@@ -93,6 +101,15 @@ _END_OLDER = text("""
     WHERE municipality = :municipality AND case_id = :case_id AND guest_ref = :guest_ref AND visit_id <> :visit_id
       AND appointment_id IS NULL AND draft_sealed IS NOT NULL
     RETURNING visit_id
+""")
+# What they had chosen to do is still what they want.
+_KEEP_SERVICES = text("""
+    UPDATE visit v SET services = o.services, minutes = o.minutes FROM visit o
+    WHERE (v.municipality, v.visit_id) = (:municipality, :visit_id) AND v.channel = 'counter'
+      AND (o.municipality, o.visit_id) = (:municipality, :older) AND o.services IS NOT NULL
+      AND o.procedure = v.procedure
+      AND NOT EXISTS (SELECT 1 FROM visit_errand e
+                      WHERE (e.municipality, e.visit_id) = (v.municipality, v.visit_id))
 """)
 _END = text("""
     UPDATE visit SET draft_sealed = NULL, code_sealed = NULL
@@ -148,6 +165,7 @@ async def arrive(
     )
     if opened.one_or_none() is not None:
         await _note_errands(session, ticket, visit_id)
+        await _note_length(session, ticket, visit_id)
         await schedule(
             session,
             "booking",
@@ -185,6 +203,15 @@ async def _note_errands(session: AsyncSession, ticket: Pass, visit_id: UUID) -> 
         )
 
 
+async def _note_length(session: AsyncSession, ticket: Pass, visit_id: UUID) -> None:
+    if ticket.channel != "counter" or ticket.errands:
+        return
+    if await outlasts_slots(session, ticket.municipality, ticket.procedure):
+        services = msgspec.json.encode([Service(ticket.procedure)]).decode()
+        mine = {"municipality": ticket.municipality, "visit_id": visit_id}
+        await session.execute(_NEEDS_MORE, mine | {"services": services})
+
+
 async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now: datetime) -> None:
     mine = {
         "municipality": ticket.municipality,
@@ -194,6 +221,7 @@ async def _end_older(session: AsyncSession, ticket: Pass, visit_id: UUID, *, now
         "now": now,
     }
     for older in (await session.execute(_END_OLDER, mine)).scalars().all():
+        await session.execute(_KEEP_SERVICES, mine | {"older": older})
         held = {"municipality": ticket.municipality, "visit_id": older, "now": now}
         counters = (await session.execute(_RELEASE, held)).scalars().all()
         if counters:

@@ -17,6 +17,7 @@ from services.booking.commands.offers import offer_place
 from services.booking.commands.waitlist import WAITING, end_earlier_offer, tell_earlier_offer
 from services.booking.domain.waitlist import OFFERS_A_DAY, kept_until
 from services.booking.queries.rules import get_rules
+from services.booking.queries.runs import RUN_FROM
 from services.booking.queries.slots import FREE, SLOTS_MAX, WHERE_DONE, start_of_day
 from shared.clock import jst_day
 from shared.messaging.due import schedule
@@ -43,6 +44,8 @@ _FORGET_OVER = text("""
           AND (a.starts_at <= :now OR a.state IN ('cancelled', 'done', 'no_show') OR w.last_day < :today)
         LIMIT 1000 FOR UPDATE OF w SKIP LOCKED)
 """)
+# Who needs more time than a slot has waits at their own counter.
+_FREE_SO_LONG = RUN_FROM.replace(":minutes", "a.minutes").replace(":own", "NULL")
 # Who is next, and the earliest free place that fits. The window is asked as `domain/waitlist.py` has it.
 _NEXT = text(f"""
     WITH free AS MATERIALIZED (
@@ -64,6 +67,9 @@ _NEXT = text(f"""
       AND :counter = ANY ({
     WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
 })
+      AND (a.minutes IS NULL OR (a.counter = :counter AND EXISTS (
+          SELECT FROM slot s, LATERAL {_FREE_SO_LONG} AS run
+          WHERE (s.municipality, s.slot_id) = (a.municipality, free.slot_id) AND run.free > 0)))
       AND NOT EXISTS (
           SELECT FROM offered_place o WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id)
              AND (o.state = 'open' OR (o.cause = 'waiting' AND o.slot_id = free.slot_id)))

@@ -22,12 +22,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotTaken(Refusal):
-    """The last place is somebody else's. `counters` and `policy` say where and when there may be another."""
+    """The last place is somebody else's. `counters` and `policy` say where and when there may be another.
 
-    def __init__(self, counters: Sequence[str], policy: Policy) -> None:
+    `minutes` are needed in one piece; None: a time of a counter, as it is.
+    """
+
+    def __init__(self, counters: Sequence[str], policy: Policy, *, minutes: int | None = None) -> None:
         super().__init__("slot_taken", 409)
         self.counters = tuple(counters)
         self.policy = policy
+        self.minutes = minutes
 
 
 def policy_for(town: Policy, *, notice_min: int | None, horizon_days: int | None) -> Policy:

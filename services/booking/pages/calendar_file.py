@@ -74,14 +74,15 @@ def make_calendar(found: AppointmentView, facts: TownFacts, *, method: str) -> b
     return written
 
 
+def _names(found: AppointmentView) -> str:
+    names = [each.name_ja for each in found.services] or [found.procedure_name]
+    return _("、").join(map(town_text, names))
+
+
 def _summary(found: AppointmentView) -> str:
     if found.channel == "helper":
-        return (
-            _("サポーターとの予約")
-            if found.discreet
-            else _("サポーターとの予約：%(name)s", name=town_text(found.procedure_name))
-        )
-    return _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=town_text(found.procedure_name))
+        return _("サポーターとの予約") if found.discreet else _("サポーターとの予約：%(name)s", name=_names(found))
+    return _("窓口の予約") if found.discreet else _("窓口の予約：%(name)s", name=_names(found))
 
 
 def _end(found: AppointmentView) -> datetime:

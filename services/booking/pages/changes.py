@@ -19,6 +19,7 @@ from services.booking.commands.changes import (
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.domain.one_stop import walk_min
 from services.booking.domain.rules import refuse_too_late
+from services.booking.domain.services import Service
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.days import read_choice
@@ -30,6 +31,8 @@ from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.free import find_bookable
 from services.booking.queries.one_stop import Linked, list_linked, list_walks
 from services.booking.queries.rules import get_rules
+from services.booking.queries.runs import Need
+from services.booking.queries.services import fit_procedure, need_of
 from services.booking.queries.slots import OpenSlot, ProcedureView, find_procedure, list_counters
 from shared.clock import jst_day
 from shared.db import Database
@@ -240,8 +243,13 @@ async def _change_page(
         procedure = await find_procedure(session, town.code, found.procedure, found.channel)
         if procedure is None:
             raise Refusal("procedure_unknown", 409)
-        choice = await read_choice(session, town.code, procedure, look, without=found.slot_id, now=now)
-        chosen = await _find_chosen(session, town, procedure, found, slot, now=now)
+        town_policy = (await get_rules(session, town.code)).policy
+        services = [Service(each.procedure, each.quantity) for each in found.services]
+        procedure = await fit_procedure(session, town.code, procedure, services, town_policy)
+        minutes = found.minutes if services else None
+        need = need_of(found.appointment_id, minutes)
+        choice = await read_choice(session, town.code, procedure, look, without=found.slot_id, need=need, now=now)
+        chosen = await _find_chosen(session, town, procedure, found, slot, need, now=now)
         counters = await list_counters(session, town.code)
     to = counters.get(chosen.counter) if chosen else None
     return page(
@@ -258,19 +266,26 @@ async def _change_page(
         notice_label=notice_label,
         say_when=say_when,
         **refusal_words(refused, CHOOSE_AGAIN),
-        alternatives=await list_near(db, rush, town, procedure, refused, wanted, now=now),
+        alternatives=await list_near(db, rush, town, procedure, refused, wanted, minutes=minutes, now=now),
         key=str(uuid4()),
         base=f"/booking/appointments/{found.number}/change",
     )
 
 
 async def _find_chosen(
-    session: AsyncSession, town: Town, procedure: ProcedureView, found: AppointmentView, slot: str, *, now: datetime
+    session: AsyncSession,
+    town: Town,
+    procedure: ProcedureView,
+    found: AppointmentView,
+    slot: str,
+    need: Need | None,
+    *,
+    now: datetime,
 ) -> OpenSlot | None:
     if not is_uuid(slot) or slot == str(found.slot_id):
         return None
     policy = procedure.policy((await get_rules(session, town.code)).policy)
-    chosen = await find_bookable(session, town.code, UUID(slot), procedure.counters, policy, now=now)
+    chosen = await find_bookable(session, town.code, UUID(slot), procedure.counters, policy, need=need, now=now)
     return chosen if chosen and chosen.free else None
 
 

@@ -16,6 +16,7 @@ from services.booking.pages.look import Look
 from services.booking.pages.wording import closure_reason
 from services.booking.queries.free import After, DayCount, list_days, list_next_free
 from services.booking.queries.rules import Rules, get_rules, list_closed_days
+from services.booking.queries.runs import Need
 from services.booking.queries.slots import CounterView, OpenSlot, ProcedureView, list_counters, list_slots
 from shared.clock import jst_day
 from shared.web.i18n import gettext as _
@@ -106,6 +107,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     counters: Sequence[str]
     policy: Policy
     without: UUID | None
+    need: Need | None
     now: datetime
 
 
@@ -116,6 +118,7 @@ async def read_choice(
     look: Look,
     *,
     without: UUID | None = None,
+    need: Need | None = None,
     now: datetime,
 ) -> Choice:
     """The wanted look, as far as it can be booked; else the month with the first free place, and that day's times."""
@@ -127,6 +130,7 @@ async def read_choice(
         counters=(look.at,) if look.at else procedure.counters,
         policy=procedure.policy(rules.policy),
         without=without,
+        need=need,
         now=now,
     )
     everywhere = msgspec.structs.replace(asked, counters=procedure.counters)
@@ -179,6 +183,7 @@ async def _with_month(
         first=max(begin, first),
         last=days[-1],
         without=asked.without,
+        need=asked.need,
         now=asked.now,
     )
     closed_names = await list_closed_days(session, asked.municipality, rules, days, counters=asked.counters)
@@ -215,6 +220,7 @@ async def _next_free(session: AsyncSession, asked: _Asked, *, most: int, after: 
         most=most,
         after=after,
         without=asked.without,
+        need=asked.need,
         now=asked.now,
     )
 
@@ -224,7 +230,7 @@ async def _times(
 ) -> list[CounterTimes]:
     by_counter: dict[str, list[OpenSlot]] = defaultdict(list)
     slots = await list_slots(
-        session, asked.municipality, asked.counters, asked.policy, first=day, last=day, now=asked.now
+        session, asked.municipality, asked.counters, asked.policy, first=day, last=day, need=asked.need, now=asked.now
     )
     for slot in slots:
         if slot.slot_id != asked.without:

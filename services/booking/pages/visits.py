@@ -28,6 +28,7 @@ from services.booking.pages.wording import counter_label, notice_label, place_la
 from services.booking.queries.draws import list_open_draws
 from services.booking.queries.one_stop import list_errands
 from services.booking.queries.rules import get_rules
+from services.booking.queries.services import fit_procedure, list_choices, list_offered, name_services, need_of
 from services.booking.queries.slots import ProcedureView, find_procedure, list_counters
 from services.booking.queries.visits import (
     OtherAppointment,
@@ -51,6 +52,10 @@ GUARDS = [require_visitor]
 PASS_ISSUER, PASS_PURPOSE = "routing", "book"
 # The visit is no more, or has its appointment: its page says so, or leads there.
 VISIT_ENDED = frozenset({"visit_over", "visit_booked"})
+# Why something could not be chosen, or not together: said above what can be.
+SERVICES_AGAIN = frozenset(
+    {"services_unfit", "services_too_long", "services_no_room", "services_of_chain", "services_with_helper"}
+)
 BOOK_REFUSALS = frozenset({"too_many_appointments"})
 # Why a time could not be held: said above the times, so that another can be chosen at once.
 CHOOSE_AGAIN = frozenset(
@@ -61,6 +66,8 @@ CHOOSE_AGAIN = frozenset(
         "slot_closed",
         "slot_unknown",
         "slot_unfit",
+        "slot_too_short",
+        "services_unfit",
         "same_slot",
         "chain_broken",
         "key_reused",
@@ -170,6 +177,7 @@ async def get_confirm_page(
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, _visit_id(visit_id), identity.ref, keys)
         procedure = await _procedure(session, town.code, visit)
+        chosen = await name_services(session, town.code, visit.services)
         counters = await list_counters(session, town.code)
         others = await _others(session, town, visit.visit_id, identity, now=now)
         staff = staff_of(identity)
@@ -193,6 +201,7 @@ async def get_confirm_page(
         visit=visit,
         held=visit.held,
         procedure=procedure,
+        chosen=chosen,
         where=place_label(counter.place_ja, counter.number, counter.name_ja),
         given_name=given_name(visit.name or visit.kana or ""),
         shown=now.isoformat(),
@@ -293,13 +302,23 @@ async def _choose(
             # Several procedures in one visit: chains of times are chosen, not times.
             return see_other(f"/booking/visits/{visit_id}/chains{'?lapsed=1' if lapsed else ''}")
         procedure = await _procedure(session, town.code, visit)
+        offered = await list_offered(session, town.code, visit.procedure) if visit.channel == "counter" else []
+        try:
+            town_policy = (await get_rules(session, town.code)).policy
+            procedure = await fit_procedure(session, town.code, procedure, visit.services, town_policy)
+        except Refusal as refusal:
+            # The catalogue has changed since: they choose again.
+            refused = refusal.code
+        chosen = await name_services(session, town.code, visit.services)
         counters = await list_counters(session, town.code)
         held = visit.held if visit.held and visit.held.is_live(now) and visit.held.counter in counters else None
         if held:
             await note_shown(session, town.code, visit_id, now=now)
-        choice = await read_choice(session, town.code, procedure, look, now=now)
+        need = need_of(visit_id, visit.minutes)
+        choice = await read_choice(session, town.code, procedure, look, need=need, now=now)
         draws = []
-        if visit.channel == "counter":
+        # A seat of a draw is for one procedure, once.
+        if visit.channel == "counter" and not visit.services:
             draws = await list_open_draws(session, town.code, visit.procedure, now=now)
     return page(
         request,
@@ -307,6 +326,10 @@ async def _choose(
         behalf=visit.behalf,
         visit=visit,
         procedure=procedure,
+        kinds=list_choices(offered, visit.procedure, visit.services),
+        minutes=visit.minutes or procedure.minutes,
+        chooses=refused in SERVICES_AGAIN,
+        chosen=chosen,
         choice=choice,
         draws=draws,
         counter_label=counter_label,
@@ -315,8 +338,8 @@ async def _choose(
         held=held,
         shown=now.isoformat(),
         lapsed=lapsed,
-        **refusal_words(refused, CHOOSE_AGAIN),
-        alternatives=await list_near(db, rush, town, procedure, refused, wanted, now=now),
+        **refusal_words(refused, CHOOSE_AGAIN | SERVICES_AGAIN),
+        alternatives=await list_near(db, rush, town, procedure, refused, wanted, minutes=visit.minutes, now=now),
         key=str(uuid4()),
         base=f"/booking/visits/{visit_id}",
     )
@@ -348,7 +371,15 @@ def refusal_words(code: str, known: frozenset[str]) -> dict[str, Any]:
 
 
 async def list_near(
-    db: Database, rush: Rush, town: Town, procedure: ProcedureView, refused: str, wanted: str, *, now: datetime
+    db: Database,
+    rush: Rush,
+    town: Town,
+    procedure: ProcedureView,
+    refused: str,
+    wanted: str,
+    *,
+    minutes: int | None = None,
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """The free times nearest to the one that was lost, nearest first; with their place, if there is more than one."""
     if refused != "slot_taken" or not is_uuid(wanted):
@@ -356,7 +387,7 @@ async def list_near(
     async with db.begin(town.code) as session:
         policy = procedure.policy((await get_rules(session, town.code)).policy)
         counters = await list_counters(session, town.code)
-    taken = SlotTaken(procedure.counters, policy)
+    taken = SlotTaken(procedure.counters, policy, minutes=minutes)
     found = await rush.alternatives(db, town.code, UUID(wanted), taken, now=now)
     return [
         {

@@ -1,6 +1,7 @@
 """An appointment as its owner sees it, and the town's facts printed beside it."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -8,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import State
+from services.booking.queries.services import NAMED_SERVICES, NamedService
 from services.booking.queries.slots import Channel
 from shared.events.booking import ClosureState, HelperState
 
@@ -45,6 +47,8 @@ class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
     chain_id: UUID | None
     helper: HelperState
     closure: ClosureState
+    # What is done in it, its procedure first; without: its procedure, once.
+    services: tuple[NamedService, ...] = ()
 
     @property
     def channel(self) -> Channel:
@@ -61,10 +65,11 @@ class TownFacts(msgspec.Struct, frozen=True, kw_only=True):
     address_ja: str
 
 
-_SELECT = """
+_SELECT = f"""
     SELECT a.appointment_id, a.number, a.kind, a.state, a.version, a.sequence, a.procedure,
            coalesce(p.name_ja, a.procedure) AS procedure_name, coalesce(p.discreet, true) AS discreet,
-           coalesce(p.minutes, 0) AS minutes, coalesce(p.fee_yen, 0) AS fee_yen, coalesce(p.bring, '{}') AS bring,
+           coalesce(a.minutes, p.minutes, 0) AS minutes, coalesce(p.fee_yen, 0) AS fee_yen,
+           coalesce(p.bring, '{{}}') AS bring, coalesce({NAMED_SERVICES}, CAST('[]' AS jsonb)) AS services,
            a.counter, coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
            coalesce(c.place_ja, '') AS counter_place, a.office, a.slot_id, a.starts_at, a.ends_at, a.changed_at,
            a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_no, a.called_at, a.helper, a.closure,
@@ -81,7 +86,7 @@ _TOWN = text("SELECT name_ja, phone, host, address_ja FROM town_facts WHERE muni
 async def find_appointment(session: AsyncSession, municipality: str, number: str) -> AppointmentView | None:
     """An appointment by its canonical number."""
     row = (await session.execute(_BY_NUMBER, {"municipality": municipality, "number": number})).one_or_none()
-    return msgspec.convert(row, AppointmentView, from_attributes=True) if row else None
+    return _view(row) if row else None
 
 
 async def find_appointment_by_id(
@@ -90,7 +95,20 @@ async def find_appointment_by_id(
     """An appointment by its id."""
     key = {"municipality": municipality, "appointment_id": appointment_id}
     row = (await session.execute(_BY_ID, key)).one_or_none()
-    return msgspec.convert(row, AppointmentView, from_attributes=True) if row else None
+    return _view(row) if row else None
+
+
+def _view(row: Any) -> AppointmentView:
+    found = msgspec.convert(row, AppointmentView, from_attributes=True)
+    if not found.services:
+        return found
+    # All of it costs as much, needs all of these, and tells as little as what tells least.
+    return msgspec.structs.replace(
+        found,
+        discreet=any(each.discreet for each in found.services),
+        fee_yen=sum(each.fee_yen * each.quantity for each in found.services),
+        bring=tuple(dict.fromkeys(thing for each in found.services for thing in each.bring)),
+    )
 
 
 async def find_town_facts(session: AsyncSession, municipality: str) -> TownFacts:

@@ -10,6 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import STAMPS, Action, Progress, State, possible_actions
+from services.booking.domain.services import say_services
+from services.booking.queries.services import NAMED_SERVICES, NamedService
 
 LINE_MAX = 500
 BOARD_MAX = 60
@@ -56,7 +58,8 @@ class LineMark(msgspec.Struct, frozen=True):
 _CALLED = "coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_number"
 # Who is called or served; who waits, in the order of the tickets; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
-    SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key
+    SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key,
+           {NAMED_SERVICES} AS named
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
@@ -103,7 +106,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         kind=row.kind,
         state=row.state,
         version=row.version,
-        procedure_name=row.procedure_name,
+        procedure_name=_what(row),
         counter=row.counter,
         counter_number=row.counter_number,
         ticket_no=row.ticket_no,
@@ -124,6 +127,13 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
             )
         ),
     )
+
+
+def _what(row: Any) -> str:
+    if row.named is None:
+        return str(row.procedure_name)
+    named = msgspec.convert(row.named, tuple[NamedService, ...])
+    return say_services([(each.name_ja, each.unit, each.quantity) for each in named])
 
 
 async def read_line_marks(session: AsyncSession, municipality: str, day: date) -> dict[str, LineMark]:

@@ -94,7 +94,12 @@ _SLOTS = text(f"""
     ORDER BY starts_at LIMIT {SLOTS_MAX}
 """)
 _BOOKED = text(f"""
-    SELECT a.number, a.starts_at, a.ends_at, coalesce(p.name_ja, a.procedure) AS procedure
+    SELECT a.number, a.starts_at, coalesce(p.name_ja, a.procedure) AS procedure,
+           -- When each of its places ends.
+           CASE WHEN a.parts = 1 THEN ARRAY[a.ends_at] ELSE ARRAY(
+               SELECT s.ends_at FROM place q JOIN slot s ON (s.municipality, s.slot_id) = (q.municipality, q.slot_id)
+               WHERE q.municipality = a.municipality AND q.appointment_id = a.appointment_id
+               ORDER BY q.part) END AS ends
     FROM appointment a LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE a.municipality = :municipality AND a.counter = :counter AND a.state = 'booked'
       AND a.day BETWEEN :first_day AND :last_day
@@ -185,7 +190,7 @@ async def preview_change(
         conflicts=tuple(
             Conflict(number=row.number, starts_at=row.starts_at, procedure=row.procedure)
             for row in booked
-            if SlotTime(row.starts_at, row.ends_at) not in open_times
+            if not open_times.issuperset(map(SlotTime, [row.starts_at, *row.ends], row.ends))
         ),
     )
 

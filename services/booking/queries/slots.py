@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.alternatives import Nearness, Spot, building_of, list_nearest
 from services.booking.domain.rules import JST, Policy, earliest_start, last_day, policy_for
+from services.booking.queries.runs import RUN_FROM, Need
 from shared.db import Prepared
 
 Channel = Literal["counter", "helper"]
@@ -86,24 +87,30 @@ _SLOTS = Prepared(f"""
     GROUP BY s.municipality, s.slot_id
     ORDER BY s.starts_at, s.counter LIMIT {SLOTS_MAX}
 """)
+# The same for who needs more time: every slot from which it is covered, free in so many places all along.
+_LONG_SLOTS = Prepared(f"""
+    SELECT s.slot_id, s.counter, s.starts_at, run.ends_at, run.free
+    FROM slot s, LATERAL {RUN_FROM} AS run
+    WHERE s.municipality = :municipality AND s.counter = ANY (:counters)
+      AND s.starts_at >= :earliest AND s.starts_at < :until AND NOT s.withdrawn
+    ORDER BY s.starts_at, s.counter LIMIT {SLOTS_MAX}
+""")
 # The nearest before and after, of each counter by the index and no further; of all the nearest in time, and whoever is
 # as near, for the place to decide.
-_ALTERNATIVES = Prepared(f"""
+_ALTERNATIVES = """
     WITH wanted AS (SELECT counter, starts_at FROM slot WHERE municipality = :municipality AND slot_id = :slot_id),
     candidate AS (
         SELECT near.* FROM wanted w, unnest(CAST(:counters AS text[])) AS asked(counter), LATERAL (
             (SELECT s.slot_id, s.starts_at, s.counter FROM slot s
              WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
                AND s.starts_at >= greatest(w.starts_at, :earliest) AND s.starts_at < :until AND s.slot_id <> :slot_id
-               AND EXISTS (SELECT 1 FROM place p
-                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
+               AND {is_free}
              ORDER BY s.starts_at LIMIT :most)
             UNION ALL
             (SELECT s.slot_id, s.starts_at, s.counter FROM slot s
              WHERE s.municipality = :municipality AND s.counter = asked.counter AND NOT s.withdrawn
                AND s.starts_at >= :earliest AND s.starts_at < least(w.starts_at, :until)
-               AND EXISTS (SELECT 1 FROM place p
-                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
+               AND {is_free}
              ORDER BY s.starts_at DESC LIMIT :most)) AS near),
     nearest AS (
         SELECT c.* FROM candidate c, wanted w
@@ -113,7 +120,14 @@ _ALTERNATIVES = Prepared(f"""
     FROM (SELECT slot_id, starts_at, counter, false AS is_wanted FROM nearest
           UNION ALL SELECT :slot_id, starts_at, counter, true FROM wanted) AS shown
     LEFT JOIN counter k ON k.municipality = :municipality AND k.code = shown.counter
-""")
+"""
+_NEAREST = Prepared(
+    _ALTERNATIVES.format(
+        is_free=f"""EXISTS (SELECT 1 FROM place p
+                           WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})"""
+    )
+)
+_LONG_NEAREST = Prepared(_ALTERNATIVES.format(is_free=f"EXISTS (SELECT 1 FROM {RUN_FROM} AS run WHERE run.free > 0)"))
 _EARLIEST = text(f"""
     SELECT s.starts_at FROM slot s
     WHERE s.municipality = :municipality AND s.counter = :counter AND NOT s.withdrawn
@@ -156,9 +170,13 @@ async def list_slots(
     *,
     first: date,
     last: date,
+    need: Need | None = None,
     now: datetime,
 ) -> list[OpenSlot]:
-    """Every slot of these counters from `first` to `last` that is within notice and horizon, free or full."""
+    """Every slot of these counters from `first` to `last` that is within notice and horizon, free or full.
+
+    With a `need`, every one from which the time is covered, until when, and in how many places it is free.
+    """
     asked = {
         "municipality": municipality,
         "counters": list(counters),
@@ -166,14 +184,27 @@ async def list_slots(
         "until": min(window_end(policy, now), start_of_day(last + timedelta(days=1))),
         "now": now,
     }
-    rows = await _SLOTS.rows(session, asked)
+    if need is not None:
+        rows = await _LONG_SLOTS.rows(session, asked | msgspec.structs.asdict(need))
+    else:
+        rows = await _SLOTS.rows(session, asked)
     return [OpenSlot(slot_id=row[0], counter=row[1], starts_at=row[2], ends_at=row[3], free=row[4]) for row in rows]
 
 
 async def list_alternatives(
-    session: AsyncSession, municipality: str, slot_id: UUID, counters: Sequence[str], policy: Policy, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    slot_id: UUID,
+    counters: Sequence[str],
+    policy: Policy,
+    *,
+    need: Need | None = None,
+    now: datetime,
 ) -> list[Alternative]:
-    """The free slots at these counters that are nearest to one that is gone: in time, then in place."""
+    """The free slots at these counters that are nearest to one that is gone: in time, then in place.
+
+    With a `need`, those from which all of the time is free.
+    """
     asked = {
         "municipality": municipality,
         "slot_id": slot_id,
@@ -184,7 +215,11 @@ async def list_alternatives(
         "most": ALTERNATIVES_MAX,
     }
     spots: dict[bool, list[Spot]] = {True: [], False: []}
-    for row in await _ALTERNATIVES.rows(session, asked):
+    if need is not None:
+        rows = await _LONG_NEAREST.rows(session, asked | msgspec.structs.asdict(need))
+    else:
+        rows = await _NEAREST.rows(session, asked)
+    for row in rows:
         building = building_of(row.counter, row.kind, row.place_ja)
         spot = Spot(slot_id=row.slot_id, counter=row.counter, building=building, starts_at=row.starts_at)
         spots[row.is_wanted].append(spot)

@@ -8,7 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.visits import KANA, NAME, open_draft
+from services.booking.domain.services import Service
 from services.booking.keys import Keys, subject_context
+from services.booking.queries.runs import HELD_UNTIL_THE_END
+from services.booking.queries.services import read_services
 from services.booking.queries.slots import Channel
 from shared.crypto import SealBroken
 from shared.errors import Refusal
@@ -17,7 +20,7 @@ OTHERS_MAX = 5
 
 
 class HeldSlot(msgspec.Struct, frozen=True, kw_only=True):
-    """The place that a visit holds."""
+    """The place that a visit holds; or several in a row, from the first slot to the end of the last."""
 
     slot_id: UUID
     counter: str
@@ -43,6 +46,9 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     appointment_id: UUID | None
     number: str | None
     held: HeldSlot | None
+    # What is done in one appointment, and how long it takes; without: its procedure, once.
+    services: tuple[Service, ...] = ()
+    minutes: int | None = None
     name: str | None = None
     kana: str | None = None
     code: str | None = None
@@ -58,15 +64,16 @@ class OtherAppointment(msgspec.Struct, frozen=True, kw_only=True):
     is_same_procedure: bool
 
 
-_VISIT = text("""
+_VISIT = text(f"""
     SELECT v.visit_id, v.guest_ref, v.subject_ref, v.case_id, v.procedure, v.reach, v.channel, v.behalf, v.expires_at,
            v.appointment_id,
            v.draft_sealed, v.code_sealed, k.wrapped_key, a.number,
-           p.slot_id, p.held_until, s.counter, s.starts_at, s.ends_at
+           v.services, v.minutes, p.slot_id, p.held_until, s.counter, s.starts_at, {HELD_UNTIL_THE_END} AS ends_at
     FROM visit v
     LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (v.municipality, v.subject_ref)
     LEFT JOIN appointment a ON (a.municipality, a.appointment_id) = (v.municipality, v.appointment_id)
     LEFT JOIN place p ON p.municipality = v.municipality AND p.visit_id = v.visit_id AND p.hold_id IS NOT NULL
+                     AND p.part = 1
     LEFT JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id
 """)
@@ -77,8 +84,11 @@ _OTHERS = text(f"""
     SELECT a.number, a.starts_at, a.procedure, coalesce(p.name_ja, a.procedure) AS procedure_name,
            a.procedure = v.procedure AS is_same_procedure
     FROM visit v
-    JOIN place h ON h.municipality = v.municipality AND h.visit_id = v.visit_id AND h.hold_id IS NOT NULL
-    JOIN slot s ON (s.municipality, s.slot_id) = (h.municipality, h.slot_id)
+    JOIN LATERAL (
+        SELECT min(s.starts_at) AS starts_at, max(s.ends_at) AS ends_at
+        FROM place h JOIN slot s ON (s.municipality, s.slot_id) = (h.municipality, h.slot_id)
+        WHERE h.municipality = v.municipality AND h.visit_id = v.visit_id AND h.hold_id IS NOT NULL
+        HAVING count(*) > 0) AS s ON true
     JOIN appointment a ON a.municipality = v.municipality AND a.guest_ref = v.guest_ref AND a.state = 'booked'
                       AND a.starts_at > :now
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
@@ -149,6 +159,8 @@ async def get_visit(session: AsyncSession, municipality: str, visit_id: UUID, vi
         appointment_id=row.appointment_id,
         number=row.number,
         held=held,
+        services=read_services(row.services),
+        minutes=row.minutes,
     )
     if row.wrapped_key is None:
         return view

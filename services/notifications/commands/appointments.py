@@ -54,17 +54,18 @@ _FIND = Prepared("""
 _PROJECT = Prepared("""
     INSERT INTO notifications.appointment AS known (
         municipality, appointment_id, version, number, subject_ref, contact_ref, case_id, procedure, office, counter,
-        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, chain_id, booked_at)
+        starts_at, ends_at, state, sequence, helper, closure, offer_starts_at, offer_until, chain_id, minutes,
+        booked_at)
     VALUES (:municipality, :appointment_id, :version, :number, :subject_ref, :contact_ref, :case_id, :procedure,
             :office, :counter, :starts_at, :ends_at, :state, :sequence, :helper, :closure, :offer_starts_at,
-            :offer_until, :chain_id, :occurred_at)
+            :offer_until, :chain_id, :minutes, :occurred_at)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
     SET (version, number, subject_ref, contact_ref, case_id, procedure, office, counter, starts_at, ends_at, state,
-         sequence, helper, closure, offer_starts_at, offer_until, chain_id)
+         sequence, helper, closure, offer_starts_at, offer_until, chain_id, minutes)
       = (excluded.version, excluded.number, excluded.subject_ref, excluded.contact_ref, excluded.case_id,
          excluded.procedure, excluded.office, excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state,
          excluded.sequence, excluded.helper, excluded.closure, excluded.offer_starts_at, excluded.offer_until,
-         excluded.chain_id),
+         excluded.chain_id, excluded.minutes),
         booked_at = least(known.booked_at, excluded.booked_at),
         access_sealed = CASE WHEN excluded.state = ANY (CAST(:ended AS text[])) THEN NULL ELSE known.access_sealed END
     WHERE known.version < excluded.version

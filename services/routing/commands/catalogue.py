@@ -21,7 +21,7 @@ from shared.town_pack import TownPack, Venue
 from shared.web.readings import bare
 
 # What only booking has to know of a procedure.
-BOOKINGS_OWN = ("notice_min", "horizon_days")
+BOOKINGS_OWN = ("notice_min", "horizon_days", "quantity_max", "more_min", "unit")
 
 
 async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
@@ -162,6 +162,9 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
                 fee_yen=line.fee_yen,
                 notice_min=line.notice_min,
                 horizon_days=line.horizon_days,
+                quantity_max=line.quantity_max,
+                more_min=line.more_min,
+                unit=line.unit,
                 after=before.get(line.code, ()),
             )
             for line in pack.procedures

@@ -48,7 +48,7 @@ async def show_my(
         appointments=[
             {
                 "number": appointment.number,
-                "title": names[appointment.procedure][0] if appointment.procedure in names else appointment.procedure,
+                "titles": [names[code][0] if code in names else code for code in appointment.procedures],
                 "starts_at": appointment.starts_at,
                 "place": place_of(counters[appointment.counter]) if appointment.counter in counters else None,
                 "state": appointment_state(appointment.state, appointment.helper),

@@ -33,7 +33,7 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     """An appointment out of one of the visitor's cases, as booking last told it."""
 
     number: str
-    procedure: str
+    procedures: tuple[str, ...]
     counter: str
     starts_at: datetime
     state: str
@@ -103,7 +103,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
     return [
         MyAppointment(
             number=row.number,
-            procedure=row.procedure,
+            procedures=tuple(row.services) or (row.procedure,),
             counter=row.counter,
             starts_at=row.starts_at,
             state=row.state,
