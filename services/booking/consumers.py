@@ -35,10 +35,10 @@ _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipal
 _PROCEDURE = text("""
     INSERT INTO procedure
         (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, after,
-         notice_min, horizon_days, version)
+         notice_min, horizon_days, name_kana, version)
     VALUES
         (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
-         :after, :notice_min, :horizon_days, :version)
+         :after, :notice_min, :horizon_days, :name_kana, :version)
 """)
 _FORGET_WALKS = text("DELETE FROM walk WHERE municipality = :municipality")
 _WALK = text("""
@@ -80,6 +80,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "notice_min": entry.notice_min,
             "horizon_days": entry.horizon_days,
             "after": list(entry.after),
+            "name_kana": entry.name_kana,
         }
         for entry in event.procedures
     ]

@@ -35,6 +35,8 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     horizon_days: int | None = None
     # What has to be done before it, where both are to be done.
     after: tuple[str, ...] = ()
+    # Its reading in kana, by which people find it.
+    name_kana: str = ""
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):

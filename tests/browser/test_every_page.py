@@ -648,7 +648,7 @@ def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:
     tablet.goto("/counter/close")
     see(tablet, "close")
     tablet.get_by_label("どこを").select_option(own["counter"])
-    tablet.get_by_label("どの日").select_option(day.isoformat())
+    tablet.get_by_label("どの日から").select_option(day.isoformat())
     tablet.get_by_label("理由").select_option("weather")
     tablet.get_by_role("button", name="だれに関わるかを確かめる").click()
     expect(tablet.get_by_role("main")).to_contain_text(number)

@@ -5,7 +5,7 @@ The closing itself is one transaction: from its commit on nobody takes a place t
 the transaction that also tells it: a batch that dies has asked nobody, and whoever was asked is not found again.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -19,9 +19,9 @@ from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.offers import end_offer, offer_nearest
 from services.booking.commands.venues import bring_venues
-from services.booking.domain.closings import OFFER_LIFETIME, Reason
+from services.booking.domain.closings import DAYS_MAX, OFFER_LIFETIME, Reason
 from services.booking.domain.rules import Policy
-from services.booking.queries.closings import IN_TIME, ON_DAYS
+from services.booking.queries.closings import IN_TIME, ON_DAYS, spans_of
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import list_counters
 from services.booking.tables import outbox
@@ -41,7 +41,10 @@ REASONS: tuple[str, ...] = get_args(Reason)
 
 
 class CloseTime(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to close a counter or venue, or the whole town (None), from `starts_at` to `ends_at`."""
+    """The order to close a counter or venue, or the whole town (None), from `starts_at` to `ends_at`.
+
+    On `days` days that follow one another, at the same times of each.
+    """
 
     counter: str | None
     starts_at: datetime
@@ -49,6 +52,7 @@ class CloseTime(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     note: str
     key: str
+    days: int = 1
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +64,9 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 _CLOSE = text("""
     INSERT INTO closing (municipality, closing_id, counter, during, reason, note_ja, closed_at, closed_by)
     VALUES (:municipality, :closing_id, :counter,
-            tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)), :reason, :note, :now, :closed_by)
+            (SELECT range_agg(tstzrange(closed.first, closed.until))
+             FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS closed(first, until)),
+            :reason, :note, :now, :closed_by)
 """)
 # Whoever is just taking a place there is waited for, and seen.
 _LOCK_PLACES = text(f"""
@@ -83,7 +89,10 @@ _RELEASE_HOLDS = text(f"""
 """)
 # Whether it stands is not changed while a batch works for it.
 _STANDING = text("""
-    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at FROM closing
+    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at,
+           ARRAY(SELECT lower(span) FROM unnest(during) AS span ORDER BY span) AS firsts,
+           ARRAY(SELECT upper(span) FROM unnest(during) AS span ORDER BY span) AS untils
+    FROM closing
     WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL FOR SHARE
 """)
 # Whoever is just moving or cancelling theirs is waited for. What is asked stands in the row: it is found once only.
@@ -143,17 +152,14 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
     """
     town = actor.municipality
     _check(order, now=now)
-    hashed = request_hash("close", order.counter, order.starts_at, order.ends_at, order.reason, order.note)
+    hashed = request_hash("close", order.counter, order.starts_at, order.ends_at, order.reason, order.note, order.days)
     answered = await claim_key(session, town, f"staff:{actor.ref}", order.key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, Closed)
     if order.counter is not None and order.counter not in await list_counters(session, town):
         raise Refusal("closing_unfit", 400)
     closed = Closed(closing_id=uuid4())
-    times = {
-        "municipality": town, "counter": order.counter, "starts_at": order.starts_at, "ends_at": order.ends_at,
-        "now": now,
-    }  # fmt: skip
+    times = spans_of(order.counter, order.starts_at, order.ends_at, order.days) | {"municipality": town, "now": now}
     made = {"closing_id": closed.closing_id, "reason": order.reason, "note": order.note or None, "closed_by": actor.ref}
     await session.execute(_CLOSE, times | made)
     # In this order, as whoever publishes rules does.
@@ -170,7 +176,9 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
 
 
 def _check(order: CloseTime, *, now: datetime) -> None:
-    if order.reason not in REASONS or order.starts_at >= order.ends_at or order.ends_at <= now:
+    if order.reason not in REASONS or order.starts_at >= order.ends_at or not 1 <= order.days <= DAYS_MAX:
+        raise Refusal("closing_unfit", 400)
+    if order.ends_at + timedelta(days=order.days - 1) <= now:
         raise Refusal("closing_unfit", 400)
     if len(order.note) > NOTE_MAX_LENGTH:
         raise Refusal("closing_unfit", 400)
@@ -194,7 +202,8 @@ async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now
     closing = (await session.execute(_STANDING, key)).one_or_none()
     if closing is None:
         return
-    found = {name: getattr(closing, name) for name in ("counter", "starts_at", "ends_at", "closed_at")}
+    names = ("counter", "starts_at", "ends_at", "firsts", "untils", "closed_at")
+    found = {name: getattr(closing, name) for name in names}
     rows = (await session.execute(_NEXT, key | found)).all()
     if not rows:
         return
