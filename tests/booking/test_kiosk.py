@@ -161,7 +161,7 @@ async def test_who_has_not_the_role_gets_nothing(bare_town: BookingTown) -> None
 
 
 async def test_of_many_who_want_the_last_place_one_gets_it(bare_town: BookingTown) -> None:
-    """Two machines and a visitor. Seen to fail (two of one place) without the trigger and the lock of `_PICK`."""
+    """Machines and visitors. Without the lock of `_PICK`, too: then the guards of 0001 decide, and others try again."""
     town = bare_town
     await open_town(town, places=1, kiosk=0)
     slot_id, rush = await at(town), Rush()
