@@ -2,5 +2,7 @@
 
 from typing import Literal, get_args
 
-Role = Literal["counter", "back_office", "helper", "coordinator", "manager", "privacy_officer", "operator"]
+Role = Literal[
+    "counter", "kiosk", "back_office", "helper", "coordinator", "manager", "privacy_officer", "operator"
+]  # fmt: skip
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -9,7 +9,7 @@ import csv
 import io
 import tomllib
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, time
 from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, product
@@ -70,6 +70,8 @@ class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     places: Annotated[int, msgspec.Meta(ge=1, le=50)]
     # Of these, how many only staff may give out.
     staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+    # And how many are given out only at the ticket machine in the lobby, on the day itself.
+    kiosk_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
 
 
 class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,9 +102,10 @@ class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A weekly opening rule. `weekdays` are ISO (1 Monday … 7 Sunday); times are Japan's.
+    """An opening rule. `weekdays` are ISO (1 Monday … 7 Sunday); times are Japan's.
 
-    `counters` are codes, of counters or of venues.
+    `counters` are codes, of counters or of venues. Every week; every n weeks, counted from the `first_week` (any day of
+    it); or only on the `nth` of a month.
     """
 
     counters: tuple[Code, ...]
@@ -111,6 +114,9 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closes_at: time
     lunch_from: time | None = None
     lunch_to: time | None = None
+    every_weeks: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    nth: tuple[Annotated[int, msgspec.Meta(ge=1, le=5)], ...] = ()
+    first_week: date | None = None
 
 
 class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -396,6 +402,8 @@ def _refuse_contradictions(town: _TownFile) -> None:
     for counter in town.counters:
         if counter.staff_only_places > counter.places:
             raise BadTownPack(f"town.toml, counter {counter.code}: more staff-only places than places")
+        if counter.staff_only_places + counter.kiosk_places > counter.places:
+            raise BadTownPack(f"town.toml, counter {counter.code}: more staff-only and kiosk places than places")
     for number, rule in enumerate(town.opening, start=1):
         where = f"town.toml, opening {number}"
         if rule.opens_at >= rule.closes_at:
@@ -404,9 +412,25 @@ def _refuse_contradictions(town: _TownFile) -> None:
             raise BadTownPack(f"{where}: lunch needs both its times")
         if rule.lunch_from is not None and rule.lunch_to is not None and rule.lunch_from >= rule.lunch_to:
             raise BadTownPack(f"{where}: lunch ends before it begins")
+        if rule.every_weeks > 1 and rule.first_week is None:
+            raise BadTownPack(f"{where}: every {rule.every_weeks} weeks needs a first_week")
+    _refuse_two_rhythms(town.opening)
     for number, closure in enumerate(town.closures, start=1):
         if closure.first_day > closure.last_day:
             raise BadTownPack(f"town.toml, closure {number}: ends before it begins")
+
+
+def _refuse_two_rhythms(opening: Sequence[Opening]) -> None:
+    """A weekday of a counter comes round in one way, and all its weeks are counted from one week."""
+    known: dict[tuple[str, int], object] = {}
+    firsts: dict[str, date | None] = {}
+    for number, rule in enumerate(opening, start=1):
+        for counter, weekday in product(rule.counters, rule.weekdays):
+            rhythm = (rule.every_weeks, rule.nth)
+            if known.setdefault((counter, weekday), rhythm) != rhythm:
+                raise BadTownPack(f"town.toml, opening {number}: weekday {weekday} of {counter} has two rhythms")
+            if rule.every_weeks > 1 and firsts.setdefault(counter, rule.first_week) != rule.first_week:
+                raise BadTownPack(f"town.toml, opening {number}: {counter} counts its weeks from two weeks")
 
 
 def _refuse_unbookable(where: str, procedure: Procedure, town: BookingRules) -> None:

@@ -32,7 +32,7 @@ PORTS_TRIED: Final = 100
 SAMPLE_TOWN: Final = "deploy/towns/ninomiya"
 SAMPLE_MUNICIPALITY: Final = "143421"
 SAMPLE_LOGIN: Final = "counter"
-SAMPLE_ROLES: Final = ("counter", "back_office", "manager", "operator")
+SAMPLE_ROLES: Final = ("counter", "back_office", "manager", "operator", "kiosk")
 SAMPLE_HELPER: Final = "helper"
 SAMPLE_PROFILE: Final = ("--role", "helper", "--name", "田中", "--language", "ja", "--language", "en")
 

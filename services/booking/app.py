@@ -43,6 +43,15 @@ from services.booking.pages.draw_staff import get_draw_staff_page, post_draw_sta
 from services.booking.pages.draws import get_draw_page, get_draw_record, get_draws_page
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
+from services.booking.pages.kiosk import (
+    get_kiosk,
+    get_kiosk_address,
+    get_kiosk_procedure,
+    get_kiosk_slip,
+    get_kiosk_ticket,
+    post_kiosk_appointment,
+    post_kiosk_ticket,
+)
 from services.booking.pages.moves import get_move_page, post_move_page
 from services.booking.pages.one_stop import (
     get_chain_confirm_page,
@@ -122,6 +131,13 @@ ROUTES = [
     post_walk_in,
     get_ticket,
     post_action,
+    get_kiosk,
+    get_kiosk_procedure,
+    get_kiosk_address,
+    post_kiosk_ticket,
+    post_kiosk_appointment,
+    get_kiosk_ticket,
+    get_kiosk_slip,
     get_draws_page,
     get_draw_page,
     get_draw_record,

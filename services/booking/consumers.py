@@ -35,10 +35,11 @@ _FORGET_PROCEDURES = text("DELETE FROM procedure WHERE municipality = :municipal
 _PROCEDURE = text("""
     INSERT INTO procedure
         (municipality, code, name_ja, office, counters, minutes, discreet, with_helper, bring, fee_yen, after,
-         notice_min, horizon_days, quantity_max, more_min, unit, version)
+         notice_min, horizon_days, quantity_max, more_min, unit, name_kana, version)
     VALUES
         (:municipality, :code, :name_ja, :office, :counters, :minutes, :discreet, :with_helper, :bring, :fee_yen,
-         :after, :notice_min, :horizon_days, :quantity_max, :more_min, :unit, :version)
+         :after, :notice_min, :horizon_days, :quantity_max, :more_min, :unit, :name_kana,
+         :version)
 """)
 _FORGET_WALKS = text("DELETE FROM walk WHERE municipality = :municipality")
 _WALK = text("""
@@ -83,6 +84,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "more_min": entry.more_min,
             "unit": entry.unit,
             "after": list(entry.after),
+            "name_kana": entry.name_kana,
         }
         for entry in event.procedures
     ]

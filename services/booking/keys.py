@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.booking.settings import Settings
 from shared.crypto import ServiceBox, SubjectVault
+from shared.reference_number import CODE_LENGTH
 
 ACCESS_LIFETIME = timedelta(hours=12)
 ACCESS_MAX_LENGTH = 200
@@ -21,6 +22,7 @@ class Keys:
         self.box = box
         self._code_keys = [_derive(master, "code") for master in master_keys]
         self._access_keys = [_derive(master, "access") for master in master_keys]
+        self._kiosk_key = _derive(master_keys[0], "kiosk-code")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keys":
@@ -34,6 +36,10 @@ class Keys:
     def code_hash(self, appointment_id: UUID, code: str) -> bytes:
         """What is stored of a code. Six digits are guessable offline, so the hash is keyed: useless without our key."""
         return _mac(self._code_keys[0], f"{appointment_id}/{code}")
+
+    def kiosk_code(self, appointment_id: UUID) -> str:
+        """The code of an appointment that a ticket machine made: told on its slip, and kept nowhere but as a hash."""
+        return f"{int.from_bytes(_mac(self._kiosk_key, str(appointment_id))) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
 
     def is_code(self, appointment_id: UUID, code: str, stored: bytes) -> bool:
         """Whether a typed code is the one stored."""

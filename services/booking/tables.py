@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, UUID, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZMULTIRANGE, TSTZRANGE, UUID, ExcludeConstraint
 
 from shared.audit import audit_table
 from shared.db import service_metadata
@@ -69,6 +69,8 @@ procedure = Table(
     Column("unit", Text, nullable=False, server_default=""),
     # What comes first, where both are to be done.
     Column("after", ARRAY(Text), nullable=False, server_default="{}"),
+    # Its reading, by which it is found at the ticket machine.
+    Column("name_kana", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
     CheckConstraint("notice_min >= 0", name="notice_min"),
     CheckConstraint("horizon_days >= 1", name="horizon_days"),
@@ -181,8 +183,9 @@ place = Table(
         use_alter=True,
     ),
     CheckConstraint("place_no BETWEEN 1 AND capacity", name="place_no"),
-    # `closed`: at a venue, no helper is there for it (any more). `draw`: given out by a draw, and nobody books past it.
-    CheckConstraint("audience IN ('public', 'staff', 'closed', 'draw')", name="audience"),
+    # `kiosk`: given out at the ticket machine only. `closed`: at a venue, no helper is there for it (any more).
+    # `draw`: given out by a draw, and nobody books past it.
+    CheckConstraint("audience IN ('public', 'staff', 'kiosk', 'closed', 'draw')", name="audience"),
     CheckConstraint(
         "(hold_id IS NULL) = (held_until IS NULL) AND (hold_id IS NULL) = (held_by IS NULL)"
         " AND (hold_id IS NULL OR visit_id IS NOT NULL)",
@@ -319,6 +322,8 @@ appointment = Table(
     Column("services", JSONB),
     Column("minutes", Integer),
     Column("parts", SmallInteger, nullable=False, server_default=text("1")),
+    # The ticket machine that gave it out: it knows of nobody who they are.
+    Column("kiosk_ref", Text),
     UniqueConstraint("municipality", "number"),
     ForeignKeyConstraint(
         ["municipality", "slot_id", "place_no"],
@@ -338,6 +343,10 @@ appointment = Table(
     CheckConstraint("(services IS NULL) = (minutes IS NULL) AND (minutes IS NULL OR minutes > 0)", name="services"),
     # An arrival for several errands has a place for each.
     CheckConstraint("parts >= 1 AND (parts = 1 OR chain_id IS NULL AND minutes IS NOT NULL)", name="parts"),
+    CheckConstraint(
+        "kiosk_ref IS NULL OR (visit_id IS NULL AND guest_ref IS NULL AND subject_ref IS NULL)",
+        name="kiosk_knows_nobody",
+    ),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     CheckConstraint(
         "(chain_id IS NULL) = (chain_person IS NULL) AND (chain_id IS NULL) = (chain_until IS NULL)"
@@ -429,7 +438,7 @@ helper = Table(
     Column("feed_made_at", _TIME),
     UniqueConstraint("municipality", "feed_hash"),
 )
-# When a helper is at a venue, every week. Weekdays are ISO; minutes count from midnight in Japan.
+# When a helper is at a venue. Weekdays are ISO; minutes count from midnight in Japan.
 helper_shift = Table(
     "helper_shift",
     metadata,
@@ -440,8 +449,14 @@ helper_shift = Table(
     Column("weekday", Integer, nullable=False),
     Column("from_min", Integer, nullable=False),
     Column("to_min", Integer, nullable=False),
+    # Every week, every n weeks from a first one on, or the n-th of a month: as opening rules say it.
+    Column("every_weeks", Integer, nullable=False, server_default=text("1")),
+    Column("nth", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("first_week", Date),
     ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
     CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
+    CheckConstraint("every_weeks BETWEEN 1 AND 4 AND (every_weeks = 1 OR first_week IS NOT NULL)", name="every_weeks"),
+    CheckConstraint("nth <@ ARRAY[1, 2, 3, 4, 5]", name="nth"),
     CheckConstraint("0 <= from_min AND from_min < to_min AND to_min <= 1440", name="times"),
     # Nobody is at two places at once.
     ExcludeConstraint(
@@ -541,7 +556,8 @@ closing = Table(
     Column("closing_id", _UUID, primary_key=True),
     # None: the whole town.
     Column("counter", Text),
-    Column("during", TSTZRANGE, nullable=False),
+    # One stretch of time, or the same part of several days.
+    Column("during", TSTZMULTIRANGE, nullable=False),
     Column("reason", Text, nullable=False),
     # What staff wrote for the residents.
     Column("note_ja", Text),
@@ -799,6 +815,8 @@ counter_version = Table(
     Column("counter", Text, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("earliest_at", _TIME),
+    # For procedures with a notice or a horizon of their own, by code.
+    Column("own", JSONB, nullable=False, server_default="{}"),
     Column("published_at", _TIME, nullable=False),
 )
 idempotency = Table(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from msgspec import structs
+from msgspec import json, structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.erasure import on_erasure_done
@@ -24,21 +24,23 @@ AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled
 _APPOINTMENT = Prepared("""
     INSERT INTO routing.appointment AS known (
         municipality, appointment_id, number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at,
-        state, helper, services, version)
+        state, helper, services, closure, version)
     VALUES (:municipality, :appointment_id, :number, :subject_ref, :case_id, :procedure, :office, :counter, :starts_at,
-            :ends_at, :state, :helper, :services, :version)
+            :ends_at, :state, :helper, :services, :closure, :version)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
-    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, services, version)
+    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, services, closure,
+         version)
       = (excluded.number, excluded.subject_ref, excluded.case_id, excluded.procedure, excluded.office,
          excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state, excluded.helper, excluded.services,
+         excluded.closure,
          excluded.version)
     WHERE known.version < excluded.version
 """)
 _AVAILABILITY = Prepared("""
-    INSERT INTO routing.availability AS known (municipality, counter, earliest_at, as_of, version)
-    VALUES (:municipality, :counter, :earliest_at, :as_of, :version)
+    INSERT INTO routing.availability AS known (municipality, counter, earliest_at, own, as_of, version)
+    VALUES (:municipality, :counter, :earliest_at, CAST(:own AS jsonb), :as_of, :version)
     ON CONFLICT (municipality, counter) DO UPDATE
-    SET (earliest_at, as_of, version) = (excluded.earliest_at, excluded.as_of, excluded.version)
+    SET (earliest_at, own, as_of, version) = (excluded.earliest_at, excluded.own, excluded.as_of, excluded.version)
     WHERE known.version < excluded.version
 """)
 _REUSE = Prepared("""
@@ -60,15 +62,16 @@ _CHECKPOINT = Prepared("""
 
 
 async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:  # noqa: ARG001
-    """Keep the newest public state of an appointment: codes and times."""
+    """Keep the newest public state of an appointment: codes and times. What moves or ends is closed no more."""
     services = [each.procedure for each in event.services]
-    told = {"services": services, "version": event.aggregate_version}
-    await _APPOINTMENT.row(session, structs.asdict(event) | told)
+    told = {"closure": "none"} | structs.asdict(event) | {"services": services, "version": event.aggregate_version}
+    await _APPOINTMENT.row(session, told)
 
 
 async def on_availability_changed(session: AsyncSession, event: AvailabilityChanged, *, now: datetime) -> None:  # noqa: ARG001
-    """Keep a counter's earliest free place."""
-    await _AVAILABILITY.row(session, structs.asdict(event) | {"version": event.aggregate_version})
+    """Keep a counter's earliest free place, and that of procedures with a notice or a horizon of their own."""
+    own = json.encode({each.procedure: each.earliest_at for each in event.own}).decode()
+    await _AVAILABILITY.row(session, structs.asdict(event) | {"version": event.aggregate_version, "own": own})
 
 
 async def on_reuse_recorded(session: AsyncSession, event: ReuseRecorded, *, now: datetime) -> None:

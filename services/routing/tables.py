@@ -512,6 +512,8 @@ availability = Table(
     _town(),
     Column("counter", Text, primary_key=True),
     Column("earliest_at", _TIME),
+    # For procedures with a notice or a horizon of their own, by code.
+    Column("own", JSONB, nullable=False, server_default="{}"),
     Column("as_of", _TIME, nullable=False),
     Column("version", Integer, nullable=False),
 )
@@ -533,6 +535,8 @@ appointment = Table(
     Column("helper", Text, nullable=False, server_default="none"),
     # The procedures that are done in it, when there are several: its own first.
     Column("services", _TEXTS, nullable=False, server_default="{}"),
+    # A closing covers its time: who has it was `asked` to move, or `staff` are to see to it.
+    Column("closure", Text, nullable=False, server_default="none"),
     Column("version", Integer, nullable=False),
     Index("appointment_case_idx", "municipality", "case_id"),
 )

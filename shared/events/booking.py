@@ -81,6 +81,13 @@ class SealedAccess(msgspec.Struct, frozen=True, kw_only=True):
     code: str
 
 
+class OwnEarliest(msgspec.Struct, frozen=True, kw_only=True):
+    """The earliest free public place for a procedure with a notice or a horizon of its own; None: none within them."""
+
+    procedure: str
+    earliest_at: datetime | None
+
+
 class AvailabilityChanged(Event, frozen=True, kw_only=True, tag="booking.availability_changed.v1"):
     """The earliest free public place of a counter, as of `as_of`; None when the whole horizon is full.
 
@@ -90,6 +97,8 @@ class AvailabilityChanged(Event, frozen=True, kw_only=True, tag="booking.availab
     counter: str
     earliest_at: datetime | None
     as_of: datetime
+    # For the procedures that have a notice or a horizon of their own.
+    own: tuple[OwnEarliest, ...] = ()
 
 
 class SubjectErasureDone(Event, frozen=True, kw_only=True, tag="booking.subject_erasure_done.v1"):

@@ -39,6 +39,8 @@ class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     # What has to be done before it, where both are to be done.
     after: tuple[str, ...] = ()
+    # Its reading in kana, by which people find it.
+    name_kana: str = ""
 
 
 class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):

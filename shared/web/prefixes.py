@@ -4,6 +4,7 @@ PREFIXES: dict[str, str] = {
     "/booking": "booking",
     "/counter": "booking",
     "/board": "booking",
+    "/kiosk": "booking",
     "/helpers": "booking",
     "/notices": "notifications",
     "/notifications": "notifications",

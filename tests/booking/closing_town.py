@@ -34,6 +34,7 @@ async def close(
     day: date = TUESDAY,
     from_min: int = 0,
     to_min: int = DAY_MIN,
+    days: int = 1,
     key: str | None = None,
 ) -> UUID:
     """Close, as a manager who has confirmed it."""
@@ -44,6 +45,7 @@ async def close(
         reason="weather",
         note="",
         key=key or str(uuid4()),
+        days=days,
     )
     async with town.db.begin(TOWN) as session:
         return (await close_time(session, MANAGER, order, now=town.now)).closing_id

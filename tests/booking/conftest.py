@@ -39,13 +39,13 @@ CHILD, FAMILY = "CHI01", "RES02"
 
 
 def make_pack(
-    code: str = TOWN, *, places: int = 2, staff_only: int = 0, slot_min: int = 30, **rules: object
+    code: str = TOWN, *, places: int = 2, staff_only: int = 0, kiosk: int = 0, slot_min: int = 30, **rules: object
 ) -> TownPack:
     """Counter 7 (children) and counter 3 (residents), open on weekdays from 8:30 to 17:15."""
     return TownPack(
         town=TownFacts(code, "二宮町", "ニノミヤマチ", "Ninomiya", "0463-71-3311", "二宮961", (HOST,)),
         counters=(
-            Counter("7", "7", "子育て", "子育て", "町役場 2階 7番", slot_min, places, staff_only),
+            Counter("7", "7", "子育て", "子育て", "町役場 2階 7番", slot_min, places, staff_only, kiosk),
             Counter("3", "3", "届出", "戸籍", "町役場 1階 3番", 45, 1, 0),
         ),
         opening=(Opening(("7", "3"), (1, 2, 3, 4, 5), time(8, 30), time(17, 15)),),
@@ -77,6 +77,7 @@ def make_catalogue(code: str = TOWN, version: int = 1) -> CataloguePublished:
                 minutes=30,
                 bring=("預金通帳",),
                 fee_yen=1_500,
+                name_kana="ジドウテアテノシンセイ",
             ),
             ProcedureEntry(
                 code=FAMILY,
@@ -86,6 +87,7 @@ def make_catalogue(code: str = TOWN, version: int = 1) -> CataloguePublished:
                 minutes=40,
                 discreet=True,
                 bring=("転出証明書",),
+                name_kana="テンニュウトドケ",
             ),
         ),
         counters=(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -96,9 +97,9 @@ class HelperTown:
 
     async def shift(
         self, ref: str = TANAKA, *, venue: str = HALL, weekday: int = MONDAY, hours: tuple[int, int] = (10, 12),
-        code: str = TOWN,
+        code: str = TOWN, **rhythm: Any,
     ) -> UUID:  # fmt: skip
-        order = AddShift(venue=venue, weekday=weekday, from_min=hours[0] * 60, to_min=hours[1] * 60)
+        order = AddShift(venue=venue, weekday=weekday, from_min=hours[0] * 60, to_min=hours[1] * 60, **rhythm)
         async with self.town.db.begin(code) as session:
             return await add_shift(session, self.identity(ref, code), order, now=self.town.now)
 

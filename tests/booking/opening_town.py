@@ -16,13 +16,14 @@ PACK_HOURS = (Hours(time(8, 30), time(17, 15)),)
 
 
 def make_rule(
-    *, slot_min: int = 30, places: int = 2, staff_only: int = 0, hours: tuple[Hours, ...] = PACK_HOURS,
+    *, slot_min: int = 30, places: int = 2, staff_only: int = 0, kiosk: int = 0,
+    hours: tuple[Hours, ...] = PACK_HOURS,
     weekdays: tuple[int, ...] = (1, 2, 3, 4, 5), **changes: object,
 ) -> OpeningRule:  # fmt: skip
     """The pack's rule for counter 7, with changes."""
     week = tuple(WeekdayHours(weekday=day, hours=hours) for day in weekdays)
     values: dict[str, object] = {
-        "slot_min": slot_min, "places": places, "staff_only_places": staff_only, "week": week,
+        "slot_min": slot_min, "places": places, "staff_only_places": staff_only, "kiosk_places": kiosk, "week": week,
     }  # fmt: skip
     return OpeningRule(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -27,7 +27,7 @@ async def test_chosen_looked_at_confirmed_and_reopened(town: BookingTown) -> Non
     async with manager(town) as browser:
         page = await browser.get("/counter/close")
         assert page.status_code == 200
-        assert set(form_of(page, "/counter/close/preview")) == {"counter", "day", "from", "to", "reason"}
+        assert set(form_of(page, "/counter/close/preview")) == {"counter", "day", "until", "from", "to", "reason"}
         preview = await browser.get(f"/counter/close/preview?{urlencode(CHOICE)}")
         assert preview.status_code == 200
         for booked in (written, unreached):

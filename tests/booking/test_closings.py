@@ -110,7 +110,7 @@ async def test_what_only_the_database_knows_to_be_closed_is_refused_in_words(tow
     async with town.db.begin(TOWN) as session:
         await session.execute(
             text("""INSERT INTO closing (municipality, closing_id, during, reason, closed_at, closed_by)
-                    VALUES (:town, :id, tstzrange(:start, :end), 'power', :now, 'x')"""),
+                    VALUES (:town, :id, tstzmultirange(tstzrange(:start, :end)), 'power', :now, 'x')"""),
             {"town": TOWN, "id": uuid4(), "start": slot.starts_at, "end": slot.ends_at, "now": town.now},
         )
     async with town.browser("a") as browser:

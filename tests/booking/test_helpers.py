@@ -217,8 +217,8 @@ async def test_the_guard_holds_with_the_rules_removed(helpers: HelperTown, monke
     """The application asks the same helper for everybody; the database lets one of two stand."""
     await helpers.helper(SATO)
     await helpers.helper(TANAKA)
-    careless = asking._FREE_HELPER.text.replace("'asked', 'accepted', 'declined'", "'nothing'")
-    monkeypatch.setattr(asking, "_FREE_HELPER", text(careless.replace("(SELECT count(*)", "0 * (SELECT count(*)")))
+    careless = asking._FREE_HELPERS.text.replace("'asked', 'accepted', 'declined'", "'nothing'")
+    monkeypatch.setattr(asking, "_FREE_HELPERS", text(careless.replace("(SELECT count(*)", "0 * (SELECT count(*)")))
     await helpers.book("a")
     with pytest.raises(IntegrityError, match="assignment_no_overlap_excl"):
         await helpers.book("b")

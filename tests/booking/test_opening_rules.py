@@ -22,7 +22,8 @@ from services.booking.domain.opening import (
     version_on,
 )
 from services.booking.pages.rules_form import fields_of, parse_hours, parse_special_day, read_version, special_line
-from services.booking.pages.rules_wording import pattern_label, week_lines
+from services.booking.pages.rules_wording import week_lines
+from services.booking.pages.wording import pattern_label
 from shared.errors import Refusal
 from shared.web.forms import Form
 

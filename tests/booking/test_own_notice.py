@@ -3,8 +3,10 @@
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from services.booking.commands.availability import publish_availability
 from services.booking.commands.changes import ChangeAppointment, change_appointment
 from services.booking.domain.rules import Policy, policy_for
 from services.booking.queries.slots import OpenSlot
@@ -118,6 +120,42 @@ async def test_moving_keeps_to_them_and_cancelling_to_the_town_s(town: BookingTo
         path = f"/booking/appointments/{booked.number}/change"
         assert cells_of((await browser.get(path)).text)[2] == "6/ 2 火 受付終了"
     await move(far)
+
+
+async def test_the_earliest_time_is_told_for_a_procedure_s_own_window(town: BookingTown) -> None:
+    """Seen to fail where only the town's notice is asked for."""
+
+    async def told() -> list[tuple[str | None, dict[str, str | None]]]:
+        async with town.db.begin(TOWN) as session:
+            await publish_availability(session, TOWN, "7", now=town.now)
+        rows = await town.rows(
+            """SELECT payload FROM booking.outbox WHERE type = 'booking.availability_changed.v1'
+               AND aggregate_id = '7' ORDER BY aggregate_version"""
+        )
+        events = [msgspec.json.decode(bytes(row.payload)) for row in rows]  # type: ignore[attr-defined]
+        return [
+            (event["earliest_at"], {each["procedure"]: each["earliest_at"] for each in event["own"]})
+            for event in events
+        ]
+
+    first = "2026-06-01T00:30:00Z"
+    assert await told() == [(first, {})]
+    await offer(town, notice_min=TWO_DAYS_MIN)
+    assert (await told())[1:] == [(first, {CHILD: "2026-06-03T00:00:00Z"})]
+    # Said once, it is said again only when it changes.
+    assert len(await told()) == 2
+    # Within its own horizon there is nothing for it.
+    await offer(town, version=3, notice_min=TWO_DAYS_MIN, horizon_days=1)
+    assert (await told())[2:] == [(first, {CHILD: None})]
+
+
+async def test_who_looks_again_does_so_when_an_own_earliest_time_passes(town: BookingTown) -> None:
+    """Two days before the third day's first time nobody can book it any more."""
+    await offer(town, notice_min=TWO_DAYS_MIN)
+    town.now = datetime(2026, 6, 1, 8, 29, 50, tzinfo=JST)
+    async with town.db.begin(TOWN) as session:
+        next_look = await publish_availability(session, TOWN, "7", now=town.now)
+    assert next_look == datetime(2026, 6, 1, 8, 30, 1, tzinfo=JST)
 
 
 async def test_a_catalogue_of_before_has_neither(town: BookingTown) -> None:

@@ -35,7 +35,9 @@ from tests.structure.conftest import Route, apps, environ, routes
 __all__ = ["apps", "environ", "routes"]
 
 UNKNOWN = "/no/such/page"
-OPERATOR_LOGIN, OFFICER_LOGIN, OFFICE_LOGIN = "unyou", "kanri", "kosodate"
+OPERATOR_LOGIN, OFFICER_LOGIN, OFFICE_LOGIN, KIOSK_LOGIN = "unyou", "kanri", "kosodate", "hakkenki"
+# A finger of somebody who stands, or sits below: CSS pixels.
+TOUCH_MIN = 64
 
 NewPhone = Callable[..., Page]
 ExpectStatus = Callable[..., None]
@@ -546,6 +548,42 @@ def test_when_a_counter_is_open(tablet: Page, see: See, expect_status: ExpectSta
     expect(desk.get_by_role("main")).to_contain_text("取りやめました。")
 
 
+def test_the_machine_in_the_lobby(tablet: Page, stack: Stack, see: See) -> None:
+    """Large targets, and in the lower two thirds: for whoever stands, and whoever sits in a wheelchair."""
+    run_cli(stack.environ, "account", "open", KIOSK_LOGIN, "--town", "143421", "--role", "kiosk")
+    machine = sign_in(tablet, KIOSK_LOGIN, "/kiosk")
+    touched = "a, button, input:not([type=hidden]), select"
+    looks = [("kiosk", "/kiosk"), ("kiosk-row", "/kiosk?row=さ"), ("kiosk-refused", "/kiosk?refused=kiosk_full")]
+    for name, path in [*looks, ("kiosk-procedure", "/kiosk/procedures/RES01")]:
+        machine.goto(path)
+        see(machine, name)
+        boxes = [found.bounding_box() for found in machine.locator(touched).all() if found.is_visible()]
+        seen = [box for box in boxes if box is not None and box["y"] >= 0]
+        screen = machine.viewport_size
+        assert seen
+        assert screen
+        assert all(box["height"] >= TOUCH_MIN for box in seen), (name, seen)
+        assert all(box["y"] >= screen["height"] / 3 for box in seen), (name, seen)
+    machine.get_by_role("button", name="番号札をとる").click()
+    expect(machine.get_by_role("main")).to_contain_text("2-001")
+    see(machine, "kiosk-ticket")
+    machine.go_back()
+    slots = machine.locator("ul.slots button")
+    if slots.count():  # not at night
+        slots.first.click()
+        expect(machine.get_by_role("heading", level=1)).to_have_text("予約の控え")
+        see(machine, "kiosk-slip")
+    # Whoever was there has gone: the next person finds the start.
+    machine.clock.install()
+    machine.goto("/kiosk/procedures/RES01")
+    machine.clock.fast_forward("00:59")
+    machine.mouse.click(5, 700)
+    machine.clock.fast_forward("00:59")
+    expect(machine).to_have_url(re.compile("/kiosk/procedures/RES01$"))
+    machine.clock.fast_forward("00:02")
+    machine.wait_for_url("**/kiosk")
+
+
 def test_whom_no_notice_reached(phone: Page, tablet: Page, stack: Stack, see: See) -> None:
     httpx.post(f"{stack.sink_url}/behaviour", json={"channel": "sms", "mode": "reject_permanent"}, timeout=5)
     number = book(phone, name="元町 九郎", kana="", reach="sms", contact="080-9876-5432")
@@ -648,7 +686,7 @@ def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:
     tablet.goto("/counter/close")
     see(tablet, "close")
     tablet.get_by_label("どこを").select_option(own["counter"])
-    tablet.get_by_label("どの日").select_option(day.isoformat())
+    tablet.get_by_label("どの日から").select_option(day.isoformat())
     tablet.get_by_label("理由").select_option("weather")
     tablet.get_by_role("button", name="だれに関わるかを確かめる").click()
     expect(tablet.get_by_role("main")).to_contain_text(number)

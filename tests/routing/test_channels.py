@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from services.routing.domain.catalogue import Procedure
-from services.routing.domain.channels import compare_channels, things_to_bring
+from services.routing.domain.channels import ChannelOption, compare_channels, things_to_bring
 from tests.routing.makers import NOW, make_availability, make_counter, make_procedure, make_venue
 
 COUNTERS = {"7": make_counter("7"), "8": make_counter("8")}
@@ -123,3 +124,17 @@ def test_what_to_bring_is_the_towns_own_data() -> None:
 
 def test_online_the_office_checks_who_it_is_afterwards_unless_nobody_need_know() -> None:
     assert things_to_bring(make_procedure(identity="none", bring_online=()), "online") == ()
+
+
+def test_a_procedure_with_a_notice_of_its_own_has_its_own_earliest_time() -> None:
+    """Seen to fail where the counter's earliest time is told for every procedure."""
+    later = NOW + timedelta(days=3)
+    told = msgspec.structs.replace(make_availability(), own={"CHI02": later, "RES01": None})
+    counters = {"7": make_counter()}
+
+    def counter_of(code: str) -> ChannelOption:
+        return compare_channels(make_procedure(code=code), counters, [told], NOW).option("counter")
+
+    assert (counter_of("CHI02").earliest, counter_of("CHI02").earliest_at) == ("at", later)
+    assert (counter_of("RES01").earliest, counter_of("RES01").earliest_at) == ("full", None)
+    assert counter_of("RES02").earliest_at == told.earliest_at

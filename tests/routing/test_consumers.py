@@ -8,10 +8,18 @@ import msgspec
 from sqlalchemy import select
 
 from services.routing.consumers import make_handlers
+from services.routing.queries.catalogue import list_availability
 from services.routing.tables import appointment, availability
 from shared.audit import Operator
 from shared.db import Database
-from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AvailabilityChanged
+from shared.events.booking import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentChanged,
+    AppointmentProgressed,
+    AvailabilityChanged,
+    OwnEarliest,
+)
 from shared.events.ledger import ReuseRecorded
 from shared.events.subscriptions import SUBSCRIPTIONS
 from shared.messaging.broker import Receipt
@@ -70,6 +78,40 @@ async def test_an_appointment_shows_its_newest_state_whatever_comes_when(db: Dat
     async with db.begin(TOWN) as session:
         row = (await session.execute(select(appointment))).one()
     assert (row.state, row.version, row.starts_at) == ("cancelled", 3, NOW + timedelta(hours=3))
+
+
+async def test_a_closing_marks_an_appointment_until_it_is_open_again_or_moved(db: Database) -> None:
+    """Seen to fail without `closure` in the projection."""
+
+    async def closure() -> str:
+        async with db.begin(TOWN) as session:
+            return str((await session.execute(select(appointment.c.closure))).scalar_one())
+
+    await hear(db, make_appointment(AppointmentBooked, 1, "booked"))
+    assert await closure() == "none"
+    await hear(db, make_appointment(AppointmentProgressed, 2, "booked", closure="asked"))
+    assert await closure() == "asked"
+    await hear(db, make_appointment(AppointmentProgressed, 3, "booked"))
+    assert await closure() == "none"
+    await hear(db, make_appointment(AppointmentProgressed, 4, "booked", closure="staff"))
+    await hear(db, make_appointment(AppointmentChanged, 5, "booked"))
+    assert await closure() == "none"
+
+
+async def test_availability_keeps_the_earliest_of_procedures_with_a_window_of_their_own(db: Database) -> None:
+    """Seen to fail without `own` in the projection."""
+    later = NOW + timedelta(days=3)
+    told = AvailabilityChanged(
+        event_id=uuid4(), municipality=TOWN, aggregate_id="7", aggregate_version=1, occurred_at=NOW, counter="7",
+        earliest_at=NOW + timedelta(hours=1), as_of=NOW,
+        own=(OwnEarliest(procedure="CHI02", earliest_at=later), OwnEarliest(procedure="RES01", earliest_at=None)),
+    )  # fmt: skip
+    await hear(db, told)
+    async with db.begin(TOWN) as session:
+        [found] = await list_availability(session, TOWN, ["7"])
+    assert [found.of(code).earliest_at for code in ("CHI02", "RES01", "RES02")] == [
+        later, None, NOW + timedelta(hours=1),
+    ]  # fmt: skip
 
 
 async def test_availability_keeps_the_newest_version(db: Database) -> None:

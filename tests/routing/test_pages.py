@@ -29,7 +29,7 @@ from services.routing.pages import tries
 from services.routing.tables import availability, case_file, session_table
 from shared.crypto import ServiceBox
 from shared.db import Database
-from shared.events.booking import AppointmentBooked
+from shared.events.booking import AppointmentBooked, AppointmentProgressed
 from shared.passes import PASS_LIFETIME, Pass, open_pass
 from shared.tokens import TOKEN_LIFETIME
 from tests.conftest import TestDatabase
@@ -824,6 +824,15 @@ async def test_my_page_shows_appointments_and_unfinished_cases(
     answer = await visitor.get("/my")
     for part in ("24-0317", "町役場 2階 7番", f'href="{unfinished}"'):
         assert part in answer.text
+    # While a closing covers its time, it is marked.
+    closed = 'href="/booking/appointments/24-0317/change"'
+    assert closed not in answer.text
+    for version, closure in ((2, "asked"), (3, "none")):
+        told = AppointmentProgressed(**(event | {"aggregate_version": version, "closure": closure}))
+        async with db.begin(TOWN) as session:
+            await on_appointment(session, told, now=NOW)
+        marked = (await visitor.get("/my")).text
+        assert ("この時間は窓口が閉まります。" in marked) == (closed in marked) == (closure == "asked")
     assert f'href="{case}"' not in answer.text
     assert (await visitor.get(unfinished)).headers["location"] == f"{unfinished}/you"
     # Going back to where the time was chosen from leads to what was booked: one case, one booking.

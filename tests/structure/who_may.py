@@ -21,6 +21,7 @@ COUNTER = only("counter")
 OFFICE = only("back_office", "manager")
 MANAGER = only("manager")
 OFFICE_AND_COUNTER = only("counter", "back_office", "manager")
+KIOSK = only("kiosk")
 HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
 NOTICES = only("counter", "manager")
@@ -217,6 +218,15 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
     "booking GET /counter/{appointment_id}/{action}": COUNTER,
     "booking POST /counter/{appointment_id}/{action}": COUNTER,
+    # The ticket machine in the lobby: nothing else is open to it, and it is open to nobody else.
+    "booking GET /kiosk": KIOSK,
+    "booking GET /kiosk/procedures/{code}": KIOSK,
+    "booking GET /kiosk/tickets": KIOSK,
+    "booking POST /kiosk/tickets": KIOSK,
+    "booking GET /kiosk/tickets/{appointment_id}": KIOSK,
+    "booking GET /kiosk/appointments": KIOSK,
+    "booking POST /kiosk/appointments": KIOSK,
+    "booking GET /kiosk/appointments/{appointment_id}": KIOSK,
     # When counters and venues are open: looked at before it is published.
     "booking GET /counter/opening": ROSTER,
     "booking GET /counter/opening/{counter}": ROSTER,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,21 +13,24 @@ from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import end_offer
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
-from services.booking.domain.shifts import answer_by, week_time
+from services.booking.domain.shifts import Shift, answer_by, week_time
 from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled, AppointmentProgressed
 from shared.messaging.due import schedule
 
 HELPER_ANSWER = "helper_answer"
+# At one venue, at one time of the week.
+CANDIDATES_MAX = 500
 
 # Who books or is passed on at this slot comes one after another: the next sees whom the one before has asked.
 _LOCK_SLOT = text("""
     SELECT slot_id FROM slot WHERE (municipality, slot_id) = (:municipality, :slot_id) FOR NO KEY UPDATE
 """)
-# On shift, neither busy nor having said no; who speaks the language first, then who has been asked least.
-_FREE_HELPER = text("""
-    SELECT h.helper_ref FROM helper h
+# On shift (in which weeks, the domain knows), neither busy nor having said no; who speaks the language first, then who
+# has been asked least.
+_FREE_HELPERS = text(f"""
+    SELECT h.helper_ref, f.weekday, f.from_min, f.to_min, f.every_weeks, f.nth, f.first_week FROM helper h
     JOIN helper_shift f ON (f.municipality, f.helper_ref) = (h.municipality, h.helper_ref)
     WHERE h.municipality = :municipality AND h.is_open AND f.venue = :venue AND f.weekday = :weekday
       AND f.from_min <= :from_min AND f.to_min >= :to_min
@@ -38,7 +42,7 @@ _FREE_HELPER = text("""
              (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),
              h.helper_ref
-    LIMIT 1
+    LIMIT {CANDIDATES_MAX}
 """)
 _ASK = text("""
     INSERT INTO assignment (municipality, assignment_id, appointment_id, helper_ref, state, during, asked_at)
@@ -75,7 +79,7 @@ async def ask_helper(
     asked = {
         "municipality": municipality,
         "venue": appointment.counter,
-        "weekday": time.weekday,
+        "weekday": time.day.isoweekday(),
         "from_min": time.from_min,
         "to_min": time.to_min,
         "starts_at": appointment.starts_at,
@@ -84,7 +88,9 @@ async def ask_helper(
         "language": appointment.language.partition("-")[0],
         "now": now,
     }
-    helper_ref: str | None = (await session.execute(_FREE_HELPER, asked)).scalar_one_or_none()
+    rows = await session.execute(_FREE_HELPERS, asked)
+    shifts = (msgspec.convert(row, Shift, from_attributes=True) for row in rows)
+    helper_ref = next((shift.helper_ref for shift in shifts if shift.is_on(time.day)), None)
     if helper_ref is not None:
         await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
     return helper_ref

@@ -6,7 +6,7 @@ the transaction that also tells it: a batch that dies has asked nobody, and whoe
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -24,9 +24,9 @@ from services.booking.commands.locking import lock_places
 from services.booking.commands.offers import Offer, end_offer, is_lost, offer_nearest
 from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import end_earlier_offer
-from services.booking.domain.closings import OFFER_LIFETIME, Reason
+from services.booking.domain.closings import DAYS_MAX, OFFER_LIFETIME, Reason
 from services.booking.domain.rules import Policy
-from services.booking.queries.closings import IN_TIME, ON_DAYS
+from services.booking.queries.closings import IN_TIME, ON_DAYS, spans_of
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import list_counters
 from services.booking.tables import outbox
@@ -46,7 +46,10 @@ REASONS: tuple[str, ...] = get_args(Reason)
 
 
 class CloseTime(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to close a counter or venue, or the whole town (None), from `starts_at` to `ends_at`."""
+    """The order to close a counter or venue, or the whole town (None), from `starts_at` to `ends_at`.
+
+    On `days` days that follow one another, at the same times of each.
+    """
 
     counter: str | None
     starts_at: datetime
@@ -54,6 +57,7 @@ class CloseTime(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     note: str
     key: str
+    days: int = 1
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +69,9 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 _CLOSE = text("""
     INSERT INTO closing (municipality, closing_id, counter, during, reason, note_ja, closed_at, closed_by)
     VALUES (:municipality, :closing_id, :counter,
-            tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)), :reason, :note, :now, :closed_by)
+            (SELECT range_agg(tstzrange(closed.first, closed.until))
+             FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS closed(first, until)),
+            :reason, :note, :now, :closed_by)
 """)
 # Whoever is just taking a place there is waited for, and seen.
 _LOCK_PLACES = text(f"""
@@ -96,7 +102,10 @@ _RELEASE_HOLDS = text(f"""
 """)
 # Whether it stands is not changed while a batch works for it.
 _STANDING = text("""
-    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at FROM closing
+    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at,
+           ARRAY(SELECT lower(span) FROM unnest(during) AS span ORDER BY span) AS firsts,
+           ARRAY(SELECT upper(span) FROM unnest(during) AS span ORDER BY span) AS untils
+    FROM closing
     WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL FOR SHARE
 """)
 # The next batch, and what belongs to the same arrivals. Whoever is just moving or cancelling theirs is waited for; what
@@ -158,17 +167,14 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
     """
     town = actor.municipality
     _check(order, now=now)
-    hashed = request_hash("close", order.counter, order.starts_at, order.ends_at, order.reason, order.note)
+    hashed = request_hash("close", order.counter, order.starts_at, order.ends_at, order.reason, order.note, order.days)
     answered = await claim_key(session, town, f"staff:{actor.ref}", order.key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, Closed)
     if order.counter is not None and order.counter not in await list_counters(session, town):
         raise Refusal("closing_unfit", 400)
     closed = Closed(closing_id=uuid4())
-    times = {
-        "municipality": town, "counter": order.counter, "starts_at": order.starts_at, "ends_at": order.ends_at,
-        "now": now,
-    }  # fmt: skip
+    times = spans_of(order.counter, order.starts_at, order.ends_at, order.days) | {"municipality": town, "now": now}
     made = {"closing_id": closed.closing_id, "reason": order.reason, "note": order.note or None, "closed_by": actor.ref}
     await session.execute(_CLOSE, times | made)
     # In this order, as whoever publishes rules does.
@@ -185,7 +191,9 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
 
 
 def _check(order: CloseTime, *, now: datetime) -> None:
-    if order.reason not in REASONS or order.starts_at >= order.ends_at or order.ends_at <= now:
+    if order.reason not in REASONS or order.starts_at >= order.ends_at or not 1 <= order.days <= DAYS_MAX:
+        raise Refusal("closing_unfit", 400)
+    if order.ends_at + timedelta(days=order.days - 1) <= now:
         raise Refusal("closing_unfit", 400)
     if len(order.note) > NOTE_MAX_LENGTH:
         raise Refusal("closing_unfit", 400)
@@ -211,7 +219,8 @@ async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now
     closing = (await session.execute(_STANDING, key)).one_or_none()
     if closing is None:
         return
-    found = {name: getattr(closing, name) for name in ("counter", "starts_at", "ends_at", "closed_at")}
+    names = ("counter", "starts_at", "ends_at", "firsts", "untils", "closed_at")
+    found = {name: getattr(closing, name) for name in names}
     rows = (await session.execute(_NEXT, key | found)).all()
     if not rows:
         return
@@ -232,7 +241,8 @@ async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now
 
 def _concerns(closing: Any, row: Any) -> bool:
     """Whether it still moves an appointment, now that this is locked."""
-    is_then = closing.starts_at < row.ends_at and row.starts_at < closing.ends_at
+    spans = zip(closing.firsts, closing.untils, strict=True)
+    is_then = any(first < row.ends_at and row.starts_at < until for first, until in spans)
     is_free = row.state == "booked" and row.closing_id is None and row.starts_at > closing.closed_at
     return bool(is_free and is_then and closing.counter in (None, row.counter))
 

@@ -1,6 +1,7 @@
 """What staff do at the counter: check in, call, serve, finish, mark as absent, take back; and walk-ins."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
-from services.booking.queries.slots import find_procedure, list_counters
+from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
 from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -21,6 +22,9 @@ from shared.errors import Refusal
 from shared.events.booking import AppointmentProgressed
 from shared.reference_number import make_number, read_number
 from shared.tokens import Identity
+
+# The role of a ticket machine: what it gives out is marked.
+KIOSK = "kiosk"
 
 
 class MoveAlong(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +77,9 @@ _TICKET = text("""
 _WALK_IN = text("""
     INSERT INTO appointment
         (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office, starts_at,
-         ends_at, day, reach, ticket_no, booked_at, changed_at, checked_in_at)
+         ends_at, day, reach, ticket_no, kiosk_ref, booked_at, changed_at, checked_in_at)
     VALUES (:municipality, :appointment_id, :number, 'walk_in', 'checked_in', 1, 0, :procedure, :counter, :office, :now,
-            :ends_at, :day, 'none', :ticket_no, :now, :now, :now)
+            :ends_at, :day, 'none', :ticket_no, :kiosk_ref, :now, :now, :now)
     RETURNING *
 """)
 
@@ -134,14 +138,8 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
     answered = await claim_key(session, municipality, owner, order.key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, Moved)
-    procedure = await find_procedure(session, municipality, order.procedure)
-    if procedure is None or not procedure.counters:
-        raise Refusal("procedure_unknown", 400)
-    counters = await list_counters(session, municipality)
-    known = [code for code in procedure.counters if code in counters]
-    if not known:
-        raise Refusal("procedure_unknown", 400)
-    counter = next((code for code in known if counters[code].office == actor.office), known[0])
+    procedure, counters = await find_counters(session, municipality, order.procedure)
+    counter = counter_for(counters, actor.office)
     day = jst_day(now)
     row = (
         await session.execute(
@@ -156,6 +154,7 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
                 "ends_at": now + timedelta(minutes=max(1, procedure.minutes)),
                 "day": day,
                 "ticket_no": await _next_ticket(session, municipality, counter, day),
+                "kiosk_ref": actor.ref if actor.has_role(KIOSK) else None,
                 "now": now,
             },
         )
@@ -165,6 +164,27 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
     moved = _moved(row)
     await keep_answer(session, municipality, owner, order.key, moved)
     return moved
+
+
+async def find_counters(
+    session: AsyncSession, municipality: str, code: str
+) -> tuple[ProcedureView, dict[str, CounterView]]:
+    """A procedure, and the town's counters where it is done.
+
+    Raises:
+        Refusal: `procedure_unknown` (400).
+    """
+    procedure = await find_procedure(session, municipality, code)
+    counters = await list_counters(session, municipality)
+    found = {code: counters[code] for code in (procedure.counters if procedure else ()) if code in counters}
+    if procedure is None or not found:
+        raise Refusal("procedure_unknown", 400)
+    return procedure, found
+
+
+def counter_for(counters: Mapping[str, CounterView], office: str | None) -> str:
+    """Where somebody without an appointment is sent: to the office that gives the ticket, if it is done there."""
+    return next((code for code, counter in counters.items() if counter.office == office), next(iter(counters)))
 
 
 async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime) -> Moved:

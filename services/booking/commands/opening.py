@@ -1,7 +1,7 @@
 """Opening rules are published in versions, ahead of their day: from the town pack, or by staff."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -112,16 +112,27 @@ async def load_opening_rules(session: AsyncSession, pack: TownPack, *, now: date
 def rule_of_pack(counter: PackCounter | Venue, openings: Sequence[Opening]) -> OpeningRule:
     """A counter's rule as its town pack has it. How many places a venue has, its helpers say."""
     hours: dict[int, list[Hours]] = {}
+    rhythms: dict[int, Opening] = {}
+    counted: list[date | None] = []
     for opening in openings:
         if counter.code in opening.counters:
+            counted += [opening.first_week] if opening.every_weeks > 1 else []
             for weekday in opening.weekdays:
                 hours.setdefault(weekday, []).extend(_hours_of_pack(opening))
+                rhythms[weekday] = opening
     places = 0 if isinstance(counter, Venue) else counter.places
     return OpeningRule(
         slot_min=counter.slot_min,
         places=places,
         staff_only_places=0 if isinstance(counter, Venue) else min(counter.staff_only_places, places),
-        week=tuple(WeekdayHours(weekday=day, hours=join_hours(found)) for day, found in sorted(hours.items())),
+        kiosk_places=0 if isinstance(counter, Venue) else counter.kiosk_places,
+        week=tuple(
+            WeekdayHours(
+                weekday=day, hours=join_hours(found), every_weeks=rhythms[day].every_weeks, nth=rhythms[day].nth
+            )
+            for day, found in sorted(hours.items())
+        ),
+        first_week=counted[0] if counted else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Helpers say when they are at which venue; a slot there has as many places as helpers."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID, uuid4
 
 import msgspec
@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.venues import bring_venues
-from services.booking.domain.shifts import refuse_bad_shift
+from services.booking.domain.shifts import Shift, refuse_bad_shift
 from shared.audit import record_deed
+from shared.clock import jst_day
 from shared.errors import Refusal
 from shared.tokens import Identity
 
@@ -17,12 +18,17 @@ SHIFTS_OF_ONE_MAX = 50
 
 
 class AddShift(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to be at a venue every week: ISO weekday, minutes from midnight in Japan."""
+    """The order to be at a venue: ISO weekday, minutes from midnight in Japan; every week, every n weeks from a first
+    one on, or on the `nth` of a month.
+    """
 
     venue: str
     weekday: int
     from_min: int
     to_min: int
+    every_weeks: int = 1
+    nth: tuple[int, ...] = ()
+    first_week: date | None = None
 
 
 # The row is locked: what is counted and compared, nobody is just adding to.
@@ -37,8 +43,10 @@ _MINE = text(f"""
     WHERE municipality = :municipality AND helper_ref = :helper_ref LIMIT {SHIFTS_OF_ONE_MAX}
 """)
 _ADD = text("""
-    INSERT INTO helper_shift (municipality, shift_id, helper_ref, venue, weekday, from_min, to_min)
-    VALUES (:municipality, :shift_id, :helper_ref, :venue, :weekday, :from_min, :to_min)
+    INSERT INTO helper_shift
+        (municipality, shift_id, helper_ref, venue, weekday, from_min, to_min, every_weeks, nth, first_week)
+    VALUES (:municipality, :shift_id, :helper_ref, :venue, :weekday, :from_min, :to_min, :every_weeks, :nth,
+            :first_week)
 """)
 _REMOVE = text("""
     DELETE FROM helper_shift
@@ -47,13 +55,19 @@ _REMOVE = text("""
 
 
 async def add_shift(session: AsyncSession, actor: Identity, order: AddShift, *, now: datetime) -> UUID:
-    """Be at a venue every week at this time. Its places appear at once, up to the horizon.
+    """Be at a venue at this time. Its places appear at once, up to the horizon.
+
+    Two times of one weekday do not overlap, in whichever weeks they are.
 
     Raises:
         Refusal: `roster_missing` (409), `shift_unfit` (422), `venue_unknown` (404), `shift_overlaps`,
             `too_many_shifts` (409).
     """
-    refuse_bad_shift(weekday=order.weekday, from_min=order.from_min, to_min=order.to_min)
+    order = msgspec.structs.replace(order, first_week=order.first_week if order.every_weeks > 1 else None)
+    times = {
+        name: getattr(order, name) for name in ("weekday", "from_min", "to_min", "every_weeks", "nth", "first_week")
+    }
+    refuse_bad_shift(Shift(helper_ref=actor.ref, **times), today=jst_day(now))
     me = {"municipality": actor.municipality, "helper_ref": actor.ref}
     await check_on_roster(session, actor)
     if (
@@ -70,7 +84,8 @@ async def add_shift(session: AsyncSession, actor: Identity, order: AddShift, *, 
     ):
         raise Refusal("shift_overlaps", 409)
     shift_id = uuid4()
-    await session.execute(_ADD, me | {"shift_id": shift_id} | msgspec.structs.asdict(order))
+    added = msgspec.structs.asdict(order) | {"shift_id": shift_id, "nth": list(order.nth)}
+    await session.execute(_ADD, me | added)
     await record_deed(session, actor, "add-shift", shift_id, now=now)
     await bring_venues(session, actor.municipality, [order.venue], now=now)
     return shift_id

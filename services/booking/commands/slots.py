@@ -24,8 +24,8 @@ _PLAN = """
     plan AS (
         SELECT * FROM unnest(
             CAST(:slot_ids AS uuid[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]),
-            CAST(:places AS integer[]), CAST(:staff_only AS integer[])
-        ) AS plan(slot_id, starts_at, ends_at, places, staff_only))
+            CAST(:places AS integer[]), CAST(:staff_only AS integer[]), CAST(:kiosk AS integer[])
+        ) AS plan(slot_id, starts_at, ends_at, places, staff_only, kiosk))
 """
 # Slots that are not planned (any more) and that nobody is in. Their places are locked first, so that whoever is just
 # taking one is waited for, and seen.
@@ -40,8 +40,9 @@ _LOCK_UNPLANNED = text(f"""
         WHERE s.starts_at > :now
           AND NOT EXISTS (SELECT 1 FROM plan WHERE (plan.slot_id, plan.ends_at) = (s.slot_id, s.ends_at)
                             AND s.capacity = plan.places
-                            AND (plan.staff_only, 0) = (
+                            AND (plan.staff_only, plan.kiosk, 0) = (
                                 SELECT count(*) FILTER (WHERE q.audience = 'staff'),
+                                       count(*) FILTER (WHERE q.audience = 'kiosk'),
                                        count(*) FILTER (WHERE q.audience = 'closed' AND CAST(:minds_closed AS boolean))
                                 FROM place q WHERE (q.municipality, q.slot_id) = (s.municipality, s.slot_id))))
     SELECT p.slot_id FROM place p
@@ -82,7 +83,8 @@ _ADD = f"""
         RETURNING slot_id)
     INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
     SELECT :municipality, plan.slot_id, place_no, plan.places,
-           CASE WHEN place_no > plan.places - plan.staff_only THEN 'staff' ELSE 'public' END,
+           CASE WHEN place_no > plan.places - plan.staff_only THEN 'staff'
+                WHEN place_no > plan.places - plan.staff_only - plan.kiosk THEN 'kiosk' ELSE 'public' END,
            :now
     FROM added JOIN plan USING (slot_id), generate_series(1, plan.places) AS place_no
 """
@@ -97,8 +99,9 @@ _RENEW = text(f"""
 _FIT = """
     plan AS (
         SELECT * FROM unnest(
-            CAST(:slot_ids AS uuid[]), CAST(:places AS integer[]), CAST(:staff_only AS integer[])
-        ) AS plan(slot_id, places, staff_only))
+            CAST(:slot_ids AS uuid[]), CAST(:places AS integer[]), CAST(:staff_only AS integer[]),
+            CAST(:kiosk AS integer[])
+        ) AS plan(slot_id, places, staff_only, kiosk))
 """
 _GROW_SLOTS = text(f"""
     WITH {_FIT}
@@ -120,9 +123,10 @@ _GROW_PLACES = text(f"""
 _OPEN_AND_CLOSE = text(f"""
     WITH {_FIT},
     seen AS (
-        SELECT p.slot_id, p.place_no, p.audience, is_taken, plan.places, plan.staff_only,
+        SELECT p.slot_id, p.place_no, p.audience, is_taken, plan.places, plan.staff_only, plan.kiosk,
                count(*) FILTER (WHERE is_taken) OVER of_slot AS taken,
                count(*) FILTER (WHERE is_taken AND p.audience = 'staff') OVER of_slot AS taken_staff,
+               count(*) FILTER (WHERE is_taken AND p.audience = 'kiosk') OVER of_slot AS taken_kiosk,
                row_number() OVER (PARTITION BY p.slot_id, is_taken ORDER BY p.place_no) AS rank
         FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn
              JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id),
@@ -133,12 +137,15 @@ _OPEN_AND_CLOSE = text(f"""
         SELECT *, greatest(places - taken, 0) AS free,
                least(greatest(staff_only - taken_staff, 0), greatest(places - taken, 0)) AS free_staff
         FROM seen),
+    shared_out AS (
+        SELECT *, least(greatest(kiosk - taken_kiosk, 0), free - free_staff) AS free_kiosk FROM remaining),
     wanted AS (
         SELECT slot_id, place_no,
                CASE WHEN is_taken AND audience <> 'closed' THEN audience
-                    WHEN is_taken OR rank <= free - free_staff THEN 'public'
+                    WHEN is_taken OR rank <= free - free_staff - free_kiosk THEN 'public'
+                    WHEN rank <= free - free_staff THEN 'kiosk'
                     WHEN rank <= free THEN 'staff' ELSE 'closed' END AS audience
-        FROM remaining)
+        FROM shared_out)
     UPDATE place p SET audience = wanted.audience, changed_at = :now FROM wanted
     WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (wanted.slot_id, wanted.place_no)
       AND p.audience <> wanted.audience
@@ -171,6 +178,7 @@ async def bring_slots(
         "ends": [slot.time.ends_at for slot in slots],
         "places": [slot.places for slot in slots],
         "staff_only": [slot.staff_only for slot in slots],
+        "kiosk": [slot.kiosk for slot in slots],
     }
     spans = [(now, FOREVER)] if days is None else _spans(days)
     asked: dict[str, Any] = {"firsts": [first for first, _ in spans], "untils": [until for _, until in spans]}
@@ -217,6 +225,7 @@ async def fit_places(
         "slot_ids": [slot_id_of(municipality, counter, slot.time.starts_at) for slot in slots],
         "places": [slot.places for slot in slots],
         "staff_only": [slot.staff_only for slot in slots],
+        "kiosk": [slot.kiosk for slot in slots],
         "now": now,
     }
     for statement in (_GROW_SLOTS, _GROW_PLACES, _OPEN_AND_CLOSE):

@@ -14,6 +14,8 @@ Reason = Literal["weather", "power", "illness", "other"]
 OFFER_LIFETIME = timedelta(hours=24)
 # What is kept for less is gone before everybody has read of it.
 OFFER_AT_LEAST_MIN = 240
+# What is closed for longer is not a closing but another opening rule.
+DAYS_MAX = 31
 
 
 class ClosedTime(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,3 +43,8 @@ def offer_until(policy: Policy, *, starts_at: datetime, now: datetime) -> dateti
 def offering(policy: Policy) -> Policy:
     """The policy by which places are looked for: those that can be kept for `OFFER_AT_LEAST_MIN` at least."""
     return msgspec.structs.replace(policy, notice_min=policy.notice_min + OFFER_AT_LEAST_MIN)
+
+
+def on_each_day(starts_at: datetime, ends_at: datetime, days: int) -> list[SlotTime]:
+    """The same times on each of so many days that follow one another. Whole days make one stretch in the database."""
+    return [SlotTime(starts_at + timedelta(days=number), ends_at + timedelta(days=number)) for number in range(days)]

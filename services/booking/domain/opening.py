@@ -6,6 +6,7 @@ Japan has one time zone and no summer time.
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from typing import Protocol
 
 import msgspec
 
@@ -32,6 +33,18 @@ class Hours(msgspec.Struct, frozen=True, order=True):
 
     opens_at: time
     closes_at: time
+
+
+class Rhythm(Protocol):
+    """In which weeks something is: every n weeks from a first one on; of these only the `nth` of a month, if any."""
+
+    @property
+    def every_weeks(self) -> int:
+        """1: every week."""
+
+    @property
+    def nth(self) -> tuple[int, ...]:
+        """Of a month's five at the most; none named: all of them."""
 
 
 class WeekdayHours(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +77,8 @@ class OpeningRule(msgspec.Struct, frozen=True, kw_only=True):
     places: int
     staff_only_places: int
     week: tuple[WeekdayHours, ...]
+    # Given out at the ticket machine in the lobby only, on the day itself.
+    kiosk_places: int = 0
     first_week: date | None = None
     special_days: tuple[SpecialDay, ...] = ()
 
@@ -76,11 +91,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedSlot(msgspec.Struct, frozen=True):
-    """A slot as it should be: its time, how many people it takes, and how many of these only staff give out."""
+    """A slot as it should be: its time, how many people it takes, and how many of these staff or kiosks give out."""
 
     time: SlotTime
     places: int
     staff_only: int = 0
+    kiosk: int = 0
 
 
 class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +107,7 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
     slot_min: int = 0
     places: int = 0
     staff_only: int = 0
+    kiosk: int = 0
     closed_times: tuple[ClosedTime, ...] = ()
 
     @property
@@ -100,7 +117,8 @@ class DayPlan(msgspec.Struct, frozen=True, kw_only=True):
             return f"{PLANNING} closed"
         hours = " ".join(f"{span.opens_at:%H:%M}-{span.closes_at:%H:%M}" for span in self.hours)
         closed = "".join(f" -{each.starts_at.isoformat()}/{each.ends_at.isoformat()}" for each in self.closed_times)
-        return f"{PLANNING} {self.slot_min}min {self.places}/{self.staff_only} {hours}{closed}"
+        kept = f"{self.staff_only}/{self.kiosk}" if self.kiosk else f"{self.staff_only}"
+        return f"{PLANNING} {self.slot_min}min {self.places}/{kept} {hours}{closed}"
 
 
 def version_on(versions: Sequence[Version], day: date) -> Version | None:
@@ -117,7 +135,11 @@ def hours_on(rule: OpeningRule, day: date, *, is_holiday: bool) -> tuple[Hours, 
             return special.hours
     if is_holiday:
         return ()
-    found = [each.hours for each in rule.week if each.weekday == day.isoweekday() and _comes_round(each, rule, day)]
+    found = [
+        each.hours
+        for each in rule.week
+        if each.weekday == day.isoweekday() and comes_round(each, day, first_week=rule.first_week)
+    ]
     return tuple(sorted({span for hours in found for span in hours}))
 
 
@@ -130,7 +152,14 @@ def plan_day(
         return DayPlan(day=day)
     rule = version.rule
     hours = hours_on(rule, day, is_holiday=day in holidays)
-    return DayPlan(day=day, hours=hours, slot_min=rule.slot_min, places=rule.places, staff_only=rule.staff_only_places)
+    return DayPlan(
+        day=day,
+        hours=hours,
+        slot_min=rule.slot_min,
+        places=rule.places,
+        staff_only=rule.staff_only_places,
+        kiosk=rule.kiosk_places,
+    )
 
 
 def without_closed(plan: DayPlan, counter: str, closed_times: Sequence[ClosedTime]) -> DayPlan:
@@ -150,7 +179,7 @@ def slot_times(plan: DayPlan) -> list[SlotTime]:
 def planned_slots(plan: DayPlan) -> list[PlannedSlot]:
     """The slots of a day at a counter, with their places."""
     times = slot_times(plan) if plan.places else []
-    return [PlannedSlot(time, plan.places, plan.staff_only) for time in times]
+    return [PlannedSlot(time, plan.places, plan.staff_only, plan.kiosk) for time in times]
 
 
 def join_hours(hours: Sequence[Hours]) -> tuple[Hours, ...]:
@@ -185,7 +214,9 @@ def refuse_bad_rule(rule: OpeningRule) -> None:
     days = [special.day for special in rule.special_days]
     if not (
         SLOT_MIN_MIN <= rule.slot_min <= SLOT_MIN_MAX
-        and 0 <= rule.staff_only_places <= rule.places <= PLACES_MAX
+        and rule.staff_only_places >= 0
+        and rule.kiosk_places >= 0
+        and rule.staff_only_places + rule.kiosk_places <= rule.places <= PLACES_MAX
         and len(set(weekdays)) == len(weekdays)
         and len(set(days)) == len(days) <= SPECIAL_DAYS_MAX
         and all(len(special.reason_ja) <= REASON_MAX_LENGTH for special in rule.special_days)
@@ -206,22 +237,27 @@ def refuse_bad_start(valid_from: date, *, today: date) -> None:
         raise Refusal("rule_start_unfit", 422)
 
 
-def _is_pattern(each: WeekdayHours, rule: OpeningRule) -> bool:
+def is_rhythm(each: Rhythm, *, first_week: date | None) -> bool:
+    """Whether weeks can be told by it: those that are counted have a first one."""
     return (
-        1 <= each.weekday <= 7
-        and 1 <= each.every_weeks <= EVERY_WEEKS_MAX
-        and (each.every_weeks == 1 or rule.first_week is not None)
+        1 <= each.every_weeks <= EVERY_WEEKS_MAX
+        and (each.every_weeks == 1 or first_week is not None)
         and set(each.nth) <= {1, 2, 3, 4, 5}
     )
 
 
-def _comes_round(each: WeekdayHours, rule: OpeningRule, day: date) -> bool:
+def comes_round(each: Rhythm, day: date, *, first_week: date | None) -> bool:
+    """Whether a weekday's turn is on this day: of a counter's hours, and of a helper's."""
     if each.nth and (day.day - 1) // 7 + 1 not in each.nth:
         return False
-    if each.every_weeks == 1 or rule.first_week is None:
+    if each.every_weeks == 1 or first_week is None:
         return True
-    weeks = (_monday(day) - _monday(rule.first_week)).days // 7
+    weeks = (_monday(day) - _monday(first_week)).days // 7
     return weeks >= 0 and weeks % each.every_weeks == 0
+
+
+def _is_pattern(each: WeekdayHours, rule: OpeningRule) -> bool:
+    return 1 <= each.weekday <= 7 and is_rhythm(each, first_week=rule.first_week)
 
 
 def _monday(day: date) -> date:

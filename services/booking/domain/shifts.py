@@ -2,12 +2,14 @@
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from services.booking.domain.calendar import SlotTime
+from services.booking.domain.opening import comes_round, is_rhythm
 from shared.errors import Refusal
 
 JST = ZoneInfo("Asia/Tokyo")
@@ -18,14 +20,26 @@ ANSWER_WITHIN = timedelta(hours=24)
 ANSWER_BEFORE = timedelta(hours=1)
 ANSWER_AT_LEAST = timedelta(minutes=10)
 
+# How many of the coming days of a shift are told, and how far ahead they are looked for: five weeks of every fourth.
+COMING_MAX = 3
+LOOK_AHEAD_DAYS = 140
+FIRST_WEEK_NEAR = timedelta(days=366)
+
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """When a helper is at a venue, every week: ISO weekday, minutes from midnight in Japan."""
+    """When a helper is at a venue: ISO weekday, minutes from midnight in Japan; in weeks as a counter's hours are."""
 
     helper_ref: str
     weekday: int
     from_min: int
     to_min: int
+    every_weeks: int = 1
+    nth: tuple[int, ...] = ()
+    first_week: date | None = None
+
+    def is_on(self, day: date) -> bool:
+        """Whether the helper is there on this day."""
+        return self.weekday == day.isoweekday() and comes_round(self, day, first_week=self.first_week)
 
 
 class Away(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,18 +51,18 @@ class Away(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WeekTime(msgspec.Struct, frozen=True):
-    """A slot's time as shifts count it."""
+    """A slot's time as shifts count it: the day in Japan, and minutes from its midnight."""
 
-    weekday: int
+    day: date
     from_min: int
     to_min: int
 
 
 def week_time(starts_at: datetime, ends_at: datetime) -> WeekTime:
-    """Where in the week a slot is. One that reaches past midnight is in nobody's shift."""
+    """Where in its day a slot is. One that reaches past midnight is in nobody's shift."""
     start = starts_at.astimezone(JST)
     from_min = start.hour * 60 + start.minute
-    return WeekTime(start.isoweekday(), from_min, from_min + round((ends_at - starts_at).total_seconds() / 60))
+    return WeekTime(start.date(), from_min, from_min + round((ends_at - starts_at).total_seconds() / 60))
 
 
 def count_helpers(slot: SlotTime, shifts: Iterable[Shift], away: Iterable[Away]) -> int:
@@ -57,7 +71,7 @@ def count_helpers(slot: SlotTime, shifts: Iterable[Shift], away: Iterable[Away])
     here = {
         shift.helper_ref
         for shift in shifts
-        if shift.weekday == time.weekday and shift.from_min <= time.from_min and time.to_min <= shift.to_min
+        if shift.is_on(time.day) and shift.from_min <= time.from_min and time.to_min <= shift.to_min
     }
     gone = {entry.helper_ref for entry in away if entry.starts_at < slot.ends_at and slot.starts_at < entry.ends_at}
     return len(here - gone)
@@ -68,13 +82,21 @@ def answer_by(*, asked_at: datetime, starts_at: datetime) -> datetime:
     return max(asked_at + ANSWER_AT_LEAST, min(asked_at + ANSWER_WITHIN, starts_at - ANSWER_BEFORE))
 
 
-def refuse_bad_shift(*, weekday: int, from_min: int, to_min: int) -> None:
+def coming_days(shift: Shift, first: date) -> list[date]:
+    """The next days from `first` on, on which the helper is there: so that they see whether that is what they meant."""
+    days = (first + timedelta(days=number) for number in range(LOOK_AHEAD_DAYS))
+    return list(islice(filter(shift.is_on, days), COMING_MAX))
+
+
+def refuse_bad_shift(shift: Shift, *, today: date) -> None:
     """Whether a shift can be kept at all.
 
     Raises:
         Refusal: `shift_unfit` (422).
     """
-    if not (1 <= weekday <= 7 and 0 <= from_min < to_min <= DAY_MIN):
+    is_time = 1 <= shift.weekday <= 7 and 0 <= shift.from_min < shift.to_min <= DAY_MIN
+    is_near = shift.first_week is None or abs(shift.first_week - today) <= FIRST_WEEK_NEAR
+    if not (is_time and is_near and is_rhythm(shift, first_week=shift.first_week)):
         raise Refusal("shift_unfit", 422)
 
 

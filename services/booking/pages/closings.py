@@ -1,5 +1,6 @@
 """`/counter/close`: a counter, a venue or the whole town is closed for a time, after a look at whom it concerns."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.closings import NOTE_MAX_LENGTH, REASONS, CloseTime, close_time, reopen
 from services.booking.commands.keyed import KEY_MAX_LENGTH
+from services.booking.domain.closings import DAYS_MAX
 from services.booking.flow import Rush
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import closing_reason, counter_label, minute_label
@@ -44,6 +46,7 @@ GUARDS = [require_role("manager")]
 FIRST_MIN, LAST_MIN, STEP_MIN = 8 * 60, 21 * 60, 30
 DAY_MIN = 24 * 60
 DAYS_AHEAD_MAX = 366
+DATE_LENGTH = len("2026-06-01")
 SHOWN_HERE = frozenset({"closing_unfit", "closing_reason_missing"})
 
 Req = Request[Any, Any, Any]
@@ -54,19 +57,25 @@ class Choice(msgspec.Struct, frozen=True):
 
     counter: str
     day: date
+    until: date
     from_min: int
     to_min: int
     reason: str
 
     @property
     def starts_at(self) -> datetime:
-        """When it begins."""
+        """When it begins, on the first day."""
         return start_of_day(self.day) + timedelta(minutes=self.from_min)
 
     @property
     def ends_at(self) -> datetime:
-        """When it ends."""
+        """When it ends, on the first day."""
         return start_of_day(self.day) + timedelta(minutes=self.to_min)
+
+    @property
+    def days(self) -> int:
+        """On how many days."""
+        return (self.until - self.day).days + 1
 
 
 @get("/counter/close", guards=GUARDS)
@@ -87,7 +96,9 @@ async def get_close_page(
         request,
         "close.html",
         scopes=[{"value": code, "label": label} for code, label in labels.items()],
-        days=[{"value": day.isoformat(), "label": jst_date(day, year=False)} for day in days],
+        days=_day_options(days),
+        days_max=DAYS_MAX,
+        until_days=[{"value": "", "label": _("その日だけ")}, *_day_options(days)],
         starts=[{"value": "", "label": _("その日のはじめから")}, *_times()],
         ends=[{"value": "", "label": _("その日のおわりまで")}, *_times()],
         reasons=[{"value": reason, "label": closing_reason(reason)} for reason in REASONS],
@@ -106,11 +117,12 @@ async def get_close_preview(
     day: FromQuery[str] = "",
     starts: Annotated[str, QueryParameter(name="from")] = "",
     ends: Annotated[str, QueryParameter(name="to")] = "",
+    until: FromQuery[str] = "",
     reason: FromQuery[str] = "",
     refused: FromQuery[str] = "",
 ) -> Template | Redirect:
     """Step 2: whom it concerns, before anything is done."""
-    typed = {"counter": counter, "day": day, "from": starts, "to": ends, "reason": reason}
+    typed = {"counter": counter, "day": day, "until": until, "from": starts, "to": ends, "reason": reason}
     try:
         choice = _read_choice(typed, now)
     except Refusal as refusal:
@@ -123,16 +135,17 @@ async def get_close_preview(
             counter=choice.counter or None,
             starts_at=choice.starts_at,
             ends_at=choice.ends_at,
+            days=choice.days,
             now=now,
         )
-    if choice.counter not in labels or choice.ends_at <= now:
+    if choice.counter not in labels or choice.ends_at + timedelta(days=choice.days - 1) <= now:
         return see_other("/counter/close?refused=closing_unfit")
     return page(
         request,
         "close_preview.html",
         typed=typed,
         scope=labels[choice.counter],
-        when=_when(choice.starts_at, choice.ends_at),
+        when=_when(choice.starts_at, choice.ends_at, choice.ends_at + timedelta(days=choice.days - 1)),
         reason=closing_reason(choice.reason),
         is_other=choice.reason == "other",
         note_max=NOTE_MAX_LENGTH,
@@ -256,19 +269,21 @@ def _read_choice(fields: dict[str, str], now: datetime) -> Choice:
         Refusal: `closing_unfit` (400).
     """
     try:
-        day = date.fromisoformat(fields.get("day", "")[:10])
+        day = date.fromisoformat(fields.get("day", "")[:DATE_LENGTH])
+        until = date.fromisoformat(fields["until"][:DATE_LENGTH]) if fields.get("until") else day
     except ValueError as error:
         raise Refusal("closing_unfit", 400) from error
     choice = Choice(
         counter=fields.get("counter", ""),
         day=day,
+        until=until,
         from_min=_read_minute(fields.get("from", ""), 0),
         to_min=_read_minute(fields.get("to", ""), DAY_MIN),
         reason=fields.get("reason", ""),
     )
     is_soon = jst_day(now) <= day <= jst_day(now) + timedelta(days=DAYS_AHEAD_MAX)
     is_known = choice.reason in REASONS and choice.counter.isprintable()
-    if not is_soon or not is_known or choice.from_min >= choice.to_min:
+    if not is_soon or not is_known or choice.from_min >= choice.to_min or not 1 <= choice.days <= DAYS_MAX:
         raise Refusal("closing_unfit", 400)
     return choice
 
@@ -287,6 +302,7 @@ def _read_order(fields: dict[str, str], now: datetime) -> CloseTime:
         counter=choice.counter or None,
         starts_at=choice.starts_at,
         ends_at=choice.ends_at,
+        days=choice.days,
         reason=choice.reason,
         note=note,
         key=fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4()),
@@ -301,21 +317,34 @@ def _read_minute(typed: str, otherwise: int) -> int:
     return int(typed[:5])
 
 
-def _when(starts_at: datetime, ends_at: datetime) -> str:
-    if ends_at - starts_at == timedelta(minutes=DAY_MIN):
-        return _("%(day)s 一日中", day=jst_date(starts_at, year=False))
-    return _(
-        "%(start)sから %(end)sまで",
-        start=jst_datetime(starts_at, year=False, short=True),
-        end=jst_datetime(ends_at, year=False, short=True),
-    )
+def _when(starts_at: datetime, first_until: datetime, ends_at: datetime) -> str:
+    """Whole days, one stretch of time, or the same part of several days: then `first_until` is the end on the first."""
+    midnight = start_of_day(jst_day(starts_at))
+    first, last = jst_day(starts_at), jst_day(ends_at - timedelta(minutes=1))
+    days = {"first": jst_date(first, year=False), "last": jst_date(last, year=False)}
+    if starts_at == midnight and (first_until - starts_at) % timedelta(minutes=DAY_MIN) == timedelta(0):
+        if first == last:
+            return _("%(day)s 一日中", day=days["first"])
+        return _("%(first)sから %(last)sまで 一日中", **days)
+    if first_until == ends_at:
+        return _(
+            "%(start)sから %(end)sまで",
+            start=jst_datetime(starts_at, year=False, short=True),
+            end=jst_datetime(ends_at, year=False, short=True),
+        )
+    minutes = [minute_label(int((moment - midnight).total_seconds()) // 60) for moment in (starts_at, first_until)]
+    return _("%(first)sから %(last)sまで、毎日 %(start)s〜%(end)s", **days, start=minutes[0], end=minutes[1])
+
+
+def _day_options(days: Sequence[date]) -> list[dict[str, str]]:
+    return [{"value": day.isoformat(), "label": jst_date(day, year=False)} for day in days]
 
 
 def _shown(closing: ClosingView, labels: dict[str, str]) -> dict[str, Any]:
     return {
         "id": closing.closing_id,
         "scope": labels.get(closing.counter or "", closing.counter),
-        "when": _when(closing.starts_at, closing.ends_at),
+        "when": _when(closing.starts_at, closing.first_until, closing.ends_at),
         "reason": closing_reason(closing.reason),
         "note": closing.note_ja or "",
         "closed_at": closing.closed_at,

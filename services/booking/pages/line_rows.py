@@ -103,7 +103,15 @@ def _row(item: LineItem, *, shows_counter: bool, counter: str | None) -> dict[st
         "title": _("%(name)sさま", name=called_by) if called_by else _("番号でお呼びください"),
         "written": item.name if item.kana and item.name else None,
         "note": note,
-        "badges": [] if item.kind == "booked" else [{"label": _("当日")}],
+        "badges": _badges(item),
         "primary": actions[0] if usual else None,
         "others": actions[1:] if usual else actions,
     }
+
+
+def _badges(item: LineItem) -> list[dict[str, str]]:
+    found = [] if item.kind == "booked" else [{"label": _("当日")}]
+    # Whoever comes all the same has to be told.
+    if item.closure != "none" and item.state == "booked":
+        found.append({"label": _("臨時の休みの時間"), "kind": "warning"})
+    return found

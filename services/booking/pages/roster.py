@@ -11,7 +11,8 @@ from litestar.response import Redirect, Template
 from services.booking.commands.assignments import reassign
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.wording import language_name, minute_label, weekday_name
+from services.booking.pages.shifts import shift_label
+from services.booking.pages.wording import language_name
 from services.booking.queries.helpers import list_open_requests, list_roster
 from services.booking.refusals import REFUSALS
 from shared.audit import record_deed
@@ -118,8 +119,7 @@ async def _roster_page(
             }
             for item in requests
         ],
-        weekday_name=weekday_name,
-        minute_label=minute_label,
+        shift_label=shift_label,
         told=told,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,

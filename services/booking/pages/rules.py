@@ -13,8 +13,8 @@ from services.booking.commands.opening import PublishVersion, preview_version, p
 from services.booking.domain.opening import OpeningRule, version_on
 from services.booking.flow import Rush
 from services.booking.pages.rules_form import USUAL_PATTERNS, WEEKDAYS, fields_of, parts_of, read_version
-from services.booking.pages.rules_wording import pattern_label, preview_view, rule_view
-from services.booking.pages.wording import counter_label, venue_label, weekday_name
+from services.booking.pages.rules_wording import preview_view, rule_view
+from services.booking.pages.wording import counter_label, pattern_label, venue_label, weekday_name
 from services.booking.queries.opening import find_kind, highest_version, list_versions
 from services.booking.queries.rules import Kind, list_counter_rules
 from services.booking.queries.slots import CounterView, list_counters

@@ -15,6 +15,7 @@ from services.booking.domain.opening import (
     SPECIAL_DAYS_MAX,
     Hours,
     OpeningRule,
+    Rhythm,
     SpecialDay,
     Version,
     WeekdayHours,
@@ -49,8 +50,11 @@ def read_version(form: Form, kind: Kind, *, today: date) -> Version | None:
     slot_min = form.number("slot_min", lowest=SLOT_MIN_MIN, highest=SLOT_MIN_MAX)
     places = form.number("places", lowest=1, highest=PLACES_MAX) if kind == "counter" else "0"
     staff_only = form.number("staff_only_places", lowest=0, highest=PLACES_MAX) if kind == "counter" else "0"
+    kiosk = form.number("kiosk_places", lowest=0, highest=PLACES_MAX) if kind == "counter" else "0"
     if places and staff_only and int(staff_only) > int(places):
         form.errors["staff_only_places"] = _("席の数までで入力してください。")
+    elif places and staff_only and kiosk and int(staff_only) + int(kiosk) > int(places):
+        form.errors["kiosk_places"] = _("職員だけが使う席と合わせて、席の数までで入力してください。")
     special_days = _read_special_days(form)
     if not form.ok:
         return None
@@ -58,6 +62,7 @@ def read_version(form: Form, kind: Kind, *, today: date) -> Version | None:
         slot_min=int(slot_min),
         places=int(places),
         staff_only_places=int(staff_only),
+        kiosk_places=int(kiosk),
         week=tuple(week),
         first_week=date.fromisoformat(first_week) if first_week else None,
         special_days=special_days,
@@ -71,6 +76,7 @@ def fields_of(rule: OpeningRule, *, first: date) -> dict[str, str]:
         "slot_min": str(rule.slot_min),
         "places": str(rule.places),
         "staff_only_places": str(rule.staff_only_places),
+        "kiosk_places": str(rule.kiosk_places),
         "special_days": "\n".join(special_line(special) for special in rule.special_days if special.day >= first),
         **_date_fields("valid_from", first),
         **(_date_fields("first_week", rule.first_week) if rule.first_week else {}),
@@ -81,9 +87,17 @@ def fields_of(rule: OpeningRule, *, first: date) -> dict[str, str]:
     return fields
 
 
-def pattern_of(each: WeekdayHours) -> str:
+def pattern_of(each: Rhythm) -> str:
     """In which weeks, as the form sends it: ``every2``, ``nth13``."""
     return f"nth{''.join(map(str, each.nth))}" if each.nth else f"every{each.every_weeks}"
+
+
+def read_pattern(pattern: str) -> tuple[int, tuple[int, ...]]:
+    """Every how many weeks, and which of a month; of no pattern at all: every week."""
+    numbers = tuple(int(digit) for digit in pattern if digit.isdigit())
+    if pattern.startswith("nth"):
+        return 1, numbers
+    return (numbers[0] if numbers else 1), ()
 
 
 def show_hours(hours: Sequence[Hours]) -> str:
@@ -142,11 +156,8 @@ def _read_weekday(form: Form, weekday: int) -> WeekdayHours | None:
         )
     if not hours:
         return None
-    pattern = form.choice(pattern_name, USUAL_PATTERNS)
-    numbers = [int(digit) for digit in pattern if digit.isdigit()]
-    if pattern.startswith("nth"):
-        return WeekdayHours(weekday=weekday, hours=hours, nth=tuple(numbers))
-    return WeekdayHours(weekday=weekday, hours=hours, every_weeks=numbers[0] if numbers else 1)
+    every_weeks, nth = read_pattern(form.choice(pattern_name, USUAL_PATTERNS))
+    return WeekdayHours(weekday=weekday, hours=hours, every_weeks=every_weeks, nth=nth)
 
 
 def _read_special_days(form: Form) -> tuple[SpecialDay, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from services.booking.domain.calendar import SlotTime
 from services.booking.domain.opening import OpeningRule, SpecialDay, WeekdayHours
 from services.booking.pages.rules_form import pattern_of, show_hours
-from services.booking.pages.wording import weekday_name
+from services.booking.pages.wording import pattern_label, weekday_name
 from services.booking.queries.opening import Preview
 from shared.clock import JST
 from shared.reference_number import show_number
@@ -18,16 +18,6 @@ from shared.web.templating import jst_date, jst_time, jst_weekday
 # A preview of months names the first days of each kind, and counts the rest.
 DAYS_SHOWN_MAX = 14
 SOME_MONDAY = date(2024, 1, 1)
-
-
-def pattern_label(pattern: str) -> str:
-    """In which weeks: ``毎週``, ``2週に1回``, ``毎月 第1・第3``."""
-    kind = pattern.rstrip("0123456789")
-    digits = pattern.removeprefix(kind)
-    if kind == "nth":
-        numbers = [_("第%(number)s", number=digit) for digit in digits]
-        return _("毎月 %(numbers)s", numbers="・".join(numbers))
-    return _("毎週") if digits == "1" else _("%(weeks)s週に1回", weeks=digits)
 
 
 def week_lines(rule: OpeningRule) -> list[dict[str, str]]:
@@ -69,6 +59,7 @@ def rule_view(rule: OpeningRule, *, today: date) -> dict[str, Any]:
         "slot_min": rule.slot_min,
         "places": rule.places,
         "staff_only_places": rule.staff_only_places,
+        "kiosk_places": rule.kiosk_places,
         "first_week": rule.first_week,
         "special_days": special_lines(rule.special_days, today=today),
     }

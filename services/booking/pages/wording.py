@@ -21,6 +21,7 @@ __all__ = [
     "language_name",
     "minute_label",
     "notice_label",
+    "pattern_label",
     "place_label",
     "say_when",
     "short_counter_label",
@@ -35,6 +36,16 @@ __all__ = [
 def weekday_name(weekday: int) -> str:
     """An ISO weekday."""
     return [_("月曜日"), _("火曜日"), _("水曜日"), _("木曜日"), _("金曜日"), _("土曜日"), _("日曜日")][weekday - 1]
+
+
+def pattern_label(pattern: str) -> str:
+    """In which weeks: ``毎週``, ``2週に1回``, ``毎月 第1・第3``."""
+    kind = pattern.rstrip("0123456789")
+    digits = pattern.removeprefix(kind)
+    if kind == "nth":
+        numbers = [_("第%(number)s", number=digit) for digit in digits]
+        return _("毎月 %(numbers)s", numbers="・".join(numbers))
+    return _("毎週") if digits == "1" else _("%(weeks)s週に1回", weeks=digits)
 
 
 def minute_label(minute: int) -> str:

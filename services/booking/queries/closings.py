@@ -1,18 +1,21 @@
 """Closings: which times are closed, whom one would move and has moved, and what an appointment's owner reads of it."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.closings import ClosedTime, Reason
+from services.booking.domain.calendar import SlotTime
+from services.booking.domain.closings import ClosedTime, Reason, is_closed, on_each_day
 
 # Of those that are not over; a town has a handful.
 CLOSINGS_MAX = 500
+# Each may be for a part of several days.
+CLOSED_TIMES_MAX = 5_000
 # What a page lists; the numbers count all of them.
 SHOWN_MAX = 200
 
@@ -40,12 +43,16 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClosingView(msgspec.Struct, frozen=True, kw_only=True):
-    """A closing; `counter` None is the whole town."""
+    """A closing; `counter` None is the whole town.
+
+    Until `first_until` it is closed without a break: before `ends_at`, where the same part of several days is.
+    """
 
     closing_id: UUID
     counter: str | None
     starts_at: datetime
     ends_at: datetime
+    first_until: datetime
     reason: Reason
     note_ja: str | None
     closed_at: datetime
@@ -72,13 +79,16 @@ class OwnClosure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CLOSED_TIMES = text(f"""
-    SELECT counter, lower(during) AS starts_at, upper(during) AS ends_at FROM closing
-    WHERE municipality = :municipality AND reopened_at IS NULL AND upper(during) > :now
-    ORDER BY lower(during), closing_id LIMIT {CLOSINGS_MAX}
+    SELECT counter, lower(span) AS starts_at, upper(span) AS ends_at FROM closing, unnest(during) AS span
+    WHERE municipality = :municipality AND reopened_at IS NULL AND upper(span) > :now
+    ORDER BY lower(span), closing_id LIMIT {CLOSED_TIMES_MAX}
 """)
 IN_TIME = """
     (CAST(:counter AS text) IS NULL OR {row}.counter = CAST(:counter AS text))
-    AND {row}.starts_at < :ends_at AND {row}.ends_at > :starts_at"""
+    AND {row}.starts_at < :ends_at AND {row}.ends_at > :starts_at
+    AND EXISTS (SELECT 1
+                FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS closed(first, until)
+                WHERE {row}.starts_at < closed.until AND {row}.ends_at > closed.first)"""
 # By the index.
 ON_DAYS = """
     a.day BETWEEN CAST(CAST(:starts_at AS timestamptz) AT TIME ZONE 'Asia/Tokyo' AS date)
@@ -98,7 +108,8 @@ _FREE = text(f"""
       AND p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)
 """)
 _VIEW = """
-    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, reason, note_ja, closed_at,
+    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at,
+           (SELECT min(upper(span)) FROM unnest(during) AS span) AS first_until, reason, note_ja, closed_at,
            reopened_at FROM closing
 """
 _LIVE = text(f"""
@@ -129,6 +140,18 @@ _OWN = text("""
 """)
 
 
+def spans_of(counter: str | None, starts_at: datetime, ends_at: datetime, days: int) -> dict[str, Any]:
+    """What `IN_TIME` and `ON_DAYS` ask for: where, and the stretches of time with their ends."""
+    spans = on_each_day(starts_at, ends_at, days)
+    return {
+        "counter": counter,
+        "starts_at": spans[0].starts_at,
+        "ends_at": spans[-1].ends_at,
+        "firsts": [span.starts_at for span in spans],
+        "untils": [span.ends_at for span in spans],
+    }
+
+
 async def list_closed_times(session: AsyncSession, municipality: str, *, now: datetime) -> list[ClosedTime]:
     """The times from now on in which a counter, or all of them, is closed."""
     rows = (await session.execute(_CLOSED_TIMES, {"municipality": municipality, "now": now})).all()
@@ -142,10 +165,11 @@ async def preview_closing(
     counter: str | None,
     starts_at: datetime,
     ends_at: datetime,
+    days: int = 1,
     now: datetime,
 ) -> Preview:
-    """Whom a closing would move, and how many free places would go."""
-    asked = {"municipality": municipality, "counter": counter, "starts_at": starts_at, "ends_at": ends_at, "now": now}
+    """Whom a closing would move, on all of its days, and how many free places would go."""
+    asked = spans_of(counter, starts_at, ends_at, days) | {"municipality": municipality, "now": now}
     affected = (await session.execute(_AFFECTED, asked)).all()
     by_reach = (await session.execute(_BY_REACH, asked)).all()
     return Preview(
@@ -153,6 +177,12 @@ async def preview_closing(
         by_reach={row.reach: row.appointments for row in by_reach},
         free=(await session.execute(_FREE, asked)).scalar_one(),
     )
+
+
+async def is_closed_now(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> bool:
+    """Whether a closing covers this counter at this moment."""
+    moment = SlotTime(now, now + timedelta(minutes=1))
+    return is_closed(counter, moment, await list_closed_times(session, municipality, now=now))
 
 
 async def list_live_closings(session: AsyncSession, municipality: str, *, now: datetime) -> list[ClosingView]:

@@ -1,6 +1,6 @@
 """Helpers' shifts, the times of their feed, and the roster that coordinators see."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +32,7 @@ class VenueView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShiftView(msgspec.Struct, frozen=True, kw_only=True):
-    """A shift of a helper; minutes from midnight in Japan."""
+    """A shift of a helper; minutes from midnight in Japan, and in which weeks."""
 
     shift_id: UUID
     helper_ref: str
@@ -41,6 +41,9 @@ class ShiftView(msgspec.Struct, frozen=True, kw_only=True):
     weekday: int
     from_min: int
     to_min: int
+    every_weeks: int = 1
+    nth: tuple[int, ...] = ()
+    first_week: date | None = None
 
 
 class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +95,7 @@ _VENUES = text(f"""
 """)
 _SHIFTS = text(f"""
     SELECT s.shift_id, s.helper_ref, s.venue, coalesce(c.name_ja, s.venue) AS venue_name, s.weekday, s.from_min,
-           s.to_min
+           s.to_min, s.every_weeks, s.nth, s.first_week
     FROM helper_shift s LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.venue)
     WHERE s.municipality = :municipality AND (CAST(:helper_ref AS text) IS NULL OR s.helper_ref = :helper_ref)
     ORDER BY s.weekday, s.from_min, s.shift_id LIMIT {SHIFTS_MAX}

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.line import STAMPS, Action, Progress, State, possible_actions
 from services.booking.domain.services import say_services
 from services.booking.queries.services import NAMED_SERVICES, NamedService
+from shared.events.booking import ClosureState
 
 LINE_MAX = 500
 BOARD_MAX = 60
@@ -32,6 +33,8 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     case_id: UUID | None
     reach: str
+    # A closing covers their time: they were `asked` to move it, or `staff` are to see to it.
+    closure: ClosureState
     name: str | None
     kana: str | None
     actions: tuple[Action, ...]
@@ -113,6 +116,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         starts_at=row.starts_at,
         case_id=row.case_id,
         reach=row.reach,
+        closure=row.closure,
         name=name,
         kana=kana,
         actions=tuple(

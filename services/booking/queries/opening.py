@@ -48,7 +48,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resized(msgspec.Struct, frozen=True, kw_only=True):
-    """A slot that begins as before and takes another time, or another number of people."""
+    """A slot that begins as before and takes another time, or another number of people, or keeps others for whom."""
 
     before: SlotTime
     after: SlotTime
@@ -68,7 +68,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHIFTS = text(f"""
-    SELECT s.helper_ref, s.weekday, s.from_min, s.to_min FROM helper_shift s
+    SELECT s.helper_ref, s.weekday, s.from_min, s.to_min, s.every_weeks, s.nth, s.first_week FROM helper_shift s
     JOIN helper h ON (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref)
     WHERE s.municipality = :municipality AND s.venue = :venue AND h.is_open LIMIT {SHIFTS_MAX}
 """)
@@ -89,9 +89,13 @@ _HIGHEST = text("""
     SELECT coalesce(max(version), 0) FROM opening_rule WHERE municipality = :municipality AND counter = :counter
 """)
 _SLOTS = text(f"""
-    SELECT starts_at, ends_at, capacity, withdrawn FROM slot
-    WHERE municipality = :municipality AND counter = :counter AND starts_at >= :first AND starts_at < :until
-    ORDER BY starts_at LIMIT {SLOTS_MAX}
+    SELECT s.starts_at, s.ends_at, s.capacity, s.withdrawn, kept.staff_only, kept.kiosk
+    FROM slot s, LATERAL (
+        SELECT count(*) FILTER (WHERE p.audience = 'staff') AS staff_only,
+               count(*) FILTER (WHERE p.audience = 'kiosk') AS kiosk
+        FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id) AS kept
+    WHERE s.municipality = :municipality AND s.counter = :counter AND s.starts_at >= :first AND s.starts_at < :until
+    ORDER BY s.starts_at LIMIT {SLOTS_MAX}
 """)
 _BOOKED = text(f"""
     SELECT a.number, a.starts_at, coalesce(p.name_ja, a.procedure) AS procedure,
@@ -167,7 +171,7 @@ async def preview_change(
     }
     slots = (await session.execute(_SLOTS, asked)).all()
     before = {
-        row.starts_at: PlannedSlot(SlotTime(row.starts_at, row.ends_at), row.capacity)
+        row.starts_at: PlannedSlot(SlotTime(row.starts_at, row.ends_at), row.capacity, row.staff_only, row.kiosk)
         for row in slots
         if not row.withdrawn
     }
@@ -185,7 +189,7 @@ async def preview_change(
                 before=slot.time, after=after[start].time, places_before=slot.places, places_after=after[start].places
             )
             for start, slot in before.items()
-            if start in after and (slot.time, slot.places) != (after[start].time, after[start].places)
+            if start in after and slot != after[start]
         ),
         conflicts=tuple(
             Conflict(number=row.number, starts_at=row.starts_at, procedure=row.procedure)

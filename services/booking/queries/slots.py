@@ -144,6 +144,15 @@ _PROCEDURES = text("""
     SELECT code, name_ja, office, counters, minutes, discreet, notice_min, horizon_days FROM procedure
     WHERE municipality = :municipality AND cardinality(counters) > 0 ORDER BY code LIMIT 1000
 """)
+_OWN_WINDOWS = Prepared("""
+    SELECT p.code, p.notice_min, p.horizon_days FROM procedure p
+    WHERE p.municipality = :municipality AND (p.notice_min IS NOT NULL OR p.horizon_days IS NOT NULL)
+      AND (CAST(:counter AS text) = ANY (p.counters)
+           OR p.with_helper AND EXISTS (
+               SELECT 1 FROM counter_rule r
+               WHERE (r.municipality, r.counter) = (p.municipality, CAST(:counter AS text)) AND r.kind = 'venue'))
+    ORDER BY p.code LIMIT 1000
+""")
 _COUNTERS = text("""
     SELECT r.counter AS code, coalesce(c.number, r.counter) AS number, coalesce(c.name_ja, r.counter) AS name_ja,
            coalesce(c.office, r.office) AS office, coalesce(c.place_ja, '') AS place_ja
@@ -243,6 +252,12 @@ async def find_earliest(
     }
     earliest: datetime | None = (await session.execute(_EARLIEST, asked)).scalar_one_or_none()
     return earliest
+
+
+async def list_own_windows(session: AsyncSession, municipality: str, counter: str, town: Policy) -> dict[str, Policy]:
+    """The procedures of a counter or venue with a notice or a horizon of their own, and the policy of each."""
+    rows = await _OWN_WINDOWS.rows(session, {"municipality": municipality, "counter": counter})
+    return {row.code: policy_for(town, notice_min=row.notice_min, horizon_days=row.horizon_days) for row in rows}
 
 
 async def find_procedure(

@@ -22,6 +22,8 @@ from shared.web.readings import bare
 
 # What only booking has to know of a procedure.
 BOOKINGS_OWN = ("notice_min", "horizon_days", "quantity_max", "more_min", "unit")
+# Raised when the others are told more of the same pack: loaded once more, it is published.
+TELLING = 2
 
 
 async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
@@ -166,6 +168,7 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
                 more_min=line.more_min,
                 unit=line.unit,
                 after=before.get(line.code, ()),
+                name_kana=line.kana,
             )
             for line in pack.procedures
         ),
@@ -180,6 +183,7 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
 def _content_hash(pack: TownPack, public_url: str) -> str:
     content = msgspec.to_builtins(
         (
+            TELLING,
             pack.town,
             public_url,
             pack.procedures,

@@ -50,11 +50,19 @@ _THINGS: dict[str, str] = {
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter's earliest free place, as booking last said. `earliest_at` None: the whole horizon is full."""
+    """A counter's earliest free place, as booking last said. `earliest_at` None: the whole horizon is full.
+
+    `own` has that of procedures with a notice or a horizon of their own, by code.
+    """
 
     counter: str
     earliest_at: datetime | None
     as_of: datetime
+    own: Mapping[str, datetime | None] = {}
+
+    def of(self, procedure: str) -> "Availability":
+        """The same for a procedure."""
+        return msgspec.structs.replace(self, earliest_at=self.own.get(procedure, self.earliest_at), own={})
 
 
 class ChannelOption(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +103,7 @@ def compare_channels(
     ready: frozenset[Channel] = READY_CHANNELS,
 ) -> Comparison:
     """Compare the channels of a procedure at a moment. `availability` may hold other counters, or be late or empty."""
+    availability = [entry.of(procedure.code) for entry in availability]
     options = (
         _online(procedure, now, ready),
         _counter(procedure, counters, availability, now, ready),

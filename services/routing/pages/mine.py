@@ -52,7 +52,8 @@ async def show_my(
                 "starts_at": appointment.starts_at,
                 "place": place_of(counters[appointment.counter]) if appointment.counter in counters else None,
                 "state": appointment_state(appointment.state, appointment.helper),
-                "is_closed": appointment.state in CLOSED_STATES,
+                "is_over": appointment.state in CLOSED_STATES,
+                "is_closed": appointment.is_closed,
                 "person": appointment.person,
             }
             for appointment in appointments

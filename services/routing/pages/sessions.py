@@ -47,6 +47,7 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 STAFF_HOME, HELPER_HOME, ROSTER_HOME, OFFICE_HOME = "/counter", "/helpers", "/helpers/roster", "/office"
+KIOSK_HOME = "/kiosk"
 OPERATOR_HOME = dead_letters_path(SERVICE)
 PRIVACY_HOME = "/office/watch"
 SEE_OTHER = 303
@@ -277,6 +278,7 @@ def _home(identity: Identity) -> str:
         ("manager", OFFICE_HOME),
         ("operator", OPERATOR_HOME),
         ("privacy_officer", PRIVACY_HOME),
+        ("kiosk", KIOSK_HOME),
     )
     return next((home for role, home in homes if identity.has_role(role)), STAFF_HOME)
 

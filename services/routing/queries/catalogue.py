@@ -105,7 +105,7 @@ async def list_availability(session: AsyncSession, municipality: str, counters: 
         .where(availability.c.municipality == municipality, availability.c.counter.in_(counters))
         .limit(COUNTERS_MAX)
     )
-    return [Availability(counter=row.counter, earliest_at=row.earliest_at, as_of=row.as_of) for row in rows]
+    return [msgspec.convert(row._mapping, Availability) for row in rows]
 
 
 async def list_frequent_codes(session: AsyncSession, municipality: str, now: datetime) -> list[str]:

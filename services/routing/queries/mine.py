@@ -38,6 +38,8 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime
     state: str
     helper: str
+    # A closing covers its time: it has to be moved.
+    is_closed: bool
     case_id: UUID | None
     person: int | None
 
@@ -108,6 +110,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             starts_at=row.starts_at,
             state=row.state,
             helper=row.helper,
+            is_closed=row.closure != "none" and row.state == "booked",
             case_id=row.case_id,
             person=persons.get(row.acting_for),
         )

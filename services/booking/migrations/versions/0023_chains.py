@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0023", "0021", None, None
+revision, down_revision, branch_labels, depends_on = "0023", "0022", None, None
 
 NO_OVERLAP = """ALTER TABLE booking.appointment
     ADD CONSTRAINT appointment_chain_no_overlap_excl EXCLUDE USING gist

@@ -6,6 +6,7 @@
   data-while-held, data-when-over  what a page shows until that time is over, and then instead
   data-until                     time left of a hold                                   (macro countdown)
   data-release, data-shown       where a held time is given back when this page, made at that moment, is left
+  data-back-href, data-back-after  where a page that nobody touches for so many seconds goes by itself
   data-print                     a button that prints                                  (macro print_button)
   data-text-size                 larger text, kept in a cookie that the server reads   (base.html)
   data-reset                     a form that is emptied once its answer was swapped in
@@ -336,6 +337,19 @@
     navigator.sendBeacon(held.dataset.release, new URLSearchParams({ shown: held.dataset.shown }));
   });
 
+  /* ---- A machine in a lobby -------------------------------------------------------------------------------------- */
+
+  // Whoever was here has gone: the next person finds the start, and nothing of them. Each touch begins the time anew.
+  const startGoingBack = (element) => {
+    let timer;
+    const again = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => location.replace(element.dataset.backHref), Number(element.dataset.backAfter) * SECOND);
+    };
+    for (const name of ["pointerdown", "keydown", "scroll"]) window.addEventListener(name, again, { passive: true });
+    again();
+  };
+
   /* ---- Wiring --------------------------------------------------------------------------------------------------- */
 
   document.addEventListener("click", (event) => {
@@ -359,6 +373,7 @@
     setTextSize((document.cookie.match(/(?:^|; )text_size=(\w+)/) || [])[1] || root.dataset.text || "normal");
     for (const element of document.querySelectorAll("[data-live-src]")) regions.push(new LiveRegion(element));
     document.querySelectorAll("[data-until]").forEach(startCountdown);
+    document.querySelectorAll("[data-back-href]").forEach(startGoingBack);
     // Someone who cannot see the top of the page must learn that something is missing.
     document.querySelector("[data-error-summary]")?.focus();
   };
