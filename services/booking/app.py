@@ -69,6 +69,13 @@ from services.booking.pages.visits import (
     post_hold_page,
     post_release_page,
 )
+from services.booking.pages.webhooks import (
+    get_webhook_address,
+    get_webhook_page,
+    get_webhooks_page,
+    post_webhook,
+    post_webhook_action,
+)
 from services.booking.refusals import REFUSALS
 from services.booking.settings import SERVICE, Settings
 from services.booking.tables import ended_sessions
@@ -152,6 +159,11 @@ ROUTES = [
     get_closing_page,
     get_reopen_address,
     post_reopen,
+    get_webhooks_page,
+    post_webhook,
+    get_webhook_page,
+    get_webhook_address,
+    post_webhook_action,
 ]
 
 
@@ -161,6 +173,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     keys = Keys.from_settings(settings)
     watch = LineWatch(database, clock)
     rush = Rush()
+    destinations = settings.webhook_destinations
     tries = CodeTries()
     return create_service_app(
         service=SERVICE,
@@ -173,6 +186,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         dependencies={
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "rush": Provide(lambda: rush, sync_to_thread=False),
+            "destinations": Provide(lambda: destinations, sync_to_thread=False),
             "tries": Provide(lambda: tries, sync_to_thread=False),
             "watch": Provide(lambda: watch, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),

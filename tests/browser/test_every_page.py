@@ -719,6 +719,27 @@ def test_a_draw(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> Non
     see(own, "draw-withdrawn")
 
 
+def test_another_system_is_told(tablet: Page, see: See) -> None:
+    tablet.goto("/counter/webhooks")
+    see(tablet, "webhooks-empty")
+    tablet.get_by_label("システムの名前").fill("1階の案内表示")
+    tablet.get_by_label("送り先のURL").fill("https://display.example.jp/hook")
+    tablet.get_by_label("よびだした").check(force=True)
+    tablet.get_by_role("button", name="登録して、秘密の鍵を見る").click()
+    expect(tablet.get_by_role("main")).to_contain_text("whsec_")
+    see(tablet, "webhook-secret")
+    tablet.get_by_role("link", name="写しました。次へ").click()
+    tablet.wait_for_url("**/counter/webhooks/*")
+    tablet.get_by_role("button", name="試しに送る").click()
+    expect(tablet.get_by_role("main")).to_contain_text("試しの通知")
+    see(tablet, "webhook")
+    tablet.get_by_role("button", name="送るのを止める").click()
+    expect(tablet.get_by_role("main")).to_contain_text("送るのを止めています")
+    see(tablet, "webhook-paused")
+    tablet.goto("/counter/webhooks")
+    see(tablet, "webhooks")
+
+
 # Pieces of pages, which stand on a page that was looked at.
 PIECES = {"/board/now", "/counter/line"}
 

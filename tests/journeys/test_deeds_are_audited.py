@@ -59,6 +59,8 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
+    "booking POST /counter/webhooks": "webhook-register",
+    "booking POST /counter/webhooks/{endpoint_id}/{action}": "webhook-test",
     "booking POST /counter/close": "close",
     "booking POST /counter/close/{closing_id}/reopen": "reopen",
     "booking POST /helpers/shifts": "add-shift",
@@ -223,6 +225,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _closes_and_reopens(desk)
         _decides_about_dead_letters(operator, stack)
         _enters_a_draw(desk)
+        _tells_another_system(desk)
         desk.get("/counter")
         desk.send("/sign-out")
     assert seen == set(AUDITED)
@@ -433,3 +436,13 @@ def _closes_and_reopens(desk: Desk) -> None:
     desk.get(f"/counter/close/preview?counter=&day={day}&from=&to=&reason=power")
     desk.send("/counter/close")
     desk.send("/reopen")
+
+
+def _tells_another_system(desk: Desk) -> None:
+    desk.get("/counter/webhooks")
+    address = "https://display.example.jp/hook"
+    desk.send("/counter/webhooks", None, name="案内表示", url=address, kinds="appointment.called")
+    own = re.search(r'href="(/counter/webhooks/[0-9a-f-]+)"', desk.page.text)
+    assert own, desk.page.text
+    desk.get(own[1])
+    desk.send("/test")

@@ -230,6 +230,11 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/close/{closing_id}": MANAGER,
     "booking GET /counter/close/{closing_id}/reopen": MANAGER,
     "booking POST /counter/close/{closing_id}/reopen": MANAGER,
+    "booking GET /counter/webhooks": MANAGER,
+    "booking POST /counter/webhooks": MANAGER,
+    "booking GET /counter/webhooks/{endpoint_id}": MANAGER,
+    "booking GET /counter/webhooks/{endpoint_id}/{action}": MANAGER,
+    "booking POST /counter/webhooks/{endpoint_id}/{action}": MANAGER,
     "booking GET /counter/draws": MANAGER,
     "booking POST /counter/draws": MANAGER,
     # A helper's own times and requests; who helps and who is missing.

@@ -14,6 +14,7 @@ from services.booking.commands.appointments import BookAppointment, book_appoint
 from services.booking.commands.closings import CLOSING
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME
+from services.booking.commands.webhooks import tell_webhooks
 from services.booking.domain.draw import SEED_BYTES, Seats, Ticket, allocate, commitment_of, digest_of
 from services.booking.keys import Keys, draw_context
 from shared.audit import record_deed
@@ -271,6 +272,9 @@ async def draw(session: AsyncSession, municipality: str, draw_id: UUID, keys: Ke
     closed = (await session.execute(_CLOSED, mine)).scalars().all()
     await schedule_all(session, "booking", municipality, [Due(CLOSING, str(each), now) for each in closed])
     await mark_availability(session, municipality, [found.counter], now=now)
+    facts = {"procedure": found.procedure, "counter": found.counter, "entries": len(entries)}
+    facts["seats"] = sum(each.seats for each in sessions)
+    await tell_webhooks(session, municipality, "draw.drawn", draw_id, facts, version=1, now=now)
 
 
 async def pass_on(session: AsyncSession, municipality: str, draw_id: UUID, keys: Keys, *, now: datetime) -> None:
