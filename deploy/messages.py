@@ -62,7 +62,11 @@ STAFF_ONLY: Final = {
         "services/booking/pages/webhooks.html",
         "services/booking/pages/webhooks.py",
     ),
-    "the manager's draws": ("services/booking/pages/draw_staff.html", "services/booking/pages/draw_staff.py"),
+    "the manager's draws": (
+        "services/booking/pages/draw_staff.html",
+        "services/booking/pages/draw_staff.py",
+        "services/booking/pages/draw_call_off.html",
+    ),
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",

@@ -39,7 +39,12 @@ from services.booking.pages.draw_entries import (
     post_entry_page,
     post_find_entry_page,
 )
-from services.booking.pages.draw_staff import get_draw_staff_page, post_draw_staff_page
+from services.booking.pages.draw_staff import (
+    get_call_off_page,
+    get_draw_staff_page,
+    post_call_off,
+    post_draw_staff_page,
+)
 from services.booking.pages.draws import get_draw_page, get_draw_record, get_draws_page
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
@@ -135,6 +140,8 @@ ROUTES = [
     post_entry_page,
     get_draw_staff_page,
     post_draw_staff_page,
+    get_call_off_page,
+    post_call_off,
     get_helpers,
     get_answer_address,
     post_answer,

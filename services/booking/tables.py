@@ -579,8 +579,10 @@ draw = Table(
     Column("state", Text, nullable=False),
     Column("announced_at", _TIME, nullable=False),
     Column("drawn_at", _TIME),
+    Column("called_off_at", _TIME),
     CheckConstraint("announced_at <= opens_at AND opens_at < closes_at", name="window"),
-    CheckConstraint("state IN ('announced', 'drawn')", name="state"),
+    CheckConstraint("state IN ('announced', 'drawn', 'called_off')", name="state"),
+    CheckConstraint("(state = 'called_off') = (called_off_at IS NOT NULL)", name="called_off_whole"),
     CheckConstraint(
         "(state = 'drawn') = (seed IS NOT NULL) AND (seed IS NULL) = (entries_digest IS NULL)"
         " AND (seed IS NULL) = (drawn_at IS NULL)",

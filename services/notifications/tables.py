@@ -94,7 +94,7 @@ appointment = Table(
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
 )
 
-# Projection of routing's online applications: the newest version of each.
+# What people handed in: the newest version of each of routing's online applications, and of booking's entries to draws.
 application = Table(
     "application",
     metadata,

@@ -717,6 +717,17 @@ def test_a_draw(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> Non
     own.get_by_role("button", name="申し込みを取り消す").click()
     expect(own.get_by_role("main")).to_contain_text("この申し込みは取り消しました")
     see(own, "draw-withdrawn")
+    tablet.goto("/counter/draws")
+    tablet.get_by_role("link", name="「年末の特別相談」を取りやめる").click()
+    tablet.wait_for_url("**/call-off")
+    see(tablet, "draw-call-off")
+    tablet.get_by_role("button", name="抽選を取りやめて、お知らせする").click()
+    expect(tablet.get_by_role("main")).to_contain_text("抽選を取りやめました")
+    see(tablet, "draw-staff-called-off")
+    own.goto("/booking/draws")
+    own.get_by_role("link", name="年末の特別相談").click()
+    own.wait_for_url("**/booking/draws/*")
+    see(own, "draw-called-off")
 
 
 def test_another_system_is_told(tablet: Page, see: See) -> None:

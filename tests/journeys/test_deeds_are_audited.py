@@ -48,6 +48,7 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
+    "booking POST /counter/draws/{draw_id}/call-off": "draw-call-off",
     "booking POST /booking/appointments/{number}/change": "change",
     "booking POST /booking/appointments/{number}/cancel": "cancel",
     # The office, the line, the helpers, and who could not be reached.
@@ -378,6 +379,11 @@ def _enters_a_draw(desk: Desk) -> None:
     assert wish, desk.page.text
     desk.send(way[1], wish1=wish[1])
     desk.send(desk.path, {"action": "withdraw"})
+    desk.get("/counter/draws")
+    call_off = re.search(r'href="(/counter/draws/[0-9a-f-]+/call-off)"', desk.page.text)
+    assert call_off, desk.page.text
+    desk.get(call_off[1])
+    desk.send("/call-off")
 
 
 def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:

@@ -237,6 +237,8 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /counter/webhooks/{endpoint_id}/{action}": MANAGER,
     "booking GET /counter/draws": MANAGER,
     "booking POST /counter/draws": MANAGER,
+    "booking GET /counter/draws/{draw_id}/call-off": MANAGER,
+    "booking POST /counter/draws/{draw_id}/call-off": MANAGER,
     # A helper's own times and requests; who helps and who is missing.
     "booking GET /helpers": HELPER,
     "booking GET /helpers/requests/{assignment_id}/{answer}": HELPER,

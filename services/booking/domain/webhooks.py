@@ -32,6 +32,7 @@ KINDS = (
     "closing.made",
     "closing.reopened",
     "draw.drawn",
+    "draw.called_off",
 )
 TEST = "test"
 URL_MAX_LENGTH = 300

@@ -203,6 +203,7 @@ def _kind_name(kind: str) -> str:
         "closing.made": _("臨時に休みにした"),
         "closing.reopened": _("臨時の休みを取りやめた"),
         "draw.drawn": _("抽選をした"),
+        "draw.called_off": _("抽選を取りやめた"),
         TEST: _("試しの通知"),
     }
     return names.get(kind, kind)

@@ -20,6 +20,9 @@ Kind = Literal[
     "application_correction",
     "application_completed",
     "application_withdrawn",
+    "draw_won",
+    "draw_lost",
+    "draw_called_off",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -29,11 +32,13 @@ APPLICATION_NOTICES: dict[str, Kind] = {
     "completed": "application_completed",
     "withdrawn": "application_withdrawn",
 }
+# What is told of an entry to a draw that has no appointment.
+DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
-# Of what a closing does, everybody is told: whom no message reaches, by staff.
-TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened")
+# Of what a closing does, and of a draw that is called off, everybody is told: whom no message reaches, by staff.
+TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened", "draw_called_off")
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -106,7 +111,7 @@ def useful_until(kind: Kind, *, starts_at: datetime | None, now: datetime) -> da
 
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
-    if kind in APPLICATION_NOTICES.values():
+    if kind in (*APPLICATION_NOTICES.values(), *DRAW_NOTICES.values()):
         return newest.sequence > sequence
     if kind == "cancellation":
         return False
