@@ -35,22 +35,27 @@ CREATE INDEX webhook_delivery_municipality_told_at_idx ON booking.webhook_delive
 TELL = """
 CREATE FUNCTION booking.tell_webhooks(
     town text, said text, said_about text, said_version integer, said_facts jsonb, said_at timestamptz)
-    RETURNS void LANGUAGE sql SET search_path = booking, pg_catalog AS $$
-    WITH told AS (
-        INSERT INTO booking.webhook_delivery
-            (municipality, delivery_id, endpoint_id, kind, about, version, facts, told_at, state, next_try_at)
-        SELECT town, gen_random_uuid(), e.endpoint_id, said, said_about, said_version, said_facts, said_at, 'waiting',
-               said_at
-        FROM booking.webhook_endpoint e WHERE e.municipality = town AND said = ANY (e.kinds)
-        RETURNING endpoint_id)
+    RETURNS void LANGUAGE plpgsql SET search_path = booking, pg_catalog AS $$
+BEGIN
+    INSERT INTO booking.webhook_delivery
+        (municipality, delivery_id, endpoint_id, kind, about, version, facts, told_at, state, next_try_at)
+    SELECT town, gen_random_uuid(), e.endpoint_id, said, said_about, said_version, said_facts, said_at, 'waiting',
+           said_at
+    FROM booking.webhook_endpoint e WHERE e.municipality = town AND said = ANY (e.kinds);
+    -- In a rush they are at it, or about to be.
+    IF NOT FOUND OR NOT EXISTS (
+        SELECT 1 FROM booking.due w
+        WHERE w.municipality = town AND w.kind = 'webhook' AND w.leased_until IS NULL AND w.due_at > said_at) THEN
+        RETURN;
+    END IF;
     UPDATE booking.due d SET due_at = said_at
     WHERE (d.municipality, d.kind, d.ref) IN (
-        SELECT w.municipality, w.kind, w.ref FROM booking.due w
-        WHERE w.municipality = town AND w.kind = 'webhook' AND w.leased_until IS NULL AND w.due_at > said_at
-          AND w.ref IN (SELECT e.endpoint_id::text FROM told JOIN booking.webhook_endpoint e USING (endpoint_id)
-                        WHERE e.municipality = town AND e.state = 'active' AND e.failures = 0)
-        FOR UPDATE SKIP LOCKED)
-$$
+        SELECT w.municipality, w.kind, w.ref FROM booking.webhook_endpoint e
+        JOIN booking.due w ON (w.municipality, w.kind, w.ref) = (town, 'webhook', e.endpoint_id::text)
+        WHERE e.municipality = town AND said = ANY (e.kinds) AND e.state = 'active' AND e.failures = 0
+          AND w.leased_until IS NULL AND w.due_at > said_at
+        FOR UPDATE OF w SKIP LOCKED);
+END $$
 """
 # In the transaction of the event, by whatever command: none can forget it. Of what the event says, only what is about
 # no person goes on.
