@@ -46,6 +46,12 @@ from services.booking.pages.draw_staff import (
     post_draw_staff_page,
 )
 from services.booking.pages.draws import get_draw_page, get_draw_record, get_draws_page
+from services.booking.pages.draws_open_data import (
+    get_draw_result_csv,
+    get_open_draws_csv,
+    get_open_draws_json,
+    get_open_draws_page,
+)
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
 from services.booking.pages.moves import get_move_page, post_move_page
@@ -132,6 +138,10 @@ ROUTES = [
     get_draws_page,
     get_draw_page,
     get_draw_record,
+    get_open_draws_page,
+    get_open_draws_json,
+    get_open_draws_csv,
+    get_draw_result_csv,
     get_enter_page,
     post_enter_page,
     get_find_entry_page,

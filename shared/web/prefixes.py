@@ -5,6 +5,7 @@ PREFIXES: dict[str, str] = {
     "/counter": "booking",
     "/board": "booking",
     "/helpers": "booking",
+    "/open-data/draws": "booking",
     "/notices": "notifications",
     "/notifications": "notifications",
     "/": "routing",

@@ -728,6 +728,8 @@ def test_a_draw(phone: Page, new_phone: NewPhone, tablet: Page, see: See) -> Non
     own.get_by_role("link", name="年末の特別相談").click()
     own.wait_for_url("**/booking/draws/*")
     see(own, "draw-called-off")
+    own.goto("/open-data/draws")
+    see(own, "draws-open-data")
 
 
 def test_another_system_is_told(tablet: Page, see: See) -> None:
