@@ -55,7 +55,18 @@ STAFF_ONLY: Final = {
         "services/booking/pages/closing.html",
         "services/booking/pages/closings.py",
     ),
-    "the manager's draws": ("services/booking/pages/draw_staff.html", "services/booking/pages/draw_staff.py"),
+    "other systems of the town": (
+        "services/booking/pages/webhook.html",
+        "services/booking/pages/webhook_parts.html",
+        "services/booking/pages/webhook_secret.html",
+        "services/booking/pages/webhooks.html",
+        "services/booking/pages/webhooks.py",
+    ),
+    "the manager's draws": (
+        "services/booking/pages/draw_staff.html",
+        "services/booking/pages/draw_staff.py",
+        "services/booking/pages/draw_call_off.html",
+    ),
     "the back office": (
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",

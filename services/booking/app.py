@@ -39,8 +39,19 @@ from services.booking.pages.draw_entries import (
     post_entry_page,
     post_find_entry_page,
 )
-from services.booking.pages.draw_staff import get_draw_staff_page, post_draw_staff_page
+from services.booking.pages.draw_staff import (
+    get_call_off_page,
+    get_draw_staff_page,
+    post_call_off,
+    post_draw_staff_page,
+)
 from services.booking.pages.draws import get_draw_page, get_draw_record, get_draws_page
+from services.booking.pages.draws_open_data import (
+    get_draw_result_csv,
+    get_open_draws_csv,
+    get_open_draws_json,
+    get_open_draws_page,
+)
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
 from services.booking.pages.kiosk import (
@@ -80,6 +91,13 @@ from services.booking.pages.visits import (
     post_release_page,
 )
 from services.booking.pages.waitlist import get_earlier_page, post_earlier_page
+from services.booking.pages.webhooks import (
+    get_webhook_address,
+    get_webhook_page,
+    get_webhooks_page,
+    post_webhook,
+    post_webhook_action,
+)
 from services.booking.refusals import REFUSALS
 from services.booking.settings import SERVICE, Settings
 from services.booking.tables import ended_sessions
@@ -141,6 +159,10 @@ ROUTES = [
     get_draws_page,
     get_draw_page,
     get_draw_record,
+    get_open_draws_page,
+    get_open_draws_json,
+    get_open_draws_csv,
+    get_draw_result_csv,
     get_enter_page,
     post_enter_page,
     get_find_entry_page,
@@ -149,6 +171,8 @@ ROUTES = [
     post_entry_page,
     get_draw_staff_page,
     post_draw_staff_page,
+    get_call_off_page,
+    post_call_off,
     get_helpers,
     get_answer_address,
     post_answer,
@@ -173,6 +197,11 @@ ROUTES = [
     get_closing_page,
     get_reopen_address,
     post_reopen,
+    get_webhooks_page,
+    post_webhook,
+    get_webhook_page,
+    get_webhook_address,
+    post_webhook_action,
 ]
 
 
@@ -182,6 +211,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     keys = Keys.from_settings(settings)
     watch = LineWatch(database, clock)
     rush = Rush()
+    destinations = settings.webhook_destinations
     tries = CodeTries()
     return create_service_app(
         service=SERVICE,
@@ -194,6 +224,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         dependencies={
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "rush": Provide(lambda: rush, sync_to_thread=False),
+            "destinations": Provide(lambda: destinations, sync_to_thread=False),
             "tries": Provide(lambda: tries, sync_to_thread=False),
             "watch": Provide(lambda: watch, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),

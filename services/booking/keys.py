@@ -75,6 +75,11 @@ def draw_context(municipality: str, draw_id: UUID) -> str:
     return f"{municipality}/draw/{draw_id}"
 
 
+def webhook_context(municipality: str, endpoint_id: UUID) -> str:
+    """What the key of another system of the town is bound to."""
+    return f"{municipality}/webhook/{endpoint_id}"
+
+
 def _derive(master: bytes, purpose: str) -> bytes:
     return hmac.digest(master, f"choudo/booking/{purpose}".encode(), hashlib.sha256)
 

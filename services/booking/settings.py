@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from shared.settings import SHARED, ServiceSettings, load
+from services.booking.domain.webhooks import Destinations, read_networks
+from shared.settings import PREFIX, SHARED, MissingSettings, ServiceSettings, load
 
 SERVICE = "booking"
 
@@ -12,6 +13,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Loaded once."""
 
     public_url: Annotated[str | None, SHARED] = None
+    # Networks of the town's own that webhooks may be sent to, separated by commas; otherwise only public addresses.
+    webhook_networks: str = ""
+
+    @property
+    def webhook_destinations(self) -> Destinations:
+        """Where webhooks may be sent."""
+        return Destinations(https_only=not self.is_local, allowed=read_networks(self.webhook_networks))
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -20,4 +28,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         MissingSettings: naming everything that is missing.
     """
-    return load(Settings, environ, service=SERVICE)
+    settings = load(Settings, environ, service=SERVICE)
+    try:
+        read_networks(settings.webhook_networks)
+    except ValueError as error:
+        raise MissingSettings(f"settings: {PREFIX}BOOKING_WEBHOOK_NETWORKS: {error}") from error
+    return settings

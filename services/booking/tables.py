@@ -637,8 +637,10 @@ draw = Table(
     Column("state", Text, nullable=False),
     Column("announced_at", _TIME, nullable=False),
     Column("drawn_at", _TIME),
+    Column("called_off_at", _TIME),
     CheckConstraint("announced_at <= opens_at AND opens_at < closes_at", name="window"),
-    CheckConstraint("state IN ('announced', 'drawn')", name="state"),
+    CheckConstraint("state IN ('announced', 'drawn', 'called_off')", name="state"),
+    CheckConstraint("(state = 'called_off') = (called_off_at IS NOT NULL)", name="called_off_whole"),
     CheckConstraint(
         "(state = 'drawn') = (seed IS NOT NULL) AND (seed IS NULL) = (entries_digest IS NULL)"
         " AND (seed IS NULL) = (drawn_at IS NULL)",
@@ -804,6 +806,67 @@ waiting = Table(
     CheckConstraint("first_day <= last_day", name="days"),
     CheckConstraint("cardinality(weekdays) > 0 AND weekdays <@ ARRAY[1, 2, 3, 4, 5, 6, 7]", name="weekdays"),
     CheckConstraint("part IN ('any', 'morning', 'afternoon')", name="part"),
+)
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+# Another system of the town, and how it is told: where, of what, and by which secret the receiver knows us. `stopped`:
+# it took nothing for too long. Its `due` row (kind `webhook`) stands as long as it does.
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("endpoint_id", _UUID, primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("kinds", ARRAY(Text), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("wrapped_key", LargeBinary),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    # Signs beside the new one for a day.
+    Column("old_secret_sealed", LargeBinary),
+    Column("old_secret_until", _TIME),
+    # Turns in a row in which it took nothing.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("failing_since", _TIME),
+    Column("registered_at", _TIME, nullable=False),
+    Column("changed_at", _TIME, nullable=False),
+    CheckConstraint("state IN ('active', 'paused', 'stopped')", name="state"),
+    CheckConstraint("cardinality(kinds) > 0", name="kinds"),
+    CheckConstraint("(old_secret_sealed IS NULL) = (old_secret_until IS NULL)", name="old_secret"),
+    CheckConstraint("(failures = 0) = (failing_since IS NULL)", name="failing"),
+)
+# What an endpoint is to be told: written by `tell_webhooks` (0019), a trigger's for what is published. No foreign key:
+# whoever books would wait for whoever deletes an endpoint, and a row of one that is gone is sent to nobody.
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    # In the message: the same at every try.
+    Column("delivery_id", _UUID, primary_key=True),
+    Column("endpoint_id", _UUID, nullable=False),
+    Column("kind", Text, nullable=False),
+    # Of an appointment, what leaves here is another id for each endpoint.
+    Column("about", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("facts", JSONB, nullable=False),
+    Column("told_at", _TIME, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", _TIME, nullable=False),
+    Column("failing_since", _TIME),
+    # What became of the last try: `http_200`, `connect`, `timeout`, …
+    Column("answer", Text),
+    Column("answered_at", _TIME),
+    CheckConstraint("state IN ('waiting', 'taken', 'given_up')", name="state"),
+    Index(
+        "webhook_delivery_waiting_idx",
+        "municipality",
+        "endpoint_id",
+        "next_try_at",
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index("webhook_delivery_municipality_told_at_idx", "municipality", "told_at"),
 )
 
 # --- keeping order ---------------------------------------------------------------------------------------------------

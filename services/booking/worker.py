@@ -28,6 +28,7 @@ from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
 from services.booking.settings import Settings, load_settings
 from services.booking.tables import outbox
+from services.booking.webhooks import WebhookLoop
 from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
 from shared.ledger.checkpoints import Checkpointer
@@ -72,7 +73,10 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
         due_handlers=DUE_HANDLERS | draw_handlers(keys),
-        make_loops=make_loops,
+        make_loops=lambda db, clock, relay: [
+            *make_loops(db, clock, relay),
+            WebhookLoop(db, keys, settings.webhook_destinations, clock).run,
+        ],
         clock=clock,
         metrics_address=settings.metrics_address,
     )

@@ -8,10 +8,17 @@ from services.notifications.commands.applications import follow_application
 from services.notifications.commands.appointments import AppointmentEvent, follow_appointment
 from services.notifications.commands.catalogue import apply_catalogue
 from services.notifications.commands.contacts import record_contact
+from services.notifications.commands.draws import follow_entry
 from services.notifications.commands.erasure import on_case_erased, on_subject_erased
 from services.notifications.keys import Keys
 from services.notifications.tables import ended_sessions
-from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AppointmentProgressed
+from shared.events.booking import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentChanged,
+    AppointmentProgressed,
+    DrawEntryProgressed,
+)
 from shared.events.routing import (
     ApplicationProgressed,
     CaseErased,
@@ -35,6 +42,9 @@ def make_handlers(keys: Keys) -> Handlers:
     async def on_application(session: AsyncSession, event: ApplicationProgressed, *, now: datetime) -> None:
         await follow_application(session, keys, event, now=now)
 
+    async def on_entry(session: AsyncSession, event: DrawEntryProgressed, *, now: datetime) -> None:
+        await follow_entry(session, keys, event, now=now)
+
     return {
         ApplicationProgressed: on_application,
         CataloguePublished: apply_catalogue,
@@ -46,4 +56,5 @@ def make_handlers(keys: Keys) -> Handlers:
         AppointmentChanged: on_appointment,
         AppointmentCancelled: on_appointment,
         AppointmentProgressed: on_appointment,
+        DrawEntryProgressed: on_entry,
     }

@@ -80,8 +80,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.public_url}/{'applications' if self.is_application else 'booking'}/find"
 
     @property
+    def draws_link(self) -> str:
+        """Where everybody reads of the town's draws."""
+        return f"{self.public_url}/booking/draws"
+
+    @property
     def is_application(self) -> bool:
-        """Whether it is about an online application, not about an appointment."""
+        """Whether it is about what was handed in, an application or an entry to a draw, and no appointment."""
         return self.application_id is not None
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
+from services.notifications.domain.notices import DRAW_NOTICES
 from services.notifications.domain.sms import PARTS_MAX, count_parts, domestic_number
 from services.notifications.orders import Order
 from services.notifications.senders.sender import Message
@@ -22,7 +23,7 @@ TEMPLATE_DIR = Path(__file__).with_name("templates")
 CALENDAR_FILE = "yoyaku.ics"
 PRODUCT_ID = "-//Choudo//notifications//JA"
 # Which notices carry a calendar file, and its METHOD.
-CALENDAR_METHODS = {"confirmation": "REQUEST", "change": "REQUEST", "cancellation": "CANCEL"}
+CALENDAR_METHODS = {"confirmation": "REQUEST", "draw_won": "REQUEST", "change": "REQUEST", "cancellation": "CANCEL"}
 
 # Plain text: nothing to escape.
 _environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
@@ -136,7 +137,10 @@ def _summary(order: Order) -> str:
 
 
 def _fill(template: str, order: Order, *, place: str = "") -> str:
-    template = f"application_{template}" if order.is_application else template
+    if order.kind in DRAW_NOTICES.values():
+        template = f"draw_{template}"
+    elif order.is_application:
+        template = f"application_{template}"
     text = _environment.get_template(template).render(
         order=order,
         place=place,

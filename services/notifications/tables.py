@@ -99,7 +99,7 @@ appointment = Table(
     Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
 )
 
-# Projection of routing's online applications: the newest version of each.
+# What people handed in: the newest version of each of routing's online applications, and of booking's entries to draws.
 application = Table(
     "application",
     metadata,

@@ -13,6 +13,8 @@ State = Literal["booked", "checked_in", "called", "serving", "done", "no_show", 
 HelperState = Literal["none", "asked", "accepted", "nobody"]
 # A closing covers its time: the person was asked to move it, or staff are to see to it. What moves or ends is `none`.
 ClosureState = Literal["none", "asked", "staff"]
+# `lost`: it waits, should a seat be given back. `won`: one was.
+DrawEntryState = Literal["lost", "called_off", "won"]
 
 
 class BookedService(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,9 @@ class _AppointmentEvent(Event, frozen=True, kw_only=True):
 
 class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):
     """A held place became an appointment."""
+
+    # Given out by a draw.
+    drawn: bool = False
 
 
 class AppointmentChanged(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_changed.v1"):
@@ -105,3 +110,26 @@ class SubjectErasureDone(Event, frozen=True, kw_only=True, tag="booking.subject_
     """Booking has nothing of the person any more. The aggregate is the erasure; whose it was is not said."""
 
     erasure_id: UUID
+
+
+class DrawEntryProgressed(Event, frozen=True, kw_only=True, tag="booking.draw_entry_progressed.v1"):
+    """An entry to a draw did not win, or its draw was called off; or a seat came to it later, after all.
+
+    Who wins has an appointment: `AppointmentBooked`. The aggregate is the entry. Its ticket, which is published with
+    the result, travels in `sealed` (`SealedTicket`) only: nobody shall lay ticket and person side by side.
+    """
+
+    entry_id: UUID
+    draw_id: UUID
+    subject_ref: UUID
+    contact_ref: UUID | None
+    case_id: UUID
+    procedure: str
+    office: str
+    state: DrawEntryState
+
+
+class SealedTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside an entry's `sealed`, purpose `ticket`: the number that its owner knows it by."""
+
+    ticket: str

@@ -7,6 +7,7 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     AvailabilityChanged,
+    DrawEntryProgressed,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -38,6 +39,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AppointmentCancelled: ("notifications", "routing"),
     AppointmentProgressed: ("notifications", "routing"),
     AvailabilityChanged: ("routing",),
+    DrawEntryProgressed: ("notifications",),
     ReuseRecorded: ("routing",),
     CheckpointMade: ("routing",),
     BookingErasureDone: ("routing",),
@@ -51,6 +53,7 @@ SEALED_FOR: dict[type[Event], str] = {
     ApplicationProgressed: "notifications",
     AppointmentBooked: "notifications",
     AppointmentChanged: "notifications",
+    DrawEntryProgressed: "notifications",
 }
 
 # What nobody waits for, and what comes in numbers: it never delays the others (docs/decisions/0016).

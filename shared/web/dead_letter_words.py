@@ -12,6 +12,7 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     AvailabilityChanged,
+    DrawEntryProgressed,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -67,6 +68,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     AppointmentCancelled: _("予約の取り消し"),
     AppointmentProgressed: _("当日の進みぐあい（受付・よびだしなど）"),
     AvailabilityChanged: _("窓口の空きの変化"),
+    DrawEntryProgressed: _("抽選の結果（外れ・取りやめ）"),
     ReuseRecorded: _("情報のやりとりの記録"),
     CheckpointMade: _("記録の一日のまとめ番号"),
     SubjectErased: _("本人の情報の消去"),

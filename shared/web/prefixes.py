@@ -6,6 +6,7 @@ PREFIXES: dict[str, str] = {
     "/board": "booking",
     "/kiosk": "booking",
     "/helpers": "booking",
+    "/open-data/draws": "booking",
     "/notices": "notifications",
     "/notifications": "notifications",
     "/": "routing",

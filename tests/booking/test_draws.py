@@ -11,7 +11,7 @@ from sqlalchemy import text
 from services.booking.commands.changes import CancelAppointment, cancel_appointment
 from services.booking.commands.draw_entries import ChangeEntry, change_entry, try_entry_code
 from services.booking.commands.draws import REST_MIN, draw
-from services.booking.commands.erasure import erase_subject
+from services.booking.commands.erasure import count_subject, erase_subject
 from services.booking.commands.names import forget_names
 from services.booking.domain.draw_record import find_difference
 from services.booking.queries.draws import EntryView, find_entry
@@ -421,9 +421,12 @@ async def test_an_erased_person_is_not_drawn_and_a_drawn_ticket_becomes_nobodys(
     draw_id = await announce(town)
     early, late = uuid4(), uuid4()
     gone = await enter(town, draw_id, "early", subject_ref=early)
+    async with town.db.begin(TOWN) as session:
+        assert (await count_subject(session, TOWN, early))["draw_entries"] == 1
     stays = await enter(town, draw_id, "late", subject_ref=late)
     async with town.db.begin(TOWN) as session:
         await erase_subject(session, TOWN, early, "resident", now=town.now)
+        assert (await count_subject(session, TOWN, early))["draw_entries"] == 0
     await close(town)
     assert {each.ticket for each in (await record_of(town, draw_id)).result} == {stays}
     assert gone != stays

@@ -49,6 +49,7 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
+    "booking POST /counter/draws/{draw_id}/call-off": "draw-call-off",
     "booking POST /booking/appointments/{number}/change": "change",
     "booking POST /booking/appointments/{number}/cancel": "cancel",
     "booking POST /booking/appointments/{number}/earlier": "wait",
@@ -63,6 +64,8 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
+    "booking POST /counter/webhooks": "webhook-register",
+    "booking POST /counter/webhooks/{endpoint_id}/{action}": "webhook-test",
     "booking POST /counter/close": "close",
     "booking POST /counter/close/{closing_id}/reopen": "reopen",
     "booking POST /helpers/shifts": "add-shift",
@@ -229,6 +232,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _decides_about_dead_letters(operator, stack)
         _enters_a_draw(desk)
         _stands_at_the_machine(kiosk, seen)
+        _tells_another_system(desk)
         desk.get("/counter")
         desk.send("/sign-out")
     assert seen == set(AUDITED)
@@ -382,6 +386,11 @@ def _enters_a_draw(desk: Desk) -> None:
     assert wish, desk.page.text
     desk.send(way[1], wish1=wish[1])
     desk.send(desk.path, {"action": "withdraw"})
+    desk.get("/counter/draws")
+    call_off = re.search(r'href="(/counter/draws/[0-9a-f-]+/call-off)"', desk.page.text)
+    assert call_off, desk.page.text
+    desk.get(call_off[1])
+    desk.send("/call-off")
 
 
 def _stands_at_the_machine(kiosk: Desk, seen: set[str]) -> None:
@@ -455,3 +464,13 @@ def _closes_and_reopens(desk: Desk) -> None:
     desk.get(f"/counter/close/preview?counter=&day={day}&from=&to=&reason=power")
     desk.send("/counter/close")
     desk.send("/reopen")
+
+
+def _tells_another_system(desk: Desk) -> None:
+    desk.get("/counter/webhooks")
+    address = "https://display.example.jp/hook"
+    desk.send("/counter/webhooks", None, name="案内表示", url=address, kinds="appointment.called")
+    own = re.search(r'href="(/counter/webhooks/[0-9a-f-]+)"', desk.page.text)
+    assert own, desk.page.text
+    desk.get(own[1])
+    desk.send("/test")

@@ -27,6 +27,7 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     SealedAccess,
+    SealedTicket,
 )
 from shared.events.routing import (
     ApplicationProgressed,
@@ -269,6 +270,10 @@ class Notifications:
             state="booked",
             sequence=0,
         )
+
+    def seal_ticket(self, ticket: str) -> str:
+        body = msgspec.msgpack.encode(SealedTicket(ticket=ticket))
+        return self._booking.seal_for(SERVICE, "ticket", body)
 
     def applied(
         self, contact: ContactGiven | None, *, procedure: str = "CHI01", number: str = "K4M7RXAC"

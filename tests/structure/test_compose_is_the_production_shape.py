@@ -182,7 +182,7 @@ def test_the_proxy_is_who_the_services_believe_and_finds_them(compose: Compose, 
 
 def test_only_who_calls_others_reaches_the_outside(compose: Compose) -> None:
     outside = {name for name, service in compose["services"].items() if "outside" in service["networks"]}
-    assert outside == {"proxy", "notifications-worker", "sink"}
+    assert outside == {"proxy", "notifications-worker", "booking-worker", "sink"}
     assert compose["networks"]["inside"]["internal"] is True
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from shared.events.base import Event
-from shared.events.booking import SealedAccess
+from shared.events.booking import SealedAccess, SealedTicket
 from shared.events.routing import SealedAccount, SealedApplicationAccess, SealedContact
 from shared.events.subscriptions import EVENT_TYPES
 from shared.messaging.broker import Envelope, Receipt
@@ -32,6 +32,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "sealed.account": SealedAccount,
     "sealed.application": SealedApplicationAccess,
     "sealed.contact": SealedContact,
+    "sealed.ticket": SealedTicket,
 }
 GENERATIONS = sorted(path.relative_to(SAMPLES).as_posix() for path in SAMPLES.glob("*/*.json"))
 # People's data travels sealed or not at all. `name_ja` of a procedure or counter is the catalogue's, nobody's own.

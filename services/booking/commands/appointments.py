@@ -209,6 +209,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     if is_venue and await ask_helper(session, order.municipality, state, slot_id=row.slot_id, now=now) is None:
         raise Refusal("slot_taken", 409)
     fact = tell(AppointmentBooked, state, now=now)
+    if order.drawn_for is not None:
+        fact = msgspec.structs.replace(fact, drawn=True)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
     await ledger.write(session, *applied_entries(order, row, draft, keys, now=now), events=[fact])

@@ -24,6 +24,7 @@ from services.booking.commands.locking import lock_places
 from services.booking.commands.offers import Offer, end_offer, is_lost, offer_nearest
 from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import end_earlier_offer
+from services.booking.commands.webhooks import tell_webhooks
 from services.booking.domain.closings import DAYS_MAX, OFFER_LIFETIME, Reason
 from services.booking.domain.rules import Policy
 from services.booking.queries.closings import IN_TIME, ON_DAYS, spans_of
@@ -126,7 +127,8 @@ _ASKED = text("""
 """)
 _REOPEN = text("""
     UPDATE closing SET reopened_at = :now, reopened_by = :by
-    WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL RETURNING closing_id
+    WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL
+    RETURNING counter, lower(during) AS starts_at, upper(during) AS ends_at, reason
 """)
 _KNOWN = text("SELECT 1 FROM closing WHERE (municipality, closing_id) = (:municipality, :closing_id)")
 _NEXT_BACK = text(f"""
@@ -187,6 +189,8 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
     await schedule_all(session, "booking", town, asking)
     await keep_answer(session, town, f"staff:{actor.ref}", order.key, closed)
     await record_deed(session, actor, "close", closed.closing_id, now=now)
+    facts = {"counter": order.counter, "starts_at": order.starts_at, "ends_at": order.ends_at, "reason": order.reason}
+    await tell_webhooks(session, town, "closing.made", closed.closing_id, facts, version=1, now=now)
     return closed
 
 
@@ -303,6 +307,8 @@ async def reopen(session: AsyncSession, actor: Identity, closing_id: UUID, *, no
     await open_horizon(session, town, now=now)
     await schedule(session, "booking", municipality=town, kind=REOPENING, ref=str(closing_id), due_at=now)
     await record_deed(session, actor, "reopen", closing_id, now=now)
+    facts = {name: getattr(reopened, name) for name in ("counter", "starts_at", "ends_at", "reason")}
+    await tell_webhooks(session, town, "closing.reopened", closing_id, facts, version=2, now=now)
 
 
 async def on_reopening_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -12,13 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, book_appointment
 from services.booking.commands.closings import CLOSING
+from services.booking.commands.draw_telling import tell_entries
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME
+from services.booking.commands.webhooks import tell_webhooks
 from services.booking.domain.draw import SEED_BYTES, Seats, Ticket, allocate, commitment_of, digest_of
 from services.booking.keys import Keys, draw_context
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.messaging.due import Due, DueHandler, schedule, schedule_all
+from shared.messaging.outbox import work_in_bulk
 from shared.tokens import Identity
 
 # Kinds of `due`, each for a draw's id.
@@ -80,15 +83,18 @@ _KEEP_PLACES = text("""
     WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (kept.slot_id, kept.place_no)
 """)
 _LOCK = text("""
-    SELECT draw_id, procedure, counter, closes_at, state, seed_sealed, wrapped_key FROM draw
-    WHERE (municipality, draw_id) = (:municipality, :draw_id) FOR UPDATE
+    SELECT d.draw_id, d.procedure, d.counter, d.closes_at, d.state, d.seed_sealed, d.wrapped_key,
+           coalesce((SELECT r.office FROM counter_rule r
+                     WHERE (r.municipality, r.counter) = (d.municipality, d.counter)), '') AS office
+    FROM draw d
+    WHERE (d.municipality, d.draw_id) = (:municipality, :draw_id) FOR UPDATE OF d
 """)
 _SESSIONS = text(f"""
     SELECT slot_id, starts_at, seats FROM draw_session
     WHERE (municipality, draw_id) = (:municipality, :draw_id) ORDER BY slot_id LIMIT {SESSIONS_MAX}
 """)
 _ENTRIES = text(f"""
-    SELECT entry_id, ticket, preferences, guest_ref, came_by FROM draw_entry
+    SELECT entry_id, ticket, preferences, guest_ref, came_by, subject_ref, contact_ref, case_id FROM draw_entry
     WHERE (municipality, draw_id) = (:municipality, :draw_id) AND state = 'entered'
     ORDER BY ticket LIMIT {2 * ENTRIES_MAX}
 """)
@@ -138,7 +144,7 @@ _FREE_SEATS = text("""
     GROUP BY s.slot_id, s.starts_at ORDER BY s.starts_at, s.slot_id
 """)
 _NEXT = text("""
-    SELECT e.entry_id, e.ticket, e.guest_ref, e.came_by
+    SELECT e.entry_id, e.ticket, e.guest_ref, e.came_by, e.subject_ref, e.contact_ref, e.case_id
     FROM draw_result r
     JOIN draw_entry e ON (e.municipality, e.draw_id, e.ticket) = (r.municipality, r.draw_id, r.ticket)
     WHERE (r.municipality, r.draw_id) = (:municipality, :draw_id) AND r.slot_id IS NULL
@@ -241,13 +247,14 @@ def draw_handlers(keys: Keys) -> dict[str, DueHandler]:
 async def draw(session: AsyncSession, municipality: str, draw_id: UUID, keys: Keys, *, now: datetime) -> None:
     """Due kind `draw`: tell the seed, write down what it gives, and turn seats into appointments: all, or nothing.
 
-    What is drawn already stays. Seats that nobody wants are open to everybody.
+    What is drawn already, or called off, stays. Seats that nobody wants are open to everybody.
     """
     mine = {"municipality": municipality, "draw_id": draw_id, "now": now}
     # Whoever is just entering is waited for, and whoever comes later finds it drawn.
     found = (await session.execute(_LOCK, mine)).one()
-    if found.state == "drawn":
+    if found.state != "announced":
         return
+    work_in_bulk(session)
     sessions = (await session.execute(_SESSIONS, mine)).all()
     entries = (await session.execute(_ENTRIES, mine)).all()
     seats = [Seats(str(each.slot_id), each.seats) for each in sessions]
@@ -267,10 +274,15 @@ async def draw(session: AsyncSession, municipality: str, draw_id: UUID, keys: Ke
     for ticket, slot_id in drawn:
         if slot_id is not None:
             await _give_seat(session, mine, found, by_ticket[ticket], slot_id, keys, now=now)
+    waiting = [by_ticket[ticket] for ticket, slot_id in drawn if slot_id is None]
+    await tell_entries(session, municipality, found, waiting, "lost", keys, now=now)
     await session.execute(_OPEN_REST, mine | {"slots": [each.slot_id for each in sessions]})
     closed = (await session.execute(_CLOSED, mine)).scalars().all()
     await schedule_all(session, "booking", municipality, [Due(CLOSING, str(each), now) for each in closed])
     await mark_availability(session, municipality, [found.counter], now=now)
+    facts = {"procedure": found.procedure, "counter": found.counter, "entries": len(entries)}
+    facts["seats"] = sum(each.seats for each in sessions)
+    await tell_webhooks(session, municipality, "draw.drawn", draw_id, facts, version=1, now=now)
 
 
 async def pass_on(session: AsyncSession, municipality: str, draw_id: UUID, keys: Keys, *, now: datetime) -> None:
@@ -288,6 +300,7 @@ async def pass_on(session: AsyncSession, municipality: str, draw_id: UUID, keys:
                 break
             await session.execute(_PASSED_ON, mine | {"ticket": entry.ticket, "slot_id": free.slot_id})
             await _give_seat(session, mine, found, entry, free.slot_id, keys, now=now)
+            await tell_entries(session, municipality, found, [entry], "won", keys, now=now)
     await mark_availability(session, municipality, [found.counter], now=now)
 
 

@@ -83,7 +83,9 @@ _DESTROY_KEY = text("DELETE FROM subject_key WHERE municipality = :municipality 
 _COUNT = text("""
     SELECT (SELECT count(*) FROM visit WHERE municipality = :municipality AND subject_ref = :subject_ref) AS visits,
            (SELECT count(*) FROM appointment
-            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS appointments
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS appointments,
+           (SELECT count(*) FROM draw_entry
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS draw_entries
 """)
 _BY_NUMBER = text("SELECT subject_ref FROM appointment WHERE (municipality, number) = (:municipality, :number)")
 

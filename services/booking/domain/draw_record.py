@@ -40,6 +40,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     commitment: str
     sessions: tuple[Session, ...]
     drawn_at: datetime | None = None
+    # Nothing was drawn then, and nothing will be.
+    called_off_at: datetime | None = None
     seed: str | None = None
     entries_digest: str | None = None
     entries: tuple[Ticket, ...] = ()
@@ -58,6 +60,8 @@ def find_difference(record: Record, commitment: str | None = None) -> str | None
     """
     if record.format != FORMAT:
         raise BadDraw(f"of another format than {FORMAT}")
+    if record.called_off_at is not None:
+        raise BadDraw("called off: nothing was drawn")
     if record.seed is None:
         raise BadDraw("not drawn yet")
     try:

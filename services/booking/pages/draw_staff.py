@@ -5,14 +5,16 @@ from typing import Any
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
+from services.booking.commands.draw_calling_off import call_off_draw
 from services.booking.commands.draws import TITLE_MAX_LENGTH, WINDOW_MAX, AnnounceDraw, announce_draw
 from services.booking.flow import Rush
 from services.booking.keys import Keys
+from services.booking.pages.draws import read_draw_id
 from services.booking.pages.wording import counter_label
-from services.booking.queries.draws import list_draws
+from services.booking.queries.draws import get_draw, list_draws
 from services.booking.queries.slots import list_counters, list_procedures
 from services.booking.refusals import REFUSALS
 from shared.clock import JST, jst_day
@@ -52,7 +54,7 @@ async def get_draw_staff_page(
     told: FromQuery[str] = "",
 ) -> Template:
     """The draws, and the form for another."""
-    return await _staff_page(request, db, town, Form({}), now=now, told=bool(told))
+    return await _staff_page(request, db, town, Form({}), now=now, told=told if told in ("made", "called_off") else "")
 
 
 @post(PATH, guards=GUARDS)
@@ -76,7 +78,37 @@ async def post_draw_staff_page(
         if refusal.code not in SHOWN_HERE:
             raise
         return await _staff_page(request, db, town, form, now=now, refusal=refusal, status=refusal.status)
-    return see_other(f"{PATH}?told=1")
+    return see_other(f"{PATH}?told=made")
+
+
+@get(f"{PATH}/{{draw_id:str}}/call-off", guards=GUARDS)
+async def get_call_off_page(
+    request: Req,
+    draw_id: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+) -> Template:
+    """What is called off, before anybody does it."""
+    async with db.begin(town.code) as session:
+        found = await get_draw(session, town.code, read_draw_id(draw_id))
+    action = f"{PATH}/{found.draw_id}/call-off"
+    return page(request, "draw_call_off.html", draw=found, back=PATH, action=action)
+
+
+@post(f"{PATH}/{{draw_id:str}}/call-off", guards=GUARDS)
+async def post_call_off(
+    draw_id: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Redirect:
+    """Called off."""
+    wanted = read_draw_id(draw_id)
+    await rush.run(db, town.code, lambda session: call_off_draw(session, identity, wanted, keys, now=now))
+    return see_other(f"{PATH}?told=called_off")
 
 
 def _read_order(form: Form, *, now: datetime) -> AnnounceDraw | None:
@@ -111,7 +143,7 @@ async def _staff_page(
     form: Form,
     *,
     now: datetime,
-    told: bool = False,
+    told: str = "",
     refusal: Refusal | None = None,
     status: int = 200,
 ) -> Template:

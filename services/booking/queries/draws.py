@@ -30,17 +30,18 @@ class DrawView(msgspec.Struct, frozen=True, kw_only=True):
     opens_at: datetime
     closes_at: datetime
     commitment: str
-    state: Literal["announced", "drawn"]
+    state: Literal["announced", "drawn", "called_off"]
     drawn_at: datetime | None
+    called_off_at: datetime | None
     seed: str | None
     entries_digest: str | None
     seats: int
     entries: int
 
-    def stage(self, now: datetime) -> Literal["before", "open", "closed", "drawn"]:
+    def stage(self, now: datetime) -> Literal["before", "open", "closed", "drawn", "called_off"]:
         """How far it is. Between closing and the result there is a moment."""
-        if self.state == "drawn":
-            return "drawn"
+        if self.state != "announced":
+            return self.state
         if now < self.opens_at:
             return "before"
         return "open" if now < self.closes_at else "closed"
@@ -79,6 +80,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
 _DRAWS = f"""
     SELECT d.draw_id, d.title_ja, d.procedure, coalesce(p.name_ja, d.procedure) AS procedure_name, d.counter,
            d.opens_at, d.closes_at, encode(d.seed_commitment, 'hex') AS commitment, d.state, d.drawn_at,
+           d.called_off_at,
            encode(d.seed, 'hex') AS seed, encode(d.entries_digest, 'hex') AS entries_digest,
            (SELECT coalesce(sum(s.seats), 0)::integer FROM draw_session s
             WHERE (s.municipality, s.draw_id) = (d.municipality, d.draw_id)) AS seats,
@@ -91,7 +93,11 @@ _DRAWS = f"""
 """
 _ALL = text(_DRAWS.format(which=""))
 _ONE = text(_DRAWS.format(which="AND d.draw_id = :draw_id"))
-_OPEN = text(_DRAWS.format(which="AND d.procedure = :procedure AND d.opens_at <= :now AND d.closes_at > :now"))
+_OPEN = text(
+    _DRAWS.format(
+        which="AND d.procedure = :procedure AND d.state = 'announced' AND d.opens_at <= :now AND d.closes_at > :now"
+    )
+)
 _SESSIONS = text(f"""
     SELECT s.slot_id, d.counter, s.starts_at, s.ends_at, s.seats
     FROM draw_session s JOIN draw d USING (municipality, draw_id)
@@ -188,6 +194,7 @@ def make_record(
         commitment=found.commitment,
         sessions=tuple(sessions),
         drawn_at=found.drawn_at,
+        called_off_at=found.called_off_at,
         seed=found.seed,
         entries_digest=found.entries_digest,
         entries=tuple(

@@ -317,7 +317,7 @@ def _kind_of(event: AppointmentEvent, known: _Known | None) -> Kind | None:
     if event.state != "booked":
         return None
     if isinstance(event, AppointmentBooked):
-        return "confirmation"
+        return "draw_won" if event.drawn else "confirmation"
     if isinstance(event, AppointmentChanged):
         return "change" if known is None or event.sequence > known.sequence else None
     was = known.closure if known else "none"

@@ -21,6 +21,9 @@ Kind = Literal[
     "application_correction",
     "application_completed",
     "application_withdrawn",
+    "draw_won",
+    "draw_lost",
+    "draw_called_off",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -30,11 +33,13 @@ APPLICATION_NOTICES: dict[str, Kind] = {
     "completed": "application_completed",
     "withdrawn": "application_withdrawn",
 }
+# What is told of an entry to a draw that has no appointment.
+DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
-# Of what a closing does, everybody is told: whom no message reaches, by staff.
-TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened")
+# Of what a closing does, and of a draw that is called off, everybody is told: whom no message reaches, by staff.
+TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened", "draw_called_off")
 # What somebody may do, and need not: it wakes nobody, and staff call nobody whom it does not reach.
 MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer",)
 # The kinds of due rows, a lane each.
@@ -115,7 +120,7 @@ def useful_until(
 
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
-    if kind in APPLICATION_NOTICES.values():
+    if kind in (*APPLICATION_NOTICES.values(), *DRAW_NOTICES.values()):
         return newest.sequence > sequence
     if kind == "cancellation":
         return False

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0021", "0018", None, None
+revision, down_revision, branch_labels, depends_on = "0021", "0020", None, None
 
 # With values for all that there are: no rewrite of a table, and the processes of the version before go on writing.
 COLUMNS = """
