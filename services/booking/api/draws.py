@@ -182,7 +182,7 @@ async def post_entry(
     | documented(
         body=Numbered,
         example={"number": "K4M-7RX", "code": "123456"},
-        refusals=CODE,
+        refusals=CODE | DRAW,
         headers={"Set-Cookie": "Opens this entry and no other, for twelve hours."},
     ),
 )
