@@ -266,4 +266,9 @@ def _version(body: VersionBody) -> Version:
 
 
 def _hours(spans: list[HoursBody]) -> tuple[Hours, ...]:
-    return tuple(Hours(time.fromisoformat(span.opens_at), time.fromisoformat(span.closes_at)) for span in spans)
+    return tuple(Hours(_time(span.opens_at), _time(span.closes_at)) for span in spans)
+
+
+def _time(typed: str) -> time:
+    # A pattern ends before a line feed, too.
+    return time.fromisoformat(typed[:5])
