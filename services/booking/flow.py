@@ -118,6 +118,7 @@ async def change(db: Database, rush: Rush, order: ChangeAppointment, *, now: dat
         alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
     raise Refusal("slot_taken", 409, alternatives=alternatives)
 
+
 async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
     """Turn a hold into an appointment. Where no helper can be asked any more, the place is given back.
 

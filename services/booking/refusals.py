@@ -184,7 +184,9 @@ REFUSALS: dict[str, RefusalText] = {
         _("休みにする理由が書かれていません"), _("「その他」のときは、住民に見せる説明を書いてください。")
     ),
     "closing_unknown": RefusalText(_("この休みは見つかりません"), _("一覧にもどって、選びなおしてください。")),
-    "code_wrong": RefusalText(_("番号か確認コードがちがいます"), _("番号と、6けたの確認コードを、もう一度お確かめください。")),
+    "code_wrong": RefusalText(
+        _("番号か確認コードがちがいます"), _("番号と、6けたの確認コードを、もう一度お確かめください。")
+    ),
     "code_locked": RefusalText(
         _("確認コードのまちがいが続きました"), _("15分ほど待ってから、もう一度お試しください。")
     ),
@@ -194,9 +196,7 @@ REFUSALS: dict[str, RefusalText] = {
     "draw_entry_unknown": RefusalText(
         _("この申し込みは開けません"), _("抽選番号と確認コードを、もう一度お確かめください。")
     ),
-    "too_many_slots": RefusalText(
-        _("枠の数が多すぎます"), _("窓口をひとつ選んで、もう一度お試しください。")
-    ),
+    "too_many_slots": RefusalText(_("枠の数が多すぎます"), _("窓口をひとつ選んで、もう一度お試しください。")),
     "number_unreadable": RefusalText(
         _("予約番号を読みとれませんでした"), _("数字とアルファベット7文字です。もう一度入力してください。")
     ),

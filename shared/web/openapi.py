@@ -130,15 +130,13 @@ def _security_schemes(*, secure: bool) -> Document:
     }
 
 
-def _operation(
-    handler: HTTPRouteHandler, path: str, texts: Mapping[str, RefusalText], schemas: "_Schemas"
-) -> Document:
+def _operation(handler: HTTPRouteHandler, path: str, texts: Mapping[str, RefusalText], schemas: "_Schemas") -> Document:
     said = documented_of(handler.opt)
     guard = next((found.__name__ for found in handler.resolve_guards() if hasattr(found, "__name__")), None)
     parameters = [
         _parameter(field, path, schemas)
         for field in handler.parsed_fn_signature.parameters.values()
-        if isinstance(field.kwarg_definition, ParameterKwarg)
+        if isinstance(field.kwarg_definition, ParameterKwarg) and not field.is_di_field
     ]
     data = handler.parsed_fn_signature.parameters.get("data")
     body = said.body if data is None else data.annotation
@@ -166,7 +164,9 @@ def _description(words: str, guard: str | None) -> str:
     # What a command raises stands in the responses.
     told = words.split("\nRaises:", 1)[0].strip()
     roles = (guard or "").removeprefix("require_")
-    return told if roles in ("", "visitor") else f"{told}\n\nFor staff with the role `{roles.replace('_or_', '` or `')}`."
+    return (
+        told if roles in ("", "visitor") else f"{told}\n\nFor staff with the role `{roles.replace('_or_', '` or `')}`."
+    )
 
 
 def _security(guard: str | None) -> list[Document]:
@@ -247,7 +247,9 @@ def _refused(refusals: Mapping[str, int], texts: Mapping[str, RefusalText]) -> D
         }
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {PROBLEM: {"schema": schema, "examples": {code: _example(code, status, texts) for code in codes}}},
+            "content": {
+                PROBLEM: {"schema": schema, "examples": {code: _example(code, status, texts) for code in codes}}
+            },
         }
     return responses
 

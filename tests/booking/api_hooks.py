@@ -14,17 +14,17 @@ REAL: dict[str, str] = json.loads(os.environ["CHOUDO_TEST_REAL_IDS"])
 
 
 @schemathesis.hook
-def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: ARG001
+def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     return _made_real(path_parameters)
 
 
 @schemathesis.hook
-def map_query(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: ARG001
+def map_query(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
     return _made_real(query)
 
 
 @schemathesis.hook
-def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001
+def map_body(context: Any, body: Any) -> Any:
     return _made_real(body) if isinstance(body, dict) else body
 
 

@@ -48,7 +48,7 @@ async def booked_by_api(town: BookingTown, browser: httpx.AsyncClient, guest: st
 
 
 async def test_free_times_are_told_in_every_way_alike(town: BookingTown) -> None:
-    asked = {"procedure": CHILD, "days": 31}
+    asked: dict[str, str | int] = {"procedure": CHILD, "days": 31}
     async with town.browser(None) as browser:
         all_slots = (await browser.get("/booking/api/slots", params=asked)).json()
         days = (await browser.get("/booking/api/days", params=asked)).json()
@@ -57,7 +57,8 @@ async def test_free_times_are_told_in_every_way_alike(town: BookingTown) -> None
         listed: list[dict[str, Any]] = []
         after: str | None = ""
         while after is not None:
-            page = (await browser.get("/booking/api/free", params={"procedure": CHILD, "most": 100} | ({"after": after} if after else {}))).json()
+            more: dict[str, str | int] = {"after": after} if after else {}
+            page = (await browser.get("/booking/api/free", params={"procedure": CHILD, "most": 100} | more)).json()
             listed, after = listed + page["slots"], page["after"]
         assert listed == [slot for slot in all_slots if slot["free"]]
         earliest = (await browser.get("/booking/api/earliest", params={"procedure": CHILD})).json()
@@ -255,7 +256,10 @@ async def test_a_draw_is_entered_changed_and_left(town: BookingTown) -> None:
         own = f"{base}/entries/{ticket}"
         assert problem(await anybody.get(own)) == (404, "draw_entry_unknown")
         code = (await browser.get(own)).json()["code"]
-        assert problem(await anybody.post(f"{base}/access", json={"number": ticket, "code": "x"})) == (403, "code_wrong")
+        assert problem(await anybody.post(f"{base}/access", json={"number": ticket, "code": "x"})) == (
+            403,
+            "code_wrong",
+        )
         opened = await anybody.post(f"{base}/access", json={"number": ticket, "code": code})
         assert opened.json() == {"ticket": ticket}
         changed = await anybody.put(own, json={"preferences": sessions[:1]})

@@ -85,9 +85,7 @@ def test_the_cookie_has_the_name_that_this_process_gives_it(apps: dict[str, Lite
 
 async def test_it_is_served_to_everybody(town: BookingTown) -> None:
     async with town.browser(None) as browser:
-        answers: list[httpx.Response] = [
-            await browser.get(f"/booking/schema{end}") for end in ("", "/openapi.json")
-        ]
+        answers: list[httpx.Response] = [await browser.get(f"/booking/schema{end}") for end in ("", "/openapi.json")]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json()
     assert answers[0].json()["openapi"] == "3.1.0"

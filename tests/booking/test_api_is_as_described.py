@@ -9,14 +9,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from shared.clock import utc_now
 from shared.web.identity import SESSION_COOKIE
-from tests.booking import draws_town
 from tests.booking.conftest import CHILD, HOST, BookingTown
 from tests.booking.test_race import serving
 from tests.stack import ROOT
@@ -35,8 +33,9 @@ max-examples = {examples}
 deterministic = true
 database = "none"
 
-# Rules say no to what can be read: there is no such thing (404), somebody was faster (409), its time is over (410), or it
-# cannot be done (422). 400 is left to what is not as described, but for a pass that nobody sealed and a closing that is over.
+# Rules say no to what can be read: there is no such thing (404), somebody was faster (409), its time is over (410), or
+# it cannot be done (422). 400 is for what is not as described, but for a pass that nobody sealed and a closing that is
+# over.
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 410, 422, 429]
 
@@ -77,16 +76,24 @@ async def ask_everything(town: BookingTown, folder: Path, *only: str) -> subproc
     manager = town.token("boss", kind="staff", roles=("manager",))
     config = folder / "schemathesis.toml"
     config.write_text(
-        CONFIG.format(
-            seed=SEED, host=HOST, cookie=SESSION_COOKIE, guest=guest, manager=manager, examples=EXAMPLES
-        )
+        CONFIG.format(seed=SEED, host=HOST, cookie=SESSION_COOKIE, guest=guest, manager=manager, examples=EXAMPLES)
     )
     async with serving(town) as url:
         async with httpx.AsyncClient(trust_env=False) as client:
             described = await client.get(f"{url}/booking/schema/openapi.json", headers={"host": HOST})
         document = folder / "openapi.json"
         document.write_text(json.dumps(described.json()))
-        command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(document), "--url", url]
+        command = [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "--config-file",
+            str(config),
+            "run",
+            str(document),
+            "--url",
+            url,
+        ]
         return await asyncio.to_thread(
             subprocess.run,
             [*command, "--no-color", *only],

@@ -393,9 +393,7 @@ def _enters_a_draw(desk: Desk) -> None:
     desk.send(desk.path, {"action": "withdraw"})
     _to_the_times(desk)
     draw_id, visit_id = way[1].rsplit("/", 1)[-1], desk.path.rsplit("/", 1)[-1]
-    desk.post_json(
-        f"/booking/api/draws/{draw_id}/entries", {"visit_id": visit_id, "preferences": [wish[1]]}
-    )
+    desk.post_json(f"/booking/api/draws/{draw_id}/entries", {"visit_id": visit_id, "preferences": [wish[1]]})
 
 
 def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
@@ -480,7 +478,11 @@ def _does_the_same_by_a_program(desk: Desk, coordinator: Desk, stack: Stack) -> 
     desk.post_json(f"/booking/api/closings/{closing_id}/reopen", {})
     known = coordinator.get("/booking/api/opening/3").json()
     day = (jst_day(utc_now()) + timedelta(days=30)).isoformat()
-    rule = {"slot_min": 30, "places": 1, "week": [{"weekday": 1, "hours": [{"opens_at": "09:00", "closes_at": "12:00"}]}]}
+    rule = {
+        "slot_min": 30,
+        "places": 1,
+        "week": [{"weekday": 1, "hours": [{"opens_at": "09:00", "closes_at": "12:00"}]}],
+    }
     coordinator.post_json(
         "/booking/api/opening/3/versions", {"valid_from": day, "rule": rule, "seen": known["highest"]}
     )

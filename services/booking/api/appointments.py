@@ -11,13 +11,13 @@ from litestar.params import FromPath
 
 from services.booking import flow
 from services.booking.api.bodies import Numbered, Version
+from services.booking.api.one_stop import ChainAnswer, WishBody, chain_answer, wishes_of
 from services.booking.api.refused import APPOINTMENT, CHAIN, CHANGE, CODE, SLOT
 from services.booking.commands.access import try_code
 from services.booking.commands.changes import CancelAppointment, ChangeAppointment, Changed, cancel_appointment
 from services.booking.commands.keyed import request_hash
 from services.booking.commands.moving import MoveChain, Moved, move_chain
 from services.booking.commands.offers import Offer, find_offer
-from services.booking.commands.one_stop import Wish
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.calendar_file import calendar_answer
@@ -27,7 +27,6 @@ from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.one_stop import list_linked, list_moves
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import Channel
-from services.booking.api.one_stop import ChainAnswer, WishBody, chain_answer, wishes_of
 from shared.db import Database
 from shared.errors import Refusal
 from shared.events.booking import ClosureState, State
@@ -289,8 +288,7 @@ async def get_offer(
     "/booking/api/appointments/{number:str}/offer",
     tags=["offered places"],
     status_code=200,
-    opt=PUBLIC
-    | documented(body=TakeOffer, example={"version": 2}, refusals=CHANGE | SLOT | {"offer_unknown": 404}),
+    opt=PUBLIC | documented(body=TakeOffer, example={"version": 2}, refusals=CHANGE | SLOT | {"offer_unknown": 404}),
 )
 async def post_offer(
     request: Req,

@@ -26,9 +26,7 @@ CounterCode = Annotated[
     str | None,
     QueryParameter(name="counter", pattern=CODE_PATTERN, description="One counter or venue only; without it, all."),
 ]
-ByChannel = Annotated[
-    Channel, QueryParameter(name="channel", description="At a counter, or with a helper at a venue.")
-]
+ByChannel = Annotated[Channel, QueryParameter(name="channel", description="At a counter, or with a helper at a venue.")]
 
 
 class OfVisit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

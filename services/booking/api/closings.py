@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api.bodies import CODE_PATTERN
 from services.booking.api.refused import CLOSING
-from services.booking.commands.closings import NOTE_MAX_LENGTH, CloseTime, Closed, close_time, reopen
+from services.booking.commands.closings import NOTE_MAX_LENGTH, Closed, CloseTime, close_time, reopen
 from services.booking.domain.closings import Reason
 from services.booking.flow import Rush
 from services.booking.pages.closings import DAYS_AHEAD_MAX

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from services.booking.api.bodies import Numbered
-from services.booking.api.refused import CODE, DRAW, ENTRY, VISIT, WISHES
+from services.booking.api.refused import CODE, DRAW, ENTER, ENTRY, VISIT, WISHES
 from services.booking.commands.draw_entries import ChangeEntry, EnterDraw, change_entry, enter_draw, try_entry_code
 from services.booking.domain.draw import PREFERENCES_MAX
 from services.booking.domain.draw_record import Record
@@ -144,7 +144,7 @@ async def get_record(draw_id: FromPath[str], db: NamedDependency[Database], town
     opt=documented(
         body=PostEntry,
         example={"visit_id": ID, "preferences": [ID]},
-        refusals=VISIT | DRAW | WISHES | {"draw_other": 409, "draw_full": 409, "draw_entered": 409, "subject_erased": 410},
+        refusals=VISIT | DRAW | ENTER,
     ),
 )
 async def post_entry(

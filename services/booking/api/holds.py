@@ -186,9 +186,7 @@ async def delete_hold(
     The place is free for others at once. A visit that holds nothing loses nothing.
     """
     async with db.begin(town.code) as session:
-        await release_hold(
-            session, town.code, _visit_id(visit_id), identity.ref, staff=staff_of(identity), now=now
-        )
+        await release_hold(session, town.code, _visit_id(visit_id), identity.ref, staff=staff_of(identity), now=now)
 
 
 @post(

@@ -26,6 +26,7 @@ CODE = {"code_wrong": 403, "code_locked": 429, "too_many_tries": 429}
 DRAW = {"draw_unknown": 404}
 ENTRY = DRAW | {"draw_entry_unknown": 404, "session_needed": 401}
 WISHES = {"draw_wishes": 422, "draw_not_open": 409, "draw_closed": 409}
+ENTER = WISHES | {"draw_other": 409, "draw_full": 409, "draw_entered": 409, "subject_erased": 410}
 COUNTER = {"counter_unknown": 404}
 RULE = COUNTER | {"rule_unfit": 422, "rule_start_unfit": 422}
 CLOSING = {"closing_unfit": 400, "closing_reason_missing": 400}

@@ -1,4 +1,4 @@
-"""Free times: a month, a list, the earliest anywhere, the earliest of each channel, and what is near one that is gone."""
+"""Free times: a month, a list, the earliest anywhere and of each channel, and what is near one that is gone."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -176,9 +176,7 @@ async def get_free(
     begin = read_look({"after": after}).after if after else None
     async with db.begin(town.code) as session:
         where = await _where(session, town, procedure, channel, counter)
-        slots = await list_next_free(
-            session, town.code, where.counters, where.policy, most=most, after=begin, now=now
-        )
+        slots = await list_next_free(session, town.code, where.counters, where.policy, most=most, after=begin, now=now)
     ended = After(slots[-1].starts_at, slots[-1].counter) if len(slots) == most else None
     return FreePage(slots=slots, after=Look(after=ended).query()["after"] if ended else None)
 
@@ -201,7 +199,11 @@ async def get_earliest(
     return found
 
 
-@get("/booking/api/slots/{slot_id:str}/alternatives", tags=TAGS, opt=PUBLIC | documented(refusals=PROCEDURE | {"slot_unknown": 404}))
+@get(
+    "/booking/api/slots/{slot_id:str}/alternatives",
+    tags=TAGS,
+    opt=PUBLIC | documented(refusals=PROCEDURE | {"slot_unknown": 404}),
+)
 async def get_alternatives(
     slot_id: FromPath[str],
     db: NamedDependency[Database],
