@@ -41,13 +41,17 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 class Documented(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in the description of a route. `refusals` are codes and their status; `answer` the media type."""
+    """What stands in the description of a route. `refusals` are codes and their status; `answer` the media type.
+
+    `knows_owner`: it is public, and opens what is the visitor's own.
+    """
 
     body: Any = None
     example: Any = None
     refusals: Mapping[str, int] = {}
     headers: Mapping[str, str] = {}
     answer: str = "application/json"
+    knows_owner: bool = False
 
 
 def documented(
@@ -57,9 +61,17 @@ def documented(
     refusals: Mapping[str, int] | None = None,
     headers: Mapping[str, str] | None = None,
     answer: str = "application/json",
+    knows_owner: bool = False,
 ) -> dict[str, Any]:
     """For a handler's `opt`."""
-    said = Documented(body=body, example=example, refusals=refusals or {}, headers=headers or {}, answer=answer)
+    said = Documented(
+        body=body,
+        example=example,
+        refusals=refusals or {},
+        headers=headers or {},
+        answer=answer,
+        knows_owner=knows_owner,
+    )
     return {_OPT: said}
 
 
@@ -77,7 +89,7 @@ async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
     """
     body = await request.body()
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.convert(_with_whole_numbers(msgspec.json.decode(body)), kind)
     except msgspec.ValidationError as error:
         raise Refusal("bad_request", 400, fields=_fields_of_body(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -96,6 +108,17 @@ def wrong_parameters(request: Request[Any, Any, Any], error: Exception) -> list[
             given = parameter.kwarg_definition
             names.append((given.name if isinstance(given, ParameterKwarg) else None) or parameter.name)
     return names
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """JSON has one kind of number, and its schemas take 1.0 for 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_with_whole_numbers(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(each) for name, each in value.items()}
+    return value
 
 
 def _fields_of_body(said: str) -> list[str]:

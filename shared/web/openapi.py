@@ -146,7 +146,7 @@ def _operation(handler: HTTPRouteHandler, path: str, texts: Mapping[str, Refusal
         "tags": list(handler.resolve_tags()) or ["other"],
         "summary": handler.summary or words.split("\n", 1)[0].rstrip("."),
         "description": _description(words, guard),
-        "security": _security(guard),
+        "security": _security(guard, said),
         "parameters": parameters,
     }
     if body is not None:
@@ -169,9 +169,9 @@ def _description(words: str, guard: str | None) -> str:
     )
 
 
-def _security(guard: str | None) -> list[Document]:
+def _security(guard: str | None, said: Documented) -> list[Document]:
     if guard is None:
-        return []
+        return [{}, {"visitor": []}] if said.knows_owner else []
     return [{"visitor" if guard == "require_visitor" else "staff": []}]
 
 

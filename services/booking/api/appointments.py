@@ -139,7 +139,9 @@ async def post_access(
     raise Refusal("code_wrong", 403)
 
 
-@get("/booking/api/appointments/{number:str}", tags=TAGS, opt=PUBLIC | documented(refusals=APPOINTMENT))
+@get(
+    "/booking/api/appointments/{number:str}", tags=TAGS, opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT)
+)
 async def get_appointment(
     request: Req,
     number: FromPath[str],
@@ -178,6 +180,7 @@ async def get_appointment(
     status_code=200,
     opt=PUBLIC
     | documented(
+        knows_owner=True,
         body=PostChange,
         example={"slot_id": ID, "version": 1},
         refusals=CHANGE | SLOT | {"same_slot": 409, "chain_broken": 409},
@@ -214,7 +217,7 @@ async def post_change(
     "/booking/api/appointments/{number:str}/cancel",
     tags=TAGS,
     status_code=200,
-    opt=PUBLIC | documented(body=PostCancel, example={"version": 1}, refusals=CHANGE),
+    opt=PUBLIC | documented(knows_owner=True, body=PostCancel, example={"version": 1}, refusals=CHANGE),
 )
 async def post_cancel(
     request: Req,
@@ -246,7 +249,7 @@ async def post_cancel(
 @get(
     "/booking/api/appointments/{number:str}/calendar.ics",
     tags=TAGS,
-    opt=PUBLIC | documented(refusals=APPOINTMENT, answer="text/calendar"),
+    opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT, answer="text/calendar"),
 )
 async def get_calendar(
     request: Req,
@@ -266,7 +269,7 @@ async def get_calendar(
 @get(
     "/booking/api/appointments/{number:str}/offer",
     tags=["offered places"],
-    opt=PUBLIC | documented(refusals=APPOINTMENT | {"offer_unknown": 404}),
+    opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT | {"offer_unknown": 404}),
 )
 async def get_offer(
     request: Req,
@@ -288,7 +291,10 @@ async def get_offer(
     "/booking/api/appointments/{number:str}/offer",
     tags=["offered places"],
     status_code=200,
-    opt=PUBLIC | documented(body=TakeOffer, example={"version": 2}, refusals=CHANGE | SLOT | {"offer_unknown": 404}),
+    opt=PUBLIC
+    | documented(
+        knows_owner=True, body=TakeOffer, example={"version": 2}, refusals=CHANGE | SLOT | {"offer_unknown": 404}
+    ),
 )
 async def post_offer(
     request: Req,
@@ -321,7 +327,7 @@ async def post_offer(
 @get(
     "/booking/api/appointments/{number:str}/moves",
     tags=["one visit for everything"],
-    opt=PUBLIC | documented(refusals=APPOINTMENT),
+    opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT),
 )
 async def get_moves(
     request: Req,
@@ -350,6 +356,7 @@ async def get_moves(
     status_code=200,
     opt=PUBLIC
     | documented(
+        knows_owner=True,
         body=PostMove,
         example={"wishes": [{"procedure": "RES02", "slot_id": ID, "person": 1}], "version": 1},
         refusals=CHANGE | CHAIN | {"chain_broken": 409},

@@ -218,7 +218,7 @@ async def post_entry_access(
 @get(
     "/booking/api/draws/{draw_id:str}/entries/{number:str}",
     tags=TAGS,
-    opt=PUBLIC | documented(refusals=ENTRY),
+    opt=PUBLIC | documented(knows_owner=True, refusals=ENTRY),
 )
 async def get_entry(
     request: Req,
@@ -238,6 +238,7 @@ async def get_entry(
     tags=TAGS,
     opt=PUBLIC
     | documented(
+        knows_owner=True,
         body=PutEntry,
         example={"preferences": [ID]},
         refusals=ENTRY | WISHES | {"draw_won": 409, "draw_withdrawn": 409},
@@ -264,7 +265,7 @@ async def put_entry(
 @delete(
     "/booking/api/draws/{draw_id:str}/entries/{number:str}",
     tags=TAGS,
-    opt=PUBLIC | documented(refusals=ENTRY | {"draw_won": 409}),
+    opt=PUBLIC | documented(knows_owner=True, refusals=ENTRY | {"draw_won": 409}),
 )
 async def delete_entry(
     request: Req,
