@@ -20,7 +20,7 @@ from tests.booking.test_race import serving
 from tests.stack import ROOT
 
 SEED = 20261129
-EXAMPLES = 12
+EXAMPLES = 8
 TIME_S = 60
 SAID_MAX = 40_000
 # Why a check is not made, or not as it comes.
@@ -105,5 +105,8 @@ async def ask_everything(town: BookingTown, folder: Path) -> subprocess.Complete
 
 @pytest.mark.alone
 async def test_every_answer_is_as_the_description_says(bare_town: BookingTown, tmp_path: Path) -> None:
+    """Seen to fail with a number of places that was text, and with a refusal that its route does not name; before, it
+    had found that 1.0 was refused where the schema asks for a whole number.
+    """
     done = await ask_everything(bare_town, tmp_path)
     assert done.returncode == 0, done.stdout[-SAID_MAX:] + done.stderr[-SAID_MAX:]
