@@ -57,8 +57,10 @@ async def test_free_times_are_told_in_every_way_alike(town: BookingTown) -> None
         listed: list[dict[str, Any]] = []
         after: str | None = ""
         while after is not None:
-            more: dict[str, str | int] = {"after": after} if after else {}
-            page = (await browser.get("/booking/api/free", params={"procedure": CHILD, "most": 100} | more)).json()
+            page_of: dict[str, str | int] = {"procedure": CHILD, "most": 100}
+            if after:
+                page_of["after"] = after
+            page = (await browser.get("/booking/api/free", params=page_of)).json()
             listed, after = listed + page["slots"], page["after"]
         assert listed == [slot for slot in all_slots if slot["free"]]
         earliest = (await browser.get("/booking/api/earliest", params={"procedure": CHILD})).json()
@@ -205,6 +207,15 @@ async def test_another_site_can_order_nothing(town: BookingTown) -> None:
             headers={"sec-fetch-site": "cross-site"},
         )
         assert problem(crossed) == (403, "cross_site")
+
+
+async def test_a_program_says_where_it_sends_from(town: BookingTown) -> None:
+    async with town.browser() as browser:
+        del browser.headers["sec-fetch-site"]
+        sealed = {"pass": town.seal(town.make_pass("guest"))}
+        assert problem(await browser.post("/booking/api/visits", json=sealed)) == (403, "cross_site")
+        said = await browser.post("/booking/api/visits", json=sealed, headers={"origin": f"http://{HOST}"})
+        assert said.status_code == 201
 
 
 async def test_one_visit_for_everything(bare_town: BookingTown) -> None:
