@@ -43,11 +43,12 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 class Documented(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in the description of a route. `refusals` are codes and their status; `answer` the media type.
 
-    `knows_owner`: it is public, and opens what is the visitor's own.
+    `example` is a body, `returns` an answer. `knows_owner`: it is public, and opens what is the visitor's own.
     """
 
     body: Any = None
     example: Any = None
+    returns: Any = None
     refusals: Mapping[str, int] = {}
     headers: Mapping[str, str] = {}
     answer: str = "application/json"
@@ -58,6 +59,7 @@ def documented(
     *,
     body: Any = None,
     example: Any = None,
+    returns: Any = None,
     refusals: Mapping[str, int] | None = None,
     headers: Mapping[str, str] | None = None,
     answer: str = "application/json",
@@ -67,6 +69,7 @@ def documented(
     said = Documented(
         body=body,
         example=example,
+        returns=returns,
         refusals=refusals or {},
         headers=headers or {},
         answer=answer,

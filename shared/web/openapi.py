@@ -208,7 +208,10 @@ def _success(handler: HTTPRouteHandler, said: Documented, schemas: "_Schemas") -
     if kind is bytes:
         answer["content"] = {said.answer: {}}
     elif kind not in (None, NoneType):
-        answer["content"] = {said.answer: {"schema": schemas.add(kind)}}
+        content: Document = {"schema": schemas.add(kind)}
+        if said.returns is not None:
+            content["example"] = msgspec.json.decode(msgspec.json.encode(said.returns))
+        answer["content"] = {said.answer: content}
     if said.headers:
         answer["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in said.headers.items()

@@ -1,14 +1,15 @@
 """What the services say of their JSON: every route, nothing that is not there, and nothing from elsewhere."""
 
 import re
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import httpx
+import msgspec
 import pytest
-from litestar import Litestar
+from litestar import Litestar, Response
 
 from services.booking.refusals import REFUSALS as BOOKING
-from shared.web.documented import KEY_HEADER
+from shared.web.documented import KEY_HEADER, documented_of
 from shared.web.openapi import make_document
 from shared.web.refusals import REFUSALS
 from tests.booking.conftest import BookingTown
@@ -45,8 +46,24 @@ def test_every_operation_has_words_an_own_name_and_examples(described: dict[str,
         assert found["summary"], path
         assert found["tags"] != ["other"], path
         assert re.fullmatch(r"[ -~\n…]+", found["description"]), f"{path}: in English"
+        answer = next(found["responses"][status] for status in found["responses"] if status.startswith("2"))
+        if "application/json" in answer.get("content", {}) and "/ledger/" not in path:
+            assert "example" in answer["content"]["application/json"], f"{method} {path}"
         if "requestBody" in found and "/ledger/" not in path:
             assert "example" in found["requestBody"]["content"]["application/json"], f"{method} {path}"
+
+
+def test_an_example_of_an_answer_is_one(apps: dict[str, Litestar], routes: list[Route]) -> None:
+    """What the types say of an example, its bytes do too."""
+    seen = 0
+    for route in routes:
+        example = documented_of(route.handler.opt).returns
+        if example is not None:
+            kind = route.answer
+            [kind] = get_args(kind) if get_origin(kind) is Response else [kind]
+            assert msgspec.json.decode(msgspec.json.encode(example), type=kind) == example, route.name
+            seen += 1
+    assert seen > 30
 
 
 def test_every_write_takes_a_key_or_is_none_twice(described: dict[str, Any]) -> None:

@@ -10,8 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from services.booking import flow
+from services.booking.api import examples
 from services.booking.api.bodies import Numbered, Version
-from services.booking.api.one_stop import ChainAnswer, WishBody, chain_answer, wishes_of
+from services.booking.api.examples import ID
+from services.booking.api.one_stop import CHAIN_EXAMPLE, ChainAnswer, WishBody, chain_answer, wishes_of
 from services.booking.api.refused import APPOINTMENT, CHAIN, CHANGE, CODE, SLOT
 from services.booking.commands.access import try_code
 from services.booking.commands.changes import CancelAppointment, ChangeAppointment, Changed, cancel_appointment
@@ -36,7 +38,6 @@ from shared.web.identity import PUBLIC, find_identity, staff_of
 from shared.web.town import Town
 
 TAGS = ["appointments"]
-ID = "8d1f7f0e-6a3b-4c58-9f2d-0a4c5b6e7f81"
 
 Req = Request[Any, Any, Any]
 
@@ -61,6 +62,23 @@ class AppointmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     bring: tuple[str, ...]
     closure: ClosureState
     together: tuple[str, ...]
+
+
+APPOINTMENT_EXAMPLE = AppointmentAnswer(
+    number=examples.NUMBER,
+    state="booked",
+    version=1,
+    procedure=examples.PROCEDURE,
+    channel="counter",
+    counter=examples.COUNTER,
+    starts_at=examples.STARTS_AT,
+    ends_at=examples.ENDS_AT,
+    minutes=30,
+    fee_yen=0,
+    bring=("預金通帳",),
+    closure="none",
+    together=(),
+)
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +121,8 @@ class TakeOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     opt=PUBLIC
     | documented(
         body=Numbered,
-        example={"number": "K4M-7RXA", "code": "123456"},
+        example={"number": "K4M-7RXA", "code": examples.CODE},
+        returns=Opened(number=examples.NUMBER),
         refusals=CODE,
         headers={"Set-Cookie": "Opens this appointment and no other, for twelve hours."},
     ),
@@ -140,7 +159,9 @@ async def post_access(
 
 
 @get(
-    "/booking/api/appointments/{number:str}", tags=TAGS, opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT)
+    "/booking/api/appointments/{number:str}",
+    tags=TAGS,
+    opt=PUBLIC | documented(knows_owner=True, returns=APPOINTMENT_EXAMPLE, refusals=APPOINTMENT),
 )
 async def get_appointment(
     request: Req,
@@ -182,7 +203,8 @@ async def get_appointment(
     | documented(
         knows_owner=True,
         body=PostChange,
-        example={"slot_id": ID, "version": 1},
+        returns=examples.CHANGED,
+        example={"slot_id": str(ID), "version": 1},
         refusals=CHANGE | SLOT | {"same_slot": 409, "chain_broken": 409},
     ),
 )
@@ -217,7 +239,8 @@ async def post_change(
     "/booking/api/appointments/{number:str}/cancel",
     tags=TAGS,
     status_code=200,
-    opt=PUBLIC | documented(knows_owner=True, body=PostCancel, example={"version": 1}, refusals=CHANGE),
+    opt=PUBLIC
+    | documented(knows_owner=True, body=PostCancel, example={"version": 1}, returns=examples.CHANGED, refusals=CHANGE),
 )
 async def post_cancel(
     request: Req,
@@ -269,7 +292,7 @@ async def get_calendar(
 @get(
     "/booking/api/appointments/{number:str}/offer",
     tags=["offered places"],
-    opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT | {"offer_unknown": 404}),
+    opt=PUBLIC | documented(knows_owner=True, returns=examples.OFFER, refusals=APPOINTMENT | {"offer_unknown": 404}),
 )
 async def get_offer(
     request: Req,
@@ -293,7 +316,11 @@ async def get_offer(
     status_code=200,
     opt=PUBLIC
     | documented(
-        knows_owner=True, body=TakeOffer, example={"version": 2}, refusals=CHANGE | SLOT | {"offer_unknown": 404}
+        knows_owner=True,
+        body=TakeOffer,
+        example={"version": 2},
+        returns=examples.CHANGED,
+        refusals=CHANGE | SLOT | {"offer_unknown": 404},
     ),
 )
 async def post_offer(
@@ -327,7 +354,7 @@ async def post_offer(
 @get(
     "/booking/api/appointments/{number:str}/moves",
     tags=["one visit for everything"],
-    opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT),
+    opt=PUBLIC | documented(knows_owner=True, returns=[CHAIN_EXAMPLE], refusals=APPOINTMENT),
 )
 async def get_moves(
     request: Req,
@@ -358,7 +385,8 @@ async def get_moves(
     | documented(
         knows_owner=True,
         body=PostMove,
-        example={"wishes": [{"procedure": "RES02", "slot_id": ID, "person": 1}], "version": 1},
+        returns=examples.MOVED,
+        example={"wishes": [{"procedure": "RES02", "slot_id": str(ID), "person": 1}], "version": 1},
         refusals=CHANGE | CHAIN | {"chain_broken": 409},
     ),
 )

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.api import examples
 from services.booking.api.bodies import CODE_PATTERN
 from services.booking.api.refused import CLOSING
 from services.booking.commands.closings import NOTE_MAX_LENGTH, Closed, CloseTime, close_time, reopen
@@ -77,7 +78,7 @@ class ClosingAnswer(msgspec.Struct, frozen=True, kw_only=True):
     displaced: list[Displaced]
 
 
-@get(ROOT, guards=GUARDS, tags=TAGS, opt=documented())
+@get(ROOT, guards=GUARDS, tags=TAGS, opt=documented(returns=[examples.CLOSING]))
 async def get_closings(
     db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> list[ClosingView]:
@@ -91,7 +92,12 @@ async def get_closings(
     guards=GUARDS,
     tags=TAGS,
     status_code=200,
-    opt=documented(body=TimeBody, example=EXAMPLE, refusals={"closing_unfit": 400}),
+    opt=documented(
+        body=TimeBody,
+        example=EXAMPLE,
+        returns=ClosingPreview(total=1, free=12, by_reach={"sms": 1}, affected=[examples.AFFECTED]),
+        refusals={"closing_unfit": 400},
+    ),
 )
 async def post_closing_preview(
     request: Req,
@@ -120,7 +126,7 @@ async def post_closing_preview(
     ROOT,
     guards=GUARDS,
     tags=TAGS,
-    opt=documented(body=CloseBody, example=EXAMPLE | {"reason": "weather"}, refusals=CLOSING),
+    opt=documented(body=CloseBody, example=EXAMPLE | {"reason": "weather"}, returns=examples.CLOSED, refusals=CLOSING),
 )
 async def post_closing(
     request: Req,
@@ -148,7 +154,15 @@ async def post_closing(
     return await rush.run(db, town.code, lambda session: close_time(session, identity, order, now=now))
 
 
-@get(f"{ROOT}/{{closing_id:str}}", guards=GUARDS, tags=TAGS, opt=documented(refusals={"closing_unknown": 404}))
+@get(
+    f"{ROOT}/{{closing_id:str}}",
+    guards=GUARDS,
+    tags=TAGS,
+    opt=documented(
+        returns=ClosingAnswer(closing=examples.CLOSING, asked=1, staff=0, displaced=[examples.DISPLACED]),
+        refusals={"closing_unknown": 404},
+    ),
+)
 async def get_closing(
     closing_id: FromPath[str],
     db: NamedDependency[Database],

@@ -9,7 +9,9 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from services.booking.api import examples
 from services.booking.api.bodies import Numbered
+from services.booking.api.examples import ID
 from services.booking.api.refused import CODE, DRAW, ENTER, ENTRY, VISIT, WISHES
 from services.booking.commands.draw_entries import ChangeEntry, EnterDraw, change_entry, enter_draw, try_entry_code
 from services.booking.domain.draw import PREFERENCES_MAX
@@ -37,7 +39,6 @@ from shared.web.identity import PUBLIC, find_identity, require_visitor, staff_of
 from shared.web.town import Town
 
 TAGS = ["draws"]
-ID = "8d1f7f0e-6a3b-4c58-9f2d-0a4c5b6e7f81"
 
 Req = Request[Any, Any, Any]
 Wishes = Annotated[
@@ -98,7 +99,32 @@ class EntryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None
 
 
-@get("/booking/api/draws", tags=TAGS, opt=PUBLIC | documented())
+DRAW_EXAMPLE = DrawAnswer(
+    draw_id=ID,
+    title_ja=examples.RECORD.title_ja,
+    procedure=examples.PROCEDURE,
+    counter=examples.COUNTER,
+    opens_at=examples.RECORD.opens_at,
+    closes_at=examples.RECORD.closes_at,
+    stage="open",
+    commitment=examples.RECORD.commitment,
+    seats=2,
+    entries=7,
+)
+ENTRY_EXAMPLE = EntryAnswer(
+    ticket=examples.TICKET,
+    state="entered",
+    preferences=(ID,),
+    entered_at=examples.NOW,
+    rank=None,
+    waits_at=None,
+    slot_id=None,
+    number=None,
+    code=examples.CODE,
+)
+
+
+@get("/booking/api/draws", tags=TAGS, opt=PUBLIC | documented(returns=[DRAW_EXAMPLE]))
 async def get_draws(
     db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> list[DrawAnswer]:
@@ -122,7 +148,11 @@ async def get_draws(
     ]
 
 
-@get("/booking/api/draws/{draw_id:str}/record", tags=TAGS, opt=PUBLIC | documented(refusals=DRAW))
+@get(
+    "/booking/api/draws/{draw_id:str}/record",
+    tags=TAGS,
+    opt=PUBLIC | documented(returns=examples.RECORD, refusals=DRAW),
+)
 async def get_record(draw_id: FromPath[str], db: NamedDependency[Database], town: NamedDependency[Town]) -> Record:
     """The public record of a draw.
 
@@ -143,7 +173,8 @@ async def get_record(draw_id: FromPath[str], db: NamedDependency[Database], town
     tags=TAGS,
     opt=documented(
         body=PostEntry,
-        example={"visit_id": ID, "preferences": [ID]},
+        returns=Entered(ticket=examples.TICKET),
+        example={"visit_id": str(ID), "preferences": [str(ID)]},
         refusals=VISIT | DRAW | ENTER,
     ),
 )
@@ -181,7 +212,8 @@ async def post_entry(
     opt=PUBLIC
     | documented(
         body=Numbered,
-        example={"number": "K4M-7RX", "code": "123456"},
+        example={"number": "K4M-7RX", "code": examples.CODE},
+        returns=Entered(ticket=examples.TICKET),
         refusals=CODE | DRAW,
         headers={"Set-Cookie": "Opens this entry and no other, for twelve hours."},
     ),
@@ -218,7 +250,7 @@ async def post_entry_access(
 @get(
     "/booking/api/draws/{draw_id:str}/entries/{number:str}",
     tags=TAGS,
-    opt=PUBLIC | documented(knows_owner=True, refusals=ENTRY),
+    opt=PUBLIC | documented(knows_owner=True, returns=ENTRY_EXAMPLE, refusals=ENTRY),
 )
 async def get_entry(
     request: Req,
@@ -240,7 +272,8 @@ async def get_entry(
     | documented(
         knows_owner=True,
         body=PutEntry,
-        example={"preferences": [ID]},
+        returns=ENTRY_EXAMPLE,
+        example={"preferences": [str(ID)]},
         refusals=ENTRY | WISHES | {"draw_won": 409, "draw_withdrawn": 409},
     ),
 )

@@ -1,6 +1,6 @@
 """From the pass to the appointment: a visit, the place that it holds, and booking it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from services.booking import flow
+from services.booking.api import examples
 from services.booking.api.bodies import OfVisit
+from services.booking.api.examples import ID
 from services.booking.api.refused import BOOK, SLOT, VISIT
 from services.booking.commands.appointments import BookAppointment, Booked
 from services.booking.commands.holds import Hold, HoldPlace
@@ -30,7 +32,6 @@ from shared.web.town import Town
 
 PASS_ISSUER, PASS_PURPOSE = "routing", "book"
 PASS_MAX_LENGTH = 20_000
-ID = "8d1f7f0e-6a3b-4c58-9f2d-0a4c5b6e7f81"
 
 
 class PostVisit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +69,18 @@ class VisitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None
 
 
+VISIT_EXAMPLE = VisitAnswer(
+    visit_id=ID,
+    procedure=examples.PROCEDURE,
+    channel="counter",
+    expires_at=examples.NOW + timedelta(hours=1),
+    held=examples.HELD,
+    errands=(),
+    number=None,
+    code=None,
+)
+
+
 class PostHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hold a place of this slot for this visit."""
 
@@ -82,6 +95,7 @@ class PostHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opt=documented(
         body=PostVisit,
         example={"pass": "the-field-of-routings-form"},
+        returns=OfVisit(ID),
         refusals={"pass_invalid": 400, "pass_expired": 410, "pass_used": 409, "subject_erased": 410},
     ),
 )
@@ -108,7 +122,7 @@ async def post_visit(
     "/booking/api/visits/{visit_id:str}",
     guards=[require_visitor],
     tags=["visits"],
-    opt=documented(refusals={"visit_unknown": 404}),
+    opt=documented(returns=VISIT_EXAMPLE, refusals={"visit_unknown": 404}),
 )
 async def get_visit_answer(
     visit_id: FromPath[str],
@@ -141,7 +155,7 @@ async def get_visit_answer(
     "/booking/api/holds",
     guards=[require_visitor],
     tags=["holds"],
-    opt=documented(example={"slot_id": ID, "visit_id": ID}, refusals=VISIT | SLOT),
+    opt=documented(example={"slot_id": str(ID), "visit_id": str(ID)}, returns=examples.HOLD, refusals=VISIT | SLOT),
 )
 async def post_hold(
     data: JSONBody[PostHold],
@@ -193,7 +207,7 @@ async def delete_hold(
     "/booking/api/appointments",
     guards=[require_visitor],
     tags=["appointments"],
-    opt=documented(example={"visit_id": ID}, refusals=BOOK | {"slot_taken": 409}),
+    opt=documented(example={"visit_id": str(ID)}, returns=examples.BOOKED, refusals=BOOK | {"slot_taken": 409}),
 )
 async def post_appointment(
     data: JSONBody[OfVisit],

@@ -6,6 +6,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
+from services.booking.api import examples
 from services.booking.domain.line import show_ticket
 from services.booking.queries.line import list_board, list_waiting
 from shared.clock import jst_day
@@ -31,7 +32,13 @@ class LineNow(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
 
 
-@get("/booking/api/line", tags=["the line"], opt=PUBLIC | documented())
+LINE_EXAMPLE = LineNow(
+    counters=[AtCounter(counter=examples.COUNTER, called=("7-012",), serving=("7-011",), waiting=3)],
+    as_of=examples.NOW,
+)
+
+
+@get("/booking/api/line", tags=["the line"], opt=PUBLIC | documented(returns=LINE_EXAMPLE))
 async def get_line_now(
     db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> LineNow:

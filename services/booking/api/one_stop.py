@@ -10,7 +10,9 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from services.booking.api import examples
 from services.booking.api.bodies import Code, OfVisit
+from services.booking.api.examples import ID
 from services.booking.api.refused import BOOK, CHAIN, VISIT
 from services.booking.commands.appointments import BookAppointment, Booked
 from services.booking.commands.keyed import request_hash
@@ -31,7 +33,6 @@ from shared.web.identity import require_visitor, staff_of
 from shared.web.town import Town
 
 TAGS = ["one visit for everything"]
-ID = "8d1f7f0e-6a3b-4c58-9f2d-0a4c5b6e7f81"
 
 Req = Request[Any, Any, Any]
 
@@ -64,6 +65,15 @@ class ChainAnswer(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
 
 
+CHAIN_EXAMPLE = ChainAnswer(
+    arrives_at=examples.STARTS_AT,
+    done_at=examples.PARTS[-1].done_at,
+    minutes=60,
+    people=1,
+    parts=examples.PARTS,
+)
+
+
 class Chains(msgspec.Struct, frozen=True, kw_only=True):
     """The best chain of each of the first days; and what separate visits would take, in minutes, without the ways."""
 
@@ -82,7 +92,9 @@ class ChainHold(msgspec.Struct, frozen=True, kw_only=True):
     "/booking/api/visits/{visit_id:str}/chains",
     guards=[require_visitor],
     tags=TAGS,
-    opt=documented(refusals={"visit_unknown": 404, "visit_over": 410}),
+    opt=documented(
+        returns=Chains(chains=[CHAIN_EXAMPLE], apart_min=50), refusals={"visit_unknown": 404, "visit_over": 410}
+    ),
 )
 async def get_chains(
     visit_id: FromPath[str],
@@ -119,7 +131,8 @@ async def get_chains(
     tags=TAGS,
     opt=documented(
         body=PostChainHold,
-        example={"visit_id": ID, "wishes": [{"procedure": "RES02", "slot_id": ID, "person": 1}]},
+        example={"visit_id": str(ID), "wishes": [{"procedure": "RES02", "slot_id": str(ID), "person": 1}]},
+        returns=ChainHold(chain=CHAIN_EXAMPLE, held_until=examples.HELD.held_until),
         refusals=VISIT | CHAIN,
     ),
 )
@@ -154,7 +167,7 @@ async def post_chain_hold(
     "/booking/api/chains",
     guards=[require_visitor],
     tags=TAGS,
-    opt=documented(body=OfVisit, example={"visit_id": ID}, refusals=BOOK),
+    opt=documented(body=OfVisit, example={"visit_id": str(ID)}, returns=[examples.BOOKED], refusals=BOOK),
 )
 async def post_chain(
     request: Req,

@@ -8,6 +8,7 @@ from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from services.booking.api import examples
 from services.booking.api.refused import COUNTER, RULE
 from services.booking.commands.opening import PublishVersion, preview_version, publish_version, withdraw_version
 from services.booking.domain.opening import (
@@ -128,7 +129,12 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-@get(ROOT, guards=GUARDS, tags=TAGS, opt=documented())
+@get(
+    ROOT,
+    guards=GUARDS,
+    tags=TAGS,
+    opt=documented(returns=[CounterAnswer(counter=examples.COUNTER, kind="counter")]),
+)
 async def get_counters_open(
     db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> list[CounterAnswer]:
@@ -138,7 +144,15 @@ async def get_counters_open(
     return [CounterAnswer(counter=found.counter, kind=found.kind) for found in rules]
 
 
-@get(f"{ROOT}/{{counter:str}}", guards=GUARDS, tags=TAGS, opt=documented(refusals=COUNTER))
+OPENING_EXAMPLE = OpeningAnswer(counter=examples.COUNTER, kind="counter", highest=1, versions=[examples.VERSION])
+
+
+@get(
+    f"{ROOT}/{{counter:str}}",
+    guards=GUARDS,
+    tags=TAGS,
+    opt=documented(returns=OPENING_EXAMPLE, refusals=COUNTER),
+)
 async def get_opening(
     counter: FromPath[str], db: NamedDependency[Database], town: NamedDependency[Town]
 ) -> OpeningAnswer:
@@ -161,7 +175,7 @@ async def get_opening(
     guards=GUARDS,
     tags=TAGS,
     status_code=200,
-    opt=documented(body=VersionBody, example=EXAMPLE, refusals=RULE),
+    opt=documented(body=VersionBody, example=EXAMPLE, returns=examples.PREVIEW, refusals=RULE),
 )
 async def post_opening_preview(
     request: Req,
@@ -184,7 +198,12 @@ async def post_opening_preview(
     f"{ROOT}/{{counter:str}}/versions",
     guards=GUARDS,
     tags=TAGS,
-    opt=documented(body=PublishBody, example=EXAMPLE | {"seen": 1}, refusals=RULE | {"rules_moved": 409}),
+    opt=documented(
+        body=PublishBody,
+        example=EXAMPLE | {"seen": 1},
+        returns=Published(version=2),
+        refusals=RULE | {"rules_moved": 409},
+    ),
 )
 async def post_version(
     request: Req,

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.api import examples
 from services.booking.api.bodies import ByChannel, CounterCode, ProcedureCode
 from services.booking.api.refused import PROCEDURE
 from services.booking.domain.calendar import days_between
@@ -87,6 +88,7 @@ class _Where(msgspec.Struct, frozen=True):
     tags=TAGS,
     opt=PUBLIC
     | documented(
+        returns=[examples.SLOT],
         refusals=PROCEDURE | {"too_many_slots": 422},
         headers={"Link": f'The rest, with rel="next", where there are more than {SLOTS_MAX} slots (RFC 8288).'},
     ),
@@ -122,7 +124,11 @@ async def get_slots(
     return Response(whole, headers={"link": f'</booking/api/slots?{rest}>; rel="next"'})
 
 
-@get("/booking/api/days", tags=TAGS, opt=PUBLIC | documented(refusals=PROCEDURE))
+@get(
+    "/booking/api/days",
+    tags=TAGS,
+    opt=PUBLIC | documented(returns=[DayAnswer(day=examples.DAY, places=30, free=12, closed=None)], refusals=PROCEDURE),
+)
 async def get_days(
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
@@ -156,7 +162,11 @@ async def get_days(
     ]
 
 
-@get("/booking/api/free", tags=TAGS, opt=PUBLIC | documented(refusals=PROCEDURE))
+@get(
+    "/booking/api/free",
+    tags=TAGS,
+    opt=PUBLIC | documented(returns=FreePage(slots=[examples.SLOT], after="20261207T093000.7"), refusals=PROCEDURE),
+)
 async def get_free(
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
@@ -181,7 +191,12 @@ async def get_free(
     return FreePage(slots=slots, after=Look(after=ended).query()["after"] if ended else None)
 
 
-@get("/booking/api/earliest", tags=TAGS, opt=PUBLIC | documented(refusals=PROCEDURE))
+@get(
+    "/booking/api/earliest",
+    tags=TAGS,
+    opt=PUBLIC
+    | documented(returns=[Earliest(channel="counter", slot=examples.SLOT, as_of=examples.NOW)], refusals=PROCEDURE),
+)
 async def get_earliest(
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
@@ -202,7 +217,7 @@ async def get_earliest(
 @get(
     "/booking/api/slots/{slot_id:str}/alternatives",
     tags=TAGS,
-    opt=PUBLIC | documented(refusals=PROCEDURE | {"slot_unknown": 404}),
+    opt=PUBLIC | documented(returns=[examples.ALTERNATIVE], refusals=PROCEDURE | {"slot_unknown": 404}),
 )
 async def get_alternatives(
     slot_id: FromPath[str],
