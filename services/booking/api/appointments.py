@@ -13,21 +13,16 @@ from services.booking import flow
 from services.booking.api import examples
 from services.booking.api.bodies import Numbered, Version
 from services.booking.api.examples import ID
-from services.booking.api.one_stop import CHAIN_EXAMPLE, ChainAnswer, WishBody, chain_answer, wishes_of
-from services.booking.api.refused import APPOINTMENT, CHAIN, CHANGE, CODE, SLOT
+from services.booking.api.refused import APPOINTMENT, CHANGE, CODE, SLOT
 from services.booking.commands.access import try_code
 from services.booking.commands.changes import CancelAppointment, ChangeAppointment, Changed, cancel_appointment
-from services.booking.commands.keyed import request_hash
-from services.booking.commands.moving import MoveChain, Moved, move_chain
-from services.booking.commands.offers import Offer, find_offer
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.calendar_file import calendar_answer
 from services.booking.pages.opening import access_cookie, find_open_appointment
 from services.booking.pages.tries import CodeTries
 from services.booking.queries.appointments import AppointmentView
-from services.booking.queries.one_stop import list_linked, list_moves
-from services.booking.queries.rules import get_rules
+from services.booking.queries.one_stop import list_linked
 from services.booking.queries.slots import Channel
 from shared.db import Database
 from shared.errors import Refusal
@@ -99,19 +94,6 @@ class PostCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     version: Version
     whole: bool = False
-
-
-class PostMove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Move all of the arrival that is still to come: a slot for each procedure."""
-
-    wishes: WishBody
-    version: Version
-
-
-class TakeOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Move to the place that is kept."""
-
-    version: Version
 
 
 @post(
@@ -289,132 +271,6 @@ async def get_calendar(
     return await calendar_answer(db, town, await open_for(request, number, db, keys, town, now=now))
 
 
-@get(
-    "/booking/api/appointments/{number:str}/offer",
-    tags=["offered places"],
-    opt=PUBLIC | documented(knows_owner=True, returns=examples.OFFER, refusals=APPOINTMENT | {"offer_unknown": 404}),
-)
-async def get_offer(
-    request: Req,
-    number: FromPath[str],
-    db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-) -> Offer:
-    """The place that is kept for an appointment's owner.
-
-    After a closing, for some time: nobody else can take it until then.
-    """
-    found = await open_for(request, number, db, keys, town, now=now)
-    return await _offer(db, town, found, now=now)
-
-
-@post(
-    "/booking/api/appointments/{number:str}/offer",
-    tags=["offered places"],
-    status_code=200,
-    opt=PUBLIC
-    | documented(
-        knows_owner=True,
-        body=TakeOffer,
-        example={"version": 2},
-        returns=examples.CHANGED,
-        refusals=CHANGE | SLOT | {"offer_unknown": 404},
-    ),
-)
-async def post_offer(
-    request: Req,
-    number: FromPath[str],
-    db: NamedDependency[Database],
-    rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    key: IdempotencyKey = None,
-) -> Changed:
-    """Take the place that is kept.
-
-    Whoever wants another one changes the appointment as always; whoever wants none cancels it.
-    """
-    found = await open_for(request, number, db, keys, town, now=now)
-    wanted = await read_json(request, TakeOffer)
-    offer = await _offer(db, town, found, now=now)
-    order = ChangeAppointment(
-        municipality=town.code,
-        appointment_id=found.appointment_id,
-        slot_id=offer.slot_id,
-        version=wanted.version,
-        key=key or f"change:{offer.slot_id}:{wanted.version}",
-        staff=staff_of(find_identity(request)),
-    )
-    return await flow.change(db, rush, order, now=now)
-
-
-@get(
-    "/booking/api/appointments/{number:str}/moves",
-    tags=["one visit for everything"],
-    opt=PUBLIC | documented(knows_owner=True, returns=[CHAIN_EXAMPLE], refusals=APPOINTMENT),
-)
-async def get_moves(
-    request: Req,
-    number: FromPath[str],
-    db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-) -> list[ChainAnswer]:
-    """The best chains that all of an arrival could move to.
-
-    None for an appointment that is by itself.
-    """
-    found = await open_for(request, number, db, keys, town, now=now)
-    if found.chain_id is None:
-        return []
-    async with db.begin(town.code) as session:
-        policy = (await get_rules(session, town.code)).policy
-        _errands, chains = await list_moves(session, town.code, found.appointment_id, policy, now=now)
-    return [chain_answer(chain) for chain in chains]
-
-
-@post(
-    "/booking/api/appointments/{number:str}/move",
-    tags=["one visit for everything"],
-    status_code=200,
-    opt=PUBLIC
-    | documented(
-        knows_owner=True,
-        body=PostMove,
-        returns=examples.MOVED,
-        example={"wishes": [{"procedure": "RES02", "slot_id": str(ID), "person": 1}], "version": 1},
-        refusals=CHANGE | CHAIN | {"chain_broken": 409},
-    ),
-)
-async def post_move(
-    request: Req,
-    number: FromPath[str],
-    db: NamedDependency[Database],
-    rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    key: IdempotencyKey = None,
-) -> Moved:
-    """Move all of an arrival that is still to come, or nothing."""
-    found = await open_for(request, number, db, keys, town, now=now)
-    wanted = await read_json(request, PostMove)
-    wishes = wishes_of(wanted.wishes)
-    order = MoveChain(
-        municipality=town.code,
-        appointment_id=found.appointment_id,
-        wishes=wishes,
-        version=wanted.version,
-        key=key or f"move:{request_hash(wishes, wanted.version).hex()}",
-        staff=staff_of(find_identity(request)),
-    )
-    return await rush.run(db, town.code, lambda session: move_chain(session, order, now=now))
-
-
 async def open_for(
     request: Req, number: str, db: Database, keys: Keys, town: Town, *, now: datetime
 ) -> AppointmentView:
@@ -427,11 +283,3 @@ async def open_for(
     if found is None:
         raise Refusal("appointment_unknown", 404)
     return found
-
-
-async def _offer(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> Offer:
-    async with db.begin(town.code) as session:
-        offer = await find_offer(session, town.code, found.appointment_id, now=now)
-    if offer is None:
-        raise Refusal("offer_unknown", 404)
-    return offer

@@ -3,13 +3,9 @@
 from services.booking.api.appointments import (
     get_appointment,
     get_calendar,
-    get_moves,
-    get_offer,
     post_access,
     post_cancel,
     post_change,
-    post_move,
-    post_offer,
 )
 from services.booking.api.closings import get_closing, get_closings, post_closing, post_closing_preview, post_reopening
 from services.booking.api.draws import (
@@ -23,6 +19,8 @@ from services.booking.api.draws import (
 )
 from services.booking.api.holds import delete_hold, get_visit_answer, post_appointment, post_hold, post_visit
 from services.booking.api.line import get_line_now
+from services.booking.api.moves import get_moves, post_move
+from services.booking.api.offers import get_offer, post_offer
 from services.booking.api.one_stop import get_chains, post_chain, post_chain_hold
 from services.booking.api.opening import (
     delete_version,
