@@ -43,6 +43,8 @@ _MISSING = re.compile(r"missing required field `(\w+)`")
 class Documented(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in the description of a route. `refusals` are codes and their status; `answer` the media type.
 
+    `details` are what a refusal brings along, by its code.
+
     `example` is a body, `returns` an answer. `knows_owner`: it is public, and opens what is the visitor's own.
     """
 
@@ -50,6 +52,7 @@ class Documented(msgspec.Struct, frozen=True, kw_only=True):
     example: Any = None
     returns: Any = None
     refusals: Mapping[str, int] = {}
+    details: Mapping[str, Mapping[str, Any]] = {}
     headers: Mapping[str, str] = {}
     answer: str = "application/json"
     knows_owner: bool = False
@@ -61,6 +64,7 @@ def documented(
     example: Any = None,
     returns: Any = None,
     refusals: Mapping[str, int] | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
     answer: str = "application/json",
     knows_owner: bool = False,
@@ -71,6 +75,7 @@ def documented(
         example=example,
         returns=returns,
         refusals=refusals or {},
+        details=details or {},
         headers=headers or {},
         answer=answer,
         knows_owner=knows_owner,

@@ -155,7 +155,9 @@ def _operation(handler: HTTPRouteHandler, path: str, texts: Mapping[str, Refusal
             content["example"] = said.example
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     operation["responses"] = _success(handler, said, schemas) | _refused(
-        _all_refusals(said, guard, parameters, has_body=body is not None, writes=handler.http_methods != {"GET"}), texts
+        _all_refusals(said, guard, parameters, has_body=body is not None, writes=handler.http_methods != {"GET"}),
+        said.details,
+        texts,
     )
     return operation
 
@@ -239,7 +241,9 @@ def _all_refusals(
     return found
 
 
-def _refused(refusals: Mapping[str, int], texts: Mapping[str, RefusalText]) -> Document:
+def _refused(
+    refusals: Mapping[str, int], details: Mapping[str, Mapping[str, Any]], texts: Mapping[str, RefusalText]
+) -> Document:
     """The responses that are no success: by status, with its codes, and each code with its words."""
     responses: Document = {}
     for status in sorted(set(refusals.values())):
@@ -251,17 +255,20 @@ def _refused(refusals: Mapping[str, int], texts: Mapping[str, RefusalText]) -> D
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
             "content": {
-                PROBLEM: {"schema": schema, "examples": {code: _example(code, status, texts) for code in codes}}
+                PROBLEM: {
+                    "schema": schema,
+                    "examples": {code: _example(code, status, details.get(code, {}), texts) for code in codes},
+                }
             },
         }
     return responses
 
 
-def _example(code: str, status: int, texts: Mapping[str, RefusalText]) -> Document:
+def _example(code: str, status: int, details: Mapping[str, Any], texts: Mapping[str, RefusalText]) -> Document:
     text = texts[code]
     title, advice = translate(text.title), translate(text.advice)
     problem = {"type": f"/problems/{code}", "title": title, "detail": advice, "status": status, "code": code}
-    return {"summary": title, "value": problem}
+    return {"summary": title, "value": problem | msgspec.to_builtins(details)}
 
 
 class _Schemas:

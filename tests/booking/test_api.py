@@ -170,7 +170,7 @@ async def test_who_lost_the_place_of_a_change_is_told_the_nearest_others(town: B
 
 
 async def test_a_body_is_read_strictly_and_says_which_field_is_wrong(town: BookingTown) -> None:
-    """Seen to fail with `JSONBody`: a version that is text was taken for a number."""
+    """Seen to fail when a body is read as forms are: a version that is text was taken for a number."""
     async with town.browser() as browser:
         made = await booked_by_api(town, browser)
         own = f"/booking/api/appointments/{made['number']}"

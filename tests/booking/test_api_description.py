@@ -77,6 +77,8 @@ def test_what_is_refused_is_told_with_its_words(described: dict[str, Any]) -> No
     hold = described["paths"]["/booking/api/holds"]["post"]["responses"]
     assert set(hold["409"]["content"]) == {"application/problem+json"}
     assert hold["409"]["content"]["application/problem+json"]["examples"]["slot_taken"]["value"]["title"].isascii()
+    lost = hold["409"]["content"]["application/problem+json"]["examples"]["slot_taken"]["value"]
+    assert lost["alternatives"][0]["where"] == "same_counter"
     for path, _, found in operations(described):
         assert any(status.startswith("2") for status in found["responses"]), path
 

@@ -188,6 +188,7 @@ async def get_appointment(
         returns=examples.CHANGED,
         example={"slot_id": str(ID), "version": 1},
         refusals=CHANGE | SLOT | {"same_slot": 409, "chain_broken": 409},
+        details=examples.LOST,
     ),
 )
 async def post_change(

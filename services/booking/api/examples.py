@@ -31,6 +31,8 @@ ENDS_AT = STARTS_AT + HALF_HOUR
 
 SLOT = OpenSlot(slot_id=ID, counter=COUNTER, starts_at=STARTS_AT, ends_at=ENDS_AT, free=2)
 ALTERNATIVE = Alternative(slot_id=OTHER_ID, starts_at=ENDS_AT, counter=COUNTER, where="same_counter")
+# What whoever lost a place is told.
+LOST = {"slot_taken": {"alternatives": [ALTERNATIVE]}}
 HELD = HeldSlot(
     slot_id=ID, counter=COUNTER, starts_at=STARTS_AT, ends_at=ENDS_AT, held_until=NOW + timedelta(minutes=10)
 )

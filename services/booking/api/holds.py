@@ -155,7 +155,12 @@ async def get_visit_answer(
     "/booking/api/holds",
     guards=[require_visitor],
     tags=["holds"],
-    opt=documented(example={"slot_id": str(ID), "visit_id": str(ID)}, returns=examples.HOLD, refusals=VISIT | SLOT),
+    opt=documented(
+        example={"slot_id": str(ID), "visit_id": str(ID)},
+        returns=examples.HOLD,
+        refusals=VISIT | SLOT,
+        details=examples.LOST,
+    ),
 )
 async def post_hold(
     data: JSONBody[PostHold],
@@ -207,7 +212,12 @@ async def delete_hold(
     "/booking/api/appointments",
     guards=[require_visitor],
     tags=["appointments"],
-    opt=documented(example={"visit_id": str(ID)}, returns=examples.BOOKED, refusals=BOOK | {"slot_taken": 409}),
+    opt=documented(
+        example={"visit_id": str(ID)},
+        returns=examples.BOOKED,
+        refusals=BOOK | {"slot_taken": 409},
+        details=examples.LOST,
+    ),
 )
 async def post_appointment(
     data: JSONBody[OfVisit],

@@ -65,6 +65,7 @@ async def get_offer(
         example={"version": 2},
         returns=examples.CHANGED,
         refusals=CHANGE | SLOT | {"offer_unknown": 404},
+        details=examples.LOST,
     ),
 )
 async def post_offer(
