@@ -4,7 +4,7 @@ from pathlib import Path
 
 from litestar.di import Provide
 
-from services.booking.api import get_appointment, get_slots, post_appointment, post_hold
+from services.booking.api.routes import API_ROUTES
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
@@ -107,10 +107,7 @@ from shared.web.app import create_service_app
 from shared.web.middleware import AroundRequest
 
 ROUTES = [
-    post_hold,
-    post_appointment,
-    get_slots,
-    get_appointment,
+    *API_ROUTES,
     post_arrive,
     get_visit_page,
     post_services_page,

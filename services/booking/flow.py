@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
+from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
 from services.booking.commands.visits import release_hold
 from services.booking.domain.rules import Policy, SlotTaken
@@ -103,6 +104,19 @@ async def hold(db: Database, rush: Rush, order: HoldPlace, *, now: datetime) -> 
     """
     try:
         return await rush.run(db, order.municipality, lambda session: hold_place(session, order, now=now))
+    except SlotTaken as taken:
+        alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
+    raise Refusal("slot_taken", 409, alternatives=alternatives)
+
+
+async def change(db: Database, rush: Rush, order: ChangeAppointment, *, now: datetime) -> Changed:
+    """Move an appointment; who lost the place is told the nearest others.
+
+    Raises:
+        Refusal: as `change_appointment`; `slot_taken` with `alternatives`.
+    """
+    try:
+        return await rush.run(db, order.municipality, lambda session: change_appointment(session, order, now=now))
     except SlotTaken as taken:
         alternatives = await rush.alternatives(db, order.municipality, order.slot_id, taken, now=now)
     raise Refusal("slot_taken", 409, alternatives=alternatives)

@@ -241,6 +241,19 @@ REFUSALS: dict[str, RefusalText] = {
     "too_many_webhooks": RefusalText(
         _("登録できる数をこえています"), _("使っていないシステムの登録を取り消してから、登録してください。")
     ),
+    "code_wrong": RefusalText(
+        _("番号か確認コードがちがいます"), _("番号と、6けたの確認コードを、もう一度お確かめください。")
+    ),
+    "code_locked": RefusalText(
+        _("確認コードのまちがいが続きました"), _("15分ほど待ってから、もう一度お試しください。")
+    ),
+    "offer_unknown": RefusalText(
+        _("おさえてある時間は、今はありません"), _("ほかの時間を選ぶか、電話でご相談ください。")
+    ),
+    "draw_entry_unknown": RefusalText(
+        _("この申し込みは開けません"), _("抽選番号と確認コードを、もう一度お確かめください。")
+    ),
+    "too_many_slots": RefusalText(_("枠の数が多すぎます"), _("窓口をひとつ選んで、もう一度お試しください。")),
     "number_unreadable": RefusalText(
         _("予約番号を読みとれませんでした"), _("数字とアルファベット7文字です。もう一度入力してください。")
     ),

@@ -26,7 +26,8 @@ from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_iden
 from shared.web.language import language_route
 from shared.web.ledger_proofs import ledger_routes
 from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
-from shared.web.refusals import RefusalText
+from shared.web.openapi import schema_routes
+from shared.web.refusals import REFUSALS, RefusalText
 from shared.web.static_files import static_router
 from shared.web.templating import make_environment
 from shared.web.town import Town, TownDirectory
@@ -99,6 +100,7 @@ def create_service_app(
             *_health(db, is_ready),
             *dead_letter_routes(service),
             *ledger_routes(service),
+            *schema_routes(service, {**REFUSALS, **(refusals or {})}, secure=secure),
             language_route(service),
             static_router(),
         ],
@@ -129,6 +131,7 @@ def create_service_app(
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(make_environment(*template_dirs))),
         lifespan=[lifespan],
         request_max_body_size=FORM_MAX_BYTES,
+        # Ours is made by `shared/web/openapi.py`.
         openapi_config=None,
         logging_config=None,
     )

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shared.erasure import is_erased
 from shared.errors import Refusal
 from shared.log import describe, get_logger
+from shared.web.documented import wrong_parameters
 from shared.web.i18n import translate, without_readings
 from shared.web.identity import RenewSession, SignInNeeded
 from shared.web.pages import page
@@ -43,7 +44,11 @@ class ErrorPages:
         if error.status_code >= 500:  # an absent template, an answer that cannot be encoded
             return self.for_any(request, error)
         code = STATUS_CODES.get(error.status_code, "bad_request")
-        return self._answer(request, Refusal(code, error.status_code))
+        wrong = wrong_parameters(request, error)
+        answer = self._answer(request, Refusal(code, error.status_code, **({"fields": wrong} if wrong else {})))
+        # Which methods there are.
+        answer.headers.update(error.headers or {})
+        return answer
 
     def for_any(self, request: Request[Any, Any, Any], error: Exception) -> Answer:
         """A refusal is an answer; a busy database is 503; anything else is a bug, logged once, without its values."""

@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 
 from shared.db import Database
 from shared.ledger.proofs import Consistency, Proof, Prover
+from shared.web.documented import documented
 from shared.web.identity import PUBLIC
 from shared.web.town import Town
 
@@ -43,7 +44,11 @@ def ledger_routes(service: str) -> Sequence[ControllerRouterHandler]:
     """The routes of one service."""
     base, prover = proofs_path(service), Prover(service)
 
-    @get(f"{base}/{{entry_id:uuid}}", opt=PUBLIC)
+    @get(
+        f"{base}/{{entry_id:uuid}}",
+        tags=["ledger"],
+        opt=PUBLIC | documented(refusals={"entry_unknown": 404, "entry_not_proved_yet": 409}),
+    )
     async def get_proof(
         entry_id: FromPath[UUID], db: NamedDependency[Database], town: NamedDependency[Town]
     ) -> Response[Proof]:
@@ -51,7 +56,7 @@ def ledger_routes(service: str) -> Sequence[ControllerRouterHandler]:
         async with db.begin(town.code) as session:
             return Response(await prover.prove(session, town.code, entry_id), headers=CACHED)
 
-    @post(base, opt=PUBLIC, status_code=200)
+    @post(base, tags=["ledger"], opt=PUBLIC, status_code=200)
     async def post_proofs(
         data: JSONBody[AskProofs], db: NamedDependency[Database], town: NamedDependency[Town]
     ) -> Proofs:
@@ -63,7 +68,11 @@ def ledger_routes(service: str) -> Sequence[ControllerRouterHandler]:
             not_yet=[entry_id for entry_id, proof in known.items() if proof is None],
         )
 
-    @get(f"/{service}/api/ledger/consistency", opt=PUBLIC)
+    @get(
+        f"/{service}/api/ledger/consistency",
+        tags=["ledger"],
+        opt=PUBLIC | documented(refusals={"checkpoint_unknown": 404}),
+    )
     async def get_consistency(
         db: NamedDependency[Database],
         town: NamedDependency[Town],

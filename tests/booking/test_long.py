@@ -369,10 +369,12 @@ async def test_the_public_times_of_such_a_procedure_are_long_enough(bare_town: B
 
 async def test_who_comes_again_with_another_pass_need_not_choose_again(house: BookingTown) -> None:
     ticket = house.make_pass("guest")
-    for number in (1, 2):
+    visits = []
+    for _ in range(2):
         async with house.db.begin(TOWN) as session:
             again = msgspec.structs.replace(ticket, pass_id=uuid4())
-            visit_id = await arrive(session, again, "guest", house.keys, now=house.now)
-        if number == 1:
-            await choose(house, visit_id, *THREE)
+            visits.append(await arrive(session, again, "guest", house.keys, now=house.now))
+        if len(visits) == 1:
+            await choose(house, visits[0], *THREE)
+    visit_id = visits[-1]
     assert (await house.hold(visit_id, "guest", await slot_at(house, 10))).ends_at == at(11, 30)

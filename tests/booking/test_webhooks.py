@@ -196,8 +196,10 @@ async def test_only_what_was_asked_for_in_this_town_is_told_and_only_if_it_happe
 
 async def test_closings_and_draws_are_told(town: BookingTown, receiver: Receiver, loop: WebhookLoop) -> None:
     await register(town, receiver.url, "closing.made", "closing.reopened", "draw.drawn")
-    times = {"starts_at": town.now + timedelta(days=1), "ends_at": town.now + timedelta(days=1, hours=8)}
-    order = CloseTime(counter="7", reason="weather", note="台風のため", key="close", **times)
+    starts_at, ends_at = town.now + timedelta(days=1), town.now + timedelta(days=1, hours=8)
+    order = CloseTime(
+        counter="7", starts_at=starts_at, ends_at=ends_at, reason="weather", note="台風のため", key="close"
+    )
     async with town.db.begin(TOWN) as session:
         closed = await close_time(session, MANAGER, order, now=town.now)
     for _ in range(2):

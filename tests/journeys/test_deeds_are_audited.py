@@ -46,6 +46,14 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/visits/{visit_id}/book": "book",
     "booking POST /booking/api/holds": "hold",
     "booking POST /booking/api/appointments": "book",
+    "booking POST /booking/api/visits": "arrive",
+    "booking POST /booking/api/appointments/{number}/change": "change",
+    "booking POST /booking/api/appointments/{number}/cancel": "cancel",
+    "booking POST /booking/api/appointments/{number}/offer": "change",
+    "booking POST /booking/api/draws/{draw_id}/entries": "draw-enter",
+    "booking POST /booking/api/opening/{counter}/versions": "publish-opening",
+    "booking POST /booking/api/closings": "close",
+    "booking POST /booking/api/closings/{closing_id}/reopen": "reopen",
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
@@ -95,6 +103,9 @@ NO_DEEDS = {
     "booking POST /booking/visits/{visit_id}/chains",
     "booking POST /booking/visits/{visit_id}/chains/book",
     "booking POST /booking/appointments/{number}/move",
+    "booking POST /booking/api/chains/holds",
+    "booking POST /booking/api/chains",
+    "booking POST /booking/api/appointments/{number}/move",
     # Whoever writes in somebody's place has a case of that person's own.
     "routing POST /cases/{case_id}/person",
     "routing POST /cases/{case_id}/family",
@@ -106,10 +117,14 @@ NO_DEEDS = {
     "routing POST /applications/find",
     "booking POST /booking/find",
     "booking POST /booking/draws/{draw_id}/entry",
+    "booking POST /booking/api/access",
+    "booking POST /booking/api/draws/{draw_id}/access",
     # A form comes back with more in it; nothing is kept, and nothing read.
     "routing POST /cases/{case_id}/fields",
     # What a change would do, before anybody does it.
     "booking POST /counter/opening/{counter}/preview",
+    "booking POST /booking/api/opening/{counter}/preview",
+    "booking POST /booking/api/closings/preview",
     # Hashes, for whoever has the ids of entries.
     "routing POST /routing/api/ledger/proofs",
     "booking POST /booking/api/ledger/proofs",
@@ -168,9 +183,9 @@ class Desk(Resident):
         """A form that is empty."""
         return self._audited(path, lambda: self._client.post(path, data={}))
 
-    def post_json(self, path: str, body: Mapping[str, str]) -> Any:
+    def post_json(self, path: str, body: Mapping[str, Any], **headers: str) -> Any:
         """What a program of the desk would send."""
-        return self._audited(path, lambda: self._client.post(path, json=body))
+        return self._audited(path, lambda: self._client.post(path, json=body, headers=headers))
 
     def _audited(self, path: str, deed: Any) -> Any:
         route = next(name for name, pattern in _PATTERNS.items() if pattern.fullmatch(path))
@@ -229,6 +244,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _changes_when_a_counter_is_open(coordinator)
         _calls_whom_no_message_reached(desk, stack)
         _closes_and_reopens(desk)
+        _does_the_same_by_a_program(desk, coordinator, stack)
         _decides_about_dead_letters(operator, stack)
         _enters_a_draw(desk)
         _stands_at_the_machine(kiosk, seen)
@@ -386,6 +402,9 @@ def _enters_a_draw(desk: Desk) -> None:
     assert wish, desk.page.text
     desk.send(way[1], wish1=wish[1])
     desk.send(desk.path, {"action": "withdraw"})
+    _to_the_times(desk)
+    draw_id, visit_id = way[1].rsplit("/", 1)[-1], desk.path.rsplit("/", 1)[-1]
+    desk.post_json(f"/booking/api/draws/{draw_id}/entries", {"visit_id": visit_id, "preferences": [wish[1]]})
     desk.get("/counter/draws")
     call_off = re.search(r'href="(/counter/draws/[0-9a-f-]+/call-off)"', desk.page.text)
     assert call_off, desk.page.text
@@ -474,3 +493,37 @@ def _tells_another_system(desk: Desk) -> None:
     assert own, desk.page.text
     desk.get(own[1])
     desk.send("/test")
+
+
+def _does_the_same_by_a_program(desk: Desk, coordinator: Desk, stack: Stack) -> None:
+    _begin(desk)
+    desk.send("/you", name=NAME, kana=KANA, reach="none", email="", phone="")
+    desk.send("/handover", all="yes")
+    sealed = desk.form("/booking/arrive").fields["pass"]
+    visit_id = desk.post_json("/booking/api/visits", {"pass": sealed}).json()["visit_id"]
+    free = desk.get("/booking/api/free?procedure=CHI02&most=100").json()["slots"]
+    desk.post_json("/booking/api/holds", {"visit_id": visit_id, "slot_id": free[-2]["slot_id"]})
+    number = desk.post_json("/booking/api/appointments", {"visit_id": visit_id}).json()["number"]
+    own, slot_id = f"/booking/api/appointments/{number}", free[-1]["slot_id"]
+    desk.post_json(f"{own}/change", {"slot_id": slot_id, "version": 1})
+    now = desk.get(own).json()
+    closed = {name: now[name] for name in ("counter", "starts_at", "ends_at")} | {"reason": "power"}
+    closing_id = desk.post_json("/booking/api/closings", closed, **{"idempotency-key": "k"}).json()["closing_id"]
+    deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
+    while desk.get(f"{own}/offer").status_code != 200:
+        assert time.monotonic() < deadline, stack.log_tails()
+        time.sleep(0.2)
+    version = desk.get(own).json()["version"]
+    version = desk.post_json(f"{own}/offer", {"version": version}).json()["version"]
+    desk.post_json(f"{own}/cancel", {"version": version})
+    desk.post_json(f"/booking/api/closings/{closing_id}/reopen", {})
+    known = coordinator.get("/booking/api/opening/3").json()
+    day = (jst_day(utc_now()) + timedelta(days=30)).isoformat()
+    rule = {
+        "slot_min": 30,
+        "places": 1,
+        "week": [{"weekday": 1, "hours": [{"opens_at": "09:00", "closes_at": "12:00"}]}],
+    }
+    coordinator.post_json(
+        "/booking/api/opening/3/versions", {"valid_from": day, "rule": rule, "seen": known["highest"]}
+    )

@@ -31,6 +31,7 @@ SERVICES = ("routing", "booking", "notifications")
 
 # Served by each service.
 EVERYWHERE = ("GET /healthz", "GET /readyz", "GET /static/{name}")
+SCHEMA = ("schema", "schema/openapi.json")
 # Of each service, below its own name: what stopped on the way to it.
 DEAD_LETTERS = (
     ("GET", "dead-letters"),
@@ -158,6 +159,13 @@ WHO_MAY: dict[str, Who] = {
     # Free times say nothing of anybody.
     "booking GET /booking": ANYBODY,
     "booking GET /booking/api/slots": ANYBODY,
+    "booking GET /booking/api/slots/{slot_id}/alternatives": ANYBODY,
+    "booking GET /booking/api/days": ANYBODY,
+    "booking GET /booking/api/free": ANYBODY,
+    "booking GET /booking/api/earliest": ANYBODY,
+    "booking GET /booking/api/line": ANYBODY,
+    "booking GET /booking/api/draws": ANYBODY,
+    "booking GET /booking/api/draws/{draw_id}/record": ANYBODY,
     "booking GET /booking/language": ANYBODY,
     # Numbers only, for a screen in the hall.
     "booking GET /board": ANYBODY,
@@ -179,6 +187,18 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/appointments/{number}/earlier": ANYBODY,
     "booking POST /booking/appointments/{number}/earlier": ANYBODY,
     "booking GET /booking/api/appointments/{number}": ANYBODY,
+    "booking GET /booking/api/appointments/{number}/calendar.ics": ANYBODY,
+    "booking GET /booking/api/appointments/{number}/offer": ANYBODY,
+    "booking POST /booking/api/appointments/{number}/offer": ANYBODY,
+    "booking GET /booking/api/appointments/{number}/moves": ANYBODY,
+    "booking POST /booking/api/appointments/{number}/move": ANYBODY,
+    "booking POST /booking/api/appointments/{number}/change": ANYBODY,
+    "booking POST /booking/api/appointments/{number}/cancel": ANYBODY,
+    "booking POST /booking/api/access": ANYBODY,
+    "booking POST /booking/api/draws/{draw_id}/access": ANYBODY,
+    "booking GET /booking/api/draws/{draw_id}/entries/{number}": ANYBODY,
+    "booking PUT /booking/api/draws/{draw_id}/entries/{number}": ANYBODY,
+    "booking DELETE /booking/api/draws/{draw_id}/entries/{number}": ANYBODY,
     # Draws and their records name nobody; an entry is opened as an appointment is.
     "booking GET /booking/draws": ANYBODY,
     "booking GET /booking/draws/{draw_id}": ANYBODY,
@@ -209,6 +229,13 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /booking/visits/{visit_id}/chains": VISITORS,
     "booking GET /booking/visits/{visit_id}/chains/confirm": VISITORS,
     "booking POST /booking/visits/{visit_id}/chains/book": VISITORS,
+    "booking POST /booking/api/visits": VISITORS,
+    "booking GET /booking/api/visits/{visit_id}": VISITORS,
+    "booking DELETE /booking/api/visits/{visit_id}/hold": VISITORS,
+    "booking GET /booking/api/visits/{visit_id}/chains": VISITORS,
+    "booking POST /booking/api/chains/holds": VISITORS,
+    "booking POST /booking/api/chains": VISITORS,
+    "booking POST /booking/api/draws/{draw_id}/entries": VISITORS,
     "booking POST /booking/api/holds": VISITORS,
     "booking POST /booking/api/appointments": VISITORS,
     # The line of the day.
@@ -240,6 +267,11 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /counter/opening/{counter}/preview": ROSTER,
     "booking POST /counter/opening/{counter}/publish": ROSTER,
     "booking POST /counter/opening/{counter}/withdraw": ROSTER,
+    "booking GET /booking/api/opening": ROSTER,
+    "booking GET /booking/api/opening/{counter}": ROSTER,
+    "booking POST /booking/api/opening/{counter}/preview": ROSTER,
+    "booking POST /booking/api/opening/{counter}/versions": ROSTER,
+    "booking DELETE /booking/api/opening/{counter}/versions/{version}": ROSTER,
     # Nobody is served for a time: whom it concerns is shown by number, and asked to move.
     "booking GET /counter/close": MANAGER,
     "booking GET /counter/close/preview": MANAGER,
@@ -252,6 +284,11 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/webhooks/{endpoint_id}": MANAGER,
     "booking GET /counter/webhooks/{endpoint_id}/{action}": MANAGER,
     "booking POST /counter/webhooks/{endpoint_id}/{action}": MANAGER,
+    "booking GET /booking/api/closings": MANAGER,
+    "booking POST /booking/api/closings/preview": MANAGER,
+    "booking POST /booking/api/closings": MANAGER,
+    "booking GET /booking/api/closings/{closing_id}": MANAGER,
+    "booking POST /booking/api/closings/{closing_id}/reopen": MANAGER,
     "booking GET /counter/draws": MANAGER,
     "booking POST /counter/draws": MANAGER,
     "booking GET /counter/draws/{draw_id}/call-off": MANAGER,
@@ -286,6 +323,9 @@ WHO_MAY: dict[str, Who] = {
     "notifications GET /notifications/readyz": ANYBODY,
 }
 WHO_MAY |= {f"{service} {way}": ANYBODY for service in SERVICES for way in EVERYWHERE}
+# What programs read of the JSON; routing answers for the whole site.
+WHO_MAY |= {f"{service} GET /{service}/{path}": ANYBODY for service in SERVICES for path in SCHEMA}
+WHO_MAY |= {f"routing GET /{path}": ANYBODY for path in SCHEMA}
 # Hashes only, of entries whose random ids one must know.
 WHO_MAY |= {
     f"{service} {method} /{service}/api/ledger/{path}": ANYBODY

@@ -38,6 +38,11 @@ async def get_calendar_file(
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
+    return await calendar_answer(db, town, found)
+
+
+async def calendar_answer(db: Database, town: Town, found: AppointmentView) -> Response[bytes]:
+    """The file, to be saved."""
     async with db.begin(town.code) as session:
         facts = await find_town_facts(session, town.code)
     method = "CANCEL" if found.state == "cancelled" else "PUBLISH"

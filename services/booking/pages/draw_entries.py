@@ -183,7 +183,7 @@ async def get_entry_page(
 ) -> Template | Redirect:
     """One's own entry: its number and code, what it got, and what can be done."""
     wanted = read_draw_id(draw_id)
-    entry = await _open_entry(request, wanted, number, db, keys, town, now=now)
+    entry = await open_entry(request, wanted, number, db, keys, town, now=now)
     if entry is None:
         return _ask_again(wanted, number, "")
     async with db.begin(town.code) as session:
@@ -224,7 +224,7 @@ async def post_entry_page(
 ) -> Redirect:
     """Other wishes, or none any more."""
     wanted, fields = read_draw_id(draw_id), await read_form(request)
-    entry = await _open_entry(request, wanted, number, db, keys, town, now=now)
+    entry = await open_entry(request, wanted, number, db, keys, town, now=now)
     if entry is None:
         return _ask_again(wanted, number, "")
     path = f"{DRAWS}/{wanted}/entries/{entry.ticket}"
@@ -247,7 +247,7 @@ async def post_entry_page(
     return see_other(path if leaves else f"{path}?changed=1")
 
 
-async def _open_entry(
+async def open_entry(
     request: Req, draw_id: UUID, typed: str, db: Database, keys: Keys, town: Town, *, now: datetime
 ) -> EntryView | None:
     """The entry, if this visitor may open it; None if not, and equally if there is none.

@@ -88,6 +88,11 @@ _BOARD = text(f"""
       AND a.ticket_no IS NOT NULL
     ORDER BY a.counter, a.called_at DESC NULLS LAST, a.ticket_no LIMIT {BOARD_MAX}
 """)
+_WAITING = text("""
+    SELECT counter, count(*) AS waiting FROM appointment
+    WHERE municipality = :municipality AND day = :day AND state = 'checked_in'
+    GROUP BY counter ORDER BY counter LIMIT 1000
+""")
 
 
 async def list_line_rows(
@@ -150,3 +155,9 @@ async def list_board(session: AsyncSession, municipality: str, day: date) -> lis
     """The tickets that are called or served now."""
     rows = (await session.execute(_BOARD, {"municipality": municipality, "day": day})).all()
     return [msgspec.convert(row, BoardItem, from_attributes=True) for row in rows]
+
+
+async def list_waiting(session: AsyncSession, municipality: str, day: date) -> dict[str, int]:
+    """How many wait to be called, at each counter where somebody does."""
+    rows = (await session.execute(_WAITING, {"municipality": municipality, "day": day})).all()
+    return {row.counter: row.waiting for row in rows}

@@ -6,8 +6,8 @@ revision, down_revision, branch_labels, depends_on = "0012", "0011", None, None
 
 KINDS = (
     "'confirmation', 'change', 'cancellation', 'reminder', 'application_received', 'application_accepted', "
-    "'application_correction', 'application_completed', 'application_withdrawn', 'helper_found', 'closure', 'reopened', "
-    "'earlier_offer'"
+    "'application_correction', 'application_completed', 'application_withdrawn', 'helper_found', 'closure', "
+    "'reopened', 'earlier_offer'"
 )
 NEW_KINDS = "'draw_won', 'draw_lost', 'draw_called_off'"
 

@@ -1,0 +1,42 @@
+"""What bodies and parameters of several routes have in common: their limits, as the schema tells them."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar.params import QueryParameter
+
+from services.booking.queries.slots import Channel
+
+CODE_MAX_LENGTH = 20
+# Of counters, venues and procedures.
+CODE_PATTERN = f"^[0-9A-Za-z_-]{{1,{CODE_MAX_LENGTH}}}$"
+VERSION_MAX = 1_000_000
+TYPED_PATTERN = "^[ -~]{1,40}$"
+
+Code = Annotated[str, msgspec.Meta(pattern=CODE_PATTERN, examples=["CHI02"])]
+Version = Annotated[
+    int, msgspec.Meta(ge=1, le=VERSION_MAX, description="The version that the client saw.", examples=[1])
+]
+# A number and a code as somebody typed them.
+Typed = Annotated[str, msgspec.Meta(pattern=TYPED_PATTERN)]
+
+ProcedureCode = Annotated[str, QueryParameter(name="procedure", pattern=CODE_PATTERN, description="Its code.")]
+CounterCode = Annotated[
+    str | None,
+    QueryParameter(name="counter", pattern=CODE_PATTERN, description="One counter or venue only; without it, all."),
+]
+ByChannel = Annotated[Channel, QueryParameter(name="channel", description="At a counter, or with a helper at a venue.")]
+
+
+class OfVisit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whatever the visit holds."""
+
+    visit_id: UUID
+
+
+class Numbered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number and a code as they were typed: in any case, with a dash or without."""
+
+    number: Typed
+    code: Typed

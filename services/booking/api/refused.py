@@ -1,0 +1,32 @@
+"""With which status each refusal is answered, for the description of the API (`shared/web/openapi.py`)."""
+
+# Of whoever comes with a visit.
+VISIT = {"visit_unknown": 404, "visit_over": 410, "visit_booked": 409}
+PROCEDURE = {"procedure_unknown": 404}
+APPOINTMENT = {"appointment_unknown": 404}
+# Why a slot cannot be had.
+SLOT = {
+    "slot_unknown": 404,
+    "slot_unfit": 409,
+    "slot_too_soon": 409,
+    "slot_too_far": 409,
+    "slot_closed": 409,
+    "slot_taken": 409,
+}
+CHAIN = {name: status for name, status in SLOT.items() if name != "slot_unfit"} | {"chain_unfit": 409}
+BOOK = VISIT | {"hold_missing": 409, "hold_expired": 410, "too_many_appointments": 409, "subject_erased": 410}
+# Why an appointment stays as it is.
+CHANGE = APPOINTMENT | {
+    "appointment_moved": 409,
+    "appointment_cancelled": 409,
+    "appointment_started": 409,
+    "change_too_late": 409,
+}
+CODE = {"code_wrong": 403, "code_locked": 429, "too_many_tries": 429}
+DRAW = {"draw_unknown": 404}
+ENTRY = DRAW | {"draw_entry_unknown": 404, "session_needed": 401}
+WISHES = {"draw_wishes": 422, "draw_not_open": 409, "draw_closed": 409}
+ENTER = WISHES | {"draw_other": 409, "draw_full": 409, "draw_entered": 409, "subject_erased": 410}
+COUNTER = {"counter_unknown": 404}
+RULE = COUNTER | {"rule_unfit": 422, "rule_start_unfit": 422}
+CLOSING = {"closing_unfit": 400, "closing_reason_missing": 400}

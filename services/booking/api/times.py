@@ -1,0 +1,263 @@
+"""Free times: a month, a list, the earliest anywhere and of each channel, and what is near one that is gone."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.api import examples
+from services.booking.api.bodies import ByChannel, CounterCode, ProcedureCode
+from services.booking.api.refused import PROCEDURE
+from services.booking.domain.calendar import days_between
+from services.booking.domain.rules import Policy
+from services.booking.pages.look import Look, read_look
+from services.booking.queries.free import DAYS_MAX, After, list_days, list_next_free
+from services.booking.queries.rules import get_rules, list_closed_days
+from services.booking.queries.runs import Need
+from services.booking.queries.services import outlasts_slots
+from services.booking.queries.slots import (
+    SLOTS_MAX,
+    Alternative,
+    Channel,
+    OpenSlot,
+    find_procedure,
+    list_alternatives,
+    list_slots,
+)
+from shared.clock import jst_day
+from shared.db import Database
+from shared.errors import Refusal
+from shared.web.documented import documented
+from shared.web.forms import parse_uuid
+from shared.web.identity import PUBLIC
+from shared.web.town import Town
+
+FREE_MAX = 100
+FREE_USUAL = 20
+DAYS_USUAL = 31
+CHANNELS: tuple[Channel, ...] = ("counter", "helper")
+AFTER_PATTERN = r"^[0-9]{8}T[0-9]{6}\.[A-Za-z0-9_-]{1,20}$"
+TAGS = ["free times"]
+
+FirstDay = Annotated[
+    date | None, QueryParameter(name="from", description="The first day, in Japan; without it, or in the past, today.")
+]
+Days = Annotated[int, QueryParameter(name="days", ge=1, le=DAYS_MAX, description="How many days.")]
+
+
+class DayAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A day with times, or one that is closed.
+
+    Of so many public `places` that can still be given out, so many are `free`. `closed` says why nobody is served.
+    """
+
+    day: date
+    places: int
+    free: int
+    closed: str | None
+
+
+class FreePage(msgspec.Struct, frozen=True, kw_only=True):
+    """The next free slots, by time and then by counter. `after` is for the next page; null when there is none."""
+
+    slots: list[OpenSlot]
+    after: str | None
+
+
+class Earliest(msgspec.Struct, frozen=True, kw_only=True):
+    """The earliest free slot of a channel at the time `as_of`; null when there is none up to the horizon."""
+
+    channel: Channel
+    slot: OpenSlot | None
+    as_of: datetime
+
+
+class _Where(msgspec.Struct, frozen=True):
+    """Where a procedure can be done, by which rules, and how much time it needs where a slot is too short."""
+
+    counters: Sequence[str]
+    policy: Policy
+    need: Need | None
+
+
+@get(
+    "/booking/api/slots",
+    tags=TAGS,
+    opt=PUBLIC
+    | documented(
+        returns=[examples.SLOT],
+        refusals=PROCEDURE | {"too_many_slots": 422},
+        headers={"Link": f'The rest, with rel="next", where there are more than {SLOTS_MAX} slots (RFC 8288).'},
+    ),
+)
+async def get_slots(
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    procedure: ProcedureCode,
+    first: FirstDay = None,
+    days: Days = DAYS_USUAL,
+    channel: ByChannel = "counter",
+    counter: CounterCode = None,
+) -> Response[list[OpenSlot]]:
+    """Every slot that can be booked, free or full.
+
+    Of a procedure at all its counters (or venues, with a helper), or at one, within notice and horizon. An answer has
+    whole days; where some had to be left out, its `Link` leads to them.
+    """
+    async with db.begin(town.code) as session:
+        where = await _where(session, town, procedure, channel, counter)
+        start, last = _span(first, days, now)
+        slots = await list_slots(
+            session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=now
+        )
+    if len(slots) < SLOTS_MAX:
+        return Response(slots)
+    # The last day may not be whole.
+    cut = jst_day(slots[-1].starts_at)
+    whole = [slot for slot in slots if jst_day(slot.starts_at) < cut]
+    if not whole:
+        raise Refusal("too_many_slots", 422)
+    asked = {"procedure": procedure, "from": cut.isoformat(), "days": str((last - cut).days + 1), "channel": channel}
+    rest = urlencode(asked | ({"counter": counter} if counter else {}))
+    return Response(whole, headers={"link": f'</booking/api/slots?{rest}>; rel="next"'})
+
+
+@get(
+    "/booking/api/days",
+    tags=TAGS,
+    opt=PUBLIC | documented(returns=[DayAnswer(day=examples.DAY, places=30, free=12, closed=None)], refusals=PROCEDURE),
+)
+async def get_days(
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    procedure: ProcedureCode,
+    first: FirstDay = None,
+    days: Days = DAYS_USUAL,
+    channel: ByChannel = "counter",
+    counter: CounterCode = None,
+) -> list[DayAnswer]:
+    """How much is free on each day.
+
+    Days without times are left out, unless they are closed for a reason.
+    """
+    async with db.begin(town.code) as session:
+        where = await _where(session, town, procedure, channel, counter)
+        start, last = _span(first, days, now)
+        free = await list_days(
+            session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=now
+        )
+        rules = await get_rules(session, town.code)
+        span = list(days_between(start, last))
+        closed = await list_closed_days(session, town.code, rules, span, counters=where.counters)
+    return [
+        DayAnswer(
+            day=day,
+            places=free[day].places if day in free else 0,
+            free=free[day].free if day in free else 0,
+            closed=closed.get(day),
+        )
+        for day in span
+        if day in free or day in closed
+    ]
+
+
+@get(
+    "/booking/api/free",
+    tags=TAGS,
+    opt=PUBLIC | documented(returns=FreePage(slots=[examples.SLOT], after="20261207T093000.7"), refusals=PROCEDURE),
+)
+async def get_free(
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    procedure: ProcedureCode,
+    channel: ByChannel = "counter",
+    counter: CounterCode = None,
+    after: Annotated[
+        str | None, QueryParameter(pattern=AFTER_PATTERN, description="As the page before said it.")
+    ] = None,
+    most: Annotated[int, QueryParameter(ge=1, le=FREE_MAX, description="So many at most.")] = FREE_USUAL,
+) -> FreePage:
+    """The next free slots, page by page.
+
+    With `most=1` it is the earliest anywhere.
+    """
+    begin = read_look({"after": after}).after if after else None
+    async with db.begin(town.code) as session:
+        where = await _where(session, town, procedure, channel, counter)
+        slots = await list_next_free(
+            session, town.code, where.counters, where.policy, most=most, after=begin, need=where.need, now=now
+        )
+    ended = After(slots[-1].starts_at, slots[-1].counter) if len(slots) == most else None
+    return FreePage(slots=slots, after=Look(after=ended).query()["after"] if ended else None)
+
+
+@get(
+    "/booking/api/earliest",
+    tags=TAGS,
+    opt=PUBLIC
+    | documented(returns=[Earliest(channel="counter", slot=examples.SLOT, as_of=examples.NOW)], refusals=PROCEDURE),
+)
+async def get_earliest(
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    procedure: ProcedureCode,
+) -> list[Earliest]:
+    """The earliest free slot of each channel by which a procedure can be done."""
+    found = []
+    async with db.begin(town.code) as session:
+        for channel in CHANNELS:
+            where = await _where(session, town, procedure, channel, None)
+            if where.counters:
+                slots = await list_next_free(
+                    session, town.code, where.counters, where.policy, most=1, need=where.need, now=now
+                )
+                found.append(Earliest(channel=channel, slot=slots[0] if slots else None, as_of=now))
+    return found
+
+
+@get(
+    "/booking/api/slots/{slot_id:str}/alternatives",
+    tags=TAGS,
+    opt=PUBLIC | documented(returns=[examples.ALTERNATIVE], refusals=PROCEDURE | {"slot_unknown": 404}),
+)
+async def get_alternatives(
+    slot_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    procedure: ProcedureCode,
+    channel: ByChannel = "counter",
+) -> list[Alternative]:
+    """The free slots that are nearest to one: in time, then in place."""
+    wanted = parse_uuid(slot_id, code="slot_unknown")
+    async with db.begin(town.code) as session:
+        where = await _where(session, town, procedure, channel, None)
+        return await list_alternatives(
+            session, town.code, wanted, where.counters, where.policy, need=where.need, now=now
+        )
+
+
+async def _where(session: AsyncSession, town: Town, procedure: str, channel: Channel, counter: str | None) -> _Where:
+    known = await find_procedure(session, town.code, procedure, channel)
+    if known is None:
+        raise Refusal("procedure_unknown", 404)
+    policy = known.policy((await get_rules(session, town.code)).policy)
+    counters = [code for code in known.counters if counter in (None, code)]
+    outlasts = channel == "counter" and await outlasts_slots(session, town.code, procedure)
+    return _Where(counters, policy, Need(minutes=known.minutes) if outlasts else None)
+
+
+def _span(first: date | None, days: int, now: datetime) -> tuple[date, date]:
+    start = max(first or jst_day(now), jst_day(now))
+    start = min(start, date.max - timedelta(days=DAYS_MAX))
+    return start, start + timedelta(days=days - 1)
