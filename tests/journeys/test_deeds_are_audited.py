@@ -469,7 +469,7 @@ def _calls_whom_no_message_reached(desk: Desk, stack: Stack) -> None:
     desk.send("/book")
     own = desk.path
     desk.get(f"{own}/earlier")
-    today = jst_day(utc_now()).isoformat()
+    today = re.findall(r'<option value="([0-9-]{10})"', desk.page.text)[0]
     desk.send("/earlier", first=today, last=today)
     desk.until("/notices", has="/contact")
     desk.send("/contact")
