@@ -161,6 +161,8 @@ def test_days_with_the_same_slots_have_the_same_fingerprint_and_others_another()
         make_rule(*on(1), slot_min=30),
         make_rule(*on(1), places=3),
         make_rule(*on(1), staff_only_places=1),
+        make_rule(*on(1), kiosk_places=1),
+        make_rule(*on(1), staff_only_places=1, kiosk_places=1),
         make_rule(*on(1, hours=(MORNING, AFTERNOON))),
         make_rule(*on(1, hours=(Hours(time(9), time(12, 1)),))),
     ]
@@ -175,6 +177,8 @@ def test_days_with_the_same_slots_have_the_same_fingerprint_and_others_another()
         make_rule(*on(1), places=51),
         make_rule(*on(1), staff_only_places=3),
         make_rule(*on(1), staff_only_places=-1),
+        make_rule(*on(1), kiosk_places=-1),
+        make_rule(*on(1), kiosk_places=2, staff_only_places=1),
         make_rule(*on(0)),
         make_rule(*on(8)),
         make_rule(*on(1, 1)),
@@ -250,6 +254,7 @@ def test_what_the_form_shows_reads_back_as_the_same_rule() -> None:
         *on(6, nth=(1, 3)),
         first_week=date(2026, 6, 10),
         staff_only_places=1,
+        kiosk_places=1,
         special_days=(SpecialDay(day=date(2026, 7, 1), reason_ja="研修"),),
     )
     first = date(2026, 6, 10)
@@ -266,6 +271,7 @@ def test_what_the_form_shows_reads_back_as_the_same_rule() -> None:
         ({"pattern_1": "every2"}, {"first_week"}),
         ({"slot_min": "0", "places": "0"}, {"slot_min", "places"}),
         ({"staff_only_places": "3"}, {"staff_only_places"}),
+        ({"staff_only_places": "1", "kiosk_places": "2"}, {"kiosk_places"}),
         ({"special_days": "あした 休み 研修"}, {"special_days"}),
         ({"special_days": "2026-07-01 休み 研修\n2026-07-01 休み 点検"}, {"special_days"}),
     ],

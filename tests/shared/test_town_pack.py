@@ -104,6 +104,11 @@ def test_a_value_that_does_not_fit_is_told_with_its_place(pack: Path, old: str, 
     [
         ('code = "1"\n', 'code = "0"\n', "counter 0: twice"),
         ("places = 1", "places = 1\nstaff_only_places = 2", "counter 0: more staff-only places than places"),
+        (
+            "places = 1",
+            "places = 1\nstaff_only_places = 1\nkiosk_places = 1",
+            "counter 0: more staff-only and kiosk places than places",
+        ),
     ],
 )
 def test_a_contradiction_between_counters_is_told(pack: Path, old: str, new: str, words: str) -> None:
@@ -120,6 +125,8 @@ def test_a_contradiction_between_counters_is_told(pack: Path, old: str, new: str
             "opens_at = 09:00:00\ncloses_at = 17:00:00\nlunch_from = 13:00:00\nlunch_to = 12:00:00",
             "lunch ends before it begins",
         ),
+        ("opens_at = 09:00:00\ncloses_at = 17:00:00\nevery_weeks = 2", "every 2 weeks needs a first_week"),
+        ("opens_at = 09:00:00\ncloses_at = 17:00:00\nnth = [1, 3]", "weekday 1 of 1 has two rhythms"),
     ],
 )
 def test_an_opening_rule_that_never_opens_is_told(pack: Path, rule: str, words: str) -> None:
@@ -128,6 +135,18 @@ def test_an_opening_rule_that_never_opens_is_told(pack: Path, rule: str, words: 
     with path.open("a", encoding="utf-8") as file:
         file.write(f'\n[[opening]]\ncounters = ["1"]\nweekdays = [1]\n{rule}\n')
     assert problem(pack) == f"town.toml, opening {count + 1}: {words}"
+
+
+def test_weeks_of_a_counter_are_counted_from_one_week(pack: Path) -> None:
+    path = pack / "town.toml"
+    count = path.read_text("utf-8").count("[[opening]]")
+    with path.open("a", encoding="utf-8") as file:
+        for weekday, first_week in ((6, "2026-12-05"), (7, "2026-12-12")):
+            file.write(
+                f'\n[[opening]]\ncounters = ["1"]\nweekdays = [{weekday}]\nopens_at = 09:00:00\ncloses_at = 12:00:00\n'
+                f"every_weeks = 2\nfirst_week = {first_week}\n"
+            )
+    assert problem(pack) == f"town.toml, opening {count + 2}: 1 counts its weeks from two weeks"
 
 
 def test_a_closure_that_ends_before_it_begins_is_told(pack: Path) -> None:

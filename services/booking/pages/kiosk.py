@@ -81,6 +81,7 @@ async def get_kiosk(
         rows=[{"name": name, "href": f"{ROOT}?{urlencode({'row': name})}", "is_known": name in known}
               for name in KANA_ROWS],
         chosen=chosen,
+        signs="・".join(KANA_ROWS.get(chosen, "")),
         **_frame(),
         **refusal_words(refused, SHOWN_HERE),
     )  # fmt: skip
