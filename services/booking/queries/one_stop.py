@@ -1,7 +1,9 @@
 """The errands of a visit, the ways between counters, what is held for them, and appointments that belong together."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -220,7 +222,8 @@ async def list_chains(
     slots = await list_slots(
         session, municipality, counters, policy, first=jst_day(now), last=last_day(policy, now), now=now
     )
-    return plan_chains(
+    plan = partial(
+        plan_chains,
         errands,
         [slot for slot in slots if slot.slot_id not in without],
         await list_walks(session, municipality),
@@ -230,6 +233,8 @@ async def list_chains(
         most=most,
         near=near,
     )
+    # With companions it takes a while: others are served meanwhile.
+    return await asyncio.to_thread(plan) if people > 1 else plan()
 
 
 async def list_moves(
