@@ -23,7 +23,7 @@ from services.booking.domain.one_stop import (
 )
 from services.booking.domain.rules import Policy, earliest_start, last_day, policy_for
 from services.booking.queries.slots import OpenSlot, list_slots, window_end
-from services.booking.queries.visits import OTHERS_MAX, OtherAppointment
+from services.booking.queries.visits import OTHERS_MAX, Held, OtherAppointment
 from shared.clock import jst_day
 from shared.events.booking import ClosureState
 from shared.passes import ERRANDS_MAX
@@ -51,15 +51,10 @@ class VisitErrand(msgspec.Struct, frozen=True, kw_only=True):
         return Errand(procedure=self.procedure, counters=self.counters, minutes=self.minutes, after=self.after)
 
 
-class HeldChain(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain that a visit holds; nobody else can take its places until `held_until`."""
+class HeldChain(Held, frozen=True, kw_only=True):
+    """The chain that a visit holds."""
 
     chain: Chain
-    held_until: datetime
-
-    def is_live(self, now: datetime) -> bool:
-        """Whether all of it is still held."""
-        return self.held_until > now
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
