@@ -25,6 +25,7 @@ from services.booking.pages.visits import (
     CHOOSE_AGAIN,
     GUARDS,
     VISIT_ENDED,
+    find_elsewhere,
     refusal_words,
 )
 from services.booking.pages.wording import place_label, say_when
@@ -38,7 +39,7 @@ from services.booking.queries.one_stop import (
 )
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import CounterView, list_counters
-from services.booking.queries.visits import find_newer_visit, get_visit
+from services.booking.queries.visits import get_visit
 from shared.db import Database
 from shared.errors import Refusal
 from shared.passes import ERRANDS_MAX
@@ -79,13 +80,9 @@ async def get_chains_page(
     can = request.query_params.getall("can", [])
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, visit_key, identity.ref, keys)
-        if visit.number is not None:
-            return see_other(f"/booking/appointments/{visit.number}")
-        if visit.expires_at <= now:
-            newer = await find_newer_visit(session, town.code, visit_key, identity.ref, now=now)
-            if newer is None:
-                raise Refusal("visit_over", 410)
-            return see_other(f"/booking/visits/{newer}")
+        elsewhere = await find_elsewhere(session, town, visit, identity, now=now)
+        if elsewhere is not None:
+            return elsewhere
         errands = await list_errands(session, town.code, visit_key)
         if not errands:
             return see_other(f"/booking/visits/{visit_key}")

@@ -291,13 +291,9 @@ async def _choose(
 ) -> Template | Redirect:
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, visit_id, identity.ref, keys)
-        if visit.number is not None:
-            return see_other(f"/booking/appointments/{visit.number}")
-        if visit.expires_at <= now:
-            newer = await find_newer_visit(session, town.code, visit_id, identity.ref, now=now)
-            if newer is None:
-                raise Refusal("visit_over", 410)
-            return see_other(f"/booking/visits/{newer}")
+        elsewhere = await find_elsewhere(session, town, visit, identity, now=now)
+        if elsewhere is not None:
+            return elsewhere
         if await list_errands(session, town.code, visit_id):
             # Several procedures in one visit: chains of times are chosen, not times.
             return see_other(f"/booking/visits/{visit_id}/chains{'?lapsed=1' if lapsed else ''}")
@@ -343,6 +339,24 @@ async def _choose(
         key=str(uuid4()),
         base=f"/booking/visits/{visit_id}",
     )
+
+
+async def find_elsewhere(
+    session: AsyncSession, town: Town, visit: VisitView, identity: Identity, *, now: datetime
+) -> Redirect | None:
+    """Where to go on from a visit at which nothing is chosen any more: its appointment, or the visit after it.
+
+    Raises:
+        Refusal: `visit_over` (410), there is neither.
+    """
+    if visit.number is not None:
+        return see_other(f"/booking/appointments/{visit.number}")
+    if visit.expires_at > now:
+        return None
+    newer = await find_newer_visit(session, town.code, visit.visit_id, identity.ref, now=now)
+    if newer is None:
+        raise Refusal("visit_over", 410)
+    return see_other(f"/booking/visits/{newer}")
 
 
 async def _others(

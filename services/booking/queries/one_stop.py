@@ -1,7 +1,9 @@
 """The errands of a visit, the ways between counters, what is held for them, and appointments that belong together."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -21,7 +23,7 @@ from services.booking.domain.one_stop import (
 )
 from services.booking.domain.rules import Policy, earliest_start, last_day, policy_for
 from services.booking.queries.slots import OpenSlot, list_slots, window_end
-from services.booking.queries.visits import OTHERS_MAX, OtherAppointment
+from services.booking.queries.visits import OTHERS_MAX, Held, OtherAppointment
 from shared.clock import jst_day
 from shared.events.booking import ClosureState
 from shared.passes import ERRANDS_MAX
@@ -49,15 +51,10 @@ class VisitErrand(msgspec.Struct, frozen=True, kw_only=True):
         return Errand(procedure=self.procedure, counters=self.counters, minutes=self.minutes, after=self.after)
 
 
-class HeldChain(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain that a visit holds; nobody else can take its places until `held_until`."""
+class HeldChain(Held, frozen=True, kw_only=True):
+    """The chain that a visit holds."""
 
     chain: Chain
-    held_until: datetime
-
-    def is_live(self, now: datetime) -> bool:
-        """Whether all of it is still held."""
-        return self.held_until > now
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +217,8 @@ async def list_chains(
     slots = await list_slots(
         session, municipality, counters, policy, first=jst_day(now), last=last_day(policy, now), now=now
     )
-    return plan_chains(
+    plan = partial(
+        plan_chains,
         errands,
         [slot for slot in slots if slot.slot_id not in without],
         await list_walks(session, municipality),
@@ -230,6 +228,8 @@ async def list_chains(
         most=most,
         near=near,
     )
+    # With companions it takes a while: others are served meanwhile.
+    return await asyncio.to_thread(plan) if people > 1 else plan()
 
 
 async def list_moves(

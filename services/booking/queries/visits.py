@@ -19,18 +19,23 @@ from shared.errors import Refusal
 OTHERS_MAX = 5
 
 
-class HeldSlot(msgspec.Struct, frozen=True, kw_only=True):
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a visit holds, a place or several; nobody else can take it until `held_until`."""
+
+    held_until: datetime
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether nobody else can take it now."""
+        return self.held_until > now
+
+
+class HeldSlot(Held, frozen=True, kw_only=True):
     """The place that a visit holds; or several in a row, from the first slot to the end of the last."""
 
     slot_id: UUID
     counter: str
     starts_at: datetime
     ends_at: datetime
-    held_until: datetime
-
-    def is_live(self, now: datetime) -> bool:
-        """Whether nobody else can take it now."""
-        return self.held_until > now
 
 
 class VisitView(msgspec.Struct, frozen=True, kw_only=True):
