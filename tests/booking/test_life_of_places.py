@@ -45,7 +45,7 @@ from shared.tokens import Identity
 from tests.booking.closing_town import MANAGER, run_due
 from tests.booking.conftest import TOWN, BookingTown
 from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, NOTICE_MIN, Model
-from tests.booking.life_opening import HORIZON_DAYS, YES, Closed, Codes, Key, RuleModel
+from tests.booking.life_opening import HORIZON_DAYS, YES, Appointment, Closed, Codes, Key, RuleModel
 from tests.booking.life_town import (
     EARLY,
     EVERY_DAY,
@@ -78,7 +78,7 @@ WAITS_MIN = (1, 1, 9, HOLD_MIN, HOLD_MIN, NOTICE_MIN, 61, 24 * 60)
 indexes = st.integers(0, 5)
 # Now and then what was never shown, or is not there any more.
 slots = st.one_of(indexes, indexes, st.integers(6, 60))
-behind = st.sampled_from((0, 0, 0, 1))
+behind = st.sampled_from((0, 0, 0, 0, 0, 1))
 
 
 class Deed(NamedTuple):
@@ -145,7 +145,13 @@ class Life(RuleBasedStateMachine):
         return keys[index % len(keys)]
 
     def appointment(self, index: int) -> UUID:
-        return list(self.model.appointments)[index % len(self.model.appointments)]
+        """Those of today first, and those that are over last."""
+
+        def is_far(item: tuple[UUID, Appointment]) -> tuple[bool, bool]:
+            return item[1].state in ("cancelled", "done"), jst_day(item[1].key.starts_at) != jst_day(self.model.now)
+
+        found = sorted(self.model.appointments.items(), key=is_far)
+        return found[index % len(found)][0]
 
     def some_visit(self) -> bool:
         return bool(self.visits)
@@ -272,6 +278,7 @@ class Life(RuleBasedStateMachine):
             assert moved.state == self.model.appointments[appointment_id].state
 
     @deed(
+        often=1,
         counter=st.sampled_from((None, "7", "8", "3", "9")),
         ahead=st.integers(0, HORIZON_DAYS),
         times=st.sampled_from(((0, 24 * 60), (9 * 60 + 20, 9 * 60 + 40), (10 * 60, 12 * 60))),
@@ -279,7 +286,14 @@ class Life(RuleBasedStateMachine):
     )
     def close(self, counter: str | None, ahead: int, times: tuple[int, int], works: bool) -> None:
         midnight = start_of_day(jst_day(self.model.now) + timedelta(days=ahead))
-        starts_at, ends_at = (midnight + timedelta(minutes=minute) for minute in times)
+        self.close_from(counter, *(midnight + timedelta(minutes=minute) for minute in times), works=works)
+
+    @deed(when=some_appointment, appointment=indexes, works=st.booleans())
+    def close_on_somebody(self, appointment: int, works: bool) -> None:
+        found = self.model.appointments[self.appointment(appointment)]
+        self.close_from(found.key.counter, found.key.starts_at, found.ends_at, works=works)
+
+    def close_from(self, counter: str | None, starts_at: datetime, ends_at: datetime, *, works: bool) -> None:
         order = CloseTime(
             counter=counter, starts_at=starts_at, ends_at=ends_at, reason="weather", note="", key=str(uuid4())
         )
