@@ -3,6 +3,17 @@
 A deed is a row of `DEEDS`: what must have been made for it (`races_town.MAKERS`), and how it is sent. What it may be
 told beside another deed is in `TOLD`; without a word there it is always done. Whatever they are told: nobody is told
 500, of those who race for one thing one gets it, and afterwards `races_town.NEVER` finds nothing.
+
+Seen to fail without a guard:
+
+- any place is free for a hold: hold and hold, hold and book, hold and take an offer;
+- the appointment's row is not locked (`changes.py`): change and change, cancel and cancel, change and give up, give up
+  and give up, take an offer and take an offer, cancel and close;
+- the draw's row is not locked (`draws.py`): draw and draw, enter and draw;
+- the visit's row is not locked (`appointments.py`): book and book;
+- a closing leaves holds where they are: book and close, hold and close.
+
+Whatever publishes rules without their lock is still told apart by the unique index of `opening_rule`.
 """
 
 import asyncio
