@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -191,11 +192,11 @@ def redis_url(servers: Servers) -> str:
     return url
 
 
-@pytest_asyncio.fixture
-async def database(
-    servers: Servers, template_environ: dict[str, str], clones: Clones, redis_url: str
+@asynccontextmanager
+async def own_database(
+    servers: Servers, template_environ: dict[str, str], clones: Clones
 ) -> AsyncIterator[TestDatabase]:
-    """A database of this test's own: migrated, empty, dropped afterwards."""
+    """A database that is nobody else's: migrated, empty, dropped afterwards."""
     name = clones.take()
     environ = dict(template_environ)
     for service in SERVICES:
@@ -207,6 +208,15 @@ async def database(
     finally:
         await clone.dispose()
         clones.drop(name)
+
+
+@pytest_asyncio.fixture
+async def database(
+    servers: Servers, template_environ: dict[str, str], clones: Clones, redis_url: str
+) -> AsyncIterator[TestDatabase]:
+    """A database of this test's own, and an empty Redis."""
+    async with own_database(servers, template_environ, clones) as clone:
+        yield clone
 
 
 @pytest.fixture(scope="session")

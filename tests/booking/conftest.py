@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -203,8 +204,8 @@ class BookingTown:
             return list((await connection.execute(text(sql), values)).all())
 
 
-@pytest_asyncio.fixture
-async def bare_town(database: TestDatabase) -> AsyncIterator[BookingTown]:
+@asynccontextmanager
+async def two_towns(database: TestDatabase) -> AsyncIterator[BookingTown]:
     """Two towns are known by their hosts; nothing is open yet."""
     async with database.admin_engine().begin() as connection:
         for code, host in ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST)):
@@ -217,8 +218,17 @@ async def bare_town(database: TestDatabase) -> AsyncIterator[BookingTown]:
             )
     settings = load_settings(database.environ)
     db = Database(settings.database_url, service="booking")
-    yield BookingTown(db, Keys.from_settings(settings), settings, dict(database.environ), database)
-    await db.dispose()
+    try:
+        yield BookingTown(db, Keys.from_settings(settings), settings, dict(database.environ), database)
+    finally:
+        await db.dispose()
+
+
+@pytest_asyncio.fixture
+async def bare_town(database: TestDatabase) -> AsyncIterator[BookingTown]:
+    """Two towns in a database of this test's own."""
+    async with two_towns(database) as towns:
+        yield towns
 
 
 @pytest_asyncio.fixture

@@ -20,7 +20,15 @@ from services.booking.commands.changes import (
     cancel_appointment,
     change_appointment,
 )
-from services.booking.commands.closings import BATCH, CloseTime, close_time, on_closing_answer_due, on_closing_due
+from services.booking.commands.closings import (
+    BATCH,
+    CloseTime,
+    close_time,
+    on_closing_answer_due,
+    on_closing_due,
+    on_reopening_due,
+    reopen,
+)
 from services.booking.commands.horizon import open_horizon
 from services.booking.domain.closings import OFFER_LIFETIME
 from services.booking.flow import Rush
@@ -438,3 +446,22 @@ async def test_taken_at_the_very_moment_at_which_it_lapses_it_is_taken(town: Boo
     await lapsing
     assert await closure_of(town, booked) == ("booked", "none")
     assert [each.state for each in await offers_of(town, booked)] == ["taken"]
+
+
+async def test_what_is_closed_while_a_reopening_gives_back_is_asked_all_the_same(town: BookingTown) -> None:
+    """Two workers, and a manager who closes just then. Seen to fail without the rules' lock in `on_reopening_due`: the
+    new closing passed by whom the old one still had, and the old one gave back what it did not know to be closed."""
+    booked = await book_on(town, "a")
+    first = await close(town)
+    await run_due(town)
+    async with town.db.begin(TOWN) as session:
+        await reopen(session, MANAGER, first, now=town.now)
+    async with town.db.begin(TOWN) as session:
+        await on_reopening_due(session, TOWN, str(first), town.now)
+        again = asyncio.create_task(close(town))
+        done, _ = await asyncio.wait({again}, timeout=1)
+        if done:
+            await run_due(town)
+    await again
+    await run_due(town)
+    assert await closure_of(town, booked) == ("booked", "asked")

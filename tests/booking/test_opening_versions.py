@@ -356,3 +356,18 @@ async def test_a_slot_that_somebody_is_in_grows_and_shrinks_around_them(town: Bo
     ):
         await publish(town, make_rule(places=places, staff_only=staff_only), TUESDAY)
         assert await audiences() == expected, (places, staff_only)
+
+
+async def test_a_lapsed_hold_in_a_place_that_is_closed_now_keeps_nobody_from_another(town: BookingTown) -> None:
+    """Seen to fail (500) when only holds in other slots are given back: a visit would have had two."""
+    await publish(town, make_rule(places=3), TUESDAY)
+    slot = (await town.slots("7", day=TUESDAY))[0]
+    visits = {guest: await town.visit(guest) for guest in "abc"}
+    for guest, visit_id in visits.items():
+        await town.hold(visit_id, guest, slot.slot_id)
+    await town.book(visits["a"], "a")
+    town.now += timedelta(minutes=10)
+    # The first is taken, the second stays open, the third is closed.
+    await publish(town, make_rule(places=2), TUESDAY)
+    await town.hold(visits["c"], "c", slot.slot_id)
+    assert (await town.slots("7", day=TUESDAY))[0].free == 0

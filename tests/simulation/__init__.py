@@ -7,11 +7,11 @@ fault point (`shared.faults`). A seed decides everything, so a seed is a history
 
 - `python -m tests.simulation --seed 1234` repeats a seed, `make simulate` tries new ones, `test_seeds.py` has the fixed
   ones. A report ends with the command that repeats it.
-- **An action** is a function with `@action(weight)` in `residents`, `town_hall`, `helpers` or `weather`. It gets the
-  `World`, chooses with `world.rng` alone (never by an id, a key or the machine's clock), and returns what came of it in
-  a few words, or None when there was nothing to do. It may die at the fault points in `dies_at`: it needs no word about
-  that, but next time must go on from what its person knew, with the key of the order that has no answer. What it sees
-  and must not be, it says with `world.expect`.
+- **An action** is a function with `@action(weight)` in `residents`, `town_hall`, `closings`, `helpers` or `weather`. It
+  gets the `World`, chooses with `world.rng` alone (never by an id, a key or the machine's clock), and returns what came
+  of it in a few words, or None when there was nothing to do. It may die at the fault points in `dies_at`: it needs no
+  word about that, but next time must go on from what its person knew, with the key of the order that has no answer.
+  What it sees and must not be, it says with `world.expect`.
 - **An invariant** is a function with `@invariant` in `invariants`, named as what it guards, whose SQL finds what breaks
   it. What needs a memory or a program beside SQL is in `remembered`. All are asked after every step (`check`).
 

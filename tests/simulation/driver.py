@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.errors import Refusal
 from shared.faults import Fault, armed
-from tests.simulation import helpers, residents, town_hall, weather  # noqa: F401  their actions
+from tests.simulation import closings, helpers, residents, town_hall, weather  # noqa: F401  their actions
 from tests.simulation.house import House, end_town, open_town
 from tests.simulation.remembered import check
 from tests.simulation.rest import come_to_rest
@@ -15,7 +15,7 @@ from tests.simulation.world import ACTIONS, Action, Broken, World
 
 STEPS = 20
 SHOWN_STEPS = 25
-_WEIGHTS = [known.weight for known in ACTIONS]
+_ALWAYS = [known for known in ACTIONS if not known.closes]
 _UNFINISHED = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND $1::text IS NOT NULL
@@ -57,8 +57,9 @@ def digest_of(history: list[str]) -> str:
 
 
 async def _take_step(world: World, step: int) -> None:
+    able = ACTIONS if world.closes else _ALWAYS
     while True:
-        action = world.rng.choices(ACTIONS, weights=_WEIGHTS)[0]
+        action = world.rng.choices(able, weights=[known.weight for known in able])[0]
         said = await _do(world, action)
         if said is not None:
             world.history.append(f"{step:3} {world.clock} {action.name}: {said}")

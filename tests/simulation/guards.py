@@ -22,6 +22,7 @@ BOOKING_SCHEMA = "services/booking/migrations/versions/0001_booking.py"
 FOLLOW = "services/notifications/commands/appointments.py"
 ATTEMPTS = "services/notifications/commands/attempts.py"
 PROJECT = "services/routing/consumers.py"
+CLOSINGS = "services/booking/commands/closings.py"
 
 
 @dataclass(frozen=True)
@@ -285,6 +286,22 @@ GUARDS = {
                 "EXCLUDE USING gist\n        (municipality WITH =, helper_ref WITH =, during WITH &&)"
                 " WHERE (state IN ('asked', 'accepted')));",
                 "CHECK (true));",
+            ),
+        ),
+    ),
+    "what is held is given back when it closes": Guard(
+        205,
+        "nobody_holds_what_is_closed",
+        (Change(CLOSINGS, "    await session.execute(_RELEASE_HOLDS, times)\n", ""),),
+    ),
+    "whom a closing covers is asked": Guard(
+        220,
+        "whom_a_closing_covers_is_asked",
+        (
+            Change(
+                CLOSINGS,
+                "    asking = [Due(CLOSING, str(closed.closing_id), now), *again]\n",
+                "    asking = again\n",
             ),
         ),
     ),

@@ -24,6 +24,8 @@ from tests.simulation.world import Resident, World
 RESIDENTS = 3
 # In so many seeds of a hundred, helpers are there from the start, and most who come want one.
 FOR_HELPERS = 0.3
+# The histories of the first are as they were before there were closings.
+LAST_THAT_NEVER_CLOSES = 200
 HELPERS = 2
 # A provider may take that long; an attempt counts as dead only later.
 SLOW = timedelta(seconds=20)
@@ -100,7 +102,7 @@ class House:
         world = World(
             seed=seed, code=code, rng=rng, clock=clock, transport=transport, admin=self.admin, services=self.services,
             sender=sender, workers=workers, is_for_helpers=rng.random() < FOR_HELPERS,
-            most_ahead=rng.choice(MOST_AHEAD),
+            most_ahead=rng.choice(MOST_AHEAD), closes=seed > LAST_THAT_NEVER_CLOSES,
         )  # fmt: skip
         return world
 

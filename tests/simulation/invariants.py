@@ -79,6 +79,39 @@ def an_appointment_and_its_place_agree() -> str:
 
 
 @invariant
+def nobody_holds_what_is_closed() -> str:
+    """0026: closing "gives back what is only held there", and nobody takes a place then."""
+    return """SELECT p.slot_id FROM booking.place p JOIN booking.slot s USING (municipality, slot_id)
+        JOIN booking.closing c ON c.municipality = s.municipality AND c.reopened_at IS NULL
+          AND (c.counter IS NULL OR c.counter = s.counter) AND c.during && tstzrange(s.starts_at, s.ends_at)
+        WHERE p.municipality = $1 AND p.hold_id IS NOT NULL AND s.ends_at > c.closed_at AND p.audience <> 'draw'"""
+
+
+@invariant
+def whom_a_closing_covers_is_asked() -> str:
+    """0026: "Nobody is left out": until all are asked, the closing is due. Who was here and is taken back was seen."""
+    return """SELECT a.appointment_id FROM booking.appointment a
+        JOIN booking.closing c ON c.municipality = a.municipality AND c.reopened_at IS NULL
+          AND (c.counter IS NULL OR c.counter = a.counter) AND c.during && tstzrange(a.starts_at, a.ends_at)
+        WHERE a.municipality = $1 AND a.state = 'booked' AND a.closing_id IS NULL AND a.starts_at > c.closed_at
+          AND a.changed_at < c.closed_at AND NOT EXISTS (
+            SELECT 1 FROM booking.due d
+            WHERE (d.municipality, d.kind, d.ref) = (a.municipality, 'closing', c.closing_id::text))"""
+
+
+@invariant
+def what_is_offered_is_kept() -> str:
+    """0026: "An offered place is a hold", its owner's until its time is over, and nobody's when the offer has ended."""
+    return """SELECT coalesce(o.offer_id, p.hold_id) FROM (
+            SELECT * FROM booking.offered_place WHERE municipality = $1 AND state = 'open') o
+        FULL JOIN (SELECT * FROM booking.place WHERE municipality = $1 AND held_by = 'offer') p
+          ON p.hold_id = o.offer_id
+        LEFT JOIN booking.place now ON (now.municipality, now.slot_id, now.place_no)
+                                     = (o.municipality, o.slot_id, o.place_no)
+        WHERE o.offer_id IS NULL OR (p.hold_id IS NULL AND now.changed_at < o.until)"""
+
+
+@invariant
 def a_visit_makes_one_whole_appointment_or_none() -> str:
     """§5: "A double tap, a retry, or a back button makes one appointment"; with its way in, its ledger, its event."""
     return """SELECT a.visit_id FROM booking.appointment a

@@ -92,7 +92,7 @@ async def two_want_the_same_place(world: World) -> str | None:
     slot = min(slots, key=lambda slot: (slot.free, slot.starts_at))
     free = await _free_places(world, slot, first, second)
     orders = [_hold_order(world, one, slot) for one in (first, second)]
-    took = await overlap(world, *(_in_booking(world, order) for order in orders))
+    took = await overlap(world, *(in_booking(world, order) for order in orders))
     for one, answer in zip((first, second), took, strict=True):
         one.answered("hold")
         one.again = None
@@ -114,7 +114,7 @@ async def two_taps_at_once(world: World) -> str | None:
     resident = world.rng.choice(ready)
     order = _book_order(world, resident)
     resident.held_until = resident.again = None
-    both = await overlap(world, _in_booking(world, order), _in_booking(world, order))
+    both = await overlap(world, in_booking(world, order), in_booking(world, order))
     world.expect(
         _said(both[0]) == _said(both[1]), f"idempotency: two taps, two answers: {_said(both[0])}, {_said(both[1])}"
     )
@@ -144,7 +144,7 @@ async def somebody_books_in_two_tabs(world: World) -> str | None:
     orders = [_book_order(world, one) for one in both]
     for one in both:
         one.held_until = one.again = None
-    answers = await overlap(world, *(_in_booking(world, order) for order in orders))
+    answers = await overlap(world, *(in_booking(world, order) for order in orders))
     for one, order, answer in zip(both, orders, answers, strict=True):
         one.answered("book")
         if isinstance(answer, Refusal):
@@ -172,7 +172,7 @@ async def a_helper_is_asked_for_two_at_once(world: World) -> str | None:
         return f"{resident.label} {said}"
     order = _book_order(world, resident)
     resident.held_until = resident.again = None
-    orders = [_in_booking(world, order), lambda: ask_another(world, request)]
+    orders = [in_booking(world, order), lambda: ask_another(world, request)]
     booked_first = world.rng.random() < 0.5
     answers = await overlap(world, *(orders if booked_first else reversed(orders)))
     booked, asked = answers if booked_first else reversed(answers)
@@ -395,7 +395,7 @@ async def _hold(world: World, resident: Resident, slot: OpenSlot) -> str:
     what = f"{slot.counter} {slot.starts_at:%d %H}"
     resident.held_until = resident.again = None
     try:
-        held = await _in_booking(world, order)()
+        held = await in_booking(world, order)()
     except Refusal as refusal:
         resident.answered("hold")
         world.expect(not places or refusal.code != "slot_taken", f"hold: refused though {places} were free")
@@ -405,7 +405,7 @@ async def _hold(world: World, resident: Resident, slot: OpenSlot) -> str:
     resident.answered("hold")
     world.expect(places > 0, "hold: a place that nobody could have")
     resident.phase, resident.held_until = "holding", held.held_until
-    resident.again = (_in_booking(world, order), held, min(held.held_until, held.starts_at))
+    resident.again = (in_booking(world, order), held, min(held.held_until, held.starts_at))
     return f"holds {what}"
 
 
@@ -419,7 +419,7 @@ async def book(world: World, resident: Resident) -> str:
         resident.visit_id, world.now("booking"),
     )  # fmt: skip
     try:
-        booked = await _in_booking(world, order)()
+        booked = await in_booking(world, order)()
     except Refusal as refusal:
         resident.answered("book")
         resident.phase = "told" if refusal.code in ("visit_over", "visit_unknown") else "arrived"
@@ -536,7 +536,7 @@ def _book_order(world: World, resident: Resident) -> BookAppointment:
     )  # fmt: skip
 
 
-def _in_booking(world: World, order: Any) -> Callable[[], Awaitable[Any]]:
+def in_booking(world: World, order: Any) -> Callable[[], Awaitable[Any]]:
     """The order in a transaction of its own, by booking's clock of then."""
 
     async def give() -> Any:
@@ -558,7 +558,7 @@ def _in_booking(world: World, order: Any) -> Callable[[], Awaitable[Any]]:
 async def _is_booked(world: World, resident: Resident, booked: Any, order: BookAppointment) -> None:
     resident.answered("book")
     resident.phase = "idle"
-    resident.again = (_in_booking(world, order), booked, world.now("booking") + KEYS_KEPT)
+    resident.again = (in_booking(world, order), booked, world.now("booking") + KEYS_KEPT)
     label = f"{resident.label}'s {len(resident.booked) + 1}"
     if all(known.appointment_id != booked.appointment_id for known in resident.booked):
         resident.booked.append(Booked(booked.appointment_id, label))
@@ -577,7 +577,7 @@ async def _with_appointment(world: World, do: Callable[[World, Resident, Booked]
     resident, booked = world.rng.choice(having)
     if resident.unanswered is not None:
         booked, give, what = resident.unanswered
-        return f"{booked.label}: asks again, {await _give(world, resident, booked, give, what)}"
+        return f"{booked.label}: asks again, {await give_order(world, resident, booked, give, what)}"
     if world.rng.random() < 0.8:
         # They look at their page first; who does not may have an old one before them.
         rows = await world.ask(
@@ -602,17 +602,19 @@ async def _change(world: World, resident: Resident, booked: Booked) -> str:
         municipality=world.code, appointment_id=booked.appointment_id, slot_id=slot["slot_id"],
         version=booked.version, key=str(uuid4()),
     )  # fmt: skip
-    return await _give(world, resident, booked, _in_booking(world, order), f"to {slot['starts_at']:%d %H}")
+    return await give_order(world, resident, booked, in_booking(world, order), f"to {slot['starts_at']:%d %H}")
 
 
 async def _cancel(world: World, resident: Resident, booked: Booked) -> str:
     order = CancelAppointment(
         municipality=world.code, appointment_id=booked.appointment_id, version=booked.version, key=str(uuid4())
     )
-    return await _give(world, resident, booked, _in_booking(world, order), "cancelled")
+    return await give_order(world, resident, booked, in_booking(world, order), "cancelled")
 
 
-async def _give(world: World, resident: Resident, booked: Booked, give: Callable[[], Awaitable[Any]], what: str) -> str:
+async def give_order(
+    world: World, resident: Resident, booked: Booked, give: Callable[[], Awaitable[Any]], what: str
+) -> str:
     resident.unanswered, resident.again = (booked, give, what), None
     try:
         changed = await give()

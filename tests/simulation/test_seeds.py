@@ -1,4 +1,4 @@
-"""Two hundred seeded days: whatever happens in them, nothing is lost, nothing done twice, and nothing told wrong.
+"""More than two hundred seeded days: whatever happens, nothing is lost, nothing done twice, and nothing told wrong.
 
 Whether they can break at all is in `guards`: what the product stands on, and which seed and invariant break without it.
 """

@@ -30,13 +30,17 @@ BEFORE_COMMIT: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("BE
 
 @dataclass(frozen=True)
 class Action:
-    """Something that can happen, how often, at which fault points it may die, and in how many of its turns."""
+    """Something that can happen, how often, at which fault points it may die, and in how many of its turns.
+
+    What `closes` happens only in towns that do: the seeds of the others keep their histories.
+    """
 
     name: str
     weight: float
     dies_at: tuple[str, ...]
     deaths: float
     passes: int
+    closes: bool
     do: Callable[["World"], Outcome]
 
 
@@ -44,12 +48,17 @@ ACTIONS: list[Action] = []
 
 
 def action(
-    weight: float, *, dies_at: tuple[str, ...] = WEB, deaths: float = DEATHS, passes: int = PASSES
+    weight: float,
+    *,
+    dies_at: tuple[str, ...] = WEB,
+    deaths: float = DEATHS,
+    passes: int = PASSES,
+    closes: bool = False,
 ) -> Callable[[Callable[["World"], Outcome]], Callable[["World"], Outcome]]:
     """Register what can happen: see this package's docstring."""
 
     def register(do: Callable[["World"], Outcome]) -> Callable[["World"], Outcome]:
-        ACTIONS.append(Action(do.__name__, weight, dies_at, deaths, passes, do))
+        ACTIONS.append(Action(do.__name__, weight, dies_at, deaths, passes, closes, do))
         return do
 
     return register
@@ -120,6 +129,8 @@ class World:
     # Whether most who come here want a helper.
     is_for_helpers: bool = False
     most_ahead: int = 2
+    # Whether its town hall closes now and then, and opens again.
+    closes: bool = False
     history: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)

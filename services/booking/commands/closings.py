@@ -316,6 +316,8 @@ async def on_reopening_due(session: AsyncSession, municipality: str, ref: str, n
 
     Whose time has passed meanwhile was told not to come: theirs stays to be moved.
     """
+    # Whoever is just closing is waited for, or waits: their people would be passed by as those of this closing.
+    await lock_rules(session, municipality)
     closing_id = UUID(ref)
     key = {"municipality": municipality, "closing_id": closing_id, "now": now}
     rows = (await session.execute(_NEXT_BACK, key)).all()

@@ -64,7 +64,8 @@ _LOOK = Prepared(f"""
 FREE_PREDICATE = "p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)"
 # One statement: give back the old place, take a free one of the slot and of each slot in `more`, all or none (racers
 # skip what another has locked), remember the answer, and mark the counters. It does nothing when the key was used for
-# something else, or when this very slot is held already.
+# something else, or when this very slot is held already. The old place may be in this very slot: a lapsed one that new
+# rules have closed.
 TAKE = """
     WITH known AS (
         SELECT request_hash FROM idempotency
@@ -78,7 +79,7 @@ TAKE = """
     released AS (
         UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
         WHERE p.municipality = :municipality AND p.visit_id = :visit_id AND p.hold_id IS NOT NULL
-          AND p.slot_id <> :slot_id AND EXISTS (SELECT 1 FROM proceed)
+          AND (p.slot_id <> :slot_id OR p.audience <> 'public') AND EXISTS (SELECT 1 FROM proceed)
         RETURNING p.slot_id),
     pick AS (
         SELECT one.slot_id, one.place_no, wanted.part

@@ -1,0 +1,158 @@
+"""The small town of `test_life_of_places.py`: how it opens, what can be seen of it, and what the model expects."""
+
+from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import text
+
+from services.booking.commands.slots import slot_id_of
+from services.booking.consumers import on_catalogue_published
+from services.booking.queries.rules import get_rules
+from services.booking.queries.slots import find_procedure, list_slots
+from shared.clock import JST, jst_day
+from shared.events.routing import CounterEntry, ProcedureEntry
+from shared.town_pack import BookingRules, Counter, Opening
+from tests.booking.conftest import TOWN, BookingTown, make_catalogue, make_pack
+from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD, NOTICE_MIN, Model, Procedure
+from tests.booking.life_opening import HORIZON_DAYS, Key, RuleModel
+
+# A Monday, 7:00 in Japan: everything of the day is still to come.
+EARLY = datetime(2026, 6, 1, 7, 0, tzinfo=JST)
+EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
+OPENS, CLOSES = time(9, 0), time(10, 30)
+RULES = {
+    "7": RuleModel(OPENS, CLOSES, 30, 3, 1),
+    "8": RuleModel(OPENS, CLOSES, 45, 1),
+    "3": RuleModel(OPENS, CLOSES, 45, 1),
+}
+OTHER_RULES = (
+    RULES["7"],
+    RULES["8"],
+    RuleModel(OPENS, CLOSES, 30, 1),
+    RuleModel(OPENS, time(10, 0), 20, 2),
+    RuleModel(time(9, 30), time(11, 0), 30, 2, 1),
+)
+HASTY = 120
+PROCEDURES = {
+    "CHI01": Procedure(("7", "8")),
+    "RES02": Procedure(("3",)),
+    "TAX01": Procedure(("3",), timedelta(minutes=HASTY), 1),
+}
+
+_ALL_TABLES = text("""
+    SELECT string_agg(format('booking.%I', tablename), ', ') FROM pg_tables
+    WHERE schemaname = 'booking' AND tablename NOT LIKE 'alembic%'
+""")
+_APPOINTMENTS = text("""
+    SELECT a.appointment_id, a.state, a.version, a.sequence, a.slot_id, a.counter, a.starts_at, a.ends_at, a.closure,
+           a.closing_id, a.ticket_no,
+           (SELECT count(*) FROM place p
+            WHERE p.appointment_id = a.appointment_id AND (p.slot_id, p.place_no) = (a.slot_id, a.place_no)) AS sits,
+           (SELECT count(*) FROM place p WHERE p.appointment_id = a.appointment_id) AS places,
+           ARRAY(SELECT o.aggregate_version FROM outbox o
+                 WHERE o.aggregate_id = CAST(a.appointment_id AS text) ORDER BY o.aggregate_version) AS told
+    FROM appointment a LIMIT 1000
+""")
+_KEPT = text("""
+    SELECT coalesce(o.appointment_id, p.visit_id) AS whose, p.slot_id, p.held_until
+    FROM place p LEFT JOIN offered_place o ON o.offer_id = p.hold_id WHERE p.held_until > :now LIMIT 1000
+""")
+_OFFERS = text("SELECT appointment_id, slot_id, until FROM offered_place WHERE state = 'open' LIMIT 1000")
+
+
+async def start_again(town: BookingTown) -> None:
+    """An empty town, and then one that has just opened."""
+    async with town.database.admin_engine().begin() as connection:
+        await connection.execute(text("SET session_replication_role = replica"))
+        tables = (await connection.execute(_ALL_TABLES)).scalar_one()
+        await connection.execute(text(f"TRUNCATE {tables}"))
+    town.now = EARLY
+    rules = BookingRules(
+        horizon_days=HORIZON_DAYS, notice_min=NOTICE_MIN, cancel_until_min=CANCEL_UNTIL_MIN, hold_min=HOLD_MIN,
+        max_open_appointments=MOST_AHEAD, holidays=False, year_end=False,
+    )  # fmt: skip
+    pack = msgspec.structs.replace(
+        make_pack(),
+        counters=tuple(
+            Counter(code, code, code, "子育て", f"町役場 {code}番", rule.slot_min, rule.places, rule.staff)
+            for code, rule in RULES.items()
+        ),
+        opening=(Opening(tuple(RULES), EVERY_DAY, OPENS, CLOSES),),
+        closures=(),
+        booking=rules,
+    )
+    await town.open(pack, catalogue=False)
+    catalogue = msgspec.structs.replace(
+        make_catalogue(),
+        procedures=tuple(
+            ProcedureEntry(
+                code=code, name_ja=code, office="子育て", counters=each.counters, minutes=20,
+                notice_min=HASTY if code == "TAX01" else None, horizon_days=1 if code == "TAX01" else None,
+            )
+            for code, each in PROCEDURES.items()
+        ),
+        counters=tuple(
+            CounterEntry(code=code, number=code, name_ja=code, office="子育て", place_ja=f"町役場 {code}番")
+            for code in RULES
+        ),
+    )  # fmt: skip
+    async with town.db.begin(TOWN) as session:
+        await on_catalogue_published(session, catalogue, now=town.now)
+
+
+class Seen(msgspec.Struct):
+    """All that can be seen of the town."""
+
+    listed: dict[str, list[tuple[UUID, str, datetime, int]]]
+    kept: dict[UUID, tuple[UUID, datetime]]
+    offers: dict[UUID, tuple[UUID, datetime]]
+    appointments: dict[UUID, tuple[Any, ...]]
+
+
+async def look(town: BookingTown) -> Seen:
+    """As pages and lists read it."""
+    seen = Seen({}, {}, {}, {})
+    async with town.db.begin(TOWN) as session:
+        policy = (await get_rules(session, TOWN)).policy
+        for code in PROCEDURES:
+            found = await find_procedure(session, TOWN, code)
+            assert found is not None
+            today = jst_day(town.now)
+            span = {"first": today, "last": today + timedelta(days=30)}
+            slots = await list_slots(session, TOWN, found.counters, found.policy(policy), **span, now=town.now)
+            seen.listed[code] = [(slot.slot_id, slot.counter, slot.starts_at, slot.free) for slot in slots]
+        for row in await session.execute(_KEPT, {"now": town.now}):
+            assert row.whose not in seen.kept
+            seen.kept[row.whose] = (row.slot_id, row.held_until)
+        for row in await session.execute(_OFFERS):
+            seen.offers[row.appointment_id] = (row.slot_id, row.until)
+        for row in await session.execute(_APPOINTMENTS):
+            seen.appointments[row.appointment_id] = tuple(row)[1:]
+    return seen
+
+
+def id_of(key: Key) -> UUID:
+    return slot_id_of(TOWN, key.counter, key.starts_at)
+
+
+def expect(model: Model) -> Seen:
+    """The same, as the model has it."""
+    kept = [*model.holds.items(), *model.offers.items()]
+    return Seen(
+        {
+            code: [(id_of(key), key.counter, key.starts_at, free) for key, free in model.listed(code)]
+            for code in PROCEDURES
+        },
+        {whose: (id_of(each.key), each.until) for whose, each in kept if each.until > model.now},
+        {whose: (id_of(each.key), each.until) for whose, each in model.offers.items()},
+        {
+            appointment_id: (
+                each.state, each.version, each.sequence, id_of(each.key), each.key.counter, each.key.starts_at,
+                each.ends_at, each.closure, each.closing_id, each.ticket_no, int(each.state != "cancelled"),
+                int(each.state != "cancelled"), list(range(1, each.version + 1)),
+            )
+            for appointment_id, each in model.appointments.items()
+        },
+    )  # fmt: skip
