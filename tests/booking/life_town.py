@@ -120,8 +120,10 @@ async def look(town: BookingTown) -> Seen:
             found = await find_procedure(session, TOWN, code)
             assert found is not None
             today = jst_day(town.now)
-            span = {"first": today, "last": today + timedelta(days=30)}
-            slots = await list_slots(session, TOWN, found.counters, found.policy(policy), **span, now=town.now)
+            last = today + timedelta(days=30)
+            slots = await list_slots(
+                session, TOWN, found.counters, found.policy(policy), first=today, last=last, now=town.now
+            )
             seen.listed[code] = [(slot.slot_id, slot.counter, slot.starts_at, slot.free) for slot in slots]
         for row in await session.execute(_KEPT, {"now": town.now}):
             assert row.whose not in seen.kept

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -369,12 +369,12 @@ async def test_the_public_times_of_such_a_procedure_are_long_enough(bare_town: B
 
 async def test_who_comes_again_with_another_pass_need_not_choose_again(house: BookingTown) -> None:
     ticket = house.make_pass("guest")
-    visits = []
-    for _ in range(2):
+
+    async def come() -> UUID:
         async with house.db.begin(TOWN) as session:
-            again = msgspec.structs.replace(ticket, pass_id=uuid4())
-            visits.append(await arrive(session, again, "guest", house.keys, now=house.now))
-        if len(visits) == 1:
-            await choose(house, visits[0], *THREE)
-    visit_id = visits[-1]
+            another = msgspec.structs.replace(ticket, pass_id=uuid4())
+            return await arrive(session, another, "guest", house.keys, now=house.now)
+
+    await choose(house, await come(), *THREE)
+    visit_id = await come()
     assert (await house.hold(visit_id, "guest", await slot_at(house, 10))).ends_at == at(11, 30)
