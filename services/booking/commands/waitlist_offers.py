@@ -45,39 +45,51 @@ _FORGET_OVER = text("""
         LIMIT 1000 FOR UPDATE OF w SKIP LOCKED)
 """)
 # Who needs more time than a slot has waits at their own counter.
-_FREE_SO_LONG = RUN_FROM.replace(":minutes", "a.minutes").replace(":own", "NULL")
-# Who is next, and the earliest free place that fits. The window is asked as `domain/waitlist.py` has it.
+_FREE_SO_LONG = RUN_FROM.replace(":minutes", "person.minutes").replace(":own", "NULL")
+_WHERE = WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
+# Who is next, and the earliest free place that fits. The window is asked as `domain/waitlist.py` has it: of one person
+# after the other in their order, and of nobody behind the first whom something fits.
 _NEXT = text(f"""
     WITH free AS MATERIALIZED (
-        SELECT s.slot_id, s.starts_at, s.starts_at AT TIME ZONE 'Asia/Tokyo' AS local FROM slot s
+        SELECT s.slot_id, s.starts_at, local::date AS day, extract(isodow FROM local)::integer AS weekday,
+               CASE WHEN local::time < time '12:00' THEN 'morning' ELSE 'afternoon' END AS part
+        FROM slot s, LATERAL (SELECT s.starts_at AT TIME ZONE 'Asia/Tokyo') AS here(local)
         WHERE s.municipality = :municipality AND s.counter = :counter AND NOT s.withdrawn AND s.starts_at >= :until
           AND EXISTS (SELECT 1 FROM place p
                       WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
-        ORDER BY s.starts_at LIMIT {SLOTS_MAX})
-    SELECT w.appointment_id, free.slot_id, free.starts_at
-    FROM waiting w
-    JOIN appointment a ON (a.municipality, a.appointment_id) = (w.municipality, w.appointment_id)
-    JOIN procedure c ON (c.municipality, c.code) = (a.municipality, a.procedure)
-    JOIN free ON free.starts_at < a.starts_at AND free.local::date BETWEEN w.first_day AND w.last_day
-         AND extract(isodow FROM free.local)::integer = ANY (w.weekdays)
-         AND (w.part = 'any' OR (w.part = 'morning') = (free.local::time < time '12:00'))
-         AND free.starts_at - make_interval(mins => coalesce(c.notice_min, :notice_min)) >= :until
-    WHERE w.municipality = :municipality AND a.state = 'booked' AND a.closure = 'none' AND a.chain_id IS NULL
-      AND (w.counter IS NULL OR w.counter = :counter)
-      AND :counter = ANY ({
-    WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
-})
-      AND (a.minutes IS NULL OR (a.counter = :counter AND EXISTS (
-          SELECT FROM slot s, LATERAL {_FREE_SO_LONG} AS run
-          WHERE (s.municipality, s.slot_id) = (a.municipality, free.slot_id) AND run.free > 0)))
-      AND NOT EXISTS (
-          SELECT FROM offered_place o WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id)
-             AND (o.state = 'open' OR (o.cause = 'waiting' AND o.slot_id = free.slot_id)))
-      AND :a_day > (
-          SELECT count(*) FROM offered_place o
-          WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id) AND o.cause = 'waiting'
-            AND o.offered_at >= :midnight)
-    ORDER BY w.joined_at, w.appointment_id, free.starts_at, free.slot_id LIMIT 1
+        ORDER BY s.starts_at, s.slot_id LIMIT {SLOTS_MAX})
+    SELECT person.appointment_id, found.slot_id, found.starts_at
+    FROM (
+        SELECT w.municipality, w.appointment_id, w.joined_at, w.first_day, w.last_day, w.weekdays, w.part, a.starts_at,
+               CAST(:until AS timestamptz) + make_interval(mins => coalesce(c.notice_min, :notice_min)) AS not_before
+        FROM waiting w
+        JOIN appointment a ON (a.municipality, a.appointment_id) = (w.municipality, w.appointment_id)
+        JOIN procedure c ON (c.municipality, c.code) = (a.municipality, a.procedure)
+        WHERE w.municipality = :municipality AND a.state = 'booked' AND a.closure = 'none' AND a.chain_id IS NULL
+          AND (w.counter IS NULL OR w.counter = :counter) AND :counter = ANY ({_WHERE})
+           AND (a.minutes IS NULL OR a.counter = :counter)
+          AND NOT EXISTS (
+              SELECT FROM offered_place o
+              WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id) AND o.state = 'open')
+          AND :a_day > (
+              SELECT count(*) FROM offered_place o
+              WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id) AND o.cause = 'waiting'
+                AND o.offered_at >= :midnight)
+        ORDER BY w.joined_at, w.appointment_id) AS person
+    CROSS JOIN LATERAL (
+        SELECT free.slot_id, free.starts_at FROM free
+        WHERE free.starts_at < person.starts_at AND free.starts_at >= person.not_before
+          AND free.day BETWEEN person.first_day AND person.last_day
+          AND free.weekday = ANY (person.weekdays) AND person.part IN ('any', free.part)
+          AND (person.minutes IS NULL OR EXISTS (
+              SELECT FROM slot s, LATERAL {_FREE_SO_LONG} AS run
+              WHERE (s.municipality, s.slot_id) = (person.municipality, free.slot_id) AND run.free > 0))
+          AND NOT EXISTS (
+              SELECT FROM offered_place o
+              WHERE (o.municipality, o.appointment_id, o.slot_id)
+                  = (person.municipality, person.appointment_id, free.slot_id) AND o.cause = 'waiting')
+        ORDER BY free.starts_at, free.slot_id LIMIT 1) AS found
+    ORDER BY person.joined_at, person.appointment_id LIMIT 1
 """)
 # Whoever is just doing something with theirs is asked a second later: this look waits for nobody.
 _LOCK = text("""
