@@ -61,13 +61,14 @@ _NEXT = text(f"""
     SELECT person.appointment_id, found.slot_id, found.starts_at
     FROM (
         SELECT w.municipality, w.appointment_id, w.joined_at, w.first_day, w.last_day, w.weekdays, w.part, a.starts_at,
+               a.minutes,
                CAST(:until AS timestamptz) + make_interval(mins => coalesce(c.notice_min, :notice_min)) AS not_before
         FROM waiting w
         JOIN appointment a ON (a.municipality, a.appointment_id) = (w.municipality, w.appointment_id)
         JOIN procedure c ON (c.municipality, c.code) = (a.municipality, a.procedure)
         WHERE w.municipality = :municipality AND a.state = 'booked' AND a.closure = 'none' AND a.chain_id IS NULL
           AND (w.counter IS NULL OR w.counter = :counter) AND :counter = ANY ({_WHERE})
-           AND (a.minutes IS NULL OR a.counter = :counter)
+          AND (a.minutes IS NULL OR a.counter = :counter)
           AND NOT EXISTS (
               SELECT FROM offered_place o
               WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id) AND o.state = 'open')
