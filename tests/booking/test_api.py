@@ -156,6 +156,16 @@ async def test_five_wrong_codes_lock_it_here_as_on_the_page(town: BookingTown) -
             assert said == [(403, "code_wrong")] * 4 + [(429, "code_locked")] * 2, number
 
 
+async def test_who_guesses_numbers_from_one_address_is_held_up(town: BookingTown) -> None:
+    async with town.browser(None) as browser:
+        typed = [
+            {"number": f"{number:07d}".replace("0", "2").replace("1", "3"), "code": "000000"} for number in range(40)
+        ]
+        said = [problem(await browser.post("/booking/api/access", json=each)) for each in typed]
+    assert said[:30] == [(403, "code_wrong")] * 30
+    assert set(said[30:]) == {(429, "too_many_tries")}
+
+
 async def test_who_lost_the_place_of_a_change_is_told_the_nearest_others(town: BookingTown) -> None:
     async with town.browser() as browser:
         made = await booked_by_api(town, browser)

@@ -6,6 +6,7 @@ import httpx
 
 from services.booking.commands.webhooks import ENDPOINTS_MAX
 from services.booking.domain.webhooks import KINDS
+from services.booking.refusals import REFUSALS
 from tests.booking.conftest import HOST, OTHER_HOST, OTHER_TOWN, TOWN, BookingTown
 from tests.booking.webhook_receiver import deliveries, receiving, register, sending
 from tests.journeys.resident import read_forms
@@ -75,11 +76,11 @@ async def test_what_cannot_be_registered_says_why_and_keeps_what_was_typed(town:
     async with manager(town) as browser:
         for wrong, says in (
             ({"name": ""}, "入力してください"),
-            ({"url": "display.example.jp"}, "送り先のURLを確かめてください"),
-            ({"url": "http://127.0.0.1:5432/"}, "このアドレスには送れません"),
-            ({"url": "http://169.254.169.254/"}, "このアドレスには送れません"),
-            ({"kinds": []}, "知らせることが選ばれていません"),
-            ({"kinds": ["appointment.eaten"]}, "知らせることが選ばれていません"),
+            ({"url": "display.example.jp"}, REFUSALS["webhook_url_unfit"].title),
+            ({"url": "http://127.0.0.1:5432/"}, REFUSALS["webhook_url_inside"].title),
+            ({"url": "http://169.254.169.254/"}, REFUSALS["webhook_url_inside"].title),
+            ({"kinds": []}, REFUSALS["webhook_kinds_missing"].title),
+            ({"kinds": ["appointment.eaten"]}, REFUSALS["webhook_kinds_missing"].title),
         ):
             page = await browser.post(PAGE, data=TYPED | wrong)
             assert page.status_code == 422
@@ -91,7 +92,7 @@ async def test_what_cannot_be_registered_says_why_and_keeps_what_was_typed(town:
             await register(town, f"https://display.example.jp/{number}", key=str(number))
         page = await browser.post(PAGE, data=TYPED)
         assert page.status_code == 409
-        assert "登録できる数をこえています" in page.text
+        assert REFUSALS["too_many_webhooks"].title in page.text
     assert len(await town.rows("SELECT 1 FROM booking.webhook_endpoint")) == ENDPOINTS_MAX
 
 
@@ -99,7 +100,9 @@ async def test_another_towns_are_nowhere_to_be_found(town: BookingTown) -> None:
     shown = await register(town, "https://display.example.jp/")
     async with manager(town, host=OTHER_HOST, of=OTHER_TOWN) as stranger:
         assert "登録したシステムはありません" in (await stranger.get(PAGE)).text
-        assert (await stranger.get(f"{PAGE}/{shown.endpoint_id}")).status_code == 404
+        unknown = await stranger.get(f"{PAGE}/{shown.endpoint_id}")
+        assert unknown.status_code == 404
+        assert REFUSALS["webhook_unknown"].title in unknown.text
         for action in ("test", "pause", "resume", "roll", "delete"):
             assert (await stranger.post(f"{PAGE}/{shown.endpoint_id}/{action}", data={})).status_code == 404
     assert await deliveries(town) == []

@@ -26,9 +26,12 @@ TABLES = text("""
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = :schema AND c.relkind IN ('r', 'p') AND c.relname <> :version_table ORDER BY 1
 """)
-UNIQUE = text("""
+UNIQUE = text(r"""
     SELECT i.indexrelid::regclass::text AS name,
-           (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0]) AS leading
+           coalesce((SELECT a.attname FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0]),
+                    -- A number that is made of it first tells towns apart as well.
+                    substring(pg_get_indexdef(i.indexrelid, 1, true) FROM '^hashtextextended\(\(*(municipality) \|\|')
+           ) AS leading
     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = :schema AND c.relname <> :version_table AND (i.indisunique OR i.indisexclusion) ORDER BY 1
 """)
