@@ -22,6 +22,7 @@ from services.booking.domain.rules import SlotTaken, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.closings import is_closed_now
 from services.booking.queries.rules import get_rules
+from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import find_procedure
 from services.booking.tables import outbox
 from shared.audit import record_deed
@@ -87,7 +88,7 @@ _MAKE = text("""
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = NULL, changed_at = :now
+                     visit_id = NULL, part = 1, parts = 1, changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
 # Its code is on the slip; a link is given to nobody.
@@ -138,7 +139,8 @@ async def book_at_kiosk(
     slot = (await session.execute(_SLOT, wanted)).one_or_none()
     if slot is None:
         raise Refusal("slot_unknown", 404)
-    if slot.counter not in procedure.counters:
+    # The machine gives out a slot: what takes longer is booked at the desk.
+    if slot.counter not in procedure.counters or await outlasts_slots(session, town, procedure.code):
         raise Refusal("slot_unfit", 409)
     policy = kiosk_policy((await get_rules(session, town)).policy)
     refuse_unbookable(policy, starts_at=slot.starts_at, withdrawn=slot.withdrawn, now=now)

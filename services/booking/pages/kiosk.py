@@ -34,6 +34,7 @@ from services.booking.queries.kiosk import (
     was_just_given,
 )
 from services.booking.queries.rules import get_rules
+from services.booking.queries.services import outlasts_slots
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -104,7 +105,9 @@ async def get_kiosk_procedure(
             counter = counters[counter_for(counters, identity.office)]
             ahead = await find_line_ahead(session, town.code, counter.code, now=now)
             policy = (await get_rules(session, town.code)).policy
-            times = await list_kiosk_times(session, town.code, list(counters), policy, now=now)
+            # What takes longer than a slot is booked at the desk.
+            in_one = [] if await outlasts_slots(session, town.code, code) else list(counters)
+            times = await list_kiosk_times(session, town.code, in_one, policy, now=now)
     except Refusal as refusal:
         return see_other(f"{ROOT}?refused={refusal.code}")
     return page(

@@ -52,7 +52,7 @@ _PROCEDURES = text(f"""
     ORDER BY p.name_kana, p.code LIMIT {PROCEDURES_MAX}
 """)
 _AHEAD = text(f"""
-    SELECT a.state, greatest(coalesce(p.minutes, 1), 1) AS minutes
+    SELECT a.state, greatest(coalesce(a.minutes, p.minutes, 1), 1) AS minutes
     FROM appointment a LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE a.municipality = :municipality AND a.day = :day AND a.counter = :counter
       AND a.state IN ('checked_in', 'called', 'serving')
