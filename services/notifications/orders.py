@@ -38,6 +38,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     offer_until: datetime | None = None
     # Of how many appointments of one arrival it tells, and when they are all done.
     together: int = 1
+    chain_id: UUID | None = None
     together_until: datetime | None = None
     counter_number: str | None
     counter_name: str | None

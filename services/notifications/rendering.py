@@ -81,7 +81,9 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     if order.appointment_id is None or order.starts_at is None or order.ends_at is None:
         raise ValueError("only appointments have a time")
     event = Event()
-    event.add("uid", calendar_uid(order.appointment_id, order.public_url))
+    # All of an arrival is one entry, whichever of its appointments is the first.
+    arrival = order.chain_id if order.together > 1 else None
+    event.add("uid", calendar_uid(arrival or order.appointment_id, order.public_url))
     event.add("sequence", order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)

@@ -78,6 +78,21 @@ async def test_its_calendar_entry_lasts_until_everything_is_done(service: Notifi
     assert "手続き" in str(event["summary"])
 
 
+async def test_with_another_first_it_is_the_same_calendar_entry(service: Notifications) -> None:
+    """Seen to fail with the entry of the appointment that tells: the old day stayed in the calendar."""
+    parts = await booked_by(service)
+    later = START + timedelta(days=1)
+    moved: list[Any] = [
+        msgspec.structs.replace(service.changed(each, later - timedelta(minutes=60 * place)), together=3 * (place == 2))
+        for place, each in enumerate(parts)
+    ]
+    await service.hear(*moved)
+    await service.settle()
+    uids = [Calendar.from_ical(mail.calendar or "").walk("VEVENT")[0]["uid"] for mail in service.sink.messages()]
+    assert len(uids) == 2
+    assert len(set(uids)) == 1
+
+
 async def test_moved_and_cancelled_as_a_whole_it_is_told_once(service: Notifications) -> None:
     parts = await booked_by(service)
     later = START + timedelta(days=1)

@@ -1,7 +1,7 @@
 """The one-stop visit (まとめて予約): which counter when, so that several procedures are done in one arrival."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Protocol
@@ -302,30 +302,42 @@ def _numbered(chain: Chain) -> Chain:
 
 def _earliest(problem: _Problem, not_before: int, people: int) -> list[_Step] | None:
     """The steps of the way whose last errand is done first, or None."""
-    alone = _alone(problem, not_before) if all(not persons or 0 in persons for persons in problem.persons) else None
     if people == 1:
-        return alone
-    limit = max(step.done for step in alone) if alone else None
-    return _together(problem, not_before, people, limit) or alone
+        return _way(_ways_alone(problem, not_before, 0).get(_all_of(problem)))
+    apart = _apart(problem, not_before, people)
+    if apart is not None and not any(problem.before):
+        return apart
+    # Where one waits for what another does, or for another place, there may be a better one.
+    limit = max(step.done for step in apart) if apart else None
+    return _together(problem, not_before, people, limit) or apart
 
 
-def _alone(problem: _Problem, not_before: int) -> list[_Step] | None:
-    """One person. Of all ways through the same errands that end at the same counter, the one done first is enough."""
+def _all_of(problem: _Problem) -> int:
+    return (1 << len(problem.before)) - 1
+
+
+def _ways_alone(problem: _Problem, not_before: int, person: int) -> dict[int, _Step | None]:
+    """By bits of errands: how one person does these, and nothing else, first.
+
+    Of all ways through the same errands that end at the same counter, the one done first is enough.
+    """
     count = len(problem.before)
+    mine = [errand for errand in range(count) if person in (problem.persons[errand] or (person,))]
+    best: dict[int, _Step | None] = {0: None}
     ways: dict[tuple[int, str], _Step | None] = {(0, ""): None}
-    minutes: dict[tuple[str, str], int] = {}
+    walks: dict[tuple[str, str], int] = {}
     for _errand in range(count):
         longer: dict[tuple[int, str], _Step] = {}
         for (done, here), step in ways.items():
             since = not_before if step is None else step.done
-            for errand in range(count):
+            for errand in mine:
                 if done >> errand & 1 or problem.before[errand] & ~done:
                     continue
                 for at in problem.options[errand]:
                     pair = (here, at.counter)
-                    walk = minutes.get(pair)
+                    walk = walks.get(pair)
                     if walk is None:
-                        walk = minutes[pair] = walk_min(problem.walks, here, at.counter) * MINUTE_S if here else 0
+                        walk = walks[pair] = walk_min(problem.walks, here, at.counter) * MINUTE_S if here else 0
                     index = bisect_left(at.starts, since + walk)
                     if index == len(at.starts):
                         continue
@@ -334,50 +346,96 @@ def _alone(problem: _Problem, not_before: int) -> list[_Step] | None:
                     key = (done | 1 << errand, at.counter)
                     known = longer.get(key)
                     if known is None or ends < known.done:
-                        longer[key] = _Step(ends, errand, at.counter, at.slots[index], 0, start, step)
+                        longer[key] = _Step(ends, errand, at.counter, at.slots[index], person, start, step)
         if count > EXACT_MAX and len(longer) > BEAM:
-            best = sorted(longer, key=lambda key: (longer[key].done, key))[:BEAM]
-            longer = {key: longer[key] for key in best}
+            longer = {key: longer[key] for key in sorted(longer, key=lambda key: (longer[key].done, key))[:BEAM]}
+        for (done, _), step in longer.items():
+            known = best.get(done)
+            if known is None or step.done < known.done:
+                best[done] = step
         ways = dict(longer)
-    last = min((step for step in ways.values() if step is not None), key=lambda step: step.done, default=None)
-    return _way(last)
+    return best
+
+
+def _apart(problem: _Problem, not_before: int, people: int) -> list[_Step] | None:
+    """Several people who do not wait for one another: of all ways to share the errands, the one that is done first."""
+    shares: list[tuple[int, int, int, tuple[_Step | None, ...]]] = [(not_before, 0, 0, ())]
+    for person in range(people):
+        alone = _ways_alone(problem, not_before, person)
+        longer: dict[int, tuple[int, int, int, tuple[_Step | None, ...]]] = {}
+        for until, total, done, lasts in shares:
+            for mine, last in alone.items():
+                if mine & done:
+                    continue
+                ends = last.done if last else not_before
+                share = (max(until, ends), total + ends, done | mine, (*lasts, last))
+                known = longer.get(share[2])
+                if known is None or share[:2] < known[:2]:
+                    longer[share[2]] = share
+        shares = list(longer.values())
+    whole = next((lasts for _, _, done, lasts in shares if done == _all_of(problem)), ())
+    steps = [step for last in whole for step in _way(last) or ()]
+    if not steps or any(_taken(steps, step.slot) > step.slot.free for step in steps):
+        return None
+    return steps
+
+
+class _Ways(NamedTuple):
+    """What several people have done: until when, all ends added up, bits of errands, and each step."""
+
+    until: int
+    total: int
+    done: int
+    steps: tuple[_Step, ...]
 
 
 def _together(problem: _Problem, not_before: int, people: int, limit: int | None) -> list[_Step] | None:
     """Several people, each errand by one of them. Ways that come to the same are followed once."""
-    count = len(problem.before)
-    ways: list[_Step | None] = [None]
-    for _errand in range(count):
-        longer: dict[frozenset[tuple[int, int, UUID]], _Step] = {}
-        for last in ways:
-            steps = _way(last) or []
-            for step in _next_steps(problem, steps, last, not_before, people):
+    ways = [_Ways(not_before, 0, 0, ())]
+    for _errand in problem.before:
+        longer: dict[object, _Ways] = {}
+        for way in ways:
+            for step in _next_steps(problem, way, not_before, people):
                 if limit is not None and step.done > limit:
                     continue
-                key = frozenset((each.errand, each.person, each.slot.slot_id) for each in (*steps, step))
-                longer.setdefault(key, step)
-        ordered = sorted(longer.values(), key=_weight)
-        ways = list(ordered[:BEAM_TOGETHER])
-    whole = [_way(last) for last in ways]
-    return min((way for way in whole if way), key=lambda way: max(step.done for step in way), default=None)
+                until, total = max(way.until, step.done), way.total + step.done
+                further = _Ways(until, total, way.done | 1 << step.errand, (*way.steps, step))
+                key = _comes_to(problem, further)
+                known = longer.get(key)
+                if known is None or total < known.total:
+                    longer[key] = further
+        ways = sorted(longer.values(), key=lambda way: way[:2])[:BEAM_TOGETHER]
+    return list(ways[0].steps) if ways else None
 
 
-def _weight(last: _Step) -> tuple[int, int]:
-    way = _way(last) or []
-    return max(step.done for step in way), sum(step.done for step in way)
+def _comes_to(problem: _Problem, way: _Ways) -> object:
+    """What matters for how it can go on: who is where since when, what others wait for, and places that are gone."""
+    lasts = {step.person: step for step in way.steps}
+    since = min(step.done for step in lasts.values())
+    needed = 0
+    for errand, firsts in enumerate(problem.before):
+        if not way.done >> errand & 1:
+            needed |= firsts
+    people: dict[int, tuple[object, ...]] = {}
+    for person, last in lasts.items():
+        firsts_done = sorted(
+            (step.errand, step.done, step.counter)
+            for step in way.steps
+            if step.person == person and needed >> step.errand & 1
+        )
+        people[person] = (last.done, last.counter, *firsts_done)
+    gone = tuple(sorted(id(step.slot) for step in way.steps if step.start >= since))
+    return way.done, tuple(sorted(people.items() if any(problem.persons) else people.values())), gone
 
 
-def _next_steps(
-    problem: _Problem, steps: Sequence[_Step], last: _Step | None, not_before: int, people: int
-) -> list[_Step]:
+def _next_steps(problem: _Problem, way: _Ways, not_before: int, people: int) -> Iterator[_Step]:
+    steps = way.steps
     done = {step.errand: step for step in steps}
-    reached = sum(1 << errand for errand in done)
     free_since = {step.person: step for step in steps}  # the last one of each
-    found = []
-    for errand in range(len(problem.before)):
-        if errand in done or problem.before[errand] & ~reached:
+    for errand, before in enumerate(problem.before):
+        if way.done >> errand & 1 or before & ~way.done:
             continue
-        firsts = [done[first] for first in done if problem.before[errand] >> first & 1]
+        firsts = [done[first] for first in done if before >> first & 1]
         # Whoever has not begun yet is like any other: one of them is tried. Where it matters who goes, all are.
         persons = problem.persons[errand] or range(people)
         ones = people if any(problem.persons) else len(free_since) + 1
@@ -395,8 +453,7 @@ def _next_steps(
                 if index < len(at.starts):
                     start = at.starts[index]
                     ends = start + problem.seconds[errand]
-                    found.append(_Step(ends, errand, at.counter, at.slots[index], person, start, last))
-    return found
+                    yield _Step(ends, errand, at.counter, at.slots[index], person, start, None)
 
 
 def _taken(steps: Sequence[_Step], slot: Any) -> int:

@@ -266,6 +266,7 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             appointment.c.offer_starts_at,
             appointment.c.offer_until,
             appointment.c.minutes.label("needed_min"),
+            appointment.c.chain_id,
             _of_either("state").label("newest_state"),
             func.coalesce(appointment.c.sequence, application.c.version).label("newest_sequence"),
             contact_point.c.reach.label("contact_reach"),
@@ -388,6 +389,7 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         offer_starts_at=row.offer_starts_at,
         offer_until=row.offer_until,
         together=row.together,
+        chain_id=row.chain_id,
         together_until=row.together_until,
         # A venue has no number: its name is part of the place.
         counter_number=row.counter_number,
