@@ -3,6 +3,10 @@
 Residents, staff, managers, the worker and the clock take turns. After every step all that can be seen is compared: the
 free times of every procedure, what is kept for whom and until when, every appointment, and what was told of it. A
 refusal must be the one that the model expects. More of it: `CHOUDO_LIFE_EXAMPLES=1000`.
+
+Seen to fail when an offer stays although its owner has moved, or has not answered; when what is not planned is not
+withdrawn; when offers stay where it closes; when cancelled appointments are counted as ahead; when a hold outlives its
+visit; when a lapsed hold is missing from the list. Not seen: a change refused at the very last moment (test_refusals).
 """
 
 import asyncio
@@ -79,6 +83,7 @@ indexes = st.integers(0, 5)
 # Now and then what was never shown, or is not there any more.
 slots = st.one_of(indexes, indexes, st.integers(6, 60))
 behind = st.sampled_from((0, 0, 0, 0, 0, 1))
+moments_beside = st.sampled_from((-A_MOMENT, timedelta(0), A_MOMENT))
 
 
 class Deed(NamedTuple):
@@ -340,11 +345,40 @@ class Life(RuleBasedStateMachine):
     def wait(self, minutes: int) -> None:
         self.town.now = self.model.now = self.model.now + timedelta(minutes=minutes)
 
-    @deed(which=st.integers(0, 4), beside=st.sampled_from((-A_MOMENT, timedelta(0), A_MOMENT)))
+    @deed(which=st.integers(0, 4), beside=moments_beside)
     def wait_until(self, which: int, beside: timedelta) -> None:
         """A moment before or after something ends or begins, or the very moment."""
         moments = sorted(each for each in self.moments() if each > self.model.now)
         self.town.now = self.model.now = moments[which % len(moments)] + beside
+
+    @deed(when=some_appointment, appointment=indexes, cancels=st.booleans(), slot=slots, beside=moments_beside)
+    def move_at_the_last_moment(self, appointment: int, cancels: bool, slot: int, beside: timedelta) -> None:
+        found = self.model.appointments[self.appointment(appointment)]
+        last = found.key.starts_at - timedelta(minutes=CANCEL_UNTIL_MIN) + beside
+        self.town.now = self.model.now = max(self.model.now, last)
+        if cancels:
+            self.cancel(appointment, 0)
+        else:
+            self.change(appointment, slot, 0)
+
+    @deed(often=1, when=some_visit, slot=indexes)
+    def hold_at_the_end_of_the_visit(self, slot: int) -> None:
+        if known := self.model.visits.get(self.visits[-1]):
+            late = known.expires_at - timedelta(minutes=HOLD_MIN) / 2
+            self.town.now = self.model.now = max(self.model.now, late)
+            self.hold(0, slot)
+
+    @deed(when=lambda self: self.model.holds, hold=indexes, beside=moments_beside, books=st.booleans())
+    def let_a_hold_lapse(self, hold: int, beside: timedelta, books: bool) -> None:
+        visit_id, kept = list(self.model.holds.items())[-1 - hold % len(self.model.holds)]
+        self.town.now = self.model.now = max(self.model.now, kept.until + beside)
+        if books:
+            self.book_held(visit_id)
+
+    @deed(often=3, when=lambda self: self.model.offers)
+    def nobody_answers(self) -> None:
+        self.town.now = self.model.now = max(self.model.now, *(each.until for each in self.model.offers.values()))
+        self.work()
 
     def moments(self) -> set[datetime]:
         model = self.model
