@@ -162,8 +162,8 @@ def test_of_one_person_it_is_the_best_there_is(town: tuple[list[Errand], list[Sl
     assert (worth(chains[0]) if chains else None) == best
 
 
-@settings(max_examples=150, deadline=None)
-@given(towns(errands=3, slots=6))
+@settings(max_examples=100, deadline=None)
+@given(towns(errands=4, slots=6))
 def test_with_a_companion_it_is_the_best_there_is(town: tuple[list[Errand], list[Slot]]) -> None:
     errands, slots = town
     best = min((worth(chain) for chain in all_chains(errands, slots, WALKS, 2)), default=None)

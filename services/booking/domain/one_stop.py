@@ -15,7 +15,7 @@ from services.booking.domain.rules import JST
 EXACT_MAX = 6
 BEAM = 300
 # With companions there are many more ways: they are followed as far as this.
-BEAM_TOGETHER = 1_500
+BEAM_TOGETHER = 100
 PEOPLE_MAX = 3
 CHAINS_MAX = 3
 # Between counters of which the town said nothing: as far as another building.
