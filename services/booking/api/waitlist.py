@@ -18,8 +18,10 @@ from services.booking.domain.waitlist import WEEKDAYS, Part, Window
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.queries.appointments import AppointmentView
+from services.booking.queries.slots import find_procedure
 from services.booking.queries.waitlist import find_window
 from shared.db import Database
+from shared.errors import Refusal
 from shared.web.documented import IdempotencyKey, documented, read_json
 from shared.web.identity import PUBLIC, find_identity, staff_of
 from shared.web.town import Town
@@ -97,6 +99,11 @@ async def put_waiting(
     """
     found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, PutWaiting)
+    async with db.begin(town.code) as session:
+        procedure = await find_procedure(session, town.code, found.procedure, found.channel)
+    # The page offers no others.
+    if wanted.counter not in (None, found.counter, *(procedure.counters if procedure else ())):
+        raise Refusal("waiting_window", 400)
     order = JoinWaitlist(
         municipality=town.code,
         appointment_id=found.appointment_id,

@@ -94,13 +94,10 @@ async def join_waitlist(session: AsyncSession, order: JoinWaitlist, *, now: date
     check_window(window, own_day=row.day, today=jst_day(now))
     channel: Channel = "counter" if row.helper == "none" else "helper"
     procedure = await find_procedure(session, town, row.procedure, channel)
-    places = {row.counter, *(procedure.counters if procedure else ())}
-    if window.counter not in (None, *places):
-        raise Refusal("waiting_window", 400)
     mine = {"municipality": town, "appointment_id": order.appointment_id, "now": now}
     chosen = msgspec.structs.asdict(window) | {"weekdays": list(window.weekdays)}
     await session.execute(_JOIN, mine | chosen)
-    counters = places if window.counter is None else [window.counter]
+    counters = procedure.counters if procedure and window.counter is None else [window.counter or row.counter]
     await schedule_all(session, "booking", town, [Due(WAITING, counter, now) for counter in sorted(counters)])
     joined = Joined(appointment_id=order.appointment_id)
     await keep_answer(session, town, owner, order.key, joined)
