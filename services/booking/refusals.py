@@ -250,6 +250,10 @@ REFUSALS: dict[str, RefusalText] = {
     "offer_unknown": RefusalText(
         _("おさえてある時間は、今はありません"), _("ほかの時間を選ぶか、電話でご相談ください。")
     ),
+    "offer_of_closing": RefusalText(
+        _("休みのかわりの時間だけを、断ることはできません"),
+        _("ほかの時間に変えるか、予約を取り消してください。"),
+    ),
     "draw_entry_unknown": RefusalText(
         _("この申し込みは開けません"), _("抽選番号と確認コードを、もう一度お確かめください。")
     ),

@@ -12,9 +12,11 @@ import schemathesis
 
 # By name; where a noun of the path has its own, by both.
 REAL: dict[str, str] = json.loads(os.environ["CHOUDO_TEST_REAL_IDS"])
-NOUNS = ("draws", "chains")
+NOUNS = ("call-off", "draws", "chains")
 # A list of ids.
 WISHES = "preferences"
+# A list of procedures, each with how many of it.
+SERVICES = "services"
 # One of so many stays unknown.
 UNKNOWN_OF = 6
 WORD_MAX_LENGTH = 20
@@ -36,15 +38,20 @@ def map_body(context: Any, body: Any) -> Any:
 
 
 def _made_real(context: Any, values: Any) -> Any:
+    return _real_within(next((noun for noun in NOUNS if f"/{noun}" in context.operation.path), ""), values)
+
+
+def _real_within(noun: str, values: Any) -> Any:
     if not isinstance(values, dict):
         return values
-    noun = next((noun for noun in NOUNS if f"/{noun}" in context.operation.path), "")
     return {name: _real(noun, name, value) for name, value in values.items()}
 
 
 def _real(noun: str, name: str, value: Any) -> Any:
     if name == WISHES and isinstance(value, list):
         return [_real(noun, name, each) for each in value]
+    if name == SERVICES and isinstance(value, list):
+        return [_real_within(noun, each) for each in value]
     if not isinstance(value, str) or not _is_chosen(name, value):
         return value
     return REAL.get(f"{noun} {name}", REAL.get(name, value))

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -40,8 +41,8 @@ max-examples = {examples}
 database = "none"
 
 # Rules say no to what can be read: there is no such thing (404), somebody was faster (409), its time is over (410), or
-# it cannot be done (422). 400 is for what is not as described, but for a pass that nobody sealed and a closing that is
-# over.
+# it cannot be done (422). 400 is for what is not as described, but for a pass that nobody sealed, a closing that is
+# over, and days that are no earlier ones.
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 410, 422, 429]
 # Where a path has several handlers, Litestar answers OPTIONS with the methods of the first; nobody of ours asks. What a
@@ -51,6 +52,10 @@ allow_header_conformance.enabled = false
 [[operations]]
 include-operation-id = "post_visit"
 checks.positive_data_acceptance.expected-statuses = [201, 400, 409, 410]
+
+[[operations]]
+include-operation-id = "put_waiting"
+checks.positive_data_acceptance.expected-statuses = [200, 400, 404, 409, 422]
 
 [[operations]]
 include-tag = "closings (staff)"
@@ -67,11 +72,14 @@ async def prepare(town: BookingTown) -> dict[str, str]:
     later = next(item for item in free if item.starts_at > town.now + draws_town.FIRST)
     draw_id = await draws_town.announce(town, first=later.starts_at, until=later.starts_at + draws_town.HOUR)
     entered = await draws_town.enter(town, draw_id, "guest")
+    after = later.starts_at + timedelta(days=1)
+    called_off = await draws_town.announce(town, first=after, until=after + draws_town.HOUR)
     return {
         "visit_id": str(visit_id),
         "chains visit_id": str(await one_stop_town.arrive(town)),
         "slot_id": str(free[30].slot_id),
         "draw_id": str(draw_id),
+        "call-off draw_id": str(called_off),
         "preferences": str((await draws_town.sessions_of(town, draw_id))[0]),
         "number": booked.number,
         "draws number": entered,

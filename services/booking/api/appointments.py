@@ -13,9 +13,10 @@ from services.booking import flow
 from services.booking.api import examples
 from services.booking.api.bodies import Numbered, Version
 from services.booking.api.examples import ID
-from services.booking.api.refused import APPOINTMENT, CHANGE, CODE, SLOT
+from services.booking.api.refused import APPOINTMENT, CHANGE, CODE, LONG_SLOT
 from services.booking.commands.access import try_code
 from services.booking.commands.changes import CancelAppointment, ChangeAppointment, Changed, cancel_appointment
+from services.booking.domain.services import Service
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.calendar_file import calendar_answer
@@ -40,14 +41,16 @@ Req = Request[Any, Any, Any]
 class AppointmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An appointment: nothing of the person.
 
-    `minutes` are the procedure's; `closure` is `asked` when it is closed then and another time is to be chosen, and
-    `staff` when staff see to it. `together` are the numbers of all appointments of the same arrival.
+    `services` are what is done in it, its procedure first; empty: that, once. It takes so many `minutes`. `closure` is
+    `asked` when it is closed then and another time is to be chosen, and `staff` when staff see to it. `together` are
+    the numbers of all appointments of the same arrival, of whose people (1 …) `person` goes to this one.
     """
 
     number: str
     state: State
     version: int
     procedure: str
+    services: tuple[Service, ...]
     channel: Channel
     counter: str
     starts_at: datetime
@@ -57,6 +60,7 @@ class AppointmentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     bring: tuple[str, ...]
     closure: ClosureState
     together: tuple[str, ...]
+    person: int
 
 
 APPOINTMENT_EXAMPLE = AppointmentAnswer(
@@ -64,15 +68,17 @@ APPOINTMENT_EXAMPLE = AppointmentAnswer(
     state="booked",
     version=1,
     procedure=examples.PROCEDURE,
+    services=examples.SERVICES,
     channel="counter",
     counter=examples.COUNTER,
     starts_at=examples.STARTS_AT,
     ends_at=examples.ENDS_AT,
-    minutes=30,
+    minutes=examples.SERVICES_MIN,
     fee_yen=0,
     bring=("預金通帳",),
     closure="none",
     together=(),
+    person=1,
 )
 
 
@@ -165,6 +171,7 @@ async def get_appointment(
         state=found.state,
         version=found.version,
         procedure=found.procedure,
+        services=tuple(Service(each.procedure, each.quantity) for each in found.services),
         channel=found.channel,
         counter=found.counter,
         starts_at=found.starts_at,
@@ -174,6 +181,7 @@ async def get_appointment(
         bring=found.bring,
         closure=found.closure,
         together=tuple(each.number for each in linked),
+        person=next((each.person for each in linked if each.number == found.number), 1),
     )
 
 
@@ -187,7 +195,7 @@ async def get_appointment(
         body=PostChange,
         returns=examples.CHANGED,
         example={"slot_id": str(ID), "version": 1},
-        refusals=CHANGE | SLOT | {"same_slot": 409, "chain_broken": 409},
+        refusals=CHANGE | LONG_SLOT | {"same_slot": 409, "chain_broken": 409},
         details=examples.LOST,
     ),
 )

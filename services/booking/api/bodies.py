@@ -6,11 +6,15 @@ from uuid import UUID
 import msgspec
 from litestar.params import QueryParameter
 
+from services.booking.domain.services import SERVICES_MAX
 from services.booking.queries.slots import Channel
 
 CODE_MAX_LENGTH = 20
 # Of counters, venues and procedures.
-CODE_PATTERN = f"^[0-9A-Za-z_-]{{1,{CODE_MAX_LENGTH}}}$"
+CODE_SIGNS = f"[0-9A-Za-z_-]{{1,{CODE_MAX_LENGTH}}}"
+CODE_PATTERN = f"^{CODE_SIGNS}$"
+_SERVICE = f"{CODE_SIGNS}:[1-9][0-9]{{0,2}}"
+SERVICES_PATTERN = f"^{_SERVICE}(,{_SERVICE}){{0,{SERVICES_MAX - 1}}}$"
 VERSION_MAX = 1_000_000
 TYPED_PATTERN = "^[ -~]{1,40}$"
 
@@ -25,6 +29,23 @@ ProcedureCode = Annotated[str, QueryParameter(name="procedure", pattern=CODE_PAT
 CounterCode = Annotated[
     str | None,
     QueryParameter(name="counter", pattern=CODE_PATTERN, description="One counter or venue only; without it, all."),
+]
+SomeServices = Annotated[
+    str | None,
+    QueryParameter(
+        name="services",
+        pattern=SERVICES_PATTERN,
+        description="All that is to be done in one appointment, `code:quantity` with commas between, the procedure "
+        "first: only times that are free for so long. Without it, the procedure, once.",
+    ),
+]
+OfOwnVisit = Annotated[
+    UUID | None,
+    QueryParameter(
+        name="visit_id",
+        description="A visit of the visitor's own, for this procedure and channel: times for what it chose, and what "
+        "it holds counts as free. `services` is not looked at then.",
+    ),
 ]
 ByChannel = Annotated[Channel, QueryParameter(name="channel", description="At a counter, or with a helper at a venue.")]
 

@@ -14,6 +14,7 @@ from services.booking.domain.draw import FORMAT
 from services.booking.domain.draw_record import Record, Session
 from services.booking.domain.one_stop import Part
 from services.booking.domain.opening import Hours, OpeningRule, WeekdayHours
+from services.booking.domain.services import Service
 from services.booking.queries.closings import Affected, ClosingView, Displaced
 from services.booking.queries.opening import Conflict, Preview, VersionView
 from services.booking.queries.slots import Alternative, OpenSlot
@@ -29,6 +30,8 @@ STARTS_AT = datetime(2026, 12, 7, 0, 30, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
 ENDS_AT = STARTS_AT + HALF_HOUR
 
+# Two of it, in the time of two slots.
+SERVICES, SERVICES_MIN = (Service(PROCEDURE, 2),), 50
 SLOT = OpenSlot(slot_id=ID, counter=COUNTER, starts_at=STARTS_AT, ends_at=ENDS_AT, free=2)
 ALTERNATIVE = Alternative(slot_id=OTHER_ID, starts_at=ENDS_AT, counter=COUNTER, where="same_counter")
 # What whoever lost a place is told.

@@ -13,10 +13,11 @@ from services.booking import flow
 from services.booking.api import examples
 from services.booking.api.bodies import OfVisit
 from services.booking.api.examples import ID
-from services.booking.api.refused import BOOK, SLOT, VISIT
+from services.booking.api.refused import BOOK, LONG_SLOT, VISIT
 from services.booking.commands.appointments import BookAppointment, Booked
 from services.booking.commands.holds import Hold, HoldPlace
 from services.booking.commands.visits import arrive, release_hold
+from services.booking.domain.services import Service
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.queries.one_stop import list_errands
@@ -55,13 +56,17 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 class VisitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A visit: what is to be booked, and how far it is. Nothing of the person.
 
-    `held` is the place that it holds, if it still does; `errands` are there when it is for several procedures.
-    `number` is the appointment that it became, and `code` opens that together with the number; it is told for an hour.
+    `services` are what is done in its one appointment, its procedure first, and `minutes` how long that takes in one
+    piece; empty and null: its procedure, once. `held` is what it holds, if it still does; `errands` are there when it
+    is for several procedures. `number` is the appointment that it became, and `code` opens that together with the
+    number; it is told for an hour.
     """
 
     visit_id: UUID
     procedure: str
     channel: Channel
+    services: tuple[Service, ...]
+    minutes: int | None
     expires_at: datetime
     held: HeldSlot | None
     errands: tuple[Errand, ...]
@@ -73,6 +78,8 @@ VISIT_EXAMPLE = VisitAnswer(
     visit_id=ID,
     procedure=examples.PROCEDURE,
     channel="counter",
+    services=examples.SERVICES,
+    minutes=examples.SERVICES_MIN,
     expires_at=examples.NOW + timedelta(hours=1),
     held=examples.HELD,
     errands=(),
@@ -140,6 +147,8 @@ async def get_visit_answer(
         visit_id=found.visit_id,
         procedure=found.procedure,
         channel=found.channel,
+        services=found.services,
+        minutes=found.minutes,
         expires_at=found.expires_at,
         held=found.held if found.held is not None and found.held.is_live(now) else None,
         errands=tuple(
@@ -158,7 +167,7 @@ async def get_visit_answer(
     opt=documented(
         example={"slot_id": str(ID), "visit_id": str(ID)},
         returns=examples.HOLD,
-        refusals=VISIT | SLOT,
+        refusals=VISIT | LONG_SLOT,
         details=examples.LOST,
     ),
 )

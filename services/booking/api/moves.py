@@ -73,7 +73,7 @@ async def get_moves(
         body=PostMove,
         returns=examples.MOVED,
         example={"wishes": [{"procedure": "RES02", "slot_id": str(ID), "person": 1}], "version": 1},
-        refusals=CHANGE | CHAIN | {"chain_broken": 409},
+        refusals=CHANGE | CHAIN | {"chain_broken": 409, "same_slot": 409},
     ),
 )
 async def post_move(

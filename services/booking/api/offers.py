@@ -1,20 +1,24 @@
-"""The place that is kept for an appointment's owner: what it is, and taking it."""
+"""The place that is kept for an appointment's owner: what it is, taking it, and saying no to it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
-from litestar import Request, get, post
+from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from services.booking import flow
 from services.booking.api import examples
 from services.booking.api.appointments import open_for
 from services.booking.api.bodies import Version
-from services.booking.api.refused import APPOINTMENT, CHANGE, SLOT
+from services.booking.api.one_stop import CHAIN_EXAMPLE, ChainAnswer, chain_answer
+from services.booking.api.refused import APPOINTMENT, CHANGE, LONG_SLOT
+from services.booking.commands.chain_offers import find_chain_offer
 from services.booking.commands.changes import ChangeAppointment, Changed
 from services.booking.commands.offers import Offer, find_offer
+from services.booking.commands.waitlist import decline_earlier
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.queries.appointments import AppointmentView
@@ -23,6 +27,9 @@ from shared.errors import Refusal
 from shared.web.documented import IdempotencyKey, documented, read_json
 from shared.web.identity import PUBLIC, find_identity, staff_of
 from shared.web.town import Town
+
+TAGS = ["offered places"]
+PATH = "/booking/api/appointments/{number:str}/offer"
 
 Req = Request[Any, Any, Any]
 
@@ -33,9 +40,16 @@ class TakeOffer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     version: Version
 
 
+class ChainOfferAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Other times for all that is still to come of an arrival: kept `until` then, but for what stays where it is."""
+
+    chain: ChainAnswer
+    until: datetime
+
+
 @get(
-    "/booking/api/appointments/{number:str}/offer",
-    tags=["offered places"],
+    PATH,
+    tags=TAGS,
     opt=PUBLIC | documented(knows_owner=True, returns=examples.OFFER, refusals=APPOINTMENT | {"offer_unknown": 404}),
 )
 async def get_offer(
@@ -48,15 +62,18 @@ async def get_offer(
 ) -> Offer:
     """The place that is kept for an appointment's owner.
 
-    After a closing, for some time: nobody else can take it until then.
+    Nobody else can take it until then. Its `cause` is a `closing`, or that they were `waiting` for an earlier time.
+    What is kept for all of an arrival is its `…/chain-offer`.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
-    return await _offer(db, town, found, now=now)
+    offer = await _find(db, town, await open_for(request, number, db, keys, town, now=now), now=now)
+    if offer is None:
+        raise Refusal("offer_unknown", 404)
+    return offer
 
 
 @post(
-    "/booking/api/appointments/{number:str}/offer",
-    tags=["offered places"],
+    PATH,
+    tags=TAGS,
     status_code=200,
     opt=PUBLIC
     | documented(
@@ -64,7 +81,7 @@ async def get_offer(
         body=TakeOffer,
         example={"version": 2},
         returns=examples.CHANGED,
-        refusals=CHANGE | SLOT | {"offer_unknown": 404},
+        refusals=CHANGE | LONG_SLOT | {"offer_unknown": 404},
         details=examples.LOST,
     ),
 )
@@ -84,21 +101,92 @@ async def post_offer(
     """
     found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, TakeOffer)
-    offer = await _offer(db, town, found, now=now)
+    offer = await _find(db, town, found, now=now)
+    # Who has taken it, and has not heard so, asks for what is their own time by now.
+    slot_id = offer.slot_id if offer is not None else found.slot_id
+    if slot_id is None:
+        raise Refusal("offer_unknown", 404)
     order = ChangeAppointment(
         municipality=town.code,
         appointment_id=found.appointment_id,
-        slot_id=offer.slot_id,
+        slot_id=slot_id,
         version=wanted.version,
-        key=key or f"change:{offer.slot_id}:{wanted.version}",
+        key=key or f"change:{slot_id}:{wanted.version}",
         staff=staff_of(find_identity(request)),
     )
-    return await flow.change(db, rush, order, now=now)
+    try:
+        return await flow.change(db, rush, order, now=now)
+    except Refusal as refusal:
+        if offer is None and refusal.code != "key_reused":
+            raise Refusal("offer_unknown", 404) from refusal
+        raise
 
 
-async def _offer(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> Offer:
+@delete(
+    PATH,
+    tags=TAGS,
+    opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT | {"offer_of_closing": 409}),
+)
+async def delete_offer(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    offer_id: Annotated[UUID, QueryParameter(description="Which one, as GET said it.")],
+) -> None:
+    """Say no to an earlier time.
+
+    It is the next person's, and its owner goes on waiting. An offer that is over is over. What is kept because of a
+    closing ends by taking it, by another time or by cancelling: the appointment cannot stay where it is.
+    """
+    found = await open_for(request, number, db, keys, town, now=now)
+    mine, staff = found.appointment_id, staff_of(find_identity(request))
     async with db.begin(town.code) as session:
-        offer = await find_offer(session, town.code, found.appointment_id, now=now)
+        offer = await find_offer(session, town.code, mine, now=now)
+    if offer is not None and offer.offer_id == offer_id and offer.cause == "closing":
+        raise Refusal("offer_of_closing", 409)
+    await rush.run(
+        db, town.code, lambda session: decline_earlier(session, town.code, mine, offer_id, staff=staff, now=now)
+    )
+
+
+@get(
+    "/booking/api/appointments/{number:str}/chain-offer",
+    tags=TAGS,
+    opt=PUBLIC
+    | documented(
+        knows_owner=True,
+        returns=ChainOfferAnswer(chain=CHAIN_EXAMPLE, until=examples.OFFER.until),
+        refusals=APPOINTMENT | {"offer_unknown": 404},
+    ),
+)
+async def get_chain_offer(
+    request: Req,
+    number: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+) -> ChainOfferAnswer:
+    """The way through all of an arrival that is kept for its owner.
+
+    After a closing of any part of it. It is taken by `POST …/move` with its parts as wishes, all of it or nothing.
+    """
+    found = await open_for(request, number, db, keys, town, now=now)
+    offer = None
+    if found.chain_id is not None:
+        async with db.begin(town.code) as session:
+            offer = await find_chain_offer(session, town.code, found.chain_id, now=now)
     if offer is None:
         raise Refusal("offer_unknown", 404)
-    return offer
+    return ChainOfferAnswer(chain=chain_answer(offer.chain), until=offer.until)
+
+
+async def _find(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> Offer | None:
+    if found.chain_id is not None:
+        return None
+    async with db.begin(town.code) as session:
+        return await find_offer(session, town.code, found.appointment_id, now=now)

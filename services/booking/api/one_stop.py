@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from services.booking.api import examples
-from services.booking.api.bodies import Code, OfVisit
+from services.booking.api.bodies import CODE_SIGNS, Code, OfVisit
 from services.booking.api.examples import ID
 from services.booking.api.refused import BOOK, CHAIN, VISIT
 from services.booking.commands.appointments import BookAppointment, Booked
@@ -33,6 +33,7 @@ from shared.web.identity import require_visitor, staff_of
 from shared.web.town import Town
 
 TAGS = ["one visit for everything"]
+CODES_PATTERN = f"^{CODE_SIGNS}(,{CODE_SIGNS}){{0,{ERRANDS_MAX - 1}}}$"
 
 Req = Request[Any, Any, Any]
 
@@ -106,10 +107,18 @@ async def get_chains(
     people: Annotated[
         int, QueryParameter(ge=1, le=PEOPLE_MAX, description="How many go to counters at the same time.")
     ] = 1,
+    shared: Annotated[
+        str | None,
+        QueryParameter(
+            pattern=CODES_PATTERN,
+            description="Procedures, with commas between, that who comes along can stand for; without it, all of them.",
+        ),
+    ] = None,
 ) -> Chains:
     """The best chains for a visit with several procedures.
 
-    Of the places that are free now; the order of the procedures and the ways between counters are kept.
+    Of the places that are free now; the order of the procedures and the ways between counters are kept. Person 1 is the
+    visitor; `person` of each part says who goes there.
     """
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, _visit_id(visit_id), identity.ref, keys)
@@ -118,7 +127,12 @@ async def get_chains(
         errands = await list_errands(session, town.code, visit.visit_id)
         if not errands:
             return Chains(chains=[], apart_min=0)
-        wanted = [errand.errand for errand in errands]
+        wanted = [
+            errand.errand
+            if shared is None or errand.procedure in shared.split(",")
+            else msgspec.structs.replace(errand.errand, persons=(1,))
+            for errand in errands
+        ]
         town_policy = (await get_rules(session, town.code)).policy
         policy = await strictest(session, town.code, [errand.procedure for errand in errands], town_policy)
         chains = await list_chains(session, town.code, wanted, policy, people=people, now=now)

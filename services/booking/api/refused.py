@@ -14,6 +14,10 @@ SLOT = {
     "slot_taken": 409,
 }
 CHAIN = {name: status for name, status in SLOT.items() if name != "slot_unfit"} | {"chain_unfit": 409}
+# Why several things cannot be done in one appointment.
+SERVICES = {"services_unfit": 409, "services_too_long": 409, "services_with_helper": 409}
+# Of one place, where more time may be needed than a slot has.
+LONG_SLOT = SLOT | {"slot_too_short": 409, "services_unfit": 409}
 BOOK = VISIT | {"hold_missing": 409, "hold_expired": 410, "too_many_appointments": 409, "subject_erased": 410}
 # Why an appointment stays as it is.
 CHANGE = APPOINTMENT | {
@@ -21,6 +25,10 @@ CHANGE = APPOINTMENT | {
     "appointment_cancelled": 409,
     "appointment_started": 409,
     "change_too_late": 409,
+}
+WAIT = {name: status for name, status in CHANGE.items() if name != "appointment_moved"} | {
+    "waiting_unfit": 409,
+    "waiting_window": 400,
 }
 CODE = {"code_wrong": 403, "code_locked": 429, "too_many_tries": 429}
 DRAW = {"draw_unknown": 404}

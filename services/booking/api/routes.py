@@ -13,6 +13,7 @@ from services.booking.api.draws import (
     get_draws,
     get_entry,
     get_record,
+    post_call_off_draw,
     post_entry,
     post_entry_access,
     put_entry,
@@ -20,7 +21,7 @@ from services.booking.api.draws import (
 from services.booking.api.holds import delete_hold, get_visit_answer, post_appointment, post_hold, post_visit
 from services.booking.api.line import get_line_now
 from services.booking.api.moves import get_moves, post_move
-from services.booking.api.offers import get_offer, post_offer
+from services.booking.api.offers import delete_offer, get_chain_offer, get_offer, post_offer
 from services.booking.api.one_stop import get_chains, post_chain, post_chain_hold
 from services.booking.api.opening import (
     delete_version,
@@ -29,7 +30,9 @@ from services.booking.api.opening import (
     post_opening_preview,
     post_version,
 )
+from services.booking.api.services import get_services, put_services
 from services.booking.api.times import get_alternatives, get_days, get_earliest, get_free, get_slots
+from services.booking.api.waitlist import delete_waiting, get_waiting, put_waiting
 
 API_ROUTES = [
     get_slots,
@@ -39,6 +42,8 @@ API_ROUTES = [
     get_alternatives,
     post_visit,
     get_visit_answer,
+    get_services,
+    put_services,
     post_hold,
     delete_hold,
     post_appointment,
@@ -49,6 +54,11 @@ API_ROUTES = [
     get_calendar,
     get_offer,
     post_offer,
+    delete_offer,
+    get_chain_offer,
+    get_waiting,
+    put_waiting,
+    delete_waiting,
     get_chains,
     post_chain_hold,
     post_chain,
@@ -61,6 +71,7 @@ API_ROUTES = [
     get_entry,
     put_entry,
     delete_entry,
+    post_call_off_draw,
     get_line_now,
     get_counters_open,
     get_opening,

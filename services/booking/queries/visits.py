@@ -59,6 +59,15 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a visit is for: what is done, and how long it takes where that is not a time of its counter as it is."""
+
+    procedure: str
+    channel: Channel
+    services: tuple[Service, ...]
+    minutes: int | None
+
+
 class OtherAppointment(msgspec.Struct, frozen=True, kw_only=True):
     """An appointment that its owner may have forgotten."""
 
@@ -81,6 +90,12 @@ _VISIT = text(f"""
                      AND p.part = 1
     LEFT JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id
+""")
+
+
+_WANTED = text("""
+    SELECT procedure, channel, services, minutes FROM visit
+    WHERE (municipality, visit_id) = (:municipality, :visit_id) AND guest_ref = :visitor
 """)
 
 
@@ -109,6 +124,20 @@ _NEWER = text("""
       AND n.visit_id <> v.visit_id AND (n.expires_at > :now OR n.appointment_id IS NOT NULL)
     ORDER BY n.arrived_at DESC LIMIT 1
 """)
+
+
+async def find_wanted(session: AsyncSession, municipality: str, visit_id: UUID, visitor: str) -> Wanted:
+    """What a visit of this visitor is for: nothing that is sealed is opened.
+
+    Raises:
+        Refusal: `visit_unknown` (404), also when it is somebody else's.
+    """
+    asked = {"municipality": municipality, "visit_id": visit_id, "visitor": visitor}
+    row = (await session.execute(_WANTED, asked)).one_or_none()
+    if row is None:
+        raise Refusal("visit_unknown", 404)
+    services = read_services(row.services)
+    return Wanted(procedure=row.procedure, channel=row.channel, services=services, minutes=row.minutes)
 
 
 async def list_other_appointments(
