@@ -44,7 +44,6 @@ _FORGET_OVER = text("""
           AND (a.starts_at <= :now OR a.state IN ('cancelled', 'done', 'no_show') OR w.last_day < :today)
         LIMIT 1000 FOR UPDATE OF w SKIP LOCKED)
 """)
-# Who needs more time than a slot has waits at their own counter.
 _FREE_SO_LONG = RUN_FROM.replace(":minutes", "person.minutes").replace(":own", "NULL")
 _WHERE = WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
 # As `queries/services.py: fit_services`: the strictest notice of all that is done in one appointment, and whether all of
