@@ -6,13 +6,16 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
+from services.booking.commands.assignments import reassign
 from services.booking.commands.erasure import erase_subject
+from services.booking.commands.line import MoveAlong, move_along
+from services.booking.domain.line import Action
 from services.booking.domain.waitlist import PARTS, Window
 from services.booking.queries.waitlist import count_waiting, find_window
 from shared.clock import jst_day
-from tests.booking.closing_town import offers_of, told
+from tests.booking.closing_town import MANAGER, book_on, offers_of, told
 from tests.booking.conftest import TOWN, BookingTown
-from tests.booking.helpers_town import HelperTown
+from tests.booking.helpers_town import SUZUKI, TANAKA, HelperTown
 from tests.booking.waiting_town import (
     FRIDAY,
     THURSDAY,
@@ -88,6 +91,49 @@ async def test_a_helpers_earlier_time_is_offered_as_well(bare_town: BookingTown)
     await move(bare_town, own, offer.slot_id)
     rows = await bare_town.rows("SELECT helper, starts_at FROM booking.appointment WHERE guest_ref = 'a'")
     assert [tuple(row) for row in rows] == [("asked", offer.starts_at)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("deed", ["accepted", "passed on", "asked by a coordinator"])
+async def test_what_a_helper_does_takes_no_earlier_time_from_them(bare_town: BookingTown, deed: str) -> None:
+    """What is kept is told with it. Seen to fail (nothing is kept, for all that others know) without telling it."""
+    helpers = HelperTown(bare_town)
+    await helpers.open()
+    await helpers.helper()
+    own = await helpers.book("a", slot=2)
+    first = jst_day(bare_town.now) + NEXT_WEEK
+    await wait(bare_town, own, first=first - NEXT_WEEK, last=first)
+    await settle(bare_town)
+    [offer] = await offers_of(bare_town, own)
+    assert offer.state == "open"
+    await helpers.helper(SUZUKI)
+    if deed == "accepted":
+        await helpers.answer(TANAKA, "accept")
+    elif deed == "passed on":
+        await helpers.answer(TANAKA, "accept")
+        await helpers.answer(TANAKA, "decline")
+    else:
+        [request] = await helpers.requests(TANAKA)
+        async with bare_town.db.begin(TOWN) as session:
+            await reassign(session, helpers.identity("boss"), request.assignment_id, SUZUKI, now=bare_town.now)
+    kept = [offered for name, _, offered, _ in await told(bare_town, own) if name == "progressed"]
+    assert kept == [offer.starts_at] * (3 if deed == "passed on" else 2)
+    await settle(bare_town, minutes=31)
+    assert (await told(bare_town, own))[-1][2] is None
+
+
+async def test_a_check_in_that_is_undone_leaves_what_was_kept(town: BookingTown) -> None:
+    """Seen to fail (nothing is kept, for all that others know) without telling it."""
+    today = jst_day(town.now)
+    own = await book_on(town, "a", day=today, slot=-1)
+    await wait(town, own, first=today, last=today)
+    await look(town)
+    [offer] = await offers_of(town, own)
+    actions: tuple[Action, ...] = ("check-in", "undo")
+    for version, action in enumerate(actions, 2):
+        order = MoveAlong(appointment_id=own.appointment_id, action=action, version=version)
+        async with town.db.begin(TOWN) as session:
+            await move_along(session, MANAGER, order, now=town.now)
+    assert [kept for _, _, kept, _ in await told(town, own)][-3:] == [offer.starts_at, None, offer.starts_at]
 
 
 async def test_nothing_of_an_erased_person_waits_or_is_kept(small: BookingTown) -> None:

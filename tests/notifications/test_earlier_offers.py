@@ -103,6 +103,19 @@ async def test_what_is_over_by_then_is_not_told(service: Notifications, ending: 
     assert (await service.states())["earlier_offer"] == "superseded"
 
 
+async def test_a_helper_who_is_found_meanwhile_takes_nothing_back(service: Notifications) -> None:
+    """The contact is late, so everything waits for it."""
+    contact = service.contact()
+    booked = service.booked(contact)
+    first = kept(service, booked)
+    found = service.followed(
+        AppointmentProgressed, first, helper="accepted", offer_starts_at=EARLIER, offer_until=first.offer_until
+    )
+    await service.hear(booked, first, found, contact)
+    await service.settle()
+    assert await service.states() == {"confirmation": "sent", "earlier_offer": "sent", "helper_found": "sent"}
+
+
 async def test_at_night_nobody_is_woken_and_in_the_morning_they_have_an_hour(service: Notifications) -> None:
     booked = await booked_by(service)
     # 23:00 in Japan.

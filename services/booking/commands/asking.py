@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.facts import tell
 from services.booking.commands.marks import mark_availability
-from services.booking.commands.offers import end_offer
+from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import Shift, answer_by, week_time
 from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
-from shared.events.booking import AppointmentCancelled, AppointmentProgressed
+from shared.events.booking import AppointmentCancelled
 from shared.messaging.due import schedule
 
 HELPER_ANSWER = "helper_answer"
@@ -142,7 +142,7 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
     if asked is not None:
         anew = (await session.execute(_ASKED_ANEW, mine)).one_or_none()
         if anew is not None:
-            await outbox.publish(session, tell(AppointmentProgressed, anew, now=now))
+            await outbox.publish(session, await tell_progress(session, anew, now=now))
     else:
         cancelled = (await session.execute(_NOBODY, mine)).one()
         await session.execute(FREE_PLACE, mine)

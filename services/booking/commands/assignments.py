@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_next, ask_this_helper, release_helper
 from services.booking.commands.facts import tell
+from services.booking.commands.offers import tell_progress
 from services.booking.commands.venues import bring_venues
 from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
@@ -120,7 +121,7 @@ async def reassign(
     former = await release_helper(session, actor.municipality, appointment.appointment_id, now=now)
     await ask_this_helper(session, actor.municipality, appointment, helper_ref, now=now)
     row = (await session.execute(_REASSIGNED, mine | {"now": now})).one()
-    await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
+    await outbox.publish(session, await tell_progress(session, row, now=now))
     await record_deed(session, actor, "helper-reassign", assignment_id, version=row.version, now=now)
     venues = {appointment.counter, *former, *await list_venues_of(session, actor.municipality, helper_ref)}
     await bring_venues(session, actor.municipality, venues, now=now)
@@ -151,7 +152,7 @@ async def _accept(session: AsyncSession, request: Request, *, now: datetime) -> 
         raise Refusal("request_over", 409)
     await _settle(session, request, "accepted", now=now)
     row = (await session.execute(_ACCEPTED, _mine(request, now))).one()
-    await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
+    await outbox.publish(session, await tell_progress(session, row, now=now))
     return True
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.offers import tell_progress
 from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
 from services.booking.tables import outbox
@@ -213,7 +214,10 @@ async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action
         await leave_chain_if_in_the_way(session, actor.municipality, row.appointment_id)
     stepped = (await session.execute(_STEP, values | _stamps(row, state, back=action == "undo", now=now))).one()
     await record_deed(session, actor, action, row.appointment_id, version=stepped.version, now=now)
-    await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
+    if state == "booked":
+        await outbox.publish(session, await tell_progress(session, stepped, now=now))
+    else:
+        await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
     return _moved(stepped)
 
 

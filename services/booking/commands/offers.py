@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.facts import tell_closure
 from services.booking.commands.holds import FREE_PREDICATE
 from services.booking.commands.marks import mark_availability
 from services.booking.domain.closings import offer_until, offering
@@ -24,6 +25,7 @@ from services.booking.queries.runs import HELD_UNTIL_THE_END, Need, find_run
 from services.booking.queries.services import fit_procedure, read_services
 from services.booking.queries.slots import Channel, find_procedure, list_alternatives
 from shared.errors import Refusal
+from shared.events.booking import AppointmentProgressed
 
 End = Literal["taken", "lapsed", "withdrawn", "declined"]
 Cause = Literal["closing", "waiting"]
@@ -195,6 +197,16 @@ async def find_offer(session: AsyncSession, municipality: str, appointment_id: U
     asked = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
     row = (await session.execute(_FIND, asked)).one_or_none()
     return msgspec.convert(row, Offer, from_attributes=True) if row else None
+
+
+async def tell_progress(session: AsyncSession, row: Any, *, now: datetime) -> AppointmentProgressed:
+    """What became of an appointment that is still `booked`: the earlier time that is kept for its owner is a part of it.
+
+    Without it, nothing would be kept any more for all that others know.
+    """
+    offer = await find_offer(session, row.municipality, row.appointment_id, now=now)
+    # Of what a closing moves, `commands/closings.py` tells.
+    return tell_closure(row, offer if offer is not None and offer.cause == "waiting" else None, now=now)
 
 
 async def is_lost(session: AsyncSession, municipality: str, appointment_id: UUID) -> bool:

@@ -63,6 +63,9 @@ _NOT_LATER = text("""
     UPDATE waiting SET last_day = :day
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND last_day > :day AND first_day <= :day
 """)
+_THERE_NOW = text("""
+    UPDATE waiting SET counter = :counter WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+""")
 _NOTHING_LEFT = text("""
     DELETE FROM waiting
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND (first_day > :day OR :has_earlier)
@@ -92,6 +95,9 @@ async def join_waitlist(session: AsyncSession, order: JoinWaitlist, *, now: date
     if row.chain_id is not None or row.closure != "none" or row.reach == "none":
         raise Refusal("waiting_unfit", 409)
     check_window(window, own_day=row.day, today=jst_day(now))
+    if row.minutes is not None:
+        # Whoever needs more time than a slot has waits at their own counter.
+        window = msgspec.structs.replace(window, counter=row.counter)
     channel: Channel = "counter" if row.helper == "none" else "helper"
     procedure = await find_procedure(session, town, row.procedure, channel)
     mine = {"municipality": town, "appointment_id": order.appointment_id, "now": now}
@@ -169,6 +175,8 @@ async def follow_move(session: AsyncSession, moved: Any, *, has_earlier: bool) -
     mine = {"municipality": moved.municipality, "appointment_id": moved.appointment_id, "day": moved.day}
     await session.execute(_NOTHING_LEFT, mine | {"has_earlier": has_earlier})
     await session.execute(_NOT_LATER, mine)
+    if moved.minutes is not None:
+        await session.execute(_THERE_NOW, mine | {"counter": moved.counter})
 
 
 async def _lock(session: AsyncSession, municipality: str, appointment_id: UUID) -> Any:

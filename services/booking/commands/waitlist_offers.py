@@ -44,9 +44,15 @@ _FORGET_OVER = text("""
           AND (a.starts_at <= :now OR a.state IN ('cancelled', 'done', 'no_show') OR w.last_day < :today)
         LIMIT 1000 FOR UPDATE OF w SKIP LOCKED)
 """)
-# Who needs more time than a slot has waits at their own counter.
 _FREE_SO_LONG = RUN_FROM.replace(":minutes", "person.minutes").replace(":own", "NULL")
 _WHERE = WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
+# As `queries/services.py: fit_services`: the strictest notice of all that is done in one appointment, and whether all of
+# it still is at this counter.
+_WHOLE = """(
+    SELECT max(coalesce(k.notice_min, :notice_min)) AS notice_min,
+           bool_and(coalesce(:counter = ANY (k.counters), false)) AS is_done_here
+    FROM jsonb_array_elements(a.services) AS each
+    LEFT JOIN procedure k ON (k.municipality, k.code) = (a.municipality, each.value ->> 'procedure'))"""
 # Who is next, and the earliest free place that fits. The window is asked as `domain/waitlist.py` has it: of one person
 # after the other in their order, and of nobody behind the first whom something fits.
 _NEXT = text(f"""
@@ -62,13 +68,14 @@ _NEXT = text(f"""
     FROM (
         SELECT w.municipality, w.appointment_id, w.joined_at, w.first_day, w.last_day, w.weekdays, w.part, a.starts_at,
                a.minutes,
-               CAST(:until AS timestamptz) + make_interval(mins => coalesce(c.notice_min, :notice_min)) AS not_before
+               CAST(:until AS timestamptz)
+                   + make_interval(mins => coalesce(whole.notice_min, c.notice_min, :notice_min)) AS not_before
         FROM waiting w
         JOIN appointment a ON (a.municipality, a.appointment_id) = (w.municipality, w.appointment_id)
-        JOIN procedure c ON (c.municipality, c.code) = (a.municipality, a.procedure)
+        JOIN procedure c ON (c.municipality, c.code) = (a.municipality, a.procedure), LATERAL {_WHOLE} AS whole
         WHERE w.municipality = :municipality AND a.state = 'booked' AND a.closure = 'none' AND a.chain_id IS NULL
           AND (w.counter IS NULL OR w.counter = :counter) AND :counter = ANY ({_WHERE})
-          AND (a.minutes IS NULL OR a.counter = :counter)
+          AND (a.minutes IS NULL OR a.counter = :counter AND whole.is_done_here)
           AND NOT EXISTS (
               SELECT FROM offered_place o
               WHERE (o.municipality, o.appointment_id) = (w.municipality, w.appointment_id) AND o.state = 'open')

@@ -82,7 +82,8 @@ async def get_earlier_page(
         weekdays=fields["weekdays"].split(),
         days=[_day_option(today + timedelta(days=ahead)) for ahead in range(min((own_day - today).days, DAYS_MAX) + 1)],
         weekday_options=[{"value": str(weekday), "label": weekday_name(weekday)} for weekday in WEEKDAYS],
-        has_places=len(procedure.counters) > 1 if procedure else False,
+        # Whoever needs more time than a slot has waits at their own counter.
+        has_places=procedure is not None and len(procedure.counters) > 1 and not found.services,
         counter=counter_label(found.counter_number, found.counter_name),
         offer_min=int(OFFER_LIFETIME.total_seconds() // 60),
         **refusal_words(refused, CHOOSE_AGAIN),
