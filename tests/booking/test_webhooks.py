@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -29,7 +29,6 @@ from services.booking.domain.webhooks import (
     read_secret,
     sign,
 )
-from services.booking.queries.slots import start_of_day
 from services.booking.webhooks import TIMEOUT_S, WebhookLoop
 from shared.faults import Fault, armed
 from shared.messaging.due import LEASE
@@ -219,44 +218,6 @@ async def test_closings_and_draws_are_told(town: BookingTown, receiver: Receiver
     assert told["draw.drawn"] == {
         "id": str(draw_id), "version": 1, "procedure": "CHI01", "counter": "7", "entries": 1, "seats": 4,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("from_min", "to_min", "expected"),
-    [
-        (0, 1_440, [("2026-06-01T15:00:00Z", "2026-06-04T15:00:00Z")]),
-        (
-            13 * 60,
-            17 * 60,
-            [(f"2026-06-{day:02}T04:00:00Z", f"2026-06-{day:02}T08:00:00Z") for day in (2, 3, 4)],
-        ),
-    ],
-)
-async def test_of_a_closing_of_several_days_each_closed_time_is_told(
-    town: BookingTown, receiver: Receiver, loop: WebhookLoop, from_min: int, to_min: int,
-    expected: list[tuple[str, str]],
-) -> None:  # fmt: skip
-    """Seen to fail while its first day was told when it was made, and all from its first to its last when reopened."""
-    await register(town, receiver.url, "closing.made", "closing.reopened")
-    first_day = start_of_day(date(2026, 6, 2))
-    order = CloseTime(
-        counter=None,
-        starts_at=first_day + timedelta(minutes=from_min),
-        ends_at=first_day + timedelta(minutes=to_min),
-        reason="weather",
-        note="",
-        key="close",
-        days=3,
-    )
-    async with town.db.begin(TOWN) as session:
-        closed = await close_time(session, MANAGER, order, now=town.now)
-    async with town.db.begin(TOWN) as session:
-        await reopen(session, MANAGER, closed.closing_id, now=town.now)
-    await send_all(loop, town)
-    told = {got.told["type"]: got.told["data"] for got in receiver.got}
-    for kind in ("closing.made", "closing.reopened"):
-        assert told[kind]["counter"] is None
-        assert [(each["starts_at"], each["ends_at"]) for each in told[kind]["times"]] == expected
 
 
 @pytest.mark.parametrize("mode", ["500", "404", "302", "307", "hang_up", "nobody"])
