@@ -16,6 +16,8 @@ from shared.tokens import Identity, Token
 SESSION_COOKIE = "choudo_token"
 PUBLIC = {"public": True}
 STAFF_KINDS = ("staff", "helper")
+# The only role of a machine's account (発券機): whoever stands there is nobody of the town.
+MACHINE_ROLES = ("kiosk",)
 
 
 class RenewSession(Exception):
@@ -33,8 +35,13 @@ def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Token | None:
 
 
 async def require_visitor(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Any visitor with a live token: a guest's is enough. It owns their holds and cases."""
-    _live_identity(connection)
+    """Any visitor with a live token: a guest's is enough. It owns their holds and cases. A machine has none.
+
+    Raises:
+        Refusal: `role_missing` (403).
+    """
+    if _live_identity(connection).roles == MACHINE_ROLES:
+        raise Refusal("role_missing", 403)
 
 
 def require_role(*roles: str) -> Any:
@@ -67,8 +74,11 @@ def find_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity | 
 
 
 def staff_of(identity: Identity | None) -> Identity | None:
-    """Whoever of the town's people acts for somebody: their deeds are audited. None: a visitor, for themselves."""
-    return identity if identity is not None and identity.kind in STAFF_KINDS else None
+    """Whoever of the town's people acts for somebody: their deeds are audited. None: a visitor, for themselves, at a
+    machine in the lobby, too."""
+    if identity is None or identity.kind not in STAFF_KINDS or identity.roles == MACHINE_ROLES:
+        return None
+    return identity
 
 
 def _live_identity(connection: ASGIConnection[Any, Any, Any, Any]) -> Identity:

@@ -233,9 +233,8 @@ def _all_refusals(
     if writes:
         found |= {"cross_site": 403}
     if guard is not None:
-        found |= {"session_needed": 401}
-    if guard not in (None, "require_visitor"):
-        found |= {"role_missing": 403}
+        # A visitor's ways are not a machine's in the lobby.
+        found |= {"session_needed": 401, "role_missing": 403}
     if any(each["name"] == KEY_HEADER for each in parameters):
         found |= {"key_reused": 422, "key_unreadable": 400}
     return found

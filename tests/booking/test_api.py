@@ -1,13 +1,15 @@
 """The JSON side does what the pages do, by the same rules."""
 
-from datetime import timedelta
+from datetime import date, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
+import msgspec
 import pytest
 
+from services.booking.domain.opening import Hours, OpeningRule, SpecialDay, WeekdayHours
 from tests.booking import closing_town, draws_town, one_stop_town
 from tests.booking.conftest import CHILD, FAMILY, HOST, BookingTown
 
@@ -344,6 +346,34 @@ async def test_a_manager_looks_at_a_rule_publishes_it_and_takes_it_back(town: Bo
         assert problem(await boss.delete(f"{base}/versions/x")) == (404, "version_unknown")
         assert problem(await boss.post("/booking/api/opening/99/preview", json=new)) == (404, "counter_unknown")
         assert (await boss.get(base)).json()["versions"] == known["versions"]
+
+
+async def test_a_rule_that_was_read_is_sent_back_as_it_is(town: BookingTown) -> None:
+    """Seen to fail while the body of a rule had no `kiosk_places`, and times no seconds."""
+    base = "/booking/api/opening/7"
+    hours = (Hours(time(9), time(12)),)
+    rule = OpeningRule(
+        slot_min=20,
+        places=4,
+        staff_only_places=1,
+        week=(WeekdayHours(weekday=1, hours=hours, every_weeks=2, nth=(1, 3)),),
+        kiosk_places=2,
+        first_week=date(2026, 6, 8),
+        special_days=(SpecialDay(day=date(2026, 6, 10), hours=hours, reason_ja="庁舎点検"),),
+    )
+    unset = [name for name in OpeningRule.__struct_fields__ if not getattr(rule, name)]
+    assert unset == [], "a field that this test leaves out"
+    sent = msgspec.to_builtins(rule)
+    async with manager(town) as boss:
+        for valid_from in ("2026-06-08", "2026-06-15"):
+            seen = (await boss.get(base)).json()["highest"]
+            order = {"valid_from": valid_from, "rule": sent, "seen": seen}
+            made = await boss.post(f"{base}/versions", json=order)
+            assert made.status_code == 201, made.text
+            newest = (await boss.get(base)).json()["versions"][0]
+            assert newest["version"] == made.json()["version"]
+            assert msgspec.convert(newest["rule"], OpeningRule) == rule
+            sent = newest["rule"]
 
 
 async def test_the_line_is_numbers_only(town: BookingTown) -> None:

@@ -211,7 +211,8 @@ async def test_closings_and_draws_are_told(town: BookingTown, receiver: Receiver
     await send_all(loop, town)
     told = {got.told["type"]: got.told["data"] for got in receiver.got}
     assert len(receiver.got) == 3
-    facts = {"counter": "7", "starts_at": "2026-06-02T00:00:00Z", "ends_at": "2026-06-02T08:00:00Z"}
+    times = [{"starts_at": "2026-06-02T00:00:00Z", "ends_at": "2026-06-02T08:00:00Z"}]
+    facts = {"counter": "7", "times": times}
     assert told["closing.made"] == facts | {"id": str(closed.closing_id), "version": 1, "reason": "weather"}
     assert told["closing.reopened"] == told["closing.made"] | {"version": 2}
     assert told["draw.drawn"] == {

@@ -14,8 +14,8 @@ def only(*roles: str) -> Who:
 
 
 ANYBODY: Who = frozenset(EVERYBODY)
-# Whoever has a token: a guest's is given without asking.
-VISITORS: Who = ANYBODY - {NOBODY}
+# Whoever has a token: a guest's is given without asking. A machine in the lobby opens its own pages only.
+VISITORS: Who = ANYBODY - {NOBODY, "kiosk"}
 
 COUNTER = only("counter")
 OFFICE = only("back_office", "manager")

@@ -98,6 +98,7 @@ VERSION = VersionView(
         slot_min=30,
         places=2,
         staff_only_places=0,
+        kiosk_places=0,
         week=(WeekdayHours(weekday=1, hours=(Hours(time(8, 30), time(17, 0)),)),),
     ),
     origin="staff",

@@ -39,7 +39,8 @@ from shared.web.town import Town
 GUARDS = [require_role("coordinator", "manager")]
 TAGS = ["opening rules (staff)"]
 ROOT = "/booking/api/opening"
-TIME_PATTERN = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
+# Seconds as the answers have them, so that what was read can be sent back.
+TIME_PATTERN = "^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$"
 VERSION_DIGITS_MAX = 9
 EXAMPLE = {
     "valid_from": "2026-12-07",
@@ -47,6 +48,7 @@ EXAMPLE = {
         "slot_min": 30,
         "places": 2,
         "staff_only_places": 0,
+        "kiosk_places": 0,
         "week": [{"weekday": 1, "hours": [{"opens_at": "08:30", "closes_at": "17:00"}]}],
     },
 }
@@ -89,6 +91,9 @@ class RuleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     slot_min: Annotated[int, msgspec.Meta(ge=SLOT_MIN_MIN, le=SLOT_MIN_MAX)]
     places: Annotated[int, msgspec.Meta(ge=0, le=PLACES_MAX)]
     staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=PLACES_MAX)] = 0
+    kiosk_places: Annotated[
+        int, msgspec.Meta(ge=0, le=PLACES_MAX, description="Given out at the ticket machine in the lobby only.")
+    ] = 0
     week: Annotated[list[WeekdayBody], msgspec.Meta(max_length=7)]
     first_week: date | None = None
     special_days: Annotated[list[SpecialDayBody], msgspec.Meta(max_length=SPECIAL_DAYS_MAX)] = []
@@ -266,6 +271,7 @@ def _version(body: VersionBody) -> Version:
             slot_min=body.rule.slot_min,
             places=body.rule.places,
             staff_only_places=body.rule.staff_only_places,
+            kiosk_places=body.rule.kiosk_places,
             week=tuple(
                 WeekdayHours(
                     weekday=each.weekday,

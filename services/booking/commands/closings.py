@@ -67,12 +67,17 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     closing_id: UUID
 
 
-_CLOSE = text("""
+# A stretch of whole days, or one on each of them.
+_TIMES = """
+    ARRAY(SELECT lower(span) FROM unnest(during) AS span ORDER BY span) AS firsts,
+    ARRAY(SELECT upper(span) FROM unnest(during) AS span ORDER BY span) AS untils"""
+_CLOSE = text(f"""
     INSERT INTO closing (municipality, closing_id, counter, during, reason, note_ja, closed_at, closed_by)
     VALUES (:municipality, :closing_id, :counter,
             (SELECT range_agg(tstzrange(closed.first, closed.until))
              FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS closed(first, until)),
             :reason, :note, :now, :closed_by)
+    RETURNING counter, reason, {_TIMES}
 """)
 # Whoever is just taking a place there is waited for, and seen.
 _LOCK_PLACES = text(f"""
@@ -102,10 +107,8 @@ _RELEASE_HOLDS = text(f"""
           AND q.hold_id IS NOT NULL)
 """)
 # Whether it stands is not changed while a batch works for it.
-_STANDING = text("""
-    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at,
-           ARRAY(SELECT lower(span) FROM unnest(during) AS span ORDER BY span) AS firsts,
-           ARRAY(SELECT upper(span) FROM unnest(during) AS span ORDER BY span) AS untils
+_STANDING = text(f"""
+    SELECT closing_id, counter, lower(during) AS starts_at, upper(during) AS ends_at, closed_at, {_TIMES}
     FROM closing
     WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL FOR SHARE
 """)
@@ -125,10 +128,10 @@ _ASKED = text("""
         helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
 """)
-_REOPEN = text("""
+_REOPEN = text(f"""
     UPDATE closing SET reopened_at = :now, reopened_by = :by
     WHERE (municipality, closing_id) = (:municipality, :closing_id) AND reopened_at IS NULL
-    RETURNING counter, lower(during) AS starts_at, upper(during) AS ends_at, reason
+    RETURNING counter, reason, {_TIMES}
 """)
 _KNOWN = text("SELECT 1 FROM closing WHERE (municipality, closing_id) = (:municipality, :closing_id)")
 _NEXT_BACK = text(f"""
@@ -178,7 +181,7 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
     closed = Closed(closing_id=uuid4())
     times = spans_of(order.counter, order.starts_at, order.ends_at, order.days) | {"municipality": town, "now": now}
     made = {"closing_id": closed.closing_id, "reason": order.reason, "note": order.note or None, "closed_by": actor.ref}
-    await session.execute(_CLOSE, times | made)
+    row = (await session.execute(_CLOSE, times | made)).one()
     # In this order, as whoever publishes rules does.
     await lock_rules(session, town)
     await session.execute(_LOCK_PLACES, times)
@@ -189,9 +192,15 @@ async def close_time(session: AsyncSession, actor: Identity, order: CloseTime, *
     await schedule_all(session, "booking", town, asking)
     await keep_answer(session, town, f"staff:{actor.ref}", order.key, closed)
     await record_deed(session, actor, "close", closed.closing_id, now=now)
-    facts = {"counter": order.counter, "starts_at": order.starts_at, "ends_at": order.ends_at, "reason": order.reason}
-    await tell_webhooks(session, town, "closing.made", closed.closing_id, facts, version=1, now=now)
+    await tell_webhooks(session, town, "closing.made", closed.closing_id, _facts(row), version=1, now=now)
     return closed
+
+
+def _facts(row: Any) -> dict[str, Any]:
+    """What other systems are told of a closing: all of its times."""
+    spans = zip(row.firsts, row.untils, strict=True)
+    times = [{"starts_at": first, "ends_at": until} for first, until in spans]
+    return {"counter": row.counter, "times": times, "reason": row.reason}
 
 
 def _check(order: CloseTime, *, now: datetime) -> None:
@@ -307,8 +316,7 @@ async def reopen(session: AsyncSession, actor: Identity, closing_id: UUID, *, no
     await open_horizon(session, town, now=now)
     await schedule(session, "booking", municipality=town, kind=REOPENING, ref=str(closing_id), due_at=now)
     await record_deed(session, actor, "reopen", closing_id, now=now)
-    facts = {name: getattr(reopened, name) for name in ("counter", "starts_at", "ends_at", "reason")}
-    await tell_webhooks(session, town, "closing.reopened", closing_id, facts, version=2, now=now)
+    await tell_webhooks(session, town, "closing.reopened", closing_id, _facts(reopened), version=2, now=now)
 
 
 async def on_reopening_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.webhooks import tell_webhooks
 from services.booking.commands.visits import KANA, NAME
 from services.booking.tables import NAME_SUBJECTS, ledger, outbox
 from shared.erasure import bury, erased_entry, forget_told, list_risen
@@ -21,6 +22,8 @@ from shared.reference_number import make_number
 
 SERVICE = "booking"
 
+# Of an appointment: those that the trigger of 0019 tells.
+WEBHOOK_FACTS = ("state", "procedure", "office", "counter", "starts_at", "ends_at")
 OF_SUBJECT, OF_CASE = "subject_ref = :subject_ref", "case_id = :case_id"
 
 _LOCK_VISITS = """
@@ -146,7 +149,8 @@ async def erase_subject(
         await ledger.write_untold(session, entry)
     for row in appointments:
         if _is_ahead(row, now):
-            await end_appointment(session, row, now=now)
+            ended = await end_appointment(session, row, now=now)
+            await _tell_ended(session, ended, now=now)
     await _forget(session, municipality, visits, appointments, now=now)
     await session.execute(text(_FORGET_ENTRIES.format(whose=OF_SUBJECT)), who | {"now": now})
     await session.execute(_DESTROY_KEY, who)
@@ -163,6 +167,14 @@ async def _lock(session: AsyncSession, whose: str, **names: Any) -> tuple[Sequen
         visits=[row.visit_id for row in visits],
     )
     return visits, appointments
+
+
+async def _tell_ended(session: AsyncSession, row: Any, *, now: datetime) -> None:
+    """Our services hear of the erasure itself. Other systems never knew whose it was: to them it is cancelled."""
+    facts = {name: getattr(row, name) for name in WEBHOOK_FACTS}
+    await tell_webhooks(
+        session, row.municipality, "appointment.cancelled", row.appointment_id, facts, version=row.version, now=now
+    )
 
 
 def _is_ahead(row: Any, now: datetime) -> bool:
