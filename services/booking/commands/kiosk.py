@@ -87,7 +87,7 @@ _MAKE = text("""
 """)
 _TAKE = text("""
     UPDATE place SET appointment_id = :appointment_id, hold_id = NULL, held_by = NULL, held_until = NULL,
-                     visit_id = NULL, changed_at = :now
+                     visit_id = NULL, part = 1, parts = 1, changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
 # Its code is on the slip; a link is given to nobody.
