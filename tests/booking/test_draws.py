@@ -18,7 +18,7 @@ from services.booking.queries.draws import EntryView, find_entry
 from shared.errors import Refusal
 from shared.events.routing import NameWithdrawn
 from tests.booking import closing_town
-from tests.booking.conftest import FAMILY, TOWN, BookingTown, make_pack
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, make_pack
 from tests.booking.draws_town import (
     FIRST,
     HOUR,
@@ -206,6 +206,18 @@ async def test_a_draw_is_of_a_counter_where_the_procedure_is_done(town: BookingT
     await announce(town)
     # What is kept for one draw is not in another.
     assert await refused(announce(town)) == "draw_no_seats"
+
+
+@pytest.mark.parametrize(("minutes", "fits"), [(30, True), (31, False)])
+async def test_a_seat_is_long_enough_for_what_is_drawn(town: BookingTown, minutes: int, fits: bool) -> None:
+    """Seen to fail where nobody asks: whoever won 31 minutes got one slot of 30."""
+    async with town.db.begin(TOWN) as session:
+        values = {"minutes": minutes, "code": CHILD}
+        await session.execute(text("UPDATE procedure SET minutes = :minutes WHERE code = :code"), values)
+    if fits:
+        await announce(town)
+    else:
+        assert await refused(announce(town)) == "draw_unfit"
 
 
 async def test_nobody_books_past_it_and_what_nobody_wants_is_open_afterwards(town: BookingTown) -> None:

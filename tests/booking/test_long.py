@@ -41,6 +41,7 @@ from tests.booking.long_town import (
     taken,
 )
 from tests.booking.opening_town import TUESDAY, make_rule, preview, publish
+from tests.booking.test_kiosk import book_here
 
 MONDAY = date(2026, 6, 1)
 
@@ -340,6 +341,18 @@ async def test_erasing_somebody_forgets_their_visit_in_every_place(house: Bookin
         await erase_subject(session, TOWN, rows[0].subject_ref, "resident", now=house.now)  # type: ignore[attr-defined]
     left = await house.rows("SELECT count(*) AS n FROM booking.place WHERE visit_id IS NOT NULL")
     assert left[0].n == 0  # type: ignore[attr-defined]
+
+
+async def test_what_is_left_of_a_lapsed_hold_is_one_place_at_the_machine(bare_town: BookingTown) -> None:
+    """Seen to fail where the machine's appointment stays part two of three: the database refuses it."""
+    town = bare_town
+    await open_town(town, places=1)
+    await town.hold(await long_visit(town), "guest", await slot_at(town, 10))
+    assert await taken(town) == ["10:00 1/3", "10:30 2/3", "11:00 3/3"]
+    town.now += timedelta(hours=1)
+    await book_here(town, await slot_at(town, 10, 30))
+    assert await taken(town) == ["10:30 1/1"]
+    await assert_whole(town)
 
 
 async def test_a_procedure_that_takes_longer_than_a_slot_has_as_many_as_it_needs(bare_town: BookingTown) -> None:

@@ -11,6 +11,7 @@ from services.booking.domain.opening import Hours, OpeningRule
 from services.booking.tables import metadata
 from shared.messaging.tables import TABLES_ACROSS_TOWNS
 from shared.migrations import check, downgrade, upgrade
+from tests.booking import long_town
 from tests.booking.conftest import BookingTown
 from tests.conftest import TestDatabase
 
@@ -55,3 +56,27 @@ async def test_hours_of_before_become_first_versions_and_go_back(town: BookingTo
     ]  # fmt: skip
     assert (read.slot_min, read.places, read.staff_only_places) == (45, 1, 0)
     assert msgspec.convert(seven[1], OpeningRule) == msgspec.convert(before[1][1], OpeningRule)
+
+
+async def test_who_has_several_places_keeps_the_first_in_the_version_before(bare_town: BookingTown) -> None:
+    """Seen to fail, in the unique indexes, where the rest is not given back first."""
+    town, url = bare_town, bare_town.environ["CHOUDO_BOOKING_OWNER_DATABASE_URL"]
+    await long_town.open_town(town)
+    booked = await long_town.booked_at(town, 10)
+    held = await long_town.long_visit(town, "other")
+    await town.hold(held, "other", await long_town.slot_at(town, 13))
+    had = """SELECT to_char(s.starts_at AT TIME ZONE 'Asia/Tokyo', 'HH24:MI') AS at, p.audience, p.appointment_id,
+                    CASE WHEN p.hold_id IS NOT NULL THEN p.visit_id END AS held_by
+             FROM booking.place p JOIN booking.slot s USING (municipality, slot_id)
+             WHERE p.appointment_id IS NOT NULL OR p.hold_id IS NOT NULL OR p.audience = 'staff' ORDER BY 1"""
+    assert len(await town.rows(had)) == 6
+    await asyncio.to_thread(downgrade, "booking", url, "0020")
+    mine = booked.appointment_id
+    assert [tuple(row) for row in await town.rows(had)] == [  # type: ignore[arg-type]
+        ("10:00", "public", mine, None),
+        ("10:30", "staff", None, None),
+        ("11:00", "staff", None, None),
+        ("13:00", "public", None, held),
+    ]
+    await asyncio.to_thread(upgrade, "booking", url)
+    await asyncio.to_thread(check, "booking", url)

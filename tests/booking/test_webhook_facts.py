@@ -54,6 +54,21 @@ async def test_of_a_closing_of_several_days_each_closed_time_is_told(
         assert [(time["starts_at"], time["ends_at"]) for time in each["times"]] == expected
 
 
+async def test_who_was_told_not_to_come_is_seen_to_be(town: BookingTown, told: Told) -> None:
+    """Seen to fail without `closure`: a change in which nothing had changed."""
+    await book_on(town, "guest")
+    closing_id = await close(town)
+    await run_due(town)
+    await open_again(town, closing_id)
+    await run_due(town)
+    facts = [each["data"] for each in await told() if each["type"].startswith("appointment.")]
+    assert [(each["version"], each["state"], each["closure"]) for each in facts] == [
+        (1, "booked", "none"),
+        (2, "booked", "asked"),
+        (3, "booked", "none"),
+    ]
+
+
 async def test_who_is_erased_does_not_come_and_other_systems_hear_it(town: BookingTown, told: Told) -> None:
     """Seen to fail while erasing somebody told nobody: to them the appointment stayed for ever."""
     await book_on(town, "guest")

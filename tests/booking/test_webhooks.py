@@ -139,6 +139,7 @@ async def test_what_happens_to_an_appointment_is_told_signed_and_about_nobody(
         "counter": "7",
         "starts_at": "2026-06-01T00:30:00Z",
         "ends_at": "2026-06-01T01:00:00Z",
+        "closure": "none",
     }
     for got in receiver.got:
         assert shown.secret is not None

@@ -53,7 +53,8 @@ class AnnounceDraw(msgspec.Struct, frozen=True, kw_only=True):
 
 # A venue's places come and go with the helpers: nobody could say how many seats there are.
 _FITS = text("""
-    SELECT 1 FROM procedure p JOIN counter_rule r ON (r.municipality, r.counter) = (p.municipality, :counter)
+    SELECT p.minutes FROM procedure p
+    JOIN counter_rule r ON (r.municipality, r.counter) = (p.municipality, :counter)
     WHERE (p.municipality, p.code) = (:municipality, :procedure) AND :counter = ANY (p.counters) AND r.kind = 'counter'
 """)
 # Locked, so that whoever is just taking one is waited for.
@@ -183,7 +184,7 @@ async def announce_draw(
 
     Raises:
         Refusal: `draw_window` (422), the times do not follow one another; `draw_unfit` (409), the procedure is not done
-            at this counter; `draw_no_seats`, `draw_too_large` (409).
+            at this counter, or takes longer than one of the slots; `draw_no_seats`, `draw_too_large` (409).
     """
     if not now <= order.opens_at <= order.closes_at - WINDOW_MIN or order.closes_at - order.opens_at > WINDOW_MAX:
         raise Refusal("draw_window", 422)
@@ -191,7 +192,8 @@ async def announce_draw(
         raise Refusal("draw_window", 422)
     town = {"municipality": actor.municipality}
     what = town | {"procedure": order.procedure, "counter": order.counter}
-    if (await session.execute(_FITS, what)).one_or_none() is None:
+    procedure = (await session.execute(_FITS, what)).one_or_none()
+    if procedure is None:
         raise Refusal("draw_unfit", 409)
     wanted = what | {"first": order.first, "until": order.until, "now": now}
     places = (await session.execute(_PLACES, wanted)).all()
@@ -200,6 +202,9 @@ async def announce_draw(
         raise Refusal("draw_no_seats", 409)
     if len(places) > SEATS_MAX or len(sessions) > SESSIONS_MAX:
         raise Refusal("draw_too_large", 409)
+    # A seat is a place of one slot: whoever won would have to leave before it is done.
+    if any(row.ends_at - row.starts_at < timedelta(minutes=procedure.minutes) for row in places):
+        raise Refusal("draw_unfit", 409)
     draw_id, seed = uuid4(), secrets.token_bytes(SEED_BYTES)
     context = draw_context(actor.municipality, draw_id)
     wrapped_key = keys.vault.new_key(context)

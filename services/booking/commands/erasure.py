@@ -171,7 +171,7 @@ async def _lock(session: AsyncSession, whose: str, **names: Any) -> tuple[Sequen
 
 async def _tell_ended(session: AsyncSession, row: Any, *, now: datetime) -> None:
     """Our services hear of the erasure itself. Other systems never knew whose it was: to them it is cancelled."""
-    facts = {name: getattr(row, name) for name in WEBHOOK_FACTS}
+    facts = {name: getattr(row, name) for name in WEBHOOK_FACTS} | {"closure": "none"}
     await tell_webhooks(
         session, row.municipality, "appointment.cancelled", row.appointment_id, facts, version=row.version, now=now
     )

@@ -78,7 +78,7 @@ BEGIN
         NEW.municipality, said, NEW.aggregate_id, NEW.aggregate_version,
         jsonb_build_object('state', fact -> 'state', 'procedure', fact -> 'procedure', 'office', fact -> 'office',
                            'counter', fact -> 'counter', 'starts_at', fact -> 'starts_at',
-                           'ends_at', fact -> 'ends_at'),
+                           'ends_at', fact -> 'ends_at', 'closure', coalesce(fact -> 'closure', '"none"')),
         NEW.occurred_at);
     RETURN NULL;
 END $$

@@ -30,6 +30,14 @@ DROP INDEX booking.place_one_hold_per_visit_idx;
 CREATE UNIQUE INDEX place_one_hold_per_visit_idx ON booking.place (municipality, visit_id, part)
     WHERE hold_id IS NOT NULL;
 """
+# To the version before, everybody has one place: their first. What they had of the slots after it is kept for staff, so
+# that an appointment still has its time; what was only held is free.
+GIVEN_BACK = """
+UPDATE booking.place
+SET audience = CASE WHEN appointment_id IS NULL THEN audience ELSE 'staff' END,
+    appointment_id = NULL, hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL
+WHERE part > 1
+"""
 DROPPED = """
 DROP INDEX booking.place_one_hold_per_visit_idx;
 CREATE UNIQUE INDEX place_one_hold_per_visit_idx ON booking.place (municipality, visit_id) WHERE hold_id IS NOT NULL;
@@ -186,6 +194,7 @@ def downgrade() -> None:
     for function in FUNCTIONS:
         op.execute(f"DROP FUNCTION booking.{function}")
     op.execute(GUARD_PLACE.format(first=""))
+    op.execute(GIVEN_BACK)
     for statement in DROPPED.split(";\n"):
         if statement.strip():
             op.execute(statement)
