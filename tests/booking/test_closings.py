@@ -265,6 +265,21 @@ async def test_an_offer_lapses_at_its_moment_and_staff_are_to_see_to_it(town: Bo
     assert await closure_of(town, booked) == ("booked", "none")
 
 
+async def test_who_was_asked_again_has_all_of_the_new_time_to_answer(town: BookingTown) -> None:
+    """Seen to fail (the new offer lapses) where the first question's answer counts when it is just being looked for."""
+    booked = await book_on(town, "a")
+    await close(town)
+    await run_due(town)
+    await close(town, day=town.now.date())
+    await run_due(town)
+    offer = (await offers_of(town, booked))[-1]
+    for moment, closure in ((offer.until - timedelta(microseconds=1), "asked"), (offer.until, "staff")):
+        town.now = moment
+        async with town.db.begin(TOWN) as session:
+            await on_closing_answer_due(session, TOWN, str(booked.appointment_id), town.now)
+        assert await closure_of(town, booked) == ("booked", closure)
+
+
 async def test_an_offer_ends_when_its_place_could_no_longer_be_booked(town: BookingTown) -> None:
     booked = await book_on(town, "a")
     await close(town)

@@ -21,7 +21,7 @@ from services.booking.commands.facts import tell_as_one, tell_closure
 from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.locking import lock_places
-from services.booking.commands.offers import Offer, end_offer, is_lost, offer_nearest
+from services.booking.commands.offers import Offer, end_offer, find_offer, is_lost, offer_nearest
 from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import end_earlier_offer
 from services.booking.commands.webhooks import tell_webhooks
@@ -358,8 +358,12 @@ async def on_closing_answer_due(session: AsyncSession, municipality: str, ref: s
     asked = [row for row in arrival if row.closure == "asked"]
     if not asked:
         return
-    chain_id = asked[0].chain_id
-    if chain_id is not None and await find_chain_offer(session, municipality, chain_id, now=now) is not None:
+    kept: Offer | ChainOffer | None
+    if asked[0].chain_id is not None:
+        kept = await find_chain_offer(session, municipality, asked[0].chain_id, now=now)
+    else:
+        kept = await find_offer(session, municipality, asked[0].appointment_id, now=now)
+    if kept is not None:
         # Asked again meanwhile, until another time.
         return
     await lock_places(session, municipality, appointments=[row.appointment_id for row in asked])
