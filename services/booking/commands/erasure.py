@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.chains import is_ahead
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
@@ -166,7 +167,8 @@ async def _lock(session: AsyncSession, whose: str, **names: Any) -> tuple[Sequen
 
 
 def _is_ahead(row: Any, now: datetime) -> bool:
-    return bool(row.state == "booked" and row.ends_at > now)
+    # Who is expected at this moment is not past yet.
+    return is_ahead(row, now) or bool(row.state == "booked" and row.ends_at > now)
 
 
 def _items_of(appointments: Sequence[Any]) -> list[str]:
