@@ -74,10 +74,21 @@ _CLOSE = text("""
              FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS closed(first, until)),
             :reason, :note, :now, :closed_by)
 """)
-# Whoever is just taking a place there is waited for, and seen.
+# Whoever is just taking a place there is waited for, and seen. What somebody holds beyond is a part of it: it is released
+# with the rest.
 _LOCK_PLACES = text(f"""
-    SELECT p.slot_id FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
-    WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}
+    WITH here AS (
+        SELECT p.slot_id, p.place_no, p.visit_id, p.hold_id
+        FROM slot s JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id)
+        WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}),
+    wanted AS (
+        SELECT slot_id, place_no FROM here
+        UNION
+        SELECT slot_id, place_no FROM place
+        WHERE municipality = :municipality AND hold_id IS NOT NULL
+          AND visit_id = ANY (ARRAY(SELECT visit_id FROM here WHERE hold_id IS NOT NULL)))
+    SELECT p.slot_id FROM place p JOIN wanted USING (slot_id, place_no)
+    WHERE p.municipality = :municipality
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
 # Of what is offered in a time that closes: whose it is. It may have begun before. The places are locked: nothing is
