@@ -29,6 +29,7 @@ from services.booking.commands.closings import (
     on_reopening_due,
     reopen,
 )
+from services.booking.commands.erasure import erase_subject
 from services.booking.commands.horizon import open_horizon
 from services.booking.domain.closings import OFFER_LIFETIME
 from services.booking.flow import Rush
@@ -263,6 +264,41 @@ async def test_an_offer_lapses_at_its_moment_and_staff_are_to_see_to_it(town: Bo
     # The person may still choose another time.
     await change(town, booked, (await town.slots("7", day=date(2026, 6, 4)))[0].slot_id, version=3)
     assert await closure_of(town, booked) == ("booked", "none")
+
+
+async def test_who_was_asked_again_has_all_of_the_new_time_to_answer(town: BookingTown) -> None:
+    """Seen to fail (the new offer lapses) where the first question's answer counts when it is just being looked for."""
+    booked = await book_on(town, "a")
+    await close(town)
+    await run_due(town)
+    await close(town, day=town.now.date())
+    await run_due(town)
+    offer = (await offers_of(town, booked))[-1]
+    for moment, closure in ((offer.until - timedelta(microseconds=1), "asked"), (offer.until, "staff")):
+        town.now = moment
+        async with town.db.begin(TOWN) as session:
+            await on_closing_answer_due(session, TOWN, str(booked.appointment_id), town.now)
+        assert await closure_of(town, booked) == ("booked", closure)
+
+
+async def test_who_is_erased_after_their_closed_time_leaves_nothing_kept_and_nothing_to_do(town: BookingTown) -> None:
+    """Seen to fail (the place stays kept until it lapses, and then staff are to reach nobody) without it."""
+    booked = await book_on(town, "a", slot=-1)
+    await close(town)
+    town.now = booked.ends_at - timedelta(minutes=31)
+    await run_due(town)
+    [offer] = await offers_of(town, booked)
+    town.now = booked.ends_at
+    [row] = await town.rows("SELECT subject_ref FROM booking.appointment")
+    async with town.db.begin(TOWN) as session:
+        await erase_subject(session, TOWN, row.subject_ref, "resident", now=town.now)  # type: ignore[attr-defined]
+    [after] = await offers_of(town, booked)
+    assert (offer.is_kept, after.state, after.is_kept) == (True, "withdrawn", False)
+    assert await closure_of(town, booked) == ("cancelled", "none")
+    facts = await told(town, booked)
+    town.now = offer.until
+    await run_due(town)
+    assert await told(town, booked) == facts
 
 
 async def test_an_offer_ends_when_its_place_could_no_longer_be_booked(town: BookingTown) -> None:

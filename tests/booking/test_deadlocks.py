@@ -25,11 +25,12 @@ async def mark(session: AsyncSession, town: BookingTown, *counters: str) -> None
     await session.execute(_MARK, values)
 
 
-async def until_somebody_waits(town: BookingTown) -> None:
+async def until_somebody_waits(town: BookingTown, sessions: int = 1) -> None:
     async with asyncio.timeout(60):
         while True:
             async with town.database.admin_engine().connect() as connection:
-                if (await connection.execute(_WAITING, {"name": town.db.engine.url.database})).scalar_one():
+                found = await connection.execute(_WAITING, {"name": town.db.engine.url.database})
+                if found.scalar_one() >= sessions:
                     return
             await asyncio.sleep(0.01)
 

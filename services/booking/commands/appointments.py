@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_helper
 from services.booking.commands.facts import seal_access, tell
 from services.booking.commands.keyed import check_key, request_hash
+from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import MARK_DIRTY, SETTLE
 from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETIME, Draft, open_draft
 from services.booking.domain.rules import JST, Policy
@@ -147,6 +148,8 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     if row.wrapped_key is None:
         # The subject was erased while choosing: what they brought cannot be read any more.
         raise Refusal("visit_over", 410)
+    if row.parts > 1:
+        await lock_places(session, order.municipality, visits=[order.visit_id])
     booked = Booked(
         appointment_id=uuid4(),
         number=make_number(secrets.choice),

@@ -21,7 +21,7 @@ from services.booking.commands.facts import tell_as_one, tell_closure
 from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.locking import lock_places
-from services.booking.commands.offers import Offer, end_offer, is_lost, offer_nearest
+from services.booking.commands.offers import Offer, end_offer, find_offer, is_lost, offer_nearest
 from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import end_earlier_offer
 from services.booking.commands.webhooks import tell_webhooks
@@ -79,10 +79,21 @@ _CLOSE = text(f"""
             :reason, :note, :now, :closed_by)
     RETURNING counter, reason, {_TIMES}
 """)
-# Whoever is just taking a place there is waited for, and seen.
+# Whoever is just taking a place there is waited for, and seen. What somebody holds beyond is a part of it: it is released
+# with the rest.
 _LOCK_PLACES = text(f"""
-    SELECT p.slot_id FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
-    WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}
+    WITH here AS (
+        SELECT p.slot_id, p.place_no, p.visit_id, p.hold_id
+        FROM slot s JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id)
+        WHERE s.municipality = :municipality AND s.ends_at > :now AND {IN_TIME.format(row="s")}),
+    wanted AS (
+        SELECT slot_id, place_no FROM here
+        UNION
+        SELECT slot_id, place_no FROM place
+        WHERE municipality = :municipality AND hold_id IS NOT NULL
+          AND visit_id = ANY (ARRAY(SELECT visit_id FROM here WHERE hold_id IS NOT NULL)))
+    SELECT p.slot_id FROM place p JOIN wanted USING (slot_id, place_no)
+    WHERE p.municipality = :municipality
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
 # Of what is offered in a time that closes: whose it is. It may have begun before. The places are locked: nothing is
@@ -366,8 +377,12 @@ async def on_closing_answer_due(session: AsyncSession, municipality: str, ref: s
     asked = [row for row in arrival if row.closure == "asked"]
     if not asked:
         return
-    chain_id = asked[0].chain_id
-    if chain_id is not None and await find_chain_offer(session, municipality, chain_id, now=now) is not None:
+    kept: Offer | ChainOffer | None
+    if asked[0].chain_id is not None:
+        kept = await find_chain_offer(session, municipality, asked[0].chain_id, now=now)
+    else:
+        kept = await find_offer(session, municipality, asked[0].appointment_id, now=now)
+    if kept is not None:
         # Asked again meanwhile, until another time.
         return
     await lock_places(session, municipality, appointments=[row.appointment_id for row in asked])

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.chains import is_ahead
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
@@ -178,7 +179,8 @@ async def _tell_ended(session: AsyncSession, row: Any, *, now: datetime) -> None
 
 
 def _is_ahead(row: Any, now: datetime) -> bool:
-    return bool(row.state == "booked" and row.ends_at > now)
+    # Who is expected at this moment is not past yet.
+    return is_ahead(row, now) or bool(row.state == "booked" and row.ends_at > now)
 
 
 def _items_of(appointments: Sequence[Any]) -> list[str]:

@@ -114,13 +114,18 @@ TAKE = """
 _TAKE = Prepared(TAKE.format(free=FREE_PREDICATE, mark=MARK_DIRTY.format(changed="changed")))
 # Who needs more time gives back the old time first: the new one may begin in the middle of it.
 _LET_GO = text("""
+    WITH mine AS MATERIALIZED (
+        SELECT p.slot_id, p.place_no FROM place p
+        WHERE p.municipality = :municipality AND p.visit_id = :visit_id AND p.hold_id IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM place own
+                          WHERE own.municipality = p.municipality AND own.visit_id = p.visit_id
+                            AND own.hold_id IS NOT NULL AND own.part = 1 AND own.slot_id = :slot_id
+                            AND own.held_until > :now)
+        ORDER BY p.slot_id, p.place_no FOR UPDATE OF p)
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
-    FROM slot s
-    WHERE p.municipality = :municipality AND p.visit_id = :visit_id AND p.hold_id IS NOT NULL
+    FROM mine, slot s
+    WHERE p.municipality = :municipality AND (p.slot_id, p.place_no) = (mine.slot_id, mine.place_no)
       AND (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
-      AND NOT EXISTS (SELECT 1 FROM place own
-                      WHERE own.municipality = p.municipality AND own.visit_id = p.visit_id AND own.hold_id IS NOT NULL
-                        AND own.part = 1 AND own.slot_id = :slot_id AND own.held_until > :now)
     RETURNING s.counter
 """)
 

@@ -7,7 +7,8 @@
 4. What is offered; then the marks of `commands/marks.py`.
 
 Whoever needs several of a kind asks for all of them at once, before any of the next kind. A closing has places only: it
-locks all of its time in the same order, and leaves what concerns appointments to transactions of their own.
+locks all of its time and of the holds that reach into it, in the same order, and leaves what concerns appointments to
+transactions of their own.
 """
 
 from collections.abc import Collection, Sequence
