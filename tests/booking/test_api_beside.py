@@ -42,6 +42,25 @@ async def test_an_owner_waits_for_an_earlier_time_changes_it_and_stops(bare_town
     assert await waiting_town.on_list(town) == []
 
 
+async def test_what_staff_do_for_somebody_is_audited(bare_town: BookingTown) -> None:
+    town = await waiting_town.open_small(bare_town)
+    await waiting_town.book_at(town, "x", TUESDAY)
+    mine = await waiting_town.book_at(town, "clerk", THURSDAY)
+    own = f"/booking/api/appointments/{mine.number}"
+    async with town.staff("clerk") as clerk:
+        assert (await clerk.put(f"{own}/waiting", json=WEEK)).status_code == 200
+        await waiting_town.settle(town)
+        offer = (await clerk.get(f"{own}/offer")).json()
+        assert (await clerk.delete(f"{own}/offer", params={"offer_id": offer["offer_id"]})).status_code == 204
+        assert (await clerk.delete(f"{own}/waiting")).status_code == 204
+        visit_id = await town.visit("clerk")
+        several = {"services": [{"procedure": CHILD, "quantity": 1}]}
+        assert (await clerk.put(f"/booking/api/visits/{visit_id}/services", json=several)).status_code == 200
+    rows = await town.rows("SELECT action FROM booking.audit WHERE actor_ref = 'clerk' ORDER BY occurred_at, action")
+    actions = [row.action for row in rows]  # type: ignore[attr-defined]
+    assert set(actions) >= {"wait", "decline-earlier", "wait-no-more"}
+
+
 async def test_an_earlier_time_is_shown_declined_and_taken_once(bare_town: BookingTown) -> None:
     """Seen to fail where only what is kept now is looked for: after a lost answer, the same request was a 404."""
     town = await waiting_town.open_small(bare_town)
@@ -77,6 +96,7 @@ async def test_an_earlier_time_is_shown_declined_and_taken_once(bare_town: Booki
 
 
 async def test_what_is_kept_because_of_a_closing_is_not_declined(town: BookingTown) -> None:
+    """Seen to fail where the cause is not asked for: it was a 204, and the place was kept as before."""
     booked = await town.booked()
     await close(town, day=MONDAY)
     await run_due(town)
@@ -124,6 +144,18 @@ async def test_free_times_are_long_enough_for_what_is_asked(long: BookingTown) -
         for wrong in ("x", f"{CHILD}:0", f"{CHILD}:2,", f"{CHILD}:１"):
             answer = await anybody.get("/booking/api/free", params={"procedure": CHILD, "services": wrong})
             assert (problem(answer), answer.json()["fields"]) == ((400, "bad_request"), ["services"]), wrong
+
+
+async def test_the_rest_of_long_times_is_led_to(long: BookingTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen to fail where the way to the rest forgets what was asked for."""
+    asked = {"procedure": CHILD, "services": f"{CHILD}:3", "days": "14"}
+    async with long.browser(None) as anybody:
+        whole = (await anybody.get("/booking/api/slots", params=asked)).json()
+        monkeypatch.setattr("services.booking.api.times.SLOTS_MAX", len(whole) // 2)
+        first = await anybody.get("/booking/api/slots", params=asked)
+        monkeypatch.undo()
+        rest = await anybody.get(first.links["next"]["url"])
+        assert first.json() + rest.json() == whole
 
 
 async def test_several_are_chosen_held_and_booked_as_one(long: BookingTown) -> None:
@@ -187,32 +219,27 @@ async def house(bare_town: BookingTown) -> BookingTown:
     return bare_town
 
 
-async def test_who_comes_along_stands_only_for_what_is_shared(house: BookingTown) -> None:
-    """Seen to fail without `shared`: the companion went to a counter that only the visitor may go to."""
-    visit_id = await one_stop_town.arrive(house)
+async def test_who_comes_along_stands_only_for_what_is_shared(town: BookingTown) -> None:
+    """Seen to fail without `shared`: the companion went where only the visitor may go."""
+    visit_id = await one_stop_town.arrive(town)
     path = f"/booking/api/visits/{visit_id}/chains"
-    async with house.browser() as browser:
-        for shared in (FAMILY, CHILD):
+    async with town.browser() as browser:
+        for shared, alone in ((FAMILY, CHILD), (CHILD, FAMILY)):
             answer = await browser.get(path, params={"people": 2, "shared": shared})
-            assert answer.status_code == 200, answer.text
-            for chain in answer.json()["chains"]:
-                assert {part["person"] for part in chain["parts"] if part["procedure"] != shared} == {1}
-        chain = (await browser.get(path, params={"people": 2, "shared": f"{FAMILY},{CHILD}"})).json()["chains"][0]
-        wishes = [
-            {name: part[name] for name in ("procedure", "slot_id")} | {"person": 1 + (part["procedure"] == FAMILY)}
-            for part in chain["parts"]
-        ]
+            chain = answer.json()["chains"][0]
+            people = {part["procedure"]: part["person"] for part in chain["parts"]}
+            assert (chain["people"], people) == (2, {shared: 2, alone: 1})
+        wishes = [{name: part[name] for name in ("procedure", "slot_id", "person")} for part in chain["parts"]]
         held = await browser.post("/booking/api/chains/holds", json={"visit_id": str(visit_id), "wishes": wishes})
         assert held.status_code == 201, held.text
         made = (await browser.post("/booking/api/chains", json={"visit_id": str(visit_id)})).json()
-        people = {
-            each["procedure"]: (await browser.get(f"/booking/api/appointments/{each['number']}")).json()["person"]
-            for each in made
-        }
-        assert people == {FAMILY: 2, CHILD: 1}
+        shown = [(await browser.get(f"/booking/api/appointments/{each['number']}")).json() for each in made]
+        assert {each["procedure"]: each["person"] for each in shown} == people
         assert problem(await browser.get(path, params={"shared": "a b"})) == (400, "bad_request")
-        choices = (await browser.get(f"/booking/api/visits/{visit_id}/services")).json()["choices"]
-        assert choices == []
+        services = f"/booking/api/visits/{await one_stop_town.arrive(town, 'guest')}/services"
+        assert (await browser.get(services)).json()["choices"] == []
+        one = {"services": [{"procedure": FAMILY, "quantity": 1}]}
+        assert problem(await browser.put(services, json=one)) == (409, "services_of_chain")
 
 
 async def test_what_is_kept_for_all_of_an_arrival_is_shown_and_taken(house: BookingTown) -> None:
