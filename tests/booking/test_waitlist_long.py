@@ -102,7 +102,10 @@ async def test_several_of_one_have_its_own_notice(house: BookingTown) -> None:
 async def test_it_is_waited_for_at_its_own_counter_and_nothing_else_is_asked(house: BookingTown) -> None:
     """Seen to fail (anywhere can be chosen, and is kept as the wish) without it."""
     await at_two_counters(house)
-    booked, single = await booked_at(house, 16, services=TWO), await booked_at(house, 15, guest="b", services=(Service(CHILD),))
+    booked, single = (
+        await booked_at(house, 16, services=TWO),
+        await booked_at(house, 15, guest="b", services=(Service(CHILD),)),
+    )
     async with house.browser("b") as browser:
         page = await browser.get(f"/booking/appointments/{single.number}/earlier")
         assert "この手続きができるところなら、どこでもよい" in page.text

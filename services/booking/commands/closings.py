@@ -74,8 +74,7 @@ _CLOSE = text("""
              FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS closed(first, until)),
             :reason, :note, :now, :closed_by)
 """)
-# Whoever is just taking a place there is waited for, and seen. What somebody holds beyond is a part of it: it is released
-# with the rest.
+# Whoever is just taking a place there is waited for, and seen. All of a hold that reaches into it is released.
 _LOCK_PLACES = text(f"""
     WITH here AS (
         SELECT p.slot_id, p.place_no, p.visit_id, p.hold_id
