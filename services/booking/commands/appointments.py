@@ -148,8 +148,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     if row.wrapped_key is None:
         # The subject was erased while choosing: what they brought cannot be read any more.
         raise Refusal("visit_over", 410)
-    if row.parts > 1:
-        await lock_places(session, order.municipality, visits=[order.visit_id])
+    await _lock_long_hold(session, order, parts=row.parts)
     booked = Booked(
         appointment_id=uuid4(),
         number=make_number(secrets.choice),
@@ -219,6 +218,12 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     await ledger.write(session, *applied_entries(order, row, draft, keys, now=now), events=[fact])
     await record_deed(session, order.staff, "book", booked.appointment_id, version=state.version, now=now)
     return booked
+
+
+async def _lock_long_hold(session: AsyncSession, order: BookAppointment, *, parts: int) -> None:
+    """In the order in which a closing locks them (`commands/locking.py`)."""
+    if parts > 1:
+        await lock_places(session, order.municipality, visits=[order.visit_id])
 
 
 def most_ahead(order: BookAppointment, row: Any) -> int:

@@ -79,8 +79,7 @@ _CLOSE = text(f"""
             :reason, :note, :now, :closed_by)
     RETURNING counter, reason, {_TIMES}
 """)
-# Whoever is just taking a place there is waited for, and seen. What somebody holds beyond is a part of it: it is released
-# with the rest.
+# Whoever is just taking a place there is waited for, and seen. All of a hold that reaches into it is released.
 _LOCK_PLACES = text(f"""
     WITH here AS (
         SELECT p.slot_id, p.place_no, p.visit_id, p.hold_id

@@ -200,7 +200,7 @@ async def find_offer(session: AsyncSession, municipality: str, appointment_id: U
 
 
 async def tell_progress(session: AsyncSession, row: Any, *, now: datetime) -> AppointmentProgressed:
-    """What became of an appointment that is still `booked`: the earlier time that is kept for its owner is a part of it.
+    """What became of an appointment that is still `booked`, with the earlier time that is kept for its owner.
 
     Without it, nothing would be kept any more for all that others know.
     """

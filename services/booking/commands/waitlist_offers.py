@@ -46,8 +46,8 @@ _FORGET_OVER = text("""
 """)
 _FREE_SO_LONG = RUN_FROM.replace(":minutes", "person.minutes").replace(":own", "NULL")
 _WHERE = WHERE_DONE.format(channel="(CASE a.helper WHEN 'none' THEN 'counter' ELSE 'helper' END)", procedure="c")
-# As `queries/services.py: fit_services`: the strictest notice of all that is done in one appointment, and whether all of
-# it still is at this counter.
+# As `queries/services.py: fit_services`: the strictest notice of all that is done in one appointment, and whether all
+# of it is still done at this counter.
 _WHOLE = """(
     SELECT max(coalesce(k.notice_min, :notice_min)) AS notice_min,
            bool_and(coalesce(:counter = ANY (k.counters), false)) AS is_done_here
