@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
-from services.booking.commands.webhooks import tell_webhooks
 from services.booking.commands.visits import KANA, NAME
+from services.booking.commands.webhooks import tell_webhooks
 from services.booking.tables import NAME_SUBJECTS, ledger, outbox
 from shared.erasure import bury, erased_entry, forget_told, list_risen
 from shared.events.booking import SubjectErasureDone
