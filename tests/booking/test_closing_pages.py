@@ -58,10 +58,16 @@ async def test_what_cannot_be_closed_leads_back_and_says_why(town: BookingTown) 
     async with manager(town) as browser:
         for wrong in ({"counter": "99"}, {"day": "2026-02-30"}, {"from": "900", "to": "600"}, {"reason": "x"}):
             answer = await browser.get(f"/counter/close/preview?{urlencode(CHOICE | wrong)}")
-            assert answer.headers["location"] == "/counter/close?refused=closing_unfit", wrong
+            location = answer.headers["location"]
+            assert location.startswith("/counter/close?refused=closing_unfit&"), wrong
+            # What was chosen is still there, and the whole town is not what stands in for it.
+            again = (await browser.get(location)).text
+            assert ('<option value="7" selected>' in again) == ("counter" not in wrong), wrong
+            assert (f'<option value="{TUESDAY.isoformat()}" selected>' in again) == ("day" not in wrong), wrong
+        assert '<option value="-" selected>' in (await browser.get("/counter/close")).text
         form = CHOICE | {"reason": "other", "idempotency_key": str(uuid4())}
         answer = await browser.post("/counter/close", data=form)
-        assert answer.headers["location"] == "/counter/close?refused=closing_reason_missing"
+        assert answer.headers["location"].startswith("/counter/close/preview?counter=7&")
         assert "住民に見せる説明を書いてください" in (await browser.get(answer.headers["location"])).text
         answer = await browser.post("/counter/close", data=form | {"note": "水道管の工事"})
         assert answer.headers["location"].startswith("/counter/close/")

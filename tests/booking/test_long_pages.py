@@ -57,10 +57,15 @@ async def test_several_are_chosen_and_booked_and_every_page_says_so(house: Booki
         assert "T112500" in ics
         slip = await browser.get(f"{booked.url.path}/slip")
         assert "児童手当の申請（3人分）、医療証の申請" in slip.text
+        # Nobody thinks that only one of them goes.
+        assert "児童手当の申請（3人分）、医療証の申請" in (await browser.get(f"{booked.url.path}/cancel")).text
         # Another time is as long.
         change = await browser.get(f"{booked.url.path}/change")
         assert str(await slot_at(house, 16)) not in slots_of(change.text)
         assert str(await slot_at(house, 10, 30)) in slots_of(change.text)
+        wanted = {"slot": str(await slot_at(house, 10, 30))}
+        sure = await browser.get(f"{booked.url.path}/change", params=wanted)
+        assert "児童手当の申請（3人分）、医療証の申請" in sure.text
     assert await taken(house) == ["10:00 1/3", "10:30 2/3", "11:00 3/3"]
     async with house.staff() as tablet:
         line = await tablet.get("/counter")

@@ -58,6 +58,8 @@ async def test_chosen_changed_and_stopped(small: BookingTown) -> None:
             "2026-06-04",
             "any",
         )
+        # Of the days of the week those that come before: from Monday to Thursday.
+        assert [name for name in "月火水木金土日" if f"{name}曜日" in page.text] == list("月火水木")
         answer = await join(browser, f"{own}/earlier")
         assert answer.headers["location"] == f"{own}/earlier?told=waits"
         page = await browser.get(answer.headers["location"])
@@ -128,8 +130,10 @@ async def test_no_thank_you_said_twice(small: BookingTown) -> None:
         page = await browser.get(own)
         fields = form_of(page, "/earlier")
         assert fields["do"] == "decline"
+        assert "あいた時間を見る" in (await browser.get(f"{own}/earlier")).text
         answers = [await browser.post(f"{own}/earlier", data=fields) for _ in range(2)]
-        assert [answer.headers["location"] for answer in answers] == [own] * 2
+        assert [answer.headers["location"] for answer in answers] == [f"{own}/earlier?told=declined"] * 2
+        assert "その時間は、次の方にお知らせします" in (await browser.get(answers[0].headers["location"])).text
         assert "もっと早い時間があきました" not in (await browser.get(own)).text
     assert (await states_of(small, first))[0] == "declined"
     assert await on_list(small) == [first.appointment_id]

@@ -573,6 +573,11 @@ def test_the_machine_in_the_lobby(tablet: Page, stack: Stack, see: See) -> None:
         slots.first.click()
         expect(machine.get_by_role("heading", level=1)).to_have_text("予約の控え")
         see(machine, "kiosk-slip")
+        # Who presses the way back after them finds no slip.
+        machine.get_by_role("link", name="おわる").click()
+        machine.wait_for_url("**/kiosk")
+        machine.go_back()
+        expect(machine.get_by_role("heading", level=1)).not_to_have_text("予約の控え")
     # Whoever was there has gone: the next person finds the start.
     machine.clock.install()
     machine.goto("/kiosk/procedures/RES01")

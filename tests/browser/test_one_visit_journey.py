@@ -106,7 +106,7 @@ def test_a_day_closes_and_one_touch_takes_the_other_times_of_all_of_it(phone: Pa
     own = phone.request.get(f"/booking/api/appointments/{number}").json()
     tablet.goto("/counter/close")
     tablet.get_by_label("どこを").select_option(own["counter"])
-    tablet.get_by_label("どの日").select_option(
+    tablet.get_by_label("どの日から").select_option(
         datetime.fromisoformat(own["starts_at"]).astimezone(JST).date().isoformat()
     )
     tablet.get_by_label("理由").select_option("weather")

@@ -1,8 +1,9 @@
 """`/counter/close`: a counter, a venue or the whole town is closed for a time, after a look at whom it concerns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import msgspec
@@ -47,6 +48,10 @@ FIRST_MIN, LAST_MIN, STEP_MIN = 8 * 60, 21 * 60, 30
 DAY_MIN = 24 * 60
 DAYS_AHEAD_MAX = 366
 DATE_LENGTH = len("2026-06-01")
+FIELD_MAX_LENGTH = 40
+# The empty code means the whole town, and this one nothing that there is.
+UNCHOSEN = "-"
+UNTOUCHED = {"counter": UNCHOSEN, "day": "", "until": "", "from": "", "to": "", "reason": ""}
 SHOWN_HERE = frozenset({"closing_unfit", "closing_reason_missing"})
 
 Req = Request[Any, Any, Any]
@@ -86,7 +91,7 @@ async def get_close_page(
     town: NamedDependency[Town],
     refused: FromQuery[str] = "",
 ) -> Template:
-    """Step 1: what, when and why; and the closings that stand."""
+    """Step 1: what, when and why, with what was chosen before; and the closings that stand."""
     async with db.begin(town.code) as session:
         labels = await _labels(session, town)
         closings = await list_live_closings(session, town.code, now=now)
@@ -95,7 +100,9 @@ async def get_close_page(
     return page(
         request,
         "close.html",
-        scopes=[{"value": code, "label": label} for code, label in labels.items()],
+        # Nobody closes the whole town because they chose nothing.
+        scopes=[{"value": UNCHOSEN, "label": _("選んでください")}, *_options(labels)],
+        chosen={name: request.query_params.get(name, otherwise) for name, otherwise in UNTOUCHED.items()},
         days=_day_options(days),
         days_max=DAYS_MAX,
         until_days=[{"value": "", "label": _("その日だけ")}, *_day_options(days)],
@@ -126,7 +133,7 @@ async def get_close_preview(
     try:
         choice = _read_choice(typed, now)
     except Refusal as refusal:
-        return see_other(f"/counter/close?refused={refusal.code}")
+        return _choose_again(refusal.code, typed)
     async with db.begin(town.code) as session:
         labels = await _labels(session, town)
         preview = await preview_closing(
@@ -139,11 +146,12 @@ async def get_close_preview(
             now=now,
         )
     if choice.counter not in labels or choice.ends_at + timedelta(days=choice.days - 1) <= now:
-        return see_other("/counter/close?refused=closing_unfit")
+        return _choose_again("closing_unfit", typed)
     return page(
         request,
         "close_preview.html",
         typed=typed,
+        choose_again=f"/counter/close?{urlencode(typed)}",
         scope=labels[choice.counter],
         when=_when(choice.starts_at, choice.ends_at, choice.ends_at + timedelta(days=choice.days - 1)),
         reason=closing_reason(choice.reason),
@@ -184,7 +192,10 @@ async def post_close(
     except Refusal as refusal:
         if refusal.code not in SHOWN_HERE:
             raise
-        return see_other(f"/counter/close?refused={refusal.code}")
+        typed = _typed(fields)
+        if refusal.code == "closing_reason_missing":
+            return see_other(f"/counter/close/preview?{urlencode(typed | {'refused': refusal.code})}")
+        return _choose_again(refusal.code, typed)
     return see_other(f"/counter/close/{closed.closing_id}")
 
 
@@ -254,6 +265,19 @@ async def _labels(session: AsyncSession, town: Town) -> dict[str, str]:
     counters = await list_counters(session, town.code)
     named = {code: counter_label(item.number, item.name_ja) for code, item in counters.items()}
     return {"": _("町ぜんぶの窓口と会場")} | named
+
+
+def _options(labels: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"value": code, "label": label} for code, label in labels.items()]
+
+
+def _typed(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: fields.get(name, otherwise)[:FIELD_MAX_LENGTH] for name, otherwise in UNTOUCHED.items()}
+
+
+def _choose_again(code: str, typed: Mapping[str, str]) -> Redirect:
+    """Back to step 1, which says why and still has what was chosen."""
+    return see_other(f"/counter/close?{urlencode({'refused': code, **_typed(typed)})}")
 
 
 def _times() -> list[dict[str, str]]:

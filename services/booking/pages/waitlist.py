@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
+from services.booking.commands.offers import find_offer
 from services.booking.commands.waitlist import JoinWaitlist, decline_earlier, join_waitlist, leave_waitlist
 from services.booking.domain.waitlist import OFFER_LIFETIME, WEEKDAYS, Window
 from services.booking.flow import Rush
@@ -64,6 +65,7 @@ async def get_earlier_page(
     async with db.begin(town.code) as session:
         facts = await find_town_facts(session, town.code)
         window = await find_window(session, town.code, found.appointment_id, now=now)
+        offer = await find_offer(session, town.code, found.appointment_id, now=now)
         procedure = await find_procedure(session, town.code, found.procedure, found.channel)
     today, own_day = jst_day(now), jst_day(found.starts_at)
     chosen = window or Window(first_day=today, last_day=own_day, weekdays=WEEKDAYS, part="any", counter=None)
@@ -77,11 +79,16 @@ async def get_earlier_page(
         facts=facts,
         cannot=_cannot(found),
         waits=window is not None,
+        is_offered=offer is not None and offer.cause == "waiting",
         told=told if window is not None or told == "stopped" else "",
         fields=fields,
         weekdays=fields["weekdays"].split(),
         days=[_day_option(today + timedelta(days=ahead)) for ahead in range(min((own_day - today).days, DAYS_MAX) + 1)],
-        weekday_options=[{"value": str(weekday), "label": weekday_name(weekday)} for weekday in WEEKDAYS],
+        weekday_options=[
+            {"value": str(weekday), "label": weekday_name(weekday)}
+            for weekday in WEEKDAYS
+            if today + timedelta(days=(weekday - today.isoweekday()) % len(WEEKDAYS)) <= own_day
+        ],
         # Whoever needs more time than a slot has waits at their own counter.
         has_places=procedure is not None and len(procedure.counters) > 1 and not found.services,
         counter=counter_label(found.counter_number, found.counter_name),
@@ -116,7 +123,7 @@ async def post_earlier_page(
         await rush.run(
             db, town.code, lambda session: decline_earlier(session, town.code, mine, offer, staff=staff, now=now)
         )
-        return see_other(own)
+        return see_other(f"{own}/earlier?told=declined")
     try:
         order = JoinWaitlist(
             municipality=town.code,

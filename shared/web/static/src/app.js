@@ -347,6 +347,11 @@
       timer = setTimeout(() => location.replace(element.dataset.backHref), Number(element.dataset.backAfter) * SECOND);
     };
     for (const name of ["pointerdown", "keydown", "scroll"]) window.addEventListener(name, again, { passive: true });
+    // Whoever says so goes at once, and the way back of the next person does not lead to their slip.
+    for (const link of element.querySelectorAll("a")) {
+      if (link.href !== new URL(element.dataset.backHref, location).href) continue;
+      link.addEventListener("click", (event) => { event.preventDefault(); location.replace(link.href); });
+    }
     again();
   };
 
