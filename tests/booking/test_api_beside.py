@@ -159,7 +159,7 @@ async def test_the_rest_of_long_times_is_led_to(long: BookingTown, monkeypatch: 
 
 
 async def test_several_are_chosen_held_and_booked_as_one(long: BookingTown) -> None:
-    """Seen to fail where anybody's visit is looked at, or one for something else; and where its own hold is not free."""
+    """Seen to fail where anybody's visit is looked at, or one for something else; where its own hold is not free."""
     visit_id = str(await long.visit("guest"))
     path = f"/booking/api/visits/{visit_id}"
     several = [{"procedure": CHILD, "quantity": 2}, {"procedure": long_town.CARE, "quantity": 1}]
