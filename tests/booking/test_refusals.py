@@ -61,7 +61,16 @@ async def test_a_key_that_cannot_be_kept_is_refused(town: BookingTown, key: str)
     body = {"slot_id": str(slot.slot_id), "visit_id": str(visit_id)}
     async with town.browser() as browser:
         answer = await browser.post("/booking/api/holds", json=body, headers={"idempotency-key": key})
-    assert (answer.status_code, answer.json()["code"]) == (400, "key_unreadable")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+async def test_a_pages_key_that_cannot_be_kept_is_refused(town: BookingTown) -> None:
+    visit_id, slot = await town.visit("guest"), (await town.slots())[0]
+    fields = {"slot": str(slot.slot_id), "idempotency_key": "line\tbreak"}
+    async with town.browser() as browser:
+        page = await browser.post(f"/booking/visits/{visit_id}/hold", data=fields)
+    assert page.status_code == 400
+    assert says(page, "key_unreadable")
 
 
 async def test_who_has_booked_holds_nothing_more_with_the_same_visit(town: BookingTown) -> None:
