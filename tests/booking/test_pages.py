@@ -8,6 +8,7 @@ import httpx
 import msgspec
 
 from shared.reference_number import calendar_uid, show_number
+from shared.tokens import TOKEN_LIFETIME
 from shared.town_pack import Opening
 from tests.booking.conftest import CHILD, FAMILY, HOST, OTHER_HOST, OTHER_TOWN, BookingTown, make_pack
 from tests.booking.test_counter import step
@@ -367,6 +368,22 @@ async def test_nobody_is_scolded_for_not_having_been_met(town: BookingTown) -> N
         assert "もう一度予約する" in page
         for gone in ("予約ができています", "受付でお見せください", "控えを印刷する", "カレンダーに入れる"):
             assert gone not in page
+
+
+async def test_the_code_is_still_printed_when_the_token_has_run_out(town: BookingTown) -> None:
+    visit_id = await town.visit("guest")
+    await town.hold(visit_id, "guest", (await town.slots("7"))[0].slot_id)
+    async with town.browser() as browser:
+        # This gives the cookie that opens the page by itself.
+        booked = await browser.post(f"/booking/visits/{visit_id}/book", data={"idempotency_key": "k"})
+        own = booked.headers["location"].partition("?")[0]
+        code = re.search(r'lead">(\d{6})<', (await browser.get(own)).text)
+        assert code is not None
+        town.now += TOKEN_LIFETIME
+        for path in (own, f"{own}/slip"):
+            assert (await browser.get(path)).headers["location"].startswith("/session/renew?")
+    async with town.browser() as browser:
+        assert code[1] in (await browser.get(f"{own}/slip")).text
 
 
 async def test_a_slip_of_what_is_over_says_so(town: BookingTown) -> None:

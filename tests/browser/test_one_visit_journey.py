@@ -64,6 +64,7 @@ def test_all_of_a_move_is_done_in_one_visit(new_phone: NewPhone, javascript: boo
     resident.wait_for_url("**/booking/appointments/*")
     appointment = resident.url
     expect(resident.get_by_role("main")).to_contain_text("予約ができました")
+    expect(resident.get_by_role("main")).to_contain_text("まとめて予約した手続きは、ぜんぶで8つです")
     expect(resident.get_by_role("link", name=re.compile("^予約 .*を見る$"))).to_have_count(7)
     see("chain-appointment")
     resident.goto(f"{appointment}/slip")

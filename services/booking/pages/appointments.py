@@ -31,7 +31,7 @@ from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
-from shared.web.identity import PUBLIC, find_identity
+from shared.web.identity import PUBLIC, RenewSession, find_identity, token_of
 from shared.web.pages import page
 from shared.web.town import Town
 
@@ -63,7 +63,7 @@ async def get_appointment_page(
     return page(
         request,
         "appointment.html",
-        **await _details(request, found, db, keys, town),
+        **await _details(request, found, db, keys, town, now=now),
         notices_late=await _are_notices_late(db, town, found, now=now),
         ticket=show_ticket(found.counter, found.ticket_no) if found.ticket_no else None,
         counter=short_counter_label(found.counter_number or found.counter_name),
@@ -89,7 +89,7 @@ async def get_slip_page(
     found = await open_appointment(request, number, db, keys, town, now=now)
     if found is None:
         return ask_for_code(number)
-    return page(request, "slip.html", **await _details(request, found, db, keys, town))
+    return page(request, "slip.html", **await _details(request, found, db, keys, town, now=now))
 
 
 @get("/booking/appointments/{number:str}/qr.svg", opt=PUBLIC)
@@ -110,13 +110,20 @@ async def get_qr(
     return Response(body.encode(), media_type="image/svg+xml")
 
 
-async def _details(request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town) -> dict[str, Any]:
-    identity = find_identity(request)
+async def _details(
+    request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town, *, now: datetime
+) -> dict[str, Any]:
+    identity, token = find_identity(request), token_of(request)
     visit = None
     async with db.begin(town.code) as session:
         facts = await find_town_facts(session, town.code)
         if found.visit_id is not None and identity is not None and identity.ref == found.guest_ref:
             visit = await _find_visit(session, town, found.visit_id, identity.ref, keys)
+        elif found.visit_id is not None and token and token.is_expired(now) and token.identity.ref == found.guest_ref:
+            # Their cookie opens the page, but the code is shown to themselves only: perhaps they are about to print it.
+            own = await _find_visit(session, town, found.visit_id, found.guest_ref, keys)
+            if own is not None and own.code is not None:
+                raise RenewSession
     linked = await read_linked(db, town, found)
     qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     return {
