@@ -24,7 +24,7 @@ from services.booking.domain.one_stop import Chain, Errand, make_part
 from services.booking.flow import Rush
 from services.booking.queries.one_stop import list_moves, strictest
 from services.booking.queries.rules import get_rules
-from services.booking.tables import procedure
+from services.booking.tables.catalogue import procedure
 from shared.errors import Refusal
 from shared.tokens import Identity
 from tests.booking import closing_town

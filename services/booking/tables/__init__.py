@@ -1,0 +1,45 @@
+"""Booking's own schema, by what the tables are about, and what writes and reads through it."""
+
+from services.booking.tables import (
+    appointments,
+    catalogue,
+    closings,
+    draws,
+    helpers,
+    one_stop,
+    opening,
+    order,
+    places,
+    rules,
+    waitlist,
+    webhooks,
+)
+from services.booking.tables.order import NAME_SUBJECTS
+from services.booking.tables.schema import metadata
+from shared.ledger.ledger import Ledger
+from shared.messaging.outbox import Outbox
+from shared.web.sessions import EndedSessions
+
+__all__ = [
+    "NAME_SUBJECTS",
+    "appointments",
+    "catalogue",
+    "closings",
+    "draws",
+    "ended_sessions",
+    "helpers",
+    "ledger",
+    "metadata",
+    "one_stop",
+    "opening",
+    "order",
+    "outbox",
+    "places",
+    "rules",
+    "waitlist",
+    "webhooks",
+]
+
+outbox = Outbox("booking", metadata)
+ledger = Ledger(metadata, outbox)
+ended_sessions = EndedSessions(metadata)

@@ -1,0 +1,106 @@
+"""Helpers, when they are where, and whom they meet."""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSTZRANGE, ExcludeConstraint
+
+from services.booking.tables.schema import TIME, UUID, metadata
+
+# The roster: routing's helper accounts. The name is sealed with a key of its own: destroying it forgets the name.
+helper = Table(
+    "helper",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("helper_ref", Text, primary_key=True),
+    Column("name_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("languages", ARRAY(Text), nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    # Of the token in the address of their calendar feed.
+    Column("feed_hash", LargeBinary),
+    Column("feed_made_at", TIME),
+    UniqueConstraint("municipality", "feed_hash"),
+)
+# When a helper is at a venue. Weekdays are ISO; minutes count from midnight in Japan.
+helper_shift = Table(
+    "helper_shift",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("shift_id", UUID, primary_key=True),
+    Column("helper_ref", Text, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("from_min", Integer, nullable=False),
+    Column("to_min", Integer, nullable=False),
+    # Every week, every n weeks from a first one on, or the n-th of a month: as opening rules say it.
+    Column("every_weeks", Integer, nullable=False, server_default=text("1")),
+    Column("nth", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("first_week", Date),
+    ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
+    CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
+    CheckConstraint("every_weeks BETWEEN 1 AND 4 AND (every_weeks = 1 OR first_week IS NOT NULL)", name="every_weeks"),
+    CheckConstraint("nth <@ ARRAY[1, 2, 3, 4, 5]", name="nth"),
+    CheckConstraint("0 <= from_min AND from_min < to_min AND to_min <= 1440", name="times"),
+    # Nobody is at two places at once.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("helper_ref", "="),
+        ("weekday", "="),
+        (text("int4range(from_min, to_min)"), "&&"),
+        using="gist",
+        name="helper_shift_no_overlap_excl",
+    ),
+    Index("helper_shift_venue_idx", "municipality", "venue"),
+)
+# Who was asked for an appointment. What is over (declined, released) stays: nobody is asked twice.
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("assignment_id", UUID, primary_key=True),
+    Column("appointment_id", UUID, nullable=False),
+    Column("helper_ref", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("during", TSTZRANGE, nullable=False),
+    Column("asked_at", TIME, nullable=False),
+    Column("answered_at", TIME),
+    # When the helper first saw whom they will meet: written to the ledger once.
+    Column("viewed_at", TIME),
+    ForeignKeyConstraint(
+        ["municipality", "appointment_id"],
+        ["booking.appointment.municipality", "booking.appointment.appointment_id"],
+    ),
+    ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
+    CheckConstraint("state IN ('asked', 'accepted', 'declined', 'released')", name="state"),
+    # Whatever the application does: no helper is in two appointments at once.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("helper_ref", "="),
+        ("during", "&&"),
+        using="gist",
+        where=text("state IN ('asked', 'accepted')"),
+        name="assignment_no_overlap_excl",
+    ),
+    Index(
+        "assignment_one_live_idx",
+        "municipality",
+        "appointment_id",
+        unique=True,
+        postgresql_where=text("state IN ('asked', 'accepted')"),
+    ),
+    Index("assignment_helper_idx", "municipality", "helper_ref"),
+    Index("assignment_appointment_idx", "municipality", "appointment_id"),
+)
