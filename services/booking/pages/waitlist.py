@@ -178,6 +178,12 @@ def say_window(window: Window | None) -> str:
     if window is None:
         return ""
     first, last = jst_date(window.first_day, year=False), jst_date(window.last_day, year=False)
+    if first == last:
+        return {
+            "any": first,
+            "morning": _("%(day)sの午前", day=first),
+            "afternoon": _("%(day)sの午後", day=first),
+        }[window.part]
     return {
         "any": _("%(first)sから %(last)sまで", first=first, last=last),
         "morning": _("%(first)sから %(last)sまでの午前", first=first, last=last),
