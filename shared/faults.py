@@ -30,6 +30,7 @@ Step = Literal[
     "sealer.linked",  # ledger entries are linked to the chain, nothing committed
     "sending.begun",  # attempts are written down, no provider called
     "sending.reported",  # a provider has answered, and nothing is written down
+    "webhook.answered",  # another system has answered, and nothing is written down
 ]
 STEPS: tuple[Step, ...] = get_args(Step)
 

@@ -119,7 +119,7 @@ class WebhookLoop:
                 turn = await begin_turn(session, row.municipality, endpoint_id, self._keys, now=self._clock())
             answers = await self._send(turn, endpoint_id) if turn is not None and turn.messages else []
             if answers:
-                pass_step("sending.reported")
+                pass_step("webhook.answered")
             async with self._db.begin(row.municipality) as session:
                 await end_turn(
                     session,

@@ -361,7 +361,7 @@ async def test_who_dies_after_sending_sends_the_same_again(
     def die() -> None:
         raise Died
 
-    with armed(Fault("sending.reported", die=die)), pytest.raises(Died):
+    with armed(Fault("webhook.answered", die=die)), pytest.raises(Died):
         await loop.run_once()
     assert len(receiver.got) == 1
     # Its lease keeps others away for a while.

@@ -58,6 +58,7 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
     "booking POST /counter/draws/{draw_id}/call-off": "draw-call-off",
+    "booking POST /booking/api/draws/{draw_id}/call-off": "draw-call-off",
     "booking POST /booking/appointments/{number}/change": "change",
     "booking POST /booking/appointments/{number}/cancel": "cancel",
     "booking POST /booking/appointments/{number}/earlier": "wait",
@@ -385,15 +386,20 @@ def _plans_a_move(desk: Desk) -> None:
     desk.send("/life-events/move-in", None, **dict.fromkeys(desk.form("/life-events/move-in").choices, "yes"))
 
 
-def _enters_a_draw(desk: Desk) -> None:
+def _announces_a_draw(desk: Desk, first: int, until: int) -> None:
+    """Of the times between these days from today."""
     desk.get("/counter/draws")
     what = re.search(r'<option value="(CHI02/[^"]+)"', desk.page.text)
     assert what, desk.page.text
     moments = {"opens_hour": "now", "closes_hour": "17", "first_hour": "18", "until_hour": "18"}
-    for name, days in (("closes", 2), ("first", 3), ("until", 14)):
+    for name, days in (("closes", 2), ("first", first), ("until", until)):
         day = datetime.now(JST) + timedelta(days=days)
         moments |= {f"{name}_{part}": str(getattr(day, part)) for part in ("year", "month", "day")}
     desk.send("/counter/draws", None, title="年末の特別相談", what=what[1], **moments)
+
+
+def _enters_a_draw(desk: Desk) -> None:
+    _announces_a_draw(desk, 3, 14)
     _to_the_times(desk)
     way = re.search(r'href="(/booking/visits/[^"]+/draws/[^"]+)"', desk.page.text)
     assert way, desk.page.text
@@ -410,6 +416,11 @@ def _enters_a_draw(desk: Desk) -> None:
     assert call_off, desk.page.text
     desk.get(call_off[1])
     desk.send("/call-off")
+    _announces_a_draw(desk, 15, 28)
+    desk.get("/counter/draws")
+    call_off = re.search(r'href="/counter(/draws/[0-9a-f-]+/call-off)"', desk.page.text)
+    assert call_off, desk.page.text
+    desk.post_json(f"/booking/api{call_off[1]}", {})
 
 
 def _stands_at_the_machine(kiosk: Desk, seen: set[str]) -> None:
