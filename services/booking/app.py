@@ -103,6 +103,7 @@ from services.booking.settings import SERVICE, Settings
 from services.booking.tables import ended_sessions
 from shared.clock import Clock, utc_now
 from shared.db import Database
+from shared.shared_reads import SharedReads
 from shared.web.app import create_service_app
 from shared.web.middleware import AroundRequest
 
@@ -210,6 +211,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     rush = Rush()
     destinations = settings.webhook_destinations
     tries = CodeTries()
+    reads = SharedReads()
     return create_service_app(
         service=SERVICE,
         db=database,
@@ -222,6 +224,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "rush": Provide(lambda: rush, sync_to_thread=False),
             "destinations": Provide(lambda: destinations, sync_to_thread=False),
+            "reads": Provide(lambda: reads, sync_to_thread=False),
             "tries": Provide(lambda: tries, sync_to_thread=False),
             "watch": Provide(lambda: watch, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),

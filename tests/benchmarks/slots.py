@@ -17,7 +17,7 @@ from tests.benchmarks.house import TOWN, House
 
 # Counters, and how many of the 600 are there: most at the counter that is asked for.
 BOOKED = (("7", 300), ("2", 150), ("5", 150))
-PATH = "/booking/api/slots?procedure=CHI02&days=31"
+PATH = "/booking/api/slots?procedure={}&days=31"
 PER_SECOND = 200
 SECONDS = 10
 WARM_UP = 200
@@ -28,6 +28,13 @@ PAST_TARGET_MS, PAST_TIMEOUT_S = 30, 300
 
 _COUNTER_PROCEDURE = """
     SELECT code FROM booking.procedure WHERE municipality = $1 AND counters[1] = $2 ORDER BY code LIMIT 1
+"""
+# Others that are done where CHI02 is: the same times, and a question of their own.
+_OTHERS = """
+    SELECT code FROM booking.procedure
+    WHERE municipality = $1 AND counters = (SELECT counters FROM booking.procedure
+                                            WHERE municipality = $1 AND code = 'CHI02')
+    ORDER BY code
 """
 _BOOKED = "SELECT count(*) AS n FROM booking.appointment WHERE municipality = $1 AND state = 'booked'"
 # Without triggers and foreign keys, which hold of what is written here: half a million rows in seconds.
@@ -54,7 +61,8 @@ _PAST = f"""
            starts_at
     FROM seat;
 """
-_ANALYZE = "ANALYZE booking.slot, booking.place, booking.appointment"
+# As they have been since each night: it is not to happen while others are asking.
+_VACUUM = "VACUUM (ANALYZE) booking.slot, booking.place, booking.appointment"
 _ALL = "SELECT (SELECT count(*) FROM booking.appointment) AS appointments, (SELECT count(*) FROM booking.slot) AS slots"
 
 
@@ -78,34 +86,46 @@ async def fill_month(house: House) -> int:
 
 
 async def measure(house: House) -> list[Figure]:
-    """The p95 of the month's free slots, also beside two years that are over, and of an empty answer at this rate."""
+    """The p95 of the month's free slots, also beside two years that are over, and of an empty answer at this rate.
+
+    In a rush everybody asks for the same: then answers are shared. Beside it, what it is when nobody shares any.
+    """
     booked = await fill_month(house)
     await house.settle()
-    asked = await _ask(house, PATH)
+    month = PATH.format("CHI02")
+    others = [PATH.format(row["code"]) for row in await house.rows(_OTHERS, TOWN)]
+    asked = await _ask(house, month)
     bare = await _ask(house, "/booking/healthz")
     name = f"free slots of 31 days with {booked} bookings, at {PER_SECOND} req/s"
     figures = _figures(name, asked, bare, target_ms=TARGET_MS)
+    apart = f"{name}, of {len(others)} procedures in turn"
+    figures += _figures(apart, await _ask(house, *others), bare)
     await house.execute(_PAST, timeout_s=PAST_TIMEOUT_S)
-    await house.execute(_ANALYZE, timeout_s=PAST_TIMEOUT_S)
+    await house.execute(_VACUUM, timeout_s=PAST_TIMEOUT_S)
     held = (await house.rows(_ALL))[0]
     beside = f"{name}, beside {held['appointments']} appointments and {held['slots']} slots of two years"
-    return figures + _figures(beside, await _ask(house, PATH), bare, target_ms=PAST_TARGET_MS)
+    return figures + _figures(beside, await _ask(house, month), bare, target_ms=PAST_TARGET_MS)
 
 
-def _figures(name: str, asked: list[float], bare: list[float], *, target_ms: int) -> list[Figure]:
+def _figures(name: str, asked: list[float], bare: list[float], *, target_ms: int | None = None) -> list[Figure]:
     reference_name = f"GET /booking/healthz at {PER_SECOND}/s"
     p95 = percentile(asked, 0.95)
     return [
-        make_figure("slots", f"{name}: p95", p95, "ms", f"≤ {target_ms} ms", reference=percentile(bare, 0.95),
-                    reference_name=reference_name, met=p95 <= target_ms),
+        make_figure("slots", f"{name}: p95", p95, "ms", f"≤ {target_ms} ms" if target_ms else "",
+                    reference=percentile(bare, 0.95), reference_name=reference_name,
+                    met=p95 <= target_ms if target_ms else None),
         make_figure("slots", f"{name}: p50", percentile(asked, 0.5), "ms", "", reference=percentile(bare, 0.5),
                     reference_name=reference_name),
     ]  # fmt: skip
 
 
-async def _ask(house: House, path: str) -> list[float]:
-    request = make_request(house.url, "GET", path)
-    await ask_steadily(house.url, [request] * WARM_UP, per_second=PER_SECOND)
-    answers = await ask_steadily(house.url, [request] * (PER_SECOND * SECONDS), per_second=PER_SECOND)
+async def _ask(house: House, *paths: str) -> list[float]:
+    requests = [make_request(house.url, "GET", path) for path in paths]
+    await ask_steadily(house.url, _in_turn(requests, WARM_UP), per_second=PER_SECOND)
+    answers = await ask_steadily(house.url, _in_turn(requests, PER_SECOND * SECONDS), per_second=PER_SECOND)
     assert all(answer.status == 200 for answer in answers), answers[0].body[:500]
     return [answer.seconds * 1_000 for answer in answers]
+
+
+def _in_turn(requests: list[bytes], count: int) -> list[bytes]:
+    return [requests[number % len(requests)] for number in range(count)]

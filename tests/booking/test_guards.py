@@ -106,18 +106,43 @@ async def test_a_slot_has_no_more_places_than_its_capacity(town: BookingTown, pl
             await run(town, sql, town=TOWN, slot=slot.slot_id, no=place_no, capacity=50)
 
 
-async def test_slots_of_a_counter_never_overlap(town: BookingTown) -> None:
+@pytest.mark.parametrize(
+    ("starts", "ends", "refused"),
+    [
+        (timedelta(0), timedelta(0), "slot_no_overlap_excl"),
+        (timedelta(minutes=1), timedelta(0), "slot_no_overlap_excl"),
+        (timedelta(minutes=-20), timedelta(minutes=-29), "slot_no_overlap_excl"),
+        (timedelta(minutes=-20), timedelta(minutes=20), "slot_no_overlap_excl"),
+        # Half a second would fit between boxes that end a second early.
+        (timedelta(0), timedelta(seconds=30), "slot_whole_minutes_check"),
+        (timedelta(minutes=-20), timedelta(minutes=-29, milliseconds=-500), "slot_whole_minutes_check"),
+    ],
+)
+async def test_slots_of_a_counter_never_overlap(
+    town: BookingTown, starts: timedelta, ends: timedelta, refused: str
+) -> None:
+    with pytest.raises(IntegrityError, match=refused):
+        await put_slot(town, "7", starts, ends)
+
+
+async def test_slots_may_touch_and_other_counters_have_their_own(town: BookingTown) -> None:
+    await put_slot(town, "7", timedelta(minutes=-20), timedelta(minutes=-30))
+    await put_slot(town, "nobody else's", timedelta(0), timedelta(0))
+
+
+async def put_slot(town: BookingTown, counter: str, starts: timedelta, ends: timedelta) -> None:
+    """A slot that starts and ends so much later (or earlier) than the first of the day, which takes half an hour."""
     slot = (await town.slots())[0]
-    with pytest.raises(IntegrityError, match="slot_no_overlap_excl"):
-        await run(
-            town,
-            """INSERT INTO slot (municipality, slot_id, counter, starts_at, ends_at, capacity)
-               VALUES (:town, :slot, '7', :starts, :ends, 1)""",
-            town=TOWN,
-            slot=uuid4(),
-            starts=slot.starts_at + timedelta(minutes=1),
-            ends=slot.ends_at,
-        )
+    await run(
+        town,
+        """INSERT INTO slot (municipality, slot_id, counter, starts_at, ends_at, capacity)
+           VALUES (:town, :slot, :counter, :starts, :ends, 1)""",
+        town=TOWN,
+        slot=uuid4(),
+        counter=counter,
+        starts=slot.starts_at + starts,
+        ends=slot.ends_at + ends,
+    )
 
 
 async def test_another_towns_rows_are_neither_seen_nor_touched(town: BookingTown) -> None:

@@ -264,8 +264,9 @@ async def test_who_answers_too_late_costs_a_time_limit_and_nobody_else_anything(
         slow.mode = "slow"
         await register(town, slow.url, key="slow")
         await register(town, receiver.url, key="quick")
-        running = asyncio.create_task(loop.run())
         await town.booked("one", slot=0)
+        # Not before: a turn that finds nothing may end while the booking commits, and time stands still here.
+        running = asyncio.create_task(loop.run())
         await until(lambda: bool(slow.got) and bool(receiver.got))
         # While the one still hangs, the other is told more, and people book.
         await town.booked("two", slot=2)

@@ -36,6 +36,7 @@ from services.booking.queries.visits import find_wanted
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
+from shared.shared_reads import SharedReads
 from shared.web.documented import documented
 from shared.web.forms import parse_uuid
 from shared.web.identity import PUBLIC, find_identity
@@ -120,6 +121,7 @@ async def get_slots(
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
+    reads: NamedDependency[SharedReads],
     procedure: ProcedureCode,
     first: FirstDay = None,
     days: Days = DAYS_USUAL,
@@ -133,20 +135,17 @@ async def get_slots(
     Of a procedure at all its counters (or venues, with a helper), or at one, within notice and horizon. An answer has
     whole days; where some had to be left out, its `Link` leads to them.
     """
-    asked = _Asked(
-        procedure=procedure,
-        channel=channel,
-        counter=counter,
-        services=services,
-        visit_id=visit_id,
-        visitor=_visitor(request),
-    )
-    async with db.begin(town.code) as session:
-        where = await _where(session, town, asked)
-        start, last = _span(first, days, now)
-        slots = await list_slots(
-            session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=now
-        )
+    asked = _ask(request, procedure, channel, counter, services, visit_id)
+    start, last = _span(first, days, now)
+
+    async def read() -> list[OpenSlot]:
+        async with db.begin(town.code) as session:
+            where = await _where(session, town, asked)
+            return await list_slots(
+                session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=now
+            )
+
+    slots = await reads.read(("slots", town.code, asked, start, last), read)
     if len(slots) < SLOTS_MAX:
         return Response(slots)
     # The last day may not be whole.
@@ -175,6 +174,7 @@ async def get_days(
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
+    reads: NamedDependency[SharedReads],
     procedure: ProcedureCode,
     first: FirstDay = None,
     days: Days = DAYS_USUAL,
@@ -187,23 +187,26 @@ async def get_days(
 
     Days without times are left out, unless they are closed for a reason.
     """
-    asked = _Asked(
-        procedure=procedure,
-        channel=channel,
-        counter=counter,
-        services=services,
-        visit_id=visit_id,
-        visitor=_visitor(request),
+    asked = _ask(request, procedure, channel, counter, services, visit_id)
+    start, last = _span(first, days, now)
+
+    async def read() -> list[DayAnswer]:
+        async with db.begin(town.code) as session:
+            return await _read_days(session, town, asked, start, last, now)
+
+    return await reads.read(("days", town.code, asked, start, last), read)
+
+
+async def _read_days(
+    session: AsyncSession, town: Town, asked: _Asked, first: date, last: date, now: datetime
+) -> list[DayAnswer]:
+    where = await _where(session, town, asked)
+    free = await list_days(
+        session, town.code, where.counters, where.policy, first=first, last=last, need=where.need, now=now
     )
-    async with db.begin(town.code) as session:
-        where = await _where(session, town, asked)
-        start, last = _span(first, days, now)
-        free = await list_days(
-            session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=now
-        )
-        rules = await get_rules(session, town.code)
-        span = list(days_between(start, last))
-        closed = await list_closed_days(session, town.code, rules, span, counters=where.counters)
+    rules = await get_rules(session, town.code)
+    span = list(days_between(first, last))
+    closed = await list_closed_days(session, town.code, rules, span, counters=where.counters)
     return [
         DayAnswer(
             day=day,
@@ -246,14 +249,7 @@ async def get_free(
     With `most=1` it is the earliest anywhere.
     """
     begin = read_look({"after": after}).after if after else None
-    asked = _Asked(
-        procedure=procedure,
-        channel=channel,
-        counter=counter,
-        services=services,
-        visit_id=visit_id,
-        visitor=_visitor(request),
-    )
+    asked = _ask(request, procedure, channel, counter, services, visit_id)
     async with db.begin(town.code) as session:
         where = await _where(session, town, asked)
         slots = await list_next_free(
@@ -311,9 +307,7 @@ async def get_alternatives(
 ) -> list[Alternative]:
     """The free slots that are nearest to one: in time, then in place."""
     wanted = parse_uuid(slot_id, code="slot_unknown")
-    asked = _Asked(
-        procedure=procedure, channel=channel, services=services, visit_id=visit_id, visitor=_visitor(request)
-    )
+    asked = _ask(request, procedure, channel, None, services, visit_id)
     async with db.begin(town.code) as session:
         where = await _where(session, town, asked)
         return await list_alternatives(
@@ -321,9 +315,15 @@ async def get_alternatives(
         )
 
 
-def _visitor(request: Req) -> str | None:
-    identity = find_identity(request)
-    return identity.ref if identity is not None else None
+def _ask(
+    request: Req, procedure: str, channel: Channel, counter: str | None, services: str | None, visit_id: UUID | None
+) -> _Asked:
+    # Who asks matters for a visit of theirs only: all others who ask the same have the same question.
+    identity = find_identity(request) if visit_id is not None else None
+    visitor = identity.ref if identity is not None else None
+    return _Asked(
+        procedure=procedure, channel=channel, counter=counter, services=services, visit_id=visit_id, visitor=visitor
+    )
 
 
 async def _where(session: AsyncSession, town: Town, asked: _Asked) -> _Where:

@@ -1,19 +1,25 @@
 """Slots and places for the whole horizon, one row per place: made once, and again only where the rules differ."""
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.marks import mark_availability
-from services.booking.commands.slots import bring_slots, fit_places
+from services.booking.commands.slots import add_slots, bring_slots, columns_of, fit_places, spans_of
 from services.booking.commands.tidying import tidy_up
 from services.booking.commands.venues import bring_venue
-from services.booking.domain.opening import DayPlan, planned_slots
+from services.booking.domain.opening import DayPlan, PlannedSlot, planned_slots
 from services.booking.queries.rules import list_counter_rules, list_day_plans
 from shared.clock import JST, jst_day
 from shared.messaging.due import schedule
+
+T = TypeVar("T")
 
 EXTEND_HORIZON, EXTEND_REF = "extend_horizon", "town"
 # When the next day is opened, Japan time: nobody books then.
@@ -28,10 +34,18 @@ _OPENED = text(f"""
     SELECT counter, day, plan FROM opened_day
     WHERE municipality = :municipality AND day >= :today ORDER BY counter, day LIMIT {OPENED_MAX}
 """)
+# Which of these counters have slots in the time that is asked for.
+_BEGUN = text("""
+    SELECT DISTINCT s.counter
+    FROM unnest(CAST(:counters AS text[]), CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[]))
+        AS asked(counter, first, until)
+    JOIN slot s ON s.municipality = :municipality AND s.counter = asked.counter
+        AND s.starts_at >= asked.first AND s.starts_at < asked.until
+""")
 _REMEMBER = text("""
     INSERT INTO opened_day (municipality, counter, day, plan)
-    SELECT :municipality, :counter, opened.day, opened.plan
-    FROM unnest(CAST(:days AS date[]), CAST(:plans AS text[])) AS opened(day, plan)
+    SELECT :municipality, opened.*
+    FROM unnest(CAST(:counters AS text[]), CAST(:days AS date[]), CAST(:plans AS text[])) AS opened(counter, day, plan)
     ON CONFLICT (municipality, counter, day) DO UPDATE SET plan = excluded.plan
 """)
 _FORGET = text("""
@@ -67,14 +81,15 @@ async def open_horizon(
     opened: dict[str, dict[date, str]] = {rule.counter: {} for rule in rules}
     for row in await session.execute(_OPENED, {"municipality": municipality, "today": today}):
         opened.setdefault(row.counter, {})[row.day] = row.plan
+    differing = [
+        _compare(rule.counter, plans[rule.counter], opened[rule.counter]) for rule in rules if rule.kind == "counter"
+    ]
+    await _bring_all(session, municipality, [each for each in differing if each.days], now=now)
     for rule in rules:
-        planned = plans[rule.counter]
         if rule.kind == "venue":
-            await bring_venue(session, municipality, rule.counter, planned, now=now)
-        else:
-            await _bring_days(session, municipality, rule.counter, planned, opened[rule.counter], now=now)
+            await bring_venue(session, municipality, rule.counter, plans[rule.counter], now=now)
     for counter in closed_counters:
-        await bring_slots(session, municipality, counter, [], now=now)
+        await bring_slots(session, columns_of(municipality, counter, []), now=now)
     await mark_availability(session, municipality, [*(rule.counter for rule in rules), *closed_counters], now=now)
     if only is None:
         last = max((planned[-1].day for planned in plans.values()), default=today)
@@ -91,29 +106,71 @@ async def on_extend_horizon_due(session: AsyncSession, municipality: str, _ref: 
     await tidy_up(session, municipality, now=now)
 
 
-async def _bring_days(
-    session: AsyncSession,
-    municipality: str,
-    counter: str,
-    plans: Sequence[DayPlan],
-    opened: dict[date, str],
-    *,
-    now: datetime,
-) -> None:
-    """Bring those days of a counter that are not yet as planned."""
+class _Differing(msgspec.Struct, frozen=True):
+    """The days of a counter that are not yet as planned; those `beyond` a horizon that has become shorter."""
+
+    counter: str
+    plans: Sequence[DayPlan]
+    beyond: Sequence[date]
+
+    @property
+    def days(self) -> list[date]:
+        """All of them, in order."""
+        return [*(plan.day for plan in self.plans), *self.beyond]
+
+
+def _compare(counter: str, plans: Sequence[DayPlan], opened: Mapping[date, str]) -> _Differing:
     changed = [plan for plan in plans if opened.get(plan.day) != plan.fingerprint]
-    # The horizon may have become shorter.
-    beyond = sorted(day for day in opened if day > plans[-1].day)
-    if not changed and not beyond:
+    return _Differing(counter, changed, sorted(day for day in opened if day > plans[-1].day))
+
+
+async def _bring_all(
+    session: AsyncSession, municipality: str, differing: Sequence[_Differing], *, now: datetime
+) -> None:
+    """Bring the days of counters that are not yet as planned, and remember which plan they were brought to."""
+    if not differing:
         return
-    slots = [slot for plan in changed for slot in planned_slots(plan) if slot.time.starts_at > now]
-    days = [*(plan.day for plan in changed), *beyond]
-    in_the_way = await bring_slots(session, municipality, counter, slots, days=days, now=now)
-    if in_the_way:
-        around = [slot for slot in slots if jst_day(slot.time.starts_at) in in_the_way]
-        await fit_places(session, municipality, counter, around, now=now)
-    made = [IN_THE_WAY if plan.day in in_the_way else plan.fingerprint for plan in changed]
-    made_days = [plan.day for plan in changed]
+    begun = await _list_begun(session, municipality, differing)
+    made: list[tuple[str, date, str]] = []
+    async for each, slots, columns in _work_ahead([partial(_work_out, municipality, each, now) for each in differing]):
+        in_the_way: set[date] = set()
+        if each.counter in begun:
+            in_the_way = await bring_slots(session, columns, days=each.days, now=now)
+        else:
+            await add_slots(session, columns, now=now)
+        if in_the_way:
+            around = [slot for slot in slots if jst_day(slot.time.starts_at) in in_the_way]
+            await fit_places(session, columns_of(municipality, each.counter, around), now=now)
+        made += [
+            (each.counter, plan.day, IN_THE_WAY if plan.day in in_the_way else plan.fingerprint) for plan in each.plans
+        ]
     if made:
-        remembered = {"municipality": municipality, "counter": counter, "days": made_days, "plans": made}
-        await session.execute(_REMEMBER, remembered)
+        counters, days, fingerprints = zip(*made, strict=True)
+        remembered = {"counters": counters, "days": days, "plans": fingerprints}
+        await session.execute(_REMEMBER, {"municipality": municipality} | remembered)
+
+
+async def _list_begun(session: AsyncSession, municipality: str, differing: Sequence[_Differing]) -> set[str]:
+    spans = [(each.counter, *span) for each in differing for span in spans_of(each.days)]
+    counters, firsts, untils = zip(*spans, strict=True)
+    asked = {"municipality": municipality, "counters": counters, "firsts": firsts, "untils": untils}
+    return set((await session.execute(_BEGUN, asked)).scalars())
+
+
+def _work_out(
+    municipality: str, each: _Differing, now: datetime
+) -> tuple[_Differing, Sequence[PlannedSlot], dict[str, Any]]:
+    slots = [slot for plan in each.plans for slot in planned_slots(plan) if slot.time.starts_at > now]
+    return each, slots, columns_of(municipality, each.counter, slots)
+
+
+async def _work_ahead(steps: Sequence[Callable[[], T]]) -> AsyncIterator[T]:
+    """What each step returns, in order. While PostgreSQL writes one, the next is worked out in another thread."""
+    ahead: asyncio.Future[T] | None = None
+    for step in steps:
+        following = asyncio.ensure_future(asyncio.to_thread(step))
+        if ahead is not None:
+            yield await ahead
+        ahead = following
+    if ahead is not None:
+        yield await ahead

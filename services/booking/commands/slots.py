@@ -1,6 +1,6 @@
 """Bringing a counter's or venue's slots and places to what is planned, under whoever is in them already."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -49,12 +49,6 @@ _LOCK_UNPLANNED = text(f"""
     WHERE p.municipality = :municipality AND p.slot_id = ANY (ARRAY(SELECT slot_id FROM unplanned))
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
-_ANY = text("""
-    SELECT EXISTS (
-        SELECT FROM unnest(CAST(:firsts AS timestamptz[]), CAST(:untils AS timestamptz[])) AS asked(first, until)
-        JOIN slot s ON s.municipality = :municipality AND s.counter = :counter
-            AND s.starts_at >= asked.first AND s.starts_at < asked.until)
-""")
 _IN_USE = text("""
     SELECT DISTINCT p.slot_id, s.starts_at
     FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
@@ -96,20 +90,13 @@ _RENEW = text(f"""
     UPDATE slot s SET withdrawn = false FROM plan
     WHERE s.municipality = :municipality AND (s.slot_id, s.ends_at) = (plan.slot_id, plan.ends_at) AND s.withdrawn
 """)
-_FIT = """
-    plan AS (
-        SELECT * FROM unnest(
-            CAST(:slot_ids AS uuid[]), CAST(:places AS integer[]), CAST(:staff_only AS integer[]),
-            CAST(:kiosk AS integer[])
-        ) AS plan(slot_id, places, staff_only, kiosk))
-"""
 _GROW_SLOTS = text(f"""
-    WITH {_FIT}
+    WITH {_PLAN}
     UPDATE slot s SET capacity = plan.places FROM plan
     WHERE s.municipality = :municipality AND s.slot_id = plan.slot_id AND s.capacity < plan.places AND NOT s.withdrawn
 """)
 _GROW_PLACES = text(f"""
-    WITH {_FIT}
+    WITH {_PLAN}
     INSERT INTO place (municipality, slot_id, place_no, capacity, audience, changed_at)
     SELECT s.municipality, s.slot_id, wanted.no, s.capacity, 'closed', :now
     FROM plan JOIN slot s ON s.municipality = :municipality AND s.slot_id = plan.slot_id AND NOT s.withdrawn,
@@ -121,7 +108,7 @@ _GROW_PLACES = text(f"""
 # Those who are in come first, and what a draw gives out. What is left of the plan is open to others, the rest is
 # closed.
 _OPEN_AND_CLOSE = text(f"""
-    WITH {_FIT},
+    WITH {_PLAN},
     seen AS (
         SELECT p.slot_id, p.place_no, p.audience, is_taken, plan.places, plan.staff_only, plan.kiosk,
                count(*) FILTER (WHERE is_taken) OVER of_slot AS taken,
@@ -157,22 +144,11 @@ def slot_id_of(municipality: str, counter: str, starts_at: datetime) -> UUID:
     return uuid5(NAMESPACE_URL, f"choudo:slot:{municipality}:{counter}:{starts_at.astimezone(JST).isoformat()}")
 
 
-async def bring_slots(
-    session: AsyncSession,
-    municipality: str,
-    counter: str,
-    slots: Sequence[PlannedSlot],
-    *,
-    days: Sequence[date] | None = None,
-    now: datetime,
-) -> set[date]:
-    """Make the slots of these days those that are planned; without days, all slots from now on.
-
-    What nobody is in is replaced; who is in a slot stays in it, and joined by nobody if it is no longer planned.
-    Returns the days on which somebody was in the way of the plan.
-    """
-    times: dict[str, Any] = {
+def columns_of(municipality: str, counter: str, slots: Sequence[PlannedSlot]) -> dict[str, Any]:
+    """What is planned, column by column: as the statements take it."""
+    return {
         "municipality": municipality,
+        "counter": counter,
         "slot_ids": [slot_id_of(municipality, counter, slot.time.starts_at) for slot in slots],
         "starts": [slot.time.starts_at for slot in slots],
         "ends": [slot.time.ends_at for slot in slots],
@@ -180,15 +156,28 @@ async def bring_slots(
         "staff_only": [slot.staff_only for slot in slots],
         "kiosk": [slot.kiosk for slot in slots],
     }
-    spans = [(now, FOREVER)] if days is None else _spans(days)
+
+
+async def add_slots(session: AsyncSession, planned: Mapping[str, Any], *, now: datetime) -> None:
+    """Make the slots of days that have none: there is nothing to compare with, and nobody in the way."""
+    if planned["slot_ids"]:
+        await session.execute(_ADD_FIRST, {**planned, "now": now})
+
+
+async def bring_slots(
+    session: AsyncSession, planned: Mapping[str, Any], *, days: Sequence[date] | None = None, now: datetime
+) -> set[date]:
+    """Make the slots of these days those that are planned (`columns_of`); without days, all slots from now on.
+
+    What nobody is in is replaced; who is in a slot stays in it, and joined by nobody if it is no longer planned.
+    Returns the days on which somebody was in the way of the plan.
+    """
+    town = {"municipality": planned["municipality"]}
+    spans = [(now, FOREVER)] if days is None else spans_of(days)
     asked: dict[str, Any] = {"firsts": [first for first, _ in spans], "untils": [until for _, until in spans]}
-    asked |= {"counter": counter}
     # Where `fit_places` follows always, closed places are as they should be.
     compared = {"now": now, "minds_closed": days is not None}
-    # On a day that is made for the first time there is nothing to compare with.
-    is_begun = bool((await session.execute(_ANY, {"municipality": municipality} | asked)).scalar_one())
-    unplanned = set((await session.execute(_LOCK_UNPLANNED, times | asked | compared)).scalars()) if is_begun else set()
-    town = {"municipality": municipality}
+    unplanned = set((await session.execute(_LOCK_UNPLANNED, {**planned, **asked, **compared})).scalars())
     in_use: dict[UUID, datetime] = {}
     if unplanned:
         rows = await session.execute(_IN_USE, town | {"slot_ids": list(unplanned), "now": now})
@@ -197,16 +186,14 @@ async def bring_slots(
         await session.execute(_DROP_PLACES, free)
         await session.execute(_DROP_SLOTS, free)
         if in_use:
-            await session.execute(_WITHDRAW, times | {"in_use": list(in_use)})
-    if slots and is_begun:
-        await session.execute(_RENEW, times)
-    if slots:
-        add = _ADD_BESIDE if is_begun else _ADD_FIRST
-        await session.execute(add, times | {"counter": counter, "now": now})
+            await session.execute(_WITHDRAW, {**planned, "in_use": list(in_use)})
+    if planned["slot_ids"]:
+        await session.execute(_RENEW, planned)
+        await session.execute(_ADD_BESIDE, {**planned, "now": now})
     return {jst_day(starts_at) for starts_at in in_use.values()}
 
 
-def _spans(days: Sequence[date]) -> list[tuple[datetime, datetime]]:
+def spans_of(days: Sequence[date]) -> list[tuple[datetime, datetime]]:
     """The days (in order) as stretches of time: those that follow one another are one."""
     spans: list[tuple[datetime, datetime]] = []
     for day in days:
@@ -216,17 +203,8 @@ def _spans(days: Sequence[date]) -> list[tuple[datetime, datetime]]:
     return spans
 
 
-async def fit_places(
-    session: AsyncSession, municipality: str, counter: str, slots: Sequence[PlannedSlot], *, now: datetime
-) -> None:
-    """Let slots that somebody is in grow and shrink to what is planned. Whoever is in one keeps their place."""
-    planned = {
-        "municipality": municipality,
-        "slot_ids": [slot_id_of(municipality, counter, slot.time.starts_at) for slot in slots],
-        "places": [slot.places for slot in slots],
-        "staff_only": [slot.staff_only for slot in slots],
-        "kiosk": [slot.kiosk for slot in slots],
-        "now": now,
-    }
+async def fit_places(session: AsyncSession, planned: Mapping[str, Any], *, now: datetime) -> None:
+    """Let slots that somebody is in grow and shrink to what is planned (`columns_of`). Whoever is in one keeps their
+    place."""
     for statement in (_GROW_SLOTS, _GROW_PLACES, _OPEN_AND_CLOSE):
-        await session.execute(statement, planned)
+        await session.execute(statement, {**planned, "now": now})

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.marks import mark_availability
-from services.booking.commands.slots import bring_slots, fit_places
+from services.booking.commands.slots import bring_slots, columns_of, fit_places
 from services.booking.domain.opening import DayPlan
 from services.booking.queries.opening import plan_venue
 from services.booking.queries.rules import list_counter_rules, list_day_plans
@@ -18,8 +18,9 @@ async def bring_venue(
 ) -> None:
     """Bring a venue's slots to its helpers' shifts. Whoever has booked keeps their place."""
     planned = await plan_venue(session, municipality, venue, plans, now=now)
-    await bring_slots(session, municipality, venue, planned, now=now)
-    await fit_places(session, municipality, venue, planned, now=now)
+    columns = columns_of(municipality, venue, planned)
+    await bring_slots(session, columns, now=now)
+    await fit_places(session, columns, now=now)
 
 
 async def bring_venues(session: AsyncSession, municipality: str, venues: Iterable[str], *, now: datetime) -> None:

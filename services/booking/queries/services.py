@@ -12,6 +12,7 @@ from services.booking.domain.rules import Policy, policy_for
 from services.booking.domain.services import Service, ServiceKind, shared_counters
 from services.booking.queries.runs import Need
 from services.booking.queries.slots import ProcedureView
+from shared.db import Prepared
 from shared.errors import Refusal
 
 # A counter has a handful.
@@ -32,7 +33,7 @@ _OFFERED = text(f"""
     ORDER BY p.code <> own.code, p.code LIMIT {OFFERED_MAX}
 """)
 # By the rules of its counters, the past ones too: where slots are long enough, the time is one of them anyway.
-_OUTLASTS = text("""
+_OUTLASTS = Prepared("""
     SELECT EXISTS (
         SELECT 1 FROM procedure p
         JOIN opening_rule o ON o.municipality = p.municipality AND o.counter = ANY (p.counters)
@@ -108,8 +109,7 @@ def read_services(stored: Any) -> tuple[Service, ...]:
 
 async def outlasts_slots(session: AsyncSession, municipality: str, code: str) -> bool:
     """Whether a procedure, once, takes longer than a slot of one of its counters."""
-    found = await session.execute(_OUTLASTS, {"municipality": municipality, "code": code})
-    return bool(found.scalar_one())
+    return bool((await _OUTLASTS.row(session, {"municipality": municipality, "code": code}))[0])
 
 
 async def fit_services(
