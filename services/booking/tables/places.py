@@ -17,8 +17,8 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from services.booking.tables.schema import TIME, UUID, metadata
 
-# A slot as a box: the number of its counter (53 bits, exact in a float) × its seconds. Ranges, with town and counter
-# beside them, cost three times as much a row (docs/decisions/0024).
+# A slot as a box: the number of its counter (53 bits, exact in a float) × its seconds. Ranges, with the counter beside
+# them, cost twice as much a row (docs/decisions/0024).
 _NUMBER = "(hashtextextended(municipality || '/' || counter, 0) & 9007199254740991)"
 _SECOND = "date_part('epoch', {} AT TIME ZONE 'UTC')"
 _BOX = f"box(point({_NUMBER}, {_SECOND.format('starts_at')}), point({_NUMBER}, {_SECOND.format('ends_at')} - 1))"
@@ -41,7 +41,7 @@ slot = Table(
         "date_part('second', starts_at AT TIME ZONE 'UTC') = 0 AND date_part('second', ends_at AT TIME ZONE 'UTC') = 0",
         name="whole_minutes",
     ),
-    ExcludeConstraint((text(_BOX), "&&"), using="gist", name="slot_no_overlap_excl"),
+    ExcludeConstraint((text(_BOX), "&&"), ("municipality", "="), using="gist", name="slot_no_overlap_excl"),
     Index("slot_municipality_counter_starts_at_idx", "municipality", "counter", "starts_at"),
 )
 place = Table(

@@ -1,4 +1,4 @@
-"""Slots of a counter as boxes that do not meet: its number × its minutes. A row costs a third of what ranges cost."""
+"""Slots of a counter as boxes that do not meet: its number × its minutes. A row costs half of what ranges cost."""
 
 from alembic import op
 
@@ -20,7 +20,7 @@ AS_RANGES = """
 def upgrade() -> None:
     op.execute("ALTER TABLE booking.slot DROP CONSTRAINT slot_no_overlap_excl")
     op.execute(f"ALTER TABLE booking.slot ADD CONSTRAINT slot_whole_minutes_check CHECK ({WHOLE_MINUTES})")
-    boxes = f"box({FIRST}, {LAST}) WITH &&"
+    boxes = f"box({FIRST}, {LAST}) WITH &&, municipality WITH ="
     op.execute(f"ALTER TABLE booking.slot ADD CONSTRAINT slot_no_overlap_excl EXCLUDE USING gist ({boxes})")
 
 
