@@ -63,7 +63,8 @@ _PLACES = text(f"""
     FROM slot s JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id)
     WHERE s.municipality = :municipality AND s.counter = :counter AND NOT s.withdrawn
       AND s.starts_at >= :first AND s.starts_at < :until
-      AND NOT EXISTS (SELECT 1 FROM draw_session d WHERE (d.municipality, d.slot_id) = (s.municipality, s.slot_id))
+      AND NOT EXISTS (SELECT 1 FROM draw_session d
+                      WHERE (d.municipality, d.slot_id) = (s.municipality, s.slot_id) AND d.is_kept)
       AND p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)
     ORDER BY p.slot_id, p.place_no LIMIT {SEATS_MAX + 1} FOR UPDATE OF p
 """)
@@ -160,7 +161,8 @@ _PASSED_ON = text("""
 _OF_PLACE = text("""
     SELECT d.draw_id FROM draw_session d
     JOIN place p ON (p.municipality, p.slot_id) = (d.municipality, d.slot_id)
-    WHERE d.municipality = :municipality AND d.slot_id = :slot_id AND p.place_no = :place_no AND p.audience = 'draw'
+    WHERE d.municipality = :municipality AND d.slot_id = :slot_id AND d.is_kept
+      AND p.place_no = :place_no AND p.audience = 'draw'
 """)
 # Whoever won in a time that was closed meanwhile is asked to move, like everybody who has an appointment then.
 _CLOSED = text("""
