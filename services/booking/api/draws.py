@@ -13,7 +13,6 @@ from services.booking.api import examples
 from services.booking.api.bodies import Numbered
 from services.booking.api.examples import ID
 from services.booking.api.refused import CODE, DRAW, ENTER, ENTRY, VISIT, WISHES
-from services.booking.commands.draw_calling_off import call_off_draw
 from services.booking.commands.draw_entries import ChangeEntry, EnterDraw, change_entry, enter_draw, try_entry_code
 from services.booking.domain.draw import PREFERENCES_MAX
 from services.booking.domain.draw_record import Record
@@ -36,7 +35,7 @@ from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.documented import IdempotencyKey, documented, read_json
-from shared.web.identity import PUBLIC, find_identity, require_role, require_visitor, staff_of
+from shared.web.identity import PUBLIC, find_identity, require_visitor, staff_of
 from shared.web.town import Town
 
 TAGS = ["draws"]
@@ -317,31 +316,6 @@ async def delete_entry(
     """
     entry = await _open(request, read_draw_id(draw_id), number, db, keys, town, now=now)
     await _change(request, entry, (), db, rush, town, now=now)
-
-
-@post(
-    "/booking/api/draws/{draw_id:str}/call-off",
-    guards=[require_role("manager")],
-    tags=["draws (staff)"],
-    status_code=204,
-    opt=documented(refusals=DRAW | {"draw_decided": 409}),
-)
-async def post_call_off_draw(
-    draw_id: FromPath[str],
-    db: NamedDependency[Database],
-    rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-    key: IdempotencyKey = None,  # noqa: ARG001 - what is called off is called off
-) -> None:
-    """Call a draw off, while people can still enter.
-
-    Nothing is drawn, whoever entered is told, and its places are everybody's again.
-    """
-    wanted = read_draw_id(draw_id)
-    await rush.run(db, town.code, lambda session: call_off_draw(session, identity, wanted, keys, now=now))
 
 
 async def _change(
