@@ -218,7 +218,7 @@ async def post_webhook_secret(
     return await rush.run(db, town.code, lambda session: roll_secret(session, identity, wanted, key, keys, now=now))
 
 
-@delete(ONE, guards=GUARDS, tags=TAGS, opt=documented())
+@delete(ONE, guards=GUARDS, tags=TAGS, opt=documented(refusals=WEBHOOK))
 async def delete_webhook(
     endpoint_id: FromPath[str],
     db: NamedDependency[Database],
