@@ -26,6 +26,7 @@ from services.booking.commands.waitlist import WAITING
 from services.booking.commands.waitlist_offers import WAITING_ANSWER, on_waiting_answer_due, on_waiting_due
 from services.booking.consumers import make_handlers
 from services.booking.keys import Keys
+from services.booking.measuring import Measuring
 from services.booking.settings import Settings, load_settings
 from services.booking.tables import outbox
 from services.booking.webhooks import WebhookLoop
@@ -76,6 +77,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         make_loops=lambda db, clock, relay: [
             *make_loops(db, clock, relay),
             WebhookLoop(db, keys, settings.webhook_destinations, clock).run,
+            Measuring(db).run,
         ],
         clock=clock,
         metrics_address=settings.metrics_address,

@@ -6,6 +6,7 @@ their bodies are decoded by; words from docstrings; what is refused from the rou
 """
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from shared.web.refusals import RefusalText
 VERSION = "1"
 COMPONENTS = "#/components/schemas/"
 PROBLEM = "application/problem+json"
+_IN_PATH = re.compile(r"\{(\w+)\}")
 _LIMITS = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 _ABOUT = """\
 The same commands, rules and limits as the pages. Times are ISO 8601 with an offset, days are Japan's, minutes are
@@ -138,6 +140,9 @@ def _operation(handler: HTTPRouteHandler, path: str, texts: Mapping[str, Refusal
         for field in handler.parsed_fn_signature.parameters.values()
         if isinstance(field.kwarg_definition, ParameterKwarg) and not field.is_di_field
     ]
+    # What a dependency reads of the path is asked of the client all the same.
+    named = {parameter["name"] for parameter in parameters}
+    parameters = [_of_path(name) for name in _IN_PATH.findall(path) if name not in named] + parameters
     data = handler.parsed_fn_signature.parameters.get("data")
     body = said.body if data is None else data.annotation
     words = inspect.getdoc(handler.fn) or ""
@@ -192,13 +197,18 @@ def _parameter(field: FieldDefinition, path: str, schemas: "_Schemas") -> Docume
     }
     if given.description:
         parameter["description"] = given.description
-    if is_in_path and name.endswith("_id"):
-        parameter["schema"] = {"type": "string", "format": "uuid"}
+    if is_in_path:
+        parameter["schema"] = _of_path(name)["schema"]
     elif field.has_default and field.default not in (None, ""):
         parameter["schema"] = schemas.add(
             Annotated[kind, msgspec.Meta(**limits, extra_json_schema={"default": msgspec.to_builtins(field.default)})]
         )
     return parameter
+
+
+def _of_path(name: str) -> Document:
+    schema = {"type": "string", "format": "uuid"} if name.endswith("_id") else {"type": "string"}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _success(handler: HTTPRouteHandler, said: Documented, schemas: "_Schemas") -> Document:

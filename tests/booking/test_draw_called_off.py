@@ -152,3 +152,26 @@ async def test_who_did_not_win_is_told_and_who_wins_after_all_too(town: BookingT
     await do_what_is_due(town)
     won = [(ticket, event.aggregate_version) for ticket, event in await told(town) if event.state == "won"]
     assert won == [(waiting[0], 2)]
+
+
+async def test_the_slots_of_a_draw_that_was_called_off_can_be_drawn_again(town: BookingTown) -> None:
+    """Seen to fail before: a slot was in one draw for ever, and there were no seats for another one (0027)."""
+    first = await announce(town)
+    await enter(town, first, "early")
+    await call_off(town, first)
+    second = await announce(town)
+    tickets = {await enter(town, second, guest) for guest in ("early", "late")}
+    with pytest.raises(Refusal) as refused:
+        await announce(town)
+    assert refused.value.code == "draw_no_seats"
+    await close(town)
+    old, new = await record_of(town, first), await record_of(town, second)
+    assert [each.session_id for each in old.sessions] == [each.session_id for each in new.sessions]
+    assert (old.seed, {each.ticket for each in new.result}) == (None, tickets)
+    # A seat that is given back is passed on in the draw that gave it out.
+    [won, _] = await town.rows("SELECT appointment_id FROM booking.appointment ORDER BY booked_at, number")
+    order = CancelAppointment(municipality=TOWN, appointment_id=won.appointment_id, version=1, key="no")  # type: ignore[attr-defined]
+    async with town.db.begin(TOWN) as session:
+        await cancel_appointment(session, order, now=town.now)
+    due = await town.rows("SELECT ref FROM booking.due WHERE kind = 'draw_pass_on'")
+    assert [row.ref for row in due] == [str(second)]  # type: ignore[attr-defined]

@@ -28,6 +28,19 @@ BEFORE = {
     "the draw itself": ("DELETE FROM draw", RIGHTS),
     "its sessions": ("UPDATE draw_session SET seats = seats + 1", RIGHTS),
     "one session": ("DELETE FROM draw_session", RIGHTS),
+    "a slot for another draw": ("UPDATE draw_session SET is_kept = false", "stays in its draw"),
+    "a slot in a second draw": (
+        """WITH other AS (
+               INSERT INTO draw (municipality, draw_id, title_ja, procedure, counter, opens_at, closes_at,
+                                 seed_commitment, seed_sealed, state, announced_at)
+               SELECT municipality, slot_id, title_ja, procedure, counter, opens_at, closes_at, seed_commitment,
+                      seed_sealed, state, announced_at FROM draw JOIN draw_session USING (municipality, draw_id) LIMIT 1
+               RETURNING municipality, draw_id)
+           INSERT INTO draw_session (municipality, draw_id, slot_id, starts_at, ends_at, seats)
+           SELECT o.municipality, o.draw_id, s.slot_id, s.starts_at, s.ends_at, s.seats
+           FROM other o JOIN draw_session s ON s.slot_id = o.draw_id""",
+        "draw_session_one_draw_idx",
+    ),
     "a ticket": ("UPDATE draw_entry SET ticket = 'x'", "ticket stays"),
     "wishes too late": (
         "UPDATE draw_entry SET preferences = preferences[1:1], changed_at = changed_at + interval '1 day'",

@@ -181,6 +181,17 @@ async def test_staff_enter_for_somebody_on_the_phone(town: BookingTown) -> None:
     assert [row.actor_ref for row in rows] == ["staff", "staff"]
 
 
+async def test_the_form_sent_twice_is_one_draw(town: BookingTown) -> None:
+    """Without its key the second one was refused: there were no seats left."""
+    async with manager(town) as browser:
+        [key] = re.findall(r'name="idempotency_key" value="([^"]+)"', (await browser.get("/counter/draws")).text)
+        for _ in range(2):
+            answer = await browser.post("/counter/draws", data=make_form(town, idempotency_key=key))
+            assert (answer.status_code, answer.headers["location"]) == (303, "/counter/draws?told=made")
+        assert (await browser.post("/counter/draws", data=make_form(town))).status_code == 409
+    assert len(await town.rows("SELECT 1 FROM booking.draw")) == 1
+
+
 async def test_what_is_typed_wrong_is_said_at_its_field(town: BookingTown) -> None:
     async with manager(town) as browser:
         for name in make_form(town):

@@ -29,6 +29,8 @@ from services.booking.domain.webhooks import (
     read_secret,
     sign,
 )
+from services.booking.measuring import Measuring
+from services.booking.metrics import WEBHOOKS_STOPPED
 from services.booking.webhooks import TIMEOUT_S, WebhookLoop
 from shared.faults import Fault, armed
 from shared.messaging.due import LEASE
@@ -520,3 +522,21 @@ async def test_a_network_that_is_taken_off_the_list_is_not_sent_to(town: Booking
         await send_all(loop, town)
     assert [row.answer for row in await deliveries(town)] == ["inside"]
     assert receiver.got == []
+
+
+async def test_who_is_stopped_is_counted_for_the_alert(
+    town: BookingTown, receiver: Receiver, loop: WebhookLoop
+) -> None:
+    measuring = Measuring(town.db)
+    await register(town, receiver.url)
+    await measuring.measure()
+    assert WEBHOOKS_STOPPED._value.get() == 0
+    receiver.mode = "410"
+    await town.booked()
+    await send_all(loop, town)
+    await measuring.measure()
+    assert WEBHOOKS_STOPPED._value.get() == 1
+    [endpoint] = await town.rows("SELECT endpoint_id FROM booking.webhook_endpoint")
+    await change(town, endpoint.endpoint_id, "resume")  # type: ignore[attr-defined]
+    await measuring.measure()
+    assert WEBHOOKS_STOPPED._value.get() == 0

@@ -8,12 +8,14 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
+import services.booking.metrics
 import services.notifications.metrics
 import services.routing.metrics
 import shared.telemetry
 from shared.messaging.dead_letters import SEALED_KEPT
 
 MODULES = (
+    services.booking.metrics,
     services.notifications.metrics,
     services.routing.metrics,
     shared.telemetry,
@@ -38,6 +40,7 @@ def test_every_metric_that_an_alert_names_exists(rules: list[dict[str, Any]]) ->
         "choudo_messages_refused_total",
         "choudo_ledger_contradictions_total",
         "choudo_oldest_unanswered_inquiry_seconds",
+        "choudo_webhooks_stopped",
     }
     assert named <= known
 

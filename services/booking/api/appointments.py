@@ -7,12 +7,12 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
 
 from services.booking import flow
 from services.booking.api import examples
 from services.booking.api.bodies import Numbered, Version
 from services.booking.api.examples import ID
+from services.booking.api.opened import OPENED
 from services.booking.api.refused import APPOINTMENT, CHANGE, CODE, LONG_SLOT
 from services.booking.commands.access import try_code
 from services.booking.commands.changes import CancelAppointment, ChangeAppointment, Changed, cancel_appointment
@@ -20,7 +20,7 @@ from services.booking.domain.services import Service
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.calendar_file import calendar_answer
-from services.booking.pages.opening import access_cookie, find_open_appointment
+from services.booking.pages.opening import access_cookie
 from services.booking.pages.tries import CodeTries
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.one_stop import list_linked
@@ -149,21 +149,18 @@ async def post_access(
 @get(
     "/booking/api/appointments/{number:str}",
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC | documented(knows_owner=True, returns=APPOINTMENT_EXAMPLE, refusals=APPOINTMENT),
 )
 async def get_appointment(
-    request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> AppointmentAnswer:
     """An appointment.
 
     For whoever has its cookie (`POST /booking/api/access`), and for the visitor who booked it; 404 for all others.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     async with db.begin(town.code) as session:
         linked = await list_linked(session, town.code, found.appointment_id) if found.chain_id is not None else []
     return AppointmentAnswer(
@@ -188,6 +185,7 @@ async def get_appointment(
 @post(
     "/booking/api/appointments/{number:str}/change",
     tags=TAGS,
+    dependencies=OPENED,
     status_code=200,
     opt=PUBLIC
     | documented(
@@ -201,10 +199,9 @@ async def get_appointment(
 )
 async def post_change(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     key: IdempotencyKey = None,
@@ -213,7 +210,6 @@ async def post_change(
 
     The old place is theirs until the new one is certain. Number and code stay; who was faster leaves `alternatives`.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, PostChange)
     order = ChangeAppointment(
         municipality=town.code,
@@ -229,16 +225,16 @@ async def post_change(
 @post(
     "/booking/api/appointments/{number:str}/cancel",
     tags=TAGS,
+    dependencies=OPENED,
     status_code=200,
     opt=PUBLIC
     | documented(knows_owner=True, body=PostCancel, example={"version": 1}, returns=examples.CHANGED, refusals=CHANGE),
 )
 async def post_cancel(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     key: IdempotencyKey = None,
@@ -247,7 +243,6 @@ async def post_cancel(
 
     Its place is free at once.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, PostCancel)
     order = CancelAppointment(
         municipality=town.code,
@@ -263,32 +258,16 @@ async def post_cancel(
 @get(
     "/booking/api/appointments/{number:str}/calendar.ics",
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT, answer="text/calendar"),
 )
 async def get_calendar(
-    request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Response[bytes]:
     """The appointment for a calendar (RFC 5545).
 
     The same UID for ever, and a SEQUENCE that rises with every change.
     """
-    return await calendar_answer(db, town, await open_for(request, number, db, keys, town, now=now))
-
-
-async def open_for(
-    request: Req, number: str, db: Database, keys: Keys, town: Town, *, now: datetime
-) -> AppointmentView:
-    """The appointment, for whoever may open it.
-
-    Raises:
-        Refusal: `appointment_unknown` (404), for everybody else, too.
-    """
-    found = await find_open_appointment(request, number, db, keys, town, now=now)
-    if found is None:
-        raise Refusal("appointment_unknown", 404)
-    return found
+    return await calendar_answer(db, town, found)

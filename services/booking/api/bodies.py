@@ -1,5 +1,6 @@
 """What bodies and parameters of several routes have in common: their limits, as the schema tells them."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -22,6 +23,7 @@ Code = Annotated[str, msgspec.Meta(pattern=CODE_PATTERN, examples=["CHI02"])]
 Version = Annotated[
     int, msgspec.Meta(ge=1, le=VERSION_MAX, description="The version that the client saw.", examples=[1])
 ]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 # A number and a code as somebody typed them.
 Typed = Annotated[str, msgspec.Meta(pattern=TYPED_PATTERN)]
 
@@ -48,6 +50,11 @@ OfOwnVisit = Annotated[
     ),
 ]
 ByChannel = Annotated[Channel, QueryParameter(name="channel", description="At a counter, or with a helper at a venue.")]
+
+
+def one_line(max_length: int) -> str:
+    """The pattern of a text without control characters that begins with something to be seen."""
+    return f"^[^\\x00-\\x20\\x7f-\\xa0\\u3000][^\\x00-\\x1f\\x7f-\\x9f]{{0,{max_length - 1}}}$"
 
 
 class OfVisit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
-from services.booking.api.bodies import CODE_PATTERN
+from services.booking.api.bodies import CODE_PATTERN, Moment
 from services.booking.api.refused import CLOSING
 from services.booking.commands.closings import NOTE_MAX_LENGTH, Closed, CloseTime, close_time, reopen
 from services.booking.domain.closings import DAYS_MAX, Reason
@@ -42,7 +42,6 @@ ROOT = "/booking/api/closings"
 EXAMPLE = {"counter": "7", "starts_at": "2026-12-07T08:30:00+09:00", "ends_at": "2026-12-07T12:00:00+09:00"}
 
 Req = Request[Any, Any, Any]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class TimeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,14 +12,13 @@ from litestar.params import FromPath
 from services.booking.api import examples
 from services.booking.api.bodies import Numbered
 from services.booking.api.examples import ID
+from services.booking.api.opened import OPENED_ENTRY, open_entry_for
 from services.booking.api.refused import CODE, DRAW, ENTER, ENTRY, VISIT, WISHES
-from services.booking.commands.draw_calling_off import call_off_draw
 from services.booking.commands.draw_entries import ChangeEntry, EnterDraw, change_entry, enter_draw, try_entry_code
 from services.booking.domain.draw import PREFERENCES_MAX
 from services.booking.domain.draw_record import Record
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.draw_entries import open_entry
 from services.booking.pages.draws import read_draw_id
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.tries import CodeTries
@@ -36,7 +35,7 @@ from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.documented import IdempotencyKey, documented, read_json
-from shared.web.identity import PUBLIC, find_identity, require_role, require_visitor, staff_of
+from shared.web.identity import PUBLIC, find_identity, require_visitor, staff_of
 from shared.web.town import Town
 
 TAGS = ["draws"]
@@ -251,19 +250,12 @@ async def post_entry_access(
 @get(
     "/booking/api/draws/{draw_id:str}/entries/{number:str}",
     tags=TAGS,
+    dependencies=OPENED_ENTRY,
     opt=PUBLIC | documented(knows_owner=True, returns=ENTRY_EXAMPLE, refusals=ENTRY),
 )
-async def get_entry(
-    request: Req,
-    draw_id: FromPath[str],
-    number: FromPath[str],
-    db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-) -> EntryAnswer:
+async def get_entry(entry: NamedDependency[EntryView]) -> EntryAnswer:
     """One's own entry: what it wishes for, and what it got."""
-    return _answer(await _open(request, read_draw_id(draw_id), number, db, keys, town, now=now))
+    return _answer(entry)
 
 
 @put(
@@ -290,24 +282,23 @@ async def put_entry(
     key: IdempotencyKey = None,  # noqa: ARG001 - the same wishes are the same wishes
 ) -> EntryAnswer:
     """Wish for other sessions, while the draw is open."""
-    wanted, wish = read_draw_id(draw_id), await read_json(request, PutEntry)
-    entry = await _open(request, wanted, number, db, keys, town, now=now)
+    wish = await read_json(request, PutEntry)
+    entry = await open_entry_for(request, draw_id, number, db, keys, now, town)
     await _change(request, entry, tuple(wish.preferences), db, rush, town, now=now)
-    return _answer(await _open(request, wanted, number, db, keys, town, now=now))
+    return _answer(await open_entry_for(request, draw_id, number, db, keys, now, town))
 
 
 @delete(
     "/booking/api/draws/{draw_id:str}/entries/{number:str}",
     tags=TAGS,
+    dependencies=OPENED_ENTRY,
     opt=PUBLIC | documented(knows_owner=True, refusals=ENTRY | {"draw_won": 409}),
 )
 async def delete_entry(
     request: Req,
-    draw_id: FromPath[str],
-    number: FromPath[str],
+    entry: NamedDependency[EntryView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> None:
@@ -315,33 +306,7 @@ async def delete_entry(
 
     Whoever has won cancels their appointment instead.
     """
-    entry = await _open(request, read_draw_id(draw_id), number, db, keys, town, now=now)
     await _change(request, entry, (), db, rush, town, now=now)
-
-
-@post(
-    "/booking/api/draws/{draw_id:str}/call-off",
-    guards=[require_role("manager")],
-    tags=["draws (staff)"],
-    status_code=204,
-    opt=documented(refusals=DRAW | {"draw_decided": 409}),
-)
-async def post_call_off_draw(
-    draw_id: FromPath[str],
-    db: NamedDependency[Database],
-    rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-    key: IdempotencyKey = None,  # noqa: ARG001 - what is called off is called off
-) -> None:
-    """Call a draw off, while people can still enter.
-
-    Nothing is drawn, whoever entered is told, and its places are everybody's again.
-    """
-    wanted = read_draw_id(draw_id)
-    await rush.run(db, town.code, lambda session: call_off_draw(session, identity, wanted, keys, now=now))
 
 
 async def _change(
@@ -350,15 +315,6 @@ async def _change(
     staff = staff_of(find_identity(request))
     order = ChangeEntry(municipality=town.code, entry_id=entry.entry_id, preferences=wishes, staff=staff)
     await rush.run(db, town.code, lambda session: change_entry(session, order, now=now))
-
-
-async def _open(
-    request: Req, draw_id: UUID, number: str, db: Database, keys: Keys, town: Town, *, now: datetime
-) -> EntryView:
-    found = await open_entry(request, draw_id, number, db, keys, town, now=now)
-    if found is None:
-        raise Refusal("draw_entry_unknown", 404)
-    return found
 
 
 def _answer(entry: EntryView) -> EntryAnswer:

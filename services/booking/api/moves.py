@@ -6,18 +6,17 @@ from typing import Any
 import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
 
 from services.booking.api import examples
-from services.booking.api.appointments import open_for
 from services.booking.api.bodies import Version
 from services.booking.api.examples import ID
 from services.booking.api.one_stop import CHAIN_EXAMPLE, ChainAnswer, WishBody, chain_answer, wishes_of
+from services.booking.api.opened import OPENED
 from services.booking.api.refused import APPOINTMENT, CHAIN, CHANGE
 from services.booking.commands.keyed import request_hash
 from services.booking.commands.moving import MoveChain, Moved, move_chain
 from services.booking.flow import Rush
-from services.booking.keys import Keys
+from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.one_stop import list_moves
 from services.booking.queries.rules import get_rules
 from shared.db import Database
@@ -40,13 +39,12 @@ class PostMove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 @get(
     "/booking/api/appointments/{number:str}/moves",
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC | documented(knows_owner=True, returns=[CHAIN_EXAMPLE], refusals=APPOINTMENT),
 )
 async def get_moves(
-    request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> list[ChainAnswer]:
@@ -54,7 +52,6 @@ async def get_moves(
 
     None for an appointment that is by itself.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     if found.chain_id is None:
         return []
     async with db.begin(town.code) as session:
@@ -66,6 +63,7 @@ async def get_moves(
 @post(
     "/booking/api/appointments/{number:str}/move",
     tags=TAGS,
+    dependencies=OPENED,
     status_code=200,
     opt=PUBLIC
     | documented(
@@ -78,16 +76,14 @@ async def get_moves(
 )
 async def post_move(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     key: IdempotencyKey = None,
 ) -> Moved:
     """Move all of an arrival that is still to come, or nothing."""
-    found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, PostMove)
     wishes = wishes_of(wanted.wishes)
     order = MoveChain(

@@ -7,20 +7,19 @@ from uuid import UUID
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import QueryParameter
 
 from services.booking import flow
 from services.booking.api import examples
-from services.booking.api.appointments import open_for
 from services.booking.api.bodies import Version
 from services.booking.api.one_stop import CHAIN_EXAMPLE, ChainAnswer, chain_answer
+from services.booking.api.opened import OPENED
 from services.booking.api.refused import APPOINTMENT, CHANGE, LONG_SLOT
 from services.booking.commands.chain_offers import find_chain_offer
 from services.booking.commands.changes import ChangeAppointment, Changed
 from services.booking.commands.offers import Offer, find_offer
 from services.booking.commands.waitlist import decline_earlier
 from services.booking.flow import Rush
-from services.booking.keys import Keys
 from services.booking.queries.appointments import AppointmentView
 from shared.db import Database
 from shared.errors import Refusal
@@ -50,13 +49,12 @@ class ChainOfferAnswer(msgspec.Struct, frozen=True, kw_only=True):
 @get(
     PATH,
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC | documented(knows_owner=True, returns=examples.OFFER, refusals=APPOINTMENT | {"offer_unknown": 404}),
 )
 async def get_offer(
-    request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Offer:
@@ -65,7 +63,7 @@ async def get_offer(
     Nobody else can take it until then. Its `cause` is a `closing`, or that they were `waiting` for an earlier time.
     What is kept for all of an arrival is its `…/chain-offer`.
     """
-    offer = await _find(db, town, await open_for(request, number, db, keys, town, now=now), now=now)
+    offer = await _find(db, town, found, now=now)
     if offer is None:
         raise Refusal("offer_unknown", 404)
     return offer
@@ -74,6 +72,7 @@ async def get_offer(
 @post(
     PATH,
     tags=TAGS,
+    dependencies=OPENED,
     status_code=200,
     opt=PUBLIC
     | documented(
@@ -87,10 +86,9 @@ async def get_offer(
 )
 async def post_offer(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     key: IdempotencyKey = None,
@@ -99,7 +97,6 @@ async def post_offer(
 
     Whoever wants another one changes the appointment as always; whoever wants none cancels it.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, TakeOffer)
     offer = await _find(db, town, found, now=now)
     # Who has taken it, and has not heard so, asks for what is their own time by now.
@@ -125,14 +122,14 @@ async def post_offer(
 @delete(
     PATH,
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT | {"offer_of_closing": 409}),
 )
 async def delete_offer(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     offer_id: Annotated[UUID, QueryParameter(description="Which one, as GET said it.")],
@@ -142,7 +139,6 @@ async def delete_offer(
     It is the next person's, and its owner goes on waiting. An offer that is over is over. What is kept because of a
     closing ends by taking it, by another time or by cancelling: the appointment cannot stay where it is.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     mine, staff = found.appointment_id, staff_of(find_identity(request))
     async with db.begin(town.code) as session:
         offer = await find_offer(session, town.code, mine, now=now)
@@ -156,6 +152,7 @@ async def delete_offer(
 @get(
     "/booking/api/appointments/{number:str}/chain-offer",
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC
     | documented(
         knows_owner=True,
@@ -164,10 +161,8 @@ async def delete_offer(
     ),
 )
 async def get_chain_offer(
-    request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> ChainOfferAnswer:
@@ -175,7 +170,6 @@ async def get_chain_offer(
 
     After a closing of any part of it. It is taken by `POST …/move` with its parts as wishes, all of it or nothing.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     offer = None
     if found.chain_id is not None:
         async with db.begin(town.code) as session:

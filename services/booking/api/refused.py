@@ -35,6 +35,29 @@ DRAW = {"draw_unknown": 404}
 ENTRY = DRAW | {"draw_entry_unknown": 404, "session_needed": 401}
 WISHES = {"draw_wishes": 422, "draw_not_open": 409, "draw_closed": 409}
 ENTER = WISHES | {"draw_other": 409, "draw_full": 409, "draw_entered": 409, "subject_erased": 410}
+# Of somebody in today's line.
+STEP = APPOINTMENT | {
+    "other_office": 403,
+    "line_moved": 409,
+    "step_impossible": 409,
+    "no_show_too_early": 409,
+    "not_today": 409,
+}
+CHECK_IN = APPOINTMENT | {
+    "number_unreadable": 400,
+    "arrival_cancelled": 409,
+    "arrival_known": 409,
+    "arrival_done": 409,
+    "not_today": 409,
+    "step_impossible": 409,
+}
+AT_COUNTER = {"procedure_unknown": 400}
+KIOSK_TICKET = AT_COUNTER | {"counter_closed_now": 409, "kiosk_full": 409}
+KIOSK_BOOK = AT_COUNTER | SLOT | {"kiosk_full": 409}
+ROSTER = {"roster_missing": 409}
+SHIFT = ROSTER | {"shift_unfit": 422, "venue_unknown": 404, "shift_overlaps": 409, "too_many_shifts": 409}
+REQUEST = {"request_unknown": 404, "request_over": 409}
+WEBHOOK = {"webhook_unknown": 404}
 COUNTER = {"counter_unknown": 404}
 RULE = COUNTER | {"rule_unfit": 422, "rule_start_unfit": 422}
 CLOSING = {"closing_unfit": 400, "closing_reason_missing": 400}

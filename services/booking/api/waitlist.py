@@ -7,16 +7,14 @@ from uuid import uuid4
 import msgspec
 from litestar import Request, delete, get, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
 
 from services.booking.api import examples
-from services.booking.api.appointments import open_for
 from services.booking.api.bodies import Code
+from services.booking.api.opened import OPENED
 from services.booking.api.refused import APPOINTMENT, WAIT
 from services.booking.commands.waitlist import JoinWaitlist, join_waitlist, leave_waitlist
 from services.booking.domain.waitlist import WEEKDAYS, Part, Window
 from services.booking.flow import Rush
-from services.booking.keys import Keys
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.slots import find_procedure
 from services.booking.queries.waitlist import find_window
@@ -57,22 +55,26 @@ WAITING_EXAMPLE = WaitingAnswer(
 )
 
 
-@get(PATH, tags=TAGS, opt=PUBLIC | documented(knows_owner=True, returns=WAITING_EXAMPLE, refusals=APPOINTMENT))
+@get(
+    PATH,
+    tags=TAGS,
+    dependencies=OPENED,
+    opt=PUBLIC | documented(knows_owner=True, returns=WAITING_EXAMPLE, refusals=APPOINTMENT),
+)
 async def get_waiting(
-    request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> WaitingAnswer:
     """For which earlier times the owner of an appointment waits."""
-    return await _answer(db, town, await open_for(request, number, db, keys, town, now=now), now=now)
+    return await _answer(db, town, found, now=now)
 
 
 @put(
     PATH,
     tags=TAGS,
+    dependencies=OPENED,
     opt=PUBLIC
     | documented(
         knows_owner=True,
@@ -84,10 +86,9 @@ async def get_waiting(
 )
 async def put_waiting(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     key: IdempotencyKey = None,
@@ -97,7 +98,6 @@ async def put_waiting(
     What comes free is kept for the first in line, and told as every notice; `…/offer` shows it. Whoever changes what
     they wait for keeps their place in the line.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     wanted = await read_json(request, PutWaiting)
     async with db.begin(town.code) as session:
         procedure = await find_procedure(session, town.code, found.procedure, found.channel)
@@ -122,13 +122,12 @@ async def put_waiting(
     return await _answer(db, town, found, now=now)
 
 
-@delete(PATH, tags=TAGS, opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT))
+@delete(PATH, tags=TAGS, dependencies=OPENED, opt=PUBLIC | documented(knows_owner=True, refusals=APPOINTMENT))
 async def delete_waiting(
     request: Req,
-    number: FromPath[str],
+    found: NamedDependency[AppointmentView],
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
-    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> None:
@@ -136,7 +135,6 @@ async def delete_waiting(
 
     The appointment stays; an earlier time that is kept for it is the next person's. Sent again, nothing happens.
     """
-    found = await open_for(request, number, db, keys, town, now=now)
     mine, staff = found.appointment_id, staff_of(find_identity(request))
     await rush.run(db, town.code, lambda session: leave_waitlist(session, town.code, mine, staff=staff, now=now))
 

@@ -36,6 +36,10 @@ _ENTRIES = text(f"""
         WHERE (municipality, draw_id) = (:municipality, :draw_id) AND state = 'entered' LIMIT {2 * ENTRIES_MAX})
     RETURNING entry_id, ticket, subject_ref, contact_ref, case_id
 """)
+# From here on, another draw may have them.
+_GIVE_SLOTS_BACK = text("""
+    UPDATE draw_session SET is_kept = false WHERE (municipality, draw_id) = (:municipality, :draw_id)
+""")
 _OPEN_PLACES = text("""
     UPDATE place p SET audience = 'public', changed_at = :now FROM draw_session s
     WHERE (s.municipality, s.draw_id) = (:municipality, :draw_id)
@@ -62,6 +66,7 @@ async def call_off_draw(session: AsyncSession, actor: Identity, draw_id: UUID, k
     await session.execute(_CALL_OFF, mine)
     entries = (await session.execute(_ENTRIES, mine)).all()
     await session.execute(_OPEN_PLACES, mine)
+    await session.execute(_GIVE_SLOTS_BACK, mine)
     await mark_availability(session, actor.municipality, [found.counter], now=now)
     for kind in (DRAW, FORGET_ENTRIES):
         await unschedule(session, "booking", municipality=actor.municipality, kind=kind, ref=str(draw_id))

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.appointments import BookAppointment, book_appointment
 from services.booking.commands.closings import CLOSING
 from services.booking.commands.draw_telling import tell_entries
+from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME
 from services.booking.commands.webhooks import tell_webhooks
@@ -40,15 +41,19 @@ PASSED_ON_UNTIL = timedelta(hours=24)
 
 
 class AnnounceDraw(msgspec.Struct, frozen=True, kw_only=True):
-    """The order to give out, by a draw, every free public place of a counter that begins from `first` to `until`."""
+    """The order to give out, by a draw, every free public place of a counter that begins from `first` to `until`.
+
+    `opens_at` None: at once. Ordered again with the same `key`, it is the draw that was made.
+    """
 
     title_ja: str
     procedure: str
     counter: str
     first: datetime
     until: datetime
-    opens_at: datetime
+    opens_at: datetime | None
     closes_at: datetime
+    key: str = msgspec.field(default_factory=lambda: uuid4().hex)
 
 
 # A venue's places come and go with the helpers: nobody could say how many seats there are.
@@ -63,7 +68,8 @@ _PLACES = text(f"""
     FROM slot s JOIN place p ON (p.municipality, p.slot_id) = (s.municipality, s.slot_id)
     WHERE s.municipality = :municipality AND s.counter = :counter AND NOT s.withdrawn
       AND s.starts_at >= :first AND s.starts_at < :until
-      AND NOT EXISTS (SELECT 1 FROM draw_session d WHERE (d.municipality, d.slot_id) = (s.municipality, s.slot_id))
+      AND NOT EXISTS (SELECT 1 FROM draw_session d
+                      WHERE (d.municipality, d.slot_id) = (s.municipality, s.slot_id) AND d.is_kept)
       AND p.audience = 'public' AND p.appointment_id IS NULL AND (p.held_until IS NULL OR p.held_until <= :now)
     ORDER BY p.slot_id, p.place_no LIMIT {SEATS_MAX + 1} FOR UPDATE OF p
 """)
@@ -160,7 +166,8 @@ _PASSED_ON = text("""
 _OF_PLACE = text("""
     SELECT d.draw_id FROM draw_session d
     JOIN place p ON (p.municipality, p.slot_id) = (d.municipality, d.slot_id)
-    WHERE d.municipality = :municipality AND d.slot_id = :slot_id AND p.place_no = :place_no AND p.audience = 'draw'
+    WHERE d.municipality = :municipality AND d.slot_id = :slot_id AND d.is_kept
+      AND p.place_no = :place_no AND p.audience = 'draw'
 """)
 # Whoever won in a time that was closed meanwhile is asked to move, like everybody who has an appointment then.
 _CLOSED = text("""
@@ -184,9 +191,21 @@ async def announce_draw(
 
     Raises:
         Refusal: `draw_window` (422), the times do not follow one another; `draw_unfit` (409), the procedure is not done
-            at this counter, or takes longer than one of the slots; `draw_no_seats`, `draw_too_large` (409).
+            at this counter, or takes longer than one of the slots; `draw_no_seats`, `draw_too_large` (409);
+            `key_reused` (422).
     """
-    if not now <= order.opens_at <= order.closes_at - WINDOW_MIN or order.closes_at - order.opens_at > WINDOW_MAX:
+
+    async def announce() -> UUID:
+        return await _announce(session, actor, order, keys, now=now)
+
+    hashed = request_hash("draw", *(value for name, value in msgspec.structs.asdict(order).items() if name != "key"))
+    owner = f"staff:{actor.ref}"
+    return await do_once(session, actor.municipality, owner, order.key, hashed, announce, UUID, now=now)
+
+
+async def _announce(session: AsyncSession, actor: Identity, order: AnnounceDraw, keys: Keys, *, now: datetime) -> UUID:
+    opens_at = order.opens_at or now
+    if not now <= opens_at <= order.closes_at - WINDOW_MIN or order.closes_at - opens_at > WINDOW_MAX:
         raise Refusal("draw_window", 422)
     if order.first < order.closes_at + REST_MIN or order.until <= order.first:
         raise Refusal("draw_window", 422)
@@ -211,7 +230,7 @@ async def announce_draw(
     mine = town | {"draw_id": draw_id, "now": now}
     values = {
         "title_ja": order.title_ja,
-        "opens_at": order.opens_at,
+        "opens_at": opens_at,
         "closes_at": order.closes_at,
         "seed_commitment": bytes.fromhex(commitment_of(seed)),
         "seed_sealed": keys.vault.seal(wrapped_key, context, "seed", seed.hex()),

@@ -1,14 +1,17 @@
 """Idempotency keys: the same key with the same request gets the same answer, however often it is sent."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.errors import Refusal
+
+T = TypeVar("T")
 
 KEY_MAX_LENGTH = 100
 
@@ -66,3 +69,27 @@ async def keep_answer(session: AsyncSession, municipality: str, owner: str, key:
     """Remember what was answered under a key that this transaction claimed."""
     values = {"municipality": municipality, "owner": owner, "key": key}
     await session.execute(_ANSWER, values | {"response": msgspec.json.encode(response).decode()})
+
+
+async def do_once(
+    session: AsyncSession,
+    municipality: str,
+    owner: str,
+    key: str,
+    hashed: bytes,
+    do: Callable[[], Awaitable[T]],
+    kind: type[T],
+    *,
+    now: datetime,
+) -> T:
+    """Do it, or return what was answered when it was done under this key. What is refused keeps no key.
+
+    Raises:
+        Refusal: `key_reused` (422), and what `do` raises.
+    """
+    answered = await claim_key(session, municipality, owner, key, hashed, now=now)
+    if answered is not None:
+        return msgspec.convert(answered, kind)
+    done = await do()
+    await keep_answer(session, municipality, owner, key, done)
+    return done

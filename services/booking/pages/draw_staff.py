@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, time
 from typing import Any
+from uuid import uuid4
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
@@ -10,6 +11,7 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.draw_calling_off import call_off_draw
 from services.booking.commands.draws import TITLE_MAX_LENGTH, WINDOW_MAX, AnnounceDraw, announce_draw
+from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.draws import read_draw_id
@@ -124,8 +126,9 @@ def _read_order(form: Form, *, now: datetime) -> AnnounceDraw | None:
         counter=counter,
         first=moments["first"],
         until=moments["until"],
-        opens_at=now if opens_now else moments["opens"],
+        opens_at=None if opens_now else moments["opens"],
         closes_at=moments["closes"],
+        key=form.value("idempotency_key")[:KEY_MAX_LENGTH] or str(uuid4()),
     )
 
 
@@ -185,6 +188,8 @@ async def _staff_page(
             for name in MOMENTS
         ],
         title_max=TITLE_MAX_LENGTH,
+        # What was refused is not done: the form that is shown again is another one.
+        key=str(uuid4()),
         told=told,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,

@@ -53,8 +53,7 @@ async def post_feed_page(
     async with db.begin(town.code) as session:
         token = await renew_feed(session, identity, now=now)
         facts = await find_town_facts(session, town.code)
-    host = facts.host or str(request.base_url).rstrip("/")
-    return page(request, "feed.html", made_at=now, address=f"{host}/helpers/calendar/{token}{SUFFIX}")
+    return page(request, "feed.html", made_at=now, address=feed_address(request, facts.host, token))
 
 
 @get("/helpers/calendar/{token:str}", opt=PUBLIC)
@@ -76,6 +75,11 @@ async def get_feed(
         feed,
         headers={"content-type": "text/calendar; charset=utf-8", "referrer-policy": "no-referrer"},
     )
+
+
+def feed_address(request: Req, host: str, token: str) -> str:
+    """Where a calendar program reads the feed: at the town's own address, if it has said which that is."""
+    return f"{host or str(request.base_url).rstrip('/')}/helpers/calendar/{token}{SUFFIX}"
 
 
 def make_feed(items: list[FeedItem], *, town_name: str, public_url: str) -> bytes:

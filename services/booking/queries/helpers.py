@@ -177,8 +177,11 @@ async def read_feed(session: AsyncSession, municipality: str, token: str, *, now
         return None
     asked: dict[str, Any] = {"municipality": municipality, "feed_hash": token_hash(token)}
     helper_ref = (await session.execute(_WHOSE_FEED, asked)).scalar_one_or_none()
-    if helper_ref is None:
-        return None
+    return None if helper_ref is None else await list_requests(session, municipality, helper_ref, now=now)
+
+
+async def list_requests(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> list[FeedItem]:
+    """A helper's times of the last month and to come: those that they took, and those that they are asked for."""
     asked = {"municipality": municipality, "helper_ref": helper_ref, "since": now - FEED_BACK}
     rows = (await session.execute(_FEED, asked)).all()
     return [msgspec.convert(row, FeedItem, from_attributes=True) for row in rows]

@@ -56,6 +56,8 @@ _DELIVERIES = text(f"""
     ORDER BY told_at DESC, delivery_id LIMIT {DELIVERIES_SHOWN}
 """)
 
+_STOPPED = text("SELECT count(*) FROM webhook_endpoint WHERE municipality = :municipality AND state = 'stopped'")
+
 
 async def list_endpoints(session: AsyncSession, municipality: str, *, now: datetime) -> list[EndpointView]:
     """All of a town's."""
@@ -74,6 +76,11 @@ async def get_endpoint(session: AsyncSession, municipality: str, endpoint_id: UU
     if row is None:
         raise Refusal("webhook_unknown", 404)
     return msgspec.convert(row, EndpointView, from_attributes=True)
+
+
+async def count_stopped(session: AsyncSession, municipality: str) -> int:
+    """How many of a town's are sent nothing any more until a manager has looked."""
+    return int((await session.execute(_STOPPED, {"municipality": municipality})).scalar_one())
 
 
 async def list_deliveries(session: AsyncSession, municipality: str, endpoint_id: UUID) -> list[DeliveryView]:

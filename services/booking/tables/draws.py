@@ -1,6 +1,7 @@
 """Draws, who entered, and what came of them."""
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -58,9 +59,10 @@ draw_session = Table(
     Column("starts_at", TIME, nullable=False),
     Column("ends_at", TIME, nullable=False),
     Column("seats", Integer, nullable=False),
+    # False once the draw is called off: the slot may be in another one then.
+    Column("is_kept", Boolean, nullable=False, server_default=text("true")),
     ForeignKeyConstraint(["municipality", "draw_id"], ["booking.draw.municipality", "booking.draw.draw_id"]),
-    # A slot is in one draw.
-    UniqueConstraint("municipality", "slot_id"),
+    Index("draw_session_one_draw_idx", "municipality", "slot_id", unique=True, postgresql_where=text("is_kept")),
     CheckConstraint("seats > 0", name="seats"),
 )
 # Who entered: a public ticket, and what an appointment needs, for whoever wins. Forgotten when nobody can win any more.

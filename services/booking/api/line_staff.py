@@ -1,0 +1,261 @@
+"""For staff: today's line by numbers and tickets, and each step with somebody in it. Names are on the tablets only."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.api import examples
+from services.booking.api.bodies import Code, CounterCode, Typed, Version
+from services.booking.api.refused import AT_COUNTER, CHECK_IN, STEP
+from services.booking.commands.keyed import do_once, request_hash
+from services.booking.commands.line import (
+    MoveAlong,
+    Moved,
+    TakeWalkIn,
+    check_in_by_number,
+    move_along,
+    take_walk_in,
+)
+from services.booking.domain.line import Action, State, show_ticket
+from services.booking.flow import Rush
+from services.booking.queries.line import list_line_rows, make_line_item
+from shared.clock import jst_day
+from shared.db import Database
+from shared.events.booking import ClosureState
+from shared.tokens import Identity
+from shared.web.documented import IdempotencyKey, NeededIdempotencyKey, documented, read_json
+from shared.web.forms import parse_uuid
+from shared.web.identity import require_role
+from shared.web.town import Town
+
+GUARDS = [require_role("counter")]
+TAGS = ["the line (staff)"]
+ROOT = "/booking/api/line"
+
+Req = Request[Any, Any, Any]
+
+
+class InLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody in today's line. `actions` are the steps that can be taken now, the usual one first.
+
+    `closure`: a closing covers their time, and they were `asked` to move it, or `staff` are to see to it.
+    """
+
+    appointment_id: UUID
+    number: str
+    kind: Literal["booked", "walk_in"]
+    state: State
+    version: int
+    procedure: str
+    counter: str
+    ticket: str | None
+    starts_at: datetime
+    closure: ClosureState
+    actions: tuple[Action, ...]
+
+
+class Stands(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody stands now. `ticket` is what is called and shown on the board."""
+
+    appointment_id: UUID
+    number: str
+    state: State
+    version: int
+    counter: str
+    ticket: str | None
+
+
+class PostCheckIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Check in by the number of a QR code, or as it was typed."""
+
+    number: Typed
+
+
+class PostWalkIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A ticket for somebody without an appointment."""
+
+    procedure: Code
+
+
+class PostStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take one step with somebody in the line."""
+
+    action: Annotated[Action, msgspec.Meta(description="`undo` takes the last one back.")]
+    version: Version
+
+
+IN_LINE_EXAMPLE = InLine(
+    appointment_id=examples.ID,
+    number=examples.NUMBER,
+    kind="booked",
+    state="checked_in",
+    version=2,
+    procedure=examples.PROCEDURE,
+    counter=examples.COUNTER,
+    ticket="7-012",
+    starts_at=examples.STARTS_AT,
+    closure="none",
+    actions=("call", "start", "no-show", "undo"),
+)
+STANDS_EXAMPLE = Stands(
+    appointment_id=examples.ID,
+    number=examples.NUMBER,
+    state="called",
+    version=3,
+    counter=examples.COUNTER,
+    ticket="7-012",
+)
+
+
+@get(f"{ROOT}/today", guards=GUARDS, tags=TAGS, opt=documented(returns=[IN_LINE_EXAMPLE]))
+async def get_line_today(
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    counter: CounterCode = None,
+) -> list[InLine]:
+    """Today's line of one's office, or of all.
+
+    Who is called or served, who waits, who is expected, who did not come, and who is done.
+    """
+    async with db.begin(town.code) as session:
+        rows = await list_line_rows(session, town.code, jst_day(now), identity.office, counter=counter)
+    return [_in_line(row, now=now) for row in rows]
+
+
+@post(
+    f"{ROOT}/check-in",
+    guards=GUARDS,
+    tags=TAGS,
+    status_code=200,
+    opt=documented(body=PostCheckIn, example={"number": "K4M-7RXA"}, returns=STANDS_EXAMPLE, refusals=CHECK_IN),
+)
+async def post_line_check_in(
+    request: Req,
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    key: IdempotencyKey = None,
+) -> Stands:
+    """Check in by number, at any counter: `counter` says where to go.
+
+    Without a key, who is checked in already is refused (`arrival_known`).
+    """
+    typed = (await read_json(request, PostCheckIn)).number
+
+    async def once(session: AsyncSession) -> Moved:
+        async def check_in() -> Moved:
+            return await check_in_by_number(session, identity, typed, now=now)
+
+        # Checked in, taken back and checked in again is meant each time.
+        mine, hashed = key or f"check-in:{uuid4()}", request_hash("check-in", typed)
+        return await do_once(session, town.code, f"staff:{identity.ref}", mine, hashed, check_in, Moved, now=now)
+
+    return _stands(await rush.run(db, town.code, once))
+
+
+@post(
+    f"{ROOT}/walk-ins",
+    guards=GUARDS,
+    tags=TAGS,
+    opt=documented(
+        body=PostWalkIn, example={"procedure": examples.PROCEDURE}, returns=STANDS_EXAMPLE, refusals=AT_COUNTER
+    ),
+)
+async def post_line_walk_in(
+    request: Req,
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    key: NeededIdempotencyKey,
+) -> Stands:
+    """Give somebody without an appointment a ticket. No name is needed."""
+    order = TakeWalkIn(procedure=(await read_json(request, PostWalkIn)).procedure, key=key)
+    return _stands(await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now)))
+
+
+@post(
+    f"{ROOT}/{{appointment_id:str}}/step",
+    guards=GUARDS,
+    tags=TAGS,
+    status_code=200,
+    opt=documented(
+        body=PostStep,
+        example={"action": "call", "version": 2},
+        returns=STANDS_EXAMPLE,
+        refusals=STEP,
+        details={"line_moved": {"state": "called"}},
+    ),
+)
+async def post_line_step(
+    request: Req,
+    appointment_id: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    key: IdempotencyKey = None,
+) -> Stands:
+    """Check in, call, start to serve, finish, mark as absent, or take the last step back.
+
+    Of two who take one at once, one wins; the other hears how it is now (`line_moved`, with the `state`).
+    """
+    wanted = await read_json(request, PostStep)
+    order = MoveAlong(
+        appointment_id=parse_uuid(appointment_id, code="appointment_unknown"),
+        action=wanted.action,
+        version=wanted.version,
+    )
+
+    async def once(session: AsyncSession) -> Moved:
+        async def step() -> Moved:
+            return await move_along(session, identity, order, now=now)
+
+        # A version is left once.
+        mine = key or f"step:{order.appointment_id}:{order.action}:{order.version}"
+        return await do_once(
+            session, town.code, f"staff:{identity.ref}", mine, request_hash("step", order), step, Moved, now=now
+        )
+
+    return _stands(await rush.run(db, town.code, once))
+
+
+def _in_line(row: Any, *, now: datetime) -> InLine:
+    # What of it is a name stays sealed.
+    item = make_line_item(row, name=None, kana=None, now=now)
+    return InLine(
+        appointment_id=item.appointment_id,
+        number=item.number,
+        kind=row.kind,
+        state=item.state,
+        version=item.version,
+        procedure=row.procedure,
+        counter=item.counter,
+        ticket=None if item.ticket_no is None else show_ticket(item.counter, item.ticket_no),
+        starts_at=item.starts_at,
+        closure=item.closure,
+        actions=item.actions,
+    )
+
+
+def _stands(moved: Moved) -> Stands:
+    return Stands(
+        appointment_id=moved.appointment_id,
+        number=moved.number,
+        state=moved.state,
+        version=moved.version,
+        counter=moved.counter,
+        ticket=None if moved.ticket_no is None else show_ticket(moved.counter, moved.ticket_no),
+    )

@@ -1,0 +1,42 @@
+"""What an alert watches of this service: another system of a town that is told nothing any more."""
+
+import asyncio
+
+from sqlalchemy import text
+
+from services.booking.metrics import WEBHOOKS_STOPPED
+from services.booking.queries.webhooks import count_stopped
+from shared.db import Database
+from shared.log import describe, get_logger
+
+log = get_logger(__name__)
+
+# Whoever is stopped was away for a day already; each town is asked by itself.
+INTERVAL_S = 600.0
+_TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
+
+
+class Measuring:
+    """Several may run: each says the same."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            try:
+                await self.measure()
+            except Exception as error:  # noqa: BLE001 - the database is away: what is stopped stays so
+                log.warning("measuring_failed", **describe(error))
+            await asyncio.sleep(INTERVAL_S)
+
+    async def measure(self) -> None:
+        """Set the metric: how many systems are stopped."""
+        async with self._db.begin_across_towns() as session:
+            towns = (await session.execute(_TOWNS)).scalars().all()
+        stopped = 0
+        for municipality in towns:
+            async with self._db.begin(municipality) as session:
+                stopped += await count_stopped(session, municipality)
+        WEBHOOKS_STOPPED.set(stopped)
