@@ -250,17 +250,32 @@ class Life(RuleBasedStateMachine):
 
     @deed(when=some_appointment, appointment=indexes, after=st.integers(0, HORIZON_DAYS), here=st.booleans())
     def wait_for_earlier(self, appointment: int, after: int, here: bool) -> None:
-        """From today or some days later on, up to their own; and the worker looks what there is."""
+        """From today or some days later on, up to their own."""
         appointment_id = self.appointment(appointment)
-        key = self.model.appointments[appointment_id].key
-        first, own_day = (jst_day(moment) for moment in (self.model.now + timedelta(days=after), key.starts_at))
-        counter = key.counter if here else None
+        self.wait_for(appointment_id, after, self.model.appointments[appointment_id].key.counter if here else None)
+
+    @deed(when=some_appointment, answer=st.sampled_from(("take", "decline", "none")))
+    def be_offered_an_earlier_time(self, answer: str) -> None:
+        """Whose time is last of all waits, the worker looks, and they answer, or not yet."""
+        appointment_id, found = max(
+            self.model.appointments.items(), key=lambda item: (item[1].state == "booked", item[1].key, item[0])
+        )
+        self.wait_for(appointment_id, 0, None)
+        for counter in PROCEDURES[found.procedure].counters:
+            self.look(counter)
+        if appointment_id in self.model.offers and answer == "take":
+            self.change_to(appointment_id, self.model.offers[appointment_id].key, 0)
+        elif appointment_id in self.model.offers and answer == "decline":
+            self.say_no(appointment_id)
+
+    def wait_for(self, appointment_id: UUID, after: int, counter: str | None) -> None:
+        own_day = jst_day(self.model.appointments[appointment_id].key.starts_at)
+        first = jst_day(self.model.now) + timedelta(days=after)
         window = Window(first_day=first, last_day=own_day, weekdays=WEEKDAYS, part="any", counter=counter)
         order = JoinWaitlist(municipality=TOWN, appointment_id=appointment_id, window=window, key=str(uuid4()))
         refused = self.model.refuse_wait(appointment_id, first, self.model.refuse_late(appointment_id))
         if self.ask(refused, self.run(join_waitlist, order)):
             self.model.wait(appointment_id, first, counter)
-        self.look(key.counter)
 
     @deed(often=1, when=lambda self: self.model.waiting, counter=st.sampled_from(sorted(RULES)))
     def look(self, counter: str) -> None:
@@ -275,7 +290,9 @@ class Life(RuleBasedStateMachine):
 
     @deed(when=lambda self: self.model.offers, offer=indexes)
     def decline(self, offer: int) -> None:
-        appointment_id = list(self.model.offers)[-1 - offer % len(self.model.offers)]
+        self.say_no(list(self.model.offers)[-1 - offer % len(self.model.offers)])
+
+    def say_no(self, appointment_id: UUID) -> None:
         rows = self.do(
             self.town.rows("SELECT appointment_id, offer_id FROM booking.offered_place WHERE state = 'open'")
         )
