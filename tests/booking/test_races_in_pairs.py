@@ -6,9 +6,10 @@ told beside another deed is in `TOLD`; without a word there it is always done. W
 
 Seen to fail without a guard:
 
-- any place is free for a hold: hold and hold, hold and book, hold and take an offer;
+- any place is free for a hold: hold and hold, hold and book, hold and take an offer, hold and hold long, hold long and
+  hold long;
 - the appointment's row is not locked (`changes.py`): change and change, cancel and cancel, change and give up, give up
-  and give up, take an offer and take an offer, cancel and close;
+  and give up, take an offer and take an offer, cancel and close, cancel long and cancel long;
 - the draw's row is not locked (`draws.py`): draw and draw, enter and draw;
 - the visit's row is not locked (`appointments.py`): book and book;
 - a closing leaves holds where they are: book and close, hold and close.
