@@ -9,7 +9,7 @@ Seen to fail when an offer stays although its owner has moved, or has not answer
 withdrawn; when offers stay where it closes; when cancelled appointments are counted as ahead; when a hold outlives its
 visit; when a lapsed hold is missing from the list; when an earlier time stays although nobody has answered; when
 whoever has taken one still waits. Not seen: a change refused at the very last moment (test_refusals), an earlier time
-that is offered to the same person again (test_waitlist).
+that is offered to the same person again (test_waitlist_guards).
 """
 
 import asyncio
