@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks [part …]`: measure all parts, or these, and write `docs/benchmarks.md` and `.json`.
 
-It ends with 1 when a race had other than one winner, or any error of the server.
+It ends with 1 when a race had other than one winner for each place, or any error of the server.
 """
 
 import argparse

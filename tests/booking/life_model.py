@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from shared.clock import jst_day
-from tests.booking.life_opening import HORIZON_DAYS, YES, Appointment, Closed, Codes, Kept, Key, Opening, RuleModel
+from tests.booking.life_opening import YES, Appointment, Closed, Codes, Kept, Key, RuleModel
+from tests.booking.life_waiting import Procedure, Waiting
 
-NOTICE_MIN, CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD = 30, 60, 10, 2
+CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD = 60, 10, 2
 VISIT_LIVES, VISIT_KEPT = timedelta(minutes=60), timedelta(days=2)
 OFFER_LIVES, OFFER_AT_LEAST = timedelta(hours=24), timedelta(minutes=240)
 STEPS = {
@@ -26,14 +26,6 @@ STEPS = {
     "no-show": ({"booked", "checked_in", "called"}, "no_show"),
 }
 LINE = ("checked_in", "called", "serving", "done")
-
-
-class Procedure(NamedTuple):
-    """Where it is done, and until and from when it can be booked."""
-
-    counters: tuple[str, ...]
-    notice: timedelta = timedelta(minutes=NOTICE_MIN)
-    horizon_days: int = HORIZON_DAYS
 
 
 @dataclass
@@ -47,12 +39,11 @@ class Visit:
     appointment_id: UUID | None = None
 
 
-class Model(Opening):
+class Model(Waiting):
     """The town, as it should be."""
 
     def __init__(self, now: datetime, procedures: dict[str, Procedure], rules: dict[str, RuleModel]) -> None:
-        super().__init__(now, rules)
-        self.procedures = procedures
+        super().__init__(now, procedures, rules)
         self.visits: dict[UUID, Visit] = {}
         self.rolls: Counter[tuple[str, date]] = Counter()
 
@@ -75,10 +66,6 @@ class Model(Opening):
 
     def live_hold(self, visit_id: UUID) -> Kept | None:
         kept = self.holds.get(visit_id)
-        return kept if kept and kept.until > self.now else None
-
-    def live_offer(self, appointment_id: UUID) -> Kept | None:
-        kept = self.offers.get(appointment_id)
         return kept if kept and kept.until > self.now else None
 
     # --- from the visit to the appointment
@@ -145,15 +132,21 @@ class Model(Opening):
 
     # --- the appointment's owner
 
-    def refuse_old(self, appointment_id: UUID, version: int) -> Codes:
+    def refuse_late(self, appointment_id: UUID, *, is_closed: bool = False) -> Codes:
         found = self.appointments[appointment_id]
         if found.state == "cancelled":
             return frozenset({"appointment_cancelled"})
-        if not (found.closure != "none" and found.state == "booked"):
+        if not (is_closed and found.state == "booked"):
             if found.state != "booked" or self.now >= found.key.starts_at:
                 return frozenset({"appointment_started"})
             if self.now > found.key.starts_at - timedelta(minutes=CANCEL_UNTIL_MIN):
                 return frozenset({"change_too_late"})
+        return YES
+
+    def refuse_old(self, appointment_id: UUID, version: int) -> Codes:
+        found = self.appointments[appointment_id]
+        if codes := self.refuse_late(appointment_id, is_closed=found.closure != "none"):
+            return codes
         return YES if found.version == version else frozenset({"appointment_moved"})
 
     def refuse_change(self, appointment_id: UUID, key: Key, version: int) -> Codes:
@@ -176,6 +169,8 @@ class Model(Opening):
         if (key.counter, jst_day(key.starts_at)) != (found.key.counter, jst_day(found.key.starts_at)):
             found.ticket_no = None
         found.key, found.ends_at = key, self.slots[key].ends_at
+        offer = self.live_offer(appointment_id)
+        self.follow_move(appointment_id, took_earlier=bool(offer and (offer.key, offer.cause) == (key, "waiting")))
         self._end(appointment_id)
 
     def cancel(self, appointment_id: UUID) -> None:
@@ -225,7 +220,7 @@ class Model(Opening):
     def close(self, closing_id: UUID, closed: Closed) -> None:
         self.closings[closing_id] = closed
         for appointment_id in self._met(self.offers, closed):
-            del self.offers[appointment_id]
+            self.offers[appointment_id] = self.offers[appointment_id]._replace(is_lost=True)
             self.due["closing_offer", str(appointment_id)] = self.now
         for visit_id in self._met(self.holds, closed):
             if self.slots[self.holds[visit_id].key].ends_at > self.now:
@@ -252,6 +247,7 @@ class Model(Opening):
         doing = {
             "closing": self._ask_all, "reopening": self._give_back, "closing_answer": self._leave_to_staff,
             "closing_offer": self._ask_again, "extend_horizon": self._extend,
+            "waiting_answer": self.lapse,
         }  # fmt: skip
         while batch := sorted((at, *ref) for ref, at in self.due.items() if at <= self.now):
             for at, kind, ref in batch:
@@ -281,6 +277,7 @@ class Model(Opening):
     def _ask(self, appointment_id: UUID) -> None:
         found = self.appointments[appointment_id]
         found.closure, found.version = "asked", found.version + 1
+        self.offers.pop(appointment_id, None)
         until = self.now + OFFER_LIVES
         if near := self._nearest(found):
             until = min(until, near.starts_at - self.procedures[found.procedure].notice)
@@ -296,9 +293,12 @@ class Model(Opening):
         return min((key for key in near if key != found.key), key=distance, default=None)
 
     def _ask_again(self, ref: str) -> None:
-        found = self.appointments[UUID(ref)]
-        if found.closure == "asked" and found.state == "booked":
+        """What was kept is closed, too."""
+        found, kept = self.appointments[UUID(ref)], self.offers.get(UUID(ref))
+        if kept and kept.is_lost and found.closure == "asked" and found.state == "booked":
             self._ask(UUID(ref))
+        elif kept and kept.is_lost:
+            self.end_earlier(UUID(ref))
 
     def _leave_to_staff(self, ref: str) -> None:
         found = self.appointments[UUID(ref)]

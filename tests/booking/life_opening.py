@@ -42,10 +42,16 @@ class Key(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A place that is kept for somebody: a hold, or an offer."""
+    """A place that is kept for somebody: a hold, or an offer. It is lost where it has closed since.
+
+    `number` says which one it is, of the offers of earlier times.
+    """
 
     key: Key
     until: datetime
+    cause: str = "closing"
+    number: int = 0
+    is_lost: bool = False
 
 
 @dataclass
@@ -127,7 +133,7 @@ class Opening:
     def takers(self, key: Key) -> int:
         """How many public places of a slot are somebody's now."""
         kept = [*self.holds.values(), *self.offers.values()]
-        return sum(each.key == key and each.until > self.now for each in kept) + sum(
+        return sum(each.key == key and each.until > self.now and not each.is_lost for each in kept) + sum(
             each.key == key and each.state != "cancelled" for each in self.appointments.values()
         )
 

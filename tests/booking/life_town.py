@@ -8,15 +8,19 @@ import msgspec
 from sqlalchemy import text
 
 from services.booking.commands.slots import slot_id_of
+from services.booking.commands.waitlist import WAITING
 from services.booking.consumers import on_catalogue_published
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import find_procedure, list_slots
+from services.booking.worker import DUE_HANDLERS
 from shared.clock import JST, jst_day
 from shared.events.routing import CounterEntry, ProcedureEntry
+from shared.messaging.due import DueLoop
 from shared.town_pack import BookingRules, Counter, Opening
 from tests.booking.conftest import TOWN, BookingTown, make_catalogue, make_pack
-from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD, NOTICE_MIN, Model, Procedure
+from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD, Model
 from tests.booking.life_opening import HORIZON_DAYS, Key, RuleModel
+from tests.booking.life_waiting import NOTICE_MIN, Procedure
 
 # A Monday, 7:00 in Japan: everything of the day is still to come.
 EARLY = datetime(2026, 6, 1, 7, 0, tzinfo=JST)
@@ -59,7 +63,8 @@ _KEPT = text("""
     SELECT coalesce(o.appointment_id, p.visit_id) AS whose, p.slot_id, p.held_until
     FROM place p LEFT JOIN offered_place o ON o.offer_id = p.hold_id WHERE p.held_until > :now LIMIT 1000
 """)
-_OFFERS = text("SELECT appointment_id, slot_id, until FROM offered_place WHERE state = 'open' LIMIT 1000")
+_OFFERS = text("SELECT appointment_id, slot_id, until, cause FROM offered_place WHERE state = 'open' LIMIT 1000")
+_WAITING = text("SELECT appointment_id, first_day, last_day, counter, joined_at FROM waiting LIMIT 1000")
 
 
 async def start_again(town: BookingTown) -> None:
@@ -102,18 +107,30 @@ async def start_again(town: BookingTown) -> None:
         await on_catalogue_published(session, catalogue, now=town.now)
 
 
+# A look at who waits comes when the machine says so, and not by and by.
+WORK = {kind: work for kind, work in DUE_HANDLERS.items() if kind != WAITING}
+
+
+async def work_off(town: BookingTown) -> None:
+    """Everything that is due by now."""
+    loop = DueLoop(town.db, WORK, town.clock)
+    while await loop.run_once():
+        pass
+
+
 class Seen(msgspec.Struct):
     """All that can be seen of the town."""
 
     listed: dict[str, list[tuple[UUID, str, datetime, int]]]
     kept: dict[UUID, tuple[UUID, datetime]]
-    offers: dict[UUID, tuple[UUID, datetime]]
+    offers: dict[UUID, tuple[UUID, datetime, str]]
+    waiting: dict[UUID, tuple[Any, ...]]
     appointments: dict[UUID, tuple[Any, ...]]
 
 
 async def look(town: BookingTown) -> Seen:
     """As pages and lists read it."""
-    seen = Seen({}, {}, {}, {})
+    seen = Seen({}, {}, {}, {}, {})
     async with town.db.begin(TOWN) as session:
         policy = (await get_rules(session, TOWN)).policy
         for code in PROCEDURES:
@@ -129,7 +146,9 @@ async def look(town: BookingTown) -> Seen:
             assert row.whose not in seen.kept
             seen.kept[row.whose] = (row.slot_id, row.held_until)
         for row in await session.execute(_OFFERS):
-            seen.offers[row.appointment_id] = (row.slot_id, row.until)
+            seen.offers[row.appointment_id] = (row.slot_id, row.until, row.cause)
+        for row in await session.execute(_WAITING):
+            seen.waiting[row.appointment_id] = tuple(row)[1:]
         for row in await session.execute(_APPOINTMENTS):
             seen.appointments[row.appointment_id] = tuple(row)[1:]
     return seen
@@ -147,8 +166,9 @@ def expect(model: Model) -> Seen:
             code: [(id_of(key), key.counter, key.starts_at, free) for key, free in model.listed(code)]
             for code in PROCEDURES
         },
-        {whose: (id_of(each.key), each.until) for whose, each in kept if each.until > model.now},
-        {whose: (id_of(each.key), each.until) for whose, each in model.offers.items()},
+        {whose: (id_of(each.key), each.until) for whose, each in kept if each.until > model.now and not each.is_lost},
+        {whose: (id_of(each.key), each.until, each.cause) for whose, each in model.offers.items()},
+        {whose: tuple(each) for whose, each in model.waiting.items()},
         {
             appointment_id: (
                 each.state, each.version, each.sequence, id_of(each.key), each.key.counter, each.key.starts_at,

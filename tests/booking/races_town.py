@@ -1,7 +1,9 @@
 """The town of `test_races_in_pairs.py`: for every race a counter of its own, where all of it is about one time.
 
-The slots begin at 9:00, three days from now: the first is the *wanted* one, and in the second sits somebody who would
-like to have it. What a race needs is made beforehand, in the order of `MAKERS`; both deeds get the same things.
+The *wanted* slot begins at noon, three days from now, and in the one after it sits somebody who would like to have it.
+Whoever needs two in a row wants the one before it, too. In later ones sit people who wait for an earlier time, and
+somebody whose appointment takes two. What a race needs is made beforehand, in the order of `MAKERS`; both deeds get the
+same things.
 """
 
 from collections import defaultdict
@@ -21,8 +23,13 @@ from services.booking.commands.closings import CLOSING, CLOSING_OFFER, REOPENING
 from services.booking.commands.draw_entries import EnterDraw, enter_draw
 from services.booking.commands.draws import PASS_ON, AnnounceDraw, announce_draw, draw_handlers
 from services.booking.commands.offers import offer_place
+from services.booking.commands.services import ChooseServices, choose_services
 from services.booking.commands.slots import slot_id_of
+from services.booking.commands.waitlist import JoinWaitlist, join_waitlist
+from services.booking.commands.waitlist_offers import on_waiting_due
 from services.booking.consumers import on_catalogue_published
+from services.booking.domain.services import Service
+from services.booking.domain.waitlist import WEEKDAYS, Window
 from services.booking.worker import DUE_HANDLERS
 from shared.clock import JST, jst_day, utc_now
 from shared.events.routing import CounterEntry, ProcedureEntry
@@ -31,6 +38,7 @@ from shared.tokens import Identity
 from shared.town_pack import BookingRules, Counter, Opening
 from shared.web.identity import SESSION_COOKIE
 from tests.booking.conftest import HOST, TOWN, BookingTown, make_catalogue, make_pack
+from tests.booking.long_town import TORN
 from tests.booking.test_race import serving
 
 MANAGER = Identity(municipality=TOWN, kind="staff", ref="boss", session_id="s-boss", roles=("manager",))
@@ -39,10 +47,14 @@ TIMEOUT_S = 60
 AHEAD_DAYS, HORIZON_DAYS = 3, 4
 # So soon after the race begins, the window of its draw is over. The worker is ahead by that.
 WINDOW_ENDS = timedelta(seconds=30)
-OPENS, CLOSES, SLOT_MIN = time(9, 0), time(11, 0), 30
+OPENS, NOON, CLOSES, SLOT_MIN = time(11, 30), time(12, 0), time(15, 0), 30
 EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
+# One of a thing takes one slot, two take two in a row.
+MINUTES, MORE_MIN, TWO = 20, 20, 2
 # How many places of the wanted time each of these takes, or leaves to whoever comes.
-PLACES = {"seated": 1, "held": 1, "offer": 1, "room": 1, "draw": 2}
+PLACES = {
+    "seated": 1, "held": 1, "offer": 1, "room": 1, "draw": 2, "earlier": 1, "long seated": 1, "long held": 1,
+}  # fmt: skip
 # What a worker would do at once. Visits and draws end by and by, and not here.
 AT_ONCE = {kind: DUE_HANDLERS[kind] for kind in (CLOSING, REOPENING, CLOSING_OFFER)}
 
@@ -59,7 +71,8 @@ class World:
     told: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def starts_at(self, number: int) -> datetime:
-        return datetime.combine(self.day, OPENS, JST) + number * timedelta(minutes=SLOT_MIN)
+        """Of the so-manieth slot after the wanted one."""
+        return datetime.combine(self.day, NOON, JST) + number * timedelta(minutes=SLOT_MIN)
 
     def slot(self, number: int) -> UUID:
         return slot_id_of(TOWN, self.counter, self.starts_at(number))
@@ -74,13 +87,29 @@ class World:
     async def visit(self, thing: str) -> UUID:
         return await self.town.visit(self.guest(thing), procedure=self.counter)
 
-    async def held(self, thing: str, slot: int) -> UUID:
-        visit_id = await self.visit(thing)
+    async def long_visit(self, thing: str) -> UUID:
+        visit_id, services = await self.visit(thing), (Service(self.counter, TWO),)
+        order = ChooseServices(municipality=TOWN, visit_id=visit_id, visitor=self.guest(thing), services=services)
+        async with self.town.db.begin(TOWN) as session:
+            await choose_services(session, order, now=self.town.now)
+        return visit_id
+
+    async def held(self, thing: str, slot: int, *, is_long: bool = False) -> UUID:
+        visit_id = await (self.long_visit(thing) if is_long else self.visit(thing))
         await self.town.hold(visit_id, self.guest(thing), self.slot(slot))
         return visit_id
 
-    async def booked(self, thing: str, slot: int) -> Any:
-        return await self.town.book(await self.held(thing, slot), self.guest(thing))
+    async def booked(self, thing: str, slot: int, *, is_long: bool = False) -> Any:
+        return await self.town.book(await self.held(thing, slot, is_long=is_long), self.guest(thing))
+
+    async def waiting(self, thing: str, slot: int) -> Any:
+        """Somebody sits there and waits for the afternoon of the same day, which begins with the wanted time."""
+        booked = await self.booked(thing, slot)
+        window = Window(first_day=self.day, last_day=self.day, weekdays=WEEKDAYS, part="afternoon", counter=None)
+        order = JoinWaitlist(municipality=TOWN, appointment_id=booked.appointment_id, window=window, key=str(uuid4()))
+        async with self.town.db.begin(TOWN) as session:
+            await join_waitlist(session, order, now=self.town.now)
+        return booked
 
     async def version(self, thing: str) -> int:
         rows: list[Any] = await self.town.rows(
@@ -104,6 +133,24 @@ async def _offer(world: World) -> UUID:
         offer = await offer_place(session, TOWN, moving, world.wanted, until=until, now=now)
     assert offer is not None
     return offer.offer_id
+
+
+async def _earlier(world: World) -> UUID:
+    """The wanted time is kept for whoever waits for it."""
+    await look_for_waiting(world)
+    rows: list[Any] = await world.town.rows(
+        """SELECT offer_id FROM booking.offered_place
+           WHERE (appointment_id, slot_id) = (:id, :wanted) AND state = 'open'""",
+        id=world.made["waiter"].appointment_id,
+        wanted=world.wanted,
+    )
+    return UUID(str(rows[0].offer_id))
+
+
+async def look_for_waiting(world: World) -> None:
+    """The worker looks for whom what is free at the counter is."""
+    async with world.town.db.begin(TOWN) as session:
+        await on_waiting_due(session, TOWN, world.counter, world.town.now)
 
 
 async def _draw(world: World) -> UUID:
@@ -141,6 +188,12 @@ MAKERS: dict[str, Callable[[World], Awaitable[Any]]] = {
     "held": lambda world: world.held("held", 0),
     "moving": lambda world: world.booked("moving", 1),
     "offer": _offer,
+    "long seated": lambda world: world.booked("long seated", -1, is_long=True),
+    "long held": lambda world: world.held("long held", -1, is_long=True),
+    "long moving": lambda world: world.booked("long moving", 4, is_long=True),
+    "waiter": lambda world: world.waiting("waiter", 2),
+    "earlier": _earlier,
+    "next waiter": lambda world: world.waiting("next waiter", 3),
     "draw": _draw,
     "entrant": lambda world: world.visit("entrant"),
     "closing": _closing,
@@ -173,7 +226,15 @@ class Arena:
         catalogue = msgspec.structs.replace(
             make_catalogue(version=self.opened),
             procedures=tuple(
-                ProcedureEntry(code=code, name_ja=code, office="子育て", counters=(code,), minutes=20)
+                ProcedureEntry(
+                    code=code,
+                    name_ja=code,
+                    office="子育て",
+                    counters=(code,),
+                    minutes=MINUTES,
+                    quantity_max=TWO,
+                    more_min=MORE_MIN,
+                )
                 for code in counters
             ),
             counters=tuple(
@@ -236,9 +297,10 @@ NEVER = {
         GROUP BY slot_id, place_no HAVING count(*) > 1""",
     "an appointment and its place disagree": """
         SELECT a.appointment_id FROM booking.appointment a
-        FULL JOIN (SELECT * FROM booking.place WHERE appointment_id IS NOT NULL) p
+        FULL JOIN (SELECT * FROM booking.place WHERE appointment_id IS NOT NULL AND part = 1) p
           ON (p.appointment_id, p.slot_id, p.place_no) = (a.appointment_id, a.slot_id, a.place_no)
         WHERE (a.appointment_id IS NOT NULL AND a.state <> 'cancelled') <> (p.appointment_id IS NOT NULL)""",
+    "somebody has half of a long time": TORN.text,
     "a visit has two appointments": """
         SELECT visit_id FROM booking.appointment GROUP BY visit_id HAVING count(*) > 1""",
     "a slot has other places than it says": """
@@ -261,6 +323,19 @@ NEVER = {
         SELECT o.offer_id FROM (SELECT * FROM booking.offered_place WHERE state = 'open') o
         FULL JOIN (SELECT * FROM booking.place WHERE held_by = 'offer') p ON p.hold_id = o.offer_id
         WHERE o.offer_id IS NULL OR p.hold_id IS NULL""",
+    "an earlier time is kept and not told, or told and not kept": """
+        SELECT a.appointment_id FROM booking.appointment a
+        JOIN LATERAL (SELECT convert_from(o.payload, 'UTF8')::jsonb ->> 'offer_starts_at' AS offered
+                      FROM booking.outbox o WHERE o.aggregate_id = CAST(a.appointment_id AS text)
+                      ORDER BY o.aggregate_version DESC LIMIT 1) AS told ON true
+        LEFT JOIN booking.offered_place o ON o.appointment_id = a.appointment_id AND o.state = 'open'
+             AND o.cause = 'waiting'
+        LEFT JOIN booking.slot s ON s.slot_id = o.slot_id
+        WHERE a.closure = 'none' AND CAST(told.offered AS timestamptz) IS DISTINCT FROM s.starts_at""",
+    "an earlier time is kept for whom it is not earlier, or who does not come": """
+        SELECT o.offer_id FROM booking.offered_place o JOIN booking.appointment a USING (municipality, appointment_id)
+        JOIN booking.slot s ON s.slot_id = o.slot_id
+        WHERE o.state = 'open' AND o.cause = 'waiting' AND (a.state <> 'booked' OR s.starts_at >= a.starts_at)""",
     "a version was not told, or twice": """
         SELECT a.appointment_id FROM booking.appointment a
         WHERE ARRAY(SELECT o.aggregate_version FROM booking.outbox o

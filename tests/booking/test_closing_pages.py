@@ -1,5 +1,7 @@
 """Closing on the tablet, and what the owner of an appointment sees of it."""
 
+import re
+from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -22,6 +24,11 @@ def form_of(page: httpx.Response, ending: str) -> dict[str, str]:
     return next(form for form in read_forms(page.text) if form.action.endswith(ending)).fields
 
 
+def rows_of(page: httpx.Response) -> dict[str, str]:
+    """The page's summary: what stands beside what."""
+    return dict(re.findall(r"<dt>(.*?)</dt>\s*<dd[^>]*>(.*?)</dd>", page.text))
+
+
 async def test_chosen_looked_at_confirmed_and_reopened(town: BookingTown) -> None:
     written, unreached = await book_on(town, "a"), await book_on(town, "b", slot=2, reach="none", contact_ref=None)
     async with manager(town) as browser:
@@ -33,8 +40,9 @@ async def test_chosen_looked_at_confirmed_and_reopened(town: BookingTown) -> Non
         for booked in (written, unreached):
             assert show_number(booked.number) in preview.text
         assert "花子" not in preview.text
-        assert "2人" in preview.text
-        assert "1人は、お知らせの届け先がわかりません" in preview.text
+        # Appointments, not people: somebody may have two.
+        assert "2件" in preview.text
+        assert "1件の予約は、お知らせの届け先がわかりません" in preview.text
         # 17 slots of two places, two of which are taken.
         assert "32人分" in preview.text
         fields = form_of(preview, "/counter/close")
@@ -52,6 +60,26 @@ async def test_chosen_looked_at_confirmed_and_reopened(town: BookingTown) -> Non
     assert await closure_of(town, written) == ("booked", "none")
     deeds = await town.rows("SELECT action FROM booking.audit WHERE actor_ref = 'boss' ORDER BY occurred_at, action")
     assert [row.action for row in deeds] == ["close", "reopen", "view-closing", "view-closing"]  # type: ignore[attr-defined]
+
+
+async def test_before_the_worker_has_been_there_it_says_how_many_are_still_to_be_told(town: BookingTown) -> None:
+    """Of those whom it moves: not of whom is elsewhere, was cancelled, or had begun when it was closed."""
+    for slot in (0, 1):
+        await book_on(town, "a", slot=slot)
+    await book_on(town, "b", day=TUESDAY + timedelta(days=1))
+    closing_id = await close(town)
+    async with manager(town) as browser:
+        before = await browser.get(f"/counter/close/{closing_id}")
+        assert rows_of(before)["これからお知らせする予約"] == "2件"
+        assert rows_of(before)["返事を待っている予約"] == "0件"
+        assert "お知らせは、これからです。" in before.text
+        await run_due(town)
+        after = await browser.get(f"/counter/close/{closing_id}")
+        assert rows_of(after)["これからお知らせする予約"] == "0件"
+        assert rows_of(after)["返事を待っている予約"] == "2件"
+        assert "お知らせは、これからです。" not in after.text
+        await open_again(town, closing_id)
+        assert rows_of(await browser.get(f"/counter/close/{closing_id}"))["これからお知らせする予約"] == "0件"
 
 
 async def test_what_cannot_be_closed_leads_back_and_says_why(town: BookingTown) -> None:

@@ -1,12 +1,15 @@
 """Whatever happens in whatever order: places and appointments are as a plain model (`life_model.py`) has them.
 
-Residents, staff, managers, the worker and the clock take turns. After every step all that can be seen is compared: the
-free times of every procedure, what is kept for whom and until when, every appointment, and what was told of it. A
-refusal must be the one that the model expects. More of it: `CHOUDO_LIFE_EXAMPLES=1000`.
+Residents, staff, managers, the worker and the clock take turns; people wait for an earlier time, too. After every step
+all that can be seen is compared: the free times of every procedure, what is kept for whom and until when, who waits for
+what, every appointment, and what was told of it. A refusal must be the one that the model expects. More of it:
+`CHOUDO_LIFE_EXAMPLES=1000`.
 
 Seen to fail when an offer stays although its owner has moved, or has not answered; when what is not planned is not
 withdrawn; when offers stay where it closes; when cancelled appointments are counted as ahead; when a hold outlives its
-visit; when a lapsed hold is missing from the list. Not seen: a change refused at the very last moment (test_refusals).
+visit; when a lapsed hold is missing from the list; when an earlier time stays although nobody has answered; when
+whoever has taken one still waits. Not seen: a change refused at the very last moment (test_refusals), an earlier time
+that is offered to the same person again (test_waitlist_guards).
 """
 
 import asyncio
@@ -39,16 +42,19 @@ from services.booking.commands.closings import CloseTime, close_time, reopen
 from services.booking.commands.holds import HoldPlace
 from services.booking.commands.line import MoveAlong, move_along
 from services.booking.commands.visits import release_hold
+from services.booking.commands.waitlist import JoinWaitlist, decline_earlier, join_waitlist, leave_waitlist
+from services.booking.commands.waitlist_offers import on_waiting_due
 from services.booking.domain.line import ACTIONS, Action
 from services.booking.domain.opening import Hours
+from services.booking.domain.waitlist import WEEKDAYS, Window
 from services.booking.flow import Rush
 from services.booking.queries.slots import start_of_day
 from shared.clock import jst_day
 from shared.errors import Refusal
 from shared.tokens import Identity
-from tests.booking.closing_town import MANAGER, run_due
+from tests.booking.closing_town import MANAGER
 from tests.booking.conftest import TOWN, BookingTown
-from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, NOTICE_MIN, Model
+from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, Model
 from tests.booking.life_opening import HORIZON_DAYS, YES, Appointment, Closed, Codes, Key, RuleModel
 from tests.booking.life_town import (
     EARLY,
@@ -61,7 +67,9 @@ from tests.booking.life_town import (
     id_of,
     look,
     start_again,
+    work_off,
 )
+from tests.booking.life_waiting import NOTICE_MIN
 from tests.booking.opening_town import make_rule, publish
 
 EXAMPLES = int(os.environ.get("CHOUDO_LIFE_EXAMPLES", "0"))
@@ -242,6 +250,58 @@ class Life(RuleBasedStateMachine):
         appointment_id, kept = offers[offer % len(offers)]
         self.change_to(appointment_id, kept.key, 0)
 
+    @deed(when=some_appointment, appointment=indexes, after=st.integers(0, HORIZON_DAYS), here=st.booleans())
+    def wait_for_earlier(self, appointment: int, after: int, here: bool) -> None:
+        """From today or some days later on, up to their own."""
+        appointment_id = self.appointment(appointment)
+        self.wait_for(appointment_id, after, self.model.appointments[appointment_id].key.counter if here else None)
+
+    @deed(when=some_appointment, answer=st.sampled_from(("take", "decline", "none")))
+    def be_offered_an_earlier_time(self, answer: str) -> None:
+        """Whose time is last of all waits, the worker looks, and they answer, or not yet."""
+        appointment_id, found = max(
+            self.model.appointments.items(), key=lambda item: (item[1].state == "booked", item[1].key, item[0])
+        )
+        self.wait_for(appointment_id, 0, None)
+        for counter in PROCEDURES[found.procedure].counters:
+            self.look(counter)
+        if appointment_id in self.model.offers and answer == "take":
+            self.change_to(appointment_id, self.model.offers[appointment_id].key, 0)
+        elif appointment_id in self.model.offers and answer == "decline":
+            self.say_no(appointment_id)
+
+    def wait_for(self, appointment_id: UUID, after: int, counter: str | None) -> None:
+        own_day = jst_day(self.model.appointments[appointment_id].key.starts_at)
+        first = jst_day(self.model.now) + timedelta(days=after)
+        window = Window(first_day=first, last_day=own_day, weekdays=WEEKDAYS, part="any", counter=counter)
+        order = JoinWaitlist(municipality=TOWN, appointment_id=appointment_id, window=window, key=str(uuid4()))
+        refused = self.model.refuse_wait(appointment_id, first, self.model.refuse_late(appointment_id))
+        if self.ask(refused, self.run(join_waitlist, order)):
+            self.model.wait(appointment_id, first, counter)
+
+    @deed(often=1, when=lambda self: self.model.waiting, counter=st.sampled_from(sorted(RULES)))
+    def look(self, counter: str) -> None:
+        self.do(self.run(on_waiting_due, TOWN, counter))
+        self.model.look(counter)
+
+    @deed(often=1, when=lambda self: self.model.waiting, who=indexes)
+    def wait_no_more(self, who: int) -> None:
+        appointment_id = list(self.model.waiting)[-1 - who % len(self.model.waiting)]
+        self.do(self.run(leave_waitlist, TOWN, appointment_id))
+        self.model.wait_no_more(appointment_id)
+
+    @deed(when=lambda self: self.model.offers, offer=indexes)
+    def decline(self, offer: int) -> None:
+        self.say_no(list(self.model.offers)[-1 - offer % len(self.model.offers)])
+
+    def say_no(self, appointment_id: UUID) -> None:
+        rows = self.do(
+            self.town.rows("SELECT appointment_id, offer_id FROM booking.offered_place WHERE state = 'open'")
+        )
+        offer_id = dict(tuple(row) for row in rows)[appointment_id]
+        self.do(self.run(decline_earlier, TOWN, appointment_id, offer_id))
+        self.model.decline(appointment_id)
+
     def change_to(self, appointment_id: UUID, key: Key, behind: int) -> None:
         version = self.model.appointments[appointment_id].version - behind
         order = ChangeAppointment(
@@ -338,7 +398,7 @@ class Life(RuleBasedStateMachine):
 
     @deed()
     def work(self) -> None:
-        self.do(run_due(self.town))
+        self.do(work_off(self.town))
         self.model.work()
 
     @deed(often=1, minutes=st.sampled_from(WAITS_MIN))

@@ -22,6 +22,7 @@ from services.booking.pages.wording import closing_reason, counter_label, minute
 from services.booking.queries.closings import (
     ClosingView,
     count_displaced,
+    count_not_yet_asked,
     find_closing,
     list_displaced,
     list_live_closings,
@@ -216,12 +217,14 @@ async def get_closing_page(
             raise Refusal("closing_unknown", 404)
         labels = await _labels(session, town)
         counts = await count_displaced(session, town.code, wanted)
+        not_yet_asked = await count_not_yet_asked(session, town.code, wanted)
         displaced = await list_displaced(session, town.code, wanted, now=now)
         await record_deed(session, identity, "view-closing", wanted, now=now)
     return page(
         request,
         "closing.html",
         closing=_shown(closing, labels),
+        not_yet_asked=not_yet_asked,
         asked=counts.get("asked", 0),
         left_to_staff=counts.get("staff", 0),
         displaced=[

@@ -133,6 +133,16 @@ _COUNT = text("""
     SELECT closure, count(*) AS appointments FROM appointment
     WHERE municipality = :municipality AND closing_id = :closing_id AND state = 'booked' GROUP BY closure LIMIT 3
 """)
+# As `_MOVED`, of a closing that is made: its batches come to them one after the other.
+_NOT_YET_ASKED = text("""
+    SELECT count(*) FROM closing c
+    JOIN appointment a ON a.municipality = c.municipality AND (c.counter IS NULL OR a.counter = c.counter)
+         AND a.day BETWEEN CAST(lower(c.during) AT TIME ZONE 'Asia/Tokyo' AS date)
+                       AND CAST(upper(c.during) AT TIME ZONE 'Asia/Tokyo' AS date)
+         AND c.during && tstzrange(a.starts_at, a.ends_at)
+    WHERE (c.municipality, c.closing_id) = (:municipality, :closing_id) AND c.reopened_at IS NULL
+      AND a.state = 'booked' AND a.closing_id IS NULL AND a.starts_at > c.closed_at
+""")
 _OWN = text("""
     SELECT c.reason, c.note_ja FROM appointment a
     JOIN closing c ON (c.municipality, c.closing_id) = (a.municipality, a.closing_id)
@@ -210,6 +220,12 @@ async def count_displaced(session: AsyncSession, municipality: str, closing_id: 
     """How many still have to be moved: `asked`, and `staff`."""
     rows = (await session.execute(_COUNT, {"municipality": municipality, "closing_id": closing_id})).all()
     return {row.closure: row.appointments for row in rows}
+
+
+async def count_not_yet_asked(session: AsyncSession, municipality: str, closing_id: UUID) -> int:
+    """How many appointments a closing moves that nobody has been told of yet."""
+    asked = {"municipality": municipality, "closing_id": closing_id}
+    return int((await session.execute(_NOT_YET_ASKED, asked)).scalar_one())
 
 
 async def find_own_closure(session: AsyncSession, municipality: str, appointment_id: UUID) -> OwnClosure | None:
