@@ -130,7 +130,6 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match given.command, given.action:
         case "town", "check":
             pack = read_town_pack(given.folder)
-            collect_texts(pack)
             print(f"{pack.town.name_ja} ({pack.town.code}): {len(pack.procedures)} procedures, nothing wrong")
             return INTACT
         case "town", "load":
