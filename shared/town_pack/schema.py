@@ -25,6 +25,13 @@ ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 HorizonDays = Annotated[int, msgspec.Meta(ge=1, le=180)]
 NoticeMin = Annotated[int, msgspec.Meta(ge=0, le=20_160)]
 Possible = Literal["yes", "partial", "no"]
+# What a procedure needs to know. What a form asks for each is in `services/routing/domain/items.py`.
+Item = Literal[
+    "name", "kana", "birth_date", "sex", "address", "previous_address", "new_address", "phone", "household", "domicile",
+    "child", "spouse", "witnesses", "deceased", "bank_account", "insurance", "employer", "doctor",
+    "medical_certificate", "due_date", "tax_year", "copies_purpose", "seal_impression", "notice_number", "vehicle_number", "dog",
+    "waste_items", "photos", "topic",
+]  # fmt: skip
 
 
 class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,7 +164,10 @@ class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A procedure (手続き), one line of `procedures.csv`. `items` are the data items it needs, by key.
+    """A procedure (手続き), one line of `procedures.csv`.
+
+    `source` says where its facts are from: `general` for what is typical and not confirmed, and what begins with
+    `in-person required by law` is why it cannot be done online.
 
     `bring` are the codes of the `things` to bring to the counter, `bring_online` of those to have at hand online;
     `deadline` is the code of one of the `deadlines`, or empty. So many `retention_days` after the end of a case, what
@@ -176,7 +186,7 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     helper: Possible
     counter_minutes: Annotated[int, msgspec.Meta(ge=0, le=480)]
     fee_yen: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-    items: tuple[str, ...]
+    items: tuple[Item, ...]
     identity: str
     bring: tuple[str, ...]
     bring_online: tuple[str, ...]
