@@ -7,6 +7,7 @@ from itertools import product
 
 from shared.town_pack.problems import Flaw, Place
 from shared.town_pack.schema import (
+    IN_PERSON_ITEMS,
     LIFE_EVENTS_FILE,
     PROCEDURES_FILE,
     TOWN_FILE,
@@ -124,6 +125,10 @@ def _procedures(pack: TownPack) -> Iterator[Flaw]:
             ("deadline", filter(None, [procedure.deadline]), deadlines, "deadline"),
         ):
             yield from _unknown(PROCEDURES_FILE, (number, field), codes, known, what)
+        needed = [item for item in procedure.items if item in IN_PERSON_ITEMS]
+        if procedure.online != "no" and needed:
+            what = f"no form asks for {', '.join(needed)}, which it needs"
+            yield Flaw(PROCEDURES_FILE, (number, "online"), what, "write no")
         yield from _unbookable((number,), procedure, pack.booking)
         yield from _uncounted((number,), procedure)
 
