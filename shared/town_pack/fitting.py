@@ -1,5 +1,6 @@
 """Everything in a value that does not fit its type, each with what would: the library stops at the first."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from types import UnionType
@@ -10,6 +11,7 @@ import msgspec
 from shared.town_pack.problems import Flaw, Place
 
 SHOWN_MAX = 40
+_SIGNS = re.compile(r"\^\[(.+)\]\{(\d+),(\d+)\}\$")
 
 
 def misfits(file: str, value: object, kind: Any, place: Place = (), *, strict: bool = True) -> Iterator[Flaw]:
@@ -29,7 +31,8 @@ def wanted(kind: Any) -> str:
             bounds = (f"from {lowest}" if lowest is not None else "", f"to {highest}" if highest is not None else "")
             return " ".join(filter(None, ("a whole number", *bounds)))
         case msgspec.inspect.StrType(pattern=str(pattern)):
-            return f"a text like {pattern}"
+            signs = _SIGNS.fullmatch(pattern)
+            return f"{signs[2]} to {signs[3]} signs of {signs[1]}" if signs else f"a text like {pattern}"
         case msgspec.inspect.StrType(min_length=shortest, max_length=longest):
             return "a text" + (f" of {shortest or 0} to {longest} letters" if longest is not None else "")
         case msgspec.inspect.LiteralType(values=values):
