@@ -30,7 +30,14 @@ from tests.routing.makers import KANA, NAME, NOW, new_key
 from tests.routing.test_items import typed_for
 
 TOWNS = Path(__file__).resolve().parents[2] / "deploy" / "towns"
-REFERENCE_LIFE_EVENTS = 5
+# The reference's life events and what belongs to each, its first step first.
+REFERENCE_LIFE_EVENTS = {
+    "move-in": ("RES02", {"RES09", "INS01", "PEN01", "CHI02", "CHI03", "CHI05", "ENV01"}),
+    "move-out": ("RES03", {"INS02"}),
+    "birth": ("FAM02", {"CHI02", "CHI03", "INS01"}),
+    "marriage": ("FAM03", {"RES05", "RES04", "RES08", "INS01"}),
+    "bereavement": ("FAM04", {"FAM05", "INS04", "CAR02", "RES05", "TAX03"}),
+}
 SEE_OTHER = httpx.codes.SEE_OTHER
 
 
@@ -62,7 +69,11 @@ async def visitor(database: TestDatabase, settings: Settings, pack: TownPack) ->
 def test_the_sample_town_has_what_the_reference_has_and_another_town_is_quite_different() -> None:
     """35 procedures and five life events; and of what a town names itself, the other town has nothing in common."""
     sample, other = (read_town_pack(TOWNS / name) for name in ("ninomiya", "hoshimi"))
-    assert (len(sample.procedures), len(sample.life_events)) == (35, REFERENCE_LIFE_EVENTS)
+    assert len(sample.procedures) == 35
+    assert {
+        event.code: (event.steps[0].procedure, {step.procedure for step in event.steps[1:]})
+        for event in sample.life_events
+    } == REFERENCE_LIFE_EVENTS
     for own in ("counters", "venues", "procedures", "life_events", "things", "deadlines"):
         one, another = ({line.code for line in getattr(pack, own)} for pack in (sample, other))
         assert one, own
