@@ -1,7 +1,10 @@
 """`choudo …`: the operator's command line.
 
-choudo town check FOLDER          read a town pack and say what is wrong with it
-choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts
+choudo town check FOLDER          read a town pack and say everything that is wrong with it: 0 nothing, 2 something
+choudo town diff FOLDER           what loading it would change, and what open cases would feel of it: 0 nothing, 1 some
+choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts; again, it changes nothing
+choudo town export FOLDER …       write the newest loaded pack, or --version N, to an empty folder: 0 done, 1 none there
+choudo town versions TOWN         which packs were loaded when: 0 some, 1 none
 choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
 choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check all three ledgers and their checkpoints: 0 intact, 1 broken, 2 bad input
@@ -33,17 +36,10 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import datetime
-from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-
-import asyncpg
-from sqlalchemy.ext.asyncio import AsyncSession
+from collections.abc import Mapping
 
 from deploy.backup import add_backup, back_up_or_restore
-from deploy.databases import Unreachable, open_database, time_of
+from deploy.databases import Unreachable, transaction
 from deploy.dead_letters import add_dead_letters, decide_dead_letters
 from deploy.draw import add_draw, replay
 from deploy.erase import add_erase, erase
@@ -51,32 +47,16 @@ from deploy.keys import add_keys, keep_keys
 from deploy.ledger import add_ledger, decide_ledger
 from deploy.retention import add_retention, retention
 from deploy.secrets import MissingVariable, required
-from services.booking.commands.opening import load_opening_rules
-from services.notifications.commands.rules import load_notice_rules
+from deploy.town import add_town, decide_town
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
-from services.routing.commands.catalogue import publish_catalogue
 from shared.clock import utc_now
 from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.roles import ROLES
-from shared.town_pack import BadTownPack, TownPack, read_town_pack
-from shared.town_texts import TownTexts, collect_texts
+from shared.town_pack import BadTownPack
 
 INTACT, BAD_INPUT, UNREACHABLE = 0, 2, 3
 PASSWORD_BYTES = 9
-TOWN_COMMAND_TIMEOUT_S = 60
-
-_TOWN = """
-    INSERT INTO town.municipality (code, name_ja, name_kana, name_en, phone) VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (code) DO UPDATE SET (name_ja, name_kana, name_en, phone)
-    = (excluded.name_ja, excluded.name_kana, excluded.name_en, excluded.phone)
-"""
-_HOST = """
-    INSERT INTO town.host (host, municipality) VALUES ($1, $2)
-    ON CONFLICT (host) DO UPDATE SET municipality = excluded.municipality
-"""
-_FORGET_TEXTS = "DELETE FROM town.text WHERE municipality = $1"
-_TEXT = "INSERT INTO town.text (municipality, ja, easy, en) VALUES ($1, $2, $3, $4)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,10 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    town = commands.add_parser("town").add_subparsers(dest="action", required=True)
-    for action in ("check", "load"):
-        town.add_parser(action).add_argument("folder", type=Path)
-
+    add_town(commands)
     accounts = commands.add_parser("account").add_subparsers(dest="action", required=True)
     account = accounts.add_parser("open")
     account.add_argument("login")
@@ -114,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return asyncio.run(_run(given, os.environ))
     except BadTownPack as error:
-        print(f"town pack: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
     except Refusal as error:
         details = "".join(f", {name} {value}" for name, value in error.details.items())
         print(f"refused: {error.code}{details}", file=sys.stderr)
@@ -128,13 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match given.command, given.action:
-        case "town", "check":
-            pack = read_town_pack(given.folder)
-            collect_texts(pack)
-            print(f"{pack.town.name_ja} ({pack.town.code}): {len(pack.procedures)} procedures, nothing wrong")
-            return INTACT
-        case "town", "load":
-            return await load_town(read_town_pack(given.folder), environ)
+        case "town", _:
+            return await decide_town(given, environ)
         case "account", "open":
             return await _open_account(given, environ)
         case "account", "close":
@@ -155,50 +127,6 @@ async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return await decide_ledger(given, environ)
 
 
-async def load_town(pack: TownPack, environ: Mapping[str, str]) -> int:
-    """Load a town pack into all three services; again, it changes only what differs."""
-    town = pack.town
-    await _register_town(pack, collect_texts(pack), environ)
-    public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
-    async with _transaction("booking", town.code, environ) as (session, now):
-        await load_opening_rules(session, pack, now=now)
-    async with _transaction("notifications", town.code, environ) as (session, now):
-        await load_notice_rules(session, pack, now=now)
-    async with _transaction("routing", town.code, environ) as (session, now):
-        version = await publish_catalogue(session, pack, public_url=public_url, now=now)
-    print(f"{town.name_ja} ({town.code}): catalogue version {version}, {len(pack.procedures)} procedures")
-    return INTACT
-
-
-@asynccontextmanager
-async def _transaction(
-    service: str, town: str, environ: Mapping[str, str]
-) -> AsyncIterator[tuple[AsyncSession, datetime]]:
-    """One transaction of a town at a service's database, and the time there."""
-    async with open_database(service, environ) as db:
-        now = await time_of(db, environ)
-        async with db.begin(town) as session:
-            yield session, now
-
-
-async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str, str]) -> None:
-    # The list of towns, their hosts and texts is global: only the administrator of the database may write it.
-    database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
-    url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))
-    connection = await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)
-    try:
-        async with connection.transaction():
-            facts = pack.town
-            names = (facts.name_ja, facts.name_kana, facts.name_en)
-            await connection.execute(_TOWN, facts.code, *names, facts.phone)
-            for host in facts.hosts:
-                await connection.execute(_HOST, host.lower(), facts.code)
-            await connection.execute(_FORGET_TEXTS, facts.code)
-            await connection.executemany(_TEXT, [(facts.code, ja, said.easy, said.en) for ja, said in texts.items()])
-    finally:
-        await connection.close()
-
-
 async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     password = environ.get("CHOUDO_NEW_PASSWORD") or secrets.token_urlsafe(PASSWORD_BYTES)
     profile = box = None
@@ -206,7 +134,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
         profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
         keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
         box = ServiceBox.from_settings(*keys)
-    async with _transaction("routing", given.town, environ) as (session, now):
+    async with transaction("routing", given.town, environ) as (session, now):
         await open_staff_account(
             session,
             municipality=given.town,
@@ -224,7 +152,7 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
 
 
 async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    async with _transaction("routing", given.town, environ) as (session, now):
+    async with transaction("routing", given.town, environ) as (session, now):
         await close_account(session, municipality=given.town, login=given.login, now=now)
     print(f"account {given.login}: closed")
     return INTACT

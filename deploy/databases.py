@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.secrets import required
 from shared.clock import clock_from
@@ -71,3 +72,14 @@ async def list_towns(db: Database) -> list[str]:
     """The codes of all towns that were loaded."""
     async with db.begin_across_towns() as session:
         return list((await session.execute(_TOWNS)).scalars())
+
+
+@asynccontextmanager
+async def transaction(
+    service: str, town: str, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[AsyncSession, datetime]]:
+    """One transaction of a town at a service's database, and the time there."""
+    async with open_database(service, environ) as db:
+        now = await time_of(db, environ)
+        async with db.begin(town) as session:
+            yield session, now

@@ -4,15 +4,15 @@ They are looked up as ours are: the Japanese text is the key, and what is shown 
 keep and publish Japanese texts alone; every language of a town stands in one global table, beside its name.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-import jaconv
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.town_pack import BadTownPack, Name, TownPack, Words
+from shared.town_pack import TownPack
+from shared.town_pack.wording import texts_of
 
 SOURCE_LANGUAGE: Final = "ja"
 TEXTS_MAX: Final = 5_000
@@ -37,36 +37,5 @@ async def read_town_texts(session: AsyncSession, municipality: str) -> dict[str,
 
 
 def collect_texts(pack: TownPack) -> dict[str, TownText]:
-    """The texts of a pack.
-
-    Raises:
-        BadTownPack: a Japanese text is said in two ways.
-    """
-    texts: dict[str, TownText] = {}
-    for ja, easy, en in _texts(pack):
-        said = TownText(easy=easy, en=en)
-        if texts.setdefault(ja, said) != said:
-            raise BadTownPack(f"{ja}: said in two ways in another language: {texts[ja].en} / {en}, {easy}")
-    return {ja: said for ja, said in texts.items() if ja and said != TownText()}
-
-
-def _texts(pack: TownPack) -> Iterator[tuple[str, str, str]]:
-    town = pack.town
-    yield town.name_ja, f"｜{town.name_ja}《{jaconv.kata2hira(town.name_kana)}》", town.name_en
-    names: tuple[Name | Words, ...] = (*pack.names, *pack.things, *pack.deadlines)
-    for name in names:
-        yield name.ja, name.easy, name.en
-    for procedure in pack.procedures:
-        yield procedure.name_ja, procedure.name_plain_ja, procedure.name_en
-    for event in pack.life_events:
-        yield _fields(event, "name")
-        yield _fields(event, "intro")
-        for question in event.questions:
-            yield _fields(question, "text")
-            yield _fields(question, "hint")
-        for step in event.steps:
-            yield _fields(step, "note")
-
-
-def _fields(line: Any, field: str) -> tuple[str, str, str]:
-    return getattr(line, f"{field}_ja"), getattr(line, f"{field}_easy"), getattr(line, f"{field}_en")
+    """The texts of a checked pack that have another language."""
+    return {said.ja: TownText(said.easy, said.en) for said in texts_of(pack) if said.ja and (said.easy or said.en)}

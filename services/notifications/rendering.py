@@ -15,6 +15,7 @@ from services.notifications.senders.sender import Message
 from shared.reference_number import calendar_uid, show_number
 from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
+from shared.web.municipality_words import use_municipality
 from shared.web.places import place_label
 from shared.web.templating import jst_datetime, make_environment
 from shared.web.town_texts import town_text, use_town_texts
@@ -31,7 +32,7 @@ _environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
 
 def render(order: Order, *, mail_from: str) -> Message:
     """The message for an order, in its reader's language. The same order gives the same bytes."""
-    with use_language(order.language), use_town_texts(order.texts):
+    with use_language(order.language), use_town_texts(order.texts), use_municipality(order.town_name):
         if order.reach == "sms":
             return Message(
                 key=order.key, to=domestic_number(order.address), content=render_sms(order).encode(), sender=""

@@ -60,7 +60,19 @@ catalogue = Table(
     # The words of what people bring, and of deadlines: a list of {code, ja}.
     Column("things", JSONB, nullable=False, server_default="[]"),
     Column("deadlines", JSONB, nullable=False, server_default="[]"),
+    # The office that keeps the residents' register, and says who is protected; empty: only managers do.
+    Column("registrar", Text, nullable=False, server_default=""),
     Column("published_at", _TIME, nullable=False),
+)
+
+# The town pack (自治体の設定ファイル) as it was loaded, each time that it said something else: the files' own texts.
+pack_version = Table(
+    "pack_version",
+    metadata,
+    _town(),
+    Column("version", Integer, primary_key=True),
+    Column("files", JSONB, nullable=False),
+    Column("loaded_at", _TIME, nullable=False),
 )
 
 procedure = Table(

@@ -16,6 +16,7 @@ from shared.log import describe, get_logger
 from shared.web.documented import wrong_parameters
 from shared.web.i18n import translate, without_readings
 from shared.web.identity import RenewSession, SignInNeeded
+from shared.web.municipality_words import set_municipality
 from shared.web.pages import page
 from shared.web.refusals import REFUSALS, RefusalText
 from shared.web.town import TownDirectory
@@ -95,6 +96,7 @@ class ErrorPages:
         # A path that no route has was refused before its town was looked for.
         town = request.scope["state"].setdefault("town", self._towns.recall(request.headers.get("host", "")))
         if town is not None:
+            set_municipality(town.name_ja)
             set_town_texts(self._town_texts.recall(town.code))
         return page(
             request,

@@ -22,6 +22,7 @@ from babel.core import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from shared.web.municipality_words import as_said_here
 from shared.web.readings import annotate, bare
 
 DOMAIN = "choudo"
@@ -135,12 +136,12 @@ def translations(code: str) -> NullTranslations:
 
 def translate(message: str) -> str:
     """Look a message up in the current language, without filling anything in. Jinja's own ``_`` fills in."""
-    return with_readings(translations(current_language().code).gettext(message))
+    return with_readings(as_said_here(translations(current_language().code).gettext(message)))
 
 
 def translate_plural(singular: str, plural: str, n: int) -> str:
     """As `translate`, for a number of things."""
-    return with_readings(translations(current_language().code).ngettext(singular, plural, n))
+    return with_readings(as_said_here(translations(current_language().code).ngettext(singular, plural, n)))
 
 
 def gettext(message: str, **values: object) -> str:

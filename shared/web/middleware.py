@@ -21,6 +21,7 @@ from shared.tokens import BadToken, Token, verify_token
 from shared.web.cookies import OURS, cookie_name
 from shared.web.i18n import LANGUAGE_COOKIE, SOURCE, current_language, use_language
 from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
+from shared.web.municipality_words import set_municipality
 from shared.web.town import TownDirectory
 from shared.web.town_texts import TownTextDirectory, set_town_texts
 
@@ -130,6 +131,7 @@ class KnowVisitor:
         if town is None:
             raise NotFoundException
         state["town"] = town
+        set_municipality(town.name_ja)
         # Japanese is the source of the town's texts as of ours.
         set_town_texts({} if current_language() is SOURCE else await self._town_texts.find(town.code))
         if scope["method"] not in SAFE_METHODS:

@@ -94,7 +94,7 @@ async def test_town_and_counters_are_kept_and_the_operator_is_on_record(db: Data
 @pytest.mark.parametrize(
     ("codes", "complaint"),
     [('["NOPE"]', "no such procedure: NOPE"), ('["FAM05"]', "discreet"), ('["RES01", "RES01"]', "twice"),
-     ('["a b"]', "frequent"), ('["A", "B", "C", "D", "E", "F", "G"]', "length")],
+     ('["a b"]', "frequent"), ('["A", "B", "C", "D", "E", "F", "G"]', "at most 6")],
 )  # fmt: skip
 def test_a_front_page_that_cannot_be_is_refused(tmp_path: Path, codes: str, complaint: str) -> None:
     shutil.copytree(PACK_DIR, tmp_path, dirs_exist_ok=True)

@@ -139,9 +139,9 @@ async def test_an_unknown_event_is_not_found(visitor: Visitor, path: str) -> Non
     ("line", "complaint"),
     [
         ('procedure = "CHI02"\nwhen = ["dogs"]', "no such question: dogs"),
-        ('procedure = "CHI02"\nafter = ["TAX01"]', "put it after TAX01"),
+        ('procedure = "CHI02"\nafter = ["TAX01"]', "put the step TAX01 above this one"),
         ('procedure = "NONE1"', "no such procedure: NONE1"),
-        ('procedure = "RES02"', "RES02: twice"),
+        ('procedure = "RES02"', "RES02 is there twice"),
     ],
 )
 def test_a_pack_that_contradicts_itself_is_told_so(tmp_path: Path, line: str, complaint: str) -> None:

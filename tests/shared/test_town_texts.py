@@ -23,7 +23,9 @@ from shared.web.readings import annotate, unread
 from shared.web.town_texts import TownTextDirectory, town_name, town_text, use_town_texts
 from tests.conftest import TestDatabase
 
-SAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "towns" / "ninomiya"
+TOWNS = Path(__file__).resolve().parents[2] / "deploy" / "towns"
+SAMPLE = TOWNS / "ninomiya"
+every_town = pytest.mark.parametrize("name", sorted(folder.name for folder in TOWNS.iterdir()))
 TEXTS = {
     "児童手当": TownText(easy="子どもの お金", en="Child allowance"),
     "町役場 2階": TownText(easy="町役場《まちやくば》 2階", en="Town hall, 2nd floor"),
@@ -31,8 +33,9 @@ TEXTS = {
 }
 
 
-def test_the_sample_town_says_everything_in_three_languages() -> None:
-    pack = read_town_pack(SAMPLE)
+@every_town
+def test_a_town_that_we_bring_says_everything_in_three_languages(name: str) -> None:
+    pack = read_town_pack(TOWNS / name)
     texts = collect_texts(pack)
     assert [ja for ja, said in texts.items() if not said.easy or not said.en] == []
     places = [" ".join(counter.place_ja.split()[:2]) for counter in pack.counters]
@@ -43,13 +46,15 @@ def test_the_sample_town_says_everything_in_three_languages() -> None:
         *(ja for venue in pack.venues for ja in (venue.office, venue.name_ja, venue.place_ja)),
         *(procedure.office for procedure in pack.procedures),
         *(procedure.category for procedure in pack.procedures),
+        *(procedure.unit for procedure in pack.procedures if procedure.unit),
         *places,
     }
     assert sorted(shown - set(texts)) == []
 
 
-def test_every_word_of_the_sample_town_has_its_reading() -> None:
-    texts = collect_texts(read_town_pack(SAMPLE))
+@every_town
+def test_every_word_of_a_town_that_we_bring_has_its_reading(name: str) -> None:
+    texts = collect_texts(read_town_pack(TOWNS / name))
     assert {ja: words for ja, said in texts.items() if (words := unread(said.easy))} == {}
 
 
@@ -64,7 +69,7 @@ def test_one_japanese_text_is_not_said_in_two_ways(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(SAMPLE, tmp_path / "town"))
     with (folder / "town.toml").open("a", encoding="utf-8") as file:
         file.write('\n[[names]]\nja = "児童手当の申請"\nen = "Money for children"\n')
-    with pytest.raises(BadTownPack, match="児童手当の申請: said in two ways"):
+    with pytest.raises(BadTownPack, match="児童手当の申請 is said in two ways"):
         collect_texts(read_town_pack(folder))
 
 

@@ -88,6 +88,13 @@ _ALL_VERSIONS = text(f"""
 _HIGHEST = text("""
     SELECT coalesce(max(version), 0) FROM opening_rule WHERE municipality = :municipality AND counter = :counter
 """)
+# Of each counter the rule that counts last, where staff made it.
+_BY_STAFF = text(f"""
+    SELECT counter, valid_from FROM (
+        SELECT DISTINCT ON (counter) counter, valid_from, origin FROM opening_rule
+        WHERE municipality = :municipality AND withdrawn_at IS NULL ORDER BY counter, valid_from DESC) AS last
+    WHERE origin = 'staff' ORDER BY counter LIMIT {VERSIONS_SHOWN_MAX}
+""")
 _SLOTS = text(f"""
     SELECT s.starts_at, s.ends_at, s.capacity, s.withdrawn, kept.staff_only, kept.kiosk
     FROM slot s, LATERAL (
@@ -136,6 +143,12 @@ async def list_versions(session: AsyncSession, municipality: str, counter: str) 
     """Every version of a counter that is not withdrawn, the newest day first."""
     rows = await session.execute(_ALL_VERSIONS, {"municipality": municipality, "counter": counter})
     return [msgspec.convert(row._mapping, VersionView) for row in rows]
+
+
+async def list_hours_of_staff(session: AsyncSession, municipality: str) -> list[tuple[str, date]]:
+    """The counters whose hours are not the pack's, because staff published their own, and from which day on."""
+    rows = await session.execute(_BY_STAFF, {"municipality": municipality})
+    return [(row.counter, row.valid_from) for row in rows]
 
 
 async def highest_version(session: AsyncSession, municipality: str, counter: str) -> int:

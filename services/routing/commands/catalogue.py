@@ -39,6 +39,7 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         "town_phone": facts.phone,
         "town_address_ja": facts.address_ja,
         "frequent": list(facts.frequent),
+        "registrar": facts.registrar,
         "things": [{"code": thing.code, "ja": thing.ja} for thing in pack.things],
         "deadlines": [{"code": deadline.code, "ja": deadline.ja} for deadline in pack.deadlines],
         "published_at": now,

@@ -19,6 +19,7 @@ from services.routing.tables import (
     application,
     appointment,
     case_file,
+    catalogue,
     pass_issued,
     procedure,
     protection,
@@ -31,8 +32,6 @@ from shared.passes import BOOKING_ITEMS
 from shared.reference_number import APPLICATION_LENGTH, read_number
 from shared.tokens import Identity
 
-# 転入届: the office of this procedure keeps the residents' register, and with it the measures (支援措置).
-REGISTRAR_PROCEDURE = "RES02"
 PERIODS_MAX = 100
 CASES_MAX = 1_000
 # Of a contact that is taken back: nobody is written to in it.
@@ -61,9 +60,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 async def may_register(session: AsyncSession, identity: Identity) -> bool:
     """Whether somebody is of those who say that a person is protected."""
-    query = select(procedure.c.office).where(
-        procedure.c.municipality == identity.municipality, procedure.c.code == REGISTRAR_PROCEDURE
-    )
+    query = select(catalogue.c.registrar).where(catalogue.c.municipality == identity.municipality)
     registrar = (await session.execute(query)).scalar_one_or_none()
     return may_protect(own_office=identity.office, registrar=registrar, roles=identity.roles)
 

@@ -1,0 +1,212 @@
+"""`choudo town check | diff | load | export | versions`: a municipality's data, from files into the services and back.
+
+What was loaded is kept as the files had it, in versions. So an export is byte for byte what was loaded last, with its
+comments, and loading it changes nothing. What staff set on pages (a counter's hours from a day on) is no part of it:
+export and diff say so.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from deploy.databases import open_database, require_town, transaction
+from deploy.secrets import required
+from services.booking.commands.opening import load_opening_rules
+from services.booking.queries.opening import list_hours_of_staff
+from services.notifications.commands.rules import load_notice_rules
+from services.routing.commands.catalogue import publish_catalogue
+from services.routing.commands.packs import keep_pack
+from services.routing.queries.packs import LoadedPack, UnderWay, count_under_way, find_pack, list_packs
+from shared.clock import JST
+from shared.town_pack import TownPack, find_files, read_files
+from shared.town_pack.difference import Change, changes_between
+from shared.town_texts import TownTexts, collect_texts
+
+DONE, DIFFERENT, NONE_THERE, BAD_INPUT = 0, 1, 1, 2
+TOWN_COMMAND_TIMEOUT_S = 60
+
+_TOWN = """
+    INSERT INTO town.municipality (code, name_ja, name_kana, name_en, phone) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (code) DO UPDATE SET (name_ja, name_kana, name_en, phone)
+    = (excluded.name_ja, excluded.name_kana, excluded.name_en, excluded.phone)
+"""
+_HOST = """
+    INSERT INTO town.host (host, municipality) VALUES ($1, $2)
+    ON CONFLICT (host) DO UPDATE SET municipality = excluded.municipality
+"""
+_FORGET_TEXTS = "DELETE FROM town.text WHERE municipality = $1"
+_TEXT = "INSERT INTO town.text (municipality, ja, easy, en) VALUES ($1, $2, $3, $4)"
+
+
+def add_town(commands: Any) -> None:
+    """Add the noun and its verbs to the command line."""
+    noun = commands.add_parser("town", help="a municipality's data", description=__doc__)
+    verbs = noun.add_subparsers(dest="action", required=True)
+    for action in ("check", "diff", "load"):
+        verbs.add_parser(action).add_argument("folder", type=Path, help="of a town pack")
+    exporting = verbs.add_parser("export")
+    exporting.add_argument("folder", type=Path, help="an empty one, or a new one")
+    exporting.add_argument("--town", required=True, help="a municipality's code")
+    exporting.add_argument("--version", type=int, help="of the packs that were loaded; the newest without it")
+    verbs.add_parser("versions").add_argument("town", help="a municipality's code")
+
+
+async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Do what was asked; return the exit status.
+
+    Raises:
+        BadTownPack: the pack cannot be used.
+        Refusal: `no_such_town`.
+    """
+    match given.action:
+        case "export":
+            return await _export(given.folder, given.town, given.version, environ)
+        case "versions":
+            return await _versions(given.town, environ)
+    files = find_files(given.folder)
+    pack = read_files(files)
+    match given.action:
+        case "load":
+            return await _load(pack, files, environ)
+        case "diff":
+            return await _diff(pack, environ)
+        case _:
+            town = f"{pack.town.name_ja} ({pack.town.code})"
+            events = f"{len(pack.life_events)} life events, {len(pack.counters)} counters, {len(pack.venues)} venues"
+            print(f"{town}: {len(pack.procedures)} procedures, {events}; nothing wrong")
+            return DONE
+
+
+async def _load(pack: TownPack, files: Mapping[str, str], environ: Mapping[str, str]) -> int:
+    """Load a town pack into all three services; again, it changes only what differs."""
+    town = pack.town
+    await _register_town(pack, collect_texts(pack), environ)
+    public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
+    async with transaction("booking", town.code, environ) as (session, now):
+        await load_opening_rules(session, pack, now=now)
+    async with transaction("notifications", town.code, environ) as (session, now):
+        await load_notice_rules(session, pack, now=now)
+    async with transaction("routing", town.code, environ) as (session, now):
+        version = await publish_catalogue(session, pack, public_url=public_url, now=now)
+        # Last of all: what is kept was loaded into all three.
+        kept = await keep_pack(session, town.code, files, now=now)
+    told = f"pack version {kept}, catalogue version {version}, {len(pack.procedures)} procedures"
+    print(f"{town.name_ja} ({town.code}): {told}")
+    return DONE
+
+
+async def _diff(pack: TownPack, environ: Mapping[str, str]) -> int:
+    town = pack.town.code
+    async with transaction("routing", town, environ) as (session, now):
+        loaded = await find_pack(session, town)
+        under_way = await count_under_way(session, town, now=now)
+    if loaded is None:
+        print(f"{pack.town.name_ja} ({town}): no pack is kept of it, so all of this one would be new")
+        return DIFFERENT
+    changes = list(changes_between(read_files(loaded.files), pack))
+    for change in changes:
+        print(" ".join(filter(None, [change.kind, change.code, change.name])) + f": {change.what}")
+        for consequence in _consequences(change, under_way):
+            print(f"    {consequence}")
+    await _tell_hours_of_staff(town, environ)
+    counted = ", ".join(f"{count} {kind}" for kind, count in Counter(change.kind for change in changes).items())
+    print(f"against {_loaded_when(loaded)}: {counted or 'no difference'}")
+    return DIFFERENT if changes else DONE
+
+
+def _consequences(change: Change, under_way: UnderWay) -> Iterator[str]:
+    """What a change means for whoever is in the middle of something."""
+    cases, ahead = under_way.cases.get(change.code, 0), under_way.appointments.get(change.code, 0)
+    if change.kind == "procedure" and cases:
+        if change.is_gone:
+            yield f"{cases} open cases go on to their end; nobody begins another"
+        if "items" in change.fields:
+            yield f"{cases} open cases: who has not sent the form yet is asked by the new items; what was sent stays"
+        if "office" in change.fields:
+            yield f"{cases} open cases: what was sent stays with the office that it was sent to"
+        if {"online", "counter", "helper"} & change.fields:
+            yield f"{cases} open cases: who has begun goes on by the way that they chose"
+        if "fee_yen" in change.fields:
+            yield f"{cases} open cases: the new fee is shown from now on"
+        if "retention_days" in change.fields:
+            yield f"{cases} open cases: what was given is kept by the new number of days"
+    if change.kind in ("counter", "venue", "hours") and ahead:
+        if change.is_gone:
+            yield f"{ahead} appointments are ahead: they stay in the line; move or cancel them on the counter's pages"
+        else:
+            yield f"{ahead} appointments are ahead: nobody loses their place, new times count from tomorrow on"
+
+
+async def _export(folder: Path, town: str, version: int | None, environ: Mapping[str, str]) -> int:
+    async with open_database("routing", environ) as db:
+        await require_town(db, town)
+        async with db.begin(town) as session:
+            loaded = await find_pack(session, town, version)
+    if loaded is None:
+        print(f"{town}: no such pack is kept; `choudo town load` keeps what it loads", file=sys.stderr)
+        return NONE_THERE
+    if not _write(folder, loaded.files):
+        print(f"{folder}: not an empty folder", file=sys.stderr)
+        return BAD_INPUT
+    await _tell_hours_of_staff(town, environ)
+    print(f"{town}: {_loaded_when(loaded)}, {len(loaded.files)} files in {folder}")
+    return DONE
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> bool:
+    """Write the files, unless something is there already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8", newline="\n")
+    return True
+
+
+async def _versions(town: str, environ: Mapping[str, str]) -> int:
+    async with open_database("routing", environ) as db:
+        await require_town(db, town)
+        async with db.begin(town) as session:
+            versions = await list_packs(session, town)
+    for version, loaded_at in versions:
+        print(f"{town} version {version}, loaded {_when(loaded_at)}")
+    return DONE if versions else NONE_THERE
+
+
+async def _tell_hours_of_staff(town: str, environ: Mapping[str, str]) -> None:
+    async with transaction("booking", town, environ) as (session, _):
+        for counter, valid_from in await list_hours_of_staff(session, town):
+            print(f"hours {counter}: staff published their own from {valid_from} on; the pack does not have them")
+
+
+def _loaded_when(loaded: LoadedPack) -> str:
+    return f"version {loaded.version}, loaded {_when(loaded.loaded_at)}"
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone(JST):%Y-%m-%d %H:%M} JST"
+
+
+async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str, str]) -> None:
+    # The list of towns, their hosts and texts is global: only the administrator of the database may write it.
+    database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
+    url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))
+    connection = await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)
+    try:
+        async with connection.transaction():
+            facts = pack.town
+            names = (facts.name_ja, facts.name_kana, facts.name_en)
+            await connection.execute(_TOWN, facts.code, *names, facts.phone)
+            for host in facts.hosts:
+                await connection.execute(_HOST, host.lower(), facts.code)
+            await connection.execute(_FORGET_TEXTS, facts.code)
+            await connection.executemany(_TEXT, [(facts.code, ja, said.easy, said.en) for ja, said in texts.items()])
+    finally:
+        await connection.close()

@@ -1,0 +1,61 @@
+"""A town pack: everything about a municipality that is data.
+
+One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`. Routing loads the catalogue from
+it, booking the opening rules, notifications the reminder rules. `schema` says what may stand in the files, `reading`
+reads them, `checking` finds what contradicts itself, and `problems` says it: file, line, and what to do.
+"""
+
+from shared.town_pack.problems import BadTownPack, Problem
+from shared.town_pack.reading import find_files, read_files, read_town_pack
+from shared.town_pack.schema import (
+    FILE_MAX_BYTES,
+    FREQUENT_MAX,
+    LIFE_EVENTS_FILE,
+    PROCEDURES_FILE,
+    RETENTION_DAYS,
+    TOWN_FILE,
+    BookingRules,
+    Closure,
+    Counter,
+    LifeEvent,
+    Name,
+    NoticeRules,
+    Opening,
+    Procedure,
+    Question,
+    Step,
+    TownFacts,
+    TownPack,
+    Venue,
+    Walk,
+    Words,
+)
+
+__all__ = [
+    "FILE_MAX_BYTES",
+    "FREQUENT_MAX",
+    "LIFE_EVENTS_FILE",
+    "PROCEDURES_FILE",
+    "RETENTION_DAYS",
+    "TOWN_FILE",
+    "BadTownPack",
+    "BookingRules",
+    "Closure",
+    "Counter",
+    "LifeEvent",
+    "Name",
+    "NoticeRules",
+    "Opening",
+    "Problem",
+    "Procedure",
+    "Question",
+    "Step",
+    "TownFacts",
+    "TownPack",
+    "Venue",
+    "Walk",
+    "Words",
+    "find_files",
+    "read_files",
+    "read_town_pack",
+]

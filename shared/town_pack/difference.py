@@ -1,0 +1,112 @@
+"""What another town pack changes: one line for each thing that is new, gone or different."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from shared.town_pack.schema import Opening, TownPack
+
+# What is named by a code, and by which of its fields people know it.
+NAMED = {
+    "counters": ("counter", "code", "name_ja"),
+    "venues": ("venue", "code", "name_ja"),
+    "procedures": ("procedure", "code", "name_ja"),
+    "life_events": ("life event", "code", "name_ja"),
+    "things": ("thing to bring", "code", "ja"),
+    "deadlines": ("deadline", "code", "ja"),
+    "names": ("wording", "ja", "ja"),
+}
+TABLES = ("town", "booking", "notices")
+WEEKDAYS = "月火水木金土日"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing that differs. `kind` says what it is (procedure, hours …), `fields` are those that differ."""
+
+    kind: str
+    code: str
+    name: str
+    what: str
+    is_gone: bool = False
+    fields: frozenset[str] = frozenset()
+
+
+def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
+    """Everything that differs, in the order of the files."""
+    for table in TABLES:
+        before, after = (msgspec.to_builtins(getattr(pack, table)) for pack in (old, new))
+        for field in after:
+            if before[field] != after[field]:
+                yield Change("town", f"{table}.{field}", "", _move(before[field], after[field]))
+    for table, (kind, key, label) in NAMED.items():
+        yield from _named(kind, key, label, getattr(old, table), getattr(new, table))
+    hours = [_hours(pack.opening) for pack in (old, new)]
+    for counter in dict.fromkeys([*hours[0], *hours[1]]):
+        before, after = (", ".join(said.get(counter, ())) or "none" for said in hours)
+        if before != after:
+            yield Change("hours", counter, "", f"{before} → {after}")
+    yield from _lines("closure", old.closures, new.closures)
+    walks = [pack.walk_minutes() for pack in (old, new)]
+    for pair in sorted({*walks[0], *walks[1]}):
+        if walks[0].get(pair) != walks[1].get(pair):
+            yield Change("walk", "–".join(pair), "", f"minutes {_move(walks[0].get(pair), walks[1].get(pair))}")
+
+
+def _named(kind: str, key: str, label: str, old: Iterable[Any], new: Iterable[Any]) -> Iterator[Change]:
+    before, after = ({getattr(line, key): line for line in lines} for lines in (old, new))
+    for code, line in before.items():
+        if code not in after:
+            yield Change(kind, code, _name(line, key, label), "gone", is_gone=True)
+    for code, line in after.items():
+        name = _name(line, key, label)
+        if code not in before:
+            yield Change(kind, code, name, "new")
+            continue
+        was, becomes = msgspec.to_builtins(before[code]), msgspec.to_builtins(line)
+        fields = [field for field in becomes if was[field] != becomes[field]]
+        if fields:
+            said = "; ".join(f"{field} {_move(was[field], becomes[field])}" for field in fields)
+            yield Change(kind, code, name, said, fields=frozenset(fields))
+    if list(before) != list(after) and set(before) == set(after) and kind != "wording":
+        yield Change(kind, "", "", f"another order: {', '.join(after)}")
+
+
+def _name(line: Any, key: str, label: str) -> str:
+    return getattr(line, label) if label != key else ""
+
+
+def _lines(kind: str, old: Iterable[Any], new: Iterable[Any]) -> Iterator[Change]:
+    before, after = ([msgspec.to_builtins(line) for line in lines] for lines in (old, new))
+    for what, lines, others in (("gone", before, after), ("new", after, before)):
+        for line in lines:
+            if line not in others:
+                yield Change(kind, "", "", f"{what}: {_show(line)}", is_gone=what == "gone")
+
+
+def _hours(opening: Iterable[Opening]) -> dict[str, list[str]]:
+    """The hours of each counter, as they are said."""
+    said: dict[str, list[str]] = {}
+    for rule in opening:
+        text = f"{''.join(WEEKDAYS[day - 1] for day in rule.weekdays)} {rule.opens_at:%H:%M}–{rule.closes_at:%H:%M}"
+        if rule.lunch_from is not None and rule.lunch_to is not None:
+            text += f" without {rule.lunch_from:%H:%M}–{rule.lunch_to:%H:%M}"
+        if rule.every_weeks > 1:
+            text += f" every {rule.every_weeks} weeks from {rule.first_week}"
+        if rule.nth:
+            text += f" only number {', '.join(map(str, rule.nth))} of the month"
+        for counter in rule.counters:
+            said.setdefault(counter, []).append(text)
+    return said
+
+
+def _move(before: object, after: object) -> str:
+    return f"{_show(before)} → {_show(after)}"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} {_show(inner)}" for name, inner in value.items() if inner) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_show, value)) + "]"
+    return "nothing" if value in (None, "") else str(value)

@@ -1,0 +1,304 @@
+"""The shape of a town pack: what each file may hold, with the limits of texts and the bounds of numbers."""
+
+from collections.abc import Iterator
+from datetime import date, time
+from itertools import combinations, product
+from typing import Annotated, Literal
+
+import msgspec
+
+# The files of a pack. A town without life events has no file for them.
+TOWN_FILE = "town.toml"
+PROCEDURES_FILE = "procedures.csv"
+LIFE_EVENTS_FILE = "life_events.toml"
+FILE_MAX_BYTES = 1_000_000
+FREQUENT_MAX = 6
+# How long what was given for a procedure is kept after its end, where the town does not say.
+RETENTION_DAYS = 365
+# Columns of `procedures.csv` that a town need not have.
+MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days", "quantity_max", "more_min", "unit")
+QUANTITY_MAX = 20
+QUESTIONS_MAX = 20
+STEPS_MAX = 30
+Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
+ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+HorizonDays = Annotated[int, msgspec.Meta(ge=1, le=180)]
+NoticeMin = Annotated[int, msgspec.Meta(ge=0, le=20_160)]
+Possible = Literal["yes", "partial", "no"]
+# What a procedure needs to know. What a form asks for each is in `services/routing/domain/items.py`.
+Item = Literal[
+    "name", "kana", "birth_date", "sex", "address", "previous_address", "new_address", "phone", "household", "domicile",
+    "child", "spouse", "witnesses", "deceased", "bank_account", "insurance", "employer", "doctor",
+    "medical_certificate", "due_date", "tax_year", "copies_purpose", "seal_impression", "notice_number",
+    "vehicle_number", "dog", "waste_items", "photos", "topic",
+]  # fmt: skip
+# No form asks for these yet: what needs them cannot be done online.
+IN_PERSON_ITEMS: frozenset[Item] = frozenset({
+    "domicile", "spouse", "witnesses", "deceased", "medical_certificate", "seal_impression", "notice_number",
+    "vehicle_number",
+})  # fmt: skip
+
+
+class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`code` is the 全国地方公共団体コード. `hosts` are the names under which the town's site answers.
+
+    `frequent` are the procedures that most people need, for the front page; empty: what was begun most often.
+    `registrar` is the office that keeps the residents' register (住民基本台帳) and says who is protected (支援措置);
+    empty: only managers do.
+    """
+
+    code: Code
+    name_ja: str
+    name_kana: str
+    name_en: str
+    phone: str
+    address_ja: str
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    # The address in messages, such as https://choudo.town.example.jp; empty: the running site fills it in.
+    public_url: str = ""
+    frequent: Annotated[tuple[Code, ...], msgspec.Meta(max_length=FREQUENT_MAX)] = ()
+    registrar: str = ""
+
+
+class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A counter (窓口). A slot is as long as its longest procedure; `places` are the staff who serve at once."""
+
+    code: Code
+    number: str
+    name_ja: str
+    office: str
+    place_ja: str
+    slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)]
+    places: Annotated[int, msgspec.Meta(ge=1, le=50)]
+    # Of these, how many only staff may give out.
+    staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+    # And how many are given out only at the ticket machine in the lobby, on the day itself.
+    kiosk_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+
+
+class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where helpers meet residents (公民館 and the like). How many places a slot has, the helpers' shifts say.
+
+    `office` is who looks after it: its appointments stand in that office's line.
+    """
+
+    code: Code
+    name_ja: str
+    place_ja: str
+    office: str
+    slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)] = 60
+
+
+class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long people walk: between any two of `counters`, or from each of them to each of the `others`."""
+
+    counters: Annotated[tuple[Code, ...], msgspec.Meta(min_length=1)]
+    minutes: Annotated[int, msgspec.Meta(ge=0, le=120)]
+    others: tuple[Code, ...] = ()
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The pairs of counters that this is about."""
+        if not self.others:
+            yield from combinations(self.counters, 2)
+        yield from product(self.counters, self.others)
+
+
+class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An opening rule. `weekdays` are ISO (1 Monday … 7 Sunday); times are Japan's.
+
+    `counters` are codes, of counters or of venues. Every week; every n weeks, counted from the `first_week` (any day of
+    it); or only on the `nth` of a month.
+    """
+
+    counters: tuple[Code, ...]
+    weekdays: tuple[Annotated[int, msgspec.Meta(ge=1, le=7)], ...]
+    opens_at: time
+    closes_at: time
+    lunch_from: time | None = None
+    lunch_to: time | None = None
+    every_weeks: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    nth: tuple[Annotated[int, msgspec.Meta(ge=1, le=5)], ...] = ()
+    first_week: date | None = None
+
+
+class Closure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Days on which nobody is served, both included. National holidays come from a library."""
+
+    first_day: date
+    last_day: date
+    reason_ja: str
+
+
+class BookingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The town's policy for booking. `year_end` closes 12/29–1/3, which no holiday library knows.
+
+    `max_open_appointments` is how many appointments one person may have ahead of them at the same time.
+    """
+
+    horizon_days: HorizonDays = 45
+    notice_min: NoticeMin = 60
+    cancel_until_min: Annotated[int, msgspec.Meta(ge=0, le=20_160)] = 0
+    hold_min: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    max_open_appointments: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
+    holidays: bool = True
+    year_end: bool = True
+
+
+class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When reminders go out: minutes before the appointment, and for trying it out, seconds after booking."""
+
+    reminders_before_min: tuple[int, ...] = (1_440,)
+    trial_reminder_after_s: int | None = None
+
+
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A short text of the town in Japanese, やさしい日本語 and English, named by a code in `procedures.csv`."""
+
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,40}$")]
+    ja: ShortText
+    easy: ShortText
+    en: ShortText
+
+
+class Name(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name of the town's data (an office, a counter, a place, a category) in やさしい日本語 and English."""
+
+    ja: ShortText
+    easy: str = ""
+    en: str = ""
+
+
+class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A procedure (手続き), one line of `procedures.csv`.
+
+    `source` says where its facts are from: `general` for what is typical and not confirmed, and what begins with
+    `in-person required by law` is why it cannot be done online.
+
+    `bring` are the codes of the `things` to bring to the counter, `bring_online` of those to have at hand online;
+    `deadline` is the code of one of the `deadlines`, or empty. So many `retention_days` after the end of a case, what
+    was given in it is erased; empty: a year. `notice_min` and `horizon_days` are its own for booking; empty: those of
+    the town. In one appointment as many as `quantity_max` of it are done (one for each of a family; empty: one): the
+    first takes the `counter_minutes`, each more `more_min`, and they are counted in a `unit` (人分, 通).
+    """
+
+    code: Code
+    name_ja: str
+    name_plain_ja: str
+    name_en: str
+    office: str
+    online: Possible
+    counter: Possible
+    helper: Possible
+    counter_minutes: Annotated[int, msgspec.Meta(ge=0, le=480)]
+    fee_yen: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+    items: tuple[Item, ...]
+    identity: str
+    bring: tuple[str, ...]
+    bring_online: tuple[str, ...]
+    deadline: str
+    source: str
+    counters: tuple[str, ...]
+    kana: str
+    category: str
+    words: tuple[str, ...]
+    discreet: bool
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = RETENTION_DAYS
+    notice_min: NoticeMin | None = None
+    horizon_days: HorizonDays | None = None
+    quantity_max: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)] = 1
+    more_min: Annotated[int, msgspec.Meta(ge=0, le=240)] = 0
+    unit: Annotated[str, msgspec.Meta(max_length=10)] = ""
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A question of a life event, to be answered with yes or no. Texts that are not given are said in Japanese."""
+
+    code: Code
+    text_ja: str
+    text_easy: str = ""
+    text_en: str = ""
+    hint_ja: str = ""
+    hint_easy: str = ""
+    hint_en: str = ""
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One procedure of a life event: for everybody, or `when` one of these questions was answered with yes."""
+
+    procedure: Code
+    when: tuple[Code, ...] = ()
+    after: tuple[Code, ...] = ()
+    note_ja: str = ""
+    note_easy: str = ""
+    note_en: str = ""
+
+
+class LifeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A life event (引越し, 出生 …): procedures that come together, each after those that it depends on."""
+
+    code: Code
+    name_ja: str
+    intro_ja: str
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1, max_length=STEPS_MAX)]
+    questions: Annotated[tuple[Question, ...], msgspec.Meta(max_length=QUESTIONS_MAX)] = ()
+    name_easy: str = ""
+    name_en: str = ""
+    intro_easy: str = ""
+    intro_en: str = ""
+
+
+class LifeEventsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `life_events.toml` holds."""
+
+    events: tuple[LifeEvent, ...] = ()
+
+
+class TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `town.toml` holds."""
+
+    town: TownFacts
+    counters: tuple[Counter, ...]
+    opening: tuple[Opening, ...]
+    venues: tuple[Venue, ...] = ()
+    closures: tuple[Closure, ...] = ()
+    walks: tuple[Walk, ...] = ()
+    booking: BookingRules = BookingRules()
+    notices: NoticeRules = NoticeRules()
+    things: tuple[Words, ...] = ()
+    deadlines: tuple[Words, ...] = ()
+    names: tuple[Name, ...] = ()
+
+
+class TownPack(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked pack."""
+
+    town: TownFacts
+    counters: tuple[Counter, ...]
+    opening: tuple[Opening, ...]
+    closures: tuple[Closure, ...]
+    booking: BookingRules
+    notices: NoticeRules
+    procedures: tuple[Procedure, ...]
+    life_events: tuple[LifeEvent, ...] = ()
+    venues: tuple[Venue, ...] = ()
+    things: tuple[Words, ...] = ()
+    deadlines: tuple[Words, ...] = ()
+    names: tuple[Name, ...] = ()
+    walks: tuple[Walk, ...] = ()
+
+    def walk_minutes(self) -> dict[tuple[str, str], int]:
+        """Minutes on foot by pairs of counters, each pair once; of two lines about the same pair, the first says it."""
+        minutes: dict[tuple[str, str], int] = {}
+        for walk in self.walks:
+            for one, other in walk.pairs():
+                if one != other:
+                    minutes.setdefault((min(one, other), max(one, other)), walk.minutes)
+        return minutes
+
+    def procedures_before(self) -> dict[str, tuple[str, ...]]:
+        """Which procedures come before one, in whatever life event."""
+        before: dict[str, set[str]] = {}
+        for event in self.life_events:
+            for step in event.steps:
+                before.setdefault(step.procedure, set()).update(step.after)
+        return {code: tuple(sorted(first)) for code, first in before.items()}
