@@ -33,6 +33,10 @@ ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 HorizonDays = Annotated[int, msgspec.Meta(ge=1, le=180)]
 NoticeMin = Annotated[int, msgspec.Meta(ge=0, le=20_160)]
 Possible = Literal["yes", "partial", "no"]
+# How a fee can be paid; and what is there for those who need it: no steps, a sign-language interpreter, writing instead
+# of speaking, an interpreter of another language.
+Payment = Literal["cash", "credit", "ic_card", "code", "invoice"]
+Access = Literal["step_free", "sign", "writing", "interpreter"]
 T = TypeVar("T")
 
 
@@ -44,6 +48,7 @@ class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`code` is the 全国地方公共団体コード. `hosts` are the names under which the town's site answers.
 
     `frequent` are the procedures that most people need, for the front page; empty: what was begun most often.
+    `travel_ja` says how to get to the counters, `online_payment` how a fee is paid for what is done online.
     """
 
     code: Code
@@ -56,6 +61,10 @@ class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # The address in messages, such as https://choudo.town.example.jp; empty: the running site fills it in.
     public_url: str = ""
     frequent: Annotated[tuple[Code, ...], msgspec.Meta(max_length=FREQUENT_MAX)] = ()
+    travel_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    online_payment: tuple[Payment, ...] = ()
+    # False: payment, access and travel are sample data, and the pages say so.
+    places_confirmed: bool = True
 
 
 class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +81,9 @@ class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
     # And how many are given out only at the ticket machine in the lobby, on the day itself.
     kiosk_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+    # How a fee is paid here, and what is here for those who need it. Empty: people are told to ask by phone.
+    payment: tuple[Payment, ...] = ()
+    access: tuple[Access, ...] = ()
 
 
 class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +97,8 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place_ja: str
     office: str
     slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)] = 60
+    access: tuple[Access, ...] = ()
+    travel_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
