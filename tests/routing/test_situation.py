@@ -105,7 +105,7 @@ async def test_answers_are_one_visitors_own_and_serve_their_other_procedures(
 async def test_answers_stand_in_no_address_event_ledger_or_log(
     visitor: Visitor, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Seen to fail with answers in the address, where the log of requests has them."""
+    """Seen to fail with answers in the address."""
     with caplog.at_level(logging.DEBUG):
         sent = await answer(visitor, until="tomorrow", phone="together", needs="interpreter")
         await visitor.get(PAGE)
@@ -123,6 +123,7 @@ async def test_answers_stand_in_no_address_event_ledger_or_log(
 
 
 async def test_answers_are_gone_after_a_day_to_the_second(visitor: Visitor, db: Database, clock: TestClock) -> None:
+    """Seen to fail with a day that ends a moment later."""
     await answer(visitor)
     clock.move(SITUATION_LIFETIME - timedelta(seconds=1))
     shown = await visitor.http.get(PAGE, follow_redirects=True)
@@ -141,6 +142,7 @@ async def test_answers_are_gone_after_a_day_to_the_second(visitor: Visitor, db: 
 async def test_leaving_and_erasing_take_the_answers_along(
     new_visitor: NewVisitor, db: Database, clock: TestClock
 ) -> None:
+    """Seen to fail where the end of a session leaves them."""
     leaving, erasing = new_visitor(), new_visitor()
     for one in (leaving, erasing):
         await answer(one)
@@ -158,6 +160,7 @@ async def test_leaving_and_erasing_take_the_answers_along(
 async def test_the_database_keeps_nothing_but_these_answers_and_forgets_them_with_the_session(
     visitor: Visitor, db: Database
 ) -> None:
+    """Seen to fail without the checks, and without the cascade."""
     await answer(visitor)
     for column, value in (("until", "'2026-12-01'"), ("phone", "'090-1234-5678'"), ("needs", "'{腰が痛い}'")):
         with pytest.raises(IntegrityError):

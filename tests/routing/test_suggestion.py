@@ -203,8 +203,8 @@ WORLDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_no_channel_is_hidden_and_the_suggestion_is_possible_and_explained(
     changes: dict[str, Any], times: dict[str, Any]
 ) -> None:
-    """Over every situation. Seen to fail with a suggestion that takes an option which cannot be used, and with one that
-    leaves out the reasons for everybody."""
+    """Over every situation. Seen to fail with a suggestion of what cannot be used, without the reasons for everybody,
+    and where a channel that does not fit cannot be chosen."""
     plain = compare(Situation(), changes, **times)
     for what in SITUATIONS:
         comparison = compare(what, changes, **times)
