@@ -9,7 +9,7 @@ from tests.browser.eyes import look_closely
 
 NewPhone = Callable[..., Page]
 PAGE = "/procedures/CHI02"
-SMALLEST = {"width": 320, "height": 640}
+SMALLEST_PX = 320
 
 
 def answer(page: Page) -> None:
@@ -39,7 +39,7 @@ def test_questions_are_answered_and_forgotten_without_javascript(new_phone: NewP
 
 
 def test_the_smallest_phone_and_large_text_show_all_of_it(phone: Page) -> None:
-    phone.set_viewport_size(SMALLEST)
+    phone.set_viewport_size({"width": SMALLEST_PX, "height": 640})
     answer(phone)
     phone.locator("#situation > summary").click()
     assert look_closely(phone, "compare-answered") == []

@@ -45,7 +45,9 @@ def card(page: str, channel: str) -> str:
 
 
 def suggested(page: str) -> str:
-    return re.findall(r'channel--suggested[^"]*" id="channel-(\w+)"', page)[0]
+    found = re.search(r'channel--suggested[^"]*" id="channel-(\w+)"', page)
+    assert found
+    return found[1]
 
 
 async def test_answers_change_the_suggestion_and_say_why_and_hide_nothing(visitor: Visitor, db: Database) -> None:

@@ -2,8 +2,9 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy import CheckConstraint
@@ -79,7 +80,7 @@ def test_there_are_words_for_every_code() -> None:
     assert set(ACTIONS) == set(applications.ACTIONS)
     assert set(FILTERS) == {"open", *applications.STATES}
     assert {item for line in make_pack().procedures for item in line.items} <= set(ITEMS)
-    for codes, words in (
+    coded: list[tuple[Any, Mapping[Any, str]]] = [
         (suggestion.Why, channel_wording.WHY),
         (options.Caution, channel_wording.CAUTIONS),
         (options.Doubt, channel_wording.DOUBTS),
@@ -89,8 +90,9 @@ def test_there_are_words_for_every_code() -> None:
         (situation.Until, situation_page.UNTIL_WORDS),
         (situation.PhoneUse, situation_page.PHONE_WORDS),
         (situation.Need, situation_page.NEED_WORDS),
-    ):
-        assert set(codes.__args__) == set(words)  # type: ignore[attr-defined]
+    ]
+    for literal, texts in coded:
+        assert set(literal.__args__) == set(texts)
 
 
 def test_the_pack_the_rules_and_the_database_know_the_same_codes() -> None:

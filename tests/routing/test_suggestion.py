@@ -184,18 +184,14 @@ SITUATIONS = [
         (None, *UNTIL), (None, *PHONE_USES), ((), *((need,) for need in NEEDS), ("step_free", "sign"), NEEDS)
     )
 ]
+TIMES: tuple[dict[str, Any], ...] = (
+    {},
+    {"counter_min": 3 * DAYS, "helper_min": FULL, "counter_has": ("step_free",)},
+    {"counter_min": UNKNOWN, "helper_min": 9 * DAYS, "venue_has": ALL_THERE},
+)
 WORLDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"online": online, "counter": counter, "helper": helper}, times)
-    for online, counter, helper, times in product(
-        ("yes", "partial", "no"),
-        ("yes", "no"),
-        ("yes", "no"),
-        (
-            {},
-            {"counter_min": 3 * DAYS, "helper_min": FULL, "counter_has": ("step_free",)},
-            {"counter_min": UNKNOWN, "helper_min": 9 * DAYS, "venue_has": ALL_THERE},
-        ),
-    )
+    for online, counter, helper, times in product(("yes", "partial", "no"), ("yes", "no"), ("yes", "no"), TIMES)
 ]
 
 

@@ -90,6 +90,8 @@ def test_a_slip_in_toml_is_told_with_its_line(pack: Path) -> None:
         ("horizon_days = 45", "horizon_days = 900", "$.booking.horizon_days"),
         ("horizon_days = 45", "horizont_days = 45", "horizont_days"),
         ("slot_min = 60", "slot_min = 1", "$.counters[0].slot_min"),
+        ('payment = ["cash"]', 'payment = ["gold"]', "$.counters[0].payment[0]"),
+        ('access = ["step_free", "writing"]', 'access = ["lift"]', "$.counters[0].access[0]"),
         ("reminders_before_min = [1440]", 'reminders_before_min = ["day"]', "$.notices.reminders_before_min[0]"),
     ],
 )
