@@ -27,6 +27,7 @@ from services.routing.pages import (
     protection,
     receipt,
     sessions,
+    situation,
     watching,
 )
 from services.routing.pages.tries import Tries
@@ -44,6 +45,8 @@ HANDLERS = (
     front.show_front,
     front.show_search,
     front.show_procedure,
+    situation.get_situation_address,
+    situation.post_situation,
     plans.show_life_event,
     plans.post_life_event,
     plans.show_plan,

@@ -62,6 +62,10 @@ catalogue = Table(
     Column("deadlines", JSONB, nullable=False, server_default="[]"),
     # The office that keeps the residents' register, and says who is protected; empty: only managers do.
     Column("registrar", Text, nullable=False, server_default=""),
+    # How a fee is paid for what is done online.
+    Column("online_payment", _TEXTS, nullable=False, server_default="{}"),
+    # Whether payment, access and travel are the town's own word, or a sample.
+    Column("places_confirmed", Boolean, nullable=False, server_default="true"),
     Column("published_at", _TIME, nullable=False),
 )
 
@@ -118,6 +122,10 @@ counter = Table(
     Column("place_ja", Text, nullable=False),
     # A counter (窓口), or a venue where helpers meet residents.
     Column("kind", Text, nullable=False, server_default="counter"),
+    # How a fee is paid here, what is here for those who need it, and how to get here, as the town says.
+    Column("payment", _TEXTS, nullable=False, server_default="{}"),
+    Column("access", _TEXTS, nullable=False, server_default="{}"),
+    Column("travel_ja", Text, nullable=False, server_default=""),
     CheckConstraint("kind IN ('counter', 'venue')", name="kind"),
 )
 
@@ -176,6 +184,27 @@ session_table = Table(
     Index("session_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     ForeignKeyConstraint(
         ["municipality", "account_id"], ["routing.account.municipality", "routing.account.account_id"]
+    ),
+)
+
+# What a guest said of their situation while comparing channels: codes, for one visit, gone with the session.
+situation = Table(
+    "situation",
+    metadata,
+    _town(),
+    Column("session_id", Text, primary_key=True),
+    Column("until", Text),
+    Column("phone", Text),
+    Column("needs", _TEXTS, nullable=False),
+    Column("told_at", _TIME, nullable=False),
+    # No free text: nothing but these answers can be kept.
+    CheckConstraint("until IN ('tomorrow', 'week', 'any_day')", name="until"),
+    CheckConstraint("phone IN ('alone', 'together', 'none')", name="phone"),
+    CheckConstraint("needs <@ ARRAY['step_free', 'sign', 'writing', 'interpreter', 'stay_home']", name="needs"),
+    ForeignKeyConstraint(
+        ["municipality", "session_id"],
+        ["routing.session.municipality", "routing.session.session_id"],
+        ondelete="CASCADE",
     ),
 )
 

@@ -25,6 +25,10 @@ ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 HorizonDays = Annotated[int, msgspec.Meta(ge=1, le=180)]
 NoticeMin = Annotated[int, msgspec.Meta(ge=0, le=20_160)]
 Possible = Literal["yes", "partial", "no"]
+# How a fee can be paid; and what is there for those who need it: no steps, a sign-language interpreter, writing instead
+# of speaking, an interpreter of another language.
+Payment = Literal["cash", "credit", "ic_card", "code", "invoice"]
+Access = Literal["step_free", "sign", "writing", "interpreter"]
 # What a procedure needs to know. What a form asks for each is in `services/routing/domain/items.py`.
 Item = Literal[
     "name", "kana", "birth_date", "sex", "address", "previous_address", "new_address", "phone", "household", "domicile",
@@ -44,7 +48,8 @@ class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `frequent` are the procedures that most people need, for the front page; empty: what was begun most often.
     `registrar` is the office that keeps the residents' register (住民基本台帳) and says who is protected (支援措置);
-    empty: only managers do.
+    empty: only managers do. `travel_ja` says how to get to the counters, `online_payment` how a fee is paid for what is
+    done online.
     """
 
     code: Code
@@ -58,6 +63,10 @@ class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_url: str = ""
     frequent: Annotated[tuple[Code, ...], msgspec.Meta(max_length=FREQUENT_MAX)] = ()
     registrar: str = ""
+    travel_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    online_payment: tuple[Payment, ...] = ()
+    # False: payment, access and travel are sample data, and the pages say so.
+    places_confirmed: bool = True
 
 
 class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +83,9 @@ class Counter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     staff_only_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
     # And how many are given out only at the ticket machine in the lobby, on the day itself.
     kiosk_places: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+    # How a fee is paid here, and what is here for those who need it. Empty: people are told to ask by phone.
+    payment: tuple[Payment, ...] = ()
+    access: tuple[Access, ...] = ()
 
 
 class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +99,8 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place_ja: str
     office: str
     slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)] = 60
+    access: tuple[Access, ...] = ()
+    travel_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from deploy.provision import provision
 from deploy.secrets import load_environment
 from tests.benchmarks import (
     beside_bulk,
+    compare,
     history,
     ledger,
     notices,
@@ -58,6 +59,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "rate": rate.measure,
     "ledger": ledger.measure,
     "history": history.measure,
+    "compare": compare.measure,
 }
 
 

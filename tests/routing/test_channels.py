@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from services.routing.domain.catalogue import Procedure
-from services.routing.domain.channels import ChannelOption, compare_channels, things_to_bring
+from services.routing.domain.channels import compare_channels, things_to_bring
+from services.routing.domain.options import ChannelOption
 from tests.routing.makers import NOW, make_availability, make_counter, make_procedure, make_venue
 
 COUNTERS = {"7": make_counter("7"), "8": make_counter("8")}

@@ -1,13 +1,19 @@
 """What must stay true of the code itself."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
+from sqlalchemy import CheckConstraint
 
+from services.routing import tables
 from services.routing.app import HANDLERS
-from services.routing.domain import applications, channels
+from services.routing.domain import applications, catalogue, channels, options, situation, suggestion
+from services.routing.pages import channel_wording
+from services.routing.pages import situation as situation_page
 from services.routing.pages.application_wording import (
     ACTIONS,
     FILTERS,
@@ -18,7 +24,8 @@ from services.routing.pages.application_wording import (
     STEPS,
     TITLES,
 )
-from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS, REASONS, WHY
+from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS
+from shared import town_pack
 from shared.events.booking import State
 from shared.web.prefixes import service_for
 from tests.routing.makers import make_pack
@@ -64,7 +71,7 @@ def test_every_route_is_guarded_or_listed_as_public_and_ours() -> None:
 
 
 def test_there_are_words_for_every_code() -> None:
-    assert set(channels.Reason.__args__) - {"next_version"} <= set(REASONS)  # type: ignore[attr-defined]
+    assert set(options.Reason.__args__) - {"next_version"} <= set(channel_wording.REASONS)  # type: ignore[attr-defined]
     assert set(channels._THINGS.values()) == set(BRING)
     assert set(State.__args__) == set(APPOINTMENT_STATES)  # type: ignore[attr-defined]
     assert set(CASE_STATES) == {"opened", "told", "handed_over", "submitted"}
@@ -73,5 +80,25 @@ def test_there_are_words_for_every_code() -> None:
     assert set(ACTIONS) == set(applications.ACTIONS)
     assert set(FILTERS) == {"open", *applications.STATES}
     assert {item for line in make_pack().procedures for item in line.items} <= set(ITEMS)
-    for code in ("earliest", "only_one_ready", "whole_procedure", "short", "nothing_to_bring", "together"):
-        assert code in WHY
+    coded: list[tuple[Any, Mapping[Any, str]]] = [
+        (suggestion.Why, channel_wording.WHY),
+        (options.Caution, channel_wording.CAUTIONS),
+        (options.Doubt, channel_wording.DOUBTS),
+        (options.Sure, channel_wording.SURE),
+        (situation.Access, channel_wording.ACCESS),
+        (catalogue.Payment, channel_wording.PAYMENTS),
+        (situation.Until, situation_page.UNTIL_WORDS),
+        (situation.PhoneUse, situation_page.PHONE_WORDS),
+        (situation.Need, situation_page.NEED_WORDS),
+    ]
+    for literal, texts in coded:
+        assert set(literal.__args__) == set(texts)
+
+
+def test_the_pack_the_rules_and_the_database_know_the_same_codes() -> None:
+    assert town_pack.Access == situation.Access
+    assert town_pack.Payment == catalogue.Payment
+    checks = {str(check.name): str(check.sqltext) for check in tables.situation.constraints
+              if isinstance(check, CheckConstraint)}  # fmt: skip
+    for name, codes in (("until", situation.UNTIL), ("phone", situation.PHONE_USES), ("needs", situation.NEEDS)):
+        assert set(re.findall(r"'(\w+)'", checks[f"situation_{name}_check"])) == set(codes)

@@ -103,6 +103,16 @@ def test_a_slip_in_toml_is_told_with_its_line(pack: Path) -> None:
         ("horizon_days = 45", "horizont_days = 45", "booking.horizont_days: no such field; did you mean horizon_days?"),
         ("slot_min = 60", "slot_min = 1", "counters.slot_min: 1 does not fit; write a whole number from 5 to 240"),
         (
+            'payment = ["cash"]',
+            'payment = ["gold"]',
+            "counters.payment: 'gold' does not fit; write one of cash, code, credit, ic_card, invoice",
+        ),
+        (
+            'access = ["step_free", "writing"]',
+            'access = ["lift"]',
+            "counters.access: 'lift' does not fit; write one of interpreter, sign, step_free, writing",
+        ),
+        (
             "reminders_before_min = [1440]",
             'reminders_before_min = ["day"]',
             "notices.reminders_before_min: 'day' does not fit; write a whole number",

@@ -48,11 +48,13 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /": ANYBODY,
     "routing GET /search": ANYBODY,
     "routing GET /procedures/{code}": ANYBODY,
+    "routing GET /procedures/{code}/situation": ANYBODY,
     "routing GET /routing/api/procedures": ANYBODY,
     "routing GET /life-events/{code}": ANYBODY,
     "routing GET /language": ANYBODY,
     # Mint the guest's token if there is none.
     "routing POST /life-events/{code}": ANYBODY,
+    "routing POST /procedures/{code}/situation": ANYBODY,
     "routing POST /cases": ANYBODY,
     # Opened by the guest who sent it, or by a cookie for this application alone: from the link, or number and code.
     "routing GET /a/{token}": ANYBODY,

@@ -42,6 +42,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         "registrar": facts.registrar,
         "things": [{"code": thing.code, "ja": thing.ja} for thing in pack.things],
         "deadlines": [{"code": deadline.code, "ja": deadline.ja} for deadline in pack.deadlines],
+        "online_payment": list(facts.online_payment),
+        "places_confirmed": facts.places_confirmed,
         "published_at": now,
     }
     # Two loads of one town at once: the second waits here, and then finds the content unchanged.
@@ -104,18 +106,19 @@ def _procedure_row(line: PackProcedure) -> dict[str, Any]:
 
 
 def _counter_rows(pack: TownPack) -> list[dict[str, Any]]:
-    return [*map(_counter_row, pack.counters), *map(_venue_row, pack.venues)]
+    return [*(_counter_row(line, pack.town.travel_ja) for line in pack.counters), *map(_venue_row, pack.venues)]
 
 
-def _counter_row(line: PackCounter) -> dict[str, Any]:
+def _counter_row(line: PackCounter, travel_ja: str) -> dict[str, Any]:
     row = {name: getattr(line, name) for name in ("code", "number", "name_ja", "office", "place_ja")}
-    return row | {"kind": "counter"}
+    facts = {"payment": list(line.payment), "access": list(line.access), "travel_ja": travel_ja}
+    return row | {"kind": "counter"} | facts
 
 
 def _venue_row(line: Venue) -> dict[str, Any]:
     # No number hangs above a venue: it is called by its name.
-    row = {name: getattr(line, name) for name in ("code", "name_ja", "office", "place_ja")}
-    return row | {"number": "", "kind": "venue"}
+    row = {name: getattr(line, name) for name in ("code", "name_ja", "office", "place_ja", "travel_ja")}
+    return row | {"number": "", "kind": "venue", "payment": [], "access": list(line.access)}
 
 
 def _life_event_row(line: PackLifeEvent) -> dict[str, Any]:
@@ -173,7 +176,9 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
             )
             for line in pack.procedures
         ),
-        counters=tuple(CounterEntry(**row) for row in _counter_rows(pack)),
+        counters=tuple(
+            CounterEntry(**{name: row[name] for name in CounterEntry.__struct_fields__}) for row in _counter_rows(pack)
+        ),
         walks=tuple(
             WalkEntry(counter=counter, other=other, minutes=minutes)
             for (counter, other), minutes in sorted(pack.walk_minutes().items())

@@ -4,11 +4,11 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.sessions import GUEST_LIFETIME, STAFF_LIFETIME
-from services.routing.tables import account, ended_sessions, outbox, session_table
+from services.routing.tables import account, ended_sessions, outbox, session_table, situation
 from shared.audit import record_deed
 from shared.crypto import new_link_token, token_hash
 from shared.events.routing import SessionEnded
@@ -112,6 +112,10 @@ async def end_session(session: AsyncSession, *, municipality: str, session_id: s
     ).one_or_none()
     if row is None:
         return
+    # Whoever leaves a shared computer leaves nothing of it behind.
+    await session.execute(
+        delete(situation).where(situation.c.municipality == municipality, situation.c.session_id == session_id)
+    )
     event = SessionEnded(
         event_id=uuid4(),
         municipality=municipality,

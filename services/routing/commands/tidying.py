@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.domain.situation import SITUATION_LIFETIME
 from services.routing.tables import SERVICE
 from shared.messaging.due import schedule
 
@@ -37,6 +38,12 @@ _STATEMENTS = (
             WHERE p.municipality = :municipality AND NOT EXISTS (
                 SELECT 1 FROM {SERVICE}.session s
                 WHERE (s.municipality, s.session_id) = (p.municipality, p.session_id)) LIMIT {BATCH})""",
+    ),
+    (
+        SITUATION_LIFETIME,
+        f"""DELETE FROM {SERVICE}.situation WHERE (municipality, session_id) IN (
+            SELECT municipality, session_id FROM {SERVICE}.situation
+            WHERE municipality = :municipality AND told_at <= :before LIMIT {BATCH})""",
     ),
     (
         REFUSALS_KEPT,

@@ -5,9 +5,13 @@ from typing import Literal
 
 import msgspec
 
+from services.routing.domain.situation import Access
+
 Possible = Literal["yes", "partial", "no"]
 Channel = Literal["online", "counter", "helper"]
 CHANNELS: tuple[Channel, ...] = ("online", "counter", "helper")
+# How a fee can be paid: cash, credit card, transport or other prepaid card, code on a phone, by an invoice afterwards.
+Payment = Literal["cash", "credit", "ic_card", "code", "invoice"]
 
 # The line of the pack is typical of Japanese towns; the town has not confirmed it yet.
 UNCONFIRMED_SOURCE = "general"
@@ -57,7 +61,11 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter (窓口), whose `number` hangs above it, or a venue where helpers meet residents."""
+    """A counter (窓口), whose `number` hangs above it, or a venue where helpers meet residents.
+
+    `payment` is how a fee is paid there; `access` what is there for those who need it; `travel_ja` how to get there.
+    Empty: the town says nothing of it.
+    """
 
     code: str
     number: str
@@ -65,6 +73,9 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     office: str
     place_ja: str
     kind: Literal["counter", "venue"] = "counter"
+    payment: tuple[Payment, ...] = ()
+    access: tuple[Access, ...] = ()
+    travel_ja: str = ""
 
     @property
     def is_venue(self) -> bool:
@@ -89,3 +100,7 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
     frequent: tuple[str, ...] = ()
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
+    # How a fee is paid for what is done online.
+    online_payment: tuple[Payment, ...] = ()
+    # Whether payment, access and travel are the town's own word, or a sample.
+    places_confirmed: bool = True

@@ -4,13 +4,18 @@ Pure: everything is given, codes come out, and the pages put them into words.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
-from services.routing.domain.catalogue import CHANNELS, Channel, Counter, Possible, Procedure
+from services.routing.domain.catalogue import Channel, Counter, Payment, Possible, Procedure
 from services.routing.domain.items import NOT_TYPED
+from services.routing.domain.options import ChannelOption, Doubt, Earliest, Reason
+from services.routing.domain.situation import Access, Situation
+from services.routing.domain.suggestion import Why, find_cautions, suggest
+
+T = TypeVar("T")
 
 # The channels that can be used in this version; the others say honestly that they come with the next one.
 READY_CHANNELS: frozenset[Channel] = frozenset({"online", "counter", "helper"})
@@ -20,20 +25,8 @@ ONLINE_BASE_MIN = 5
 ONLINE_PER_ITEM_MIN = 1
 # Sitting down together, and then the procedure itself.
 HELPER_EXTRA_MIN = 15
-QUICK_MIN = 15
-
-Earliest = Literal["at", "any_time", "next_version", "full", "unknown", "never"]
-Reason = Literal[
-    "possible",
-    "partly",
-    "in_person_by_law",
-    "not_online",
-    "no_counter",
-    "not_with_helper",
-    "no_venue",
-    "next_version",
-]
-Why = Literal["earliest", "only_one_ready", "whole_procedure", "short", "free", "nothing_to_bring", "together"]
+# Booking says what is free anew at least every ten minutes: of whom nothing was heard for so long, something is amiss.
+OLD_AFTER = timedelta(minutes=30)
 
 OWN_PHONE = "own_phone"
 # Nothing is read from a card online yet: the office checks who it is afterwards, as its page says.
@@ -65,21 +58,15 @@ class Availability(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, earliest_at=self.own.get(procedure, self.earliest_at), own={})
 
 
-class ChannelOption(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel of one procedure. `ready` is whether a person can go on with it now; times are minutes."""
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """The items that the person gave before and need not write again: on a form, and when a time is booked."""
 
-    channel: Channel
-    possible: Possible
-    ready: bool
-    reason: Reason
-    earliest: Earliest
-    earliest_at: datetime | None = None
-    as_of: datetime | None = None
-    minutes: int | None = None
-    minutes_estimated: bool = False
-    counter: Counter | None = None
-    fee_yen: int = 0
-    bring: tuple[str, ...] = ()
+    form: tuple[str, ...] = ()
+    booking: tuple[str, ...] = ()
+
+
+NOTHING_SAID = Situation()
+NOTHING_GIVEN = Given()
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,16 +87,22 @@ def compare_channels(
     availability: Sequence[Availability],
     now: datetime,
     *,
+    situation: Situation = NOTHING_SAID,
+    given: Given = NOTHING_GIVEN,
+    online_payment: tuple[Payment, ...] = (),
     ready: frozenset[Channel] = READY_CHANNELS,
 ) -> Comparison:
     """Compare the channels of a procedure at a moment. `availability` may hold other counters, or be late or empty."""
     availability = [entry.of(procedure.code) for entry in availability]
-    options = (
-        _online(procedure, now, ready),
-        _counter(procedure, counters, availability, now, ready),
-        _helper(procedure, counters, availability, now, ready),
+    options = tuple(
+        msgspec.structs.replace(option, cautions=find_cautions(option, situation, now))
+        for option in (
+            _online(procedure, now, ready, given, online_payment),
+            _counter(procedure, counters, availability, now, ready, given),
+            _helper(procedure, counters, availability, now, ready, given),
+        )
     )
-    suggested, why = _suggest(options)
+    suggested, why = suggest(options, situation, now)
     return Comparison(options=options, suggested=suggested, why=why)
 
 
@@ -126,11 +119,18 @@ def things_not_typed(items: Sequence[str]) -> tuple[str, ...]:
     return tuple(_THINGS[item] for item in items if item in NOT_TYPED and item in _THINGS)
 
 
-def _online(procedure: Procedure, now: datetime, ready: frozenset[Channel]) -> ChannelOption:
+def _online(
+    procedure: Procedure,
+    now: datetime,
+    ready: frozenset[Channel],
+    given: Given,
+    payment: tuple[Payment, ...],
+) -> ChannelOption:
     if procedure.online == "no":
         by_law = procedure.source.startswith("in-person required by law")
         return _impossible("online", "in_person_by_law" if by_law else "not_online")
     is_ready = "online" in ready
+    reused = tuple(item for item in procedure.items if item in given.form)
     return ChannelOption(
         channel="online",
         possible=procedure.online,
@@ -138,10 +138,13 @@ def _online(procedure: Procedure, now: datetime, ready: frozenset[Channel]) -> C
         reason=_reason(procedure.online, is_ready),
         earliest="any_time" if is_ready else "next_version",
         earliest_at=now if is_ready else None,
-        minutes=ONLINE_BASE_MIN + ONLINE_PER_ITEM_MIN * len(procedure.items),
-        minutes_estimated=True,
+        minutes=ONLINE_BASE_MIN + ONLINE_PER_ITEM_MIN * (len(procedure.items) - len(reused)),
         fee_yen=procedure.fee_yen,
+        payment=payment if procedure.fee_yen else (),
         bring=things_to_bring(procedure, "online"),
+        reused=reused,
+        needs_phone=True,
+        doubts=_doubts(procedure, None, now, minutes_estimated=True),
     )
 
 
@@ -151,6 +154,7 @@ def _counter(
     availability: Sequence[Availability],
     now: datetime,
     ready: frozenset[Channel],
+    given: Given,
 ) -> ChannelOption:
     known = [counters[code] for code in procedure.counters if code in counters]
     if procedure.counter == "no" or not known:
@@ -168,7 +172,12 @@ def _counter(
         minutes=procedure.counter_minutes,
         counter=free.counter or known[0],
         fee_yen=procedure.fee_yen,
+        payment=_everywhere([place.payment for place in known]) if procedure.fee_yen else (),
         bring=things_to_bring(procedure, "counter"),
+        access=_everywhere([place.access for place in known]),
+        access_somewhere=_somewhere(known),
+        reused=given.booking,
+        doubts=_doubts(procedure, free if is_ready else None, now, minutes_estimated=False),
     )
 
 
@@ -208,6 +217,7 @@ def _helper(
     availability: Sequence[Availability],
     now: datetime,
     ready: frozenset[Channel],
+    given: Given,
 ) -> ChannelOption:
     if procedure.helper == "no":
         return _impossible("helper", "not_with_helper")
@@ -228,10 +238,40 @@ def _helper(
         as_of=free.as_of if is_ready else None,
         counter=free.counter,
         minutes=procedure.counter_minutes + extra_min,
-        minutes_estimated=True,
         fee_yen=procedure.fee_yen,
         bring=things_to_bring(procedure, "helper"),
+        access=_everywhere([place.access for place in venues]),
+        access_somewhere=_somewhere(venues),
+        reused=given.booking,
+        needs_phone=True,
+        doubts=_doubts(procedure, free if is_ready else None, now, minutes_estimated=True),
     )
+
+
+def _doubts(
+    procedure: Procedure, free: "_FreeTimes | None", now: datetime, *, minutes_estimated: bool
+) -> tuple[Doubt, ...]:
+    found: list[Doubt] = []
+    if free is not None and free.earliest == "unknown":
+        found.append("times_missing")
+    elif free is not None and free.as_of is not None and now - free.as_of > OLD_AFTER:
+        found.append("times_old")
+    if minutes_estimated:
+        found.append("minutes_estimated")
+    if procedure.is_sample:
+        found.append("unconfirmed")
+    return tuple(found)
+
+
+def _everywhere(kinds: Sequence[tuple[T, ...]]) -> tuple[T, ...]:
+    """What all places have, in the order of the first one."""
+    first, *others = kinds or [()]
+    return tuple(kind for kind in first if all(kind in other for other in others))
+
+
+def _somewhere(places: Sequence[Counter]) -> tuple[Access, ...]:
+    """What one or another of the places has."""
+    return tuple(dict.fromkeys(kind for place in places for kind in place.access))
 
 
 def _impossible(channel: Channel, reason: Reason) -> ChannelOption:
@@ -242,34 +282,3 @@ def _reason(possible: Possible, is_ready: bool) -> Reason:
     if not is_ready:
         return "next_version"
     return "partly" if possible == "partial" else "possible"
-
-
-def _suggest(options: Sequence[ChannelOption]) -> tuple[Channel | None, tuple[Why, ...]]:
-    usable = [option for option in options if option.ready and option.possible != "no"]
-    if not usable:
-        return None, ()
-    best = min(usable, key=_preference)
-    why: list[Why] = []
-    others = [option for option in usable if option is not best]
-    if not others:
-        why.append("only_one_ready")
-    elif best.earliest_at is not None and all(
-        option.earliest_at is None or option.earliest_at > best.earliest_at for option in others
-    ):
-        why.append("earliest")
-    if best.possible == "yes" and any(option.possible == "partial" for option in options):
-        why.append("whole_procedure")
-    if best.channel in ("counter", "helper"):
-        why.append("together")
-    if best.minutes is not None and best.minutes <= QUICK_MIN:
-        why.append("short")
-    if not best.bring and best.fee_yen == 0:
-        why.append("nothing_to_bring")
-    return best.channel, tuple(why)
-
-
-def _preference(option: ChannelOption) -> tuple[bool, bool, bool, float, int]:
-    """What can be done wholly comes first, then what is not full, then what is sooner; a tie goes as listed."""
-    at = option.earliest_at.timestamp() if option.earliest_at else float("inf")
-    is_partial = option.possible == "partial"
-    return is_partial, option.earliest == "full", option.earliest_at is None, at, CHANNELS.index(option.channel)

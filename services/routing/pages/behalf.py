@@ -13,8 +13,9 @@ from services.routing.commands.cases import open_case
 from services.routing.domain.behalf import BEHALF, BEHALF_ROLES
 from services.routing.domain.catalogue import CHANNELS
 from services.routing.pages.behalf_path import CHANNEL_REFUSALS, ENTRY, UNKNOWN, UNSAID, behalf_path
+from services.routing.pages.channel_wording import ChannelCard, channel_cards
 from services.routing.pages.front import compare_procedure, search_procedures
-from services.routing.pages.wording import REFUSALS, ChannelCard, channel_cards, deadline_words, second_name
+from services.routing.pages.wording import REFUSALS, deadline_words, second_name
 from services.routing.queries.plans import list_life_events
 from shared.db import Database
 from shared.errors import Refusal

@@ -11,11 +11,15 @@ from litestar.params import FromPath
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.situation import find_given, find_situation
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.catalogue import Town as TownFacts
-from services.routing.domain.channels import Comparison, compare_channels
+from services.routing.domain.channels import NOTHING_SAID, Comparison, compare_channels
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
-from services.routing.pages.wording import channel_cards, deadline_words, second_name
+from services.routing.domain.situation import Situation
+from services.routing.pages.channel_wording import channel_cards
+from services.routing.pages.situation import questions, visitor_to_compare_for
+from services.routing.pages.wording import deadline_words, second_name
 from services.routing.queries.catalogue import (
     get_procedure,
     get_town,
@@ -26,6 +30,7 @@ from services.routing.queries.catalogue import (
 )
 from services.routing.queries.plans import list_life_events
 from shared.db import Database
+from shared.tokens import Identity
 from shared.town_pack import FREQUENT_MAX
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
@@ -84,9 +89,13 @@ async def show_procedure(
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
 ) -> Template:
-    """The three channels of one procedure, side by side."""
+    """The three channels of one procedure, side by side, and what the visitor said of their situation."""
+    visitor = visitor_to_compare_for(request)
     async with db.begin(town.code) as session:
-        facts, procedure, comparison = await compare_procedure(session, town, code, now=now)
+        situation = await find_situation(session, visitor, now)
+        facts, procedure, comparison = await compare_procedure(
+            session, town, code, visitor=visitor, situation=situation, now=now
+        )
     return page(
         request,
         "procedure.html",
@@ -96,6 +105,7 @@ async def show_procedure(
         cards=channel_cards(procedure, comparison, facts, now),
         suggested=comparison.suggested,
         deadline=deadline_words(procedure, facts),
+        questions=questions(situation),
         idempotency_key=uuid4(),
     )
 
@@ -126,9 +136,15 @@ async def search_procedures(
 
 
 async def compare_procedure(
-    session: AsyncSession, town: Town, code: str, *, now: datetime
+    session: AsyncSession,
+    town: Town,
+    code: str,
+    *,
+    visitor: Identity | None = None,
+    situation: Situation = NOTHING_SAID,
+    now: datetime,
 ) -> tuple[TownFacts, Procedure, Comparison]:
-    """A procedure with its channels compared, and the town's words for both.
+    """A procedure with its channels compared, for a visitor in their situation, and the town's words for both.
 
     Raises:
         Refusal: `procedure_unknown` (404), `catalogue_missing` (503).
@@ -138,7 +154,16 @@ async def compare_procedure(
     counters = await list_counters(session, town.code)
     venues = [code for code, place in counters.items() if place.is_venue]
     availability = await list_availability(session, town.code, [*procedure.counters, *venues])
-    return facts, procedure, compare_channels(procedure, counters, availability, now)
+    comparison = compare_channels(
+        procedure,
+        counters,
+        availability,
+        now,
+        situation=situation,
+        given=await find_given(session, visitor, procedure.items),
+        online_payment=facts.online_payment,
+    )
+    return facts, procedure, comparison
 
 
 def _categories(procedures: Sequence[Procedure]) -> list[tuple[str, int]]:

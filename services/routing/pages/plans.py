@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.plans import begin_steps, begin_together, make_plan
 from services.routing.commands.sessions import NewSession, start_guest_session
+from services.routing.commands.situation import find_situation
 from services.routing.domain.behalf import BEHALF, BEHALF_ROLES
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
@@ -20,9 +21,10 @@ from services.routing.domain.life_events import LifeEvent, Step
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cases import known_visitor
+from services.routing.pages.channel_wording import channel_cards
 from services.routing.pages.cookies import give_session
 from services.routing.pages.tries import Tries
-from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, channel_cards, second_name
+from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, second_name
 from services.routing.queries.catalogue import get_town, list_availability, list_counters, list_procedures
 from services.routing.queries.plans import Plan, StartedCase, get_life_event, get_own_plan, list_started
 from shared.db import Database
@@ -127,7 +129,7 @@ async def post_begin(
         made, event = await _read_plan(session, identity, plan_id)
         channels = {
             procedure.code: comparison.suggested
-            for _step, procedure, comparison in await _compare(session, town.code, made, event, now)
+            for _step, procedure, comparison in await _compare(session, identity, made, event, now)
             if procedure.code in chosen and comparison.suggested is not None
         }
         for _number in channels:
@@ -168,7 +170,7 @@ async def post_together(
         made, event = await _read_plan(session, identity, plan_id)
         together = [
             procedure.code
-            for _step, procedure, comparison in await _compare(session, town.code, made, event, now)
+            for _step, procedure, comparison in await _compare(session, identity, made, event, now)
             if procedure.code in chosen and _is_at_counter(comparison)
         ]
         case_id = None
@@ -194,14 +196,20 @@ async def _read_plan(session: AsyncSession, identity: Identity, plan_id: str) ->
 
 
 async def _compare(
-    session: AsyncSession, municipality: str, made: Plan, event: LifeEvent, now: datetime
+    session: AsyncSession, identity: Identity, made: Plan, event: LifeEvent, now: datetime
 ) -> list[tuple[Step, Procedure, Comparison]]:
-    """The steps of a plan that the town still offers, each with its channels compared."""
+    """The steps of a plan that the town still offers, each with its channels compared for who asks."""
+    municipality = identity.municipality
+    situation = await find_situation(session, identity, now)
     offered = {procedure.code: procedure for procedure in await list_procedures(session, municipality)}
     counters = await list_counters(session, municipality)
     availability = await list_availability(session, municipality, list(counters))
     return [
-        (step, offered[step.procedure], compare_channels(offered[step.procedure], counters, availability, now))
+        (
+            step,
+            offered[step.procedure],
+            compare_channels(offered[step.procedure], counters, availability, now, situation=situation),
+        )
         for step in event.steps
         if step.procedure in made.procedures and step.procedure in offered
     ]
@@ -247,7 +255,7 @@ async def _plan_page(
     async with db.begin(town.code) as session:
         made, event = await _read_plan(session, identity, plan_id)
         facts = await get_town(session, town.code)
-        compared = await _compare(session, town.code, made, event, now)
+        compared = await _compare(session, identity, made, event, now)
         begun = {case.procedure: case for case in await list_started(session, identity, made, event)}
     steps = []
     for number, (step, procedure, comparison) in enumerate(compared, start=1):

@@ -1,19 +1,16 @@
 """Codes into plain Japanese. Every text is marked here for the catalogues, and translated when it is shown."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
-import msgspec
 import phonenumbers
 
 from services.routing.commands.cases import PURPOSE_CONTACT
 from services.routing.commands.uses import PURPOSE_CALL, PURPOSE_CALL_BY_HELPER
 from services.routing.domain.catalogue import Counter, Procedure, Town
-from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE, ChannelOption, Comparison
+from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
 from shared.web.refusals import RefusalText
-from shared.web.templating import duration, jst_datetime, jst_time, to_day, yen
 from shared.web.town_texts import town_text
 
 
@@ -177,39 +174,9 @@ BRING: dict[str, str] = {
 }
 OWN_PHONE_WORDS = _("ふだん使っているスマートフォン")
 IDENTITY_LATER_WORDS = _("本人確認書類（受け付けたあとに、係が確かめます）")
-ONLY_MONEY = _("お金のほかは、なにもいりません")
 
-CHANNEL_ACTIONS = {
-    "online": _("オンラインで申しこむ"),
-    "counter": _("窓口の日にちと時間を選ぶ"),
-    "helper": _("サポーターの日時を選ぶ"),
-}
+
 CHANNEL_TITLES = {"online": _("オンライン"), "counter": _("役場の窓口"), "helper": _("スマホのサポーター")}
-
-REASONS: dict[str, str] = {
-    "possible": _("この方法で手続きできます。"),
-    "partly": _("申請はできますが、あとで窓口に来ていただくことがあります。"),
-    "in_person_by_law": _("法律で、窓口に来ていただくことが決まっています。"),
-    "not_online": _("この手続きは、まだオンラインではできません。"),
-    "no_counter": _("この手続きは、窓口の予約ではあつかっていません。"),
-    "not_with_helper": _("この手続きは、サポーターといっしょにはできません。"),
-    "no_venue": _("サポーターと会える場所が、まだありません。"),
-}
-HELPER_POSSIBLE = _("町のサポーターが、スマートフォンの使い方をいっしょに練習しながら進めます。")
-COUNTER_POSSIBLE = _("係の者がお話をうかがいながら、いっしょに進めます。")
-NEXT_VERSION = {
-    "helper": _("サポーターの予約は、次の版で始まります。いまは窓口の予約か、電話（%(phone)s）をご利用ください。"),
-}
-NEXT_VERSION_PHONE_ONLY = _("この方法は、次の版で始まります。いまは電話（%(phone)s）でおたずねください。")
-
-WHY: dict[str, str] = {
-    "earliest": _("いちばん早くできます。"),
-    "only_one_ready": _("いま、このサイトから申しこめる方法です。"),
-    "whole_procedure": _("これだけで手続きが終わります。"),
-    "short": _("短い時間で終わります。"),
-    "nothing_to_bring": _("持ちものがいりません。"),
-    "together": _("わからないことを、その場で聞けます。"),
-}
 
 TARGETS = {
     "routing": _("手続きの受付（このサイト）"),
@@ -283,51 +250,6 @@ FAMILY_MEMBER = _("ご家族 %(number)s の情報")
 _SEPARATOR = _("、")
 
 
-class ChannelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """One channel as the page shows it: texts only."""
-
-    channel: str
-    title: str
-    possible: bool
-    ready: bool
-    suggested: bool
-    reason: str
-    earliest: str | None
-    as_of: str | None
-    duration_text: str | None
-    place: str | None
-    fee: str | None
-    bring: tuple[str, ...]
-    why: tuple[str, ...]
-    action: str
-
-
-def channel_cards(procedure: Procedure, comparison: Comparison, town: Town, now: datetime) -> list[ChannelCard]:
-    """The three channels in words. The suggested one comes first: on a phone, what is first is what is seen."""
-    counter_is_ready = comparison.option("counter").ready
-    return [
-        ChannelCard(
-            channel=option.channel,
-            title=translate(CHANNEL_TITLES[option.channel]),
-            possible=option.possible != "no",
-            ready=option.ready,
-            suggested=option.channel == comparison.suggested,
-            reason=_channel_reason(option, town, counter_is_ready=counter_is_ready),
-            earliest=_earliest(option, now),
-            as_of=_as_of(option, now),
-            duration_text=_minutes(option),
-            place=_place(option),
-            fee=yen(procedure.fee_yen) if option.possible != "no" else None,
-            bring=bring_words(option.bring, town) or _only_money(procedure),
-            why=tuple(translate(WHY[code]) for code in comparison.why)
-            if option.channel == comparison.suggested
-            else (),
-            action=translate(CHANNEL_ACTIONS[option.channel]),
-        )
-        for option in sorted(comparison.options, key=lambda option: option.channel != comparison.suggested)
-    ]
-
-
 def bring_words(codes: Iterable[str], town: Town) -> tuple[str, ...]:
     """What to bring, in the reader's language; what the town no longer has words for is left out."""
     words = {thing.code: town_text(thing.ja) for thing in town.things}
@@ -360,60 +282,6 @@ def item_names(keys: Iterable[str]) -> str:
     listed = sorted(keys, key=lambda key: order.get(key, len(order)))
     names = dict.fromkeys(translate(ITEMS.get(key, OTHER_ITEM)) for key in listed)
     return translate(_SEPARATOR).join(names)
-
-
-def _only_money(procedure: Procedure) -> tuple[str, ...]:
-    return (translate(ONLY_MONEY),) if procedure.fee_yen else ()
-
-
-def _channel_reason(option: ChannelOption, town: Town, *, counter_is_ready: bool) -> str:
-    if option.reason == "next_version":
-        text = NEXT_VERSION.get(option.channel) if counter_is_ready else None
-        return translate(text or NEXT_VERSION_PHONE_ONLY) % {"phone": town.phone}
-    if option.reason == "possible" and option.channel == "counter":
-        return translate(COUNTER_POSSIBLE)
-    if option.reason == "possible" and option.channel == "helper":
-        return translate(HELPER_POSSIBLE)
-    return translate(REASONS[option.reason])
-
-
-def _earliest(option: ChannelOption, now: datetime) -> str | None:
-    if option.earliest == "at" and option.earliest_at is not None:
-        if to_day(option.earliest_at) == to_day(now):
-            return translate(_("今日 %(time)s")) % {"time": jst_time(option.earliest_at)}
-        return jst_datetime(option.earliest_at, year=to_day(option.earliest_at).year != to_day(now).year)
-    texts = {
-        "any_time": _("いつでも（24時間）"),
-        "next_version": _("次の版から"),
-        "full": _("いまは空きがありません"),
-        "unknown": _("次のページで空きを確かめます"),
-    }
-    return translate(texts[option.earliest]) if option.earliest in texts else None
-
-
-def _as_of(option: ChannelOption, now: datetime) -> str | None:
-    if option.earliest not in ("at", "full") or option.as_of is None:
-        return None
-    is_today = to_day(option.as_of) == to_day(now)
-    when = jst_time(option.as_of) if is_today else jst_datetime(option.as_of, year=False)
-    return translate(_("%(when)s現在の空きです。")) % {"when": when}
-
-
-def _minutes(option: ChannelOption) -> str | None:
-    if option.minutes is None:
-        return None
-    text = duration(option.minutes)
-    return translate(_("およそ%(duration)s（めやす）")) % {"duration": text} if option.minutes_estimated else text
-
-
-def _place(option: ChannelOption) -> str | None:
-    if option.possible == "no":
-        return None
-    if option.channel == "online":
-        return translate(_("家など、どこでも"))
-    if option.channel == "helper":
-        return place_of(option.counter) if option.counter else translate(_("公民館など、町の施設"))
-    return place_of(option.counter) if option.counter else None
 
 
 def place_of(counter: Counter) -> str:

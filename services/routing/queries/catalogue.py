@@ -36,6 +36,8 @@ async def get_town(session: AsyncSession, municipality: str) -> Town:
         frequent=tuple(row.frequent),
         things=msgspec.convert(row.things, tuple[Words, ...]),
         deadlines=msgspec.convert(row.deadlines, tuple[Words, ...]),
+        online_payment=tuple(row.online_payment),
+        places_confirmed=row.places_confirmed,
     )
 
 
@@ -93,6 +95,9 @@ async def list_counters(session: AsyncSession, municipality: str) -> dict[str, C
             office=row.office,
             place_ja=row.place_ja,
             kind=row.kind,
+            payment=tuple(row.payment),
+            access=tuple(row.access),
+            travel_ja=row.travel_ja,
         )
         for row in rows
     }
