@@ -1,6 +1,6 @@
 """A town pack: everything about a municipality that is data.
 
-One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`.
+One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml` and `office.toml`.
 
 Routing loads the catalogue from it, booking the opening rules, notifications the reminder rules.
 """
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
+
+from shared.town_office import OfficeRules
 
 FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
@@ -276,6 +278,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     deadlines: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
     walks: tuple[Walk, ...] = ()
+    office: OfficeRules = OfficeRules()
 
     def walk_minutes(self) -> dict[tuple[str, str], int]:
         """Minutes on foot by pairs of counters, each pair once; of two lines about the same pair, the first says it."""
@@ -305,6 +308,7 @@ def read_town_pack(folder: Path) -> TownPack:
     town = _read_town(folder / "town.toml")
     procedures = _read_procedures(folder / "procedures.csv")
     life_events = _read_life_events(folder / "life_events.toml")
+    office = _read_office(folder / "office.toml", {procedure.code for procedure in procedures})
     # A venue is a counter of another kind: they share their codes.
     _refuse_twice(
         "town.toml, counter", [*(counter.code for counter in town.counters), *(venue.code for venue in town.venues)]
@@ -345,6 +349,7 @@ def read_town_pack(folder: Path) -> TownPack:
         deadlines=town.deadlines,
         names=town.names,
         walks=town.walks,
+        office=office,
     )
     _refuse_circles(pack)
     return pack
@@ -356,6 +361,15 @@ def _read_town(path: Path) -> _TownFile:
 
 def _read_life_events(path: Path) -> tuple[LifeEvent, ...]:
     return _read_toml(path, _LifeEventsFile).events if path.exists() else ()
+
+
+def _read_office(path: Path, procedures: set[str]) -> OfficeRules:
+    office = _read_toml(path, OfficeRules) if path.exists() else OfficeRules()
+    _refuse_twice(f"{path.name}, procedure", (rule.procedure for rule in office.procedures))
+    for rule in office.procedures:
+        _refuse_unknown(path.name, {rule.procedure} - procedures, what="procedure")
+        _refuse_twice(f"{path.name}, {rule.procedure}, check", (check.code for check in rule.checks))
+    return office
 
 
 def _read_toml(path: Path, kind: type[T]) -> T:
