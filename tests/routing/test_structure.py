@@ -7,17 +7,9 @@ from pathlib import Path
 from litestar.handlers import HTTPRouteHandler
 
 from services.routing.app import HANDLERS
-from services.routing.domain import applications, channels
-from services.routing.pages.application_wording import (
-    ACTIONS,
-    FILTERS,
-    NEXT,
-    OFFICE_STATES,
-    STATE_LOOKS,
-    STATES,
-    STEPS,
-    TITLES,
-)
+from services.routing.domain import applications, channels, office
+from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES, STEPS, TITLES
+from services.routing.pages.office_wording import ACTIONS, FILTERS, OFFICE_STATES
 from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS, REASONS, WHY
 from shared.events.booking import State
 from shared.web.prefixes import service_for
@@ -71,7 +63,7 @@ def test_there_are_words_for_every_code() -> None:
     for words in (STATES, OFFICE_STATES, STATE_LOOKS, TITLES, NEXT, STEPS):
         assert set(words) == set(applications.STATES)
     assert set(ACTIONS) == set(applications.ACTIONS)
-    assert set(FILTERS) == {"open", *applications.STATES}
+    assert set(FILTERS) == set(office.VIEWS) >= {"open", *applications.CLOSED}
     assert {item for line in make_pack().procedures for item in line.items} <= set(ITEMS)
     for code in ("earliest", "only_one_ready", "whole_procedure", "short", "nothing_to_bring", "together"):
         assert code in WHY

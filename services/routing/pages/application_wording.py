@@ -27,16 +27,6 @@ STATE_LOOKS = {
     "refused": "error",
     "withdrawn": "",
 }
-# As the office calls them.
-OFFICE_STATES: dict[str, str] = {
-    "submitted": _("新しい申請"),
-    "accepted": _("受け付け済み"),
-    "correction_asked": _("なおし待ち"),
-    "visit_asked": _("来庁待ち"),
-    "completed": _("終わり"),
-    "refused": _("不許可・却下"),
-    "withdrawn": _("取り下げ"),
-}
 # The heading of the resident's page.
 TITLES: dict[str, str] = {
     "submitted": _("申請を送りました"),
@@ -69,15 +59,6 @@ STEPS: dict[str, str] = {
     "refused": _("%(office)sの係が、認められないことを決めました"),
     "withdrawn": _("申請が取り下げられました"),
 }
-ACTIONS: dict[str, str] = {
-    "accept": _("申請を受け付ける"),
-    "complete": _("手続きを終える"),
-    "ask_correction": _("なおすことをお願いする"),
-    "ask_visit": _("来ていただくことをお願いする"),
-    "refuse": _("認めないことを決める"),
-}
-# While the person is waited for, accepting means that the office was told what it asked for.
-ACCEPT_AS_TOLD = _("直接うかがって受け付けた")
 # What the office writes, as the person reads it above the text.
 WRITTEN_TITLES: dict[str, str] = {
     "correction": _("なおしてほしいところ"),
@@ -85,12 +66,6 @@ WRITTEN_TITLES: dict[str, str] = {
     "refusal": _("認められない理由"),
 }
 WHOLE = _("申請の全体")
-# A click writes one of these.
-PHRASES = (
-    _("もう一度、確かめてください。"),
-    _("書類と合いません。書類のとおりに書いてください。"),
-    _("足りないところがあります。"),
-)
 # 教示, as the ministry's samples word it (行政不服審査法82条1項、行政事件訴訟法46条1項).
 APPEAL = _(
     "この決定に不服があるときは、この決定があったことを知った日の翌日から起算して3か月以内に、%(to)sに対して審査請求をすることができます。ただし、この決定の日の翌日から起算して1年を経過すると、審査請求をすることができなくなります。"
@@ -102,19 +77,6 @@ SUIT_AFTER_APPEAL = _(
     "この決定の取消しの訴えは、原則として、審査請求に対する裁決を経た後でなければ提起することができません。裁決があったことを知った日の翌日から起算して6か月以内に、%(town)sを被告として（%(head)sが代表者です）、裁判所に提起することができます。"
 )
 NO_APPEAL = _("この決定は、審査請求のできる処分ではありません。わからないことは、役場に電話でおたずねください。")
-# For the office's list.
-FILTERS: dict[str, str] = {
-    "open": _("対応するもの"),
-    "mine": _("自分の担当"),
-    "unassigned": _("担当がいないもの"),
-    "late": _("期限をすぎたもの"),
-    "waiting": _("ご本人を待つもの"),
-    "submitted": _("新しい申請"),
-    "accepted": _("受け付けたもの"),
-    "completed": _("終わったもの"),
-    "refused": _("認めなかったもの"),
-    "withdrawn": _("取り下げられたもの"),
-}
 
 
 def appeal_words(to: str, *, is_first: bool, town: str) -> tuple[str, ...]:

@@ -35,17 +35,12 @@ from services.routing.domain.applications import (
 )
 from services.routing.domain.protection import REASONS
 from services.routing.keys import Keys
-from services.routing.pages.application_wording import (
-    ACCEPT_AS_TOLD,
-    OFFICE_STATES,
-    PHRASES,
-    STATE_LOOKS,
-    appeal_words,
-)
-from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
+from services.routing.pages.application_wording import STATE_LOOKS, appeal_words
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.office_panel import work_panel, written_parts
+from services.routing.pages.office_wording import ACCEPT_AS_TOLD, OFFICE_STATES, PHRASES
+from services.routing.pages.office_wording import ACTIONS as ACTION_NAMES
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
 from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.queries.office import get_rule

@@ -9,8 +9,9 @@ from litestar.response import Template
 
 from services.routing.commands.protecting import may_register
 from services.routing.domain.office import VIEWS, View, is_late
-from services.routing.pages.application_wording import FILTERS, OFFICE_STATES, STATE_LOOKS
+from services.routing.pages.application_wording import STATE_LOOKS
 from services.routing.pages.office import OFFICE
+from services.routing.pages.office_wording import FILTERS, OFFICE_STATES
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.inquiries import count_waiting
 from services.routing.queries.office import PAGE, InInbox, count_inbox, list_inbox, logins_of

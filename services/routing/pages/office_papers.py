@@ -13,11 +13,11 @@ from services.routing.commands.looking import Looked, look_at_application
 from services.routing.domain.applications import WRITTEN
 from services.routing.domain.items import ITEM_PARTS, unpack_people, unpack_value
 from services.routing.keys import Keys
-from services.routing.pages.application_wording import OFFICE_STATES
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name
 from services.routing.pages.office import OFFICE, given_rows
 from services.routing.pages.office_panel import work_panel, written_parts
+from services.routing.pages.office_wording import OFFICE_STATES
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.office import get_rule
 from shared.db import Database
