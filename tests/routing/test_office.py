@@ -78,7 +78,7 @@ def test_without_a_period_nothing_is_late_and_the_boundary_is_exact() -> None:
     assert is_late("accepted", NOW, NOW + timedelta(microseconds=1))
     # While the person is waited for, no time runs.
     for state in ("correction_asked", "visit_asked", "completed", "refused", "withdrawn"):
-        assert not is_late(state, NOW, NOW + timedelta(days=9))  # type: ignore[arg-type]
+        assert not is_late(state, NOW, NOW + timedelta(days=9))
 
 
 def test_reasons_come_back_as_they_were_and_old_texts_are_about_the_whole() -> None:
