@@ -12,8 +12,7 @@ from services.routing.domain.applications import CLOSED, WRITTEN
 from services.routing.domain.office import Rule, is_late
 from services.routing.pages.application_wording import WRITTEN_TITLES
 from services.routing.pages.item_fields import reason_rows
-from services.routing.queries.mine import find_live_appointment
-from services.routing.queries.office import list_colleagues, list_ticked, logins_of
+from services.routing.queries.office import find_visit, list_colleagues, list_ticked, logins_of
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
@@ -28,7 +27,6 @@ async def work_panel(
     doers = [row.assignee, row.accepted_by, row.completed_by, *(tick.ticked_by for tick in ticked.values())]
     logins = await logins_of(session, row.municipality, doers)
     colleagues = await list_colleagues(session, row.municipality, row.office) if is_open else []
-    visit = await find_live_appointment(session, row.municipality, row.case_id)
     return {
         "is_open": is_open,
         "due_at": row.due_at if is_open else None,
@@ -53,7 +51,7 @@ async def work_panel(
         "two_persons": row.two_persons,
         "accepted_by": logins.get(row.accepted_by, "") if row.accepted_by else None,
         "is_second": row.accepted_by not in (None, identity.ref),
-        "visit": f"/booking/appointments/{visit}" if visit is not None else None,
+        "comes_at": await find_visit(session, row.municipality, row.case_id),
     }
 
 

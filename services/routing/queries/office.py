@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.domain.applications import AT_OFFICE, AT_PERSON, CLOSED, STATES, State
 from services.routing.domain.office import COUNTED, VIEWS, Rule, View, due_at
 from services.routing.queries.holidays import list_holidays
-from services.routing.tables import account, application, application_check, office_rule
+from services.routing.queries.mine import CLOSED_STATES
+from services.routing.tables import account, application, application_check, appointment, office_rule
 from shared.clock import jst_day
 from shared.tokens import Identity
 
@@ -139,6 +140,17 @@ async def list_ticked(session: AsyncSession, municipality: str, application_id: 
         .limit(CHECKS_MAX)
     )
     return {row.code: Ticked(row.code, row.ticked_by, row.ticked_at) for row in rows}
+
+
+async def find_visit(session: AsyncSession, municipality: str, case_id: UUID) -> datetime | None:
+    """When somebody comes for a case, as booking last told it."""
+    query = select(func.min(appointment.c.starts_at)).where(
+        appointment.c.municipality == municipality,
+        appointment.c.case_id == case_id,
+        appointment.c.state.not_in(CLOSED_STATES),
+    )
+    starts_at: datetime | None = (await session.execute(query)).scalar_one()
+    return starts_at
 
 
 def _of(municipality: str, office: str | None) -> ColumnElement[bool]:
