@@ -68,6 +68,10 @@ STAFF_ONLY: Final = {
         "services/booking/pages/draw_call_off.html",
     ),
     "the back office": (
+        "services/routing/pages/office_panel.html",
+        "services/routing/pages/office_panel.py",
+        "services/routing/pages/office_print.html",
+        "services/routing/pages/office_wording.py",
         "services/routing/pages/given.html",
         "services/routing/pages/given_page.html",
         "services/routing/pages/figures.html",

@@ -111,6 +111,20 @@ procedure = Table(
     Column("retention_days", Integer, nullable=False, server_default="365"),
 )
 
+# How the town's offices work on a procedure's applications: `domain/office.py: Rule`.
+office_rule = Table(
+    "office_rule",
+    metadata,
+    _town(),
+    Column("procedure", Text, primary_key=True),
+    Column("process_days", Integer),
+    Column("two_persons", Boolean, nullable=False),
+    # A list of {code, ja}.
+    Column("checks", JSONB, nullable=False),
+    Column("appeal_to", Text, nullable=False),
+    Column("appeal_first", Boolean, nullable=False),
+)
+
 counter = Table(
     "counter",
     metadata,
@@ -411,6 +425,31 @@ application = Table(
     Column("code_failures", Integer, nullable=False, server_default="0"),
     Column("locked_until", _TIME),
     CheckConstraint(f"state IN {STATES}", name="state"),
+    # By when the office decides; empty: no period is set.
+    Column("due_at", _TIME),
+    # Who works on it: the `ref` of an account.
+    Column("assignee", Text),
+    # Whether the town asked for two when it was sent; who accepted it last, and who completed it.
+    Column("two_persons", Boolean, nullable=False, server_default="false"),
+    Column("accepted_by", Text),
+    Column("completed_by", Text),
+    # Of a refusal: whom an appeal goes to, as the person was told; empty: there is none.
+    Column("appeal_to", Text),
+    Column("appeal_first", Boolean, nullable=False, server_default="false"),
+    CheckConstraint(
+        "NOT two_persons OR state <> 'completed' OR (accepted_by IS NOT NULL AND completed_by IS NOT NULL"
+        " AND accepted_by <> completed_by)",
+        name="two_persons",
+    ),
+    CheckConstraint("state <> 'refused' OR appeal_to IS NOT NULL", name="appeal_told"),
+    Index(
+        "application_open_idx",
+        "municipality",
+        "office",
+        "due_at",
+        "submitted_at",
+        postgresql_where=text("state NOT IN ('completed', 'refused', 'withdrawn')"),
+    ),
     UniqueConstraint("municipality", "number"),
     UniqueConstraint("municipality", "case_id"),
     ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
@@ -442,6 +481,21 @@ application_link = Table(
     Column("link_hash", LargeBinary, primary_key=True),
     Column("application_id", _UUID, nullable=False),
     Column("issued_at", _TIME, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "application_id"],
+        ["routing.application.municipality", "routing.application.application_id"],
+    ),
+)
+
+# What was gone through of a procedure's checks, and by whom. Sent once more, an application has all of them before it.
+application_check = Table(
+    "application_check",
+    metadata,
+    _town(),
+    Column("application_id", _UUID, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("ticked_by", Text, nullable=False),
+    Column("ticked_at", _TIME, nullable=False),
     ForeignKeyConstraint(
         ["municipality", "application_id"],
         ["routing.application.municipality", "routing.application.application_id"],

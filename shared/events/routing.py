@@ -12,7 +12,9 @@ Reach = Literal["email", "sms", "none"]
 PlaceKind = Literal["counter", "venue"]
 # Who wanted a person's data erased: themselves, the operator, or the rule of how long it is kept.
 ErasureReason = Literal["resident", "operator", "retention"]
-ApplicationState = Literal["submitted", "accepted", "correction_asked", "completed", "withdrawn"]
+ApplicationState = Literal[
+    "submitted", "accepted", "correction_asked", "visit_asked", "completed", "refused", "withdrawn"
+]
 
 
 class ProcedureEntry(msgspec.Struct, frozen=True, kw_only=True):

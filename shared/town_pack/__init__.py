@@ -1,8 +1,8 @@
 """A town pack: everything about a municipality that is data.
 
-One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`. Routing loads the catalogue from
-it, booking the opening rules, notifications the reminder rules. `schema` says what may stand in the files, `reading`
-reads them, `checking` finds what contradicts itself, and `problems` says it: file, line, and what to do.
+One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml` and `office.toml`. Routing loads
+the catalogue from it, booking the opening rules, notifications the reminder rules. `schema` says what may stand in the
+files, `reading` reads them, `checking` finds what contradicts itself, and `problems` says it: file, line, what to do.
 """
 
 from shared.town_pack.problems import BadTownPack, Problem
@@ -11,6 +11,7 @@ from shared.town_pack.schema import (
     FILE_MAX_BYTES,
     FREQUENT_MAX,
     LIFE_EVENTS_FILE,
+    OFFICE_FILE,
     PROCEDURES_FILE,
     RETENTION_DAYS,
     TOWN_FILE,
@@ -37,6 +38,7 @@ __all__ = [
     "FILE_MAX_BYTES",
     "FREQUENT_MAX",
     "LIFE_EVENTS_FILE",
+    "OFFICE_FILE",
     "PROCEDURES_FILE",
     "RETENTION_DAYS",
     "TOWN_FILE",

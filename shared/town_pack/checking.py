@@ -9,6 +9,7 @@ from shared.town_pack.problems import Flaw, Place
 from shared.town_pack.schema import (
     IN_PERSON_ITEMS,
     LIFE_EVENTS_FILE,
+    OFFICE_FILE,
     PROCEDURES_FILE,
     TOWN_FILE,
     BookingRules,
@@ -38,6 +39,7 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
     )
     for number, event in enumerate(pack.life_events):
         yield from _life_event(("events", number), event, codes)
+    yield from _office(pack)
     yield from _circles(pack)
     yield from _two_ways(pack)
 
@@ -168,6 +170,16 @@ def _life_event(place: Place, event: LifeEvent, procedures: set[str]) -> Iterato
             what = f"{code} comes before {late}, after which it is to come"
             yield Flaw(LIFE_EVENTS_FILE, (*where[:-1], "after"), what, f"put the step {late} above this one")
         before.add(code)
+
+
+def _office(pack: TownPack) -> Iterator[Flaw]:
+    rules = [(("procedures", number, "procedure"), rule) for number, rule in enumerate(pack.office.procedures)]
+    yield from _twice(OFFICE_FILE, ((place, rule.procedure) for place, rule in rules))
+    codes = {procedure.code for procedure in pack.procedures}
+    for place, rule in rules:
+        yield from _unknown(OFFICE_FILE, place, [rule.procedure], codes, "procedure")
+        checks = (((*place[:-1], "checks", number, "code"), check.code) for number, check in enumerate(rule.checks))
+        yield from _twice(OFFICE_FILE, checks)
 
 
 def _circles(pack: TownPack) -> Iterator[Flaw]:

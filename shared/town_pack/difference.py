@@ -17,7 +17,7 @@ NAMED = {
     "deadlines": ("deadline", "code", "ja"),
     "names": ("wording", "ja", "ja"),
 }
-TABLES = ("town", "booking", "notices")
+TABLES = ("town", "booking", "notices", "office")
 WEEKDAYS = "月火水木金土日"
 
 
@@ -37,10 +37,12 @@ def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
     for table in TABLES:
         before, after = (msgspec.to_builtins(getattr(pack, table)) for pack in (old, new))
         for field in after:
-            if before[field] != after[field]:
+            # Line by line, below.
+            if before[field] != after[field] and field != "procedures":
                 yield Change("town", f"{table}.{field}", "", _move(before[field], after[field]))
     for table, (kind, key, label) in NAMED.items():
         yield from _named(kind, key, label, getattr(old, table), getattr(new, table))
+    yield from _named("office rule", "procedure", "procedure", old.office.procedures, new.office.procedures)
     hours = [_hours(pack.opening) for pack in (old, new)]
     for counter in dict.fromkeys([*hours[0], *hours[1]]):
         before, after = (", ".join(said.get(counter, ())) or "none" for said in hours)

@@ -13,11 +13,14 @@ import msgspec
 
 from shared.town_pack.checking import flaws_of
 from shared.town_pack.fitting import misfits
+from shared.town_pack.office import OfficeRules
 from shared.town_pack.problems import BadTownPack, Flaw, Place, Problem, lines_of_toml, problem_of
 from shared.town_pack.schema import (
     FILE_MAX_BYTES,
     LIFE_EVENTS_FILE,
     MAY_BE_EMPTY,
+    MAY_BE_MISSING,
+    OFFICE_FILE,
     PROCEDURES_FILE,
     TOWN_FILE,
     LifeEventsFile,
@@ -58,8 +61,8 @@ def find_files(folder: Path) -> dict[str, str]:
     """
     files: dict[str, str] = {}
     problems = []
-    for name in (TOWN_FILE, PROCEDURES_FILE, LIFE_EVENTS_FILE):
-        if name == LIFE_EVENTS_FILE and not (folder / name).exists():
+    for name in (TOWN_FILE, PROCEDURES_FILE, *MAY_BE_MISSING):
+        if name in MAY_BE_MISSING and not (folder / name).exists():
             continue
         raw = b""
         try:
@@ -83,13 +86,14 @@ def read_files(files: Mapping[str, str]) -> TownPack:
     town = _read_toml(TOWN_FILE, files[TOWN_FILE], TownFile)
     procedures = _read_procedures(files[PROCEDURES_FILE])
     events = _read_toml(LIFE_EVENTS_FILE, files.get(LIFE_EVENTS_FILE, ""), LifeEventsFile)
-    if town.meaning is None or procedures.meaning is None or events.meaning is None:
-        raise BadTownPack([*town.problems, *procedures.problems, *events.problems])
+    office = _read_toml(OFFICE_FILE, files.get(OFFICE_FILE, ""), OfficeRules)
+    if town.meaning is None or procedures.meaning is None or events.meaning is None or office.meaning is None:
+        raise BadTownPack([*town.problems, *procedures.problems, *events.problems, *office.problems])
     facts = {name: getattr(town.meaning, name) for name in town.meaning.__struct_fields__}
-    pack = TownPack(**facts, procedures=procedures.meaning, life_events=events.meaning.events)
+    pack = TownPack(**facts, procedures=procedures.meaning, life_events=events.meaning.events, office=office.meaning)
     if flaws := list(flaws_of(pack)):
         # The lines are looked for only now: to find them takes longer than to read.
-        lines = {name: lines_of_toml(files.get(name, "")) for name in (TOWN_FILE, LIFE_EVENTS_FILE)}
+        lines = {name: lines_of_toml(files.get(name, "")) for name in (TOWN_FILE, *MAY_BE_MISSING)}
         lines[PROCEDURES_FILE] = procedures.lines
         raise BadTownPack([problem_of(flaw, lines[flaw.file]) for flaw in flaws])
     return pack

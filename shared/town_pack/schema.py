@@ -7,10 +7,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-# The files of a pack. A town without life events has no file for them.
+from shared.town_pack.office import OfficeRules
+
+# The files of a pack. A town without life events, or rules for its offices, has no file for them.
 TOWN_FILE = "town.toml"
 PROCEDURES_FILE = "procedures.csv"
 LIFE_EVENTS_FILE = "life_events.toml"
+OFFICE_FILE = "office.toml"
+MAY_BE_MISSING = (LIFE_EVENTS_FILE, OFFICE_FILE)
 FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
 # How long what was given for a procedure is kept after its end, where the town does not say.
@@ -299,6 +303,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     deadlines: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
     walks: tuple[Walk, ...] = ()
+    office: OfficeRules = OfficeRules()
 
     def walk_minutes(self) -> dict[tuple[str, str], int]:
         """Minutes on foot by pairs of counters, each pair once; of two lines about the same pair, the first says it."""

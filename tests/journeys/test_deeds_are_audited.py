@@ -34,6 +34,7 @@ AUDITED: dict[str, str] = {
     "routing POST /cases/{case_id}/you": "tell_about_you",
     "routing POST /cases/{case_id}/handover": "decide_handover",
     "routing POST /cases/{case_id}/channel": "change_channel",
+    "routing POST /cases/{case_id}/visit": "change_channel",
     "routing POST /cases/{case_id}/form": "save_form",
     "routing POST /cases/{case_id}/reuse": "decide_reuse",
     "routing POST /cases/{case_id}/submit": "submit_application",
@@ -64,6 +65,8 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/appointments/{number}/earlier": "wait",
     # The office, the line, the helpers, and who could not be reached.
     "routing POST /office/applications/{application_id}/held-back": "view_held_back:decide",
+    "routing POST /office/applications/{application_id}/assign": "application_take",
+    "routing POST /office/applications/{application_id}/checks": "application_tick:ticket",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
     "routing POST /office/cases/{case_id}/protection": "protect",
     "routing POST /office/inquiries/{number}/answer": "answer_inquiry",
@@ -238,6 +241,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _books_moves_and_cancels(desk)
         _receives_who_booked_by_a_program(desk)
         _applies_for_somebody_and_accepts(desk, office_desk)
+        _shares_the_work_and_asks_somebody_to_come(desk)
         _answers_what_somebody_asks(desk, stack)
         _looks_into_what_is_unusual(officer, desk)
         _plans_a_move(desk)
@@ -347,6 +351,26 @@ def _applies_for_somebody_and_accepts(desk: Desk, office_desk: Desk) -> None:
     office_desk.send("/held-back", why="decide")
     desk.get(application)
     desk.send("/withdraw")
+
+
+def _shares_the_work_and_asks_somebody_to_come(desk: Desk) -> None:
+    desk.get("/office/behalf/ENV02")
+    desk.send("/ENV02", None, behalf="phone", channel="online")
+    parts = {key: value for key, value in CHI02_FORM.items() if key.startswith(("address", "phone"))}
+    desk.send("/form", None, **parts | {"name": NAME, "waste_items": "ソファ 1つ"})
+    desk.send("/you", reach="none")
+    desk.send("/submit")
+    application = desk.path
+    # Due in three working days: before the others.
+    desk.get("/office")
+    line = re.search(r'href="(/office/applications/[^"]+)"', desk.page.text)
+    assert line, desk.page.text
+    desk.get(line[1])
+    desk.send("/assign")
+    desk.send("/checks", check_ticket="yes")
+    desk.ask("/ask-visit", visit="大きさを見せてください。")
+    desk.get(application)
+    desk.send("/visit")
 
 
 def _answers_what_somebody_asks(desk: Desk, stack: Stack) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from services.notifications.domain.notices import Reach
 from shared.events.routing import ApplicationProgressed, ApplicationState
 from tests.notifications.harness import CODE, LINK_TOKEN, PUBLIC_URL, Notifications
 
@@ -54,6 +55,23 @@ async def test_an_sms_has_number_and_link_and_never_the_code(service: Notificati
     assert len(texts) == 3
     assert all("K4M7-RXAC" in text and CODE not in text for text in texts)
     assert f"{PUBLIC_URL}/a/{LINK_TOKEN}" in texts[-1]
+
+
+@pytest.mark.parametrize("reach", ["email", "sms"])
+async def test_a_visit_and_a_refusal_are_told_without_the_office_s_words(service: Notifications, reach: Reach) -> None:
+    contact = service.contact(reach)
+    await service.hear(contact)
+    await follow(service, service.applied(contact), "visit_asked", "refused")
+    refused, visit, _ = service.sink.messages()
+    assert "役場に来て" in visit.text
+    assert "認められませんでした" in refused.text or "決まりました" in refused.text
+    for message in (visit, refused):
+        assert f"{PUBLIC_URL}/a/{LINK_TOKEN}" in message.text
+    assert (await service.states())["application_refused"] == "sent"
+    await service.pass_time(days=3)
+    assert [row.kept for row in await service.rows("SELECT access_sealed IS NOT NULL AS kept FROM application")] == [
+        False
+    ]
 
 
 async def test_a_duplicate_is_told_once_and_an_old_state_not_at_all(service: Notifications) -> None:

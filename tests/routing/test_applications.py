@@ -482,7 +482,7 @@ async def test_the_database_itself_knows_which_moves_there_are(db: Database, vis
     async def move(to: str, *, from_state: str, step: int = 1) -> None:
         async with db.begin(TOWN) as session:
             # Somebody with more rights puts it there: the guard looks at the move, not at the way to it.
-            await session.execute(text("UPDATE application SET state = :to, version = version + :step "
+            await session.execute(text("UPDATE application SET state = :to, version = version + :step, appeal_to = '' "
                                        "WHERE number = :n AND state = :was"),
                                   moves | {"to": to, "was": from_state, "step": step})  # fmt: skip
 
@@ -490,6 +490,8 @@ async def test_the_database_itself_knows_which_moves_there_are(db: Database, vis
         "submitted": [],
         "accepted": ["accepted"],
         "correction_asked": ["correction_asked"],
+        "visit_asked": ["visit_asked"],
+        "refused": ["refused"],
         "completed": ["accepted", "completed"],
         "withdrawn": ["withdrawn"],
     }

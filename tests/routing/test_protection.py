@@ -269,6 +269,12 @@ async def test_what_the_office_asks_for_is_told_by_phone(
     page = await visitor.get(f"/applications/{number}")
     assert "百合が丘" not in page.text
     assert "くわしいことは、役場に電話で" in page.text
+    # What can be done against a refusal tells no place, and stands there.
+    await press(office, await office_path(db, number), "refuse", refusal="百合が丘は町の外です")
+    page = await visitor.get(f"/applications/{number}")
+    assert "百合が丘" not in page.text
+    assert "くわしいことは、役場に電話で" in page.text
+    assert "審査請求をすることができます" in page.text
 
 
 async def test_staff_who_typed_for_somebody_do_not_see_it_again_either(db: Database, new_visitor: NewVisitor) -> None:

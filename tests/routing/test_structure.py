@@ -11,19 +11,11 @@ from sqlalchemy import CheckConstraint
 
 from services.routing import tables
 from services.routing.app import HANDLERS
-from services.routing.domain import applications, catalogue, channels, options, situation, suggestion
+from services.routing.domain import applications, catalogue, channels, office, options, situation, suggestion
 from services.routing.pages import channel_wording
 from services.routing.pages import situation as situation_page
-from services.routing.pages.application_wording import (
-    ACTIONS,
-    FILTERS,
-    NEXT,
-    OFFICE_STATES,
-    STATE_LOOKS,
-    STATES,
-    STEPS,
-    TITLES,
-)
+from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES, STEPS, TITLES
+from services.routing.pages.office_wording import ACTIONS, FILTERS, OFFICE_STATES
 from services.routing.pages.wording import APPOINTMENT_STATES, BRING, CASE_STATES, ITEMS
 from shared import town_pack
 from shared.events.booking import State
@@ -78,7 +70,7 @@ def test_there_are_words_for_every_code() -> None:
     for words in (STATES, OFFICE_STATES, STATE_LOOKS, TITLES, NEXT, STEPS):
         assert set(words) == set(applications.STATES)
     assert set(ACTIONS) == set(applications.ACTIONS)
-    assert set(FILTERS) == {"open", *applications.STATES}
+    assert set(FILTERS) == set(office.VIEWS) >= {"open", *applications.CLOSED}
     assert {item for line in make_pack().procedures for item in line.items} <= set(ITEMS)
     coded: list[tuple[Any, Mapping[Any, str]]] = [
         (suggestion.Why, channel_wording.WHY),

@@ -40,6 +40,8 @@ NOT_WALKED = {"booking GET /counter/events"}
 # Each page that shows values: where the entry is written, and of what type and step.
 SHOWING: dict[str, tuple[str, str, str]] = {
     "routing GET /office/applications/{application_id}": ("routing", "staff_viewed", "office"),
+    "routing GET /office/applications/{application_id}/print": ("routing", "staff_viewed", "office_print"),
+    "routing GET /office/applications/{application_id}/export.json": ("routing", "staff_viewed", "office_export"),
     "routing GET /office/cases/{case_id}/fragment": ("routing", "staff_viewed", "counter"),
     "routing GET /office/inquiries/{number}": ("routing", "staff_viewed", "inquiry"),
     # On somebody's behalf, in the order in which they are walked.

@@ -18,7 +18,7 @@ from shared.events.routing import ApplicationProgressed, SealedApplicationAccess
 from shared.messaging.due import schedule
 from shared.messaging.outbox import is_bulk
 
-CLOSED = ("completed", "withdrawn")
+CLOSED = ("completed", "refused", "withdrawn")
 DUE_FORGET = "forget_application"
 # The last notice still carries the link; then nothing will need it.
 FORGET_AFTER = timedelta(days=2)

@@ -19,7 +19,9 @@ Kind = Literal[
     "application_received",
     "application_accepted",
     "application_correction",
+    "application_visit",
     "application_completed",
+    "application_refused",
     "application_withdrawn",
     "draw_won",
     "draw_lost",
@@ -30,6 +32,8 @@ APPLICATION_NOTICES: dict[str, Kind] = {
     "submitted": "application_received",
     "accepted": "application_accepted",
     "correction_asked": "application_correction",
+    "visit_asked": "application_visit",
+    "refused": "application_refused",
     "completed": "application_completed",
     "withdrawn": "application_withdrawn",
 }

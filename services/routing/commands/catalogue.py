@@ -11,13 +11,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.tidying import plan_tidying
-from services.routing.tables import catalogue, counter, life_event, outbox, procedure
+from services.routing.tables import catalogue, counter, life_event, office_rule, outbox, procedure
 from shared.audit import Operator, record_deed
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, WalkEntry
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack, Venue
+from shared.town_pack.office import OfficeRule
 from shared.web.readings import bare
 
 # What only booking has to know of a procedure.
@@ -81,6 +82,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         )
     )
     await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
+    await session.execute(office_rule.delete().where(office_rule.c.municipality == facts.code))
+    await _replace(session, office_rule, facts.code, _office_rows(pack))
     await outbox.publish(session, _published(pack, public_url, version, now))
     await record_deed(session, Operator(facts.code), "publish_catalogue", str(version), now=now)
     return version
@@ -103,6 +106,27 @@ def _procedure_row(line: PackProcedure) -> dict[str, Any]:
     # Its readings are for やさしい日本語, which `town.text` has.
     row["name_plain_ja"] = bare(line.name_plain_ja)
     return row | {name: list(getattr(line, name)) for name in lists} | {"withdrawn_at": None}
+
+
+def _office_rows(pack: TownPack) -> list[dict[str, Any]]:
+    """One for each procedure: what the town said of it, else what holds for all."""
+    own = {rule.procedure: rule for rule in pack.office.procedures}
+    # 二宮町 and 二宮町長: the head of the town decides where it names nobody (行政不服審査法4条1号).
+    head = pack.office.appeal_to or f"{pack.town.name_ja}長"
+    rows = []
+    for line in pack.procedures:
+        rule = own.get(line.code, OfficeRule(line.code))
+        rows.append(
+            {
+                "procedure": line.code,
+                "process_days": rule.process_days or pack.office.process_days,
+                "two_persons": rule.two_persons,
+                "checks": [{"code": check.code, "ja": check.ja} for check in rule.checks],
+                "appeal_to": head if rule.appeal_to is None else rule.appeal_to,
+                "appeal_first": rule.appeal_first,
+            }
+        )
+    return rows
 
 
 def _counter_rows(pack: TownPack) -> list[dict[str, Any]]:
@@ -198,6 +222,7 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.things,
             pack.deadlines,
             pack.walks,
+            pack.office,
         ),
         str_keys=True,
     )

@@ -18,6 +18,7 @@ from services.routing.tables import (
     NAME_SUBJECTS,
     SERVICE,
     application,
+    application_check,
     application_link,
     application_step,
     appointment,
@@ -309,6 +310,7 @@ async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence
     for table, theirs in (
         (application_link, application_link.c.application_id.in_(applications)),
         (application_step, application_step.c.application_id.in_(applications)),
+        (application_check, application_check.c.application_id.in_(applications)),
         (application, application.c.case_id.in_(cases)),
         (offer, offer.c.case_id.in_(cases)),
         (pass_issued, pass_issued.c.case_id.in_(cases)),

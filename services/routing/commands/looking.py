@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,11 +11,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.online import procedure_of
-from services.routing.commands.progress import refuse_other_office
+from services.routing.commands.progress import lock_application, refuse_other_office
 from services.routing.commands.protection import is_protected
 from services.routing.commands.reuse import usable_sources
 from services.routing.commands.vault import STEP_FORM, STEP_OFFICE, Use, Value, read_values
+from services.routing.domain.applications import WRITTEN
+from services.routing.domain.items import in_order
 from services.routing.domain.protection import Reason, may_look, may_open
+from services.routing.queries.applications import Step, list_steps
 from services.routing.tables import SERVICE, case_file, counter, office_look
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -24,6 +27,13 @@ from shared.errors import Refusal
 from shared.tokens import Identity
 
 PURPOSE_REVIEW = "申請の内容を確かめるため"
+# Where the office looks: on its page, on paper that it takes away, or in a file for another system of the town hall.
+Where = Literal["office", "office_print", "office_export"]
+PURPOSES_OF_OFFICE: dict[Where, str] = {
+    "office": PURPOSE_REVIEW,
+    "office_print": "申請の内容を紙に印刷するため",
+    "office_export": "手続きを進める役場のシステムに入れるため",
+}
 # Of what is held back of a protected person: each look has its reason, and its entry.
 PURPOSES_HELD_BACK: dict[Reason, str] = {
     "decide": PURPOSE_REVIEW,
@@ -82,6 +92,54 @@ async def look_at_case(
         now=now,
     )
     return GivenInCase(procedure=row.code, procedure_name=row.name_ja, channel=case.channel, items=items)
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """An application as its office sees it: what was sent and the newest of what the office wrote, in `keys`' order."""
+
+    row: Any
+    steps: list[Step]
+    keys: tuple[str, ...]
+    versions: dict[str, int]
+    items: tuple[Seen, ...]
+
+
+async def look_at_application(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    application_id: UUID,
+    where: Where,
+    now: datetime,
+) -> Looked:
+    """What was sent and what the office wrote, read for its office.
+
+    Raises:
+        Refusal: `application_unknown` (404), `other_office` (403).
+    """
+    row = await lock_application(session, identity.municipality, application_id)
+    refuse_other_office(identity, row.office)
+    steps = await list_steps(session, row.municipality, row.application_id)
+    written: dict[str, int] = {}
+    for step in steps:
+        if step.reason_version is not None:
+            written.setdefault(WRITTEN[step.state], step.reason_version)
+    versions = dict(row.items) | written
+    keys = (*in_order(row.items), *written)
+    items = await look_at_items(
+        session,
+        vault,
+        identity=identity,
+        case=row,
+        keys=list(keys),
+        versions=versions,
+        purpose=PURPOSES_OF_OFFICE[where],
+        step=where,
+        office=identity.office or row.office,
+        now=now,
+    )
+    return Looked(row=row, steps=steps, keys=keys, versions=versions, items=items)
 
 
 async def look_at_items(

@@ -91,6 +91,31 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
     )
 
 
+async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> None:
+    """The office asked the person to come: the case that was sent goes on at the counter, as it stands. The application
+    stays where it is, with its number.
+
+    Raises:
+        Refusal: `case_unknown` (404), `visit_not_asked` (409), `channel_not_ready` (409), `channel_impossible` (409).
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    state = (
+        await session.execute(
+            select(application.c.state).where(
+                application.c.municipality == case.municipality, application.c.case_id == case_id
+            )
+        )
+    ).scalar_one_or_none()
+    if state != "visit_asked":
+        raise Refusal("visit_not_asked", 409)
+    await refuse_channel(session, await procedure_of(session, case), "counter")
+    if case.state == "submitted":
+        await session.execute(
+            update_case(case).values(channel="counter", state="told", updated_at=now, version=case.version + 1)
+        )
+        await record_deed(session, identity, "change_channel", case_id, now=now)
+
+
 async def may_choose_person(session: AsyncSession, identity: Identity, case: Row[Any]) -> bool:
     """Whether it can still be said whose a case is: a resident's own, in which nothing was kept yet."""
     if identity.kind != "guest" or case.state != "opened" or case.behalf is not None:

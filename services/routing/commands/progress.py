@@ -9,9 +9,10 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.vault import STEP_OFFICE, keep_items
-from services.routing.domain.applications import LEADS_TO, Action, State, may_move
+from services.routing.domain.applications import AT_PERSON, LEADS_TO, WRITE, Action, State, may_move
 from services.routing.keys import Keys
-from services.routing.tables import application, application_link, application_step, outbox
+from services.routing.queries.office import due_from, get_rule, list_ticked
+from services.routing.tables import application, application_link, application_step, case_file, outbox
 from shared.audit import record_deed
 from shared.crypto import new_link_token, token_hash
 from shared.errors import Refusal
@@ -19,9 +20,12 @@ from shared.events.routing import ApplicationProgressed, SealedApplicationAccess
 from shared.tokens import Identity
 
 SEAL_PURPOSE = "application"
-# What the office asks for is an item like others: sealed for the person, with its source, and read in one place only.
-REASON = "correction"
-PURPOSE_CORRECTION = "申請をなおしていただくため"
+# What the office writes is an item like others: sealed for the person, with its source, and read in one place only.
+PURPOSES: dict[Action, str] = {
+    "ask_correction": "申請をなおしていただくため",
+    "ask_visit": "役場に来ていただくため",
+    "refuse": "申請を認められない理由をお知らせするため",
+}
 
 
 async def move_application(
@@ -35,32 +39,38 @@ async def move_application(
     reason: str = "",
     now: datetime,
 ) -> None:
-    """Accept, ask for a correction (with `reason`), or complete, as the office saw it in `version`.
+    """Move it on as the office saw it in `version`; with a `reason` when it asks for something, or refuses.
 
     Raises:
-        Refusal: `application_unknown` (404), `other_office` (403), `application_moved` (409, with its `state`).
+        Refusal: `application_unknown` (404), `other_office` (403), `application_moved` (409, with its `state`),
+            `checks_open` (409), `second_person_needed` (409).
     """
+    if action == "ask_correction":
+        await _lock_case_of(session, identity.municipality, application_id)
     row = await lock_application(session, identity.municipality, application_id)
     refuse_other_office(identity, row.office)
     if row.version != version or not may_move(row.state, LEADS_TO[action]):
         raise Refusal("application_moved", 409, state=row.state)
+    decided = await _decide(session, identity, row, action, now)
     reason_version = None
-    if action == "ask_correction":
+    if action in WRITE:
         kept = await keep_items(
             session,
             keys.vault,
             identity=identity,
             subject_ref=row.subject_ref,
-            values={REASON: reason},
+            values={WRITE[action]: reason},
             case_id=row.case_id,
             procedure=row.procedure,
-            purpose=PURPOSE_CORRECTION,
+            purpose=PURPOSES[action],
             step=STEP_OFFICE,
             usable={},
             now=now,
         )
-        reason_version = kept.versions[REASON]
-    moved = await _move(session, row, LEADS_TO[action], now)
+        reason_version = kept.versions[WRITE[action]]
+    if action == "ask_correction":
+        await _back_to_the_form(session, row, now)
+    moved = await _move(session, row, LEADS_TO[action], now, **decided)
     await write_step(session, moved, identity, reason_version=reason_version, now=now)
     await publish_progress(session, keys, moved, with_access=False, now=now)
     await record_deed(session, identity, f"application_{action}", row.number, now=now)
@@ -169,7 +179,54 @@ async def publish_progress(
     )
 
 
-async def _move(session: AsyncSession, row: Row[Any], to: State, now: datetime) -> Row[Any]:
+async def _decide(
+    session: AsyncSession, identity: Identity, row: Row[Any], action: Action, now: datetime
+) -> dict[str, object]:
+    """What the step writes into the application, if the town's rule lets this person take it."""
+    rule = await get_rule(session, row.municipality, row.procedure)
+    match action:
+        case "accept":
+            # While the person was waited for, the office's time stood still: it begins anew.
+            due = due_from(rule, now) if row.state in AT_PERSON else row.due_at
+            return {"accepted_by": identity.ref, "due_at": due}
+        case "complete":
+            if rule.open_checks(await list_ticked(session, row.municipality, row.application_id)):
+                raise Refusal("checks_open", 409)
+            # The database refuses it too (migration 0021).
+            if row.two_persons and row.accepted_by in (None, identity.ref):
+                raise Refusal("second_person_needed", 409)
+            return {"completed_by": identity.ref}
+        case "refuse":
+            # As the person is told it: what the town writes later changes no decision.
+            return {"appeal_to": rule.appeal_to, "appeal_first": rule.appeal_first}
+    return {}
+
+
+async def _lock_case_of(session: AsyncSession, municipality: str, application_id: UUID) -> None:
+    """Lock the case first, as whoever sends it does."""
+    mine = select(application.c.case_id).where(
+        application.c.municipality == municipality, application.c.application_id == application_id
+    )
+    query = select(case_file.c.case_id).where(
+        case_file.c.municipality == municipality, case_file.c.case_id == mine.scalar_subquery()
+    )
+    await session.execute(query.with_for_update())
+
+
+async def _back_to_the_form(session: AsyncSession, row: Row[Any], now: datetime) -> None:
+    """Whoever was asked to come has their form again: the case may be on its way to a counter."""
+    await session.execute(
+        update(case_file)
+        .where(
+            case_file.c.municipality == row.municipality,
+            case_file.c.case_id == row.case_id,
+            case_file.c.state != "submitted",
+        )
+        .values(state="submitted", channel="online", updated_at=now, version=case_file.c.version + 1)
+    )
+
+
+async def _move(session: AsyncSession, row: Row[Any], to: State, now: datetime, **decided: object) -> Row[Any]:
     moved: Row[Any] = (
         await session.execute(
             update(application)
@@ -177,7 +234,7 @@ async def _move(session: AsyncSession, row: Row[Any], to: State, now: datetime) 
                 application.c.municipality == row.municipality,
                 application.c.application_id == row.application_id,
             )
-            .values(state=to, version=row.version + 1, changed_at=now)
+            .values(state=to, version=row.version + 1, changed_at=now, **decided)
             .returning(application)
         )
     ).one()

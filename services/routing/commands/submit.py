@@ -22,6 +22,7 @@ from services.routing.commands.offers import (
     standing_offers,
     write_decisions,
 )
+from services.routing.commands.office import untick_all
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import publish_progress, write_step
 from services.routing.commands.reuse import usable_sources
@@ -30,6 +31,7 @@ from services.routing.domain.applications import EDITABLE, missing_items
 from services.routing.domain.handover import CONTACT, read_answers
 from services.routing.domain.items import typed_items
 from services.routing.keys import Keys
+from services.routing.queries.office import due_from, get_rule
 from services.routing.tables import SERVICE, application
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
@@ -210,7 +212,9 @@ async def _write(
     submit_key: UUID,
     now: datetime,
 ) -> Row[Any]:
+    rule = await get_rule(session, case.municipality, case.procedure)
     values = {
+        "due_at": due_from(rule, now),
         "contact_ref": contact_ref,
         "state": "submitted",
         "items": versions,
@@ -218,6 +222,7 @@ async def _write(
         "changed_at": now,
     }
     if before is not None:
+        await untick_all(session, case.municipality, before.application_id)
         again: Row[Any] = (
             await session.execute(
                 update(application)
@@ -241,6 +246,7 @@ async def _write(
                 case_id=case.case_id,
                 procedure=case.procedure,
                 office=offered,
+                two_persons=rule.two_persons,
                 subject_ref=case.subject_ref,
                 guest_ref=case.guest_ref,
                 version=1,

@@ -12,17 +12,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.access import open_link, try_code
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.form import PURPOSE_APPLY
-from services.routing.commands.progress import REASON, withdraw_application
+from services.routing.commands.online import get_online_case
+from services.routing.commands.progress import withdraw_application
 from services.routing.commands.vault import Use, read_values, seen_again
-from services.routing.domain.applications import may_move
+from services.routing.domain.applications import AT_OFFICE, EDITABLE, WRITTEN, may_move
 from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_access import Opened, access_cookie, ask_for_code, open_application
-from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES, STEPS, TITLES
-from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.application_wording import (
+    NEXT,
+    STATE_LOOKS,
+    STATES,
+    STEPS,
+    TITLES,
+    WRITTEN_TITLES,
+    appeal_words,
+)
+from services.routing.pages.item_fields import item_name, reason_rows, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, procedure_names
+from services.routing.queries.mine import find_live_appointment
 from services.routing.tables import SERVICE, outbox
 from shared.audit import record_deed
 from shared.db import Database
@@ -161,7 +171,8 @@ async def _application_page(
     steps = await list_steps(session, row.municipality, row.application_id)
     names = await procedure_names(session, row.municipality)
     facts = await get_town(session, row.municipality)
-    values, reason = await _read(session, keys, opened, steps, now=now)
+    values, written = await _read(session, keys, opened, steps, now=now)
+    visit = await find_live_appointment(session, row.municipality, row.case_id) if opened.is_owner else None
     case = await get_own_case(session, opened.identity, row.case_id) if opened.is_owner else None
     return page(
         request,
@@ -179,10 +190,21 @@ async def _application_page(
             for item in in_order(row.items)
             if item in values
         ],
-        reason=reason,
+        written_title=translate(WRITTEN_TITLES[WRITTEN[row.state]]) if row.state in WRITTEN else None,
+        written=written,
         code=keys.application_code(row.municipality, row.application_id) if opened.is_owner else None,
-        can_correct=opened.is_owner and row.state == "correction_asked",
+        can_correct=opened.is_owner and row.state in EDITABLE,
         must_correct=row.state == "correction_asked",
+        must_come=row.state == "visit_asked",
+        can_come=opened.is_owner
+        and row.state == "visit_asked"
+        and (await get_online_case(session, opened.identity, row.case_id)).counter,
+        visit=visit,
+        due_at=row.due_at if row.state in AT_OFFICE else None,
+        appeal=appeal_words(row.appeal_to, is_first=row.appeal_first, town=facts.name_ja)
+        if row.state == "refused"
+        else (),
+        decided_at=row.changed_at,
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
         has_notices=row.contact_ref is not None,
@@ -196,15 +218,15 @@ async def _application_page(
 
 async def _read(
     session: AsyncSession, keys: Keys, opened: Opened, steps: list[Step], *, now: datetime
-) -> tuple[dict[str, str], str | None]:
-    """What was sent (for its owner), and what the office asks for while it waits."""
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """What was sent (for its owner), and what the office wrote with the state that it is in."""
     row = opened.row
     versions: dict[str, int] = dict(row.items) if opened.is_owner else {}
-    asked = steps[0].reason_version if steps else None
-    if asked is not None:
-        versions[REASON] = asked
+    key = WRITTEN.get(row.state, "")
+    if steps and steps[0].reason_version is not None:
+        versions[key] = steps[0].reason_version
     if not versions:
-        return {}, None
+        return {}, []
     use = Use(
         entry_type="previewed",
         case_id=row.case_id,
@@ -229,7 +251,10 @@ async def _read(
         now=now,
     )
     values = {key: value.value for key, value in read.items()}
-    return values, values.pop(REASON, None)
+    text = values.pop(key, None)
+    if text is None:
+        return values, []
+    return values, reason_rows(text) if key == WRITTEN["correction_asked"] else [{"item": "", "term": "", "text": text}]
 
 
 def step_lines(steps: list[Step]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from services.routing.domain.addresses import complete_line, tidy_line
+from services.routing.domain.applications import WRITTEN, read_reasons
 from services.routing.domain.items import (
     ADDRESS_ITEMS,
     ITEM_PARTS,
@@ -15,6 +16,7 @@ from services.routing.domain.items import (
     day_limits,
     field_of,
     field_of_person,
+    in_order,
     number_limits,
     pack_people,
     pack_value,
@@ -22,6 +24,7 @@ from services.routing.domain.items import (
     unpack_people,
     unpack_value,
 )
+from services.routing.pages.application_wording import WHOLE
 from services.routing.pages.item_wording import CHOICES, PARTS
 from services.routing.pages.wording import ITEMS, OTHER_ITEM, show_phone
 from services.routing.queries.postal_codes import find_places
@@ -135,6 +138,8 @@ def errors_in_order(items: Sequence[str], errors: Mapping[str, str]) -> dict[str
 
 def show_value(item: str, value: str) -> str:
     """An item's value for people to read, its parts one below the other."""
+    if item == WRITTEN["correction_asked"]:
+        return "\n".join(f"{row['term']}：{row['text']}" for row in reason_rows(value))
     parts = unpack_value(item, value)
     known = ITEM_PARTS.get(item, ())
     if not known:
@@ -147,6 +152,16 @@ def show_value(item: str, value: str) -> str:
         if text:
             lines.append(f"{_label(item, part)}：{_readable(item, part, text)}")
     return "\n".join(lines)
+
+
+def reason_rows(value: str) -> list[dict[str, str]]:
+    """What is to be corrected, in the order in which items are asked for: what is about all of it first."""
+    reasons = read_reasons(value)
+    order = ["", *in_order(reasons)]
+    known = sorted(reasons, key=lambda item: order.index(item) if item in order else len(order))
+    return [
+        {"item": item, "term": item_name(item) if item else translate(WHOLE), "text": reasons[item]} for item in known
+    ]
 
 
 def item_name(item: str) -> str:

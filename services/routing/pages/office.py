@@ -1,51 +1,49 @@
-"""`/office`: the back office's applications, and what was given in a case, beside the line at the counter."""
+"""An application in the back office, and what was given in a case, beside the line at the counter."""
 
+import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.looking import (
-    PURPOSE_REVIEW,
     PURPOSES_HELD_BACK,
     Seen,
     list_held_back,
+    look_at_application,
     look_at_case,
     look_at_held_back,
-    look_at_items,
 )
-from services.routing.commands.progress import (
-    REASON,
-    lock_application,
-    move_application,
-    refuse_other_office,
-)
+from services.routing.commands.progress import move_application
 from services.routing.commands.protecting import may_register
 from services.routing.domain.applications import (
     ACTIONS,
-    CLOSED,
+    AT_PERSON,
+    ITEM_REASON_MAX_LENGTH,
     LEADS_TO,
     REASON_MAX_LENGTH,
-    STATES,
+    WRITE,
+    WRITTEN,
     Action,
+    pack_reasons,
     possible_actions,
 )
-from services.routing.domain.items import in_order
 from services.routing.domain.protection import REASONS
 from services.routing.keys import Keys
-from services.routing.pages.application_wording import ACCEPT_AS_TOLD, FILTERS, OFFICE_STATES, STATE_LOOKS
-from services.routing.pages.application_wording import ACTIONS as ACTION_NAMES
+from services.routing.pages.application_wording import STATE_LOOKS, appeal_words
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.office_panel import work_panel, written_parts
+from services.routing.pages.office_wording import ACCEPT_AS_TOLD, OFFICE_STATES, PHRASES
+from services.routing.pages.office_wording import ACTIONS as ACTION_NAMES
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
-from services.routing.queries.applications import PAGE, list_applications, list_steps
-from services.routing.queries.catalogue import procedure_names
-from services.routing.queries.inquiries import count_waiting
+from services.routing.queries.catalogue import get_town, procedure_names
+from services.routing.queries.office import get_rule
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -57,63 +55,19 @@ from shared.web.pages import page, see_other
 
 OFFICE = [require_role("back_office", "manager")]
 OFFICE_AND_COUNTER = [require_role("counter", "back_office", "manager")]
-OPEN = tuple(state for state in STATES if state not in CLOSED)
 VERSION_DIGITS = 9
-BEFORE_MAX_LENGTH = 40
+ITEM_REASONS_MAX = 40
+# Of a press that came too late, or that a rule does not allow: told on the page, with what is true now.
+TOLD_ON_THE_PAGE = (
+    "application_moved",
+    "application_assigned",
+    "assignee_unknown",
+    "checks_open",
+    "second_person_needed",
+)
+_ITEM_REASON = re.compile(r"reason_([a-z][a-z0-9_]{0,39})")
 
 Req = Request[Any, Any, Any]
-
-
-@get("/office", guards=OFFICE)
-async def show_office(
-    request: Req,
-    db: NamedDependency[Database],
-    now: NamedDependency[datetime],
-    identity: NamedDependency[Identity],
-    before: FromQuery[str | None] = None,
-) -> Template:
-    """The office's applications, the newest first; a manager sees those of every office."""
-    asked = request.query_params.get("state", "open")
-    chosen = asked if asked in FILTERS else "open"
-    office = None if identity.has_role("manager") else identity.office
-    async with db.begin(identity.municipality) as session:
-        listed = await list_applications(
-            session,
-            identity.municipality,
-            office=office,
-            states=OPEN if chosen == "open" else (chosen,),
-            before=_read_moment(before),
-        )
-        names = await procedure_names(session, identity.municipality)
-        inquiries = await count_waiting(session, identity.municipality, office=office, now=now)
-        may_protect = await may_register(session, identity)
-    older = listed[-1].submitted_at.isoformat() if len(listed) == PAGE else None
-    return page(
-        request,
-        "office.html",
-        office=office,
-        inquiries=inquiries,
-        lines=[
-            {
-                "href": f"/office/applications/{line.application_id}",
-                "number": line.number,
-                "title": names[line.procedure][0] if line.procedure in names else line.procedure,
-                "office": line.office,
-                "state": translate(OFFICE_STATES[line.state]),
-                "look": STATE_LOOKS[line.state],
-                "submitted_at": line.submitted_at,
-                "changed_at": line.changed_at,
-            }
-            for line in listed
-        ],
-        filters=[
-            {"href": f"/office?state={name}", "label": translate(label), "current": name == chosen}
-            for name, label in FILTERS.items()
-        ],
-        may_protect=may_protect,
-        older=f"/office?state={chosen}&before={quote(older)}" if older else None,
-        is_first=before is None,
-    )
 
 
 @get("/office/applications/{application_id:str}", guards=OFFICE)
@@ -127,13 +81,15 @@ async def show_office_application(
 ) -> Template:
     """One application: what was sent and where each item came from, its history, and what can be done now."""
     async with db.begin(identity.municipality) as session:
-        return await _detail_page(request, session, keys, identity, application_id, now=now)
+        return await detail_page(request, session, keys, identity, application_id, now=now)
 
 
 @get(
     [
         "/office/applications/{application_id:str}/{action:str}",
         "/office/applications/{application_id:str}/held-back",
+        "/office/applications/{application_id:str}/assign",
+        "/office/applications/{application_id:str}/checks",
     ],
     guards=OFFICE,
 )
@@ -157,10 +113,8 @@ async def post_office_action(
     if known is None:
         raise Refusal("not_found", 404)
     form = Form(await read_form(request))
-    version = form.value("version")
-    if not (version.isascii() and version.isdigit() and len(version) <= VERSION_DIGITS):
-        raise Refusal("form_unreadable", 400)
-    reason = form.long_text("reason", max_length=REASON_MAX_LENGTH) if known == "ask_correction" else ""
+    version = read_version(form)
+    reason = _read_reason(form, known)
     refusal: Refusal | None = None
     if form.ok:
         try:
@@ -171,17 +125,17 @@ async def post_office_action(
                     identity=identity,
                     application_id=parse_uuid(application_id, code="application_unknown"),
                     action=known,
-                    version=int(version),
+                    version=version,
                     reason=reason,
                     now=now,
                 )
             return see_other(f"/office/applications/{application_id}")
         except Refusal as error:
-            if error.code != "application_moved":
+            if error.code not in TOLD_ON_THE_PAGE:
                 raise
             refusal = error
     async with db.begin(identity.municipality) as session:
-        return await _detail_page(request, session, keys, identity, application_id, now=now, form=form, refusal=refusal)
+        return await detail_page(request, session, keys, identity, application_id, now=now, form=form, refusal=refusal)
 
 
 @post("/office/applications/{application_id:str}/held-back", guards=OFFICE)
@@ -198,7 +152,7 @@ async def post_held_back(
     if not form.choice("why", REASONS):
         form.errors["why"] = _("見る理由を、ひとつ選んでください。")
     async with db.begin(identity.municipality) as session:
-        return await _detail_page(request, session, keys, identity, application_id, now=now, form=form)
+        return await detail_page(request, session, keys, identity, application_id, now=now, form=form)
 
 
 @get("/office/cases/{case_id:str}/fragment", guards=OFFICE_AND_COUNTER)
@@ -223,12 +177,12 @@ async def show_fragment(
         "given.html" if is_piece else "given_page.html",
         procedure_name=given.procedure_name,
         channel=translate(CHANNEL_TITLES[given.channel]),
-        rows=_rows(given.items, names),
+        rows=given_rows(given.items, names),
         protection=f"/office/cases/{case_id}/protection" if may_set else None,
     )
 
 
-async def _detail_page(
+async def detail_page(
     request: Req,
     session: AsyncSession,
     keys: Keys,
@@ -239,27 +193,15 @@ async def _detail_page(
     form: Form | None = None,
     refusal: Refusal | None = None,
 ) -> Template:
-    row = await lock_application(session, identity.municipality, parse_uuid(application_id, code="application_unknown"))
-    refuse_other_office(identity, row.office)
-    steps = await list_steps(session, row.municipality, row.application_id)
-    versions: dict[str, int] = dict(row.items)
-    reasons = [step.reason_version for step in steps if step.reason_version is not None]
-    keys_shown = list(in_order(row.items))
-    if reasons:
-        versions[REASON] = reasons[0]
-        keys_shown.append(REASON)
-    seen = await look_at_items(
+    looked = await look_at_application(
         session,
         keys.vault,
         identity=identity,
-        case=row,
-        keys=keys_shown,
-        versions=versions,
-        purpose=PURPOSE_REVIEW,
-        step="office",
-        office=identity.office or row.office,
+        application_id=parse_uuid(application_id, code="application_unknown"),
+        where="office",
         now=now,
     )
+    row, seen, keys_shown = looked.row, looked.items, looked.keys
     held_back = await list_held_back(session, identity=identity, row=row, keys=keys_shown)
     reason = next((reason for reason in REASONS if form and form.value("why") == reason), None)
     if reason is not None:
@@ -269,12 +211,14 @@ async def _detail_page(
             identity=identity,
             row=row,
             keys=held_back,
-            versions=versions,
+            versions=looked.versions,
             reason=reason,
             now=now,
         )
         seen = tuple(sorted((*seen, *opened), key=lambda item: keys_shown.index(item.key)))
     names = await procedure_names(session, identity.municipality)
+    rule = await get_rule(session, row.municipality, row.procedure)
+    town = await get_town(session, row.municipality)
     text = REFUSALS[refusal.code] if refusal else None
     errors = form.errors if form else {}
     return page(
@@ -285,9 +229,13 @@ async def _detail_page(
         state=translate(OFFICE_STATES[row.state]),
         look=STATE_LOOKS[row.state],
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
-        rows=_rows([item for item in seen if item.key != REASON], names, held_back),
-        reason=next((item.value for item in seen if item.key == REASON), None),
-        steps=step_lines(steps),
+        rows=given_rows([item for item in seen if item.key not in WRITTEN.values()], names, held_back),
+        written=written_parts(seen),
+        steps=step_lines(looked.steps),
+        work=await work_panel(session, identity, row, rule, now=now),
+        appeal=appeal_words(rule.appeal_to, is_first=rule.appeal_first, town=town.name_ja),
+        correctable=[{"field": f"reason_{item}", "label": item_name(item)} for item in row.items],
+        phrases=[translate(phrase) for phrase in PHRASES],
         held_back=[item_name(key) for key in held_back],
         is_opened=reason is not None,
         why=[{"value": each, "label": translate(PURPOSES_HELD_BACK[each])} for each in REASONS],
@@ -298,19 +246,44 @@ async def _detail_page(
         ],
         leads_to=LEADS_TO,
         errors=errors,
-        typed=form.value("reason") if form else "",
+        typed=form.values if form else {},
         reason_max_length=REASON_MAX_LENGTH,
+        item_reason_max_length=ITEM_REASON_MAX_LENGTH,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )
 
 
+def read_version(form: Form) -> int:
+    """Which version of the application the page was about.
+
+    Raises:
+        Refusal: `form_unreadable` (400).
+    """
+    version = form.value("version")
+    if not (version.isascii() and version.isdigit() and len(version) <= VERSION_DIGITS):
+        raise Refusal("form_unreadable", 400)
+    return int(version)
+
+
+def _read_reason(form: Form, action: Action) -> str:
+    """What the office writes to the person with this step; the form's errors say what is missing."""
+    if action not in WRITE:
+        return ""
+    if action != "ask_correction":
+        return form.long_text(WRITE[action], max_length=REASON_MAX_LENGTH)
+    named = [match for name in form.values if (match := _ITEM_REASON.fullmatch(name))][:ITEM_REASONS_MAX]
+    reasons = {match[1]: form.text(match[0], max_length=ITEM_REASON_MAX_LENGTH, required=False) for match in named}
+    about_all = form.long_text("reason", max_length=REASON_MAX_LENGTH, required=form.ok and not any(reasons.values()))
+    return pack_reasons({"": about_all} | reasons)
+
+
 def _action_label(action: Action, state: str) -> str:
-    is_told = action == "accept" and state == "correction_asked"
+    is_told = action == "accept" and state in AT_PERSON
     return translate(ACCEPT_AS_TOLD if is_told else ACTION_NAMES[action])
 
 
-def _rows(
+def given_rows(
     items: tuple[Seen, ...] | list[Seen], names: dict[str, tuple[str, str]], held_back: tuple[str, ...] = ()
 ) -> list[dict[str, Any]]:
     """Each item with the procedure in which it was typed, and when. What is held back is on no print."""
@@ -324,15 +297,3 @@ def _rows(
         }
         for item in items
     ]
-
-
-def _read_moment(text: str | None) -> datetime | None:
-    """A moment from the address of "older"; anything else is as if it were not there."""
-    if text is None or len(text) > BEFORE_MAX_LENGTH:
-        return None
-    try:
-        # A plus sign in an address that was typed by hand arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None

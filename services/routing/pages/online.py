@@ -1,5 +1,6 @@
 """The online way of a case: use again what was given, fill in, check, send; and go on another way at any step."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.correcting import read_asked
 from services.routing.commands.form import FilledItems, fill_items, save_form
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, change_channel, get_online_case
@@ -116,7 +118,8 @@ async def show_form(
         if (elsewhere := _elsewhere(online)) is not None:
             return elsewhere
         filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
-    return _form_page(request, online, fill_fields(filled.values), {}, filled=filled)
+        asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
+    return _form_page(request, online, fill_fields(filled.values), {}, filled=filled, asked=asked)
 
 
 @post("/cases/{case_id:str}/form", guards=[require_visitor])
@@ -138,8 +141,9 @@ async def post_form(
         typed = read_items(form, online.needed, jst_day(now))
         if form.ok:
             await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
+        asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now) if not form.ok else {}
     if not form.ok:
-        return _form_page(request, online, form.values, form.errors)
+        return _form_page(request, online, form.values, form.errors, asked=asked)
     return see_other(f"/cases/{case}/check")
 
 
@@ -148,19 +152,22 @@ async def post_fields(
     request: Req,
     case_id: FromPath[str],
     db: NamedDependency[Database],
+    now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
 ) -> Template | Redirect:
     """The form as it was typed, with what a button inside it asked for. Nothing is kept yet."""
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
+        asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
     if (elsewhere := _elsewhere(online)) is not None:
         return elsewhere
     fields = extend_form(form, online.needed)
     if fields is None:
         raise Refusal("form_unreadable", 400)
-    return _form_page(request, online, fields, form.errors)
+    return _form_page(request, online, fields, form.errors, asked=asked)
 
 
 @get(
@@ -343,6 +350,7 @@ def _form_page(
     *,
     filled: FilledItems | None = None,
     refusal: Refusal | None = None,
+    asked: Mapping[str, str] | None = None,
 ) -> Template:
     text = REFUSALS[refusal.code] if refusal else None
     return page(
@@ -353,6 +361,7 @@ def _form_page(
         refused_advice=translate(text.advice) if text else None,
         behalf=online.behalf,
         case=online,
+        asked=asked or {},
         groups=make_groups(online.needed, fields, errors, with_autofill=online.behalf is None),
         errors=errors_in_order(online.needed, errors),
         reused=[item_name(item) for item in filled.reused] if filled else [],

@@ -1,6 +1,5 @@
-"""What can be asked of applications: one's own, one by number, and an office's list. No values are in any answer."""
+"""What can be asked of applications: one's own, and one by number. No values are in any answer."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,11 +8,10 @@ import msgspec
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.applications import STATES
+from services.routing.domain.applications import State
 from services.routing.tables import application, application_step
 from shared.tokens import Identity
 
-PAGE = 50
 MINE_MAX = 50
 STEPS_MAX = 100
 
@@ -35,7 +33,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A state that an application reached."""
 
     version: int
-    state: str
+    state: State
     occurred_at: datetime
     actor_kind: str
     office: str | None
@@ -61,28 +59,6 @@ async def list_steps(session: AsyncSession, municipality: str, application_id: U
         .limit(STEPS_MAX)
     )
     return [Step(**row._mapping) for row in rows]
-
-
-async def list_applications(
-    session: AsyncSession,
-    municipality: str,
-    *,
-    office: str | None,
-    states: Sequence[str] = STATES,
-    before: datetime | None = None,
-) -> list[Listed]:
-    """An office's applications (None: all), the newest first, at most `PAGE`; with `before`, those sent earlier."""
-    query = (
-        select(*_LISTED)
-        .where(application.c.municipality == municipality, application.c.state.in_(states))
-        .order_by(application.c.submitted_at.desc(), application.c.number)
-        .limit(PAGE)
-    )
-    if office is not None:
-        query = query.where(application.c.office == office)
-    if before is not None:
-        query = query.where(application.c.submitted_at < before)
-    return [Listed(**row._mapping) for row in await session.execute(query)]
 
 
 async def list_my_applications(session: AsyncSession, identity: Identity) -> list[Listed]:

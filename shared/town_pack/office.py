@@ -1,0 +1,42 @@
+"""`office.toml` of a town pack: how the town's offices work on applications, for the procedures of which it says so."""
+
+from typing import Annotated
+
+import msgspec
+
+CHECKS_MAX = 20
+Days = Annotated[int, msgspec.Meta(ge=1, le=200)]
+_Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A point that the office goes through before it completes an application. Only staff read it."""
+
+    code: _Code
+    ja: _Text
+
+
+class OfficeRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is different for a procedure. `process_days` are working days (標準処理期間, 行政手続法6条).
+
+    `two_persons`: whoever accepted does not complete. `appeal_to`: whom an appeal against a refusal goes to (審査請求);
+    empty: what is decided is no disposition (処分), and there is none. `appeal_first`: the law opens a court only after
+    the appeal was decided (審査請求前置).
+    """
+
+    procedure: _Code
+    process_days: Days | None = None
+    two_persons: bool = False
+    checks: Annotated[tuple[Check, ...], msgspec.Meta(max_length=CHECKS_MAX)] = ()
+    appeal_to: str | None = None
+    appeal_first: bool = False
+
+
+class OfficeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file. At the top what holds for every procedure; a town that names nobody has its head decide appeals
+    (町長 and the like, 行政不服審査法4条)."""
+
+    process_days: Days | None = None
+    appeal_to: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    procedures: tuple[OfficeRule, ...] = ()
