@@ -10,53 +10,60 @@ CANDIDATES_MAX = 150
 ONE_MISTAKE_FROM, ONE_LATIN_MISTAKE_FROM, TWO_MISTAKES_FROM = 4, 5, 8
 
 _START = "^"
+_PAIRS_A_MISTAKE = 3
 
 
 class Likes:
-    """Terms by the pairs of signs that they have: few of them are worth counting mistakes."""
+    """Terms by the pairs of signs that they have, each with its owners and how each of them writes it."""
 
     def __init__(self, lines: Iterable[tuple[str, int, str]]) -> None:
-        self._terms = [line for line in lines if line[0]]
+        owners: dict[str, dict[int, str]] = {}
+        for text, owner, said in lines:
+            if text:
+                owners.setdefault(text, {}).setdefault(owner, said)
+        self._terms = list(owners.items())
         self._pairs: dict[str, list[int]] = {}
-        for number, (text, _owner, _said) in enumerate(self._terms):
+        for number, (text, _owners) in enumerate(self._terms):
             for pair in _pairs(text):
                 self._pairs.setdefault(pair, []).append(number)
 
     def within(self, form: str) -> dict[int, tuple[int, str]]:
         """The terms, or the beginnings of terms, that become this form by as many mistakes as its length allows."""
-        allowed = _mistakes_allowed(form)
-        if not allowed:
-            return {}
         best: dict[int, tuple[int, str]] = {}
-        for number, _shared in self._shared(form).most_common(CANDIDATES_MAX):
-            text, owner, said = self._terms[number]
-            mistakes = count_mistakes(form, text, most=allowed)
-            if mistakes <= allowed and (owner not in best or mistakes < best[owner][0]):
-                best[owner] = (mistakes, said)
+        for mistakes, number in self._within(form):
+            for owner, said in self._terms[number][1].items():
+                if owner not in best or mistakes < best[owner][0]:
+                    best[owner] = (mistakes, said)
         return best
 
     def best(self, form: str) -> str | None:
         """The one term that is nearest, if it is near enough."""
-        near = [
-            (
-                count_mistakes(form, self._terms[number][0], most=_mistakes_allowed(form)),
-                -shared,
-                self._terms[number][0],
-            )
-            for number, shared in self._shared(form).most_common(CANDIDATES_MAX)
-        ]
-        mistakes, _shared, text = min(near, default=(len(form), 0, ""))
-        return text if mistakes <= _mistakes_allowed(form) else None
+        near = [(mistakes, self._terms[number][0]) for mistakes, number in self._within(form)]
+        return min(near)[1] if near else None
 
     def likeness(self, form: str) -> dict[int, float]:
         """Of each owner's terms the share of pairs that the most alike one has in common with this form."""
-        wanted = len(set(_pairs(form)))
+        wanted = len(_pairs(form))
         best: dict[int, float] = {}
         for number, shared in self._shared(form).most_common(CANDIDATES_MAX):
-            text, owner, _said = self._terms[number]
-            share = 2 * shared / (wanted + len(set(_pairs(text))))
-            best[owner] = max(share, best.get(owner, 0.0))
+            text, owners = self._terms[number]
+            share = 2 * shared / (wanted + len(_pairs(text)))
+            for owner in owners:
+                best[owner] = max(share, best.get(owner, 0.0))
         return best
+
+    def _within(self, form: str) -> list[tuple[int, int]]:
+        allowed = _mistakes_allowed(form)
+        if not allowed:
+            return []
+        # Two signs that changed places spoil three pairs, and nothing spoils more.
+        least = max(1, len(_pairs(form)) - _PAIRS_A_MISTAKE * allowed)
+        counted = [
+            (count_mistakes(form, self._terms[number][0], most=allowed), number)
+            for number, shared in self._shared(form).most_common(CANDIDATES_MAX)
+            if shared >= least
+        ]
+        return [(mistakes, number) for mistakes, number in counted if mistakes <= allowed]
 
     def _shared(self, form: str) -> Tally[int]:
         tally: Tally[int] = Tally()

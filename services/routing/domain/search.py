@@ -95,33 +95,41 @@ class SearchIndex:
         plain: list[tuple[str, int, str]] = []
         words: list[tuple[str, int, str]] = []
         sounds: list[tuple[str, int, str]] = []
+        # Most words stand in several places, while the index is made.
+        self._forms: dict[str, str] = {}
         self._mentions: dict[str, dict[int, str]] = {}
         self._stems: dict[str, dict[int, str]] = {}
         self._latin: dict[str, dict[int, bool]] = {}
         for owner, procedure in enumerate(self.procedures):
             official = (procedure.name_ja, procedure.kana, procedure.code)
-            names += [(normalise(text), owner, text) for text in official]
-            plain += [(normalise(text), owner, text) for text in (procedure.name_plain_ja, procedure.name_en)]
-            words += [(normalise(text), owner, text) for text in procedure.words]
-            spoken = (word for word in procedure.words if is_kana(normalise(word)))
+            names += [(self._form(text), owner, text) for text in official]
+            plain += [(self._form(text), owner, text) for text in (procedure.name_plain_ja, procedure.name_en)]
+            words += [(self._form(text), owner, text) for text in procedure.words]
+            spoken = (word for word in procedure.words if is_kana(self._form(word)))
             sounds += [(romaji(text), owner, text) for text in (procedure.kana, *spoken)]
             self._note(owner, procedure)
         self._names, self._plain, self._words, self._sounds = map(_Lines, (names, plain, words, sounds))
         self._categories = _Lines(
-            (normalise(procedure.category), owner, procedure.category)
+            (self._form(procedure.category), owner, procedure.category)
             for owner, procedure in enumerate(self.procedures)
         )
         self._latin_order = sorted(self._latin)
         self._likes = Likes([*names, *plain, *words])
         self._sounds_like = Likes(sounds)
         self._latin_like = Likes([(word, 0, word) for word in self._latin_order])
+        self._forms.clear()
+
+    def _form(self, text: str) -> str:
+        if text not in self._forms:
+            self._forms[text] = normalise(text)
+        return self._forms[text]
 
     def _note(self, owner: int, procedure: Procedure) -> None:
         texts = (procedure.name_ja, procedure.kana, procedure.name_plain_ja, *_heads(procedure.name_ja))
         for text in (*texts, *procedure.words):
-            self._mention(normalise(text), owner, text)
+            self._mention(self._form(text), owner, text)
         for word in procedure.words:
-            root = stem(normalise(word))
+            root = stem(self._form(word))
             self._stems.setdefault(root, {}).setdefault(owner, word)
             if _says_enough(root):
                 self._mention(root, owner, word)
@@ -205,11 +213,7 @@ class SearchIndex:
 
     def like(self, form: str) -> dict[int, tuple[int, str]]:
         """With a mistake or two in it: how many, and what was meant."""
-        found = self._likes.within(form)
-        if is_latin(form):
-            for owner, fit in self._sounds_like.within(romaji(form)).items():
-                found.setdefault(owner, fit)
-        return found
+        return self._sounds_like.within(romaji(form)) if is_latin(form) else self._likes.within(form)
 
     def corrected(self, parts: Sequence[str]) -> list[str]:
         """Words in Latin letters with their mistakes put right, as far as that can be."""

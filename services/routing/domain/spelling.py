@@ -3,8 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 TEXT_MAX_LENGTH = 100
+# More than the signs of a town's catalogue.
+KNOWN_SIGNS_MAX = 8_192
 
 _KATAKANA_FIRST, _KATAKANA_LAST, _TO_HIRAGANA = 0x30A1, 0x30F6, 0x60
 _HIRAGANA_FIRST, _HIRAGANA_LAST = 0x3041, 0x3096
@@ -147,6 +150,7 @@ def _plain(text: str) -> str:
     return "".join(kept)[:TEXT_MAX_LENGTH]
 
 
+@lru_cache(maxsize=KNOWN_SIGNS_MAX)
 def _plain_char(char: str) -> str:
     code = ord(char)
     if _KATAKANA_FIRST <= code <= _KATAKANA_LAST:
