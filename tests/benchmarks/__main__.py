@@ -32,6 +32,7 @@ from tests.benchmarks import (
     race,
     rate,
     relay,
+    search,
     slots,
     soak,
     start,
@@ -58,6 +59,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "rate": rate.measure,
     "ledger": ledger.measure,
     "history": history.measure,
+    "search": search.measure,
 }
 
 
