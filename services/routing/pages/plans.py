@@ -242,12 +242,14 @@ def _ask_on(
     offered: Collection[str],
 ) -> Template:
     """The page that was sent once more, if something on it was left out; else the next questions."""
-    shown = form.value("asked").split() or [question.code for question in questions_to_ask(event, {}, offered)]
+    # The first ones everybody has seen.
+    shown = {*form.value("asked").split(), *(question.code for question in questions_to_ask(event, {}, offered))}
     form.errors = {
         question.code: _("「はい」か「いいえ」を選んでください。") for question in to_ask if question.code in shown
     }
     if not form.ok:
-        to_ask = [question for question in event.questions if question.code in shown or question in to_ask]
+        asked = form.value("asked").split()
+        to_ask = [question for question in event.questions if question.code in asked or question in to_ask]
     codes = [question.code for question in to_ask]
     return _questions_page(
         request, event, to_ask, form, {code: is_yes for code, is_yes in answers.items() if code not in codes}
