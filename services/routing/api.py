@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.search import QUERY_MAX_LENGTH, search
-from services.routing.queries.catalogue import list_procedures
+from services.routing.queries.catalogues import Catalogues
 from shared.db import Database
 from shared.web.identity import PUBLIC
 from shared.web.town import Town
@@ -16,13 +16,16 @@ from shared.web.town import Town
 
 @get("/routing/api/procedures", opt=PUBLIC)
 async def get_procedures(
-    request: Request[Any, Any, Any], db: NamedDependency[Database], town: NamedDependency[Town]
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    catalogues: NamedDependency[Catalogues],
 ) -> Response[bytes]:
     """The procedures that match `q`, best first; all of them without it. `sample`: the town has not confirmed them."""
     query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
     async with db.begin(town.code) as session:
-        procedures = await list_procedures(session, town.code)
-    found = [match.procedure for match in search(procedures, query)] if query else procedures
+        index = await catalogues.read(session, town.code)
+    found = [match.procedure for match in search(index, query)] if query else index.procedures
     body = {"municipality": town.code, "procedures": [_public(procedure) for procedure in found]}
     return Response(msgspec.json.encode(body), media_type="application/json")
 

@@ -13,6 +13,7 @@ from services.routing.pages import (
     erase,
     family,
     figures,
+    finding,
     front,
     history,
     inquiries,
@@ -36,6 +37,7 @@ from services.routing.pages import (
 )
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
+from services.routing.queries.catalogues import Catalogues
 from services.routing.settings import SERVICE, Settings
 from services.routing.tables import ended_sessions
 from shared.clock import Clock, utc_now
@@ -47,10 +49,12 @@ PAGES_DIR = Path(__file__).with_name("pages")
 
 HANDLERS = (
     front.show_front,
-    front.show_search,
     front.show_procedure,
     situation.get_situation_address,
     situation.post_situation,
+    finding.show_search,
+    finding.get_procedure_address,
+    finding.get_life_event_address,
     plans.show_life_event,
     plans.post_life_event,
     plans.show_plan,
@@ -151,6 +155,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     """The ASGI application. It closes the database when it shuts down."""
     keys = make_keys(settings)
     tries = Tries()
+    catalogues = Catalogues()
     return create_service_app(
         service=SERVICE,
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
@@ -162,6 +167,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         dependencies={
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "tries": Provide(lambda: tries, sync_to_thread=False),
+            "catalogues": Provide(lambda: catalogues, sync_to_thread=False),
         },
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,

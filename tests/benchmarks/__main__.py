@@ -33,6 +33,7 @@ from tests.benchmarks import (
     race,
     rate,
     relay,
+    search,
     slots,
     soak,
     start,
@@ -60,6 +61,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "ledger": ledger.measure,
     "history": history.measure,
     "compare": compare.measure,
+    "search": search.measure,
 }
 
 

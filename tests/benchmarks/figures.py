@@ -99,7 +99,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
 
 PARTS = (
     "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "rate", "ledger", "history",
-    "compare", "start", "soak",
+    "compare", "search", "start", "soak",
 )  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
@@ -116,6 +116,7 @@ TITLES = {
     "ledger": "The ledger: what it costs, and how fast it is checked",
     "history": "One's own history",
     "compare": "The front page and the comparison",
+    "search": "Search over 2,000 procedures",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
 }

@@ -174,7 +174,7 @@ async def test_an_unknown_procedure_is_told_kindly(visitor: Visitor) -> None:
     for code in ["NOPE", "chi02", "%00", "..%2F..", "x" * 300, "🙂"]:
         answer = await visitor.get(f"/procedures/{code}")
         assert answer.status_code == httpx.codes.NOT_FOUND
-        assert "つぎにできること" in answer.text
+        assert "見つかりません" in answer.text
 
 
 async def test_an_unknown_host_is_not_found(new_visitor: NewVisitor) -> None:

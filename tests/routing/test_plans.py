@@ -5,10 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from services.routing.domain.life_events import LifeEvent, Step, Words, steps_for
+from services.routing.commands.catalogue import publish_catalogue
+from services.routing.domain.life_events import LifeEvent, Question, Step, Words, questions_to_ask, steps_for, why
 from services.routing.tables import case_file, plan
 from shared.crypto import ServiceBox
 from shared.db import Database
@@ -17,7 +21,7 @@ from shared.town_pack import BadTownPack, read_town_pack
 from tests.conftest import TestDatabase
 from tests.routing.applying import hidden
 from tests.routing.conftest import Visitor
-from tests.routing.makers import NOW, OTHER_HOST, PACK_DIR, TOWN, new_key
+from tests.routing.makers import NOW, OTHER_HOST, PACK_DIR, TOWN, make_pack, new_key
 
 NewVisitor = Callable[..., Visitor]
 SEE_OTHER, UNPROCESSABLE, NOT_FOUND = 303, 422, 404
@@ -42,6 +46,96 @@ def test_a_step_is_for_whoever_said_yes_to_one_of_its_questions_and_without_any_
     assert [step.procedure for step in steps_for(event, [])] == ["A"]
     assert [step.procedure for step in steps_for(event, ["y"])] == ["A", "B"]
     assert [step.procedure for step in steps_for(event, ["x", "z", "unasked"])] == ["A", "B", "C"]
+
+
+def make_event(*steps: Step, questions: str = "abc") -> LifeEvent:
+    asked = tuple(Question(code=code, text=Words(ja=f"{code}ですか")) for code in questions)
+    return LifeEvent(code="e", name=Words(ja="出来事"), intro=Words(ja="説明"), questions=asked, steps=steps)
+
+
+def ask(event: LifeEvent, answers: dict[str, bool], offered: str = "PQR") -> str:
+    return "".join(question.code for question in questions_to_ask(event, answers, offered))
+
+
+def test_only_what_a_procedure_depends_on_and_is_not_decided_is_asked() -> None:
+    event = make_event(Step(procedure="P", when=("a",)), Step(procedure="Q", when=("b", "a")), Step(procedure="R"))
+    # `b` decides nothing that `a` may not decide by itself; nothing depends on `c`.
+    assert ask(event, {}) == "a"
+    assert ask(event, {"a": True}) == ""
+    assert ask(event, {"a": False}) == "b"
+    assert ask(event, {"a": False, "b": False}) == ""
+    assert ask(event, {"b": True}) == "a"
+    # What is no longer offered needs no answer.
+    assert ask(event, {}, offered="R") == ""
+    assert ask(event, {}, offered="QR") == "a"
+    assert [question.code for question in why(event, event.steps[1])] == ["a", "b"]
+    assert why(event, event.steps[2]) == ()
+
+
+@given(
+    st.lists(st.sets(st.sampled_from("abcd"), max_size=3), max_size=5),
+    st.dictionaries(st.sampled_from("abcd"), st.booleans(), min_size=4),
+)
+def test_asked_round_by_round_the_same_applies_as_if_everything_were_asked(
+    whens: list[set[str]], truth: dict[str, bool]
+) -> None:
+    steps = [Step(procedure=f"P{number}", when=tuple(sorted(when))) for number, when in enumerate(whens)]
+    event = make_event(*steps, questions="abcd")
+    offered = [step.procedure for step in steps]
+    answers: dict[str, bool] = {}
+    rounds = 0
+    while to_ask := questions_to_ask(event, answers, offered):
+        assert not {question.code for question in to_ask} & answers.keys()
+        answers |= {question.code: truth[question.code] for question in to_ask}
+        rounds += 1
+    assert rounds <= len(event.questions)
+    assert steps_for(event, [code for code, yes in answers.items() if yes]) == steps_for(
+        event, [code for code, yes in truth.items() if yes]
+    )
+
+
+async def test_a_second_question_is_asked_only_when_it_is_needed_and_the_answers_are_kept_on_the_page_alone(
+    visitor: Visitor, db: Database
+) -> None:
+    pack = make_pack()
+    (event,) = pack.life_events
+    questions = [
+        msgspec.structs.replace(event.questions[0], code=code, text_ja=f"{code}ですか") for code in ("first", "second")
+    ]
+    steps = [msgspec.structs.replace(step, when=["first", "second"] if step.when else []) for step in event.steps]
+    changed = msgspec.structs.replace(event, questions=tuple(questions), steps=tuple(steps))
+    async with db.begin(TOWN) as session:
+        await publish_catalogue(
+            session, msgspec.structs.replace(pack, life_events=(changed,)), public_url="http://x", now=NOW
+        )
+    shown = await visitor.get("/life-events/move-in")
+    assert ("firstですか" in shown.text, "secondですか" in shown.text) == (True, False)
+    key = new_key()
+    asked_on = await visitor.post("/life-events/move-in", {"asked": "first", "first": "no", "idempotency_key": key})
+    assert asked_on.status_code == httpx.codes.OK
+    assert "firstですか：いいえ" in asked_on.text
+    assert hidden(asked_on, "first") == "no"
+    assert hidden(asked_on, "asked") == "second"
+    assert "set-cookie" not in asked_on.headers
+    assert await count(db, plan) == 0
+    forgotten = await visitor.post(
+        "/life-events/move-in", {"asked": "second", "first": "no", "idempotency_key": new_key()}
+    )
+    assert forgotten.status_code == UNPROCESSABLE
+    assert hidden(forgotten, "first") == "no"
+    done = await visitor.post(
+        "/life-events/move-in", {"asked": "second", "first": "no", "second": "yes", "idempotency_key": new_key()}
+    )
+    assert done.status_code == SEE_OTHER
+    page = await visitor.get(done.headers["location"])
+    assert "「firstですか」「secondですか」のどれかに「はい」と答えたからです。" in page.text
+
+
+async def test_a_plan_says_why_each_procedure_applies_and_until_when(visitor: Visitor) -> None:
+    page = await visitor.get(await make_plan(visitor))
+    assert page.text.count("「お子さんはいますか」に「はい」と答えたからです。") == 1
+    assert page.text.count("このできごとがあった方は、みなさん必要です。") == 2
+    assert "いつまで：" in page.text
 
 
 async def test_the_front_page_leads_to_the_questions_and_they_to_the_procedures_that_apply(visitor: Visitor) -> None:

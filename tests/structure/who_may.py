@@ -47,6 +47,8 @@ WHO_MAY: dict[str, Who] = {
     # The front door: what can be done and how.
     "routing GET /": ANYBODY,
     "routing GET /search": ANYBODY,
+    "routing GET /p/{code}": ANYBODY,
+    "routing GET /e/{code}": ANYBODY,
     "routing GET /procedures/{code}": ANYBODY,
     "routing GET /procedures/{code}/situation": ANYBODY,
     "routing GET /routing/api/procedures": ANYBODY,

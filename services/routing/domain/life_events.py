@@ -1,10 +1,8 @@
 """Life events (ライフイベント): a few questions, and which procedures apply to whoever answered them so."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
-
-ANSWERS_MAX = 30
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,3 +44,31 @@ class LifeEvent(msgspec.Struct, frozen=True, kw_only=True):
 def steps_for(event: LifeEvent, yes: Collection[str]) -> tuple[Step, ...]:
     """The steps for a person who said yes to these questions, in order."""
     return tuple(step for step in event.steps if not step.when or set(step.when) & set(yes))
+
+
+def questions_to_ask(event: LifeEvent, answers: Mapping[str, bool], offered: Collection[str]) -> tuple[Question, ...]:
+    """The questions on whose answer it depends whether a procedure applies, so far as `answers` have not decided that.
+
+    Of several that may each decide the same procedures only the first is asked; the others, when it was answered no.
+    `offered` are the codes of what the town still offers. Nothing is left to ask when it is empty.
+    """
+    undecided = [
+        set(step.when)
+        for step in event.steps
+        if step.when
+        and step.procedure in offered
+        and not any(answers.get(code) for code in step.when)
+        and any(code not in answers for code in step.when)
+    ]
+    asked: dict[str, Question] = {}
+    for question in event.questions:
+        if question.code in answers:
+            continue
+        if any(question.code in when and not when & asked.keys() for when in undecided):
+            asked[question.code] = question
+    return tuple(asked.values())
+
+
+def why(event: LifeEvent, step: Step) -> tuple[Question, ...]:
+    """The questions of which one was answered yes, for a step that applies; none: it is for everybody."""
+    return tuple(question for question in event.questions if question.code in step.when)

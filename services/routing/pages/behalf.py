@@ -14,8 +14,10 @@ from services.routing.domain.behalf import BEHALF, BEHALF_ROLES
 from services.routing.domain.catalogue import CHANNELS
 from services.routing.pages.behalf_path import CHANNEL_REFUSALS, ENTRY, UNKNOWN, UNSAID, behalf_path
 from services.routing.pages.channel_wording import ChannelCard, channel_cards
-from services.routing.pages.front import compare_procedure, search_procedures
+from services.routing.pages.finding import search_procedures
+from services.routing.pages.front import compare_procedure
 from services.routing.pages.wording import REFUSALS, deadline_words, second_name
+from services.routing.queries.catalogues import Catalogues
 from services.routing.queries.plans import list_life_events
 from shared.db import Database
 from shared.errors import Refusal
@@ -39,11 +41,12 @@ async def show_behalf(
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
     refused: FromQuery[str] = "",
 ) -> Template:
     """The same search as residents have."""
     async with db.begin(town.code) as session:
-        searched = await search_procedures(request, session, town, now=now)
+        searched = await search_procedures(request, session, town, catalogues, now=now)
         events = await list_life_events(session, town.code)
     text = REFUSALS[UNKNOWN] if refused == UNKNOWN else None
     return page(

@@ -15,21 +15,16 @@ from services.routing.commands.situation import find_given, find_situation
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.catalogue import Town as TownFacts
 from services.routing.domain.channels import NOTHING_SAID, Comparison, compare_channels
-from services.routing.domain.search import QUERY_MAX_LENGTH, search
 from services.routing.domain.situation import Situation
 from services.routing.pages.channel_wording import channel_cards
+from services.routing.pages.finding import frequent_codes, list_categories, unknown_procedure_page
 from services.routing.pages.situation import questions, visitor_to_compare_for
 from services.routing.pages.wording import deadline_words, second_name
-from services.routing.queries.catalogue import (
-    get_procedure,
-    get_town,
-    list_availability,
-    list_counters,
-    list_frequent_codes,
-    list_procedures,
-)
+from services.routing.queries.catalogue import get_procedure, get_town, list_availability, list_counters
+from services.routing.queries.catalogues import Catalogues
 from services.routing.queries.plans import list_life_events
 from shared.db import Database
+from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.town_pack import FREQUENT_MAX
 from shared.web.identity import PUBLIC
@@ -44,41 +39,28 @@ async def show_front(
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
 ) -> Template:
     """Search, what most people need, and every category."""
     async with db.begin(town.code) as session:
         facts = await get_town(session, town.code)
-        procedures = await list_procedures(session, town.code)
-        # The town knows best; counting fills the rest, and all of it for a town that says nothing.
+        procedures = (await catalogues.read(session, town.code)).procedures
         events = await list_life_events(session, town.code)
-        frequent_codes = list(dict.fromkeys([*facts.frequent, *await list_frequent_codes(session, town.code, now)]))
+        frequent = await frequent_codes(session, town, facts, now=now)
     return page(
         request,
         "front.html",
         facts=facts,
         second_name=second_name,
         # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
-        frequent=[line for line in _frequent_first(procedures, frequent_codes) if not line.discreet][:FREQUENT_MAX],
+        frequent=[line for line in _frequent_first(procedures, frequent) if not line.discreet][:FREQUENT_MAX],
         events=[
             {"code": event.code, "name": town_text(event.name.ja), "intro": town_text(event.intro.ja)}
             for event in events
         ],
-        categories=_categories(procedures),
+        categories=list_categories(procedures),
         count=len(procedures),
     )
-
-
-@get("/search", opt=PUBLIC)
-async def show_search(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Database],
-    town: NamedDependency[Town],
-    now: NamedDependency[datetime],
-) -> Template:
-    """What was found for a word, or all procedures of a category."""
-    async with db.begin(town.code) as session:
-        searched = await search_procedures(request, session, town, now=now)
-    return page(request, "search.html", **searched)
 
 
 @get("/procedures/{code:str}", opt=PUBLIC)
@@ -88,14 +70,20 @@ async def show_procedure(
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
 ) -> Template:
     """The three channels of one procedure, side by side, and what the visitor said of their situation."""
     visitor = visitor_to_compare_for(request)
-    async with db.begin(town.code) as session:
-        situation = await find_situation(session, visitor, now)
-        facts, procedure, comparison = await compare_procedure(
-            session, town, code, visitor=visitor, situation=situation, now=now
-        )
+    try:
+        async with db.begin(town.code) as session:
+            situation = await find_situation(session, visitor, now)
+            facts, procedure, comparison = await compare_procedure(
+                session, town, code, visitor=visitor, situation=situation, now=now
+            )
+    except Refusal as refusal:
+        if refusal.code != "procedure_unknown":
+            raise
+        return await unknown_procedure_page(request, code, db, town, catalogues, now=now)
     return page(
         request,
         "procedure.html",
@@ -108,31 +96,6 @@ async def show_procedure(
         questions=questions(situation),
         idempotency_key=uuid4(),
     )
-
-
-async def search_procedures(
-    request: Request[Any, Any, Any], session: AsyncSession, town: Town, *, now: datetime
-) -> dict[str, Any]:
-    """What the address asks for (`q`, `category`), what was found, and every category: as the pages show it."""
-    query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
-    category = request.query_params.get("category", "").strip()[:QUERY_MAX_LENGTH]
-    procedures = await list_procedures(session, town.code)
-    if category:
-        found = [procedure for procedure in procedures if procedure.category == category]
-    elif query:
-        frequent_codes = await list_frequent_codes(session, town.code, now)
-        ranked = search(_frequent_first(procedures, frequent_codes, spread=False), query)
-        found = [match.procedure for match in ranked]
-    else:
-        found = procedures
-    return {
-        "facts": await get_town(session, town.code),
-        "second_name": second_name,
-        "query": query,
-        "category": category,
-        "found": found,
-        "categories": _categories(procedures),
-    }
 
 
 async def compare_procedure(
@@ -166,18 +129,10 @@ async def compare_procedure(
     return facts, procedure, comparison
 
 
-def _categories(procedures: Sequence[Procedure]) -> list[tuple[str, int]]:
-    """Every category with its number of procedures, in the town's order."""
-    counts: dict[str, int] = {}
-    for procedure in procedures:
-        counts[procedure.category] = counts.get(procedure.category, 0) + 1
-    return list(counts.items())
+def _frequent_first(procedures: Sequence[Procedure], codes: Sequence[str]) -> list[Procedure]:
+    """What people need most comes first; the rest in the town's order, one category after another.
 
-
-def _frequent_first(procedures: Sequence[Procedure], codes: Sequence[str], *, spread: bool = True) -> list[Procedure]:
-    """What people need most comes first; the rest in the town's order, with `spread` one category after another.
-
-    Spread, a new town's front page shows something of everything before anybody was counted.
+    So, a new town's front page shows something of everything before anybody was counted.
     """
     order = {code: index for index, code in enumerate(codes)}
     turn: dict[str, int] = {}
@@ -186,5 +141,5 @@ def _frequent_first(procedures: Sequence[Procedure], codes: Sequence[str], *, sp
         turns[procedure.code] = turn[procedure.category] = turn.get(procedure.category, -1) + 1
     return sorted(
         procedures,
-        key=lambda procedure: (order.get(procedure.code, len(order)), turns[procedure.code] if spread else 0),
+        key=lambda procedure: (order.get(procedure.code, len(order)), turns[procedure.code]),
     )

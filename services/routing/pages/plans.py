@@ -1,5 +1,6 @@
 """Life events: a few questions, the procedures that apply, and one or several of them begun from there."""
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -17,17 +18,20 @@ from services.routing.commands.situation import find_situation
 from services.routing.domain.behalf import BEHALF, BEHALF_ROLES
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.channels import Comparison, compare_channels
-from services.routing.domain.life_events import LifeEvent, Step
+from services.routing.domain.life_events import LifeEvent, Question, Step, questions_to_ask, why
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cases import known_visitor
 from services.routing.pages.channel_wording import channel_cards
 from services.routing.pages.cookies import give_session
+from services.routing.pages.finding import unknown_event_page
 from services.routing.pages.tries import Tries
-from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, second_name
+from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, deadline_words, second_name
 from services.routing.queries.catalogue import get_town, list_availability, list_counters, list_procedures
+from services.routing.queries.catalogues import Catalogues
 from services.routing.queries.plans import Plan, StartedCase, get_life_event, get_own_plan, list_started
 from shared.db import Database
+from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import Form, parse_uuid, read_form
@@ -43,12 +47,23 @@ YES, NO = "yes", "no"
 
 @get("/life-events/{code:str}", opt=PUBLIC)
 async def show_life_event(
-    request: Request[Any, Any, Any], code: FromPath[str], db: NamedDependency[Database], town: NamedDependency[Town]
+    request: Request[Any, Any, Any],
+    code: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
 ) -> Template:
-    """The questions."""
-    async with db.begin(town.code) as session:
-        event = await get_life_event(session, town.code, code)
-    return _questions_page(request, event, Form({}))
+    """The first questions."""
+    try:
+        async with db.begin(town.code) as session:
+            event = await get_life_event(session, town.code, code)
+            offered = await _offered(session, town, catalogues)
+    except Refusal as refusal:
+        if refusal.code != "life_event_unknown":
+            raise
+        return await unknown_event_page(request, db, town, catalogues, now=now)
+    return _questions_page(request, event, questions_to_ask(event, {}, offered), Form({}), {})
 
 
 @post("/life-events/{code:str}", opt=PUBLIC)
@@ -61,27 +76,34 @@ async def post_life_event(
     keys: NamedDependency[Keys],
     secure: NamedDependency[bool],
     tries: NamedDependency[Tries],
+    catalogues: NamedDependency[Catalogues],
 ) -> Template | Redirect:
-    """Keep what follows from the answers, never in an address. Somebody new becomes a guest here."""
+    """Ask on while something is not decided, the answers so far on the page; then keep what follows from all of them.
+
+    They are kept nowhere and stand in no address. Somebody new becomes a guest here.
+    """
     form = Form(await read_form(request))
     identity = known_visitor(request)
-    if identity is None:
-        tries.count_guest(town.code, network_of_visitor(request))
     started: NewSession | None = None
     async with db.begin(town.code) as session:
         event = await get_life_event(session, town.code, code)
-        answers = {question.code: form.choice(question.code, (YES, NO)) for question in event.questions}
-        if not form.ok:
-            form.errors = dict.fromkeys(form.errors, _("「はい」か「いいえ」を選んでください。"))
-            return _questions_page(request, event, form)
+        offered = await _offered(session, town, catalogues)
+        answers = {
+            question.code: form.value(question.code) == YES
+            for question in event.questions
+            if form.value(question.code) in (YES, NO)
+        }
+        if to_ask := questions_to_ask(event, answers, offered):
+            return _ask_on(request, event, to_ask, form, answers, offered)
         if identity is None:
+            tries.count_guest(town.code, network_of_visitor(request))
             started = await start_guest_session(session, municipality=town.code, now=now)
             identity = started.identity
         plan_id = await make_plan(
             session,
             identity=identity,
             event=event,
-            yes=[question for question, answer in answers.items() if answer == YES],
+            yes=[question for question, is_yes in answers.items() if is_yes],
             idempotency_key=parse_uuid(form.value("idempotency_key"), code="form_unreadable", status=400),
             now=now,
         )
@@ -215,7 +237,40 @@ async def _compare(
     ]
 
 
-def _questions_page(request: Request[Any, Any, Any], event: LifeEvent, form: Form) -> Template:
+async def _offered(session: AsyncSession, town: Town, catalogues: Catalogues) -> frozenset[str]:
+    return frozenset(procedure.code for procedure in (await catalogues.read(session, town.code)).procedures)
+
+
+def _ask_on(
+    request: Request[Any, Any, Any],
+    event: LifeEvent,
+    to_ask: Sequence[Question],
+    form: Form,
+    answers: Mapping[str, bool],
+    offered: Collection[str],
+) -> Template:
+    """The page that was sent once more, if something on it was left out; else the next questions."""
+    # The first ones everybody has seen.
+    shown = {*form.value("asked").split(), *(question.code for question in questions_to_ask(event, {}, offered))}
+    form.errors = {
+        question.code: _("「はい」か「いいえ」を選んでください。") for question in to_ask if question.code in shown
+    }
+    if not form.ok:
+        asked = form.value("asked").split()
+        to_ask = [question for question in event.questions if question.code in asked or question in to_ask]
+    codes = [question.code for question in to_ask]
+    return _questions_page(
+        request, event, to_ask, form, {code: is_yes for code, is_yes in answers.items() if code not in codes}
+    )
+
+
+def _questions_page(
+    request: Request[Any, Any, Any],
+    event: LifeEvent,
+    to_ask: Sequence[Question],
+    form: Form,
+    answered: Mapping[str, bool],
+) -> Template:
     return page(
         request,
         "life_event.html",
@@ -229,15 +284,33 @@ def _questions_page(request: Request[Any, Any, Any], event: LifeEvent, form: For
                 "text": town_text(question.text.ja),
                 "hint": town_text(question.hint.ja) if question.hint else None,
             }
+            for question in to_ask
+        ],
+        answered=[
+            {
+                "code": question.code,
+                "text": town_text(question.text.ja),
+                "value": YES if answered[question.code] else NO,
+                "answer": _("はい") if answered[question.code] else _("いいえ"),
+            }
             for question in event.questions
+            if question.code in answered
         ],
         values=form.values,
         errors=form.errors,
-        unanswered={
-            question.code: town_text(question.text.ja) for question in event.questions if question.code in form.errors
-        },
+        unanswered={question.code: town_text(question.text.ja) for question in to_ask if question.code in form.errors},
         idempotency_key=uuid4(),
     )
+
+
+def _reason(event: LifeEvent, step: Step) -> str:
+    """Why a procedure applies. Which of several questions was answered yes is not known any more."""
+    asked = [town_text(question.text.ja) for question in why(event, step)]
+    if not asked:
+        return _("このできごとがあった方は、みなさん必要です。")
+    if len(asked) == 1:
+        return _("「%(question)s」に「はい」と答えたからです。", question=asked[0])
+    return _("「%(questions)s」のどれかに「はい」と答えたからです。", questions="」「".join(asked))
 
 
 async def _plan_page(
@@ -267,6 +340,8 @@ async def _plan_page(
                 "code": procedure.code,
                 "name": town_text(procedure.name_ja),
                 "second_name": second_name(procedure),
+                "reason": _reason(event, step),
+                "deadline": deadline_words(procedure, facts),
                 "note": town_text(step.note.ja) if step.note else None,
                 "after": [town_text(other.name_ja) for _s, other, _c in compared if other.code in step.after],
                 "way": best,

@@ -14,7 +14,7 @@ from services.routing.tables import availability, case_file, catalogue, counter,
 from shared.errors import Refusal
 from shared.town_pack import FREQUENT_MAX
 
-PROCEDURES_MAX = 1_000
+PROCEDURES_MAX = 5_000
 COUNTERS_MAX = 200
 FREQUENT_PERIOD = timedelta(days=30)
 _FIELDS = Procedure.__struct_fields__
