@@ -23,6 +23,7 @@ from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, procedure_names
+from services.routing.queries.quality import list_done
 from services.routing.tables import SERVICE, outbox
 from shared.audit import record_deed
 from shared.db import Database
@@ -185,6 +186,10 @@ async def _application_page(
         must_correct=row.state == "correction_asked",
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
+        may_say=opened.is_owner
+        and opened.identity.kind == "guest"
+        and row.state == "completed"
+        and row.case_id in await list_done(session, opened.identity),
         has_notices=row.contact_ref is not None,
         given_to_staff=case.behalf if case is not None else None,
         find_at=f"{request.base_url.netloc}/applications/find",
