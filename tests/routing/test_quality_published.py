@@ -54,7 +54,9 @@ def told(seen: Callable[[tuple[int, ...]], Any], worlds: Iterable[tuple[int, ...
     ]
 
 
-@pytest.mark.parametrize(("seen", "parts"), [(seen_in_turn, 2), (seen_in_turn, 3), (seen_at_once, 2), (seen_at_once, 3)])
+@pytest.mark.parametrize(
+    ("seen", "parts"), [(seen_in_turn, 2), (seen_in_turn, 3), (seen_at_once, 2), (seen_at_once, 3)]
+)
 def test_no_small_count_can_be_told_in_any_small_town(seen: Callable[[tuple[int, ...]], Any], parts: int) -> None:
     """All there can be, and the rules known. Seen to fail with primary suppression alone (`tells` always false)."""
     most = 3 * FEWEST + 1

@@ -71,9 +71,9 @@ def months_of(year: int) -> list[date]:
     return [date(year + (month > MONTHS_A_YEAR), (month - 1) % MONTHS_A_YEAR + 1, 1) for month in range(4, 16)]
 
 
-def finished_months(year: int, today: date) -> list[date]:
-    """Those of a 年度 that are over: what is published never changes."""
-    return [first for first in months_of(year) if first < today.replace(day=1)]
+def finished_months(year: int, today: date, since: date | None = None) -> list[date]:
+    """Those of a 年度 that are over, from the first that was counted on: what is published never changes."""
+    return [first for first in months_of(year) if (since or first) <= first < today.replace(day=1)]
 
 
 def is_over(year: int, today: date) -> bool:

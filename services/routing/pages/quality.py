@@ -51,11 +51,11 @@ async def show_quality(
         years = list_years(first, today)
         chosen = next((each for each in years if year[:4] == str(each)), years[0])
         published: Sorted = {(each.channel, each.kind): each for each in
-                     await list_published(session, town.code, chosen, today=today)}  # fmt: skip
+                     await list_published(session, town.code, chosen, since=first, today=today)}  # fmt: skip
         voices = await list_voices(session, town.code, chosen)
         improvements = await list_improvements(session, town.code, chosen)
         names = await procedure_names(session, town.code) if is_over(chosen, today) else {}
-    months = finished_months(chosen, today)
+    months = finished_months(chosen, today, first)
     uses = [_use(published, channel) for channel in CHANNELS]
     most = max((use["count"] for use in uses), default=0)
     shown = page(

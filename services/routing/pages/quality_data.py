@@ -145,7 +145,7 @@ async def _read(db: Database, town: Town, now: datetime) -> tuple[list[Row], dic
         rows = [
             row
             for year in list_years(first, today)
-            for published in await list_published(session, town.code, year, today=today)
+            for published in await list_published(session, town.code, year, since=first, today=today)
             for row in rows_of(year, published)
         ]
         return rows, await procedure_names(session, town.code)

@@ -75,20 +75,22 @@ async def list_counts(session: AsyncSession, municipality: str, months: Sequence
 
 
 async def find_first_month(session: AsyncSession, municipality: str) -> date | None:
-    """Since when there is something to show."""
+    """Since when it is counted."""
     firsts = union_all(
         *(
             select(func.min(table.c.month).label("month")).where(table.c.municipality == municipality)
-            for table in (quality_count, quality_fact, voice, improvement)
+            for table in (quality_count, quality_fact)
         )
     ).subquery()
     first: date | None = (await session.execute(select(func.min(firsts.c.month)))).scalar_one()
     return first
 
 
-async def list_published(session: AsyncSession, municipality: str, year: int, *, today: date) -> list[Published]:
+async def list_published(
+    session: AsyncSession, municipality: str, year: int, *, since: date | None, today: date
+) -> list[Published]:
     """A 年度 as everybody may see it: its finished months, and once it is over its total, procedures and switches."""
-    months = finished_months(year, today)
+    months = finished_months(year, today, since)
     counts = await list_counts(session, municipality, months) if months else []
     return publish(counts, months, with_total=is_over(year, today))
 
