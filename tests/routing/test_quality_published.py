@@ -1,4 +1,4 @@
-"""What of the counts is published: nothing leads to a small one, also for who knows the rules and kept earlier states."""
+"""What of the counts is published: nothing tells a small one, for whoever knows the rules and kept earlier states."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
