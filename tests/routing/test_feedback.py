@@ -94,7 +94,6 @@ async def test_an_appointment_that_is_over_may_be_spoken_of(db: Database, visito
 
 
 async def test_however_often_it_is_sent_it_is_one(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
-    """Seen to fail with a key of its own for each."""
     path = await done(db, visitor, new_visitor)
     answers = await asyncio.gather(*(visitor.post(path, FIELDS) for _ in range(4)))
     assert {answer.status_code for answer in answers} == {SEE_OTHER}
@@ -152,7 +151,6 @@ async def test_nobody_else_says_or_reads_it(db: Database, visitor: Visitor, new_
 async def test_it_is_its_offices_and_each_look_leaves_its_trace(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with the texts read without `look_at_items`."""
     path = await said(db, visitor, new_visitor)
     other = await sign_in(db, new_visitor(), office="税務")
     assert (await other.get(path)).status_code == httpx.codes.FORBIDDEN
@@ -239,6 +237,7 @@ async def test_it_goes_with_its_person_and_what_was_published_stays(
 
 
 async def test_a_protected_person_is_heard_too(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
+    """Seen to fail without the feedback in `WRITTEN_TO_BE_READ`."""
     path = await said(db, visitor, new_visitor)
     manager = Identity(municipality=TOWN, kind="staff", ref="m", session_id="s", roles=("manager",))
     case_id = path.rsplit("/", 1)[-1]

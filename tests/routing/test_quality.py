@@ -146,7 +146,6 @@ async def test_a_case_is_given_up_when_nothing_was_done_in_it_for_thirty_days(
 
 
 async def test_erasing_a_person_changes_no_count_of_before(db: Database, visitor: Visitor, clock: TestClock) -> None:
-    """Seen to fail with the counts read from the cases themselves: nothing is left of them."""
     await fill_in(visitor)
     await close_day(db)
     before = await counted(db)
