@@ -113,9 +113,17 @@ def _rows(counts: list[Count], names: dict[str, tuple[str, str]]) -> list[dict[s
             {
                 "name": names[procedure][0] if procedure in names else procedure,
                 "channel": translate(CHANNEL_TITLES[channel]),
-                "counts": [found[kind] for kind in ("started", "sent", "finished", "given_up", "switched", "items")],
-                "within": within(bound) if bound else "－",
-                "opinions": [found[kind] for kind in ("easy", "fair", "hard")],
+                "counts": [found[kind] for kind in ("started", "finished", "given_up")],
+                "more": [
+                    {"term": _("送った・予約した"), "text": found["sent"]},
+                    {"term": _("ほかのやり方へ"), "text": found["switched"]},
+                    {"term": _("書かずにすんだ項目"), "text": found["items"]},
+                    {"term": _("半分の人が終わるまで"), "text": within(bound) if bound else "－"},
+                    {
+                        "term": _("かんたん・ふつう・むずかしい"),
+                        "text": "・".join(str(found[kind]) for kind in ("easy", "fair", "hard")),
+                    },
+                ],
             }
         )
     return sorted(rows, key=lambda row: (-row["counts"][0], row["name"], row["channel"]))
