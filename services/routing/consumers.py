@@ -6,6 +6,7 @@ from msgspec import json, structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.erasure import on_erasure_done
+from services.routing.commands.quality import count_finished, count_sent, count_spared
 from shared.db import Prepared
 from shared.events.booking import (
     AppointmentBooked,
@@ -53,6 +54,7 @@ _REUSE = Prepared("""
             :target_procedure, :target_step, :case_id, :items, :purpose, :legal_basis, :outcome, :visibility,
             :canonical)
     ON CONFLICT (municipality, entry_id) DO NOTHING
+    RETURNING entry_id
 """)
 _CHECKPOINT = Prepared("""
     INSERT INTO routing.checkpoint (municipality, service, day, tree_size, root, made_at)
@@ -61,11 +63,21 @@ _CHECKPOINT = Prepared("""
 """)
 
 
-async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:  # noqa: ARG001
-    """Keep the newest public state of an appointment: codes and times. What moves or ends is closed no more."""
+async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
+    """Keep the newest public state of an appointment: codes and times. What moves or ends is closed no more.
+
+    Of a case, the first that was booked and the first that is done are counted.
+    """
     services = [each.procedure for each in event.services]
     told = {"closure": "none"} | structs.asdict(event) | {"services": services, "version": event.aggregate_version}
     await _APPOINTMENT.row(session, told)
+    if event.case_id is None:
+        return
+    case, at = (event.municipality, event.case_id), event.occurred_at
+    if isinstance(event, AppointmentBooked):
+        await count_sent(session, *case, by_application=False, at=at, now=now)
+    elif event.state == "done":
+        await count_finished(session, *case, by_application=False, at=at, now=now)
 
 
 async def on_availability_changed(session: AsyncSession, event: AvailabilityChanged, *, now: datetime) -> None:  # noqa: ARG001
@@ -75,8 +87,11 @@ async def on_availability_changed(session: AsyncSession, event: AvailabilityChan
 
 
 async def on_reuse_recorded(session: AsyncSession, event: ReuseRecorded, *, now: datetime) -> None:
-    """Keep who reused which items, for the person's own page. An entry never changes."""
-    await _REUSE.row(session, structs.asdict(event) | {"received_at": now})
+    """Keep who reused which items, for the person's own page. An entry never changes, and is counted once."""
+    is_new = await _REUSE.row(session, structs.asdict(event) | {"received_at": now})
+    if is_new and event.entry_type == "applied" and event.visibility == "subject" and event.case_id is not None:
+        items = len(event.items)
+        await count_spared(session, event.municipality, event.case_id, items, at=event.occurred_at, now=now)
 
 
 async def on_checkpoint_made(session: AsyncSession, event: CheckpointMade, *, now: datetime) -> None:  # noqa: ARG001

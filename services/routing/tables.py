@@ -1,5 +1,7 @@
 """The service's own schema. The municipality leads every key, and row-level security covers each table."""
 
+from typing import Any
+
 from sqlalchemy import (
     TIMESTAMP,
     BigInteger,
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -21,6 +24,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from services.routing.domain.applications import STATES
 from services.routing.domain.inquiries import KINDS as INQUIRY_KINDS
 from services.routing.domain.inquiries import STATES as INQUIRY_STATES
+from services.routing.domain.quality import KINDS as QUALITY_KINDS
 from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.erasure import erased_subject_table
@@ -680,13 +684,120 @@ checkpoint = Table(
     Column("made_at", _TIME, nullable=False),
 )
 
+# --- quality (サービス設計12箇条 第9条): counts without persons, and what people said afterwards ---
+
+# What of a case was counted: each once.
+case_course = Table(
+    "case_course",
+    metadata,
+    _town(),
+    Column("case_id", _UUID, primary_key=True),
+    Column("sent_at", _TIME),
+    Column("spared_at", _TIME),
+    Column("ended_at", _TIME),
+    Column("ended_how", Text),
+    CheckConstraint("ended_how IN ('finished', 'given_up')", name="ended_how"),
+    CheckConstraint("(ended_at IS NULL) = (ended_how IS NULL)", name="ended"),
+)
+
+
+def _counted() -> list[Any]:
+    return [
+        # The first day of the month in Japan in which it was counted.
+        Column("month", Date, nullable=False),
+        Column("procedure", Text, nullable=False),
+        Column("channel", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        # Of a switch: to which channel, and how far the case had come.
+        Column("to_channel", Text, nullable=False, server_default=""),
+        Column("step", Text, nullable=False, server_default=""),
+        # A bound in minutes (`domain/quality.py: BOUNDS_MIN`); 0: no time.
+        Column("took_min", Integer, nullable=False, server_default="0"),
+        # How many cases, and of items how many.
+        Column("people", Integer, nullable=False, server_default="1"),
+        Column("amount", Integer, nullable=False, server_default="0"),
+        CheckConstraint(f"kind IN {QUALITY_KINDS}", name="kind"),
+        CheckConstraint("month = date_trunc('month', month)", name="month"),
+    ]
+
+
+# Written beside what it counts, without saying whose it was; added up once a day, and gone.
+quality_fact = Table(
+    "quality_fact",
+    metadata,
+    _town(),
+    Column("fact_id", _UUID, primary_key=True, server_default=text("gen_random_uuid()")),
+    *_counted(),
+)
+
+quality_count = Table(
+    "quality_count",
+    metadata,
+    Column("municipality", Text, nullable=False),
+    *_counted(),
+    PrimaryKeyConstraint(
+        "municipality", "month", "procedure", "channel", "kind", "to_channel", "step", "took_min",
+    ),
+)  # fmt: skip
+
+# What a person said after the end of a case: once for each case. Their words are an item of the vault.
+feedback = Table(
+    "feedback",
+    metadata,
+    _town(),
+    Column("case_id", _UUID, primary_key=True),
+    Column("subject_ref", _UUID, nullable=False),
+    Column("procedure", Text, nullable=False),
+    Column("office", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("ease", Text, nullable=False),
+    Column("worked", Boolean, nullable=False),
+    Column("text_version", Integer),
+    Column("answer_version", Integer),
+    # What of it was published: that does not say whose it was.
+    Column("voice_id", _UUID),
+    Column("version", Integer, nullable=False),
+    Column("given_at", _TIME, nullable=False),
+    Column("answered_at", _TIME),
+    Column("counted_at", _TIME),
+    CheckConstraint("ease IN ('easy', 'fair', 'hard')", name="ease"),
+    CheckConstraint("(answer_version IS NULL) = (answered_at IS NULL)", name="answered"),
+    Index("feedback_given_at_idx", "municipality", "given_at"),
+    Index("feedback_subject_idx", "municipality", "subject_ref"),
+)
+
+# A published opinion in the words of staff, with the town's answer. Nothing leads from it to a person.
+voice = Table(
+    "voice",
+    metadata,
+    _town(),
+    Column("voice_id", _UUID, primary_key=True),
+    Column("month", Date, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    CheckConstraint("month = date_trunc('month', month)", name="month"),
+    Index("voice_month_idx", "municipality", "month"),
+)
+
+# What the town made better, written by its managers.
+improvement = Table(
+    "improvement",
+    metadata,
+    _town(),
+    Column("improvement_id", _UUID, primary_key=True),
+    Column("month", Date, nullable=False),
+    Column("said", Text, nullable=False),
+    CheckConstraint("month = date_trunc('month', month)", name="month"),
+    Index("improvement_month_idx", "municipality", "month"),
+)
+
 # --- erasure (消去) ---
 
 # Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).
 erased_subject = erased_subject_table(metadata)
 NAME_SUBJECTS = (
     "session", "session_person", "case_file", "subject_key", "item", "application", "appointment", "reuse",
-    "reuse_stop", "protection", "inquiry",
+    "reuse_stop", "protection", "inquiry", "feedback",
 )  # fmt: skip
 
 # How far an erasure is: finished when booking and notifications have answered. From then on it names nobody.

@@ -12,6 +12,8 @@ from shared.web.prefixes import service_for
 
 # Routing's open data about the ledgers, for everybody to find.
 LEDGER_ROOTS = "/open-data/ledger"
+# Routing's figures of how the channels serve.
+QUALITY = "/quality"
 # Booking's draws, for everybody to read.
 DRAWS = "/booking/draws"
 TEXT_SIZES = ("normal", "large", "xlarge")
@@ -31,6 +33,7 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
         "nav": _navigation(signed_in, request.scope["path"]),
         "footer_links": [
             {"href": DRAWS, "label": _("抽選の一覧")},
+            {"href": QUALITY, "label": _("手続きの使われ方と、よくしたこと")},
             {"href": LEDGER_ROOTS, "label": _("記録のまとめ番号の公開")},
         ],
         "language_links": language_links(request.scope["path"]),

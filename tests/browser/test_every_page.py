@@ -28,7 +28,7 @@ from tests.browser.eyes import look_closely
 from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
 from tests.browser.on_behalf import begin_for, book_earliest, tell
 from tests.browser.residents import See, book, book_on_visit_page, choose_counter, give_name, hand_over
-from tests.journeys.database import let_die
+from tests.journeys.database import ask, let_die
 from tests.stack import COORDINATOR_LOGIN, Stack, run_cli
 from tests.structure.conftest import Route, apps, environ, routes
 
@@ -79,6 +79,8 @@ def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status:
         ("/my/data", "data-empty"),
         ("/my/receipt", "receipt-empty"),
         ("/open-data/ledger", "open-data-empty"),
+        ("/quality", "quality-empty"),
+        ("/open-data/quality", "quality-data"),
         ("/open-data/ledger/2026-11-23", "open-data-notice"),
         ("/sign-in", "sign-in"),
         (UNKNOWN, "unknown"),
@@ -682,6 +684,63 @@ def test_what_a_resident_asks_about_their_history(
     see(tablet, "office-uses")
     asking.look_too_often(tablet)
     asking.look_into(officer, see, "phone")
+
+
+def test_what_people_say_and_everybody_sees(phone: Page, tablet: Page, stack: Stack, see: See) -> None:
+    begin(phone, "CHI02")
+    fill_child_allowance(phone, "元町 八重")
+    go_on(phone)
+    choose_reach(phone, "none")
+    number = send(phone, "申請する")
+    open_in_office(tablet, number)
+    for button in ("申請を受け付ける", "手続きを終える"):
+        tablet.get_by_role("button", name=button).click()
+    expect(tablet.get_by_role("main")).to_contain_text("いま、できることはありません")
+    phone.reload()
+    see(phone, "application-may-say")
+    phone.get_by_role("link", name="ご意見を送る").click()
+    see(phone, "feedback")
+    phone.get_by_role("button", name="役場に送る").click()
+    expect(phone.locator("[data-error-summary]")).to_be_visible()
+    see(phone, "feedback-refused")
+    phone.get_by_label("むずかしかった").check(force=True)
+    phone.get_by_label("できた", exact=True).check(force=True)
+    phone.get_by_role("textbox").fill("口座の書きかたが、わかりませんでした。")
+    phone.get_by_role("button", name="役場に送る").click()
+    expect(phone.get_by_role("main")).to_contain_text("ご意見を受けとりました")
+    see(phone, "feedback-given")
+    phone.goto("/my")
+    see(phone, "my-said")
+    tablet.goto("/office/feedback")
+    see(tablet, "office-feedback-list")
+    tablet.locator("main table a").first.click()
+    see(tablet, "office-feedback")
+    tablet.locator("[name=said]").fill("口座のらんに、例がほしい。")
+    tablet.locator("[name=answer]").fill("例をのせました。")
+    publish = tablet.get_by_role("button", name="だれでも見られるページに出す")
+    publish.click()
+    expect(tablet.locator("[data-error-summary]")).to_be_visible()
+    see(tablet, "office-feedback-unchecked")
+    tablet.locator("[name=checked]").check(force=True)
+    publish.click()
+    expect(tablet.get_by_role("main")).to_contain_text("公開しているもの")
+    see(tablet, "office-feedback-published")
+    ask(stack, """INSERT INTO routing.quality_count
+            (municipality, month, procedure, channel, kind, took_min, people)
+        SELECT '143421', month, 'CHI02', channel, kind, 1440, people
+        FROM unnest(ARRAY['2026-09-01', '2026-10-01']::date[]) month,
+            (VALUES ('online', 24), ('counter', 61), ('helper', 3)) by (channel, people),
+            unnest(ARRAY['started', 'sent', 'finished', 'easy', 'hard']) kind""")  # fmt: skip
+    tablet.goto("/office/quality")
+    tablet.locator("[name=said]").fill("用紙の項目を、2つへらしました。")
+    tablet.get_by_role("button", name="だれでも見られるページに出す").click()
+    expect(tablet.get_by_role("button", name="取り下げる")).to_be_visible()
+    see(tablet, "office-quality")
+    phone.goto("/quality")
+    expect(phone.get_by_role("main")).to_contain_text("122人")
+    see(phone, "quality")
+    tablet.goto("/quality")
+    see(tablet, "quality-wide")
 
 
 def test_a_day_is_closed(phone: Page, tablet: Page, see: See) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from services.notifications.commands.tasks import open_task
 from services.routing.commands.accounts import Profile, open_staff_account
+from services.routing.commands.quality import count_finished
 from services.routing.keys import make_keys
 from services.routing.settings import load_settings
 from shared.web.prefixes import service_for
@@ -44,6 +45,7 @@ SHOWING: dict[str, tuple[str, str, str]] = {
     "routing GET /office/applications/{application_id}/export.json": ("routing", "staff_viewed", "office_export"),
     "routing GET /office/cases/{case_id}/fragment": ("routing", "staff_viewed", "counter"),
     "routing GET /office/inquiries/{number}": ("routing", "staff_viewed", "inquiry"),
+    "routing GET /office/feedback/{case_id}": ("routing", "staff_viewed", "feedback"),
     # On somebody's behalf, in the order in which they are walked.
     "routing GET /cases/{case_id}/you": ("routing", "staff_viewed", "you"),
     "routing GET /cases/{case_id}/handover": ("routing", "staff_viewed", "book"),
@@ -170,6 +172,7 @@ async def town(database: TestDatabase) -> AsyncIterator[Town]:
         made = Town(product, resident, desk, helper)
         await _resident_applies(made)
         await _resident_asks(made)
+        await _resident_says_how_it_went(made)
         await _desk_enters_for_somebody(made)
         await _helper_is_asked(made)
         await _nobody_is_reached(made)
@@ -199,6 +202,16 @@ async def _resident_asks(town: Town) -> None:
     await browser.get(f"/my/history/{entry_id}/unfamiliar")
     await browser.send("/unfamiliar", text=QUESTION)
     town.things["/office/inquiries/{number} number"] = browser.path.rsplit("/", 1)[-1]
+
+
+async def _resident_says_how_it_went(town: Town) -> None:
+    case_id = await town.one("routing", "SELECT case_id FROM application")
+    async with town.product.dbs["routing"].begin(TOWN) as session:
+        await count_finished(session, TOWN, case_id, by_application=True, at=NOW, now=NOW)
+    browser = town.resident
+    await browser.get(f"/cases/{case_id}/feedback")
+    await browser.send("/feedback", ease="hard", worked="yes", text=QUESTION)
+    town.things["/office/feedback/{case_id} case_id"] = str(case_id)
 
 
 async def _desk_enters_for_somebody(town: Town) -> None:

@@ -123,6 +123,14 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /open-data/ledger/checkpoints.json": ANYBODY,
     "routing GET /open-data/ledger/checkpoints.csv": ANYBODY,
     "routing GET /open-data/ledger/{day}": ANYBODY,
+    # How the channels serve: counts, and no small ones.
+    "routing GET /quality": ANYBODY,
+    "routing GET /open-data/quality": ANYBODY,
+    "routing GET /open-data/quality/figures.json": ANYBODY,
+    "routing GET /open-data/quality/figures.csv": ANYBODY,
+    # Of one's own case, which each checks.
+    "routing GET /cases/{case_id}/feedback": VISITORS,
+    "routing POST /cases/{case_id}/feedback": VISITORS,
     "routing GET /my/erase": VISITORS,
     "routing POST /my/erase": VISITORS,
     # With the receipt's number: it says how far an erasure is, and of nobody that it was theirs.
@@ -157,6 +165,13 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office/inquiries/{number}": OFFICE,
     "routing GET /office/inquiries/{number}/answer": OFFICE,
     "routing POST /office/inquiries/{number}/answer": OFFICE,
+    # What people said of the procedures of its own office; a manager, of all.
+    "routing GET /office/feedback": OFFICE,
+    "routing GET /office/feedback/{case_id}": OFFICE,
+    "routing GET /office/feedback/{case_id}/{action}": OFFICE,
+    "routing POST /office/feedback/{case_id}/{action}": OFFICE,
+    "routing GET /office/quality": MANAGER,
+    "routing POST /office/quality": MANAGER,
     # What its own office read and used; a manager, all of them.
     "routing GET /office/uses": OFFICE,
     # Who of the staff reads more than their work asks for.

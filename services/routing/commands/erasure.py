@@ -10,6 +10,7 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.quality import count_taken_away
 from services.routing.commands.sessions import end_session
 from services.routing.domain.handover import CONTACT
 from services.routing.queries.erasure import find_in_the_way, list_subject_cases
@@ -22,9 +23,11 @@ from services.routing.tables import (
     application_link,
     application_step,
     appointment,
+    case_course,
     case_file,
     contact,
     erasure,
+    feedback,
     inquiry,
     inquiry_step,
     item,
@@ -267,11 +270,12 @@ async def _forget(
     )
     for row in sessions:
         await end_session(session, municipality=municipality, session_id=row.session_id, now=now)
-    await forget_cases(session, municipality, cases)
+    await forget_cases(session, municipality, cases, now=now)
     for table, mine in (
         (plan, plan.c.guest_ref.in_(guests)),
         (appointment, appointment.c.subject_ref == subject_ref),
         (reuse, reuse.c.subject_ref == subject_ref),
+        (feedback, feedback.c.subject_ref == subject_ref),
         # An inquiry is a case of its own to whoever looked at it.
         (office_look, office_look.c.case_id.in_(asked)),
         (refused_look, refused_look.c.case_id.in_(asked)),
@@ -299,8 +303,9 @@ async def _forget(
     await forget_told(session, SERVICE, municipality, subject_ref, now=now)
 
 
-async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence[UUID]) -> None:
+async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence[UUID], *, now: datetime) -> None:
     """Remove cases with everything that hangs on them. Nothing is left that leads from a number to a ledger's entry."""
+    await count_taken_away(session, municipality, cases, now=now)
     applications = select(application.c.application_id).where(
         application.c.municipality == municipality, application.c.case_id.in_(cases)
     )
@@ -317,6 +322,8 @@ async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence
         (office_look, office_look.c.case_id.in_(cases)),
         (refused_look, refused_look.c.case_id.in_(cases)),
         (appointment, appointment.c.case_id.in_(cases)),
+        (feedback, feedback.c.case_id.in_(cases)),
+        (case_course, case_course.c.case_id.in_(cases)),
         # Another case, which stays, may have taken it over.
         (
             contact,

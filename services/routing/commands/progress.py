@@ -8,8 +8,9 @@ import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.quality import count_finished
 from services.routing.commands.vault import STEP_OFFICE, keep_items
-from services.routing.domain.applications import AT_PERSON, LEADS_TO, WRITE, Action, State, may_move
+from services.routing.domain.applications import AT_PERSON, DECIDED, LEADS_TO, WRITE, Action, State, may_move
 from services.routing.keys import Keys
 from services.routing.queries.office import due_from, get_rule, list_ticked
 from services.routing.tables import application, application_link, application_step, case_file, outbox
@@ -73,6 +74,8 @@ async def move_application(
     moved = await _move(session, row, LEADS_TO[action], now, **decided)
     await write_step(session, moved, identity, reason_version=reason_version, now=now)
     await publish_progress(session, keys, moved, with_access=False, now=now)
+    if moved.state in DECIDED:
+        await count_finished(session, row.municipality, row.case_id, by_application=True, at=now, now=now)
     await record_deed(session, identity, f"application_{action}", row.number, now=now)
 
 

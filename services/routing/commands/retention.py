@@ -104,7 +104,7 @@ async def erase_cases_of(session: AsyncSession, municipality: str, subject_ref: 
     """
     if subject_ref is None:
         due = await list_due_cases(session, municipality, None, now=now)
-        await forget_cases(session, municipality, [case.case_id for case in due])
+        await forget_cases(session, municipality, [case.case_id for case in due], now=now)
         return len(due)
     mine, _ = await lock_subject(session, municipality, subject_ref)
     due = await list_due_cases(session, municipality, subject_ref, now=now)
@@ -128,7 +128,7 @@ async def _erase_cases(
     session: AsyncSession, municipality: str, subject_ref: UUID, due: Sequence[DueCase], *, now: datetime
 ) -> None:
     who = {"municipality": municipality, "subject_ref": subject_ref}
-    await forget_cases(session, municipality, [case.case_id for case in due])
+    await forget_cases(session, municipality, [case.case_id for case in due], now=now)
     rows = await session.execute(_FORGET_ITEMS, who | {"cases": [case.case_id for case in due]})
     items: dict[UUID, set[str]] = {}
     for row in rows:

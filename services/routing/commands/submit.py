@@ -25,6 +25,7 @@ from services.routing.commands.offers import (
 from services.routing.commands.office import untick_all
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import publish_progress, write_step
+from services.routing.commands.quality import count_sent
 from services.routing.commands.reuse import usable_sources
 from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import EDITABLE, missing_items
@@ -146,6 +147,8 @@ async def submit_application(
     await write_step(session, row, identity, now=now)
     await publish_progress(session, keys, row, with_access=True, now=now)
     await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
+    if before is None:
+        await count_sent(session, case.municipality, case_id, by_application=True, at=now, now=now)
     await record_deed(session, identity, "submit_application", row.number, now=now)
     return Sent(row.number)
 

@@ -39,6 +39,8 @@ LEADS_TO: dict[Action, State] = {
     "refuse": "refused",
 }
 CLOSED: frozenset[State] = frozenset({"completed", "refused", "withdrawn"})
+# The office has come to its end with it.
+DECIDED: frozenset[State] = frozenset({"completed", "refused"})
 # It lies with the office, whose time runs (標準処理期間); or with the person, and the office's time stands still.
 AT_OFFICE: tuple[State, ...] = ("submitted", "accepted")
 AT_PERSON: tuple[State, ...] = ("correction_asked", "visit_asked")

@@ -9,6 +9,7 @@ from typing import Literal
 
 from services.routing.domain.handover import CONTACT
 from services.routing.domain.inquiries import TEXTS as INQUIRY_TEXTS
+from services.routing.domain.quality import FEEDBACK_TEXTS
 
 # What tells nothing of where somebody lives, works, learns, banks, is treated, or can be met. Everything else is held
 # back, free texts too, and every item that comes until somebody says otherwise: `address`, `previous_address`,
@@ -16,7 +17,7 @@ from services.routing.domain.inquiries import TEXTS as INQUIRY_TEXTS
 # often the employer's) and `bank_account` (by its branch) lead there; `correction`, `topic` and the other texts may.
 TELLS_NO_PLACE = frozenset({"name", "kana", "birth_date", "sex", "due_date", "tax_year"})
 # What was written to an office to be read there, and its answer: it fills in no form, and goes nowhere else.
-WRITTEN_TO_BE_READ = frozenset(INQUIRY_TEXTS.values())
+WRITTEN_TO_BE_READ = frozenset(INQUIRY_TEXTS.values()) | frozenset(FEEDBACK_TEXTS)
 
 # Why the office that decides an application looks at what is held back. Its person reads this as the purpose.
 Reason = Literal["decide", "write_to", "check_identity"]

@@ -15,7 +15,7 @@ from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.online import get_online_case
 from services.routing.commands.progress import withdraw_application
 from services.routing.commands.vault import Use, read_values, seen_again
-from services.routing.domain.applications import AT_OFFICE, EDITABLE, WRITTEN, may_move
+from services.routing.domain.applications import AT_OFFICE, DECIDED, EDITABLE, WRITTEN, may_move
 from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_access import Opened, access_cookie, ask_for_code, open_application
@@ -33,6 +33,7 @@ from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.queries.mine import find_live_appointment
+from services.routing.queries.quality import list_done
 from services.routing.tables import SERVICE, outbox
 from shared.audit import record_deed
 from shared.db import Database
@@ -207,6 +208,10 @@ async def _application_page(
         decided_at=row.changed_at,
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
+        may_say=opened.is_owner
+        and opened.identity.kind == "guest"
+        and row.state in DECIDED
+        and row.case_id in await list_done(session, opened.identity),
         has_notices=row.contact_ref is not None,
         given_to_staff=case.behalf if case is not None else None,
         find_at=f"{request.base_url.netloc}/applications/find",

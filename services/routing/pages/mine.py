@@ -1,6 +1,8 @@
 """A visitor's own page: appointments, applications and cases."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, get
 from litestar.di import NamedDependency
@@ -19,6 +21,7 @@ from services.routing.queries.catalogue import list_counters, procedure_names
 from services.routing.queries.family import list_persons
 from services.routing.queries.mine import CLOSED_STATES, list_my_appointments, list_my_cases
 from services.routing.queries.plans import list_life_events, list_my_plans
+from services.routing.queries.quality import list_done
 from shared.db import Database
 from shared.tokens import Identity
 from shared.web.i18n import translate
@@ -40,6 +43,7 @@ async def show_my(
         applications = await list_my_applications(session, identity)
         plans = await list_my_plans(session, identity)
         persons = await list_persons(session, identity)
+        done = await list_done(session, identity)
         events = {event.code: event for event in await list_life_events(session, identity.municipality)}
     booked_cases = {appointment.case_id for appointment in appointments}
     return page(
@@ -55,6 +59,7 @@ async def show_my(
                 "is_over": appointment.state in CLOSED_STATES,
                 "is_closed": appointment.is_closed,
                 "person": appointment.person,
+                "feedback": _feedback_of(appointment.case_id, done) if appointment.state == "done" else None,
             }
             for appointment in appointments
         ],
@@ -66,6 +71,7 @@ async def show_my(
                 "look": STATE_LOOKS[sent.state],
                 "submitted_at": sent.submitted_at,
                 "person": persons.get(sent.subject_ref),
+                "feedback": _feedback_of(sent.case_id, done),
             }
             for sent in applications
         ],
@@ -86,3 +92,10 @@ async def show_my(
             if plan.event in events
         ],
     )
+
+
+def _feedback_of(case_id: UUID | None, done: Mapping[UUID, bool]) -> dict[str, Any] | None:
+    """Where one says how a case went, once it is done; whether one has."""
+    if case_id is None or case_id not in done:
+        return None
+    return {"href": f"/cases/{case_id}/feedback", "is_said": done[case_id]}

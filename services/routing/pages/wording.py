@@ -122,6 +122,19 @@ REFUSALS: dict[str, RefusalText] = {
     "finding_unknown": RefusalText(
         _("これは、もう一覧にありません"), _("ほかの人が確かめたか、新しい記録がふえました。一覧を見なおしてください。")
     ),
+    "feedback_early": RefusalText(
+        _("ご意見は、手続きが終わってからうかがいます"), _("終わると、「わたしの予約と手続き」から送れます。"), "/my"
+    ),
+    "feedback_late": RefusalText(
+        _("このご意見は、もう書きなおせません"), _("送ってから1週間がすぎました。役場に電話でお話しください。")
+    ),
+    "feedback_unknown": RefusalText(
+        _("このご意見は見つかりません"), _("ご本人が消したか、まちがった番号です。一覧にもどってください。")
+    ),
+    "feedback_moved": RefusalText(
+        _("このご意見は、先に変わっています"), _("いまの内容を見て、もう一度送ってください。")
+    ),
+    "improvement_unknown": RefusalText(_("これは、もうありません"), _("ページを読みなおしてください。")),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")
     ),
@@ -173,6 +186,8 @@ ITEMS: dict[str, str] = {
     "correction": _("なおしてほしいところ"),
     "visit": _("来ていただきたい理由"),
     "refusal": _("認められない理由"),
+    "feedback": _("手続きのあとのご意見"),
+    "feedback_answer": _("ご意見への返事"),
     "inquiry": _("問い合わせ"),
     "inquiry_again": _("問い合わせ"),
     "inquiry_answer": _("問い合わせへの返事"),
@@ -234,6 +249,7 @@ PURPOSES = (
     _("ご自分の情報を確かめるため"),
     _("ご自分の情報をなおすため"),
     _("問い合わせに答えるため"),
+    _("ご意見を聞いて、手続きをよくするため"),
 )
 # What a no means: nothing else changes.
 WITHOUT = {

@@ -27,6 +27,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: datetime
     changed_at: datetime
     subject_ref: UUID
+    case_id: UUID
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

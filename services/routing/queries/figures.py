@@ -12,7 +12,7 @@ from shared.clock import JST
 
 LINES_MAX = 500
 # What people and offices write to each other is no item that a form asks for.
-LETTERS = ("inquiry", "office")
+LETTERS = ("inquiry", "office", "feedback")
 
 
 async def list_figures(session: AsyncSession, municipality: str, first: date, after: date) -> list[Figure]:
