@@ -189,26 +189,6 @@ async def test_times_are_added_and_removed(helpers: HelperTown) -> None:
 
 
 @pytest.mark.parametrize(
-    "rhythm", [{"pattern": "every1"}, {"pattern": "every2", "first_week": "2026-06-01"}, {"pattern": "nth13"}]
-)
-async def test_a_time_removed_by_mistake_is_back_by_one_press(helpers: HelperTown, rhythm: dict[str, str]) -> None:
-    browser = phone(helpers)
-    fields = {"venue": SHED, "weekday": "2", "from": "540", "to": "720", **rhythm}
-    await browser.post("/helpers/shifts", data=fields)
-    before = await helpers.free(SHED)
-    [url] = [url for url in forms(await browser.get("/helpers/shifts")) if url.endswith("/remove")][1:]
-    after = await browser.post(url)
-    assert await helpers.free(SHED) == []
-    page = await browser.get(after.headers["location"])
-    again = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
-    assert "もとにもどす" in page.text
-    assert (await browser.post("/helpers/shifts", data=again)).headers["location"] == "/helpers/shifts?told=added"
-    assert await helpers.free(SHED) == before != []
-    # Long after, or typed by hand: nothing to bring back is offered.
-    assert "もとにもどす" not in (await browser.get("/helpers/shifts?told=removed")).text
-
-
-@pytest.mark.parametrize(
     ("changes", "status", "words"),
     [
         ({"from": "720", "to": "600"}, 422, "この時間は登録できません"),

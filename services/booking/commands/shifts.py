@@ -50,8 +50,7 @@ _ADD = text("""
 """)
 _REMOVE = text("""
     DELETE FROM helper_shift
-    WHERE municipality = :municipality AND shift_id = :shift_id AND helper_ref = :helper_ref
-    RETURNING venue, weekday, from_min, to_min, every_weeks, nth, first_week
+    WHERE municipality = :municipality AND shift_id = :shift_id AND helper_ref = :helper_ref RETURNING venue
 """)
 
 
@@ -92,19 +91,15 @@ async def add_shift(session: AsyncSession, actor: Identity, order: AddShift, *, 
     return shift_id
 
 
-async def remove_shift(session: AsyncSession, actor: Identity, shift_id: UUID, *, now: datetime) -> AddShift | None:
-    """Not there any more. What was promised stays: for that, there is "cannot come". Removed again, nothing changes.
-
-    Returns the order by which it is there again.
-    """
+async def remove_shift(session: AsyncSession, actor: Identity, shift_id: UUID, *, now: datetime) -> None:
+    """Not there any more. What was promised stays: for that, there is "cannot come". Removed again, nothing changes."""
     me = {"municipality": actor.municipality, "helper_ref": actor.ref}
     await check_on_roster(session, actor)
-    removed = (await session.execute(_REMOVE, me | {"shift_id": shift_id})).one_or_none()
-    if removed is None:
-        return None
+    venue = (await session.execute(_REMOVE, me | {"shift_id": shift_id})).scalar_one_or_none()
+    if venue is None:
+        return
     await record_deed(session, actor, "remove-shift", shift_id, now=now)
-    await bring_venues(session, actor.municipality, [removed.venue], now=now)
-    return msgspec.convert(removed, AddShift, from_attributes=True)
+    await bring_venues(session, actor.municipality, [venue], now=now)
 
 
 async def check_on_roster(session: AsyncSession, actor: Identity) -> None:

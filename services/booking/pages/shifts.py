@@ -2,7 +2,6 @@
 
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, get, post
@@ -40,7 +39,6 @@ EMPTY = {
 VENUE_MAX_LENGTH = 20
 DIGITS_MAX = 4
 DATE_LENGTH = len("2026-06-01")
-FIELD_MAX_LENGTH = 20
 
 Req = Request[Any, Any, Any]
 
@@ -55,8 +53,7 @@ async def get_shifts(
     told: FromQuery[str] = "",
 ) -> Template:
     """One's own times, and the form for another."""
-    asked = {name: request.query_params.get(name, "")[:FIELD_MAX_LENGTH] for name in EMPTY}
-    return await _shifts_page(request, db, town, identity, told=told, removed=asked, now=now)
+    return await _shifts_page(request, db, town, identity, told=told, now=now)
 
 
 @post("/helpers/shifts", guards=GUARDS)
@@ -96,23 +93,10 @@ async def post_remove_shift(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Redirect:
-    """Not there any more. The page after it has what it needs to bring it back."""
+    """Not there any more."""
     wanted = parse_uuid(shift_id)
-    removed = await rush.run(db, town.code, lambda session: remove_shift(session, identity, wanted, now=now))
-    again = fields_of(removed) if removed is not None else {}
-    return see_other(f"/helpers/shifts?{urlencode({'told': 'removed', **again})}")
-
-
-def fields_of(order: AddShift) -> dict[str, str]:
-    """What the form sends for it."""
-    return {
-        "venue": order.venue,
-        "weekday": str(order.weekday),
-        "from": str(order.from_min),
-        "to": str(order.to_min),
-        "pattern": pattern_of(order),
-        "first_week": order.first_week.isoformat() if order.first_week else "",
-    }
+    await rush.run(db, town.code, lambda session: remove_shift(session, identity, wanted, now=now))
+    return see_other("/helpers/shifts?told=removed")
 
 
 def shift_label(shift: ShiftView) -> str:
@@ -134,7 +118,6 @@ async def _shifts_page(
     *,
     fields: dict[str, str] | None = None,
     told: str = "",
-    removed: dict[str, str] | None = None,
     refusal: Refusal | None = None,
     now: datetime,
 ) -> Template:
@@ -171,7 +154,6 @@ async def _shifts_page(
         ],
         typed=EMPTY | (fields or {}),
         told=told if told in ("added", "removed") else "",
-        removed=removed if told == "removed" and removed and removed["weekday"] else None,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )
