@@ -21,7 +21,7 @@ class SharedReads:
     async def read(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` returns, or that of somebody with the same key who asked at the same time.
 
-        `work` depends on nothing but `key` and what is read. A reader who leaves takes it from nobody.
+        `work` depends on nothing but `key`, what is read, and when. A reader who leaves takes it from nobody.
         """
         running = self._running.get(key)
         if running is None:

@@ -80,7 +80,7 @@ from services.booking.pages.rules import (
     post_rule_withdrawal,
 )
 from services.booking.pages.services import post_services_page
-from services.booking.pages.shifts import get_shifts, post_remove_shift, post_shift
+from services.booking.pages.shifts import get_remove_shift_page, get_shifts, post_remove_shift, post_shift
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
     get_confirm_page,
@@ -175,6 +175,7 @@ ROUTES = [
     get_answer_address,
     post_answer,
     get_shifts,
+    get_remove_shift_page,
     post_shift,
     post_remove_shift,
     get_feed_page,

@@ -13,7 +13,9 @@ log = get_logger(__name__)
 
 # Whoever is stopped was away for a day already; each town is asked by itself.
 INTERVAL_S = 600.0
-_TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
+# More than Japan has.
+TOWNS_MAX = 2_000
+_TOWNS = text(f"SELECT code FROM town.municipality ORDER BY code LIMIT {TOWNS_MAX}")
 
 
 class Measuring:

@@ -63,6 +63,10 @@ def _openings(pack: TownPack) -> Iterator[Flaw]:
     for number, rule in enumerate(pack.opening):
         place: Place = ("opening", number)
         yield from _unknown(TOWN_FILE, (*place, "counters"), rule.counters, known, "counter or venue")
+        for field in ("opens_at", "closes_at", "lunch_from", "lunch_to"):
+            at = getattr(rule, field)
+            if at is not None and (at.second or at.microsecond):
+                yield Flaw(TOWN_FILE, (*place, field), f"{at} is no whole minute", "leave the seconds out, or write 00")
         if rule.opens_at >= rule.closes_at:
             yield Flaw(TOWN_FILE, (*place, "closes_at"), "closes before it opens", "write a later time")
         lunch_from, lunch_to = rule.lunch_from, rule.lunch_to

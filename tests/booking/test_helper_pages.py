@@ -177,12 +177,18 @@ async def test_times_are_added_and_removed(helpers: HelperTown) -> None:
     page = await browser.get("/helpers/shifts?told=added")
     assert "毎週 火曜日 9:00〜12:00" in page.text
     assert await helpers.free(SHED) == [1] * 9
-    removals = [url for url in forms(page) if url.endswith("/remove")]
+    removals = re.findall(r'href="(/helpers/shifts/[^"]+/remove)"', page.text)
     assert len(removals) == 2
     for url in removals:
+        # Asked first, and only about one's own.
+        asked = await browser.get(url)
+        assert "この時間を消しますか" in asked.text
+        assert forms(asked) == [url]
+        assert (await phone(helpers, TANAKA).get(url)).headers["location"] == "/helpers/shifts"
         assert (await browser.post(url)).status_code == httpx.codes.SEE_OTHER
         # Others' times are not touched, and twice is once.
         assert (await phone(helpers, TANAKA).post(url)).status_code == httpx.codes.SEE_OTHER
+        assert (await browser.get(url)).headers["location"] == "/helpers/shifts"
     assert "まだ登録がありません" in (await browser.get("/helpers/shifts")).text
     assert await helpers.free(SHED) == []
     assert await helpers.free(HALL) == [1] * 6

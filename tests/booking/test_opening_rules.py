@@ -183,6 +183,8 @@ def test_days_with_the_same_slots_have_the_same_fingerprint_and_others_another()
         make_rule(*on(8)),
         make_rule(*on(1, 1)),
         make_rule(*on(1, hours=(Hours(time(12), time(9)),))),
+        make_rule(*on(1, hours=(Hours(time(8, 30, 30), time(9)),))),
+        make_rule(*on(1, hours=(Hours(time(8, 30), time(9, 0, 0, 1)),))),
         make_rule(*on(1, hours=(MORNING, Hours(time(11), time(13))))),
         make_rule(*on(1, every_weeks=2)),
         make_rule(*on(1, every_weeks=5), first_week=MONDAY),

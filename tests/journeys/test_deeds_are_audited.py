@@ -465,6 +465,9 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         for start, end in (("600", "720"), ("780", "960")):
             times = {"weekday": "2", "from": start, "to": end, "venue": "KOMINKAN"}
             helper.send("/helpers/shifts", None, **times)
+        remove = re.search(r'href="(/helpers/shifts/[^"]+/remove)"', helper.page.text)
+        assert remove, helper.page.text
+        helper.get(remove[1])
         helper.send("/remove")
         helper.get("/helpers/calendar")
         helper.send("/helpers/calendar")

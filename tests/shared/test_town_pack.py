@@ -152,6 +152,7 @@ def test_a_contradiction_between_counters_is_told(pack: Path, old: str, new: str
     ("rule", "words"),
     [
         ("opens_at = 17:00:00\ncloses_at = 09:00:00", "closes before it opens"),
+        ("opens_at = 08:30:30\ncloses_at = 17:00:00", "08:30:30 is no whole minute"),
         ("opens_at = 09:00:00\ncloses_at = 17:00:00\nlunch_from = 12:00:00", "lunch needs both its times"),
         (
             "opens_at = 09:00:00\ncloses_at = 17:00:00\nlunch_from = 13:00:00\nlunch_to = 12:00:00",

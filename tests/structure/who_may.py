@@ -365,6 +365,7 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /helpers/calendar": HELPER,
     "booking GET /helpers/shifts": HELPER,
     "booking POST /helpers/shifts": HELPER,
+    "booking GET /helpers/shifts/{shift_id}/remove": HELPER,
     "booking POST /helpers/shifts/{shift_id}/remove": HELPER,
     "booking GET /helpers/roster": ROSTER,
     "booking GET /helpers/roster/{assignment_id}/reassign": ROSTER,

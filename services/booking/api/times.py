@@ -33,7 +33,7 @@ from services.booking.queries.slots import (
     list_slots,
 )
 from services.booking.queries.visits import find_wanted
-from shared.clock import jst_day
+from shared.clock import Clock, jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.shared_reads import SharedReads
@@ -122,6 +122,7 @@ async def get_slots(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     reads: NamedDependency[SharedReads],
+    clock: NamedDependency[Clock],
     procedure: ProcedureCode,
     first: FirstDay = None,
     days: Days = DAYS_USUAL,
@@ -141,8 +142,9 @@ async def get_slots(
     async def read() -> list[OpenSlot]:
         async with db.begin(town.code) as session:
             where = await _where(session, town, asked)
+            # The time of the reading, not of whoever asked first.
             return await list_slots(
-                session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=now
+                session, town.code, where.counters, where.policy, first=start, last=last, need=where.need, now=clock()
             )
 
     slots = await reads.read(("slots", town.code, asked, start, last), read)
@@ -175,6 +177,7 @@ async def get_days(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     reads: NamedDependency[SharedReads],
+    clock: NamedDependency[Clock],
     procedure: ProcedureCode,
     first: FirstDay = None,
     days: Days = DAYS_USUAL,
@@ -192,7 +195,7 @@ async def get_days(
 
     async def read() -> list[DayAnswer]:
         async with db.begin(town.code) as session:
-            return await _read_days(session, town, asked, start, last, now)
+            return await _read_days(session, town, asked, start, last, clock())
 
     return await reads.read(("days", town.code, asked, start, last), read)
 

@@ -1,7 +1,8 @@
 """Slots and places for the whole horizon, one row per place: made once, and again only where the rules differ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -132,21 +133,17 @@ async def _bring_all(
         return
     begun = await _list_begun(session, municipality, differing)
     made: list[tuple[str, date, str]] = []
-    async for each, slots, columns in _work_ahead([partial(_work_out, municipality, each, now) for each in differing]):
-        in_the_way: set[date] = set()
-        if each.counter in begun:
-            in_the_way = await bring_slots(session, columns, days=each.days, now=now)
-        else:
-            await add_slots(session, columns, now=now)
-        if in_the_way:
-            around = [slot for slot in slots if jst_day(slot.time.starts_at) in in_the_way]
-            await fit_places(session, columns_of(municipality, each.counter, around), now=now)
-        made += [
-            (each.counter, plan.day, IN_THE_WAY if plan.day in in_the_way else plan.fingerprint) for plan in each.plans
-        ]
+    steps = [partial(_work_out, municipality, each, now) for each in differing]
+    async with aclosing(_work_ahead(steps)) as worked_out:
+        async for days in worked_out:
+            in_the_way = await _bring_days(session, municipality, days, is_begun=days.counter in begun, now=now)
+            made += [
+                (days.counter, plan.day, IN_THE_WAY if plan.day in in_the_way else plan.fingerprint)
+                for plan in days.differing.plans
+            ]
     if made:
-        counters, days, fingerprints = zip(*made, strict=True)
-        remembered = {"counters": counters, "days": days, "plans": fingerprints}
+        counters, made_days, fingerprints = zip(*made, strict=True)
+        remembered = {"counters": counters, "days": made_days, "plans": fingerprints}
         await session.execute(_REMEMBER, {"municipality": municipality} | remembered)
 
 
@@ -157,20 +154,50 @@ async def _list_begun(session: AsyncSession, municipality: str, differing: Seque
     return set((await session.execute(_BEGUN, asked)).scalars())
 
 
-def _work_out(
-    municipality: str, each: _Differing, now: datetime
-) -> tuple[_Differing, Sequence[PlannedSlot], dict[str, Any]]:
-    slots = [slot for plan in each.plans for slot in planned_slots(plan) if slot.time.starts_at > now]
-    return each, slots, columns_of(municipality, each.counter, slots)
+class _WorkedOut(msgspec.Struct, frozen=True):
+    """The slots of those days, also as the statements take them (`columns_of`)."""
+
+    differing: _Differing
+    slots: Sequence[PlannedSlot]
+    columns: dict[str, Any]
+
+    @property
+    def counter(self) -> str:
+        """Whose they are."""
+        return self.differing.counter
 
 
-async def _work_ahead(steps: Sequence[Callable[[], T]]) -> AsyncIterator[T]:
+def _work_out(municipality: str, differing: _Differing, now: datetime) -> _WorkedOut:
+    slots = [slot for plan in differing.plans for slot in planned_slots(plan) if slot.time.starts_at > now]
+    return _WorkedOut(differing, slots, columns_of(municipality, differing.counter, slots))
+
+
+async def _bring_days(
+    session: AsyncSession, municipality: str, days: _WorkedOut, *, is_begun: bool, now: datetime
+) -> set[date]:
+    """Make the slots of these days; the days on which somebody was in the way."""
+    if not is_begun:
+        await add_slots(session, days.columns, now=now)
+        return set()
+    in_the_way = await bring_slots(session, days.columns, days=days.differing.days, now=now)
+    if in_the_way:
+        around = [slot for slot in days.slots if jst_day(slot.time.starts_at) in in_the_way]
+        await fit_places(session, columns_of(municipality, days.counter, around), now=now)
+    return in_the_way
+
+
+async def _work_ahead(steps: Sequence[Callable[[], T]]) -> AsyncGenerator[T, None]:
     """What each step returns, in order. While PostgreSQL writes one, the next is worked out in another thread."""
     ahead: asyncio.Future[T] | None = None
-    for step in steps:
-        following = asyncio.ensure_future(asyncio.to_thread(step))
-        if ahead is not None:
-            yield await ahead
-        ahead = following
-    if ahead is not None:
-        yield await ahead
+    following: asyncio.Future[T] | None = None
+    try:
+        for step in (*steps, None):
+            following = asyncio.ensure_future(asyncio.to_thread(step)) if step is not None else None
+            if ahead is not None:
+                yield await ahead
+            ahead = following
+    finally:
+        # When writing has failed, nobody wants what was worked out for it.
+        for left in (ahead, following):
+            if left is not None:
+                left.cancel()

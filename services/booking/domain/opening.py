@@ -195,10 +195,11 @@ def join_hours(hours: Sequence[Hours]) -> tuple[Hours, ...]:
 
 
 def are_sound(hours: Sequence[Hours]) -> bool:
-    """Whether hours follow one another, each ending after it begins."""
+    """Whether hours follow one another in whole minutes, each ending after it begins."""
     spans = [_minutes(span) for span in hours]
     return (
         len(spans) <= HOURS_PER_DAY_MAX
+        and all(at.second == at.microsecond == 0 for span in hours for at in (span.opens_at, span.closes_at))
         and all(start < end for start, end in spans)
         and all(end <= start for (_, end), (start, _) in pairwise(spans))
     )

@@ -84,6 +84,24 @@ async def post_shift(
     return see_other("/helpers/shifts?told=added")
 
 
+@get("/helpers/shifts/{shift_id:str}/remove", guards=GUARDS)
+async def get_remove_shift_page(
+    request: Req,
+    shift_id: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """Really remove it? Of what is not there any more, the list tells."""
+    wanted = parse_uuid(shift_id)
+    async with db.begin(town.code) as session:
+        mine = await list_shifts(session, town.code, identity.ref)
+    found = next((shift for shift in mine if shift.shift_id == wanted), None)
+    if found is None:
+        return see_other("/helpers/shifts")
+    return page(request, "shift_remove.html", when=shift_label(found), venue=found.venue_name, shift_id=wanted)
+
+
 @post("/helpers/shifts/{shift_id:str}/remove", guards=GUARDS)
 async def post_remove_shift(
     shift_id: FromPath[str],
