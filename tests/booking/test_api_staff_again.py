@@ -98,13 +98,13 @@ async def test_the_last_ticket_is_given_again_when_its_answer_was_lost(bare_town
 
 
 async def test_of_many_at_once_the_machine_gives_no_more_than_it_may(bare_town: BookingTown) -> None:
-    """Tickets, and times. Seen to fail without the lock, and where the statement that waits for it also counts."""
+    """Times, and tickets. Seen to fail without the lock, and where the statement that waits for it also counts."""
     town = bare_town
     await open_town(town, places=50, kiosk=50)
     ticket = {"procedure": CHILD}
     time = ticket | {"slot_id": str(await at(town))}
     async with machine(town) as lobby:
-        for path, body, most in ((f"{KIOSK}/tickets", ticket, TICKETS_MAX), (f"{KIOSK}/appointments", time, AHEAD_MAX)):
+        for path, body, most in ((f"{KIOSK}/appointments", time, AHEAD_MAX), (f"{KIOSK}/tickets", ticket, TICKETS_MAX)):
             for _ in range(most - 1):
                 assert (await lobby.post(path, json=body, headers=once())).status_code == 201
             answers = await asyncio.gather(*(lobby.post(path, json=body, headers=once()) for _ in range(8)))
