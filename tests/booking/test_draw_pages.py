@@ -13,6 +13,7 @@ import pytest
 
 from deploy.cli import main
 from services.booking.pages.opening import COOKIE_PREFIX, forgotten_cookies
+from services.booking.refusals import REFUSALS
 from shared.clock import JST
 from shared.reference_number import TICKET_LENGTH, make_number, read_number
 from shared.web.i18n import LANGUAGE_COOKIE, LANGUAGES
@@ -200,7 +201,11 @@ async def test_the_form_of_a_draw_that_was_called_off_makes_none_and_says_so(tow
         [path] = re.findall(r'href="(/counter/draws/[0-9a-f-]{36}/call-off)"', page.text)
         await browser.post(path)
         again = await browser.post("/counter/draws", data=form)
-        assert (again.status_code, "取りやめになっています" in again.text, TITLE in again.text) == (409, True, True)
+        assert (again.status_code, str(REFUSALS["draw_off"].title) in again.text, TITLE in again.text) == (
+            409,
+            True,
+            True,
+        )
         other = await browser.post("/counter/draws", data=form | {"title": "べつの抽選"})
         assert (other.status_code, "べつの抽選" in other.text) == (422, True)
         [key] = re.findall(r'name="idempotency_key" value="([^"]+)"', again.text)
