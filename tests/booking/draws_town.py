@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -31,6 +31,7 @@ def make_order(town: BookingTown, **changes: object) -> AnnounceDraw:
         "until": town.now + FIRST + HOUR,
         "opens_at": town.now,
         "closes_at": town.now + WINDOW,
+        "key": uuid4().hex,
     }
     return AnnounceDraw(**values | changes)  # type: ignore[arg-type]
 

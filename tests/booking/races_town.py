@@ -160,6 +160,7 @@ async def _draw(world: World) -> UUID:
     order = AnnounceDraw(
         title_ja="抽選", procedure=world.counter, counter=world.counter, first=world.starts_at(0),
         until=world.starts_at(1), opens_at=announced_at, closes_at=closes_at,
+        key=str(uuid4()),
     )  # fmt: skip
     visit_id = await world.visit("first")
     async with world.town.db.begin(TOWN) as session:

@@ -170,7 +170,7 @@ async def test_somebody_is_checked_in_called_served_and_done(town: BookingTown) 
         assert problem(await elsewhere.post(step, json={"action": "call", "version": version})) == (403, "other_office")
         for action, state in (("call", "called"), ("start", "serving"), ("done", "done"), ("undo", "serving")):
             order = {"action": action, "version": version}
-            answers = [(await clerk.post(step, json=order)).json() for _ in range(2)]
+            answers = [(await clerk.post(step, json=order, headers=once(action))).json() for _ in range(2)]
             assert answers[0] == answers[1]
             assert (answers[0]["state"], answers[0]["version"]) == (state, version + 1)
             version += 1
@@ -257,9 +257,17 @@ async def test_a_helper_says_when_they_are_where_answers_and_reads_their_calenda
             ({"venue": "7", "weekday": 2}, (404, "venue_unknown")),
             ({"to_min": 600}, (422, "shift_unfit")),
             ({"weekday": 8}, (400, "bad_request")),
+            # Seen to fail before: any minute could be said, and two rhythms at once.
+            ({"weekday": 2, "from_min": 615}, (400, "bad_request")),
+            ({"weekday": 2, "every_weeks": 2, "nth": [1], "first_week": "2026-06-01"}, (422, "shift_unfit")),
         ):
             assert problem(await browser.post(f"{HELPERS}/shifts", json=shift | wrong, headers=once())) == why, wrong
-        [listed] = (await browser.get(f"{HELPERS}/shifts")).json()
+        other = {"weekday": 2, "nth": [3, 1, 3]}
+        rhythm = await browser.post(f"{HELPERS}/shifts", json=shift | other, headers=once())
+        assert rhythm.status_code == 201, rhythm.text
+        listed, of_months = (await browser.get(f"{HELPERS}/shifts")).json()
+        assert of_months["nth"] == [1, 3]
+        assert (await browser.delete(f"{HELPERS}/shifts/{of_months['shift_id']}")).status_code == 204
         assert (listed["shift_id"], listed["from_min"]) == (added[0].json()["shift_id"], 600)
         await helpers.book()
         [asked] = (await browser.get(f"{HELPERS}/requests")).json()
@@ -296,7 +304,9 @@ async def test_a_coordinator_asks_another_helper_and_reads_no_names(bare_town: B
         path = f"{ROSTER}/requests/{ahead['assignment_id']}/reassign"
         assert problem(await browser.post(path, json={"helper_ref": "nobody"})) == (404, "helper_unknown")
         assert (await browser.post(path, json={"helper_ref": SUZUKI})).status_code == 204
-        assert problem(await browser.post(path, json={"helper_ref": SUZUKI})) == (409, "request_over")
+        # Seen to fail (`request_over`) before whoever is asked was asked once.
+        assert (await browser.post(path, json={"helper_ref": SUZUKI})).status_code == 204
+        assert problem(await browser.post(path, json={"helper_ref": TANAKA})) == (409, "request_over")
         unknown = await browser.post(f"{ROSTER}/requests/{uuid4()}/reassign", json={"helper_ref": SUZUKI})
         assert problem(unknown) == (404, "request_unknown")
         [now] = (await browser.get(f"{ROSTER}/requests")).json()
@@ -306,3 +316,15 @@ async def test_a_coordinator_asks_another_helper_and_reads_no_names(bare_town: B
         "SELECT 1 FROM booking.audit WHERE action = 'view-roster' AND municipality = :t", t=TOWN
     )
     assert len(looks) == 3
+
+
+async def test_whose_account_is_closed_is_not_on_the_roster(bare_town: BookingTown) -> None:
+    """As on the page. Seen to fail where the shifts are not joined with open accounts."""
+    helpers = HelperTown(bare_town)
+    await helpers.open()
+    await helpers.helper()
+    await helpers.helper(SUZUKI)
+    await helpers.hear(helpers.account(version=2, is_open=False))
+    async with bare_town.browser("coord", kind="staff", roles=("coordinator",)) as browser:
+        shifts = (await browser.get(f"{ROSTER}/shifts")).json()
+    assert [each["helper_ref"] for each in shifts] == [SUZUKI]

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.cli import main
 from services.booking.pages.opening import COOKIE_PREFIX, forgotten_cookies
+from services.booking.refusals import REFUSALS
 from shared.clock import JST
 from shared.reference_number import TICKET_LENGTH, make_number, read_number
 from shared.web.i18n import LANGUAGE_COOKIE, LANGUAGES
@@ -190,6 +191,27 @@ async def test_the_form_sent_twice_is_one_draw(town: BookingTown) -> None:
             assert (answer.status_code, answer.headers["location"]) == (303, "/counter/draws?told=made")
         assert (await browser.post("/counter/draws", data=make_form(town))).status_code == 409
     assert len(await town.rows("SELECT 1 FROM booking.draw")) == 1
+
+
+async def test_the_form_of_a_draw_that_was_called_off_makes_none_and_says_so(town: BookingTown) -> None:
+    """Gone back to. Seen to fail (it said that the draw was made); changed, it was a page without the form."""
+    async with manager(town) as browser:
+        form = make_form(town, idempotency_key="k")
+        page = await go(browser, await browser.post("/counter/draws", data=form))
+        [path] = re.findall(r'href="(/counter/draws/[0-9a-f-]{36}/call-off)"', page.text)
+        await browser.post(path)
+        again = await browser.post("/counter/draws", data=form)
+        assert (again.status_code, str(REFUSALS["draw_off"].title) in again.text, TITLE in again.text) == (
+            409,
+            True,
+            True,
+        )
+        other = await browser.post("/counter/draws", data=form | {"title": "べつの抽選"})
+        assert (other.status_code, "べつの抽選" in other.text) == (422, True)
+        [key] = re.findall(r'name="idempotency_key" value="([^"]+)"', again.text)
+        made = await browser.post("/counter/draws", data=form | {"idempotency_key": key})
+        assert made.headers["location"] == "/counter/draws?told=made"
+    assert len(await town.rows("SELECT 1 FROM booking.draw")) == 2
 
 
 async def test_what_is_typed_wrong_is_said_at_its_field(town: BookingTown) -> None:

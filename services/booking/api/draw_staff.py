@@ -1,6 +1,6 @@
 """For managers: announcing a draw, and calling it off."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,10 +16,8 @@ from services.booking.commands.draw_calling_off import call_off_draw
 from services.booking.commands.draws import TITLE_MAX_LENGTH, AnnounceDraw, announce_draw
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.draw_staff import AHEAD_MAX
 from services.booking.pages.draws import read_draw_id
 from shared.db import Database
-from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.documented import IdempotencyKey, NeededIdempotencyKey, documented, read_json
 from shared.web.identity import require_role
@@ -27,7 +25,6 @@ from shared.web.town import Town
 
 GUARDS = [require_role("manager")]
 TAGS = ["draws (staff)"]
-DAY = timedelta(days=1)
 
 Req = Request[Any, Any, Any]
 
@@ -88,7 +85,6 @@ async def post_draw(
     From here on it stays as it is, and nobody can book its places; until `closes_at` it can be called off.
     """
     wanted = await read_json(request, PostDraw)
-    _check(wanted, now)
     order = AnnounceDraw(
         title_ja=wanted.title_ja.strip(),
         procedure=wanted.procedure,
@@ -127,15 +123,3 @@ async def post_call_off_draw(
     """
     wanted = read_draw_id(draw_id)
     await rush.run(db, town.code, lambda session: call_off_draw(session, identity, wanted, keys, now=now))
-
-
-def _check(wanted: PostDraw, now: datetime) -> None:
-    """As the page, which offers no other days.
-
-    Raises:
-        Refusal: `draw_window` (422).
-    """
-    moments = [each for each in (wanted.opens_at, wanted.closes_at, wanted.first, wanted.until) if each is not None]
-    # A day before, for who asks again for what was made with the same key.
-    if not all(now - DAY < each < now + timedelta(days=AHEAD_MAX.days + 1) for each in moments):
-        raise Refusal("draw_window", 422)

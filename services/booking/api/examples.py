@@ -22,6 +22,8 @@ from services.booking.queries.visits import HeldSlot
 
 ID = UUID("8d1f7f0e-6a3b-4c58-9f2d-0a4c5b6e7f81")
 OTHER_ID = UUID("3b9a5d1c-0f44-4f6e-8f0b-5c1f0a2d9e77")
+# Accounts, as routing names them.
+HELPER, OTHER_HELPER = "5f0c9b7e2d8a4e6c9a41d3b7f2086ec5", "c27a81d4e9f0436bb58d1a6e3f907c42"
 PROCEDURE, FIRST_PROCEDURE, COUNTER, FIRST_COUNTER = "CHI02", "RES02", "7", "3"
 NUMBER, OTHER_NUMBER, TICKET, CODE = "K4M7RXA", "W9FTC3N", "K4M7RX", "123456"
 NOW = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)

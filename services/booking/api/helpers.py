@@ -19,7 +19,7 @@ from services.booking.commands.feed import renew_feed
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.shifts import AddShift, add_shift, remove_shift
 from services.booking.domain.opening import EVERY_WEEKS_MAX
-from services.booking.domain.shifts import DAY_MIN
+from services.booking.domain.shifts import DAY_MIN, HALF_HOUR_MIN
 from services.booking.flow import Rush
 from services.booking.pages.feed import feed_address
 from services.booking.queries.appointments import find_town_facts
@@ -44,13 +44,16 @@ TAGS = ["helpers"]
 ROOT = "/booking/api/helpers"
 
 Req = Request[Any, Any, Any]
-Minute = Annotated[int, msgspec.Meta(ge=0, le=DAY_MIN, description="Minutes from midnight in Japan.")]
+Minute = Annotated[
+    int,
+    msgspec.Meta(ge=0, le=DAY_MIN, multiple_of=HALF_HOUR_MIN, description="Minutes from midnight in Japan."),
+]
 
 
 class PostShift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Be at a venue on an ISO weekday (1 Monday … 7 Sunday), in full or half hours.
 
-    Every week; every n weeks, from that of `first_week` on; or on the `nth` of a month.
+    Every week; every n weeks, from that of `first_week` on; or on the `nth` of a month: one of the three.
     """
 
     venue: Code
@@ -88,7 +91,7 @@ class CalendarAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 SHIFT_EXAMPLE = ShiftView(
     shift_id=examples.ID,
-    helper_ref="tanaka",
+    helper_ref=examples.HELPER,
     venue="KOMINKAN",
     venue_name="町民センター",
     weekday=2,
@@ -216,11 +219,20 @@ async def post_own_answer(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    key: IdempotencyKey = None,  # noqa: ARG001 - the same answer is the same answer
+    key: IdempotencyKey = None,
 ) -> None:
     """Accept, or decline: the next helper is asked then. Afterwards: the resident `came`, or did not (`no-show`)."""
     wanted, said = parse_uuid(assignment_id, code="request_unknown"), await read_json(request, PostAnswer)
-    await rush.run(db, town.code, lambda session: answer_request(session, identity, wanted, said.answer, now=now))
+
+    async def once(session: AsyncSession) -> bool:
+        async def answer() -> bool:
+            await answer_request(session, identity, wanted, said.answer, now=now)
+            return True
+
+        hashed = request_hash("answer", wanted, said.answer)
+        return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, answer, bool, now=now)
+
+    await rush.run(db, town.code, once)
 
 
 @get(f"{ROOT}/calendar", guards=GUARDS, tags=TAGS, opt=documented(returns=CalendarAnswer(made_at=examples.NOW)))
@@ -253,6 +265,10 @@ async def post_own_calendar(
     made = ""
 
     async def once(session: AsyncSession) -> CalendarAddress:
+        nonlocal made
+        # What an undone try has made opens nothing.
+        made = ""
+
         async def renew() -> CalendarAddress:
             nonlocal made
             token = await renew_feed(session, identity, now=now)

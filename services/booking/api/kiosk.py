@@ -18,7 +18,6 @@ from services.booking.commands.line import TakeWalkIn, counter_for, find_counter
 from services.booking.domain.line import show_ticket
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.queries.appointments import find_appointment_by_id
 from services.booking.queries.kiosk import (
     KioskProcedure,
     LineAhead,
@@ -75,7 +74,11 @@ class TicketGiven(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimeGiven(msgspec.Struct, frozen=True, kw_only=True):
-    """What is printed: an appointment with its number and code. `code` is told for five minutes, and then null."""
+    """What is printed: an appointment with its number and code. `code` is told for five minutes, then null.
+
+    Asked for again with the same key, it is what was given: what became of it is not told here, and once it is
+    cancelled or begun, `code` is null.
+    """
 
     appointment_id: UUID
     number: str
@@ -211,14 +214,12 @@ async def post_kiosk_time(
     order = BookAtKiosk(procedure=wanted.procedure, slot_id=wanted.slot_id, key=key)
     booked = await rush.run(db, town.code, lambda session: book_at_kiosk(session, identity, order, keys, now=now))
     async with db.begin(town.code) as session:
-        found = await find_appointment_by_id(session, town.code, booked.appointment_id)
         is_new = await was_just_given(session, town.code, identity.ref, booked.appointment_id, "booked", now=now)
-    assert found is not None  # an appointment stays
     return TimeGiven(
-        appointment_id=found.appointment_id,
-        number=found.number,
-        code=keys.kiosk_code(found.appointment_id) if is_new else None,
-        counter=found.counter,
-        starts_at=found.starts_at,
-        ends_at=found.ends_at,
+        appointment_id=booked.appointment_id,
+        number=booked.number,
+        code=keys.kiosk_code(booked.appointment_id) if is_new else None,
+        counter=booked.counter,
+        starts_at=booked.starts_at,
+        ends_at=booked.ends_at,
     )

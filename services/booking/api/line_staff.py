@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from litestar import Request, get, post
@@ -156,9 +156,8 @@ async def post_line_check_in(
         async def check_in() -> Moved:
             return await check_in_by_number(session, identity, typed, now=now)
 
-        # Checked in, taken back and checked in again is meant each time.
-        mine, hashed = key or f"check-in:{uuid4()}", request_hash("check-in", typed)
-        return await do_once(session, town.code, f"staff:{identity.ref}", mine, hashed, check_in, Moved, now=now)
+        hashed = request_hash("check-in", typed)
+        return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, check_in, Moved, now=now)
 
     return _stands(await rush.run(db, town.code, once))
 
@@ -210,7 +209,8 @@ async def post_line_step(
 ) -> Stands:
     """Check in, call, start to serve, finish, mark as absent, or take the last step back.
 
-    Of two who take one at once, one wins; the other hears how it is now (`line_moved`, with the `state`).
+    Of two who take one at once, one wins; the other hears how it is now (`line_moved`, with the `state`). So does
+    whoever sends it again without a key.
     """
     wanted = await read_json(request, PostStep)
     order = MoveAlong(
@@ -223,11 +223,8 @@ async def post_line_step(
         async def step() -> Moved:
             return await move_along(session, identity, order, now=now)
 
-        # A version is left once.
-        mine = key or f"step:{order.appointment_id}:{order.action}:{order.version}"
-        return await do_once(
-            session, town.code, f"staff:{identity.ref}", mine, request_hash("step", order), step, Moved, now=now
-        )
+        hashed = request_hash("step", order)
+        return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, step, Moved, now=now)
 
     return _stands(await rush.run(db, town.code, once))
 

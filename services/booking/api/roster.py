@@ -7,11 +7,13 @@ import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
 from services.booking.api.helpers import SHIFT_EXAMPLE
 from services.booking.api.refused import REQUEST
 from services.booking.commands.assignments import reassign
+from services.booking.commands.keyed import do_once, request_hash
 from services.booking.flow import Rush
 from services.booking.pages.roster import HELPER_REF_MAX_LENGTH
 from services.booking.queries.helpers import OpenRequest, ShiftView, list_open_requests, list_shifts
@@ -39,13 +41,13 @@ class PostReassign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 REQUEST_EXAMPLE = OpenRequest(
     assignment_id=examples.ID,
     number=examples.NUMBER,
-    helper_ref="tanaka",
+    helper_ref=examples.HELPER,
     is_accepted=False,
     starts_at=examples.STARTS_AT,
     ends_at=examples.ENDS_AT,
     venue_name="町民センター",
     asked_at=examples.NOW,
-    free=("suzuki",),
+    free=(examples.OTHER_HELPER,),
 )
 
 
@@ -82,7 +84,7 @@ async def get_roster_requests(
     status_code=204,
     opt=documented(
         body=PostReassign,
-        example={"helper_ref": "suzuki"},
+        example={"helper_ref": examples.OTHER_HELPER},
         refusals=REQUEST | {"helper_unknown": 404, "helper_busy": 409},
     ),
 )
@@ -94,8 +96,19 @@ async def post_reassignment(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    key: IdempotencyKey = None,  # noqa: ARG001 - whoever is asked is asked
+    key: IdempotencyKey = None,
 ) -> None:
     """Ask another helper for this, on shift or not. Whoever is asked already is asked once."""
     wanted, other = parse_uuid(assignment_id, code="request_unknown"), await read_json(request, PostReassign)
-    await rush.run(db, town.code, lambda session: reassign(session, identity, wanted, other.helper_ref, now=now))
+
+    async def once(session: AsyncSession) -> bool:
+        async def ask() -> bool:
+            await reassign(session, identity, wanted, other.helper_ref, now=now)
+            return True
+
+        # Whoever is asked instead has another request: this one goes to them once.
+        hashed = request_hash("reassign", wanted, other.helper_ref)
+        mine = key or f"reassign:{hashed.hex()}"
+        return await do_once(session, town.code, f"staff:{identity.ref}", mine, hashed, ask, bool, now=now)
+
+    await rush.run(db, town.code, once)

@@ -8,10 +8,12 @@ import msgspec
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
 from services.booking.api.bodies import one_line
 from services.booking.api.refused import WEBHOOK
+from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.webhooks import (
     NAME_MAX_LENGTH,
     RegisterWebhook,
@@ -166,12 +168,12 @@ async def post_webhook_state(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    key: IdempotencyKey = None,  # noqa: ARG001 - what is paused is paused
+    key: IdempotencyKey = None,
 ) -> EndpointAnswer:
     """Pause a system, or let it go on: also one that was stopped."""
     wanted, asked = _read_id(endpoint_id), await read_json(request, PostState)
     action: Literal["pause", "resume"] = "pause" if asked.state == "paused" else "resume"
-    await rush.run(db, town.code, lambda session: change_webhook(session, identity, wanted, action, now=now))
+    await rush.run(db, town.code, lambda session: _change_once(session, identity, wanted, action, key, now=now))
     return await _answer(db, town, wanted, now=now)
 
 
@@ -183,14 +185,14 @@ async def post_webhook_test(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    key: IdempotencyKey = None,  # noqa: ARG001 - one test at a time
+    key: IdempotencyKey = None,
 ) -> None:
     """Send a test, also to a system that is paused or stopped.
 
     What became of it stands among its messages. While one is on its way there is no second one.
     """
     wanted = _read_id(endpoint_id)
-    await rush.run(db, town.code, lambda session: change_webhook(session, identity, wanted, "test", now=now))
+    await rush.run(db, town.code, lambda session: _change_once(session, identity, wanted, "test", key, now=now))
 
 
 @post(
@@ -234,6 +236,23 @@ async def delete_webhook(
     except Refusal as refusal:
         if refusal.code != "webhook_unknown":
             raise
+
+
+async def _change_once(
+    session: AsyncSession,
+    actor: Identity,
+    endpoint_id: UUID,
+    action: Literal["pause", "resume", "test"],
+    key: str | None,
+    *,
+    now: datetime,
+) -> bool:
+    async def change() -> bool:
+        await change_webhook(session, actor, endpoint_id, action, now=now)
+        return True
+
+    hashed = request_hash("webhook", endpoint_id, action)
+    return await do_once(session, actor.municipality, f"staff:{actor.ref}", key, hashed, change, bool, now=now)
 
 
 async def _answer(db: Database, town: Town, endpoint_id: UUID, *, now: datetime) -> EndpointAnswer:

@@ -34,6 +34,8 @@ SESSIONS_MAX = 200
 ENTRIES_MAX = 20_000
 WINDOW_MIN = timedelta(hours=1)
 WINDOW_MAX = timedelta(days=60)
+# A draw is announced for no later than that.
+AHEAD_MAX = 2 * WINDOW_MAX
 # Between the draw and the first session, so that everybody can read what they got, and seats can be passed on.
 REST_MIN = timedelta(hours=24)
 # A seat that is given back later than this is open to everybody: not everybody reads a message within the day.
@@ -53,7 +55,7 @@ class AnnounceDraw(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     opens_at: datetime | None
     closes_at: datetime
-    key: str = msgspec.field(default_factory=lambda: uuid4().hex)
+    key: str
 
 
 # A venue's places come and go with the helpers: nobody could say how many seats there are.
@@ -190,9 +192,9 @@ async def announce_draw(
     """Make the seed, publish its commitment, and keep the places from everybody until it is drawn.
 
     Raises:
-        Refusal: `draw_window` (422), the times do not follow one another; `draw_unfit` (409), the procedure is not done
-            at this counter, or takes longer than one of the slots; `draw_no_seats`, `draw_too_large` (409);
-            `key_reused` (422).
+        Refusal: `draw_window` (422), the times do not follow one another, or lie too far ahead; `draw_unfit` (409), the
+            procedure is not done at this counter, or takes longer than one of the slots; `draw_no_seats`,
+            `draw_too_large` (409); `key_reused` (422).
     """
 
     async def announce() -> UUID:
@@ -205,7 +207,11 @@ async def announce_draw(
 
 async def _announce(session: AsyncSession, actor: Identity, order: AnnounceDraw, keys: Keys, *, now: datetime) -> UUID:
     opens_at = order.opens_at or now
-    if not now <= opens_at <= order.closes_at - WINDOW_MIN or order.closes_at - opens_at > WINDOW_MAX:
+    # The whole of the last day; and nothing so far that no date can be counted from it.
+    latest = now + AHEAD_MAX + timedelta(days=1)
+    if not all(now <= each < latest for each in (opens_at, order.closes_at, order.first, order.until)):
+        raise Refusal("draw_window", 422)
+    if not opens_at <= order.closes_at - WINDOW_MIN or order.closes_at - opens_at > WINDOW_MAX:
         raise Refusal("draw_window", 422)
     if order.first < order.closes_at + REST_MIN or order.until <= order.first:
         raise Refusal("draw_window", 422)

@@ -78,6 +78,9 @@ _FORGET = tuple(
         """DELETE FROM waiting
            WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
         "DELETE FROM idempotency WHERE municipality = :municipality AND owner = ANY (CAST(:owners AS text[]))",
+        # What staff were answered tells the number.
+        """DELETE FROM idempotency
+           WHERE municipality = :municipality AND response->>'appointment_id' = ANY (CAST(:named AS text[]))""",
         "DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))",
         "DELETE FROM visit WHERE municipality = :municipality AND visit_id = ANY (CAST(:visits AS uuid[]))",
         "DELETE FROM name_withdrawn WHERE municipality = :municipality AND case_id = ANY (CAST(:cases AS uuid[]))",
@@ -205,7 +208,7 @@ async def _forget(
     refs = [str(visit_id) for visit_id in visits]
     gone = {
         "municipality": municipality, "appointments": ids, "visits": visits, "cases": cases, "owners": owners,
-        "refs": refs,
+        "refs": refs, "named": [str(appointment_id) for appointment_id in ids],
     }  # fmt: skip
     for statement in _FORGET:
         await session.execute(statement, gone)

@@ -75,7 +75,7 @@ async def do_once(
     session: AsyncSession,
     municipality: str,
     owner: str,
-    key: str,
+    key: str | None,
     hashed: bytes,
     do: Callable[[], Awaitable[T]],
     kind: type[T],
@@ -84,9 +84,13 @@ async def do_once(
 ) -> T:
     """Do it, or return what was answered when it was done under this key. What is refused keeps no key.
 
+    Without a key it is done each time. Null is no answer: what has none to give returns True.
+
     Raises:
         Refusal: `key_reused` (422), and what `do` raises.
     """
+    if key is None:
+        return await do()
     answered = await claim_key(session, municipality, owner, key, hashed, now=now)
     if answered is not None:
         return msgspec.convert(answered, kind)

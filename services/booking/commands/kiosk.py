@@ -15,7 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.facts import tell
 from services.booking.commands.holds import FREE_PREDICATE
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.line import KIOSK, Moved, TakeWalkIn, counter_for, find_counters, take_walk_in
+from services.booking.commands.line import (
+    KIOSK,
+    Moved,
+    TakeWalkIn,
+    counter_for,
+    find_counters,
+    give_ticket,
+    take_once,
+)
 from services.booking.commands.marks import mark_availability
 from services.booking.domain.kiosk import kiosk_policy
 from services.booking.domain.rules import SlotTaken, refuse_unbookable
@@ -47,9 +55,13 @@ class BookAtKiosk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookedAtKiosk(msgspec.Struct, frozen=True, kw_only=True):
-    """The appointment that was made."""
+    """The appointment as it was made."""
 
     appointment_id: UUID
+    number: str
+    counter: str
+    starts_at: datetime
+    ends_at: datetime
 
 
 _SLOT = text("""
@@ -64,12 +76,15 @@ _TICKETS = text("""
     WHERE municipality = :municipality AND day = :day AND kiosk_ref = :kiosk_ref AND kind = 'walk_in'
       AND booked_at > :since
 """)
-# One machine's bookings come one after another: what is counted, nobody is just adding to.
 _AHEAD = text("""
-    SELECT pg_advisory_xact_lock(hashtextextended('kiosk/' || :municipality || '/' || :kiosk_ref, 0)),
-           (SELECT count(*) FROM appointment
-            WHERE municipality = :municipality AND day = :day AND kiosk_ref = :kiosk_ref AND state = 'booked'
-              AND starts_at > :now) AS appointments
+    SELECT count(*) FROM appointment
+    WHERE municipality = :municipality AND day = :day AND kiosk_ref = :kiosk_ref AND state = 'booked'
+      AND starts_at > :now
+""")
+# What one machine gives out comes one after another: what is counted, nobody is just adding to. A statement of its own:
+# one that also counts would see what was there before it waited.
+_ONE_BY_ONE = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended('kiosk/' || :municipality || '/' || :kiosk_ref, 0))
 """)
 # What is kept for this machine comes first. Racers skip what another has locked, as in `commands/holds.py`.
 _PICK = text(f"""
@@ -102,18 +117,23 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
     """A ticket for now, from the machine in the lobby. Ordered again, it is the ticket that was given.
 
     Raises:
-        Refusal: as `take_walk_in`; `role_missing` (403), `counter_closed_now`, `kiosk_full` (409).
+        Refusal: as `give_ticket`; `key_reused` (422), `role_missing` (403), `counter_closed_now`, `kiosk_full` (409).
     """
     if not kiosk.has_role(KIOSK):
         raise Refusal("role_missing", 403)
     town = kiosk.municipality
-    _, counters = await find_counters(session, town, order.procedure)
-    if await is_closed_now(session, town, counter_for(counters, kiosk.office), now=now):
-        raise Refusal("counter_closed_now", 409)
-    given = {"municipality": town, "kiosk_ref": kiosk.ref, "day": jst_day(now), "since": now - TICKETS_WITHIN}
-    if (await session.execute(_TICKETS, given)).scalar_one() >= TICKETS_MAX:
-        raise Refusal("kiosk_full", 409)
-    return await take_walk_in(session, kiosk, order, now=now)
+
+    async def give() -> Moved:
+        _, counters = await find_counters(session, town, order.procedure)
+        if await is_closed_now(session, town, counter_for(counters, kiosk.office), now=now):
+            raise Refusal("counter_closed_now", 409)
+        given = {"municipality": town, "kiosk_ref": kiosk.ref, "day": jst_day(now), "since": now - TICKETS_WITHIN}
+        await session.execute(_ONE_BY_ONE, given)
+        if (await session.execute(_TICKETS, given)).scalar_one() >= TICKETS_MAX:
+            raise Refusal("kiosk_full", 409)
+        return await give_ticket(session, kiosk, order.procedure, now=now)
+
+    return await take_once(session, kiosk, order, give, now=now)
 
 
 async def book_at_kiosk(
@@ -145,19 +165,26 @@ async def book_at_kiosk(
     policy = kiosk_policy((await get_rules(session, town)).policy)
     refuse_unbookable(policy, starts_at=slot.starts_at, withdrawn=slot.withdrawn, now=now)
     machine = wanted | {"kiosk_ref": kiosk.ref, "day": jst_day(now)}
-    if (await session.execute(_AHEAD, machine)).one().appointments >= AHEAD_MAX:
+    await session.execute(_ONE_BY_ONE, machine)
+    if (await session.execute(_AHEAD, machine)).scalar_one() >= AHEAD_MAX:
         raise Refusal("kiosk_full", 409)
     place_no = (await session.execute(_PICK, wanted)).scalar_one_or_none()
     if place_no is None:
         raise SlotTaken(procedure.counters, policy)
-    booked = BookedAtKiosk(appointment_id=uuid4())
+    booked = BookedAtKiosk(
+        appointment_id=uuid4(),
+        number=make_number(secrets.choice),
+        counter=slot.counter,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+    )
     mine = machine | {"appointment_id": booked.appointment_id, "place_no": place_no}
     made = (
         await session.execute(
             _MAKE,
             mine
             | {
-                "number": make_number(secrets.choice),
+                "number": booked.number,
                 "procedure": procedure.code,
                 "counter": slot.counter,
                 "office": slot.office,

@@ -1,7 +1,7 @@
 """What staff do at the counter: check in, call, serve, finish, mark as absent, take back; and walk-ins."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
-from services.booking.commands.keyed import claim_key, keep_answer, request_hash
+from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.offers import tell_progress
 from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
@@ -133,13 +133,34 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
     """
     if not order.procedure:
         raise Refusal("procedure_not_chosen", 400)
-    municipality = actor.municipality
-    owner = f"staff:{actor.ref}"
+
+    async def give() -> Moved:
+        return await give_ticket(session, actor, order.procedure, now=now)
+
+    return await take_once(session, actor, order, give, now=now)
+
+
+async def take_once(
+    session: AsyncSession, actor: Identity, order: TakeWalkIn, give: Callable[[], Awaitable[Moved]], *, now: datetime
+) -> Moved:
+    """The ticket that was given under the order's key, or what `give` gives now.
+
+    Raises:
+        Refusal: `key_reused` (422), and what `give` raises.
+    """
     hashed = request_hash("walk_in", order.procedure)
-    answered = await claim_key(session, municipality, owner, order.key, hashed, now=now)
-    if answered is not None:
-        return msgspec.convert(answered, Moved)
-    procedure, counters = await find_counters(session, municipality, order.procedure)
+    owner = f"staff:{actor.ref}"
+    return await do_once(session, actor.municipality, owner, order.key, hashed, give, Moved, now=now)
+
+
+async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now: datetime) -> Moved:
+    """A ticket for this procedure, each time.
+
+    Raises:
+        Refusal: `procedure_unknown` (400).
+    """
+    municipality = actor.municipality
+    procedure, counters = await find_counters(session, municipality, code)
     counter = counter_for(counters, actor.office)
     day = jst_day(now)
     row = (
@@ -162,9 +183,7 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
     ).one()
     await record_deed(session, actor, "walk-in", row.appointment_id, version=row.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
-    moved = _moved(row)
-    await keep_answer(session, municipality, owner, order.key, moved)
-    return moved
+    return _moved(row)
 
 
 async def find_counters(

@@ -63,7 +63,11 @@ async def add_shift(session: AsyncSession, actor: Identity, order: AddShift, *, 
         Refusal: `roster_missing` (409), `shift_unfit` (422), `venue_unknown` (404), `shift_overlaps`,
             `too_many_shifts` (409).
     """
-    order = msgspec.structs.replace(order, first_week=order.first_week if order.every_weeks > 1 else None)
+    order = msgspec.structs.replace(
+        order,
+        nth=tuple(sorted(set(order.nth))),
+        first_week=order.first_week if order.every_weeks > 1 else None,
+    )
     times = {
         name: getattr(order, name) for name in ("weekday", "from_min", "to_min", "every_weeks", "nth", "first_week")
     }

@@ -13,7 +13,7 @@ from services.booking.domain.opening import comes_round, is_rhythm
 from shared.errors import Refusal
 
 JST = ZoneInfo("Asia/Tokyo")
-DAY_MIN = 1_440
+DAY_MIN, HALF_HOUR_MIN = 1_440, 30
 
 # A helper who does not answer is a helper who cannot come: the next one is asked while there is still time.
 ANSWER_WITHIN = timedelta(hours=24)
@@ -89,14 +89,15 @@ def coming_days(shift: Shift, first: date) -> list[date]:
 
 
 def refuse_bad_shift(shift: Shift, *, today: date) -> None:
-    """Whether a shift can be kept at all.
+    """Whether a shift can be kept at all: on the nth weekdays of a month, or in every n-th week, not both.
 
     Raises:
         Refusal: `shift_unfit` (422).
     """
     is_time = 1 <= shift.weekday <= 7 and 0 <= shift.from_min < shift.to_min <= DAY_MIN
     is_near = shift.first_week is None or abs(shift.first_week - today) <= FIRST_WEEK_NEAR
-    if not (is_time and is_near and is_rhythm(shift, first_week=shift.first_week)):
+    is_one_rhythm = not shift.nth or shift.every_weeks == 1
+    if not (is_time and is_near and is_one_rhythm and is_rhythm(shift, first_week=shift.first_week)):
         raise Refusal("shift_unfit", 422)
 
 

@@ -8,9 +8,10 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.draw_calling_off import call_off_draw
-from services.booking.commands.draws import TITLE_MAX_LENGTH, WINDOW_MAX, AnnounceDraw, announce_draw
+from services.booking.commands.draws import AHEAD_MAX, TITLE_MAX_LENGTH, AnnounceDraw, announce_draw
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.flow import Rush
 from services.booking.keys import Keys
@@ -33,13 +34,12 @@ from shared.web.town_texts import town_name
 
 GUARDS = [require_role("manager")]
 PATH = "/counter/draws"
-SHOWN_HERE = frozenset({"draw_window", "draw_unfit", "draw_no_seats", "draw_too_large"})
+SHOWN_HERE = frozenset({"draw_window", "draw_unfit", "draw_no_seats", "draw_too_large", "draw_off", "key_reused"})
 # Full hours of a town hall's day.
 HOURS = range(8, 21)
 # A day and an hour each: when people can enter, and which sessions are given out.
 MOMENTS = ("opens", "closes", "first", "until")
 USUAL_HOURS = {"opens": 9, "closes": 17, "first": 8, "until": 18}
-AHEAD_MAX = 2 * WINDOW_MAX
 # Instead of an hour, for the beginning.
 AT_ONCE = "now"
 WHAT_MAX_LENGTH = 100
@@ -75,7 +75,7 @@ async def post_draw_staff_page(
     if order is None:
         return await _staff_page(request, db, town, form, now=now, status=422)
     try:
-        await rush.run(db, town.code, lambda session: announce_draw(session, identity, order, keys, now=now))
+        await rush.run(db, town.code, lambda session: _announce(session, identity, order, keys, now=now))
     except Refusal as refusal:
         if refusal.code not in SHOWN_HERE:
             raise
@@ -111,6 +111,13 @@ async def post_call_off(
     wanted = read_draw_id(draw_id)
     await rush.run(db, town.code, lambda session: call_off_draw(session, identity, wanted, keys, now=now))
     return see_other(f"{PATH}?told=called_off")
+
+
+async def _announce(session: AsyncSession, actor: Identity, order: AnnounceDraw, keys: Keys, *, now: datetime) -> None:
+    draw_id = await announce_draw(session, actor, order, keys, now=now)
+    # Whoever goes back to a form that was sent long ago finds what became of it.
+    if (await get_draw(session, actor.municipality, draw_id)).stage(now) == "called_off":
+        raise Refusal("draw_off", 409)
 
 
 def _read_order(form: Form, *, now: datetime) -> AnnounceDraw | None:

@@ -97,7 +97,11 @@ _SHIFTS = text(f"""
     SELECT s.shift_id, s.helper_ref, s.venue, coalesce(c.name_ja, s.venue) AS venue_name, s.weekday, s.from_min,
            s.to_min, s.every_weeks, s.nth, s.first_week
     FROM helper_shift s LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.venue)
-    WHERE s.municipality = :municipality AND (CAST(:helper_ref AS text) IS NULL OR s.helper_ref = :helper_ref)
+    WHERE s.municipality = :municipality
+      AND (s.helper_ref = :helper_ref
+           OR CAST(:helper_ref AS text) IS NULL
+              AND EXISTS (SELECT 1 FROM helper h
+                          WHERE (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref) AND h.is_open))
     ORDER BY s.weekday, s.from_min, s.shift_id LIMIT {SHIFTS_MAX}
 """)
 _FEED_MADE = text("""

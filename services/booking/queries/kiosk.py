@@ -77,6 +77,7 @@ _GIVEN = text("""
     SELECT 1 FROM appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
       AND kiosk_ref = :kiosk_ref AND kind = :kind AND booked_at > :since
+      AND (kind = 'walk_in' OR state = 'booked')
 """)
 
 
@@ -136,6 +137,6 @@ async def list_kiosk_times(
 async def was_just_given(
     session: AsyncSession, municipality: str, kiosk_ref: str, appointment_id: UUID, kind: str, *, now: datetime
 ) -> bool:
-    """Whether this machine gave out this ticket (`walk_in`) or time (`booked`) a moment ago."""
+    """Whether this machine gave out this ticket (`walk_in`) or time (`booked`, and still so) a moment ago."""
     given = {"municipality": municipality, "appointment_id": appointment_id, "kiosk_ref": kiosk_ref, "kind": kind}
     return (await session.execute(_GIVEN, given | {"since": now - SHOWN_FOR})).one_or_none() is not None
