@@ -86,7 +86,7 @@ class Draws(Doing):
             return
         for who in CROWD:
             self.arrive(who, what[0])
-            self.enter_with(self.visits[-1], draw_id, self.wished(draw_id, wanted))
+            self.enter_with(self.visits[-1], draw_id, tuple(dict.fromkeys(self.wished(draw_id, wanted))))
         if draws:
             self.close_a_draw(0, timedelta(0), works=True)
 
