@@ -1,4 +1,9 @@
-"""What is done with draws in `test_life_of_places.py`: managers announce and call off, people enter and leave."""
+"""What is done with draws in `test_life_of_places.py`: managers announce and call off, people enter and leave.
+
+Seen to fail when a seat given back is not passed on, or to the last in the line, or on the day before, or not when its
+time opens again; when a draw's places are free for other opening rules, or shown to others; when slots of a draw that
+was called off stay its own. Not seen: winners in a time that was closed before the draw are not asked (test_draws).
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -120,13 +125,18 @@ class Draws(Doing):
         if not refused:
             self.model.change_entry(draw_id, ticket, wishes)
 
-    @deed(often=1, when=some_draw, draw=indexes)
-    def call_off(self, draw: int) -> None:
+    @deed(often=2, when=some_draw, draw=indexes, again=st.booleans())
+    def call_off(self, draw: int, again: bool) -> None:
+        """And announce it again, or not."""
         draw_id = self.draw(draw)
         refused = self.model.refuse_call_off(draw_id)
         self.ask(refused, self.run(call_off_draw, MANAGER, draw_id, self.town.keys))
         if not refused:
             self.model.call_off(draw_id)
+        if again:
+            found = self.model.draws[draw_id]
+            ahead = (jst_day(min(found.seats).starts_at) - jst_day(self.model.now)).days
+            self.announce_it((found.procedure, found.counter), ahead, DAY, 0, timedelta(0))
 
     @deed(when=some_draw, draw=indexes, beside=moments_beside, works=st.booleans())
     def close_a_draw(self, draw: int, beside: timedelta, works: bool) -> None:
