@@ -25,6 +25,7 @@ from tests.booking.life_town import id_of
 # The last is not done there.
 WHAT = (("CHI01", "7"), ("CHI01", "7"), ("CHI01", "8"), ("RES02", "3"), ("TAX01", "3"), ("RES02", "7"))
 DAY, HALF_AN_HOUR = (0, 24 * 60), (9 * 60, 9 * 60 + 30)
+THEN = ("draw", "draw", "call off", "wait")
 WINDOW = timedelta(minutes=60)
 CROWD = ("a", "staff", "b", "staff", "staff")
 
@@ -83,17 +84,19 @@ class Draws(Doing):
             self.model.announce(draw_id, *what, (first, until), (opens_at, closes_at))
         return draw_id
 
-    @deed(often=3, what=st.sampled_from(WHAT[:-1]), wanted=wishes, draws=st.booleans())
-    def announce_to_a_crowd(self, what: tuple[str, str], wanted: list[int], draws: bool) -> None:
-        """More people than seats of a slot; and it is drawn, or not yet."""
+    @deed(often=3, what=st.sampled_from(WHAT[:-1]), wanted=wishes, then=st.sampled_from(THEN))
+    def announce_to_a_crowd(self, what: tuple[str, str], wanted: list[int], then: str) -> None:
+        """More people than seats of a slot; and it is drawn, or called off, or not yet."""
         draw_id = self.announce_it(what, HORIZON_DAYS, DAY, 0, timedelta(0))
         if draw_id is None:
             return
         for who in CROWD:
             self.arrive(who, what[0])
             self.enter_with(self.visits[-1], draw_id, tuple(dict.fromkeys(self.wished(draw_id, wanted))))
-        if draws:
+        if then == "draw":
             self.close_a_draw(0, timedelta(0), works=True)
+        elif then == "call off":
+            self.call_off(0, again=True)
 
     @deed(often=3, when=can_enter, visit=indexes, draw=indexes, wanted=wishes)
     def enter(self, visit: int, draw: int, wanted: list[int]) -> None:
