@@ -6,14 +6,15 @@ the refusals of which the product must give one; empty: it must do it.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from shared.clock import jst_day
+from tests.booking.life_drawing import Drawing, Entry
 from tests.booking.life_opening import YES, Appointment, Closed, Codes, Kept, Key, RuleModel
-from tests.booking.life_waiting import Procedure, Waiting
+from tests.booking.life_waiting import Procedure
 
 CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD = 60, 10, 2
 VISIT_LIVES, VISIT_KEPT = timedelta(minutes=60), timedelta(days=2)
@@ -39,7 +40,7 @@ class Visit:
     appointment_id: UUID | None = None
 
 
-class Model(Waiting):
+class Model(Drawing):
     """The town, as it should be."""
 
     def __init__(self, now: datetime, procedures: dict[str, Procedure], rules: dict[str, RuleModel]) -> None:
@@ -119,7 +120,7 @@ class Model(Waiting):
             return frozenset({"too_many_appointments"})
         return YES
 
-    def book(self, visit_id: UUID, appointment_id: UUID) -> None:
+    def book(self, visit_id: UUID, appointment_id: UUID, number: str) -> None:
         """Turn a hold into an appointment, once."""
         visit = self.visits[visit_id]
         if visit.appointment_id:
@@ -128,7 +129,31 @@ class Model(Waiting):
         assert appointment_id not in self.appointments
         key = self.holds.pop(visit_id).key
         visit.appointment_id = appointment_id
-        self.appointments[appointment_id] = Appointment(visit.owner, visit.procedure, key, self.slots[key].ends_at)
+        self.appointments[appointment_id] = Appointment(
+            number, visit.owner, visit.procedure, key, self.slots[key].ends_at
+        )
+
+    def refuse_enter(self, visit_id: UUID, draw_id: UUID, wishes: Sequence[Key]) -> Codes:
+        visit, found = self.visits.get(visit_id), self.draws[draw_id]
+        if visit is None:
+            return frozenset({"visit_unknown"})
+        if visit.appointment_id:
+            return frozenset({"visit_booked"})
+        if visit.expires_at <= self.now:
+            return frozenset({"visit_over"})
+        if visit.procedure != found.procedure:
+            return frozenset({"draw_other"})
+        return self.refuse_wishes(found, wishes)
+
+    def enter(self, visit_id: UUID, draw_id: UUID, wishes: tuple[Key, ...], ticket: str) -> None:
+        """Who has entered already has the same ticket again, and other wishes change nothing."""
+        visit, found = self.visits[visit_id], self.draws[draw_id]
+        known = self.known_entry(draw_id, visit.owner, visit_id, is_staff=visit.is_staff)
+        if known is None:
+            assert ticket not in found.entries
+            found.entries[ticket] = Entry(visit.owner, visit.is_staff, visit_id, wishes)
+        else:
+            assert ticket == known
 
     # --- the appointment's owner
 
@@ -168,12 +193,14 @@ class Model(Waiting):
         found = self.appointments[appointment_id]
         if (key.counter, jst_day(key.starts_at)) != (found.key.counter, jst_day(found.key.starts_at)):
             found.ticket_no = None
+        self.leave_seat(found)
         found.key, found.ends_at = key, self.slots[key].ends_at
         offer = self.live_offer(appointment_id)
         self.follow_move(appointment_id, took_earlier=bool(offer and (offer.key, offer.cause) == (key, "waiting")))
         self._end(appointment_id)
 
     def cancel(self, appointment_id: UUID) -> None:
+        self.leave_seat(self.appointments[appointment_id])
         self.appointments[appointment_id].state = "cancelled"
         self._end(appointment_id)
 
@@ -247,13 +274,15 @@ class Model(Waiting):
         doing = {
             "closing": self._ask_all, "reopening": self._give_back, "closing_answer": self._leave_to_staff,
             "closing_offer": self._ask_again, "extend_horizon": self._extend,
-            "waiting_answer": self.lapse,
+            "waiting_answer": self.lapse, "draw": self.draw_lots, "draw_pass_on": self.pass_on,
+            "draw_forget": self.forget,
         }  # fmt: skip
         while batch := sorted((at, *ref) for ref, at in self.due.items() if at <= self.now):
             for at, kind, ref in batch:
                 if self.due.get((kind, ref)) == at:
                     del self.due[kind, ref]
                     doing[kind](ref)
+        self.refuse_left_over()
 
     def _extend(self, _ref: str) -> None:
         self.open_horizon()
@@ -262,7 +291,7 @@ class Model(Waiting):
             del self.visits[visit_id]
 
     def _in_order(self) -> Iterator[tuple[UUID, Appointment]]:
-        yield from sorted(self.appointments.items(), key=lambda item: (item[1].key.starts_at, item[0]))
+        yield from sorted(self.appointments.items(), key=lambda item: (item[1].key.starts_at, item[1].number))
 
     def _ask_all(self, ref: str) -> None:
         closed = self.closings[UUID(ref)]

@@ -62,17 +62,20 @@ class Slot:
     public: int
     staff: int
     closed: int = 0
+    # What a draw gives out, or has given.
+    drawn: int = 0
     withdrawn: bool = False
 
     @property
     def capacity(self) -> int:
-        return self.public + self.staff + self.closed
+        return self.public + self.staff + self.closed + self.drawn
 
 
 @dataclass
 class Appointment:
     """An appointment as its owner and the counter see it."""
 
+    number: str
     owner: str
     procedure: str
     key: Key
@@ -84,6 +87,8 @@ class Appointment:
     closing_id: UUID | None = None
     ticket_no: int | None = None
     reached: set[str] = field(default_factory=set)
+    # Sits in a place that a draw gave out.
+    is_drawn: bool = False
 
 
 @dataclass
@@ -134,7 +139,7 @@ class Opening:
         """How many public places of a slot are somebody's now."""
         kept = [*self.holds.values(), *self.offers.values()]
         return sum(each.key == key and each.until > self.now and not each.is_lost for each in kept) + sum(
-            each.key == key and each.state != "cancelled" for each in self.appointments.values()
+            each.key == key and each.state != "cancelled" and not each.is_drawn for each in self.appointments.values()
         )
 
     def free(self, key: Key) -> int:
@@ -173,12 +178,15 @@ class Opening:
             slot = self.slots[key]
             is_planned = planned.get(key) == slot.ends_at
             fits = (slot.capacity, slot.staff, slot.closed) == (rule.places, rule.staff, 0)
+            was_withdrawn = slot.withdrawn
             if key.starts_at <= self.now or (is_planned and fits):
                 slot.withdrawn = slot.withdrawn and not is_planned
-            elif self.takers(key) or any(each.key == key for each in self.appointments.values()):
+            elif self.takers(key) or slot.drawn or any(each.key == key for each in self.appointments.values()):
                 in_the_way, slot.withdrawn = True, not is_planned
             else:
                 del self.slots[key]
+            if was_withdrawn and not slot.withdrawn and key in self.slots:
+                self.renew(key)
         for key, end in planned.items():
             if not any(
                 other.counter == counter and other.starts_at < end and key.starts_at < slot.ends_at
@@ -189,10 +197,13 @@ class Opening:
                 self._fit(key, rule)
 
     def _fit(self, key: Key, rule: RuleModel) -> None:
-        """Who is in comes first; of what is left of the plan, staff have theirs, and the rest is closed."""
+        """Who is in comes first, and a draw; of what is left of the plan, staff have theirs, and the rest is closed."""
         slot, taken = self.slots[key], self.takers(key)
         capacity = max(slot.capacity, rule.places)
-        free = max(rule.places - taken, 0)
+        free = max(rule.places - taken - slot.drawn, 0)
         slot.staff = min(rule.staff, free)
         slot.public = taken + free - slot.staff
-        slot.closed = capacity - slot.public - slot.staff
+        slot.closed = capacity - slot.public - slot.staff - slot.drawn
+
+    def renew(self, key: Key) -> None:
+        """A slot that was withdrawn is planned again."""

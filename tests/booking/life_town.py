@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import text
 
+from services.booking.commands.draws import draw_handlers
 from services.booking.commands.slots import slot_id_of
 from services.booking.commands.waitlist import WAITING
 from services.booking.consumers import on_catalogue_published
@@ -18,6 +19,7 @@ from shared.events.routing import CounterEntry, ProcedureEntry
 from shared.messaging.due import DueLoop
 from shared.town_pack import BookingRules, Counter, Opening
 from tests.booking.conftest import TOWN, BookingTown, make_catalogue, make_pack
+from tests.booking.life_drawing import Told
 from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, MOST_AHEAD, Model
 from tests.booking.life_opening import HORIZON_DAYS, Key, RuleModel
 from tests.booking.life_waiting import NOTICE_MIN, Procedure
@@ -64,6 +66,24 @@ _KEPT = text("""
     FROM place p LEFT JOIN offered_place o ON o.offer_id = p.hold_id WHERE p.held_until > :now LIMIT 1000
 """)
 _OFFERS = text("SELECT appointment_id, slot_id, until, cause FROM offered_place WHERE state = 'open' LIMIT 1000")
+_DRAWN = text("SELECT slot_id, count(*) AS places FROM place WHERE audience = 'draw' GROUP BY slot_id LIMIT 1000")
+_DRAWS = text("""
+    SELECT d.draw_id, d.state,
+           ARRAY(SELECT ROW(s.slot_id, s.seats, s.is_kept)::text
+                 FROM draw_session s WHERE s.draw_id = d.draw_id) AS seats
+    FROM draw d LIMIT 1000
+""")
+_ENTRIES = text("""
+    SELECT e.draw_id, e.ticket, e.state, e.preferences, e.appointment_id,
+           ARRAY(SELECT o.aggregate_version FROM outbox o
+                 WHERE o.aggregate_id = CAST(e.entry_id AS text) ORDER BY o.aggregate_version) AS told
+    FROM draw_entry e LIMIT 1000
+""")
+_RESULTS = text("""
+    SELECT e.draw_id, e.ticket, r.slot_id, e.appointment_id, a.number, r.rank FROM draw_entry e
+    LEFT JOIN draw_result r ON (r.draw_id, r.ticket) = (e.draw_id, e.ticket)
+    LEFT JOIN appointment a ON a.appointment_id = e.appointment_id ORDER BY r.rank LIMIT 1000
+""")
 _WAITING = text("SELECT appointment_id, first_day, last_day, counter, joined_at FROM waiting LIMIT 1000")
 
 
@@ -113,9 +133,22 @@ WORK = {kind: work for kind, work in DUE_HANDLERS.items() if kind != WAITING}
 
 async def work_off(town: BookingTown) -> None:
     """Everything that is due by now."""
-    loop = DueLoop(town.db, WORK, town.clock)
+    loop = DueLoop(town.db, WORK | draw_handlers(town.keys), town.clock)
     while await loop.run_once():
         pass
+
+
+async def ask_who_won(town: BookingTown, model: Model) -> dict[UUID, Told]:
+    """Of every draw: what it gave to whom, and the appointments that came of it by now."""
+    told = {draw_id: Told([], {}) for draw_id in model.draws}
+    keys = {id_of(key): key for each in model.draws.values() for key in each.seats}
+    async with town.db.begin(TOWN) as session:
+        for row in await session.execute(_RESULTS):
+            if row.rank is not None:
+                told[row.draw_id].result.append((row.ticket, keys[row.slot_id] if row.slot_id else None))
+            if row.appointment_id is not None:
+                told[row.draw_id].appointments[row.ticket] = (row.appointment_id, row.number)
+    return told
 
 
 class Seen(msgspec.Struct):
@@ -125,12 +158,15 @@ class Seen(msgspec.Struct):
     kept: dict[UUID, tuple[UUID, datetime]]
     offers: dict[UUID, tuple[UUID, datetime, str]]
     waiting: dict[UUID, tuple[Any, ...]]
+    drawn: dict[UUID, int]
+    draws: dict[UUID, tuple[Any, ...]]
+    entries: dict[tuple[UUID, str], tuple[Any, ...]]
     appointments: dict[UUID, tuple[Any, ...]]
 
 
 async def look(town: BookingTown) -> Seen:
     """As pages and lists read it."""
-    seen = Seen({}, {}, {}, {}, {})
+    seen = Seen({}, {}, {}, {}, {}, {}, {}, {})
     async with town.db.begin(TOWN) as session:
         policy = (await get_rules(session, TOWN)).policy
         for code in PROCEDURES:
@@ -149,6 +185,12 @@ async def look(town: BookingTown) -> Seen:
             seen.offers[row.appointment_id] = (row.slot_id, row.until, row.cause)
         for row in await session.execute(_WAITING):
             seen.waiting[row.appointment_id] = tuple(row)[1:]
+        for row in await session.execute(_DRAWN):
+            seen.drawn[row.slot_id] = row.places
+        for row in await session.execute(_DRAWS):
+            seen.draws[row.draw_id] = (row.state, sorted(row.seats))
+        for row in await session.execute(_ENTRIES):
+            seen.entries[row.draw_id, row.ticket] = tuple(row)[2:]
         for row in await session.execute(_APPOINTMENTS):
             seen.appointments[row.appointment_id] = tuple(row)[1:]
     return seen
@@ -169,6 +211,22 @@ def expect(model: Model) -> Seen:
         {whose: (id_of(each.key), each.until) for whose, each in kept if each.until > model.now and not each.is_lost},
         {whose: (id_of(each.key), each.until, each.cause) for whose, each in model.offers.items()},
         {whose: tuple(each) for whose, each in model.waiting.items()},
+        {id_of(key): slot.drawn for key, slot in model.slots.items() if slot.drawn},
+        {
+            draw_id: (
+                each.state,
+                sorted(
+                    f"({id_of(key)},{seats},{'f' if each.state == 'called_off' else 't'})"
+                    for key, seats in each.seats.items()
+                ),
+            )
+            for draw_id, each in model.draws.items()
+        },
+        {
+            (draw_id, ticket): (entry.state, [id_of(key) for key in entry.wishes], entry.appointment_id, entry.told)
+            for draw_id, each in model.draws.items()
+            for ticket, entry in each.entries.items()
+        },
         {
             appointment_id: (
                 each.state, each.version, each.sequence, id_of(each.key), each.key.counter, each.key.starts_at,

@@ -1,9 +1,9 @@
 """Whatever happens in whatever order: places and appointments are as a plain model (`life_model.py`) has them.
 
-Residents, staff, managers, the worker and the clock take turns; people wait for an earlier time, too. After every step
-all that can be seen is compared: the free times of every procedure, what is kept for whom and until when, who waits for
-what, every appointment, and what was told of it. A refusal must be the one that the model expects. More of it:
-`CHOUDO_LIFE_EXAMPLES=1000`.
+Residents, staff, managers, the worker and the clock take turns; people wait for an earlier time, and enter draws. After
+every step all that can be seen is compared: the free times of every procedure, what is kept for whom and until when,
+who waits for what, what draws give out and to whom, every appointment, and what was told of it. A refusal must be the
+one that the model expects. More of it: `CHOUDO_LIFE_EXAMPLES=1000`.
 
 Seen to fail when an offer stays although its owner has moved, or has not answered; when what is not planned is not
 withdrawn; when offers stay where it closes; when cancelled appointments are counted as ahead; when a hold outlives its
@@ -16,21 +16,17 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from services.booking import flow
+from services.booking.commands import appointments, draw_entries, draws
 from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.changes import (
     CancelAppointment,
@@ -47,110 +43,37 @@ from services.booking.commands.waitlist_offers import on_waiting_due
 from services.booking.domain.line import ACTIONS, Action
 from services.booking.domain.opening import Hours
 from services.booking.domain.waitlist import WEEKDAYS, Window
-from services.booking.flow import Rush
 from services.booking.queries.slots import start_of_day
 from shared.clock import jst_day
-from shared.errors import Refusal
-from shared.tokens import Identity
 from tests.booking.closing_town import MANAGER
 from tests.booking.conftest import TOWN, BookingTown
-from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN, Model
+from tests.booking.life_deeds import DEEDS, STAFF, WHO, Dice, behind, deed, indexes, moments_beside, slots
+from tests.booking.life_draws import Draws
+from tests.booking.life_model import CANCEL_UNTIL_MIN, HOLD_MIN
 from tests.booking.life_opening import HORIZON_DAYS, YES, Appointment, Closed, Codes, Key, RuleModel
-from tests.booking.life_town import (
-    EARLY,
-    EVERY_DAY,
-    OTHER_RULES,
-    PROCEDURES,
-    RULES,
-    Seen,
-    expect,
-    id_of,
-    look,
-    start_again,
-    work_off,
-)
+from tests.booking.life_town import EVERY_DAY, OTHER_RULES, PROCEDURES, RULES, Seen, expect, id_of, look
 from tests.booking.life_waiting import NOTICE_MIN
 from tests.booking.opening_town import make_rule, publish
 
 EXAMPLES = int(os.environ.get("CHOUDO_LIFE_EXAMPLES", "0"))
 MANY = settings(
-    max_examples=EXAMPLES or 20,
+    max_examples=EXAMPLES or 30,
     stateful_step_count=50,
     deadline=None,
     derandomize=not EXAMPLES,
     suppress_health_check=list(HealthCheck),
 )
-TIMEOUT_S = 60
-A_MOMENT = timedelta(microseconds=1)
-STAFF = Identity(municipality=TOWN, kind="staff", ref="staff", session_id="s", roles=("counter",))
-WHO = ("a", "b", "staff")
 # More often a little than much: nobody is there any more on the day after tomorrow.
 WAITS_MIN = (1, 1, 9, HOLD_MIN, HOLD_MIN, NOTICE_MIN, 61, 24 * 60)
 
-indexes = st.integers(0, 5)
-# Now and then what was never shown, or is not there any more.
-slots = st.one_of(indexes, indexes, st.integers(6, 60))
-behind = st.sampled_from((0, 0, 0, 0, 0, 1))
-moments_beside = st.sampled_from((-A_MOMENT, timedelta(0), A_MOMENT))
 
-
-class Deed(NamedTuple):
-    """What somebody may do next: how often beside others, when at all, and what is drawn for it."""
-
-    name: str
-    often: int
-    when: Callable[[Any], object]
-    drawn: dict[str, st.SearchStrategy[Any]]
-
-
-DEEDS: list[Deed] = []
-F = TypeVar("F", bound=Callable[..., None])
-
-
-def deed(
-    *, often: int = 2, when: Callable[[Any], object] = lambda _: True, **drawn: st.SearchStrategy[Any]
-) -> Callable[[F], F]:
-    """A rule of the machine. Not one of Hypothesis, which leaves out many of them for a whole example."""
-
-    def add(work: F) -> F:
-        DEEDS.append(Deed(work.__name__, often, when, drawn))
-        return work
-
-    return add
-
-
-class Life(RuleBasedStateMachine):
+class Life(Draws):
     """Everything that people, the worker and the clock do."""
-
-    town: ClassVar[BookingTown]
-    loop: ClassVar[asyncio.AbstractEventLoop]
 
     def __init__(self) -> None:
         super().__init__()
-        self.do(start_again(self.town))
-        self.model = Model(EARLY, PROCEDURES, RULES)
-        self.rush = Rush()
-        self.visits: list[UUID] = []
         self.known: set[Key] = set()
         self.last: tuple[Callable[[Any], Coroutine[Any, Any, Any]], Any, Any, datetime] | None = None
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(TIMEOUT_S)
-
-    def ask(self, refused: Codes, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do it, or hear one of these refusals: then None."""
-        try:
-            answer = self.do(work)
-        except Refusal as refusal:
-            answer, told = None, refusal.code
-        else:
-            told = "done"
-        assert told in (refused or {"done"})
-        return answer
-
-    def run(self, work: Callable[..., Coroutine[Any, Any, Any]], *order: Any) -> Coroutine[Any, Any, Any]:
-        """A command in its transaction, as pages and API run it."""
-        return self.rush.run(self.town.db, TOWN, lambda session: work(session, *order, now=self.town.now))
 
     def slot(self, procedure: str, index: int) -> Key:
         shown = [key for key, _ in self.model.listed(procedure)]
@@ -165,9 +88,6 @@ class Life(RuleBasedStateMachine):
 
         found = sorted(self.model.appointments.items(), key=is_far)
         return found[index % len(found)][0]
-
-    def some_visit(self) -> bool:
-        return bool(self.visits)
 
     def some_appointment(self) -> bool:
         return bool(self.model.appointments)
@@ -185,14 +105,7 @@ class Life(RuleBasedStateMachine):
 
     # --- residents, and staff for them
 
-    @deed(often=1, who=st.sampled_from(WHO), procedure=st.sampled_from(sorted(PROCEDURES)))
-    def arrive(self, who: str, procedure: str) -> None:
-        behalf = "phone" if who == "staff" else None
-        visit_id = self.do(self.town.visit(who, procedure=procedure, behalf=behalf))
-        self.visits.append(visit_id)
-        self.model.arrive(visit_id, who, procedure, is_staff=who == "staff")
-
-    @deed(often=3, when=some_visit, visit=indexes, slot=slots)
+    @deed(often=3, when=Draws.some_visit, visit=indexes, slot=slots)
     def hold(self, visit: int, slot: int) -> None:
         visit_id = self.visits[-1 - visit % len(self.visits)]
         known = self.model.visits.get(visit_id)
@@ -209,7 +122,7 @@ class Life(RuleBasedStateMachine):
             self.model.hold(visit_id, key)
             assert held.held_until == self.model.holds[visit_id].until
 
-    @deed(often=1, when=some_visit, visit=indexes)
+    @deed(often=1, when=Draws.some_visit, visit=indexes)
     def release(self, visit: int) -> None:
         visit_id = self.visits[-1 - visit % len(self.visits)]
         known = self.model.visits.get(visit_id)
@@ -217,7 +130,7 @@ class Life(RuleBasedStateMachine):
         self.ask(refused, self.run(release_hold, TOWN, visit_id, known.owner if known else "a"))
         self.model.holds.pop(visit_id, None)
 
-    @deed(often=3, when=some_visit, visit=indexes)
+    @deed(often=3, when=Draws.some_visit, visit=indexes)
     def book(self, visit: int) -> None:
         self.book_held(self.visits[-1 - visit % len(self.visits)])
 
@@ -230,7 +143,7 @@ class Life(RuleBasedStateMachine):
         refused = self.model.refuse_book(visit_id)
         work = flow.book(self.town.db, self.rush, order, self.town.keys, now=self.town.now)
         if booked := self.ask(refused, work):
-            self.model.book(visit_id, booked.appointment_id)
+            self.model.book(visit_id, booked.appointment_id, booked.number)
 
     @deed(who=st.sampled_from(WHO), procedure=st.sampled_from(sorted(PROCEDURES)), slot=indexes)
     def book_at_once(self, who: str, procedure: str, slot: int) -> None:
@@ -314,7 +227,33 @@ class Life(RuleBasedStateMachine):
 
     @deed(when=some_appointment, appointment=indexes, behind=behind)
     def cancel(self, appointment: int, behind: int) -> None:
-        appointment_id = self.appointment(appointment)
+        self.cancel_it(self.appointment(appointment), behind)
+
+    @deed(often=3, when=lambda self: self.model.winners(), which=indexes, cancels=st.booleans(), works=st.booleans())
+    def give_a_seat_back(self, which: int, cancels: bool, works: bool) -> None:
+        winners = self.model.winners()
+        appointment_id = winners[which % len(winners)]
+        others = self.model.listed(self.model.appointments[appointment_id].procedure)
+        if cancels or not others:
+            self.cancel_it(appointment_id, 0)
+        else:
+            self.change_to(appointment_id, others[-1 - which % len(others)][0], 0)
+        if works:
+            self.work()
+
+    @deed(when=lambda self: self.model.winners(), which=indexes, works=st.booleans())
+    def give_a_seat_back_where_it_is_closed(self, which: int, works: bool) -> None:
+        """And then it is opened again."""
+        winners = self.model.winners()
+        found = self.model.appointments[winners[which % len(winners)]]
+        self.close_from(found.key.counter, found.key.starts_at, found.ends_at, works=False)
+        self.cancel_it(winners[which % len(winners)], 0)
+        self.work()
+        self.reopen(0)
+        if works:
+            self.work()
+
+    def cancel_it(self, appointment_id: UUID, behind: int) -> None:
         version = self.model.appointments[appointment_id].version - behind
         order = CancelAppointment(municipality=TOWN, appointment_id=appointment_id, version=version, key=str(uuid4()))
         refused = self.model.refuse_old(appointment_id, version)
@@ -396,11 +335,6 @@ class Life(RuleBasedStateMachine):
 
     # --- the worker, and the clock
 
-    @deed()
-    def work(self) -> None:
-        self.do(work_off(self.town))
-        self.model.work()
-
     @deed(often=1, minutes=st.sampled_from(WAITS_MIN))
     def wait(self, minutes: int) -> None:
         self.town.now = self.model.now = self.model.now + timedelta(minutes=minutes)
@@ -421,7 +355,7 @@ class Life(RuleBasedStateMachine):
         else:
             self.change(appointment, slot, 0)
 
-    @deed(often=1, when=some_visit, slot=indexes)
+    @deed(often=1, when=Draws.some_visit, slot=indexes)
     def hold_at_the_end_of_the_visit(self, slot: int) -> None:
         if known := self.model.visits.get(self.visits[-1]):
             late = known.expires_at - timedelta(minutes=HOLD_MIN) / 2
@@ -443,6 +377,7 @@ class Life(RuleBasedStateMachine):
     def moments(self) -> set[datetime]:
         model = self.model
         found = {kept.until for kept in [*model.holds.values(), *model.offers.values()]}
+        found |= {moment for each in model.draws.values() for moment in (each.opens_at, each.closes_at)}
         found |= {visit.expires_at for visit in model.visits.values()} | set(model.due.values())
         for each in model.appointments.values():
             found |= {each.key.starts_at, each.key.starts_at - timedelta(minutes=CANCEL_UNTIL_MIN)}
@@ -458,7 +393,12 @@ class Life(RuleBasedStateMachine):
             assert getattr(seen, what) == getattr(expected, what), what
 
 
-async def test_places_and_appointments_live_as_the_rules_say(bare_town: BookingTown) -> None:
+async def test_places_and_appointments_live_as_the_rules_say(
+    bare_town: BookingTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Hypothesis is not asynchronous: it has a thread of its own, and every step runs here."""
-    here = {"town": bare_town, "loop": asyncio.get_running_loop()}
+    dice = Dice()
+    for module in (appointments, draws, draw_entries):
+        monkeypatch.setattr(module, "secrets", dice)
+    here = {"town": bare_town, "loop": asyncio.get_running_loop(), "dice": dice}
     await asyncio.to_thread(run_state_machine_as_test, type("Here", (Life,), here), settings=MANY)

@@ -15,6 +15,7 @@ from services.booking.commands.closings import CLOSING
 from services.booking.commands.draw_telling import tell_entries
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.slots import SEAT_GIVEN_BACK
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME
 from services.booking.commands.webhooks import tell_webhooks
 from services.booking.domain.draw import SEED_BYTES, Seats, Ticket, allocate, commitment_of, digest_of
@@ -26,7 +27,7 @@ from shared.messaging.outbox import work_in_bulk
 from shared.tokens import Identity
 
 # Kinds of `due`, each for a draw's id.
-DRAW, PASS_ON, FORGET_ENTRIES = "draw", "draw_pass_on", "draw_forget"
+DRAW, PASS_ON, FORGET_ENTRIES = "draw", SEAT_GIVEN_BACK, "draw_forget"
 TITLE_MAX_LENGTH = 60
 SEATS_MAX = 500
 SESSIONS_MAX = 200

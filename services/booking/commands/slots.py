@@ -10,9 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.opening import PlannedSlot
 from shared.clock import JST, jst_day
+from shared.messaging.due import Due, schedule_all
 
 # Later than every slot.
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+# Kind of `due`, for a draw's id (`commands/draws.py`): a seat of it was given back.
+SEAT_GIVEN_BACK = "draw_pass_on"
 
 # What its appointment has left is free again: its place, or all of them.
 FREE_PLACE = text("""
@@ -89,6 +92,16 @@ _RENEW = text(f"""
     WITH {_PLAN}
     UPDATE slot s SET withdrawn = false FROM plan
     WHERE s.municipality = :municipality AND (s.slot_id, s.ends_at) = (plan.slot_id, plan.ends_at) AND s.withdrawn
+    RETURNING s.slot_id
+""")
+_GIVEN_BACK = text("""
+    SELECT DISTINCT d.draw_id FROM draw_session d
+    JOIN place p ON (p.municipality, p.slot_id) = (d.municipality, d.slot_id)
+    WHERE d.municipality = :municipality AND d.slot_id = ANY (:renewed) AND d.is_kept
+      AND p.audience = 'draw' AND p.appointment_id IS NULL AND p.hold_id IS NULL
+      AND EXISTS (SELECT 1 FROM draw WHERE (draw.municipality, draw.draw_id) = (d.municipality, d.draw_id)
+                    AND draw.state = 'drawn')
+    LIMIT 1000
 """)
 _GROW_SLOTS = text(f"""
     WITH {_PLAN}
@@ -188,7 +201,12 @@ async def bring_slots(
         if in_use:
             await session.execute(_WITHDRAW, {**planned, "in_use": list(in_use)})
     if planned["slot_ids"]:
-        await session.execute(_RENEW, planned)
+        renewed = list((await session.execute(_RENEW, planned)).scalars())
+        if renewed:
+            # What was given back there meanwhile was not passed on.
+            given_back = (await session.execute(_GIVEN_BACK, town | {"renewed": renewed})).scalars()
+            plans = [Due(SEAT_GIVEN_BACK, str(draw_id), now) for draw_id in given_back]
+            await schedule_all(session, "booking", planned["municipality"], plans)
         await session.execute(_ADD_BESIDE, {**planned, "now": now})
     return {jst_day(starts_at) for starts_at in in_use.values()}
 
