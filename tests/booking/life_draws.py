@@ -7,7 +7,7 @@ was called off stay its own. Not seen: winners in a time that was closed before 
 
 from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from hypothesis import strategies as st
 
@@ -76,7 +76,7 @@ class Draws(Doing):
         closes_at = opens_at + WINDOW + beside
         order = AnnounceDraw(
             title_ja="特別相談", procedure=what[0], counter=what[1], first=first, until=until, opens_at=opens_at,
-            closes_at=closes_at,
+            closes_at=closes_at, key=uuid4().hex,
         )  # fmt: skip
         refused = self.model.refuse_announce(*what, (first, until), (opens_at, closes_at))
         draw_id: UUID | None = self.ask(refused, self.run(announce_draw, MANAGER, order, self.town.keys))
