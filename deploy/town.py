@@ -1,6 +1,6 @@
 """`choudo town check | diff | load | export | versions`: a municipality's data, from files into the services and back.
 
-What was loaded is kept as the files had it, in versions. So an export is byte for byte what was loaded last, with its
+What was loaded is kept as the files had it, in versions. So an export is text for text what was loaded last, with its
 comments, and loading it changes nothing. What staff set on pages (a counter's hours from a day on) is no part of it:
 export and diff say so.
 """
@@ -25,7 +25,7 @@ from services.routing.commands.catalogue import publish_catalogue
 from services.routing.commands.packs import keep_pack
 from services.routing.queries.packs import LoadedPack, UnderWay, count_under_way, find_pack, list_packs
 from shared.clock import JST
-from shared.town_pack import TownPack, find_files, read_files
+from shared.town_pack import BadTownPack, TownPack, find_files, read_files
 from shared.town_pack.difference import Change, changes_between
 from shared.town_texts import TownTexts, collect_texts
 
@@ -110,7 +110,12 @@ async def _diff(pack: TownPack, environ: Mapping[str, str]) -> int:
     if loaded is None:
         print(f"{pack.town.name_ja} ({town}): no pack is kept of it, so all of this one would be new")
         return DIFFERENT
-    changes = list(changes_between(read_files(loaded.files), pack))
+    try:
+        known = read_files(loaded.files)
+    except BadTownPack:
+        print(f"{_loaded_when(loaded)} cannot be read by this version of Choudo any more:", file=sys.stderr)
+        raise
+    changes = list(changes_between(known, pack))
     for change in changes:
         print(" ".join(filter(None, [change.kind, change.code, change.name])) + f": {change.what}")
         for consequence in _consequences(change, under_way):

@@ -13,24 +13,25 @@ from typing import Final
 import msgspec
 
 TEXTS_KEPT: Final = 4_096
-# 市区町村 and 町字 are words of their own.
-_TOWN_JA: Final = re.compile(r"役場|(?<!区)町(?![村字])")
-_TOWN_EN: Final = re.compile(r"\b([Tt])own( hall)?\b")
+# 市区町村 and 町字 are words of their own. What is filled in later (`%(town)s`) is not ours, and ends in 市 itself.
+_TOWN_JA: Final = re.compile(r"(\)s)?役場|(?<!区)町(?![村字])")
+_TOWN_EN: Final = re.compile(r"(?<!%\()\b([Tt])own( hall)?\b")
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What a municipality and its hall are called."""
+    """What a municipality and its hall are called; `hall_of_ja` right after its name (星見市役所)."""
 
     ja: str
     hall_ja: str
+    hall_of_ja: str
     en: str
     hall_en: str
 
 
 KINDS: Final = {
-    "市": Kind("市", "市役所", "city", "city hall"),
-    "区": Kind("区", "区役所", "ward", "ward office"),
-    "村": Kind("村", "役場", "village", "village office"),
+    "市": Kind("市", "市役所", "役所", "city", "city hall"),
+    "区": Kind("区", "区役所", "役所", "ward", "ward office"),
+    "村": Kind("村", "役場", "役場", "village", "village office"),
 }
 
 _current: ContextVar[Kind | None] = ContextVar("choudo_municipality", default=None)
@@ -59,8 +60,14 @@ def as_said_here(text: str) -> str:
 
 @lru_cache(maxsize=TEXTS_KEPT)
 def _say(text: str, kind: Kind) -> str:
-    said = _TOWN_JA.sub(lambda found: kind.hall_ja if found[0] == "役場" else kind.ja, text)
+    said = _TOWN_JA.sub(lambda found: _in_japanese(kind, found[0]), text)
     return _TOWN_EN.sub(lambda found: _in_english(kind, is_hall=bool(found[2]), is_first=found[1] == "T"), said)
+
+
+def _in_japanese(kind: Kind, found: str) -> str:
+    if found == "町":
+        return kind.ja
+    return kind.hall_ja if found == "役場" else f")s{kind.hall_of_ja}"
 
 
 def _in_english(kind: Kind, *, is_hall: bool, is_first: bool) -> str:
