@@ -140,7 +140,7 @@ async def keep_items(
         before = known.get(name)
         is_same = before is not None and before.commitment == commitments[name]
         filled = before if usable is None or (before and before.case_id == case_id) else usable.get(name)
-        filled = None if stands_alone else filled
+        filled = (usable or {}).get(name) if stands_alone else filled
         if filled is not None and filled.commitment == commitments[name]:
             versions[name] = filled.version
             if filled.case_id != case_id:
@@ -208,6 +208,16 @@ async def list_sources(
         .limit(ITEMS_MAX)
     )
     return [_source(row) for row in rows]
+
+
+async def find_source(
+    session: AsyncSession, municipality: str, subject_ref: UUID, key: str, version: int
+) -> Source | None:
+    """One version of an item, without its value."""
+    mine = (item.c.municipality == municipality, item.c.subject_ref == subject_ref)
+    rows = await session.execute(select(item).where(*mine, item.c.key == key, item.c.version == version))
+    row = rows.one_or_none()
+    return _source(row) if row is not None else None
 
 
 async def read_values(
