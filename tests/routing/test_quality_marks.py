@@ -99,7 +99,7 @@ async def test_no_mark_outlives_its_case(
 
 @pytest.mark.parametrize("is_erased", [True, False])
 async def test_cases_are_marked_in_one_order(db: Database, visitor: Visitor, is_erased: bool) -> None:
-    """Whoever holds the first may have the second. Seen to fail (a deadlock) without `ORDER BY`."""
+    """Whoever holds the first may have the second. Erased ones seen to fail (a deadlock) without `ORDER BY`."""
     cases = [case_of(await visitor.open_case("CHI02"))]
     while cases[-1] >= cases[0]:
         cases.append(case_of(await visitor.open_case("CHI02")))
