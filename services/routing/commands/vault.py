@@ -123,10 +123,9 @@ async def keep_items(
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
 
-    `usable` are the versions that a form was filled with (None: the newest of all that there are; of
-    what stands alone, none). What of other
-    cases' was left as it was is not asked again: the caller writes so (`write_reused`). Whatever else equals a former
-    value was typed again, and has this case as its source.
+    `usable` are the versions that a form was filled with (None: the newest of all that there are; of what stands
+    alone, none). What of other cases' was left as it was is not asked again: the caller writes so (`write_reused`).
+    Whatever else equals a former value was typed again, and has this case as its source.
     """
     town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
     key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
