@@ -280,6 +280,7 @@ case_file = Table(
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),
+    Index("case_file_updated_at_idx", "municipality", "updated_at"),
 )
 
 # What a visitor has to do because of a life event: which procedures follow from the answers, which are not kept.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
 from services.routing.commands.offers import DUE_OFFERS, expire_offers
+from services.routing.commands.quality import DUE_ADDING_UP, add_up_and_go_on
 from services.routing.commands.retention import Retention
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
 from services.routing.consumers import make_handlers
@@ -25,6 +26,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     DUE_CONTACT_DRAFT: blank_contact_draft,
     DUE_OFFERS: expire_offers,
     DUE_TIDYING: tidy_up,
+    DUE_ADDING_UP: add_up_and_go_on,
 }
 
 

@@ -100,6 +100,39 @@ async def test_however_often_it_is_sent_it_is_one(db: Database, visitor: Visitor
     assert await rows(db, "SELECT count(*) FROM feedback") == [(1,)]
 
 
+async def test_the_same_once_more_writes_nothing(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
+    """Seen to fail without `usable`."""
+    path = await done(db, visitor, new_visitor)
+    for _ in range(2):
+        assert (await visitor.post(path, FIELDS)).status_code == SEE_OTHER
+    kept = "SELECT (SELECT version FROM feedback), (SELECT count(*) FROM item WHERE key = 'feedback')"
+    assert await rows(db, kept) == [(1, 1)]
+    told = (
+        "SELECT count(*) FROM ledger_entry WHERE entry_type IN ('collected', 'corrected') AND target_step = 'feedback'"
+    )
+    assert await rows(db, told) == [(1,)]
+    for changes in ({"ease": "fair"}, {"text": ""}, {"text": f"{SAID}。"}):
+        assert (await visitor.post(path, FIELDS | changes)).status_code == SEE_OTHER
+    assert await rows(db, kept) == [(4, 2)]
+
+
+async def test_what_was_answered_is_changed_no_more(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:
+    """The answer is one to what was read. Seen to fail without `answered_at` in `_may_change`."""
+    office = await said(db, visitor, new_visitor)
+    path = f"/cases/{office.rsplit('/', 1)[-1]}/feedback"
+    assert "役場がお返事をするまでは" in (await visitor.get(path)).text
+    staff = await sign_in(db, new_visitor())
+    version = hidden(await staff.get(office), "version")
+    assert (await staff.post(f"{office}/answer", {"version": version, "text": ANSWER})).status_code == SEE_OTHER
+    late = await visitor.post(path, FIELDS | {"text": "ほかのことです。"})
+    assert late.status_code == CONFLICT
+    assert "もうお返事が出ています" in late.text, "feedback_answered"
+    page = await visitor.get(path)
+    assert "お返事のあとは、ご意見を書きなおせません" in page.text
+    assert "<textarea" not in page.text
+    assert SAID in page.text
+
+
 async def test_it_is_changed_for_a_week_and_then_counted(
     db: Database, visitor: Visitor, new_visitor: NewVisitor, clock: TestClock
 ) -> None:
@@ -234,6 +267,34 @@ async def test_it_goes_with_its_person_and_what_was_published_stays(
                 version, given_at) VALUES ('{TOWN}', '{uuid4()}', '{subject_ref}', 'CHI02', '子育て', 'online', 'easy',
                 true, 1, now()) RETURNING 1""",
         )
+
+
+async def test_managers_take_back_what_was_published_of_whoever_was_erased(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    path = await said(db, visitor, new_visitor)
+    staff = await sign_in(db, new_visitor())
+    written = {"said": "例がほしい。", "answer": "のせました。", "checked": "yes"}
+    manager = await sign_in(db, new_visitor(), roles=("manager",), office=None)
+
+    async def publish() -> dict[str, str]:
+        version = hidden(await staff.get(path), "version")
+        assert (await staff.post(f"{path}/publish", written | {"version": version})).status_code == SEE_OTHER
+        return {"remove_voice": hidden(await manager.get("/office/quality"), "remove_voice")}
+
+    gone = await publish()
+    assert (await staff.post("/office/quality", gone)).status_code == httpx.codes.FORBIDDEN
+    assert (await manager.post("/office/quality", gone)).status_code == SEE_OTHER
+    assert await rows(db, "SELECT voice_id FROM feedback") == [(None,)], "the office may publish it anew"
+    again = await manager.post("/office/quality", gone)
+    assert again.status_code == NOT_FOUND, "voice_unknown"
+    gone = await publish()
+    page = await visitor.get("/my/erase")
+    await visitor.post("/my/erase", {"idempotency_key": hidden(page, "idempotency_key"), "understood": "yes"})
+    assert "例がほしい。" in (await staff.get("/quality")).text
+    assert (await manager.post("/office/quality", gone)).status_code == SEE_OTHER
+    assert "例がほしい。" not in (await staff.get("/quality")).text
+    assert len(await rows(db, "SELECT 1 FROM audit WHERE action = 'remove_voice'")) == 2
 
 
 async def test_a_protected_person_is_heard_too(db: Database, visitor: Visitor, new_visitor: NewVisitor) -> None:

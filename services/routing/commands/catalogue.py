@@ -10,6 +10,7 @@ from sqlalchemy import Table, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.quality import plan_adding_up
 from services.routing.commands.tidying import plan_tidying
 from services.routing.tables import catalogue, counter, life_event, office_rule, outbox, procedure
 from shared.audit import Operator, record_deed
@@ -59,6 +60,7 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         )
     ).scalar_one_or_none()
     await plan_tidying(session, facts.code, now=now)
+    await plan_adding_up(session, facts.code, now=now)
     if version is None:
         current = catalogue.select().where(catalogue.c.municipality == facts.code)
         return int((await session.execute(current)).one().version)

@@ -16,7 +16,7 @@ from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import refuse_other_office
 from services.routing.commands.quality import month_of
 from services.routing.commands.subjects import mint_subject
-from services.routing.commands.vault import Use, keep_items, read_values, seen_again
+from services.routing.commands.vault import Use, find_source, keep_items, read_values, seen_again
 from services.routing.domain.quality import CHANGEABLE_FOR, FEEDBACK, FEEDBACK_ANSWER
 from services.routing.tables import SERVICE, case_course, case_file, feedback, voice
 from shared.audit import record_deed
@@ -54,14 +54,18 @@ async def give_feedback(
     """Say how a case went, or say it anew within a week. Sent twice, it is said once.
 
     Raises:
-        Refusal: `case_unknown` (404), `feedback_early` (409) before its end, `feedback_late` (409) after the week.
+        Refusal: `case_unknown` (404), `feedback_early` (409) before its end, `feedback_answered` (409) once the office
+            has answered, `feedback_late` (409) after the week.
     """
     case, known = await _find_own(session, identity, case_id, lock=True)
     if known is not None and not _may_change(known, now):
-        raise Refusal("feedback_late", 409)
+        raise Refusal("feedback_answered" if known.answered_at is not None else "feedback_late", 409)
     subject_ref = case.subject_ref or await _mint(session, identity, case, now=now)
     text_version = None
     if said.text:
+        before = None
+        if known is not None and known.text_version is not None:
+            before = await find_source(session, case.municipality, subject_ref, FEEDBACK, known.text_version)
         kept = await keep_items(
             session,
             vault,
@@ -73,11 +77,14 @@ async def give_feedback(
             purpose=PURPOSE,
             step=STEP,
             acting_for=case.acting_for,
+            usable={FEEDBACK: before} if before else None,
             stands_alone=True,
             now=now,
         )
         text_version = kept.versions[FEEDBACK]
     values = {"ease": said.ease, "worked": said.worked, "text_version": text_version}
+    if known is not None and all(known._mapping[name] == value for name, value in values.items()):
+        return
     await session.execute(
         upsert(feedback)
         .values(
@@ -250,7 +257,7 @@ async def _find_own(
     )
     if (await session.execute(done)).one_or_none() is None:
         raise Refusal("feedback_early", 409)
-    return case, await _find_row(session, case.municipality, case_id)
+    return case, await _find_row(session, case.municipality, case_id, lock=lock)
 
 
 async def _find(session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False) -> Row[Any]:
@@ -298,5 +305,5 @@ def _versions(row: Row[Any]) -> dict[str, int]:
 
 
 def _may_change(row: Row[Any], now: datetime) -> bool:
-    """Within a week, and until it is counted."""
-    return row.counted_at is None and now < row.given_at + CHANGEABLE_FOR
+    """Within a week, until it is counted, and until it is answered: the answer is one to what was read."""
+    return row.counted_at is None and row.answered_at is None and now < row.given_at + CHANGEABLE_FOR

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.quality import add_up
+from services.routing.commands.quality import plan_adding_up
 from services.routing.domain.situation import SITUATION_LIFETIME
 from services.routing.tables import SERVICE
 from shared.messaging.due import schedule
@@ -82,9 +82,10 @@ async def plan_tidying(session: AsyncSession, municipality: str, *, now: datetim
 
 
 async def tidy_up(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
-    """Due handler: remove one batch of each kind, and plan the next round. What was counted is added up."""
+    """Due handler: remove one batch of each kind, and plan the next round."""
     is_full = False
-    await add_up(session, municipality, now=now)
+    # Towns of before have nothing planned yet.
+    await plan_adding_up(session, municipality, now=now)
     for kept, statement in _STATEMENTS:
         values = {"municipality": municipality, "before": now - kept}
         removed = await session.execute(text(statement + " RETURNING municipality"), values)

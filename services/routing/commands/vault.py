@@ -123,9 +123,9 @@ async def keep_items(
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
 
-    `usable` are the versions that a form was filled with (None: the newest of all that there are). What of other
-    cases' was left as it was is not asked again: the caller writes so (`write_reused`). Whatever else equals a former
-    value was typed again, and has this case as its source.
+    `usable` are the versions that a form was filled with (None: the newest of all that there are; of what stands
+    alone, none). What of other cases' was left as it was is not asked again: the caller writes so (`write_reused`).
+    Whatever else equals a former value was typed again, and has this case as its source.
     """
     town, context = identity.municipality, subject_context(identity.municipality, subject_ref)
     key = await ensure_subject_key(session, vault, municipality=town, subject_ref=subject_ref, now=now)
@@ -140,7 +140,7 @@ async def keep_items(
         before = known.get(name)
         is_same = before is not None and before.commitment == commitments[name]
         filled = before if usable is None or (before and before.case_id == case_id) else usable.get(name)
-        filled = None if stands_alone else filled
+        filled = (usable or {}).get(name) if stands_alone else filled
         if filled is not None and filled.commitment == commitments[name]:
             versions[name] = filled.version
             if filled.case_id != case_id:
@@ -208,6 +208,16 @@ async def list_sources(
         .limit(ITEMS_MAX)
     )
     return [_source(row) for row in rows]
+
+
+async def find_source(
+    session: AsyncSession, municipality: str, subject_ref: UUID, key: str, version: int
+) -> Source | None:
+    """One version of an item, without its value."""
+    mine = (item.c.municipality == municipality, item.c.subject_ref == subject_ref)
+    rows = await session.execute(select(item).where(*mine, item.c.key == key, item.c.version == version))
+    row = rows.one_or_none()
+    return _source(row) if row is not None else None
 
 
 async def read_values(

@@ -4,6 +4,7 @@ Only counts are kept, by month, procedure and channel. A count of few people is 
 would lead to it (`docs/decisions/0042-quality-figures.md`).
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Generic, Literal, TypeVar
@@ -35,7 +36,8 @@ BOUNDS_MIN = (
 # then: nobody can come back to it.
 GIVEN_UP_AFTER = timedelta(days=30)
 
-EASES: tuple[Kind, ...] = ("easy", "fair", "hard")
+# Whoever says something answers both questions: the answers to either come to the same.
+OPINIONS: tuple[Kind, ...] = ("easy", "fair", "hard", "worked", "not_worked")
 FEEDBACK_MAX_LENGTH = 1_000
 ANSWER_MAX_LENGTH = 1_000
 PUBLISHED_MAX_LENGTH = 500
@@ -46,6 +48,7 @@ FEEDBACK, FEEDBACK_ANSWER = "feedback", "feedback_answer"
 FEEDBACK_TEXTS = (FEEDBACK, FEEDBACK_ANSWER)
 
 K = TypeVar("K", bound=Hashable)
+N = TypeVar("N", bound=Hashable)
 
 
 class Line(msgspec.Struct, Generic[K], frozen=True, kw_only=True):
@@ -98,16 +101,23 @@ def publish_in_turn(counts: Mapping[K, int], order: Iterable[K], *, with_total: 
 
     Which are hidden depends on earlier ones only: whoever kept an earlier state learns nothing from a later one.
     """
-    shown: dict[K, int] = {}
-    hidden: dict[K, int] = {}
+    return publish_in_turn_together({"": counts}, order, with_total=with_total)[""]
+
+
+def publish_in_turn_together(
+    lines: Mapping[N, Mapping[K, int]], order: Iterable[K], *, with_total: bool
+) -> dict[N, Line[K]]:
+    """Lines of which each could be told from the others: what is hidden in one is hidden in all, the total too."""
+    shown: list[K] = []
+    hidden: list[K] = []
     for key in order:
-        count = counts.get(key, 0)
-        if count and (count < FEWEST or tells(hidden.values())):
-            hidden[key] = count
+        counts = [line.get(key, 0) for line in lines.values()]
+        if any(counts) and (any(0 < count < FEWEST for count in counts) or _tell(lines, hidden)):
+            hidden.append(key)
         else:
-            shown[key] = count
-    is_safe = with_total and not tells(hidden.values())
-    return Line(shown=shown, hidden=frozenset(hidden), rest=sum(hidden.values()) if is_safe else None)
+            shown.append(key)
+    is_safe = with_total and not _tell(lines, hidden)
+    return {name: _line(line, shown, hidden, with_rest=is_safe) for name, line in lines.items()}
 
 
 def publish_at_once(counts: Mapping[K, int], *, is_total_known: bool) -> Line[K]:
@@ -116,21 +126,26 @@ def publish_at_once(counts: Mapping[K, int], *, is_total_known: bool) -> Line[K]
     As many as are needed are hidden besides the small ones, the smallest first. When the total is hidden, nothing is
     shown.
     """
-    by_size = sorted((key for key in counts if counts[key]), key=lambda key: (counts[key], str(key)))
+    return publish_at_once_together({"": counts}, is_total_known=is_total_known)[""]
+
+
+def publish_at_once_together(lines: Mapping[N, Mapping[K, int]], *, is_total_known: bool) -> dict[N, Line[K]]:
+    """The same of lines of which each could be told from the others: what is hidden in one is hidden in all."""
+    sizes: dict[K, int] = defaultdict(int)
+    for line in lines.values():
+        for key, count in line.items():
+            sizes[key] += count
+    by_size = sorted((key for key in sizes if sizes[key]), key=lambda key: (sizes[key], str(key)))
     if not is_total_known:
-        return Line(shown={}, hidden=frozenset(by_size), rest=None)
-    hidden = [key for key in by_size if counts[key] < FEWEST]
-    more = by_size[len(hidden) :]
-    while more and tells([counts[key] for key in hidden]):
+        return {name: _line(line, [], by_size, with_rest=False) for name, line in lines.items()}
+    hidden = [key for key in by_size if any(0 < line.get(key, 0) < FEWEST for line in lines.values())]
+    more = [key for key in by_size if key not in hidden]
+    while more and _tell(lines, hidden):
         # Equal ones together: which of them was taken would tell of the others.
-        taken = counts[more[0]]
-        while more and counts[more[0]] == taken:
+        taken = sizes[more[0]]
+        while more and sizes[more[0]] == taken:
             hidden.append(more.pop(0))
-    return Line(
-        shown={key: counts[key] for key in more},
-        hidden=frozenset(hidden),
-        rest=sum(counts[key] for key in hidden),
-    )
+    return {name: _line(line, more, hidden, with_rest=True) for name, line in lines.items()}
 
 
 def median_bound(times: Mapping[int, int]) -> int | None:
@@ -144,3 +159,15 @@ def median_bound(times: Mapping[int, int]) -> int | None:
         if seen * 2 >= count:
             return bound
     return None
+
+
+def _tell(lines: Mapping[N, Mapping[K, int]], hidden: Collection[K]) -> bool:
+    return any(tells([line[key] for key in hidden if line.get(key)]) for line in lines.values())
+
+
+def _line(counts: Mapping[K, int], shown: Iterable[K], hidden: Iterable[K], *, with_rest: bool) -> Line[K]:
+    return Line(
+        shown={key: counts.get(key, 0) for key in shown},
+        hidden=frozenset(hidden),
+        rest=sum(counts.get(key, 0) for key in hidden) if with_rest else None,
+    )

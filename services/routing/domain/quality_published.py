@@ -1,7 +1,7 @@
 """A 年度 as everybody may see it, out of what was counted."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -10,13 +10,14 @@ from services.routing.domain.quality import (
     CHANNELS,
     FEWEST,
     KINDS,
+    OPINIONS,
     Channel,
     K,
     Kind,
     Line,
     median_bound,
-    publish_at_once,
-    publish_in_turn,
+    publish_at_once_together,
+    publish_in_turn_together,
 )
 
 Move = tuple[str, str]
@@ -58,43 +59,57 @@ def publish(counts: Sequence[Count], months: Sequence[date], *, with_total: bool
     sorted_out: dict[tuple[str, str], list[Count]] = defaultdict(list)
     for count in counts:
         sorted_out[count.channel, count.kind].append(count)
+    # Of the answers to two questions none may be told from the others.
+    groups = [*((kind,) for kind in KINDS if kind not in OPINIONS), OPINIONS]
     return [
-        _publish_one(channel, kind, sorted_out[channel, kind], months, with_total=with_total)
+        published
         for channel in CHANNELS
-        for kind in KINDS
-        if sorted_out[channel, kind]
+        for group in groups
+        if any(sorted_out[channel, kind] for kind in group)
+        for published in _publish_together(
+            channel, {kind: sorted_out[channel, kind] for kind in group}, months, with_total=with_total
+        )
+    ]
+
+
+def _publish_together(
+    channel: Channel, counts: Mapping[Kind, Sequence[Count]], months: Sequence[date], *, with_total: bool
+) -> list[Published]:
+    by_month = {kind: _sums((count.month, count.people) for count in found) for kind, found in counts.items()}
+    by_procedure = {kind: _sums((count.procedure, count.people) for count in found) for kind, found in counts.items()}
+    by_move = {
+        kind: _sums(((count.to_channel, count.step), count.people) for count in found if count.to_channel)
+        for kind, found in counts.items()
+    }
+    lines = publish_in_turn_together(by_month, months, with_total=with_total)
+    # Totals of a group are hidden together.
+    is_known = all(line.total is not None for line in lines.values())
+    procedures = publish_at_once_together(by_procedure, is_total_known=is_known)
+    moves = publish_at_once_together(by_move, is_total_known=is_known)
+    return [
+        _publish_one(channel, kind, found, lines[kind], procedures[kind], moves[kind]) for kind, found in counts.items()
     ]
 
 
 def _publish_one(
-    channel: Channel, kind: Kind, counts: Sequence[Count], months: Sequence[date], *, with_total: bool
+    channel: Channel, kind: Kind, counts: Sequence[Count], line: Line[date], procedures: Line[str], moves: Line[Move]
 ) -> Published:
-    by_month: dict[date, int] = defaultdict(int)
-    by_procedure: dict[str, int] = defaultdict(int)
-    by_move: dict[Move, int] = defaultdict(int)
     items: dict[date, int] = defaultdict(int)
     month_times: dict[date, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     procedure_times: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     times: dict[int, int] = defaultdict(int)
     for count in counts:
-        by_month[count.month] += count.people
-        by_procedure[count.procedure] += count.people
         items[count.month] += count.amount
-        if count.to_channel:
-            by_move[count.to_channel, count.step] += count.people
         if count.took_min:
             month_times[count.month][count.took_min] += count.people
             procedure_times[count.procedure][count.took_min] += count.people
             times[count.took_min] += count.people
-    line = publish_in_turn(by_month, months, with_total=with_total)
-    is_known = line.total is not None
-    procedures = publish_at_once(by_procedure, is_total_known=is_known)
     return Published(
         channel=channel,
         kind=kind,
         months=line,
         procedures=procedures,
-        moves=publish_at_once(by_move, is_total_known=is_known),
+        moves=moves,
         items_by_month={
             month: items[month] for month, people in line.shown.items() if items[month] and people >= FEWEST
         },
@@ -102,6 +117,13 @@ def _publish_one(
         took_by_procedure=_medians(procedure_times, procedures.shown),
         took=median_bound(times),
     )
+
+
+def _sums(parts: Iterable[tuple[K, int]]) -> dict[K, int]:
+    sums: dict[K, int] = defaultdict(int)
+    for key, people in parts:
+        sums[key] += people
+    return sums
 
 
 def _medians(times: Mapping[K, Mapping[int, int]], shown: Mapping[K, int]) -> dict[K, int]:

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Redirect, Template
 
-from services.routing.commands.quality import add_improvement, remove_improvement
+from services.routing.commands.quality import add_improvement, remove_improvement, remove_voice
 from services.routing.domain.quality import PUBLISHED_MAX_LENGTH, median_bound, months_of
 from services.routing.domain.quality_published import Count
 from services.routing.pages.figures import MANAGER
@@ -17,7 +17,7 @@ from services.routing.pages.quality import list_years
 from services.routing.pages.quality_wording import month_name, within, year_name
 from services.routing.pages.wording import CHANNEL_TITLES
 from services.routing.queries.catalogue import procedure_names
-from services.routing.queries.quality import find_first_month, list_counts, list_improvements
+from services.routing.queries.quality import find_first_month, list_counts, list_improvements, list_voices
 from shared.clock import jst_day
 from shared.db import Database
 from shared.tokens import Identity
@@ -51,8 +51,13 @@ async def post_improvement(
     now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
-    """Write what was made better, or take it back (`remove`)."""
+    """Write what was made better, or take it back (`remove`), or what was published of an opinion (`remove_voice`)."""
     form = Form(await read_form(request))
+    if form.value("remove_voice"):
+        voice = parse_uuid(form.value("remove_voice"), code="voice_unknown")
+        async with db.begin(identity.municipality) as session:
+            await remove_voice(session, identity=identity, voice_id=voice, now=now)
+        return see_other(PATH)
     if form.value("remove"):
         gone = parse_uuid(form.value("remove"), code="improvement_unknown")
         async with db.begin(identity.municipality) as session:
@@ -78,6 +83,7 @@ async def _page(
         counts = await list_counts(session, town, one or months)
         names = await procedure_names(session, town)
         improvements = await list_improvements(session, town, chosen)
+        voices = await list_voices(session, town, chosen)
     return page(
         request,
         "office_quality.html",
@@ -89,6 +95,10 @@ async def _page(
         moves=_moves(counts, names),
         improvements=[
             {"id": each.improvement_id, "month": month_name(each.month), "said": each.said} for each in improvements
+        ],
+        voices=[
+            {"id": each.voice_id, "month": month_name(each.month), "said": each.said, "answer": each.answer}
+            for each in voices
         ],
         typed=form.value("said"),
         errors=form.errors,

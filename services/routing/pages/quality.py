@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import Template
 
-from services.routing.domain.quality import CHANNELS, FEWEST, Kind, finished_months, fiscal_year, is_over
+from services.routing.domain.quality import CHANNELS, FEWEST, OPINIONS, Kind, finished_months, fiscal_year, is_over
 from services.routing.domain.quality_published import Published
 from services.routing.pages.quality_wording import kind_name, month_name, within, year_name
 from services.routing.pages.wording import CHANNEL_TITLES
@@ -30,7 +30,6 @@ YEARS_MAX = 10
 BAR_WIDTH = 100
 # What is shown of everybody together; how many began is beside how many went on.
 COURSE: tuple[Kind, ...] = ("started", "sent", "finished", "switched", "given_up", "spared")
-OPINIONS: tuple[Kind, ...] = ("easy", "fair", "hard", "worked", "not_worked")
 
 Req = Request[Any, Any, Any]
 Sorted = Mapping[tuple[str, Kind], Published]

@@ -128,12 +128,17 @@ REFUSALS: dict[str, RefusalText] = {
     "feedback_late": RefusalText(
         _("このご意見は、もう書きなおせません"), _("送ってから1週間がすぎました。役場に電話でお話しください。")
     ),
+    "feedback_answered": RefusalText(
+        _("このご意見には、もうお返事が出ています"),
+        _("お返事のあとは、書きなおせません。つづきは、役場に電話でお話しください。"),
+    ),
     "feedback_unknown": RefusalText(
         _("このご意見は見つかりません"), _("ご本人が消したか、まちがった番号です。一覧にもどってください。")
     ),
     "feedback_moved": RefusalText(
         _("このご意見は、先に変わっています"), _("いまの内容を見て、もう一度送ってください。")
     ),
+    "voice_unknown": RefusalText(_("これは、もうありません"), _("ページを読みなおしてください。")),
     "improvement_unknown": RefusalText(_("これは、もうありません"), _("ページを読みなおしてください。")),
     "contact_needed": RefusalText(
         _("連絡先がわかりません"), _("前のページにもどって、メールアドレスか電話番号を入力してください。")

@@ -22,6 +22,7 @@ DONE_MAX = 50
 class Voice(msgspec.Struct, frozen=True, kw_only=True):
     """A published opinion, with the town's answer."""
 
+    voice_id: UUID
     month: date
     said: str
     answer: str
@@ -98,7 +99,7 @@ async def list_published(
 async def list_voices(session: AsyncSession, municipality: str, year: int) -> list[Voice]:
     """What was published of people's opinions in a 年度, the newest first."""
     rows = await session.execute(
-        select(voice.c.month, voice.c.said, voice.c.answer)
+        select(voice.c.voice_id, voice.c.month, voice.c.said, voice.c.answer)
         .where(voice.c.municipality == municipality, voice.c.month.in_(months_of(year)))
         .order_by(voice.c.month.desc(), voice.c.voice_id)
         .limit(SAID_MAX)
