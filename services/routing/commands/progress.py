@@ -193,9 +193,9 @@ async def _decide(
             due = due_from(rule, now) if row.state in AT_PERSON else row.due_at
             return {"accepted_by": identity.ref, "due_at": due}
         case "complete":
-            if rule.open_checks(await list_ticked(session, row.municipality, row.application_id)):
+            if rule.open_checks(await list_ticked(session, row.municipality, row.application_id, rule)):
                 raise Refusal("checks_open", 409)
-            # The database refuses it too (migration 0021).
+            # The database refuses it too (migration 0022).
             if row.two_persons and row.accepted_by in (None, identity.ref):
                 raise Refusal("second_person_needed", 409)
             return {"completed_by": identity.ref}
