@@ -50,7 +50,8 @@ async def work_panel(
         ],
         "two_persons": row.two_persons,
         "accepted_by": logins.get(row.accepted_by, "") if row.accepted_by else None,
-        "is_second": row.accepted_by not in (None, identity.ref),
+        # Whoever accepted is not offered what the rule keeps for somebody else.
+        "must_be_other": row.two_persons and row.state == "accepted" and row.accepted_by in (None, identity.ref),
         "comes_at": await find_visit(session, row.municipality, row.case_id),
     }
 
