@@ -336,7 +336,7 @@ async def test_ticks_of_an_older_pack_hide_none_of_this_one(
         await session.execute(
             text("""
                 INSERT INTO application_check (municipality, application_id, code, ticked_by, ticked_at)
-                SELECT municipality, application_id, 'old' || n, 'x', submitted_at
+                SELECT municipality, application_id, 'old' || n, md5(n::text), submitted_at
                 FROM application, generate_series(1, :many) n
             """),
             {"many": CHECKS_MAX},

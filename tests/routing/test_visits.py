@@ -123,19 +123,6 @@ async def test_whose_contact_is_gone_says_it_anew_and_comes(
     assert (await visitor.get(f"{case}/pass")).status_code == OK
 
 
-async def test_an_older_page_s_button_back_to_online_is_no_dead_end(
-    db: Database, visitor: Visitor, new_visitor: NewVisitor
-) -> None:
-    """Seen to fail while only a case that was not touched since it was sent could go to the counter."""
-    number = await apply(visitor, reach="none")
-    case = await case_of(db, number)
-    await ask_to_come(db, await sign_in(db, new_visitor()), number)
-    await visitor.post(f"{case}/visit")
-    await visitor.post(f"{case}/channel", {"channel": "online"})
-    await visitor.post(f"{case}/visit")
-    assert (await visitor.get(f"{case}/handover")).status_code == OK
-
-
 @pytest.mark.parametrize("end", ["complete", "refuse", "withdraw"])
 async def test_with_the_application_its_case_is_over_unless_there_is_a_time_to_come(
     db: Database, visitor: Visitor, new_visitor: NewVisitor, end: str

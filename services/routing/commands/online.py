@@ -109,7 +109,7 @@ async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_i
     if state != "visit_asked":
         raise Refusal("visit_not_asked", 409)
     await refuse_channel(session, await procedure_of(session, case), "counter")
-    if case.channel == "online":
+    if case.state == "submitted":
         await session.execute(
             update_case(case).values(channel="counter", state="told", updated_at=now, version=case.version + 1)
         )
