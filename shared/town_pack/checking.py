@@ -182,6 +182,10 @@ def _office(pack: TownPack) -> Iterator[Flaw]:
     codes = {procedure.code for procedure in pack.procedures}
     for place, rule in rules:
         yield from _unknown(OFFICE_FILE, place, [rule.procedure], codes, "procedure")
+        if rule.appeal_first and rule.appeal_to == "":
+            what = f"{rule.procedure} needs an appeal before a court, and has none"
+            advice = "write whom it goes to in appeal_to, or take appeal_first out"
+            yield Flaw(OFFICE_FILE, (*place[:-1], "appeal_first"), what, advice)
         checks = (((*place[:-1], "checks", number, "code"), check.code) for number, check in enumerate(rule.checks))
         yield from _twice(OFFICE_FILE, checks)
 

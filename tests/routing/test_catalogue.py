@@ -83,6 +83,16 @@ async def test_a_procedure_that_is_gone_is_withdrawn_and_keeps_its_name(db: Data
         ]
 
 
+async def test_a_town_with_thousands_of_procedures_is_loaded(db: Database) -> None:
+    """Seen to fail while all of them went in one statement."""
+    pack = make_pack()
+    many = tuple(msgspec.structs.replace(pack.procedures[0], code=f"P{number}") for number in range(2_001))
+    assert await publish(db, msgspec.structs.replace(pack, procedures=many)) == 2
+    async with db.begin(TOWN) as session:
+        listed = [line.code for line in await list_procedures(session, TOWN)]
+    assert listed == [line.code for line in many]
+
+
 async def test_town_and_counters_are_kept_and_the_operator_is_on_record(db: Database) -> None:
     async with db.begin(TOWN) as session:
         assert (await get_town(session, TOWN)).phone == "0463-71-3311"

@@ -1,6 +1,8 @@
 """The pages of finding: what helps when nothing was found, short addresses, and the catalogue kept in memory."""
 
+import asyncio
 import re
+import threading
 
 import httpx
 import msgspec
@@ -8,6 +10,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.routing.commands.catalogue import publish_catalogue
+from services.routing.domain.catalogue import Procedure
+from services.routing.domain.search import SearchIndex
 from services.routing.pages import finding
 from services.routing.queries.catalogues import Catalogues
 from shared.db import Database
@@ -15,6 +19,7 @@ from tests.routing.conftest import Visitor
 from tests.routing.makers import NOW, OTHER_TOWN, TOWN, make_pack
 
 NOT_FOUND, SEE_OTHER = 404, 303
+WAIT_S = 20.0
 
 
 def procedures_of(answer: httpx.Response) -> list[str]:
@@ -108,6 +113,39 @@ async def test_an_address_that_leads_nowhere_helps(visitor: Visitor, db: Databas
     answer = await visitor.get("/p/CHI02")
     assert answer.status_code == NOT_FOUND
     assert procedures_of(answer)[0] == "CHI12"
+
+
+async def test_while_a_catalogue_is_read_anew_the_one_before_serves_and_no_other_town_waits(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail while everybody waited for one lock."""
+    catalogues = Catalogues()
+    async with db.begin(TOWN) as session:
+        before = await catalogues.read(session, TOWN)
+        await publish_catalogue(session, make_pack(), public_url="http://elsewhere.test", now=NOW)
+    is_making, may_end = threading.Event(), threading.Event()
+
+    def make_slowly(procedures: list[Procedure]) -> SearchIndex:
+        if not is_making.is_set():
+            is_making.set()
+            may_end.wait(WAIT_S)
+        return SearchIndex(procedures)
+
+    async def read(town: str) -> SearchIndex:
+        async with db.begin(town) as session:
+            return await catalogues.read(session, town)
+
+    monkeypatch.setattr("services.routing.queries.catalogues.SearchIndex", make_slowly)
+    maker = asyncio.create_task(read(TOWN))
+    try:
+        assert await asyncio.to_thread(is_making.wait, WAIT_S)
+        assert await asyncio.wait_for(read(TOWN), WAIT_S / 2) is before
+        await asyncio.wait_for(read(OTHER_TOWN), WAIT_S / 2)
+    finally:
+        may_end.set()
+    made = await maker
+    assert made is not before
+    assert await read(TOWN) is made
 
 
 async def test_a_catalogue_is_read_once_for_each_version_and_few_are_kept(db: Database) -> None:

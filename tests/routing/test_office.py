@@ -17,8 +17,8 @@ from services.routing.pages.office_papers import ExportedApplication
 from services.routing.queries.office import PAGE
 from services.routing.tables import audit
 from shared.db import Database
+from shared.town_pack.office import CHECKS_MAX, OfficeRule
 from shared.town_pack.office import Check as PackCheck
-from shared.town_pack.office import OfficeRule
 from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, office_path, press, send, sign_in
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import HOST, NAME, NOW, TOWN, make_pack
@@ -28,7 +28,6 @@ from tests.routing.test_handover import entries
 NewVisitor = Callable[..., Visitor]
 OK, UNPROCESSABLE, CONFLICT, FORBIDDEN, NOT_FOUND = 200, 422, 409, 403, 404
 REASON = "お子さんが町の住民票にないため、条例第3条に合いません。"
-VISIT = "通帳の原本を見せてください。"
 
 
 async def set_rule(db: Database, **changes: object) -> None:
@@ -245,66 +244,39 @@ async def test_where_the_appeal_comes_first_or_there_is_none_the_person_reads_so
         assert said in (await visitor.get(f"/applications/{number}")).text
 
 
+async def test_a_rule_outlives_its_procedure_in_the_pack_and_no_rule_is_no_word_against_appeals(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """Seen to fail when a load removed the rule, and when no rule was read as no appeal."""
+    await set_rule(db, appeal_to="神奈川県審査会", checks=(PackCheck("person", "住民票にある"),))
+    numbers = [await apply(each, reach="none") for each in (visitor, new_visitor())]
+    pack = make_pack()
+    left = tuple(line for line in pack.procedures if line.code != "CHI02")
+    async with db.begin(TOWN) as session:
+        without = msgspec.structs.replace(pack, procedures=left)
+        await publish_catalogue(session, without, public_url=HOST, now=NOW)
+    staff = await sign_in(db, new_visitor())
+    path = await office_path(db, numbers[0])
+    await press(staff, path, "accept")
+    assert (await press(staff, path, "complete")).status_code == CONFLICT
+    await press(staff, path, "refuse", refusal=REASON)
+    assert "神奈川県審査会に対して審査請求" in (await visitor.get(f"/applications/{numbers[0]}")).text
+    # As after a migration, before the pack is loaded once more.
+    async with db.begin(TOWN) as session:
+        await session.execute(text("DELETE FROM office_rule"))
+    path = await office_path(db, numbers[1])
+    assert "二宮町長に対して審査請求" in (await staff.get(path)).text
+    await press(staff, path, "refuse", refusal=REASON)
+    async with db.begin(TOWN) as session:
+        told = await session.execute(text("SELECT appeal_to FROM application WHERE number = :n"), {"n": numbers[1]})
+    assert told.scalar_one() == "二宮町長"
+
+
 async def test_the_database_takes_no_refusal_without_the_means_of_appeal(db: Database, visitor: Visitor) -> None:
     await apply(visitor, reach="none")
     with pytest.raises(IntegrityError, match="application_appeal_told_check"):
         async with db.begin(TOWN) as session:
             await session.execute(text("UPDATE application SET state = 'refused', version = version + 1"))
-
-
-# --- a visit ---
-
-
-async def test_who_is_asked_to_come_books_with_what_was_given_and_the_same_case(
-    db: Database, visitor: Visitor, new_visitor: NewVisitor
-) -> None:
-    case = await fill_in(visitor)
-    number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
-    # Before it is asked for, there is no such way.
-    assert (await visitor.post(f"{case}/visit")).status_code == CONFLICT
-    staff = await sign_in(db, new_visitor())
-    path = await office_path(db, number)
-    assert (await press(staff, path, "ask-visit", visit="")).status_code == UNPROCESSABLE
-    assert (await press(staff, path, "ask-visit", visit=VISIT)).status_code == SEE_OTHER
-    page = await visitor.get(f"/applications/{number}")
-    assert VISIT in page.text
-    assert f'action="{case}/visit"' in page.text
-    assert (await new_visitor().post(f"{case}/visit")).status_code != OK
-    for _ in range(2):
-        assert (await visitor.post(f"{case}/visit")).headers["location"] == f"{case}/handover"
-    offered = await visitor.get(f"{case}/handover")
-    assert offered.status_code == OK
-    assert NAME in offered.text
-    fields = {f"offer_{item}": hidden(offered, f"offer_{item}") for item in ("name", "contact")}
-    answer = await visitor.post(f"{case}/handover", fields | {"all": "yes"})
-    assert answer.headers["location"] == f"{case}/pass"
-    assert (await visitor.get(f"{case}/pass")).status_code == OK
-    # The office still has what was sent, and goes on with it.
-    assert NAME in (await staff.get(path)).text
-    assert number[:4] in (await visitor.get("/my")).text
-    assert (await press(staff, path, "accept")).status_code == SEE_OTHER
-    assert [event.state for event, _ in await progressed(db)] == ["submitted", "visit_asked", "accepted"]
-    assert (await visitor.post(f"{case}/visit")).status_code == CONFLICT
-    # Whoever was heard and has to correct something has the form again.
-    await press(staff, path, "ask-correction", reason=REASON)
-    assert 'value="0012345"' in (await visitor.get(f"{case}/form")).text
-    assert (await send(visitor, case)).headers["location"] == f"/applications/{number}"
-
-
-async def test_the_bearer_of_a_link_is_told_how_to_come(
-    db: Database, visitor: Visitor, new_visitor: NewVisitor
-) -> None:
-    number = await apply(visitor)
-    code = re.search(r"確認コード</span> <strong[^>]*>(\d{6})", (await visitor.get(f"/applications/{number}")).text)
-    assert code
-    staff = await sign_in(db, new_visitor())
-    await press(staff, await office_path(db, number), "ask-visit", visit=VISIT)
-    other = new_visitor()
-    await other.post("/applications/find", {"number": number, "code": code[1]})
-    page = await other.get(f"/applications/{number}")
-    assert VISIT in page.text
-    assert "/visit" not in page.text
-    assert "役場への電話でできます" in page.text
 
 
 # --- what was gone through, and by whom ---
@@ -354,6 +326,28 @@ async def test_checks_are_ticked_by_name_and_all_before_the_end(
         assert (await staff.post(f"{path}/checks", {"version": bad})).status_code == 400
 
 
+async def test_ticks_of_an_older_pack_hide_none_of_this_one(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """Seen to fail when every tick of an application was read, up to the number that a rule can have."""
+    await set_rule(db, checks=(PackCheck("person", "住民票にある"),))
+    number = await apply(visitor, reach="none")
+    async with db.begin(TOWN) as session:
+        await session.execute(
+            text("""
+                INSERT INTO application_check (municipality, application_id, code, ticked_by, ticked_at)
+                SELECT municipality, application_id, 'old' || n, md5(n::text), submitted_at
+                FROM application, generate_series(1, :many) n
+            """),
+            {"many": CHECKS_MAX},
+        )
+    staff = await sign_in(db, new_visitor())
+    path = await office_path(db, number)
+    await press(staff, path, "accept")
+    await staff.post(f"{path}/checks", {"version": "2", "before": "", "check_person": "yes"})
+    assert (await press(staff, path, "complete")).status_code == SEE_OTHER
+
+
 async def test_two_persons_decide_where_the_town_asks_for_it(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
@@ -362,6 +356,12 @@ async def test_two_persons_decide_where_the_town_asks_for_it(
     staff, colleague = await sign_in(db, new_visitor()), await sign_in(db, new_visitor())
     path = await office_path(db, number)
     await press(staff, path, "accept")
+    # Nobody is offered what the rule keeps for somebody else.
+    own, others = (await staff.get(path)).text, (await colleague.get(path)).text
+    assert f'action="{path}/complete"' not in own
+    assert "受け付けた方は、手続きを終えられません" in own
+    assert f'action="{path}/complete"' in others
+    assert "受け付けた方は、手続きを終えられません" not in others
     alone = await press(staff, path, "complete")
     assert alone.status_code == CONFLICT
     assert "受け付けた人とべつの人が終えます" in alone.text

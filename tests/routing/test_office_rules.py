@@ -67,6 +67,7 @@ def test_the_checks_that_are_left() -> None:
             '[[procedures]]\nprocedure = "CHI02"\nchecks = [{code="a", ja="あ"}, {code="a", ja="い"}]\n',
             "a is there twice",
         ),
+        ('[[procedures]]\nprocedure = "CHI02"\nappeal_to = ""\nappeal_first = true\n', "CHI02 needs an appeal"),
     ],
 )
 def test_a_wrong_office_file_says_what_is_wrong(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.quality import plan_adding_up
 from services.routing.commands.tidying import plan_tidying
+from services.routing.domain.office import head_of
 from services.routing.tables import catalogue, counter, life_event, office_rule, outbox, procedure
 from shared.audit import Operator, record_deed
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, WalkEntry
@@ -26,6 +27,8 @@ from shared.web.readings import bare
 BOOKINGS_OWN = ("notice_min", "horizon_days", "quantity_max", "more_min", "unit")
 # Raised when the others are told more of the same pack: loaded once more, it is published.
 TELLING = 2
+# A statement carries 32,767 values.
+ROWS_MAX = 500
 
 
 async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
@@ -84,7 +87,7 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         )
     )
     await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
-    await session.execute(office_rule.delete().where(office_rule.c.municipality == facts.code))
+    # The rule of a procedure that is gone stays: applications of it are still to be decided.
     await _replace(session, office_rule, facts.code, _office_rows(pack))
     await outbox.publish(session, _published(pack, public_url, version, now))
     await record_deed(session, Operator(facts.code), "publish_catalogue", str(version), now=now)
@@ -92,14 +95,14 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
 
 
 async def _replace(session: AsyncSession, table: Table, municipality: str, rows: list[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    statement = insert(table).values([{"municipality": municipality, "position": index, **row}
-                                      if "position" in table.c else {"municipality": municipality, **row}
-                                      for index, row in enumerate(rows)])  # fmt: skip
+    placed = [{"municipality": municipality, "position": index, **row}
+              if "position" in table.c else {"municipality": municipality, **row}
+              for index, row in enumerate(rows)]  # fmt: skip
     keys = {column.name for column in table.primary_key}
-    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
-    await session.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed))
+    for first in range(0, len(placed), ROWS_MAX):
+        statement = insert(table).values(placed[first : first + ROWS_MAX])
+        changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        await session.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed))
 
 
 def _procedure_row(line: PackProcedure) -> dict[str, Any]:
@@ -113,8 +116,7 @@ def _procedure_row(line: PackProcedure) -> dict[str, Any]:
 def _office_rows(pack: TownPack) -> list[dict[str, Any]]:
     """One for each procedure: what the town said of it, else what holds for all."""
     own = {rule.procedure: rule for rule in pack.office.procedures}
-    # 二宮町 and 二宮町長: the head of the town decides where it names nobody (行政不服審査法4条1号).
-    head = pack.office.appeal_to or f"{pack.town.name_ja}長"
+    head = pack.office.appeal_to or head_of(pack.town.name_ja)
     rows = []
     for line in pack.procedures:
         rule = own.get(line.code, OfficeRule(line.code))

@@ -72,7 +72,7 @@ async def tick_checks(
     if row.version != version:
         raise Refusal("application_moved", 409)
     rule = await get_rule(session, row.municipality, row.procedure)
-    standing = await list_ticked(session, row.municipality, application_id)
+    standing = await list_ticked(session, row.municipality, application_id, rule)
     mine = (application_check.c.municipality == row.municipality, application_check.c.application_id == application_id)
     for check in rule.checks:
         if check.code in ticked and check.code not in before and check.code not in standing:

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.quality import count_finished
 from services.routing.commands.vault import STEP_OFFICE, keep_items
-from services.routing.domain.applications import AT_PERSON, DECIDED, LEADS_TO, WRITE, Action, State, may_move
+from services.routing.domain.applications import AT_PERSON, CLOSED, DECIDED, LEADS_TO, WRITE, Action, State, may_move
 from services.routing.keys import Keys
+from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.office import due_from, get_rule, list_ticked
 from services.routing.tables import application, application_link, application_step, case_file, outbox
 from shared.audit import record_deed
@@ -46,7 +47,7 @@ async def move_application(
         Refusal: `application_unknown` (404), `other_office` (403), `application_moved` (409, with its `state`),
             `checks_open` (409), `second_person_needed` (409).
     """
-    if action == "ask_correction":
+    if action == "ask_correction" or LEADS_TO[action] in CLOSED:
         await _lock_case_of(session, identity.municipality, application_id)
     row = await lock_application(session, identity.municipality, application_id)
     refuse_other_office(identity, row.office)
@@ -70,8 +71,9 @@ async def move_application(
         )
         reason_version = kept.versions[WRITE[action]]
     if action == "ask_correction":
-        await _back_to_the_form(session, row, now)
+        await _back_to_online(session, row, now)
     moved = await _move(session, row, LEADS_TO[action], now, **decided)
+    await _close_case(session, moved, now)
     await write_step(session, moved, identity, reason_version=reason_version, now=now)
     await publish_progress(session, keys, moved, with_access=False, now=now)
     if moved.state in DECIDED:
@@ -87,12 +89,14 @@ async def withdraw_application(
     Raises:
         Refusal: `application_unknown` (404), `application_closed` (409).
     """
+    await _lock_case_of(session, identity.municipality, application_id)
     row = await lock_application(session, identity.municipality, application_id)
     if row.state == "withdrawn":
         return
     if not may_move(row.state, "withdrawn"):
         raise Refusal("application_closed", 409)
     moved = await _move(session, row, "withdrawn", now)
+    await _close_case(session, moved, now)
     await write_step(session, moved, identity, now=now)
     await publish_progress(session, keys, moved, with_access=False, now=now)
     # Whoever has the link or the code is nobody in particular.
@@ -193,9 +197,9 @@ async def _decide(
             due = due_from(rule, now) if row.state in AT_PERSON else row.due_at
             return {"accepted_by": identity.ref, "due_at": due}
         case "complete":
-            if rule.open_checks(await list_ticked(session, row.municipality, row.application_id)):
+            if rule.open_checks(await list_ticked(session, row.municipality, row.application_id, rule)):
                 raise Refusal("checks_open", 409)
-            # The database refuses it too (migration 0021).
+            # The database refuses it too (migration 0022).
             if row.two_persons and row.accepted_by in (None, identity.ref):
                 raise Refusal("second_person_needed", 409)
             return {"completed_by": identity.ref}
@@ -216,8 +220,14 @@ async def _lock_case_of(session: AsyncSession, municipality: str, application_id
     await session.execute(query.with_for_update())
 
 
-async def _back_to_the_form(session: AsyncSession, row: Row[Any], now: datetime) -> None:
-    """Whoever was asked to come has their form again: the case may be on its way to a counter."""
+async def _close_case(session: AsyncSession, row: Row[Any], now: datetime) -> None:
+    """With the application its case is over: whoever was asked to come and has no time at a counter needs none."""
+    if row.state in CLOSED and await find_live_appointment(session, row.municipality, row.case_id) is None:
+        await _back_to_online(session, row, now)
+
+
+async def _back_to_online(session: AsyncSession, row: Row[Any], now: datetime) -> None:
+    """The case is as it was sent, with its form: it may be on its way to a counter."""
     await session.execute(
         update(case_file)
         .where(

@@ -19,7 +19,7 @@ STATES: tuple[State, ...] = (
 Action = Literal["accept", "complete", "ask_correction", "ask_visit", "refuse"]
 ACTIONS: tuple[Action, ...] = ("accept", "complete", "ask_correction", "ask_visit", "refuse")
 
-# What may follow what; the database has the same list (migration 0021) and refuses everything else.
+# What may follow what; the database has the same list (migration 0022) and refuses everything else.
 MOVES: dict[State, tuple[State, ...]] = {
     "submitted": ("accepted", "correction_asked", "visit_asked", "refused", "withdrawn"),
     "accepted": ("completed", "correction_asked", "visit_asked", "refused", "withdrawn"),

@@ -45,6 +45,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(check for check in self.checks if check.code not in ticked)
 
 
+def head_of(town_name_ja: str) -> str:
+    """二宮町長 of 二宮町: who decides an appeal where the town names nobody (行政不服審査法4条1号)."""
+    return f"{town_name_ja}長"
+
+
 def due_at(began_at: datetime, rule: Rule, holidays: Container[date]) -> datetime | None:
     """The end of the working day by which the office decides; the day on which it came does not count."""
     return end_of_working_day(began_at, rule.process_days, holidays) if rule.process_days else None

@@ -1,5 +1,6 @@
 """The words of online applications: states, what comes next, and the office's buttons."""
 
+from services.routing.domain.office import head_of
 from shared.web.i18n import translate
 from shared.web.town_texts import town_text
 
@@ -50,6 +51,10 @@ NEXT: dict[str, str] = {
     ),
     "withdrawn": _("もう一度申請するときは、手続きのページから始めてください。"),
 }
+# Of a procedure that no counter does, no time can be booked.
+COME_BY = _(
+    "「来ていただきたい理由」を読んで、役場に来ていただくか、お電話ください。申請したことは、もう一度書かなくてだいじょうぶです。"
+)
 STEPS: dict[str, str] = {
     "submitted": _("申請が送られました"),
     "accepted": _("%(office)sの係が受け付けました"),
@@ -83,5 +88,5 @@ def appeal_words(to: str, *, is_first: bool, town: str) -> tuple[str, ...]:
     """What may be done against a refusal. `to`: who decides the appeal; `is_first`: before a court is asked."""
     if not to:
         return (translate(NO_APPEAL),)
-    said = {"to": town_text(to), "town": town_text(town), "head": town_text(f"{town}長")}
+    said = {"to": town_text(to), "town": town_text(town), "head": town_text(head_of(town))}
     return (translate(APPEAL) % said, translate(SUIT_AFTER_APPEAL if is_first else SUIT) % said)

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.access import open_link, try_code
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.form import PURPOSE_APPLY
-from services.routing.commands.online import get_online_case
 from services.routing.commands.progress import withdraw_application
 from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import AT_OFFICE, DECIDED, EDITABLE, WRITTEN, may_move
@@ -20,6 +19,7 @@ from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_access import Opened, access_cookie, ask_for_code, open_application
 from services.routing.pages.application_wording import (
+    COME_BY,
     NEXT,
     STATE_LOOKS,
     STATES,
@@ -31,7 +31,7 @@ from services.routing.pages.application_wording import (
 from services.routing.pages.item_fields import item_name, reason_rows, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
-from services.routing.queries.catalogue import get_town, procedure_names
+from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.quality import list_done
 from services.routing.tables import SERVICE, outbox
@@ -173,6 +173,9 @@ async def _application_page(
     names = await procedure_names(session, row.municipality)
     facts = await get_town(session, row.municipality)
     values, written = await _read(session, keys, opened, steps, now=now)
+    is_asked = row.state == "visit_asked"
+    by_counter = is_asked and await has_counter(session, row.municipality, row.procedure)
+    next_words = COME_BY if is_asked and not by_counter else NEXT[row.state]
     visit = await find_live_appointment(session, row.municipality, row.case_id) if opened.is_owner else None
     case = await get_own_case(session, opened.identity, row.case_id) if opened.is_owner else None
     return page(
@@ -182,7 +185,7 @@ async def _application_page(
         state=row.state,
         look=STATE_LOOKS[row.state],
         title=translate(TITLES[row.state]),
-        next=translate(NEXT[row.state]) % {"office": town_text(row.office)},
+        next=translate(next_words) % {"office": town_text(row.office)},
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
         submitted_at=row.submitted_at,
         steps=step_lines(steps),
@@ -196,10 +199,9 @@ async def _application_page(
         code=keys.application_code(row.municipality, row.application_id) if opened.is_owner else None,
         can_correct=opened.is_owner and row.state in EDITABLE,
         must_correct=row.state == "correction_asked",
-        must_come=row.state == "visit_asked",
-        can_come=opened.is_owner
-        and row.state == "visit_asked"
-        and (await get_online_case(session, opened.identity, row.case_id)).counter,
+        must_come=is_asked,
+        by_counter=by_counter,
+        can_come=opened.is_owner and by_counter,
         visit=visit,
         due_at=row.due_at if row.state in AT_OFFICE else None,
         appeal=appeal_words(row.appeal_to, is_first=row.appeal_first, town=facts.name_ja)

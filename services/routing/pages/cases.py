@@ -107,7 +107,7 @@ async def show_you(
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if online.sent is not None:
+        if _is_closed(online):
             return see_other(f"/applications/{online.sent}")
         filled = await fill_form(session, keys.vault, identity=identity, case_id=case, now=now)
     values = filled.items | {"reach": filled.reach or ""}
@@ -131,7 +131,7 @@ async def post_you(
     async with db.begin(identity.municipality) as session:
         known_contact = await find_known_reach(session, identity=identity, case_id=case)
         online = await get_online_case(session, identity, case)
-        if online.sent is not None:
+        if _is_closed(online):
             return see_other(f"/applications/{online.sent}")
         told = _read_you(form, known_contact, is_online=online.channel == "online")
         if told is not None:
@@ -267,9 +267,14 @@ def known_visitor(request: Request[Any, Any, Any]) -> Identity | None:
 
 def _before_handover(online: OnlineCase) -> Redirect:
     """Nothing can be handed over: something is to be said first, or this case goes on online, or is sent."""
-    if online.sent is not None:
+    if _is_closed(online):
         return see_other(f"/applications/{online.sent}")
     return see_other(f"/cases/{online.case_id}" if online.channel == "online" else f"/cases/{online.case_id}/you")
+
+
+def _is_closed(online: OnlineCase) -> bool:
+    """It was sent; whoever was asked to come after that goes on at the counter with it."""
+    return online.sent is not None and online.channel == "online"
 
 
 def _case_id(text: str) -> UUID:
@@ -375,7 +380,7 @@ def _handover_page(
         errors=errors,
         is_stale=is_stale,
         is_each_open=is_each_open,
-        can_go_online=online.online,
+        can_go_online=online.online and online.sent is None,
         reach=preview.reach,
         channel=preview.channel,
     )

@@ -42,7 +42,7 @@ from services.routing.pages.office_panel import work_panel, written_parts
 from services.routing.pages.office_wording import ACCEPT_AS_TOLD, OFFICE_STATES, PHRASES
 from services.routing.pages.office_wording import ACTIONS as ACTION_NAMES
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
-from services.routing.queries.catalogue import get_town, procedure_names
+from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.office import get_rule
 from shared.db import Database
 from shared.errors import Refusal
@@ -219,6 +219,7 @@ async def detail_page(
     names = await procedure_names(session, identity.municipality)
     rule = await get_rule(session, row.municipality, row.procedure)
     town = await get_town(session, row.municipality)
+    work = await work_panel(session, identity, row, rule, now=now)
     text = REFUSALS[refusal.code] if refusal else None
     errors = form.errors if form else {}
     return page(
@@ -232,7 +233,8 @@ async def detail_page(
         rows=given_rows([item for item in seen if item.key not in WRITTEN.values()], names, held_back),
         written=written_parts(seen),
         steps=step_lines(looked.steps),
-        work=await work_panel(session, identity, row, rule, now=now),
+        work=work,
+        by_counter=await has_counter(session, row.municipality, row.procedure),
         appeal=appeal_words(rule.appeal_to, is_first=rule.appeal_first, town=town.name_ja),
         correctable=[{"field": f"reason_{item}", "label": item_name(item)} for item in row.items],
         phrases=[translate(phrase) for phrase in PHRASES],
@@ -243,6 +245,7 @@ async def detail_page(
         actions=[
             {"name": action, "label": _action_label(action, row.state), "path": action.replace("_", "-")}
             for action in possible_actions(row.state)
+            if action != "complete" or not work["must_be_other"]
         ],
         leads_to=LEADS_TO,
         errors=errors,

@@ -23,7 +23,7 @@ async def work_panel(
 ) -> dict[str, Any]:
     """The office's own side of an application: nothing of it is the person's."""
     is_open = row.state not in CLOSED
-    ticked = await list_ticked(session, row.municipality, row.application_id)
+    ticked = await list_ticked(session, row.municipality, row.application_id, rule)
     doers = [row.assignee, row.accepted_by, row.completed_by, *(tick.ticked_by for tick in ticked.values())]
     logins = await logins_of(session, row.municipality, doers)
     colleagues = await list_colleagues(session, row.municipality, row.office) if is_open else []
@@ -50,7 +50,8 @@ async def work_panel(
         ],
         "two_persons": row.two_persons,
         "accepted_by": logins.get(row.accepted_by, "") if row.accepted_by else None,
-        "is_second": row.accepted_by not in (None, identity.ref),
+        # Whoever accepted is not offered what the rule keeps for somebody else.
+        "must_be_other": row.two_persons and row.state == "accepted" and row.accepted_by in (None, identity.ref),
         "comes_at": await find_visit(session, row.municipality, row.case_id),
     }
 

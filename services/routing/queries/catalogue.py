@@ -84,6 +84,15 @@ async def procedure_names(session: AsyncSession, municipality: str) -> dict[str,
     return {row.code: (row.name_ja, row.office) for row in rows}
 
 
+async def has_counter(session: AsyncSession, municipality: str, code: str) -> bool:
+    """Whether a time at a counter can be booked for a procedure, offered still or not."""
+    query = select(procedure.c.counter, procedure.c.counters).where(
+        procedure.c.municipality == municipality, procedure.c.code == code
+    )
+    row = (await session.execute(query)).one_or_none()
+    return row is not None and row.counter != "no" and bool(row.counters)
+
+
 async def list_counters(session: AsyncSession, municipality: str) -> dict[str, Counter]:
     """The town's counters and venues, by code."""
     rows = await session.execute(select(counter).where(counter.c.municipality == municipality).limit(COUNTERS_MAX))

@@ -1,7 +1,7 @@
 """The catalogues of the towns that were asked for, each with the index for its search, made once for each version."""
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from typing import Final
 
 from sqlalchemy import select
@@ -24,7 +24,8 @@ class Catalogues:
     def __init__(self, kept_max: int = KEPT_PROCEDURES_MAX) -> None:
         self._kept_max = kept_max
         self._kept: OrderedDict[str, tuple[Version, SearchIndex]] = OrderedDict()
-        self._making = asyncio.Lock()
+        # A town's own: nobody waits for another town's.
+        self._making: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def read(self, session: AsyncSession, municipality: str) -> SearchIndex:
         """A town's procedures as they are offered now, in the town's order, ready to be searched.
@@ -42,7 +43,11 @@ class Catalogues:
         version = (row.version, row.content_hash)
         if (kept := self._find(municipality, version)) is not None:
             return kept
-        async with self._making:
+        making = self._making[municipality]
+        if making.locked() and municipality in self._kept:
+            # Nobody holds a connection for a second: what was offered a moment ago serves while the new one is made.
+            return self._kept[municipality][1]
+        async with making:
             # Somebody else may have made it meanwhile.
             if (kept := self._find(municipality, version)) is not None:
                 return kept

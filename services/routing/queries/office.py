@@ -9,16 +9,17 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import AT_OFFICE, AT_PERSON, CLOSED, STATES, State
-from services.routing.domain.office import COUNTED, VIEWS, Rule, View, due_at
+from services.routing.domain.office import COUNTED, VIEWS, Rule, View, due_at, head_of
+from services.routing.queries.catalogue import get_town
 from services.routing.queries.holidays import list_holidays
 from services.routing.queries.mine import CLOSED_STATES
 from services.routing.tables import account, application, application_check, appointment, office_rule
 from shared.clock import jst_day
 from shared.tokens import Identity
+from shared.town_pack.office import CHECKS_MAX
 
 PAGE = 50
 STAFF_MAX = 200
-CHECKS_MAX = 50
 # However many holidays come together: twice the working days, and some weeks.
 SPAN_MORE = timedelta(days=60)
 OPEN = tuple(state for state in STATES if state not in CLOSED)
@@ -57,11 +58,16 @@ _IN_INBOX = tuple(application.c[name] for name in InInbox.__struct_fields__)
 
 
 async def get_rule(session: AsyncSession, municipality: str, procedure: str) -> Rule:
-    """How the town has a procedure worked on; what no pack told yet is without periods and checks."""
+    """How the town has a procedure worked on; what no pack told yet is without periods and checks, and an appeal goes
+    to the head of the town: only the town says that there is none.
+
+    Raises:
+        Refusal: `catalogue_missing` (503): no town pack was loaded yet.
+    """
     query = select(office_rule).where(office_rule.c.municipality == municipality, office_rule.c.procedure == procedure)
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        return Rule()
+        return Rule(appeal_to=head_of((await get_town(session, municipality)).name_ja))
     found = {name: getattr(row, name) for name in Rule.__struct_fields__}
     return msgspec.convert(found, Rule)
 
@@ -132,11 +138,15 @@ async def logins_of(session: AsyncSession, municipality: str, refs: Sequence[str
     return {row.account_id.hex: row.login for row in rows}
 
 
-async def list_ticked(session: AsyncSession, municipality: str, application_id: UUID) -> dict[str, Ticked]:
-    """What was gone through, by the check's code."""
+async def list_ticked(session: AsyncSession, municipality: str, application_id: UUID, rule: Rule) -> dict[str, Ticked]:
+    """Which of the rule's checks were gone through, by their code."""
     rows = await session.execute(
         select(application_check.c.code, application_check.c.ticked_by, application_check.c.ticked_at)
-        .where(application_check.c.municipality == municipality, application_check.c.application_id == application_id)
+        .where(
+            application_check.c.municipality == municipality,
+            application_check.c.application_id == application_id,
+            application_check.c.code.in_([check.code for check in rule.checks]),
+        )
         .limit(CHECKS_MAX)
     )
     return {row.code: Ticked(row.code, row.ticked_by, row.ticked_at) for row in rows}

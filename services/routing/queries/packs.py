@@ -7,11 +7,11 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.domain.applications import CLOSED
 from services.routing.tables import application, appointment, case_file, pack_version
 
 LISTED_MAX = 100
 CODES_MAX = 2_000
-_ENDED = ("completed", "withdrawn")
 
 
 class LoadedPack(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ async def list_packs(session: AsyncSession, municipality: str) -> list[tuple[int
 async def count_under_way(session: AsyncSession, municipality: str, *, now: datetime) -> UnderWay:
     """What a change of the pack would meet. A case is under way until what came of it has ended."""
     ended_by_office = select(application.c.case_id).where(
-        application.c.municipality == municipality, application.c.state.in_(_ENDED)
+        application.c.municipality == municipality, application.c.state.in_(CLOSED)
     )
     ended_at_counter = select(appointment.c.case_id).where(
         appointment.c.municipality == municipality, appointment.c.case_id.is_not(None), appointment.c.ends_at <= now
