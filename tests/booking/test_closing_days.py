@@ -85,7 +85,7 @@ async def test_begun_days_ago_it_may_still_go_on(town: BookingTown) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "when", "people", "free"),
+    ("changes", "when", "booked", "free"),
     [
         ({"until": THURSDAY.isoformat()}, "6月2日（火）から 6月4日（木）まで 一日中", 3, 99),
         (
@@ -100,14 +100,14 @@ async def test_begun_days_ago_it_may_still_go_on(town: BookingTown) -> None:
     ],
 )
 async def test_the_preview_counts_over_all_days_and_says_which(
-    town: BookingTown, changes: dict[str, str], when: str, people: int, free: int
+    town: BookingTown, changes: dict[str, str], when: str, booked: int, free: int
 ) -> None:
     for guest, day, slot in (("a", TUESDAY, 9), ("b", WEDNESDAY, 0), ("c", THURSDAY, 9)):
         await book_on(town, guest, day=day, slot=slot)
     async with manager(town) as browser:
         preview = await browser.get(f"/counter/close/preview?{urlencode(CHOICE | changes)}")
         shown = re.sub(r"<[^>]+>", "", preview.text)
-        for text in (when, f"{people}人", f"{free}人分"):
+        for text in (when, f"{booked}件", f"{free}人分"):
             assert text in shown, text
         closed = await browser.post("/counter/close", data=form_of(preview, "/counter/close"))
         assert when in re.sub(r"<[^>]+>", "", (await browser.get(closed.headers["location"])).text)

@@ -187,9 +187,14 @@ def test_a_search_that_is_too_long_is_only_a_search(phone: Page) -> None:
 
 def test_an_unknown_procedure_or_page_or_link_is_told_kindly(phone: Page, expect_status: ExpectStatus) -> None:
     expect_status(404)
+    for path in ("/procedures/NOPE99", "/procedures/👩"):
+        phone.goto(path)
+        expect(phone.get_by_role("heading", level=1)).to_have_text("この手続きは見つかりません")
+        # It can be looked for at once.
+        expect(phone.get_by_role("main").get_by_role("searchbox")).to_be_visible()
+        expect(phone.get_by_role("main").get_by_role("link", name="住民票の写し")).to_be_visible()
+        look(phone, "bad-unknown-procedure")
     for path, title in (
-        ("/procedures/NOPE99", "この手続きは見つかりません"),
-        ("/procedures/👩", "この手続きは見つかりません"),
         ("/no/such/page", "ページが見つかりません"),
         ("/booking/no-such-page", "ページが見つかりません"),
         (f"/booking/a/{uuid4()}", "このリンクでは開けません"),

@@ -20,8 +20,9 @@ from tests.routing.applying import SEE_OTHER, apply, fill_in, office_path, press
 from tests.routing.conftest import Visitor
 from tests.routing.makers import NOW, TOWN
 from tests.routing.test_consumers import hear, make_appointment
-from tests.routing.test_office import REASON, VISIT
+from tests.routing.test_office import REASON
 from tests.routing.test_quality import case_of, close_day, counted
+from tests.routing.test_visits import VISIT
 
 NewVisitor = Callable[..., Visitor]
 # So long the other one is given to reach what it has to wait at.
@@ -54,7 +55,8 @@ async def test_a_visit_ends_no_application(db: Database, visitor: Visitor, new_v
     assert "ご意見は、手続きが終わってからうかがいます" in early.text
     for action in ("accept", "complete"):
         assert (await press(staff, path, action)).status_code == SEE_OTHER
-    assert (await counted(db))["finished", "counter"] == 1
+    # It was sent online, and coming was the office's wish.
+    assert (await counted(db))["finished", "online"] == 1
     assert "手続きは、いかがでしたか" in (await visitor.get(f"{case}/feedback")).text
 
 
