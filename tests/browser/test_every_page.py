@@ -68,6 +68,8 @@ def test_before_anybody_came(phone: Page, tablet: Page, see: See, expect_status:
         ("/", "front"),
         ("/search", "search-all"),
         ("/search?q=xyz", "search-nothing"),
+        ("/p/NOPE99", "unknown-procedure"),
+        ("/e/NOPE99", "unknown-event"),
         ("/search?q=児童", "search-found"),
         ("/procedures/CHI02", "compare"),
         ("/procedures/RES02", "compare-closed"),
@@ -262,6 +264,9 @@ def test_online_from_a_life_event_to_the_end(
     see(tablet, "office")
     open_in_office(tablet, number)
     see(tablet, "office-application")
+    tablet.goto(f"{tablet.url}/print")
+    see(tablet, "office-print")
+    tablet.go_back()
     stale = tablet.context.new_page()
     stale.goto(tablet.url)
     tablet.get_by_role("button", name="なおすことをお願いする").click()
@@ -737,7 +742,7 @@ def test_what_people_say_and_everybody_sees(phone: Page, tablet: Page, stack: St
     tablet.goto("/office/quality")
     tablet.locator("[name=said]").fill("用紙の項目を、2つへらしました。")
     tablet.get_by_role("button", name="だれでも見られるページに出す").click()
-    expect(tablet.get_by_role("button", name="取り下げる")).to_be_visible()
+    expect(tablet.locator("button[name=remove]")).to_be_visible()
     see(tablet, "office-quality")
     phone.goto("/quality")
     expect(phone.get_by_role("main")).to_contain_text("122人")
