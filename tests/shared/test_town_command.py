@@ -136,6 +136,8 @@ def test_a_diff_says_what_would_change_and_what_open_cases_feel_of_it(
     lines = (pack / "procedures.csv").read_text("utf-8").splitlines()
     kept = [line for line in lines if not line.startswith("ENV02,")]
     (pack / "procedures.csv").write_text("\n".join([*kept, kept[-1].replace("DIG01", "DIG02")]) + "\n", "utf-8")
+    rules, _, _ = (pack / "office.toml").read_text("utf-8").partition('[[procedures]]\nprocedure = "ENV02"')
+    (pack / "office.toml").write_text(rules, "utf-8")
     change(pack / "procedures.csv", ",yes,10,300,name|birth_date|", ",yes,10,400,name|")
     change(
         pack / "town.toml",
@@ -157,7 +159,8 @@ def test_a_diff_says_what_would_change_and_what_open_cases_feel_of_it(
         "wording 税: en Taxes → Tax",
         "hours 1: 月火水木金 08:30–17:15 without 12:00–13:00 → 月火水木金 09:00–17:15 without 12:00–13:00",
         "    1 appointments are ahead: nobody loses their place, new times count from tomorrow on",
-        "JST: 1 town, 3 procedure, 1 wording, 3 hours\n",
+        "office rule ENV02: gone",
+        "JST: 1 town, 3 procedure, 1 wording, 1 office rule, 3 hours\n",
     ):
         assert line in told
     # It only says so.
