@@ -24,8 +24,8 @@ async def get_procedures(
     """The procedures that match `q`, best first; all of them without it. `sample`: the town has not confirmed them."""
     query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
     async with db.begin(town.code) as session:
-        index = await catalogues.read(session, town.code)
-    found = [match.procedure for match in search(index, query)] if query else index.procedures
+        catalogue = await catalogues.read(session, town.code)
+    found = [match.procedure for match in search(catalogue.index, query)] if query else catalogue.procedures
     body = {"municipality": town.code, "procedures": [_public(procedure) for procedure in found]}
     return Response(msgspec.json.encode(body), media_type="application/json")
 

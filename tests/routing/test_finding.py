@@ -13,7 +13,7 @@ from services.routing.commands.catalogue import publish_catalogue
 from services.routing.domain.catalogue import Procedure
 from services.routing.domain.search import SearchIndex
 from services.routing.pages import finding
-from services.routing.queries.catalogues import Catalogues
+from services.routing.queries.catalogues import Catalogues, TownCatalogue
 from shared.db import Database
 from tests.routing.conftest import Visitor
 from tests.routing.makers import NOW, OTHER_TOWN, TOWN, make_pack
@@ -131,7 +131,7 @@ async def test_while_a_catalogue_is_read_anew_the_one_before_serves_and_no_other
             may_end.wait(WAIT_S)
         return SearchIndex(procedures)
 
-    async def read(town: str) -> SearchIndex:
+    async def read(town: str) -> TownCatalogue:
         async with db.begin(town) as session:
             return await catalogues.read(session, town)
 

@@ -18,7 +18,6 @@ from services.routing.pages.finding import search_procedures
 from services.routing.pages.front import compare_procedure
 from services.routing.pages.wording import REFUSALS, deadline_words, second_name
 from services.routing.queries.catalogues import Catalogues
-from services.routing.queries.plans import list_life_events
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -28,7 +27,6 @@ from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
-from shared.web.town_texts import town_text
 
 GUARDS = [require_role(*BEHALF_ROLES)]
 
@@ -47,13 +45,11 @@ async def show_behalf(
     """The same search as residents have."""
     async with db.begin(town.code) as session:
         searched = await search_procedures(request, session, town, catalogues, now=now)
-        events = await list_life_events(session, town.code)
     text = REFUSALS[UNKNOWN] if refused == UNKNOWN else None
     return page(
         request,
         "behalf_search.html",
         entry=ENTRY,
-        events=[{"code": event.code, "name": town_text(event.name.ja)} for event in events],
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
         **searched,
@@ -67,6 +63,7 @@ async def show_behalf_begin(
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
     behalf: FromQuery[str] = "",
     channel: FromQuery[str] = "",
     refused: FromQuery[str] = "",
@@ -74,7 +71,9 @@ async def show_behalf_begin(
     """How did they come, and how is it to be done? After a refusal (`refused`), what was chosen and why not."""
     try:
         async with db.begin(town.code) as session:
-            facts, procedure, comparison = await compare_procedure(session, town, code, now=now)
+            catalogue = await catalogues.read(session, town.code)
+            procedure = catalogue.procedure(code)
+            comparison = await compare_procedure(session, catalogue, procedure, now=now)
     except Refusal as refusal:
         if refusal.code != UNKNOWN:
             raise
@@ -86,14 +85,14 @@ async def show_behalf_begin(
         errors["channel"] = _("やり方を選んでください。")
     if refused in CHANNEL_REFUSALS:
         errors["channel"] = translate(REFUSALS[refused].title)
-    cards = channel_cards(procedure, comparison, facts, now)
+    cards = channel_cards(procedure, comparison, catalogue.town, now)
     return page(
         request,
         "behalf_begin.html",
         entry=ENTRY,
         procedure=procedure,
         second_name=second_name,
-        deadline=deadline_words(procedure, facts),
+        deadline=deadline_words(procedure, catalogue.town),
         options=[_option(card) for card in cards],
         values={"behalf": behalf, "channel": channel},
         errors=errors,

@@ -21,15 +21,13 @@ from services.routing.domain.search import (
     WORD,
     WORD_PART,
     Found,
-    SearchIndex,
     search,
 )
 from services.routing.domain.spelling import normalise, stem
 from services.routing.metrics import SEARCHES, SEARCHES_WITHOUT_RESULT
 from services.routing.pages.wording import REFUSALS, second_name
-from services.routing.queries.catalogue import get_town, list_frequent_codes, procedure_names
-from services.routing.queries.catalogues import Catalogues
-from services.routing.queries.plans import list_life_events
+from services.routing.queries.catalogue import list_frequent_codes, procedure_names
+from services.routing.queries.catalogues import Catalogues, TownCatalogue
 from shared.db import Database
 from shared.errors import Refusal
 from shared.town_pack import FREQUENT_MAX
@@ -42,7 +40,7 @@ from shared.web.town import Town
 from shared.web.town_texts import town_text
 
 # More than anybody reads: another word helps then.
-FOUND_MAX = 50
+FOUND_MAX = 20
 # A town with more is listed by category, a page each.
 WHOLE_LIST_MAX = 200
 # A stem of one sign stands in too many names.
@@ -62,20 +60,12 @@ async def show_search(
     """What was found for a word, or all of a category; without either what most people need, and everything."""
     async with db.begin(town.code) as session:
         searched = await search_procedures(request, session, town, catalogues, now=now)
-        events = await list_life_events(session, town.code)
     if searched["query"] and not searched["category"]:
         # What was typed is kept nowhere: it may say something about somebody.
         SEARCHES.inc()
         if not searched["found"]:
             SEARCHES_WITHOUT_RESULT.inc()
-    fitting = _events_for(events, searched["query"])
-    return page(
-        request,
-        "search.html",
-        fitting_events=_event_links(fitting),
-        events=_event_links([event for event in events if event not in fitting]),
-        **searched,
-    )
+    return page(request, "search.html", **searched)
 
 
 @get("/p/{code:str}", opt=PUBLIC)
@@ -89,8 +79,8 @@ async def get_procedure_address(
 ) -> Template | Redirect:
     """The short address of a procedure, as it is printed on paper; in capitals or not."""
     async with db.begin(town.code) as session:
-        index = await catalogues.read(session, town.code)
-    known = _spelled(code, [procedure.code for procedure in index.procedures])
+        catalogue = await catalogues.read(session, town.code)
+    known = _spelled(code, list(catalogue.by_code))
     if known is None:
         return await unknown_procedure_page(request, code, db, town, catalogues, now=now)
     return see_other(f"/procedures/{quote(known)}")
@@ -107,7 +97,7 @@ async def get_life_event_address(
 ) -> Template | Redirect:
     """The short address of a life event."""
     async with db.begin(town.code) as session:
-        events = await list_life_events(session, town.code)
+        events = (await catalogues.read(session, town.code)).life_events
     known = _spelled(code, [event.code for event in events])
     if known is None:
         return await unknown_event_page(request, db, town, catalogues, now=now)
@@ -123,19 +113,22 @@ async def search_procedures(
     """
     query = request.query_params.get("q", "").strip()[:QUERY_MAX_LENGTH]
     category = request.query_params.get("category", "").strip()[:QUERY_MAX_LENGTH]
-    index = await catalogues.read(session, town.code)
-    facts = await get_town(session, town.code)
-    frequent = await frequent_codes(session, town, facts, now=now)
+    catalogue = await catalogues.read(session, town.code)
+    index = catalogue.index
+    frequent = await frequent_codes(session, town, catalogue.town, now=now)
+    fitting = _events_for(catalogue.life_events, query)
     matches: list[Found] = []
     found: list[Procedure]
     if category:
-        found = [procedure for procedure in index.procedures if procedure.category == category]
+        found = list(catalogue.by_category.get(category, ()))
     elif query:
         matches = search(index, query, frequent)
         found = [match.procedure for match in matches[:FOUND_MAX]]
     else:
-        found = list(index.procedures)
-    return _lists(index, facts, frequent) | {
+        found = list(catalogue.procedures)
+    return _lists(catalogue, frequent) | {
+        "fitting_events": _event_links(fitting),
+        "events": _event_links([event for event in catalogue.life_events if event not in fitting]),
         "query": query,
         "category": category,
         "found": found,
@@ -162,12 +155,12 @@ async def unknown_procedure_page(
     if wants_json(request):
         _refuse("procedure_unknown")
     async with db.begin(town.code) as session:
-        index = await catalogues.read(session, town.code)
+        catalogue = await catalogues.read(session, town.code)
         # One that is no longer offered: what is it now?
         before = (await procedure_names(session, town.code)).get(code)
-        near = [match.procedure for match in search(index, before[0])] if before else []
-        lists = await _help(session, index, town, now=now)
-    return _missing_page(request, "procedure_unknown", lists, near=(near or index.near(code))[:FREQUENT_MAX])
+        near = [match.procedure for match in search(catalogue.index, before[0])] if before else []
+        lists = await _help(session, catalogue, town, now=now)
+    return _missing_page(request, "procedure_unknown", lists, near=(near or catalogue.index.near(code))[:FREQUENT_MAX])
 
 
 async def unknown_event_page(
@@ -181,21 +174,14 @@ async def unknown_event_page(
     if wants_json(request):
         _refuse("life_event_unknown")
     async with db.begin(town.code) as session:
-        index = await catalogues.read(session, town.code)
-        lists = await _help(session, index, town, now=now)
+        catalogue = await catalogues.read(session, town.code)
+        lists = await _help(session, catalogue, town, now=now)
     return _missing_page(request, "life_event_unknown", lists, near=[])
 
 
-def list_categories(procedures: Sequence[Procedure]) -> list[tuple[str, int]]:
-    """Every category with its number of procedures, in the town's order."""
-    return [(name, len(of_it)) for name, of_it in _by_category(procedures).items()]
-
-
-async def _help(session: AsyncSession, index: SearchIndex, town: Town, *, now: datetime) -> dict[str, Any]:
-    facts = await get_town(session, town.code)
-    frequent = await frequent_codes(session, town, facts, now=now)
-    events = await list_life_events(session, town.code)
-    return _lists(index, facts, frequent) | {"events": _event_links(events)}
+async def _help(session: AsyncSession, catalogue: TownCatalogue, town: Town, *, now: datetime) -> dict[str, Any]:
+    frequent = await frequent_codes(session, town, catalogue.town, now=now)
+    return _lists(catalogue, frequent) | {"events": _event_links(catalogue.life_events)}
 
 
 def _missing_page(request: Req, code: str, lists: dict[str, Any], *, near: list[Procedure]) -> Template:
@@ -220,25 +206,18 @@ def _refuse(code: str) -> NoReturn:
     raise Refusal(code, 404)
 
 
-def _lists(index: SearchIndex, facts: TownFacts, frequent: Sequence[str]) -> dict[str, Any]:
+def _lists(catalogue: TownCatalogue, frequent: Sequence[str]) -> dict[str, Any]:
     """What every page of finding has: the town's phone, what most people need, and everything by category."""
-    known = {procedure.code: procedure for procedure in index.procedures}
+    known = catalogue.by_code
     first = [known[code] for code in frequent if code in known and not known[code].discreet]
-    is_short = len(index.procedures) <= WHOLE_LIST_MAX
+    is_short = len(known) <= WHOLE_LIST_MAX
     return {
-        "facts": facts,
+        "facts": catalogue.town,
         "second_name": second_name,
         "frequent": first[:FREQUENT_MAX],
-        "categories": list_categories(index.procedures),
-        "by_category": list(_by_category(index.procedures).items()) if is_short else [],
+        "categories": catalogue.categories,
+        "by_category": list(catalogue.by_category.items()) if is_short else [],
     }
-
-
-def _by_category(procedures: Sequence[Procedure]) -> dict[str, list[Procedure]]:
-    by_category: dict[str, list[Procedure]] = {}
-    for procedure in procedures:
-        by_category.setdefault(procedure.category, []).append(procedure)
-    return by_category
 
 
 def _events_for(events: Sequence[LifeEvent], query: str) -> list[LifeEvent]:

@@ -13,16 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.situation import find_given, find_situation
 from services.routing.domain.catalogue import Procedure
-from services.routing.domain.catalogue import Town as TownFacts
 from services.routing.domain.channels import NOTHING_SAID, Comparison, compare_channels
 from services.routing.domain.situation import Situation
 from services.routing.pages.channel_wording import channel_cards
-from services.routing.pages.finding import frequent_codes, list_categories, unknown_procedure_page
+from services.routing.pages.finding import frequent_codes, unknown_procedure_page
 from services.routing.pages.situation import questions, visitor_to_compare_for
 from services.routing.pages.wording import deadline_words, second_name
-from services.routing.queries.catalogue import get_procedure, get_town, list_availability, list_counters
-from services.routing.queries.catalogues import Catalogues
-from services.routing.queries.plans import list_life_events
+from services.routing.queries.catalogue import list_availability
+from services.routing.queries.catalogues import Catalogues, TownCatalogue
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -43,22 +41,21 @@ async def show_front(
 ) -> Template:
     """Search, what most people need, and every category."""
     async with db.begin(town.code) as session:
-        facts = await get_town(session, town.code)
-        procedures = (await catalogues.read(session, town.code)).procedures
-        events = await list_life_events(session, town.code)
-        frequent = await frequent_codes(session, town, facts, now=now)
+        catalogue = await catalogues.read(session, town.code)
+        frequent = await frequent_codes(session, town, catalogue.town, now=now)
+    procedures = catalogue.procedures
     return page(
         request,
         "front.html",
-        facts=facts,
+        facts=catalogue.town,
         second_name=second_name,
         # What may not be shown to others (おくやみ, say) is found by search and category, not put before everybody.
         frequent=[line for line in _frequent_first(procedures, frequent) if not line.discreet][:FREQUENT_MAX],
         events=[
             {"code": event.code, "name": town_text(event.name.ja), "intro": town_text(event.intro.ja)}
-            for event in events
+            for event in catalogue.life_events
         ],
-        categories=list_categories(procedures),
+        categories=catalogue.categories,
         count=len(procedures),
     )
 
@@ -77,8 +74,10 @@ async def show_procedure(
     try:
         async with db.begin(town.code) as session:
             situation = await find_situation(session, visitor, now)
-            facts, procedure, comparison = await compare_procedure(
-                session, town, code, visitor=visitor, situation=situation, now=now
+            catalogue = await catalogues.read(session, town.code)
+            procedure = catalogue.procedure(code)
+            comparison = await compare_procedure(
+                session, catalogue, procedure, visitor=visitor, situation=situation, now=now
             )
     except Refusal as refusal:
         if refusal.code != "procedure_unknown":
@@ -87,12 +86,12 @@ async def show_procedure(
     return page(
         request,
         "procedure.html",
-        facts=facts,
+        facts=catalogue.town,
         second_name=second_name,
         procedure=procedure,
-        cards=channel_cards(procedure, comparison, facts, now),
+        cards=channel_cards(procedure, comparison, catalogue.town, now),
         suggested=comparison.suggested,
-        deadline=deadline_words(procedure, facts),
+        deadline=deadline_words(procedure, catalogue.town),
         questions=questions(situation),
         idempotency_key=uuid4(),
     )
@@ -100,33 +99,24 @@ async def show_procedure(
 
 async def compare_procedure(
     session: AsyncSession,
-    town: Town,
-    code: str,
+    catalogue: TownCatalogue,
+    procedure: Procedure,
     *,
     visitor: Identity | None = None,
     situation: Situation = NOTHING_SAID,
     now: datetime,
-) -> tuple[TownFacts, Procedure, Comparison]:
-    """A procedure with its channels compared, for a visitor in their situation, and the town's words for both.
-
-    Raises:
-        Refusal: `procedure_unknown` (404), `catalogue_missing` (503).
-    """
-    facts = await get_town(session, town.code)
-    procedure = await get_procedure(session, town.code, code)
-    counters = await list_counters(session, town.code)
-    venues = [code for code, place in counters.items() if place.is_venue]
-    availability = await list_availability(session, town.code, [*procedure.counters, *venues])
-    comparison = compare_channels(
+) -> Comparison:
+    """A procedure's channels compared, for a visitor in their situation."""
+    venues = [code for code, place in catalogue.counters.items() if place.is_venue]
+    return compare_channels(
         procedure,
-        counters,
-        availability,
+        catalogue.counters,
+        await list_availability(session, catalogue.municipality, [*procedure.counters, *venues]),
         now,
         situation=situation,
         given=await find_given(session, visitor, procedure.items),
-        online_payment=facts.online_payment,
+        online_payment=catalogue.town.online_payment,
     )
-    return facts, procedure, comparison
 
 
 def _frequent_first(procedures: Sequence[Procedure], codes: Sequence[str]) -> list[Procedure]:

@@ -238,7 +238,7 @@ async def _compare(
 
 
 async def _offered(session: AsyncSession, town: Town, catalogues: Catalogues) -> frozenset[str]:
-    return frozenset(procedure.code for procedure in (await catalogues.read(session, town.code)).procedures)
+    return frozenset((await catalogues.read(session, town.code)).by_code)
 
 
 def _ask_on(
