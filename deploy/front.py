@@ -4,7 +4,6 @@ In production each service runs by itself (`python -m deploy.front --only bookin
 """
 
 import argparse
-import asyncio
 import contextlib
 import gc
 import os
@@ -25,6 +24,8 @@ from shared.clock import clock_from
 from shared.log import configure_logging
 from shared.stopping import end_in_time
 from shared.telemetry import serve_metrics
+from shared.web.lifespan import live
+from shared.web.middleware import AroundRequest
 from shared.web.prefixes import service_for
 
 DEFAULT_PORT = 8000
@@ -33,9 +34,7 @@ GRACEFUL_STOP_S = 10
 KEEP_ALIVE_S = 30
 BACKLOG = 2_048
 
-App = Callable[[Any, Any, Any], Any]
-
-MAKERS: dict[str, Callable[[Mapping[str, str]], App]] = {
+MAKERS: dict[str, Callable[[Mapping[str, str]], AroundRequest]] = {
     "routing": lambda environ: create_routing(load_routing(environ), clock=clock_from(environ)),
     "booking": lambda environ: create_booking(load_booking(environ), clock=clock_from(environ)),
     "notifications": lambda environ: create_notifications(load_notifications(environ), clock=clock_from(environ)),
@@ -45,46 +44,21 @@ MAKERS: dict[str, Callable[[Mapping[str, str]], App]] = {
 class Front:
     """Sends each request to the service whose prefix it has, and starts and stops all of them together."""
 
-    def __init__(self, apps: Mapping[str, App]) -> None:
+    def __init__(self, apps: Mapping[str, AroundRequest]) -> None:
         self._apps = apps
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+            await live(self._run(), receive, send)
         else:
             await self._apps[service_for(scope["path"])](scope, receive, send)
 
-    async def _lifespan(self, receive: Any, send: Any) -> None:
-        await receive()
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                for app in self._apps.values():
-                    await stack.enter_async_context(_running(app))
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-        except RuntimeError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-@contextlib.asynccontextmanager
-async def _running(app: App) -> AsyncIterator[None]:
-    """Drive one application's lifespan. Raises RuntimeError if it cannot start."""
-    to_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    from_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-    task = asyncio.ensure_future(app(scope, to_app.get, from_app.put))
-    await to_app.put({"type": "lifespan.startup"})
-    answer = await from_app.get()
-    if answer["type"] != "lifespan.startup.complete":
-        raise RuntimeError(answer.get("message", "an application did not start"))
-    try:
-        yield
-    finally:
-        await to_app.put({"type": "lifespan.shutdown"})
-        await from_app.get()
-        await task
+    @contextlib.asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for app in self._apps.values():
+                await stack.enter_async_context(app.parts.run())
+            yield
 
 
 def create_front(environ: Mapping[str, str]) -> Front:
@@ -103,7 +77,7 @@ class _Server(uvicorn.Server):
             end_in_time()
 
 
-def make_server(app: App, *, host: str, port: int) -> uvicorn.Server:
+def make_server(app: AroundRequest | Front, *, host: str, port: int) -> uvicorn.Server:
     """The HTTP server as production runs it."""
     config = uvicorn.Config(
         app,
@@ -132,7 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     configure_logging(arguments.only or "front")
     serve_metrics(os.environ.get("CHOUDO_METRICS_ADDRESS"))
-    app: App = MAKERS[arguments.only](os.environ) if arguments.only else create_front(os.environ)
+    app: AroundRequest | Front = MAKERS[arguments.only](os.environ) if arguments.only else create_front(os.environ)
     # What the applications are made of stays until the end: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from litestar.di import Provide
-
 from services.booking.api.routes import API_ROUTES
 from services.booking.flow import Rush
 from services.booking.keys import Keys
@@ -104,10 +102,10 @@ from services.booking.tables import ended_sessions
 from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.shared_reads import SharedReads
-from shared.web.app import create_service_app
+from shared.web.app import ServiceRoutes
 from shared.web.middleware import AroundRequest
 
-ROUTES = [
+HANDLERS = [
     *API_ROUTES,
     post_arrive,
     get_visit_page,
@@ -204,32 +202,28 @@ ROUTES = [
 ]
 
 
+ROUTES = ServiceRoutes(
+    service=SERVICE, handlers=HANDLERS, template_dirs=[Path(__file__).with_name("pages")], refusals=REFUSALS
+)
+
+
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The application, on its own database unless one is given."""
     database = db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size)
-    keys = Keys.from_settings(settings)
     watch = LineWatch(database, clock)
-    rush = Rush()
-    destinations = settings.webhook_destinations
-    tries = CodeTries()
-    reads = SharedReads()
-    return create_service_app(
-        service=SERVICE,
+    return ROUTES.create_app(
         db=database,
-        route_handlers=ROUTES,
-        template_dirs=[Path(__file__).with_name("pages")],
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
-        refusals=REFUSALS,
-        dependencies={
-            "keys": Provide(lambda: keys, sync_to_thread=False),
-            "rush": Provide(lambda: rush, sync_to_thread=False),
-            "destinations": Provide(lambda: destinations, sync_to_thread=False),
-            "reads": Provide(lambda: reads, sync_to_thread=False),
-            "tries": Provide(lambda: tries, sync_to_thread=False),
-            "watch": Provide(lambda: watch, sync_to_thread=False),
-            "clock": Provide(lambda: clock, sync_to_thread=False),
-            "is_ended": Provide(lambda: ended_sessions.is_ended, sync_to_thread=False),
+        asked={
+            "keys": Keys.from_settings(settings),
+            "rush": Rush(),
+            "destinations": settings.webhook_destinations,
+            "reads": SharedReads(),
+            "tries": CodeTries(),
+            "watch": watch,
+            "clock": clock,
+            "is_ended": ended_sessions.is_ended,
         },
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,

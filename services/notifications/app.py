@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from litestar.di import Provide
-
 from services.notifications.api import post_receipts
 from services.notifications.keys import make_keys
 from services.notifications.pages.notices import (
@@ -17,7 +15,7 @@ from services.notifications.settings import Settings
 from services.notifications.tables import SERVICE, ended_sessions
 from shared.clock import Clock, utc_now
 from shared.db import Database
-from shared.web.app import create_service_app
+from shared.web.app import ServiceRoutes
 from shared.web.middleware import AroundRequest
 from shared.web.refusals import RefusalText
 
@@ -34,28 +32,28 @@ REFUSALS = {
 }
 
 
+ROUTES = ServiceRoutes(
+    service=SERVICE,
+    handlers=[
+        get_notices,
+        get_form_address,
+        post_task_contact,
+        post_task_done,
+        post_task_undo,
+        post_receipts,
+    ],
+    template_dirs=TEMPLATE_DIRS,
+    refusals=REFUSALS,
+)
+
+
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The application, on its own database unless one is given."""
-    keys = make_keys(settings)
-    return create_service_app(
-        service=SERVICE,
+    return ROUTES.create_app(
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
-        route_handlers=[
-            get_notices,
-            get_form_address,
-            post_task_contact,
-            post_task_done,
-            post_task_undo,
-            post_receipts,
-        ],
-        template_dirs=TEMPLATE_DIRS,
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
-        refusals=REFUSALS,
-        dependencies={
-            "settings": Provide(lambda: settings, sync_to_thread=False),
-            "keys": Provide(lambda: keys, sync_to_thread=False),
-        },
+        asked={"settings": settings, "keys": make_keys(settings)},
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,
         secure=not settings.is_local,

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from litestar.di import Provide
-
 from services.routing import api
 from services.routing.keys import make_keys
 from services.routing.pages import (
@@ -47,7 +45,7 @@ from services.routing.settings import SERVICE, Settings
 from services.routing.tables import ended_sessions
 from shared.clock import Clock, utc_now
 from shared.db import Database
-from shared.web.app import create_service_app
+from shared.web.app import ServiceRoutes
 from shared.web.middleware import AroundRequest
 
 PAGES_DIR = Path(__file__).with_name("pages")
@@ -168,24 +166,16 @@ HANDLERS = (
 )
 
 
+ROUTES = ServiceRoutes(service=SERVICE, handlers=HANDLERS, template_dirs=[PAGES_DIR], refusals=REFUSALS)
+
+
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The ASGI application. It closes the database when it shuts down."""
-    keys = make_keys(settings)
-    tries = Tries()
-    catalogues = Catalogues()
-    return create_service_app(
-        service=SERVICE,
+    return ROUTES.create_app(
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
-        route_handlers=HANDLERS,
-        template_dirs=[PAGES_DIR],
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
-        refusals=REFUSALS,
-        dependencies={
-            "keys": Provide(lambda: keys, sync_to_thread=False),
-            "tries": Provide(lambda: tries, sync_to_thread=False),
-            "catalogues": Provide(lambda: catalogues, sync_to_thread=False),
-        },
+        asked={"keys": make_keys(settings), "tries": Tries(), "catalogues": Catalogues()},
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,
         secure=not settings.is_local,

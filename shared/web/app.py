@@ -1,8 +1,6 @@
 """Makes a service's web application: the same middleware, errors, health and templates for all three."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,6 @@ from typing import Any
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ServiceUnavailableException
-from litestar.middleware import DefineMiddleware
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.routes import HTTPRoute
 from litestar.template import TemplateConfig
@@ -19,14 +16,15 @@ from litestar.types import ControllerRouterHandler
 from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.log import describe, get_logger
-from shared.timekeeping import agree_on_time, is_agreed, keep_time, wait_for_time
+from shared.timekeeping import is_agreed, wait_for_time
 from shared.web.dead_letters import dead_letter_routes
 from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
 from shared.web.language import language_route
 from shared.web.ledger_proofs import ledger_routes
-from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
+from shared.web.middleware import AroundRequest, KnowVisitor
 from shared.web.openapi import schema_routes
+from shared.web.parts import IsSessionEnded, Parts, parts_of
 from shared.web.refusals import REFUSALS, RefusalText
 from shared.web.static_files import static_router
 from shared.web.templating import make_environment
@@ -37,106 +35,99 @@ log = get_logger(__name__)
 
 FORM_MAX_BYTES = 65_536
 
+Req = Request[Any, Any, Any]
 
-def create_service_app(
-    *,
-    service: str,
-    db: Database,
-    route_handlers: Sequence[ControllerRouterHandler],
-    template_dirs: Sequence[Path],
-    token_public_keys: list[str],
-    is_session_ended: Callable[[Database, str, str], Awaitable[bool]],
-    refusals: Mapping[str, RefusalText] | None = None,
-    dependencies: Mapping[str, Provide] | None = None,
-    clock: Clock = utc_now,
-    default_municipality: str | None = None,
-    secure: bool = True,
-    readiness: Callable[[], Awaitable[None]] | None = None,
-    on_shutdown: Callable[[], Awaitable[None]] | None = None,
-) -> AroundRequest:
-    """The ASGI application of a service. Handlers may ask for `db`, `now`, `town` and (behind a guard) `identity`.
 
-    `secure` marks cookies and adds HSTS; only `make run` and tests, which speak plain HTTP on one machine, turn it off.
+class ServiceRoutes:
+    """The routes of a service: declared once, made once in a process, whatever they are to work on.
+
+    Handlers may ask for `db`, `now`, `town`, `secure` and (behind a guard) `identity`, and for what `create_app` names.
     """
 
-    towns = TownDirectory(db, default_municipality=default_municipality)
-    town_texts = TownTextDirectory(db)
+    def __init__(
+        self,
+        *,
+        service: str,
+        handlers: Sequence[ControllerRouterHandler],
+        template_dirs: Sequence[Path],
+        refusals: Mapping[str, RefusalText] | None = None,
+    ) -> None:
+        self.service = service
+        self._handlers = handlers
+        self._template_dirs = template_dirs
+        self._refusals = refusals or {}
+        self._made: dict[tuple[bool, frozenset[str]], Litestar] = {}
 
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await towns.prepare()
-        await agree_on_time(db, clock)
-        keeping = asyncio.create_task(keep_time(db, clock))
-        try:
-            yield
-        finally:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-        if on_shutdown is not None:
-            await on_shutdown()
-        await db.dispose()
+    def create_app(
+        self,
+        *,
+        db: Database,
+        token_public_keys: Sequence[str],
+        is_session_ended: IsSessionEnded,
+        asked: Mapping[str, Any] | None = None,
+        clock: Clock = utc_now,
+        default_municipality: str | None = None,
+        secure: bool = True,
+        on_shutdown: Callable[[], Awaitable[None]] | None = None,
+    ) -> AroundRequest:
+        """The ASGI application: the routes, and what they work on. `asked` is handed to handlers by name.
 
-    async def ended(municipality: str, session_id: str) -> bool:
-        return await is_session_ended(db, municipality, session_id)
+        `secure` marks cookies and adds HSTS; only `make run` and tests, which speak plain HTTP on one machine, turn it
+        off.
+        """
+        parts = Parts(
+            service=self.service,
+            db=db,
+            clock=clock,
+            towns=TownDirectory(db, default_municipality=default_municipality),
+            town_texts=TownTextDirectory(db),
+            token_public_keys=tuple(token_public_keys),
+            is_session_ended=is_session_ended,
+            secure=secure,
+            asked=asked or {},
+            on_shutdown=on_shutdown,
+        )
+        key = (secure, frozenset(parts.asked))
+        if key not in self._made:
+            self._made[key] = self._make(secure=secure, asked=parts.asked)
+        return AroundRequest(self._made[key], parts)
 
-    checked: IsSessionEnded = ended
-    errors = ErrorPages(refusals or {}, towns, town_texts)
-
-    def now(request: Request[Any, Any, Any]) -> datetime:
-        if not is_agreed(clock):
-            raise ServiceUnavailableException
-        told: datetime = request.scope["state"]["now"]
-        return told
-
-    async def is_ready() -> None:
-        if not is_agreed(clock):
-            await wait_for_time(db, clock)
-        if readiness is not None:
-            await readiness()
-
-    app = Litestar(
-        route_handlers=[
-            *route_handlers,
-            *_health(db, is_ready),
-            *dead_letter_routes(service),
-            *ledger_routes(service),
-            *schema_routes(service, {**REFUSALS, **(refusals or {})}, secure=secure),
-            language_route(service),
-            static_router(),
-        ],
-        middleware=[
-            DefineMiddleware(
-                KnowVisitor,
-                towns=towns,
-                town_texts=town_texts,
-                token_public_keys=token_public_keys,
-                is_session_ended=checked,
-                secure=secure,
-            )
-        ],
-        exception_handlers={
-            RenewSession: errors.for_renewal,
-            SignInNeeded: errors.for_sign_in,
-            HTTPException: errors.for_http,
-            Exception: errors.for_any,
-        },
-        dependencies={
-            "db": Provide(lambda: db, sync_to_thread=False),
-            "now": Provide(now, sync_to_thread=False),
-            "town": Provide(_provide_town, sync_to_thread=False),
-            "identity": Provide(provide_identity, sync_to_thread=False),
-            "secure": Provide(lambda: secure, sync_to_thread=False),
-            **(dependencies or {}),
-        },
-        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(make_environment(*template_dirs))),
-        lifespan=[lifespan],
-        request_max_body_size=FORM_MAX_BYTES,
-        # Ours is made by `shared/web/openapi.py`.
-        openapi_config=None,
-        logging_config=None,
-    )
-    _provide_one_by_one(app)
-    return AroundRequest(app, service=service, clock=clock, secure=secure)
+    def _make(self, *, secure: bool, asked: Iterable[str]) -> Litestar:
+        errors = ErrorPages(self._refusals)
+        environment = make_environment(*self._template_dirs)
+        app = Litestar(
+            route_handlers=[
+                *self._handlers,
+                *_health(self.service),
+                *dead_letter_routes(self.service),
+                *ledger_routes(self.service),
+                *schema_routes(self.service, {**REFUSALS, **self._refusals}, secure=secure),
+                language_route(self.service),
+                static_router(),
+            ],
+            middleware=[KnowVisitor],
+            exception_handlers={
+                RenewSession: errors.for_renewal,
+                SignInNeeded: errors.for_sign_in,
+                HTTPException: errors.for_http,
+                Exception: errors.for_any,
+            },
+            dependencies={
+                "db": Provide(_provide_db, sync_to_thread=False),
+                "now": Provide(_provide_now, sync_to_thread=False),
+                "town": Provide(_provide_town, sync_to_thread=False),
+                "identity": Provide(provide_identity, sync_to_thread=False),
+                "secure": Provide(_provide_secure, sync_to_thread=False),
+                **{name: Provide(_provide_asked(name), sync_to_thread=False) for name in asked},
+            },
+            template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment)),
+            request_max_body_size=FORM_MAX_BYTES,
+            # Ours is made by `shared/web/openapi.py`.
+            openapi_config=None,
+            logging_config=None,
+        )
+        _provide_one_by_one(app)
+        return app
 
 
 def _provide_one_by_one(app: Litestar) -> None:
@@ -148,23 +139,47 @@ def _provide_one_by_one(app: Litestar) -> None:
                 model.dependency_batches = [{one} for batch in model.dependency_batches for one in batch]
 
 
-def _provide_town(request: Request[Any, Any, Any]) -> Town:
+def _provide_db(request: Req) -> Database:
+    return parts_of(request.scope).db
+
+
+def _provide_now(request: Req) -> datetime:
+    if not is_agreed(parts_of(request.scope).clock):
+        raise ServiceUnavailableException
+    told: datetime = request.scope["state"]["now"]
+    return told
+
+
+def _provide_secure(request: Req) -> bool:
+    return parts_of(request.scope).secure
+
+
+def _provide_asked(name: str) -> Callable[[Req], Any]:
+    def provide(request: Req) -> Any:
+        return parts_of(request.scope).asked[name]
+
+    return provide
+
+
+def _provide_town(request: Req) -> Town:
     town: Town = request.scope["state"]["town"]
     return town
 
 
-def _health(db: Database, is_ready: Callable[[], Awaitable[None]]) -> list[ControllerRouterHandler]:
-    prefix = "" if db.service == "routing" else f"/{db.service}"
+def _health(service: str) -> list[ControllerRouterHandler]:
+    prefix = "" if service == "routing" else f"/{service}"
 
     @get(["/healthz", f"{prefix}/healthz"] if prefix else "/healthz", opt=PUBLIC, media_type=MediaType.TEXT)
     async def healthz() -> str:
         return "ok"
 
     @get(["/readyz", f"{prefix}/readyz"] if prefix else "/readyz", opt=PUBLIC, media_type=MediaType.TEXT)
-    async def readyz() -> Response[str]:
+    async def readyz(request: Req) -> Response[str]:
+        parts = parts_of(request.scope)
         try:
-            await db.ping()
-            await is_ready()
+            await parts.db.ping()
+            if not is_agreed(parts.clock):
+                await wait_for_time(parts.db, parts.clock)
         except Exception as error:  # noqa: BLE001 - whatever it is, this process cannot serve now
             log.warning("not_ready", **describe(error))
             return Response("not ready", status_code=503, media_type=MediaType.TEXT)

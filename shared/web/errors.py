@@ -18,9 +18,9 @@ from shared.web.i18n import translate, without_readings
 from shared.web.identity import RenewSession, SignInNeeded
 from shared.web.municipality_words import set_municipality
 from shared.web.pages import page
+from shared.web.parts import parts_of
 from shared.web.refusals import REFUSALS, RefusalText
-from shared.web.town import TownDirectory
-from shared.web.town_texts import TownTextDirectory, set_town_texts
+from shared.web.town_texts import set_town_texts
 
 Answer = Response[Any] | Template | Redirect
 
@@ -35,10 +35,8 @@ RETRY_AFTER_S = 5
 class ErrorPages:
     """The exception handlers of a service, with its own refusals' texts."""
 
-    def __init__(self, texts: Mapping[str, RefusalText], towns: TownDirectory, town_texts: TownTextDirectory) -> None:
+    def __init__(self, texts: Mapping[str, RefusalText]) -> None:
         self._texts = {**REFUSALS, **texts}
-        self._towns = towns
-        self._town_texts = town_texts
 
     def for_http(self, request: Request[Any, Any, Any], error: HTTPException) -> Answer:
         """What Litestar refuses: unknown path, wrong method, unreadable parameters."""
@@ -94,10 +92,11 @@ class ErrorPages:
             }
             return Response(problem, status_code=refusal.status, media_type="application/problem+json")
         # A path that no route has was refused before its town was looked for.
-        town = request.scope["state"].setdefault("town", self._towns.recall(request.headers.get("host", "")))
+        parts = parts_of(request.scope)
+        town = request.scope["state"].setdefault("town", parts.towns.recall(request.headers.get("host", "")))
         if town is not None:
             set_municipality(town.name_ja)
-            set_town_texts(self._town_texts.recall(town.code))
+            set_town_texts(parts.town_texts.recall(town.code))
         return page(
             request,
             "error.html",

@@ -1,7 +1,6 @@
 """What happens around every request of every service: town, visitor, origin, headers, timing, and one log line."""
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,7 +11,6 @@ from litestar.datastructures import Headers
 from litestar.exceptions import NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from shared.clock import Clock
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
 from shared.log import get_logger
@@ -21,9 +19,10 @@ from shared.tokens import BadToken, Token, verify_token
 from shared.web.cookies import OURS, cookie_name
 from shared.web.i18n import LANGUAGE_COOKIE, SOURCE, current_language, use_language
 from shared.web.identity import SESSION_COOKIE, STAFF_KINDS
+from shared.web.lifespan import live
 from shared.web.municipality_words import set_municipality
-from shared.web.town import TownDirectory
-from shared.web.town_texts import TownTextDirectory, set_town_texts
+from shared.web.parts import Parts, parts_of
+from shared.web.town_texts import set_town_texts
 
 log = get_logger(__name__)
 
@@ -47,28 +46,25 @@ SECURITY_HEADERS = {
 }
 HTTPS_ONLY_HEADERS = {"strict-transport-security": "max-age=31536000"}
 
-IsSessionEnded = Callable[[str, str], Awaitable[bool]]
-
 
 class AroundRequest:
     """The outermost layer of a service: language, security headers, timing, metrics, one log line."""
 
-    def __init__(self, app: Litestar, *, service: str, clock: Clock, secure: bool) -> None:
+    def __init__(self, app: Litestar, parts: Parts) -> None:
         self.litestar = app
-        self._service = service
-        self._clock = clock
-        self._secure = secure
-        headers = SECURITY_HEADERS | (HTTPS_ONLY_HEADERS if secure else {}) | {"cache-control": "no-store"}
+        self.parts = parts
+        headers = SECURITY_HEADERS | (HTTPS_ONLY_HEADERS if parts.secure else {}) | {"cache-control": "no-store"}
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.litestar(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await live(self.parts.run(), receive, send)
             return
         started = time.perf_counter()
         status = 500
         request_id = uuid4().hex[:12]
-        scope.setdefault("state", {}).update(now=self._clock(), request_id=request_id, secure=self._secure)
+        parts = self.parts
+        scope.setdefault("state", {}).update(parts=parts, now=parts.clock(), request_id=request_id, secure=parts.secure)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
@@ -92,32 +88,18 @@ class AroundRequest:
             # Nor a method that somebody made up: each would be a metric of its own.
             method = scope["method"] if scope["method"] in METHODS else "other"
             seconds = time.perf_counter() - started
-            REQUEST_SECONDS.labels(self._service, method, route, str(status)).observe(seconds)
+            REQUEST_SECONDS.labels(parts.service, method, route, str(status)).observe(seconds)
             log.info("request", method=method, route=route, status=status, ms=round(seconds * 1_000, 1))
 
 
 class KnowVisitor:
     """Finds the town and the visitor of a request, and refuses what another site sent.
 
-    `is_session_ended(municipality, session_id)` is asked for staff and helpers only.
+    Whether a session has ended is asked for staff and helpers only.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        towns: TownDirectory,
-        town_texts: TownTextDirectory,
-        token_public_keys: list[str],
-        is_session_ended: IsSessionEnded,
-        secure: bool,
-    ) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._towns = towns
-        self._town_texts = town_texts
-        self._keys = tuple(token_public_keys)
-        self._is_session_ended = is_session_ended
-        self._cookie_name = cookie_name(SESSION_COOKIE, secure=secure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not (scope["path"] in TOWNLESS_PATHS or scope["path"].startswith(STATIC_PREFIX)):
@@ -126,32 +108,33 @@ class KnowVisitor:
 
     async def _look_at(self, scope: HTTPScope) -> None:
         headers = Headers.from_scope(scope)
-        state = scope["state"]
-        town = await self._towns.find(headers.get("host", ""))
+        state, parts = scope["state"], parts_of(scope)
+        town = await parts.towns.find(headers.get("host", ""))
         if town is None:
             raise NotFoundException
         state["town"] = town
         set_municipality(town.name_ja)
         # Japanese is the source of the town's texts as of ours.
-        set_town_texts({} if current_language() is SOURCE else await self._town_texts.find(town.code))
+        set_town_texts({} if current_language() is SOURCE else await parts.town_texts.find(town.code))
         if scope["method"] not in SAFE_METHODS:
             _refuse_other_origins(headers)
-        token = self._token(headers)
+        token = _token(headers, parts)
         # A token of another town is no token here.
         if token is None or token.identity.municipality != town.code:
             return
         state["token"] = token
         if token.identity.kind in STAFF_KINDS:
-            state["session_ended"] = await self._is_session_ended(town.code, token.identity.session_id)
+            state["session_ended"] = await parts.is_session_ended(parts.db, town.code, token.identity.session_id)
 
-    def _token(self, headers: Headers) -> Token | None:
-        text = _cookie(headers.get("cookie", ""), self._cookie_name)
-        if not text:
-            return None
-        try:
-            return verify_token(text, self._keys)
-        except BadToken:
-            return None
+
+def _token(headers: Headers, parts: Parts) -> Token | None:
+    text = _cookie(headers.get("cookie", ""), cookie_name(SESSION_COOKIE, secure=parts.secure))
+    if not text:
+        return None
+    try:
+        return verify_token(text, parts.token_public_keys)
+    except BadToken:
+        return None
 
 
 def _refuse_other_origins(headers: Headers) -> None:

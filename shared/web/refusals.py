@@ -1,6 +1,6 @@
 """The words for every refusal, looked up by code: what happened, and what to do next.
 
-Services add theirs by passing a dictionary to `create_service_app`.
+Services add theirs by handing a dictionary to their `ServiceRoutes`.
 """
 
 import msgspec

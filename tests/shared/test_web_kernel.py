@@ -24,7 +24,7 @@ from shared.db import Database, service_metadata
 from shared.errors import Refusal
 from shared.tokens import TOKEN_LIFETIME, Identity, sign_token
 from shared.web import town as town_module
-from shared.web.app import FORM_MAX_BYTES, create_service_app
+from shared.web.app import FORM_MAX_BYTES, ServiceRoutes
 from shared.web.assets import load_manifest
 from shared.web.cookies import cookie_name
 from shared.web.forms import read_form
@@ -142,11 +142,8 @@ class Site:
         self.db = db
         ended = EndedSessions(service_metadata(db.service))
         (templates / "page.html").write_text('{% extends "base.html" %}{% block content %}{{ said }}{% endblock %}')
-        self.app = create_service_app(
-            service=db.service,
+        self.app = ServiceRoutes(service=db.service, handlers=HANDLERS, template_dirs=[templates]).create_app(
             db=db,
-            route_handlers=HANDLERS,
-            template_dirs=[templates],
             token_public_keys=[PUBLIC_KEY],
             is_session_ended=ended.is_ended,
             clock=clock,
@@ -498,12 +495,12 @@ async def test_whoever_is_stuck_finds_the_towns_phone_number(site: Site) -> None
 
 
 async def test_the_phone_number_is_there_from_the_first_request_on(site: Site) -> None:
-    async with site.app.litestar.lifespan():
+    async with site.app.parts.run():
         assert PHONE_LINK in (await site.get("/no/such/page")).text
 
 
 async def test_a_service_starts_without_its_database(dark_site: Site, logged: Logged) -> None:
-    async with dark_site.app.litestar.lifespan():
+    async with dark_site.app.parts.run():
         assert (await dark_site.get("/healthz")).text == "ok"
         assert "tel:" not in (await dark_site.get("/no/such/page")).text
     assert logged.of("towns_unread")
