@@ -5,6 +5,7 @@ from pathlib import Path
 from litestar.di import Provide
 
 from services.routing import api
+from services.routing.domain.town_items import set_town_items
 from services.routing.keys import make_keys
 from services.routing.pages import (
     applications,
@@ -43,6 +44,7 @@ from services.routing.pages import (
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.queries.catalogues import Catalogues
+from services.routing.queries.town_items import TownItemDirectory
 from services.routing.settings import SERVICE, Settings
 from services.routing.tables import ended_sessions
 from shared.clock import Clock, utc_now
@@ -83,6 +85,7 @@ HANDLERS = (
     online.show_form,
     online.post_form,
     online.post_fields,
+    online.post_draft,
     online.get_form_address,
     online.post_channel,
     online.show_switched,
@@ -173,9 +176,16 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     keys = make_keys(settings)
     tries = Tries()
     catalogues = Catalogues()
+    opened = db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size)
+    town_items = TownItemDirectory(opened)
+
+    async def enter_town(municipality: str) -> None:
+        set_town_items(await town_items.find(municipality))
+
     return create_service_app(
         service=SERVICE,
-        db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
+        db=opened,
+        enter_town=enter_town,
         route_handlers=HANDLERS,
         template_dirs=[PAGES_DIR],
         token_public_keys=settings.token_public_keys,

@@ -25,7 +25,7 @@ from shared.web.errors import ErrorPages
 from shared.web.identity import PUBLIC, RenewSession, SignInNeeded, provide_identity
 from shared.web.language import language_route
 from shared.web.ledger_proofs import ledger_routes
-from shared.web.middleware import AroundRequest, IsSessionEnded, KnowVisitor
+from shared.web.middleware import AroundRequest, EnterTown, IsSessionEnded, KnowVisitor
 from shared.web.openapi import schema_routes
 from shared.web.refusals import REFUSALS, RefusalText
 from shared.web.static_files import static_router
@@ -53,10 +53,12 @@ def create_service_app(
     secure: bool = True,
     readiness: Callable[[], Awaitable[None]] | None = None,
     on_shutdown: Callable[[], Awaitable[None]] | None = None,
+    enter_town: EnterTown | None = None,
 ) -> AroundRequest:
     """The ASGI application of a service. Handlers may ask for `db`, `now`, `town` and (behind a guard) `identity`.
 
     `secure` marks cookies and adds HSTS; only `make run` and tests, which speak plain HTTP on one machine, turn it off.
+    `enter_town` is told the municipality before each request of one, for what stands around it beside the town's texts.
     """
 
     towns = TownDirectory(db, default_municipality=default_municipality)
@@ -112,6 +114,7 @@ def create_service_app(
                 token_public_keys=token_public_keys,
                 is_session_ended=checked,
                 secure=secure,
+                enter_town=enter_town,
             )
         ],
         exception_handlers={

@@ -48,6 +48,7 @@ SECURITY_HEADERS = {
 HTTPS_ONLY_HEADERS = {"strict-transport-security": "max-age=31536000"}
 
 IsSessionEnded = Callable[[str, str], Awaitable[bool]]
+EnterTown = Callable[[str], Awaitable[None]]
 
 
 class AroundRequest:
@@ -111,8 +112,10 @@ class KnowVisitor:
         token_public_keys: list[str],
         is_session_ended: IsSessionEnded,
         secure: bool,
+        enter_town: EnterTown | None = None,
     ) -> None:
         self._app = app
+        self._enter_town = enter_town
         self._towns = towns
         self._town_texts = town_texts
         self._keys = tuple(token_public_keys)
@@ -134,6 +137,8 @@ class KnowVisitor:
         set_municipality(town.name_ja)
         # Japanese is the source of the town's texts as of ours.
         set_town_texts({} if current_language() is SOURCE else await self._town_texts.find(town.code))
+        if self._enter_town is not None:
+            await self._enter_town(town.code)
         if scope["method"] not in SAFE_METHODS:
             _refuse_other_origins(headers)
         token = self._token(headers)
