@@ -95,6 +95,15 @@ async def fill_items(
     )
 
 
+async def is_of_version(session: AsyncSession, identity: Identity, case_id: UUID, version: str) -> bool:
+    """Whether a case is still as it was when a page was made of it; until the transaction ends, it stays so.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    return str((await lock_open_case(session, identity, case_id)).version) == version
+
+
 async def save_form(
     session: AsyncSession,
     vault: SubjectVault,

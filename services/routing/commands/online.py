@@ -31,6 +31,8 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     case_id: UUID
+    # Raised by each change.
+    version: int
     procedure: str
     procedure_name: str
     items: tuple[str, ...]
@@ -82,6 +84,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         persons=tuple(persons.values()),
         may_choose=await may_choose_person(session, identity, case),
         case_id=case_id,
+        version=case.version,
         procedure=row.code,
         procedure_name=row.name_ja,
         items=tuple(row.items),

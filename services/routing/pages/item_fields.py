@@ -343,7 +343,7 @@ def _show_people(
             {
                 "title": _("%(number)s人目", number=index + 1)
                 if part.kind == "people"
-                else _("%(number)sつ目", number=index + 1),
+                else _("%(number)s番目", number=index + 1),
                 "parts": [
                     _show_field(
                         item,

@@ -13,7 +13,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.correcting import read_asked
-from services.routing.commands.form import FilledItems, fill_items, save_form
+from services.routing.commands.form import FilledItems, fill_items, is_of_version, save_form
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, change_channel, get_online_case
 from services.routing.commands.reuse import decide_reuse, preview_reuse
@@ -183,7 +183,8 @@ async def post_draft(
 ) -> Template | Redirect:
     """Keep what is right so far, and say what is left; the form again as it was typed.
 
-    What somebody is just writing (`typing`, which the page's script says) is not theirs yet: it waits.
+    The page's script keeps by itself: not what somebody is just writing (`typing`), nor anything over what the case
+    was changed to meanwhile, for it may arrive late.
     """
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
@@ -194,11 +195,14 @@ async def post_draft(
             return elsewhere
         finished = [item for item in online.needed if not (typing == item or typing.startswith(f"{item}_"))]
         typed = read_items(form, finished, jst_day(now), complete=False, plan=online.form)
-        await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
+        is_saved = form.value("keep") == "yes" or await is_of_version(session, identity, case, form.value("version"))
+        if is_saved:
+            await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
+        online = await get_online_case(session, identity, case)
     not_asked = online.form.not_asked(typed.values)
     missing = [item_name(item) for item in online.needed if item not in typed.values and item not in not_asked]
-    return _form_page(request, online, form.values, form.errors, asked=asked, is_saved=True, missing=missing)
+    return _form_page(request, online, form.values, form.errors, asked=asked, is_saved=is_saved, missing=missing)
 
 
 @get(

@@ -10,7 +10,7 @@
   "use strict";
 
   const SECOND = 1000;
-  const PAUSE_MS = 3 * SECOND;
+  const PAUSE_MS = 5 * SECOND;
   // Each time that something was kept is a line in the person's record.
   const BETWEEN_MS = 30 * SECOND;
   const ERAS = { R: 2018, H: 1988, S: 1925, T: 1911, M: 1867, 令和: 2018, 平成: 1988, 昭和: 1925, 大正: 1911, 明治: 1867 };
@@ -63,16 +63,17 @@
   let timer;
   let savedAt = 0;
   let isChanged = false;
-  const save = () => {
+  const save = (isLeaving) => {
     clearTimeout(timer);
     if (!isChanged) return;
     isChanged = false;
     savedAt = Date.now();
+    const element = document.getElementById("saved");
     const focused = document.activeElement;
-    const isWriting = !document.hidden && form.contains(focused) && focused.matches("input, textarea, select");
-    typing.value = isWriting ? focused.name : "";
-    document.getElementById("saved").dispatchEvent(new CustomEvent("choudo:save"));
-    typing.value = "";
+    // Half a word is nobody's name yet.
+    typing.value = form.contains(focused) && focused.matches("input, textarea, select") ? focused.name : "";
+    if (isLeaving) navigator.sendBeacon(element.getAttribute("hx-post"), new URLSearchParams(new FormData(form)));
+    else element.dispatchEvent(new CustomEvent("choudo:save"));
   };
 
   form.addEventListener("input", () => show(true));
@@ -83,7 +84,7 @@
     timer = setTimeout(save, Math.max(PAUSE_MS, savedAt + BETWEEN_MS - Date.now()));
   });
   form.addEventListener("submit", () => { isChanged = false; clearTimeout(timer); });
-  document.addEventListener("visibilitychange", () => { if (document.hidden) save(); });
+  document.addEventListener("visibilitychange", () => { if (document.hidden) save(true); });
   document.addEventListener("htmx:after:swap", () => show(false));
   window.addEventListener("pageshow", () => show(false));
   show(false);
