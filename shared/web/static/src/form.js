@@ -19,7 +19,6 @@
 
   const form = document.querySelector("form[data-form]");
   if (!form) return;
-  const saved = document.getElementById("saved");
   const typing = form.elements.namedItem("typing");
 
   const typed = (name) => {
@@ -48,16 +47,17 @@
 
   /* What does not apply answers nothing: whatever depends on it goes with it. They stand in the order of the page. */
   const show = (isSaid) => {
-    let more = false;
+    let [more, less] = [false, false];
     for (const part of form.querySelectorAll("[data-when]")) {
       const decides = form.elements.namedItem(part.dataset.when) || form.elements.namedItem(`${part.dataset.when}_year`);
       const element = decides instanceof RadioNodeList ? decides[0] : decides;
       const applies = !element?.closest("[data-when][hidden]") && holds(part.dataset);
       more ||= applies && part.hidden;
+      less ||= !applies && !part.hidden;
       part.hidden = !applies;
     }
     const told = form.querySelector("[data-more-told]");
-    if (isSaid && told) told.textContent = more ? saved.dataset.more : "";
+    if (isSaid && (more || less)) told.textContent = more ? told.dataset.moreTold : "";
   };
 
   let timer;
