@@ -92,6 +92,19 @@ def test_an_item_of_the_towns_own_is_typed_shown_and_typed_again_as_ours_are() -
     assert pack_value("town_snack", unpack_value("town_snack", value)) == value
 
 
+@pytest.mark.parametrize(
+    ("former", "shown"),
+    [
+        # Before it was parted; with a part and a choice that are gone.
+        ("そばと卵", "そばと卵"),
+        ('{"allergy":"sometimes","drink":"麦茶"}', "食物アレルギーがありますか：sometimes\n麦茶"),
+    ],
+)
+def test_what_was_given_before_the_town_asked_otherwise_can_still_be_read(former: str, shown: str) -> None:
+    assert show_value("town_snack", former) == shown
+    assert isinstance(fill_fields({"town_snack": former}), dict)
+
+
 @pytest.mark.parametrize("garbage", ["", "🙂", "x" * 9_999, "\x00"])
 def test_what_does_not_apply_is_neither_checked_nor_kept(garbage: str) -> None:
     form = Form(SNACK | {"town_snack_allergy": "no", "town_snack_foods_0_food": garbage})

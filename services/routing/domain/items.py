@@ -259,6 +259,18 @@ def unpack_value(item: str, value: str) -> dict[str, str]:
     return {part.name: parts[part.name] for part in known if part.name in parts}
 
 
+def left_over(item: str, value: str) -> tuple[str, ...]:
+    """What of an item's value stands in none of today's parts: it was given when there were others."""
+    known = {part.name for part in parts_of(item)}
+    if len(known) <= 1 or not value:
+        return ()
+    try:
+        parts = msgspec.json.decode(value, type=dict[str, str])
+    except msgspec.DecodeError:
+        return (value,)
+    return tuple(text for name, text in parts.items() if name not in known)
+
+
 def pack_people(people: Sequence[Mapping[str, str]]) -> str:
     """The value of a part of the kind `people`; empty when there are none."""
     filled = [{name: text for name, text in person.items() if text} for person in people]

@@ -15,6 +15,7 @@ from services.routing.domain.items import (
     field_of,
     field_of_person,
     in_order,
+    left_over,
     number_limits,
     pack_people,
     pack_value,
@@ -188,7 +189,7 @@ def show_value(item: str, value: str) -> str:
         text = parts.get(part.name, "")
         if text:
             lines.append(f"{part_label(item, part)}：{_readable(item, part, text)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *left_over(item, value)])
 
 
 def reason_rows(value: str) -> list[dict[str, str]]:
