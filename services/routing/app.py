@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from services.routing import api
+from services.routing.domain.town_items import set_town_items
 from services.routing.keys import make_keys
 from services.routing.pages import (
     applications,
@@ -41,6 +42,7 @@ from services.routing.pages import (
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.queries.catalogues import Catalogues
+from services.routing.queries.town_items import TownItemDirectory
 from services.routing.settings import SERVICE, Settings
 from services.routing.tables import ended_sessions
 from shared.clock import Clock, utc_now
@@ -81,6 +83,7 @@ HANDLERS = (
     online.show_form,
     online.post_form,
     online.post_fields,
+    online.post_draft,
     online.get_form_address,
     online.post_channel,
     online.show_switched,
@@ -171,8 +174,15 @@ ROUTES = ServiceRoutes(service=SERVICE, handlers=HANDLERS, template_dirs=[PAGES_
 
 def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | None = None) -> AroundRequest:
     """The ASGI application. It closes the database when it shuts down."""
+    opened = db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size)
+    town_items = TownItemDirectory(opened)
+
+    async def enter_town(municipality: str) -> None:
+        set_town_items(await town_items.find(municipality))
+
     return ROUTES.create_app(
-        db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
+        db=opened,
+        enter_town=enter_town,
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
         asked={"keys": make_keys(settings), "tries": Tries(), "catalogues": Catalogues()},

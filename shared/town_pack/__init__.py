@@ -1,10 +1,12 @@
 """A town pack: everything about a municipality that is data.
 
-One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml` and `office.toml`. Routing loads
-the catalogue from it, booking the opening rules, notifications the reminder rules. `schema` says what may stand in the
-files, `reading` reads them, `checking` finds what contradicts itself, and `problems` says it: file, line, what to do.
+One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`, `office.toml` and `items.toml`.
+Routing loads the catalogue from it, booking the opening rules, notifications the reminder rules. `schema` says what may
+stand in the files, `reading` reads them, `checking` finds what contradicts itself, and `problems` says it: file, line,
+what to do.
 """
 
+from shared.town_pack.items import ITEMS_FILE
 from shared.town_pack.problems import BadTownPack, Problem
 from shared.town_pack.reading import find_files, read_files, read_town_pack
 from shared.town_pack.schema import (
@@ -37,6 +39,7 @@ from shared.town_pack.schema import (
 __all__ = [
     "FILE_MAX_BYTES",
     "FREQUENT_MAX",
+    "ITEMS_FILE",
     "LIFE_EVENTS_FILE",
     "OFFICE_FILE",
     "PROCEDURES_FILE",

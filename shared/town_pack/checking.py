@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
+from typing import get_args
 
+from shared.town_pack.checking_items import flaws_of_items
+from shared.town_pack.items import ITEMS_FILE
 from shared.town_pack.problems import Flaw, Place
 from shared.town_pack.schema import (
     IN_PERSON_ITEMS,
@@ -13,6 +16,7 @@ from shared.town_pack.schema import (
     PROCEDURES_FILE,
     TOWN_FILE,
     BookingRules,
+    Item,
     LifeEvent,
     Opening,
     Procedure,
@@ -40,6 +44,7 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
     for number, event in enumerate(pack.life_events):
         yield from _life_event(("events", number), event, codes)
     yield from _office(pack)
+    yield from _items(pack, codes)
     yield from _circles(pack)
     yield from _two_ways(pack)
 
@@ -122,10 +127,12 @@ def _procedures(pack: TownPack) -> Iterator[Flaw]:
         PROCEDURES_FILE, (((number, "code"), procedure.code) for number, procedure in enumerate(pack.procedures))
     )
     counters = {counter.code for counter in pack.counters}
+    items = {*get_args(Item), *(item.code for item in pack.items.items)}
     things, deadlines = {thing.code for thing in pack.things}, {deadline.code for deadline in pack.deadlines}
     for number, procedure in enumerate(pack.procedures):
         for field, codes, known, what in (
             ("counters", procedure.counters, counters, "counter"),
+            ("items", procedure.items, items, "item"),
             ("bring", procedure.bring, things, "thing to bring"),
             ("bring_online", procedure.bring_online, things, "thing to bring"),
             ("deadline", filter(None, [procedure.deadline]), deadlines, "deadline"),
@@ -188,6 +195,16 @@ def _office(pack: TownPack) -> Iterator[Flaw]:
             yield Flaw(OFFICE_FILE, (*place[:-1], "appeal_first"), what, advice)
         checks = (((*place[:-1], "checks", number, "code"), check.code) for number, check in enumerate(rule.checks))
         yield from _twice(OFFICE_FILE, checks)
+
+
+def _items(pack: TownPack, procedures: set[str]) -> Iterator[Flaw]:
+    own, forms = pack.items.items, pack.items.forms
+    yield from _twice(ITEMS_FILE, ((("items", number, "code"), item.code) for number, item in enumerate(own)))
+    places = [(("forms", number, "procedure"), form.procedure) for number, form in enumerate(forms)]
+    yield from _twice(ITEMS_FILE, places)
+    for place, code in places:
+        yield from _unknown(ITEMS_FILE, place, [code], procedures, "procedure")
+    yield from flaws_of_items(pack)
 
 
 def _circles(pack: TownPack) -> Iterator[Flaw]:

@@ -43,6 +43,8 @@ def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
     for table, (kind, key, label) in NAMED.items():
         yield from _named(kind, key, label, getattr(old, table), getattr(new, table))
     yield from _named("office rule", "procedure", "procedure", old.office.procedures, new.office.procedures)
+    yield from _named("item", "code", "ja", old.items.items, new.items.items)
+    yield from _named("form", "procedure", "procedure", old.items.forms, new.items.forms)
     hours = [_hours(pack.opening) for pack in (old, new)]
     for counter in dict.fromkeys([*hours[0], *hours[1]]):
         before, after = (", ".join(said.get(counter, ())) or "none" for said in hours)

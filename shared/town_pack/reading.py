@@ -13,6 +13,7 @@ import msgspec
 
 from shared.town_pack.checking import flaws_of
 from shared.town_pack.fitting import misfits
+from shared.town_pack.items import ITEMS_FILE, ItemsFile
 from shared.town_pack.office import OfficeRules
 from shared.town_pack.problems import BadTownPack, Flaw, Place, Problem, lines_of_toml, problem_of
 from shared.town_pack.schema import (
@@ -87,10 +88,24 @@ def read_files(files: Mapping[str, str]) -> TownPack:
     procedures = _read_procedures(files[PROCEDURES_FILE])
     events = _read_toml(LIFE_EVENTS_FILE, files.get(LIFE_EVENTS_FILE, ""), LifeEventsFile)
     office = _read_toml(OFFICE_FILE, files.get(OFFICE_FILE, ""), OfficeRules)
-    if town.meaning is None or procedures.meaning is None or events.meaning is None or office.meaning is None:
-        raise BadTownPack([*town.problems, *procedures.problems, *events.problems, *office.problems])
+    items = _read_toml(ITEMS_FILE, files.get(ITEMS_FILE, ""), ItemsFile)
+    if (
+        town.meaning is None
+        or procedures.meaning is None
+        or events.meaning is None
+        or office.meaning is None
+        or items.meaning is None
+    ):
+        sheets: tuple[_Sheet[Any], ...] = (town, procedures, events, office, items)
+        raise BadTownPack([problem for sheet in sheets for problem in sheet.problems])
     facts = {name: getattr(town.meaning, name) for name in town.meaning.__struct_fields__}
-    pack = TownPack(**facts, procedures=procedures.meaning, life_events=events.meaning.events, office=office.meaning)
+    pack = TownPack(
+        **facts,
+        procedures=procedures.meaning,
+        life_events=events.meaning.events,
+        office=office.meaning,
+        items=items.meaning,
+    )
     if flaws := list(flaws_of(pack)):
         # The lines are looked for only now: to find them takes longer than to read.
         lines = {name: lines_of_toml(files.get(name, "")) for name in (TOWN_FILE, *MAY_BE_MISSING)}

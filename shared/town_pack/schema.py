@@ -7,14 +7,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from shared.town_pack.items import ITEMS_FILE, ItemsFile
 from shared.town_pack.office import OfficeRules
 
-# The files of a pack. A town without life events, or rules for its offices, has no file for them.
+# The files of a pack. A town without life events, rules for its offices, or items of its own has no file for them.
 TOWN_FILE = "town.toml"
 PROCEDURES_FILE = "procedures.csv"
 LIFE_EVENTS_FILE = "life_events.toml"
 OFFICE_FILE = "office.toml"
-MAY_BE_MISSING = (LIFE_EVENTS_FILE, OFFICE_FILE)
+MAY_BE_MISSING = (LIFE_EVENTS_FILE, OFFICE_FILE, ITEMS_FILE)
 FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
 # How long what was given for a procedure is kept after its end, where the town does not say.
@@ -45,6 +46,8 @@ IN_PERSON_ITEMS: frozenset[Item] = frozenset({
     "domicile", "spouse", "witnesses", "deceased", "medical_certificate", "seal_impression", "notice_number",
     "vehicle_number",
 })  # fmt: skip
+# Things rather than words: no form has a field for them.
+NOT_TYPED_ITEMS: frozenset[Item] = frozenset({"photos"})
 
 
 class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -209,7 +212,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     helper: Possible
     counter_minutes: Annotated[int, msgspec.Meta(ge=0, le=480)]
     fee_yen: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-    items: tuple[Item, ...]
+    # Ours (`Item`), or the town's own, which `items.toml` defines.
+    items: tuple[str, ...]
     identity: str
     bring: tuple[str, ...]
     bring_online: tuple[str, ...]
@@ -304,6 +308,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[Name, ...] = ()
     walks: tuple[Walk, ...] = ()
     office: OfficeRules = OfficeRules()
+    items: ItemsFile = ItemsFile()
 
     def walk_minutes(self) -> dict[tuple[str, str], int]:
         """Minutes on foot by pairs of counters, each pair once; of two lines about the same pair, the first says it."""

@@ -6,6 +6,7 @@ from typing import Any
 import jaconv
 import msgspec
 
+from shared.town_pack.items import ITEMS_FILE, Choice, FormGroup, ItemPart, SimplePart, TownItem
 from shared.town_pack.problems import Place
 from shared.town_pack.schema import LIFE_EVENTS_FILE, PROCEDURES_FILE, TOWN_FILE, Name, TownPack, Words
 
@@ -45,8 +46,33 @@ def texts_of(pack: TownPack) -> Iterator[Said]:
             yield _said((*place, "questions", index), question, "hint")
         for index, step in enumerate(event.steps):
             yield _said((*place, "steps", index), step, "note")
+    yield from _items(pack)
 
 
 def _said(place: Place, line: Any, field: str) -> Said:
     ja, easy, en = (getattr(line, f"{field}_{language}") for language in ("ja", "easy", "en"))
     return Said(LIFE_EVENTS_FILE, (*place, f"{field}_ja"), ja, easy, en)
+
+
+def _items(pack: TownPack) -> Iterator[Said]:
+    for number, item in enumerate(pack.items.items):
+        place: Place = ("items", number)
+        yield _words(place, item)
+        for index, part in enumerate(item.parts):
+            yield from _part((*place, "parts", index), part)
+            for inner, own in enumerate(part.each):
+                yield from _part((*place, "parts", index, "each", inner), own)
+    for number, form in enumerate(pack.items.forms):
+        for index, group in enumerate(form.groups):
+            yield _words(("forms", number, "groups", index), group)
+
+
+def _part(place: Place, part: ItemPart | SimplePart) -> Iterator[Said]:
+    yield _words(place, part)
+    yield Said(ITEMS_FILE, (*place, "hint_ja"), part.hint_ja, part.hint_easy, part.hint_en)
+    for index, choice in enumerate(part.choices):
+        yield _words((*place, "choices", index), choice)
+
+
+def _words(place: Place, line: Choice | FormGroup | ItemPart | SimplePart | TownItem) -> Said:
+    return Said(ITEMS_FILE, (*place, "ja"), line.ja, line.easy, line.en)

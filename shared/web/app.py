@@ -24,7 +24,7 @@ from shared.web.language import language_route
 from shared.web.ledger_proofs import ledger_routes
 from shared.web.middleware import AroundRequest, KnowVisitor
 from shared.web.openapi import schema_routes
-from shared.web.parts import IsSessionEnded, Parts, parts_of
+from shared.web.parts import EnterTown, IsSessionEnded, Parts, parts_of
 from shared.web.refusals import REFUSALS, RefusalText
 from shared.web.static_files import static_router
 from shared.web.templating import make_environment
@@ -68,6 +68,7 @@ class ServiceRoutes:
         clock: Clock = utc_now,
         default_municipality: str | None = None,
         secure: bool = True,
+        enter_town: EnterTown | None = None,
         on_shutdown: Callable[[], Awaitable[None]] | None = None,
     ) -> AroundRequest:
         """The ASGI application: the routes, and what they work on. `asked` is handed to handlers by name.
@@ -85,6 +86,7 @@ class ServiceRoutes:
             is_session_ended=is_session_ended,
             secure=secure,
             asked=asked or {},
+            enter_town=enter_town,
             on_shutdown=on_shutdown,
         )
         key = (secure, frozenset(parts.asked))

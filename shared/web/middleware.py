@@ -116,6 +116,8 @@ class KnowVisitor:
         set_municipality(town.name_ja)
         # Japanese is the source of the town's texts as of ours.
         set_town_texts({} if current_language() is SOURCE else await parts.town_texts.find(town.code))
+        if parts.enter_town is not None:
+            await parts.enter_town(town.code)
         if scope["method"] not in SAFE_METHODS:
             _refuse_other_origins(headers)
         token = _token(headers, parts)

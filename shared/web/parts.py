@@ -18,6 +18,8 @@ from shared.web.town_texts import TownTextDirectory
 
 IsSessionEnded = Callable[[Database, str, str], Awaitable[bool]]
 
+EnterTown = Callable[[str], Awaitable[None]]
+
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of one application. `asked` is what its own handlers ask for, by name."""
@@ -31,6 +33,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     is_session_ended: IsSessionEnded
     secure: bool
     asked: Mapping[str, Any]
+    # Told the municipality before each request of one, for what stands around it beside the town's texts.
+    enter_town: EnterTown | None = None
     on_shutdown: Callable[[], Awaitable[None]] | None = None
 
     @asynccontextmanager

@@ -37,7 +37,7 @@ def fill_child_allowance(page: Page, name: str, phone: str = "0463-71-3311") -> 
     page.locator("[name=child_name]").fill("二宮 はじめ")
     page.locator("[name=child_kana]").fill("にのみや はじめ")
     fill_day(page, "child_birth_date", "R", "8", "1", "2")
-    page.get_by_label("はい、いっしょに住んでいます").check(force=True)
+    page.locator("[name=child_together][value=yes]").check(force=True)
 
 
 def go_on(page: Page) -> None:

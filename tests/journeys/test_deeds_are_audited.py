@@ -36,6 +36,7 @@ AUDITED: dict[str, str] = {
     "routing POST /cases/{case_id}/channel": "change_channel",
     "routing POST /cases/{case_id}/visit": "change_channel",
     "routing POST /cases/{case_id}/form": "save_form",
+    "routing POST /cases/{case_id}/draft": "save_form",
     "routing POST /cases/{case_id}/reuse": "decide_reuse",
     "routing POST /cases/{case_id}/submit": "submit_application",
     "routing POST /applications/{number}/withdraw": "withdraw_application",
@@ -208,9 +209,9 @@ class Desk(Resident):
         """Send a form that only shows something."""
         return super().send(ending, None, **fields)
 
-    def post(self, path: str) -> Any:
-        """A form that is empty."""
-        return self._audited(path, lambda: self._client.post(path, data={}))
+    def post(self, path: str, **fields: str) -> Any:
+        """A form that is on no page, or another button of one; mostly empty."""
+        return self._audited(path, lambda: self._client.post(path, data=fields))
 
     def post_json(self, path: str, body: Mapping[str, Any], **headers: str) -> Any:
         """What a program of the desk would send."""
@@ -365,6 +366,7 @@ def _applies_for_somebody_and_accepts(desk: Desk, office_desk: Desk) -> None:
     # Nothing of another person is offered: the answer is about nothing.
     desk.post(f"{case}/reuse")
     desk.get(f"{case}/form")
+    desk.post(f"{case}/draft", name=NAME, keep="yes")
     desk.send("/form", None, **CHI02_FORM | {"name": NAME})
     desk.send("/submit")
     application = desk.path

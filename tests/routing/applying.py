@@ -36,7 +36,6 @@ CHI02_FORM = {
     "child_birth_date_month": "1",
     "child_birth_date_day": "2",
     "child_together": "yes",
-    "child_others": "",
 }
 CHI02_ITEMS = ("name", "birth_date", "address", "phone", "bank_account", "child")
 SAID_KANA = KANA

@@ -16,8 +16,10 @@ from sqlalchemy import text
 
 from services.routing.app import create_app
 from services.routing.commands.catalogue import publish_catalogue
+from services.routing.commands.town_items import town_items_of
 from services.routing.domain.catalogue import CHANNELS, Channel
 from services.routing.domain.items import ITEM_PARTS, NOT_TYPED, typed_items
+from services.routing.domain.town_items import use_town_items
 from services.routing.pages.wording import ITEMS
 from services.routing.settings import Settings
 from shared.db import Database
@@ -115,7 +117,9 @@ async def test_every_procedure_is_done_by_each_of_its_channels_and_by_no_other(
         assert answer.status_code == SEE_OTHER, (procedure.code, answer.text)
         case = re.sub(r"/\w+$", "", answer.headers["location"])
         await (
-            apply_online(visitor, case, procedure) if channel == "online" else reach_booking(visitor, case, procedure)
+            apply_online(visitor, case, procedure, pack)
+            if channel == "online"
+            else reach_booking(visitor, case, procedure)
         )
         done += 1
     # It walks at all.
@@ -132,14 +136,15 @@ def is_possible(procedure: Procedure, channel: Channel) -> bool:
     return said[channel] != "no"
 
 
-async def apply_online(visitor: Visitor, case: str, procedure: Procedure) -> None:
+async def apply_online(visitor: Visitor, case: str, procedure: Procedure, pack: TownPack) -> None:
     """Fill in the form that the items make, and send it."""
     page = await visitor.get(f"{case}/form")
     if page.status_code == SEE_OTHER:
         # What was given for the procedure before is offered; here everything is typed.
         page = await visitor.get(page.headers["location"])
     assert (page.status_code, procedure.name_ja in page.text) == (httpx.codes.OK, True), procedure.code
-    fields = {name: typed for item in typed_items(procedure.items) for name, typed in typed_for(item).items()}
+    with use_town_items(town_items_of(pack.items)):
+        fields = {name: typed for item in typed_items(procedure.items) for name, typed in typed_for(item).items()}
     answer = await visitor.post(f"{case}/form", fields)
     assert answer.status_code == SEE_OTHER, (procedure.code, re.findall(r'href="#f-\w+">([^<]+)', answer.text))
     answer = await visitor.post(f"{case}/you", {"reach": "none", "email": "", "phone": ""})

@@ -17,6 +17,7 @@ from services.routing.domain.items import (
     field_of_person,
     number_limits,
     pack_value,
+    parts_of,
     typed_items,
     unpack_people,
     unpack_value,
@@ -43,8 +44,8 @@ ONLINE = [line for line in read_town_pack(SAMPLE_TOWN).procedures if line.online
 def typed_for(item: str, *, optional: bool = True) -> dict[str, str]:
     """Fields as a person might type them, right for every kind of part."""
     fields: dict[str, str] = {}
-    for part in ITEM_PARTS[item]:
-        if not part.required and not optional:
+    for part in parts_of(item):
+        if not part.required and not part.at_least and not optional:
             continue
         for name, own in fields_of(field_of(item, part), part):
             fields |= typed_for_part(item, name, own)
@@ -53,9 +54,9 @@ def typed_for(item: str, *, optional: bool = True) -> dict[str, str]:
 
 def fields_of(name: str, part: Part) -> list[tuple[str, Part]]:
     """A part's fields: its own, or those of everybody where there may be several people."""
-    if part.kind != "people":
+    if not part.each:
         return [(name, part)]
-    return [(field_of_person(name, index, own), own) for index in range(PEOPLE_MAX) for own in part.each]
+    return [(field_of_person(name, index, own), own) for index in range(part.at_most) for own in part.each]
 
 
 def typed_for_part(item: str, name: str, part: Part) -> dict[str, str]:

@@ -31,7 +31,7 @@ EASTERN = timezone(timedelta(hours=-5))
 @pytest.fixture(autouse=True)
 def manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names as a build would give them, so that templates can be tested without one."""
-    names = ("app.css", "app.js", "receipt.js", "htmx.js", "icons.svg", "favicon.svg")
+    names = ("app.css", "app.js", "form.js", "receipt.js", "htmx.js", "icons.svg", "favicon.svg")
     monkeypatch.setattr(assets, "load_manifest", lambda: {name: name for name in names})
 
 

@@ -90,10 +90,12 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /cases/{case_id}/submit": VISITORS,
     "routing POST /cases/{case_id}/channel": VISITORS,
     "routing POST /cases/{case_id}/fields": VISITORS,
+    "routing POST /cases/{case_id}/draft": VISITORS,
     # Where forms are sent, opened as a page: leads to the case.
     "routing GET /cases/{case_id}/channel": VISITORS,
     "routing GET /cases/{case_id}/submit": VISITORS,
     "routing GET /cases/{case_id}/fields": VISITORS,
+    "routing GET /cases/{case_id}/draft": VISITORS,
     "routing GET /cases/{case_id}/switched": VISITORS,
     "routing POST /cases/{case_id}/visit": VISITORS,
     "routing GET /cases/{case_id}/visit": VISITORS,

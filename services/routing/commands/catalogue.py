@@ -12,8 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.quality import plan_adding_up
 from services.routing.commands.tidying import plan_tidying
+from services.routing.commands.town_items import town_items_of
 from services.routing.domain.office import head_of
-from services.routing.tables import catalogue, counter, life_event, office_rule, outbox, procedure
+from services.routing.tables import (
+    catalogue,
+    counter,
+    life_event,
+    office_rule,
+    outbox,
+    procedure,
+    procedure_form,
+    town_item,
+)
 from shared.audit import Operator, record_deed
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, WalkEntry
 from shared.town_pack import Counter as PackCounter
@@ -89,9 +99,27 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
     # The rule of a procedure that is gone stays: applications of it are still to be decided.
     await _replace(session, office_rule, facts.code, _office_rows(pack))
+    await _publish_items(session, pack, now)
     await outbox.publish(session, _published(pack, public_url, version, now))
     await record_deed(session, Operator(facts.code), "publish_catalogue", str(version), now=now)
     return version
+
+
+async def _publish_items(session: AsyncSession, pack: TownPack, now: datetime) -> None:
+    town, own = pack.town.code, town_items_of(pack.items)
+    items = [
+        {"code": code, "content": msgspec.to_builtins(item), "withdrawn_at": None} for code, item in own.items.items()
+    ]
+    await _replace(session, town_item, town, items)
+    gone = town_item.c.code.not_in(list(own.items))
+    await session.execute(
+        update(town_item)
+        .where(town_item.c.municipality == town, gone, town_item.c.withdrawn_at.is_(None))
+        .values(withdrawn_at=now)
+    )
+    await session.execute(procedure_form.delete().where(procedure_form.c.municipality == town))
+    forms = [{"procedure": code, "groups": msgspec.to_builtins(form.groups)} for code, form in own.forms.items()]
+    await _replace(session, procedure_form, town, forms)
 
 
 async def _replace(session: AsyncSession, table: Table, municipality: str, rows: list[dict[str, Any]]) -> None:
@@ -227,6 +255,7 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.deadlines,
             pack.walks,
             pack.office,
+            pack.items,
         ),
         str_keys=True,
     )

@@ -26,6 +26,7 @@ from services.routing.commands.vault import (
     write_reused,
 )
 from services.routing.domain.behalf import SAID
+from services.routing.domain.town_items import form_of
 from services.routing.tables import SERVICE, offer
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
@@ -94,6 +95,15 @@ async def fill_items(
     )
 
 
+async def is_of_version(session: AsyncSession, identity: Identity, case_id: UUID, version: str) -> bool:
+    """Whether a case is still as it was when a page was made of it; until the transaction ends, it stays so.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    return str((await lock_open_case(session, identity, case_id)).version) == version
+
+
 async def save_form(
     session: AsyncSession,
     vault: SubjectVault,
@@ -103,7 +113,8 @@ async def save_form(
     values: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Keep checked values. What was approved and left as it was is `applied` by that approval, once.
+    """Keep checked values, but not of what does not apply by them. What was approved and left as it was is `applied` by
+    that approval, once.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
@@ -111,6 +122,8 @@ async def save_form(
     case = await lock_open_case(session, identity, case_id)
     if not values:
         return
+    not_asked = form_of(case.procedure).not_asked(values, case.not_asked)
+    values = {item: value for item, value in values.items() if item not in not_asked}
     subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
     approved = await approved_offers(session, case)
     usable = await usable_sources(session, case)
@@ -142,7 +155,8 @@ async def save_form(
     await session.execute(
         update_case(case).values(
             subject_ref=subject_ref,
-            items=sorted({*(case.items or ()), *values}),
+            items=sorted({*(case.items or ()), *values} - set(not_asked)),
+            not_asked=list(not_asked),
             updated_at=now,
             version=case.version + 1,
         )

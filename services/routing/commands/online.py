@@ -14,6 +14,7 @@ from services.routing.commands.vault import list_sources
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import can_be_typed, typed_items
+from services.routing.domain.town_items import ProcedureForm, form_of
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.family import list_persons
 from services.routing.tables import application, procedure
@@ -30,6 +31,8 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     case_id: UUID
+    # Raised by each change.
+    version: int
     procedure: str
     procedure_name: str
     items: tuple[str, ...]
@@ -50,8 +53,13 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The items that the form asks for."""
-        return typed_items(self.items)
+        """The items that the form asks for, in its order."""
+        return self.form.in_order(typed_items(self.items))
+
+    @property
+    def form(self) -> ProcedureForm:
+        """How the form asks."""
+        return form_of(self.procedure)
 
 
 async def get_online_case(session: AsyncSession, identity: Identity, case_id: UUID) -> OnlineCase:
@@ -76,6 +84,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         persons=tuple(persons.values()),
         may_choose=await may_choose_person(session, identity, case),
         case_id=case_id,
+        version=case.version,
         procedure=row.code,
         procedure_name=row.name_ja,
         items=tuple(row.items),

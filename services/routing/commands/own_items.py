@@ -8,9 +8,18 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.vault import STEP_FORM, Source, Use, keep_items, list_sources, read_values, write_use
+from services.routing.commands.vault import (
+    ITEMS_MAX,
+    STEP_FORM,
+    Source,
+    Use,
+    keep_items,
+    list_sources,
+    read_values,
+    write_use,
+)
 from services.routing.domain.handover import WITHDRAWN
-from services.routing.domain.items import ITEM_PARTS, in_order
+from services.routing.domain.items import in_order, parts_of
 from services.routing.queries.mine import find_subject
 from services.routing.tables import SERVICE, case_file, offer, reuse_stop
 from shared.crypto import SubjectVault
@@ -181,7 +190,7 @@ async def stopped_keys(session: AsyncSession, municipality: str, subject_ref: UU
             reuse_stop.c.subject_ref == subject_ref,
             reuse_stop.c.ended_at.is_(None),
         )
-        .limit(len(ITEM_PARTS))
+        .limit(ITEMS_MAX)
     )
     return frozenset(rows.scalars())
 
@@ -189,7 +198,7 @@ async def stopped_keys(session: AsyncSession, municipality: str, subject_ref: UU
 async def _own_sources(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, Source]:
     """What the person typed, or staff for them; not what an office wrote to them."""
     sources = await list_sources(session, municipality, subject_ref)
-    return {source.key: source for source in sources if source.key in ITEM_PARTS}
+    return {source.key: source for source in sources if parts_of(source.key)}
 
 
 async def _own_source(session: AsyncSession, identity: Identity, key: str) -> tuple[UUID, Source]:

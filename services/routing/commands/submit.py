@@ -31,6 +31,7 @@ from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import EDITABLE, missing_items
 from services.routing.domain.handover import CONTACT, read_answers
 from services.routing.domain.items import typed_items
+from services.routing.domain.town_items import form_of
 from services.routing.keys import Keys
 from services.routing.queries.office import due_from, get_rule
 from services.routing.tables import SERVICE, application
@@ -98,9 +99,14 @@ async def check_application(
         versions=versions,
         now=now,
     )
+    given = {key: value.value for key, value in values.items()}
+    form = form_of(case.procedure)
+    if form.lacks(given) or form.not_asked(given, case.not_asked) != tuple(case.not_asked):
+        # Taken over from elsewhere, or corrected there since the form was filled in.
+        return Incomplete("form")
     offers = await preview_offers(session, vault, identity, case, _contact_of(case), now=now)
     return Checked(
-        values={key: value.value for key, value in values.items()},
+        values=given,
         versions=versions,
         reach=case.reach,
         contact=offers[0] if offers else None,
@@ -155,7 +161,8 @@ async def submit_application(
 
 async def _ready(session: AsyncSession, case: Row[Any]) -> dict[str, int] | Incomplete:
     """The version of every item that would be sent, or which page lacks something."""
-    needed = typed_items((await procedure_of(session, case)).items)
+    asked = typed_items((await procedure_of(session, case)).items)
+    needed = [item for item in asked if item not in case.not_asked]
     usable = await usable_sources(session, case)
     if missing_items(needed, usable):
         return Incomplete("form")

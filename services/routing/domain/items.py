@@ -5,13 +5,15 @@ has several. Attachments are not taken, and マイナンバー (個人番号) is
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import date, timedelta
 from typing import Literal
 
 import msgspec
 
 Kind = Literal[
-    "text", "person", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits", "people"
+    "text", "person", "kana", "long_text", "day", "phone", "postal_code", "choice", "number", "digits", "people",
+    "things",
 ]  # fmt: skip
 
 NAME_MAX_LENGTH = 60
@@ -33,11 +35,42 @@ PEOPLE_MAX = 10
 RELATIONS = ("spouse", "child", "parent", "grandparent", "sibling", "other")
 
 
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a field above has to hold for another to be asked for: one of these choices, or a number or day in bounds.
+
+    `item` is empty between the parts of one item.
+    """
+
+    item: str = ""
+    part: str = ""
+    one_of: tuple[str, ...] = ()
+    lowest: int | None = None
+    highest: int | None = None
+    from_day: date | None = None
+    until_day: date | None = None
+
+    def holds(self, text: str) -> bool:
+        """Whether the field's clean value is so; one that is empty never is."""
+        if not text:
+            return False
+        if self.one_of:
+            return text in self.one_of
+        if self.from_day is not None or self.until_day is not None:
+            return (self.from_day or date.min).isoformat() <= text <= (self.until_day or date.max).isoformat()
+        number = int(text) if text.isascii() and text.isdecimal() else None
+        return (
+            number is not None
+            and (self.lowest is None or self.lowest <= number)
+            and (self.highest is None or number <= self.highest)
+        )
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One field of an item. `name` is empty when it is the item's only one. Days are limited from today on.
 
     `length` is the most letters, or of `digits` how many; `lowest` and `highest` bound a number.
-    Of `people`, `each` are the parts of one of them: such a part's value is a JSON list, of at most `PEOPLE_MAX`.
+    Of `people` and `things`, `each` are the parts of one of them: such a part's value is a JSON list, of `at_least` to
+    `at_most`. A town's own parts bring their words; `choice_words` are those of `choices`, in their order.
     """
 
     kind: Kind
@@ -50,6 +83,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     from_days: int = -OLDEST_YEARS * YEAR_DAYS
     until_days: int = 0
     each: tuple["Part", ...] = ()
+    at_least: int = 0
+    at_most: int = PEOPLE_MAX
+    when: Condition | None = None
+    label: str = ""
+    hint: str = ""
+    choice_words: tuple[str, ...] = ()
 
 
 def _text(name: str = "", *, length: int = LINE_MAX_LENGTH, required: bool = True) -> Part:
@@ -118,7 +157,14 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
         Part(kind="kana", name="kana", length=NAME_MAX_LENGTH),
         Part(kind="day", name="birth_date"),
         _choice("together", "yes", "no"),
-        _note("others", required=False),
+        # A note in former versions, which is shown as it was.
+        _people(
+            "others",
+            _person("name"),
+            Part(kind="kana", name="kana", length=NAME_MAX_LENGTH),
+            Part(kind="day", name="birth_date"),
+            _choice("together", "yes", "no"),
+        ),
     ),
     "employer": (
         _text("name"),
@@ -143,20 +189,31 @@ ADDRESS_ITEMS = ("address", "previous_address", "new_address")
 # Things rather than words: brought to the counter, until attachments are taken.
 NOT_TYPED = frozenset({"photos"})
 
+# Of the items that the town itself defines, for as long as one of its requests is answered: see `town_items.py`.
+town_parts: ContextVar[Mapping[str, tuple[Part, ...]]] = ContextVar(
+    "choudo_town_parts",
+    default={},  # noqa: B039  never written to
+)
+
+
+def parts_of(item: str) -> tuple[Part, ...]:
+    """What an item consists of, one of ours or of the town's own; nothing if there is no such item."""
+    return ITEM_PARTS.get(item) or town_parts.get().get(item, ())
+
 
 def typed_items(items: Iterable[str]) -> tuple[str, ...]:
     """Those of a procedure's items that a form asks for, in its order."""
-    return tuple(item for item in items if item in ITEM_PARTS)
+    return tuple(item for item in items if parts_of(item))
 
 
 def in_order(items: Collection[str]) -> tuple[str, ...]:
-    """Items in the order in which forms ask for them, whatever order they were stored in."""
-    return tuple(item for item in ITEM_PARTS if item in items)
+    """Items in the order in which forms ask for them, whatever order they were stored in; the town's own come last."""
+    return tuple(item for item in (*ITEM_PARTS, *town_parts.get()) if item in items)
 
 
 def can_be_typed(items: Iterable[str]) -> bool:
     """Whether a form knows all of a procedure's items: else it cannot be done online."""
-    return all(item in ITEM_PARTS or item in NOT_TYPED for item in items)
+    return all(item in NOT_TYPED or parts_of(item) for item in items)
 
 
 def field_of(item: str, part: Part) -> str:
@@ -183,7 +240,7 @@ def number_limits(item: str, part: Part, today: date) -> tuple[int, int]:
 
 def pack_value(item: str, parts: Mapping[str, str]) -> str:
     """An item's value from its parts' clean values; empty when nothing was typed."""
-    known = ITEM_PARTS[item]
+    known = parts_of(item)
     if len(known) == 1:
         return parts.get(known[0].name, "")
     filled = {part.name: parts[part.name] for part in known if parts.get(part.name)}
@@ -192,7 +249,7 @@ def pack_value(item: str, parts: Mapping[str, str]) -> str:
 
 def unpack_value(item: str, value: str) -> dict[str, str]:
     """The parts of an item's value. What is not in the form of today's parts is left out."""
-    known = ITEM_PARTS.get(item, ())
+    known = parts_of(item)
     if len(known) <= 1:
         return {known[0].name if known else "": value}
     try:
@@ -200,6 +257,18 @@ def unpack_value(item: str, value: str) -> dict[str, str]:
     except msgspec.DecodeError:
         return {}
     return {part.name: parts[part.name] for part in known if part.name in parts}
+
+
+def left_over(item: str, value: str) -> tuple[str, ...]:
+    """What of an item's value stands in none of today's parts: it was given when there were others."""
+    known = {part.name for part in parts_of(item)}
+    if len(known) <= 1 or not value:
+        return ()
+    try:
+        parts = msgspec.json.decode(value, type=dict[str, str])
+    except msgspec.DecodeError:
+        return (value,)
+    return tuple(text for name, text in parts.items() if name not in known)
 
 
 def pack_people(people: Sequence[Mapping[str, str]]) -> str:

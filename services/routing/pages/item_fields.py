@@ -10,28 +10,32 @@ from services.routing.domain.addresses import complete_line, tidy_line
 from services.routing.domain.applications import WRITTEN, read_reasons
 from services.routing.domain.items import (
     ADDRESS_ITEMS,
-    ITEM_PARTS,
-    PEOPLE_MAX,
     Part,
     day_limits,
     field_of,
     field_of_person,
     in_order,
+    left_over,
     number_limits,
     pack_people,
     pack_value,
+    parts_of,
     typed_items,
     unpack_people,
     unpack_value,
 )
+from services.routing.domain.town_items import PLAIN_FORM, ProcedureForm
 from services.routing.pages.application_wording import WHOLE
-from services.routing.pages.item_wording import CHOICES, PARTS
-from services.routing.pages.wording import ITEMS, OTHER_ITEM, show_phone
+from services.routing.pages.item_labels import choice_name, part_hint, part_label, show_when
+from services.routing.pages.item_wording import PARTS
+from services.routing.pages.wording import item_name as item_name
+from services.routing.pages.wording import show_phone
 from services.routing.queries.postal_codes import find_places
 from shared.web.forms import DATE_PARTS, POSTAL_CODE_LENGTH, Form
 from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.templating import jst_date, wareki
+from shared.web.town_texts import town_text
 
 # Buttons inside a form: which address to look up, and which people there is one more of.
 LOOK_UP, MORE = "lookup", "more"
@@ -46,23 +50,44 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     unsaved: tuple[str, ...]
 
 
-def read_items(form: Form, items: Sequence[str], today: date, *, complete: bool = True) -> Typed:
-    """Check every part of every item; the form's errors say what is wrong and where.
+def read_items(
+    form: Form, items: Sequence[str], today: date, *, complete: bool = True, plan: ProcedureForm = PLAIN_FORM
+) -> Typed:
+    """Check every part of every item that applies; the form's errors say what is wrong and where.
 
+    `plan`: what applies, by what was answered above. What does not is neither checked nor kept, whatever was typed.
     Not `complete`: what was not typed at all is no error, for those who go on another way.
     """
     values: dict[str, str] = {}
     unsaved: list[str] = []
+    read: dict[str, dict[str, str]] = {}
     for item in typed_items(items):
+        entry = plan.entry(item)
         if not complete and not _is_touched(form, item):
             continue
+        decides = read.get(entry.when.item) if entry.when is not None else None
+        if entry.when is not None:
+            if decides is not None and not entry.when.holds(decides.get(entry.when.part, "")):
+                continue
+            if decides is None and complete:
+                # The answer above is to be mended first, or does not apply itself.
+                continue
         before = set(form.errors)
-        parts = {part.name: _read_part(form, field_of(item, part), item, part, today) for part in ITEM_PARTS[item]}
+        parts = _read_parts(form, item, entry.parts(), today)
         if set(form.errors) - before:
             unsaved.append(item)
         else:
+            read[item] = parts
             values[item] = pack_value(item, _complete_address(item, parts))
     return Typed(values=values, unsaved=tuple(unsaved))
+
+
+def _read_parts(form: Form, item: str, known: Sequence[Part], today: date) -> dict[str, str]:
+    parts: dict[str, str] = {}
+    for part in known:
+        if part.when is None or part.when.holds(parts.get(part.when.part, "")):
+            parts[part.name] = _read_part(form, field_of(item, part), item, part, today)
+    return parts
 
 
 def extend_form(form: Form, items: Sequence[str]) -> dict[str, str] | None:
@@ -70,7 +95,7 @@ def extend_form(form: Form, items: Sequence[str]) -> dict[str, str] | None:
     item = form.value(LOOK_UP)
     if item in ADDRESS_ITEMS and item in items:
         return _look_up_address(form, item)
-    people = {field_of(item, part) for item in typed_items(items) for part in ITEM_PARTS[item] if part.each}
+    people = {field_of(item, part) for item in typed_items(items) for part in parts_of(item) if part.each}
     return dict(form.values) if form.value(MORE) in people else None
 
 
@@ -99,30 +124,43 @@ def fill_fields(values: Mapping[str, str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for item, value in values.items():
         parts = unpack_value(item, value)
-        for part in ITEM_PARTS.get(item, ()):
+        for part in parts_of(item):
             fields |= _fill_part(field_of(item, part), part, parts.get(part.name, ""))
     return fields
 
 
 def make_groups(
-    items: Sequence[str], fields: Mapping[str, str], errors: Mapping[str, str], *, with_autofill: bool = True
+    items: Sequence[str],
+    fields: Mapping[str, str],
+    errors: Mapping[str, str],
+    *,
+    with_autofill: bool = True,
+    plan: ProcedureForm = PLAIN_FORM,
 ) -> list[dict[str, Any]]:
-    """The items as the page asks for them: one group each, with its parts.
+    """The items as the page asks for them: one group each, with its parts, and the heading above those that begin one.
 
     `with_autofill`: the browser may offer what it knows of its owner.
     """
-    return [
-        {
-            "item": item,
-            "label": item_name(item),
-            "is_address": item in ADDRESS_ITEMS,
-            "parts": [
-                _show_field(item, part, fields, errors) | ({} if with_autofill else NO_AUTOFILL)
-                for part in ITEM_PARTS[item]
-            ],
-        }
-        for item in typed_items(items)
-    ]
+    groups = []
+    for item in typed_items(items):
+        entry = plan.entry(item)
+        heading = plan.heading(item)
+        groups.append(
+            {
+                "item": item,
+                "label": item_name(item),
+                "heading": town_text(heading) if heading else None,
+                # Below the heading of its group.
+                "level": 3 if plan.groups else 2,
+                "when": show_when(entry.when, item) if entry.when is not None else None,
+                "is_address": item in ADDRESS_ITEMS,
+                "parts": [
+                    _show_field(item, part, fields, errors) | ({} if with_autofill else NO_AUTOFILL)
+                    for part in entry.parts()
+                ],
+            }
+        )
+    return groups
 
 
 def errors_in_order(items: Sequence[str], errors: Mapping[str, str]) -> dict[str, str]:
@@ -130,7 +168,7 @@ def errors_in_order(items: Sequence[str], errors: Mapping[str, str]) -> dict[str
     return {
         name: f"{label}：{errors[name]}"
         for item in typed_items(items)
-        for part in ITEM_PARTS[item]
+        for part in parts_of(item)
         for name, label in _labelled(item, part)
         if name in errors
     }
@@ -141,7 +179,7 @@ def show_value(item: str, value: str) -> str:
     if item == WRITTEN["correction_asked"]:
         return "\n".join(f"{row['term']}：{row['text']}" for row in reason_rows(value))
     parts = unpack_value(item, value)
-    known = ITEM_PARTS.get(item, ())
+    known = parts_of(item)
     if not known:
         return value
     if len(known) == 1:
@@ -150,8 +188,8 @@ def show_value(item: str, value: str) -> str:
     for part in known:
         text = parts.get(part.name, "")
         if text:
-            lines.append(f"{_label(item, part)}：{_readable(item, part, text)}")
-    return "\n".join(lines)
+            lines.append(f"{part_label(item, part)}：{_readable(item, part, text)}")
+    return "\n".join([*lines, *left_over(item, value)])
 
 
 def reason_rows(value: str) -> list[dict[str, str]]:
@@ -164,17 +202,12 @@ def reason_rows(value: str) -> list[dict[str, str]]:
     ]
 
 
-def item_name(item: str) -> str:
-    """What an item is called."""
-    return translate(ITEMS.get(item, OTHER_ITEM))
-
-
 def _is_touched(form: Form, item: str) -> bool:
-    return any(_is_part_touched(form.values, field_of(item, part), part) for part in ITEM_PARTS[item])
+    return any(_is_part_touched(form.values, field_of(item, part), part) for part in parts_of(item))
 
 
 def _is_part_touched(fields: Mapping[str, str], name: str, part: Part) -> bool:
-    if part.kind == "people":
+    if part.each:
         return count_people(fields, name, part) > 0
     names = [f"{name}_{piece}" for piece in DATE_PARTS[1:]] if part.kind == "day" else [name]
     return any(fields.get(each, "").strip() for each in names)
@@ -184,7 +217,7 @@ def count_people(fields: Mapping[str, str], name: str, part: Part) -> int:
     """Up to which of several people something was typed."""
     touched = [
         index + 1
-        for index in range(PEOPLE_MAX)
+        for index in range(part.at_most)
         if any(_is_part_touched(fields, field_of_person(name, index, own), own) for own in part.each)
     ]
     return max(touched, default=0)
@@ -223,22 +256,30 @@ def _read_part(form: Form, name: str, item: str, part: Part, today: date) -> str
         case "day":
             earliest, latest = day_limits(part, today)
             return form.day(name, earliest=earliest, latest=latest, required=required)
-        case "people":
+        case "people" | "things":
             return _read_people(form, name, item, part, today)
 
 
 def _read_people(form: Form, name: str, item: str, part: Part, today: date) -> str:
-    """Everybody of whom anything was typed; an empty row in between is nobody."""
-    people = []
-    for index in range(count_people(form.values, name, part)):
-        fields = {own.name: field_of_person(name, index, own) for own in part.each}
-        if any(_is_part_touched(form.values, fields[own.name], own) for own in part.each):
-            people.append({own.name: _read_part(form, fields[own.name], item, own, today) for own in part.each})
+    """Everybody of whom anything was typed; an empty row in between is nobody, unless there are too few."""
+    touched = {
+        index
+        for index in range(part.at_most)
+        if any(_is_part_touched(form.values, field_of_person(name, index, own), own) for own in part.each)
+    }
+    free = (index for index in range(part.at_most) if index not in touched)
+    wanted = sorted(
+        touched | {index for index, _missing in zip(free, range(part.at_least - len(touched)), strict=False)}
+    )
+    people = [
+        {own.name: _read_part(form, field_of_person(name, index, own), item, own, today) for own in part.each}
+        for index in wanted
+    ]
     return pack_people(people)
 
 
 def _fill_part(name: str, part: Part, text: str) -> dict[str, str]:
-    if part.kind == "people":
+    if part.each:
         fields: dict[str, str] = {}
         for index, person in enumerate(unpack_people(text)):
             for own in part.each:
@@ -274,16 +315,17 @@ def _show_field(
     return {
         "name": name,
         "kind": part.kind,
-        "label": _label(item, part, within),
-        "hint": translate(words.hint) if words and words.hint else None,
+        "label": part_label(item, part, within),
+        "hint": part_hint(item, part, within),
+        "when": show_when(part.when, item) if part.when is not None else None,
         "autocomplete": words.autocomplete if words else "off",
         "required": part.required and is_needed,
         "length": part.length,
         "birthday": item == "birth_date",
-        "options": [{"value": choice, "label": _choice_name(item, part, choice, within)} for choice in part.choices],
+        "options": [{"value": choice, "label": choice_name(item, part, choice, within)} for choice in part.choices],
         "value": value,
         "error": errors.get(name),
-        "people": _show_people(item, part, name, fields, errors) if part.kind == "people" else None,
+        "people": _show_people(item, part, name, fields, errors) if part.each else None,
     }
 
 
@@ -292,15 +334,17 @@ def _show_people(
 ) -> dict[str, Any]:
     """A row for each of whom something was typed, and one more when it was asked for; at first there is one."""
     asked = fields.get(MORE, "") == name
-    rows = min(max(1, count_people(fields, name, part) + asked), PEOPLE_MAX)
+    rows = min(max(1, part.at_least, count_people(fields, name, part) + asked), part.at_most)
     people = []
     for index in range(rows):
         names = {own.name: field_of_person(name, index, own) for own in part.each}
         # Nothing has to be written of nobody.
-        is_needed = any(_is_part_touched(fields, names[own.name], own) for own in part.each)
+        is_needed = index < part.at_least or any(_is_part_touched(fields, names[own.name], own) for own in part.each)
         people.append(
             {
-                "title": _("%(number)s人目", number=index + 1),
+                "title": _("%(number)s人目", number=index + 1)
+                if part.kind == "people"
+                else _("%(number)s番目", number=index + 1),
                 "parts": [
                     _show_field(
                         item,
@@ -315,31 +359,22 @@ def _show_people(
                 ],
             }
         )
-    return {"rows": people, "has_room": rows < PEOPLE_MAX}
+    return {"rows": people, "has_room": rows < part.at_most}
 
 
 def _labelled(item: str, part: Part) -> list[tuple[str, str]]:
     """Every field of a part, in the order of the page, with what it is called."""
     name = field_of(item, part)
-    if part.kind != "people":
-        return [(name, _label(item, part))]
+    if not part.each:
+        return [(name, part_label(item, part))]
     return [
         (
             field_of_person(name, index, own),
-            f"{_label(item, part)} {index + 1} {_label(item, own, f'{part.name}.')}",
+            f"{part_label(item, part)} {index + 1} {part_label(item, own, f'{part.name}.')}",
         )
-        for index in range(PEOPLE_MAX)
+        for index in range(part.at_most)
         for own in part.each
     ]
-
-
-def _label(item: str, part: Part, within: str = "") -> str:
-    words = PARTS.get((item, within + part.name))
-    return translate(words.label) if words else item_name(item)
-
-
-def _choice_name(item: str, part: Part, choice: str, within: str = "") -> str:
-    return translate(CHOICES.get((item, within + part.name, choice), choice))
 
 
 def _as_typed(part: Part, text: str) -> str:
@@ -351,12 +386,12 @@ def _as_typed(part: Part, text: str) -> str:
 
 
 def _readable(item: str, part: Part, text: str, within: str = "") -> str:
-    if part.kind == "people":
+    if part.each:
         people = unpack_people(text)
         # What was typed before there were fields for each is shown as it was.
         return "／".join(_readable_person(item, part, person) for person in people) if people else text
     if part.kind == "choice":
-        return _choice_name(item, part, text, within)
+        return choice_name(item, part, text, within)
     if part.kind == "day":
         try:
             day = date.fromisoformat(text)

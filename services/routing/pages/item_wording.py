@@ -63,7 +63,13 @@ PARTS: dict[tuple[str, str], PartWords] = {
     ("child", "kana"): PartWords(_("お子さんのよみがな")),
     ("child", "birth_date"): PartWords(_("お子さんの生年月日")),
     ("child", "together"): PartWords(_("いっしょに住んでいますか")),
-    ("child", "others"): PartWords(_("ほかのお子さん"), _("お名前と生年月日を、ひとりずつ行をかえて書いてください。")),
+    ("child", "others"): PartWords(
+        _("ほかのお子さん"), _("高校生までの方を、みなさん書いてください。いないときは、書かずに進んでください。")
+    ),
+    ("child", "others.name"): PartWords(_("お子さんのお名前")),
+    ("child", "others.kana"): PartWords(_("お子さんのよみがな")),
+    ("child", "others.birth_date"): PartWords(_("お子さんの生年月日")),
+    ("child", "others.together"): PartWords(_("いっしょに住んでいますか")),
     ("employer", "name"): PartWords(_("お勤め先の名前"), None, "organization"),
     ("employer", "phone"): PartWords(_("お勤め先の電話番号")),
     ("employer", "hours"): PartWords(
@@ -101,6 +107,8 @@ CHOICES: dict[tuple[str, str, str], str] = {
     ("bank_account", "kind", "savings"): _("貯蓄"),
     ("child", "together", "yes"): _("はい、いっしょに住んでいます"),
     ("child", "together", "no"): _("いいえ、べつに住んでいます"),
+    ("child", "others.together", "yes"): _("はい、いっしょに住んでいます"),
+    ("child", "others.together", "no"): _("いいえ、べつに住んでいます"),
     ("dog", "sex", "female"): _("めす"),
     ("dog", "sex", "male"): _("おす"),
 }

@@ -11,7 +11,7 @@ from litestar.response import Template
 
 from services.routing.commands.looking import Looked, look_at_application
 from services.routing.domain.applications import WRITTEN
-from services.routing.domain.items import ITEM_PARTS, unpack_people, unpack_value
+from services.routing.domain.items import parts_of, unpack_people, unpack_value
 from services.routing.keys import Keys
 from services.routing.pages.applications import step_lines
 from services.routing.pages.item_fields import item_name
@@ -165,7 +165,7 @@ def _exported(looked: Looked, names: dict[str, tuple[str, str]]) -> ExportedAppl
 
 
 def _parts(item: str, value: str) -> Parts:
-    people = {part.name for part in ITEM_PARTS.get(item, ()) if part.kind == "people"}
+    people = {part.name for part in parts_of(item) if part.each}
     return {
         name or "value": unpack_people(text) if name in people else text
         for name, text in unpack_value(item, value).items()

@@ -1,6 +1,6 @@
 """The online way of a case: use again what was given, fill in, check, send; and go on another way at any step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.correcting import read_asked
-from services.routing.commands.form import FilledItems, fill_items, save_form
+from services.routing.commands.form import FilledItems, fill_items, is_of_version, save_form
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, change_channel, get_online_case
 from services.routing.commands.reuse import decide_reuse, preview_reuse
@@ -45,6 +45,8 @@ from shared.web.pages import page, see_other
 CODE_MAX_LENGTH = 20
 CHANNEL_REFUSALS = frozenset({"channel_impossible", "channel_not_ready"})
 UNSAVED_MAX_LENGTH = 500
+# The field in which somebody is writing while the page keeps what they wrote before.
+TYPING = "typing"
 SHOWN_MAX_LENGTH = 1_000
 
 Req = Request[Any, Any, Any]
@@ -138,7 +140,7 @@ async def post_form(
         online = await get_online_case(session, identity, case)
         if (elsewhere := _elsewhere(online)) is not None:
             return elsewhere
-        typed = read_items(form, online.needed, jst_day(now))
+        typed = read_items(form, online.needed, jst_day(now), plan=online.form)
         if form.ok:
             await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now) if not form.ok else {}
@@ -170,8 +172,41 @@ async def post_fields(
     return _form_page(request, online, fields, form.errors, asked=asked)
 
 
+@post("/cases/{case_id:str}/draft", guards=[require_visitor])
+async def post_draft(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template | Redirect:
+    """Keep what is right so far, and say what is left; the form again as it was typed.
+
+    The page's script keeps by itself: not what somebody is just writing (`typing`), nor anything over what the case
+    was changed to meanwhile, for it may arrive late.
+    """
+    case = parse_uuid(case_id, code="case_unknown")
+    form = Form(await read_form(request))
+    typing = form.values.pop(TYPING, "")
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case)
+        if (elsewhere := _elsewhere(online)) is not None:
+            return elsewhere
+        finished = [item for item in online.needed if not (typing == item or typing.startswith(f"{item}_"))]
+        typed = read_items(form, finished, jst_day(now), complete=False, plan=online.form)
+        is_saved = form.value("keep") == "yes" or await is_of_version(session, identity, case, form.value("version"))
+        if is_saved:
+            await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
+        asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
+        online = await get_online_case(session, identity, case)
+    not_asked = online.form.not_asked(typed.values)
+    missing = [item_name(item) for item in online.needed if item not in typed.values and item not in not_asked]
+    return _form_page(request, online, form.values, form.errors, asked=asked, is_saved=is_saved, missing=missing)
+
+
 @get(
-    ["/cases/{case_id:str}/channel", "/cases/{case_id:str}/submit", "/cases/{case_id:str}/fields"],
+    [f"/cases/{{case_id:str}}/{name}" for name in ("channel", "submit", "fields", "draft")],
     guards=[require_visitor],
 )
 async def get_form_address(case_id: FromPath[str]) -> Redirect:
@@ -200,7 +235,7 @@ async def post_channel(
         online = await get_online_case(session, identity, case)
         if online.sent is not None:
             return see_other(f"/applications/{online.sent}")
-        typed = read_items(form, online.needed, jst_day(now), complete=False)
+        typed = read_items(form, online.needed, jst_day(now), complete=False, plan=online.form)
         await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         if (booked := await _live_appointment(session, identity, case)) is not None:
             return booked
@@ -351,18 +386,22 @@ def _form_page(
     filled: FilledItems | None = None,
     refusal: Refusal | None = None,
     asked: Mapping[str, str] | None = None,
+    is_saved: bool = False,
+    missing: Sequence[str] = (),
 ) -> Template:
     text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
         "form.html",
-        status=refusal.status if refusal else 422 if errors else 200,
+        status=refusal.status if refusal else 422 if errors and not is_saved else 200,
+        saved=is_saved,
+        missing=missing,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
         behalf=online.behalf,
         case=online,
         asked=asked or {},
-        groups=make_groups(online.needed, fields, errors, with_autofill=online.behalf is None),
+        groups=make_groups(online.needed, fields, errors, with_autofill=online.behalf is None, plan=online.form),
         errors=errors_in_order(online.needed, errors),
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,

@@ -12,7 +12,7 @@ from litestar.response import Redirect, Template
 
 from services.routing.commands.own_items import OwnItem, allow_reuse, correct_item, list_own_items, stop_reuse
 from services.routing.domain.interoperability import gif_record
-from services.routing.domain.items import ITEM_PARTS
+from services.routing.domain.items import parts_of
 from services.routing.keys import Keys
 from services.routing.pages.item_fields import (
     errors_in_order,
@@ -114,7 +114,7 @@ async def post_item(
 ) -> Template | Redirect:
     """Keep the corrected item; with a problem, the form again as it was typed."""
     form = Form(await read_form(request))
-    if key not in ITEM_PARTS:
+    if not parts_of(key):
         raise Refusal("item_unknown", 404)
     if (fields := extend_form(form, [key])) is not None:
         return _item_page(request, key, fields, form.errors)
@@ -155,7 +155,7 @@ async def post_allow(
 @get([DATA_PATH + "/{key:str}/stop", DATA_PATH + "/{key:str}/allow"], guards=[require_visitor])
 async def get_button_address(key: FromPath[str]) -> Redirect:
     """Where buttons are sent, opened as a page."""
-    return see_other(f"{DATA_PATH}#i-{key}" if key in ITEM_PARTS else DATA_PATH)
+    return see_other(f"{DATA_PATH}#i-{key}" if parts_of(key) else DATA_PATH)
 
 
 def _row(item: OwnItem, names: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from services.routing.commands.cases import PURPOSE_CONTACT
 from services.routing.commands.uses import PURPOSE_CALL, PURPOSE_CALL_BY_HELPER
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE
+from services.routing.domain.town_items import town_item_name
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
 from shared.web.refusals import RefusalText
@@ -322,8 +323,13 @@ def item_names(keys: Iterable[str]) -> str:
     """Names of items for a sentence, each once, in the order in which a form asks for them."""
     order = {key: index for index, key in enumerate(ITEMS)}
     listed = sorted(keys, key=lambda key: order.get(key, len(order)))
-    names = dict.fromkeys(translate(ITEMS.get(key, OTHER_ITEM)) for key in listed)
-    return translate(_SEPARATOR).join(names)
+    return translate(_SEPARATOR).join(dict.fromkeys(map(item_name, listed)))
+
+
+def item_name(key: str) -> str:
+    """What an item is called: one of ours, or of the town's own in its words."""
+    town_name = town_item_name(key)
+    return town_text(town_name) if town_name is not None else translate(ITEMS.get(key, OTHER_ITEM))
 
 
 def place_of(counter: Counter) -> str:

@@ -8,7 +8,16 @@ from services.routing.tables.applications import (
     office_look,
 )
 from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
-from services.routing.tables.catalogue import catalogue, counter, life_event, office_rule, pack_version, procedure
+from services.routing.tables.catalogue import (
+    catalogue,
+    counter,
+    life_event,
+    office_rule,
+    pack_version,
+    procedure,
+    procedure_form,
+    town_item,
+)
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
 from services.routing.tables.projections import appointment, availability, checkpoint, reuse
@@ -56,6 +65,7 @@ __all__ = [
     "pass_issued",
     "plan",
     "procedure",
+    "procedure_form",
     "protection",
     "quality_count",
     "quality_fact",
@@ -66,6 +76,7 @@ __all__ = [
     "session_table",
     "situation",
     "subject_key",
+    "town_item",
     "voice",
     "watch_check",
 ]

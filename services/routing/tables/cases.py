@@ -21,6 +21,8 @@ case_file = Table(
     Column("subject_ref", UUID),
     # The keys of the items that this case may use; None until the person has said something.
     Column("items", TEXTS),
+    # Items of the form that do not apply, by what was answered above them: neither kept nor sent.
+    Column("not_asked", TEXTS, nullable=False, server_default="{}"),
     Column("reach", Text),
     # The contact before it is handed over: sealed with the subject's key, blanked afterwards.
     Column("contact_sealed", LargeBinary),

@@ -85,6 +85,26 @@ office_rule = Table(
     Column("appeal_first", Boolean, nullable=False),
 )
 
+# Items that the town defines itself, and how its forms ask: `domain/town_items.py`. An item that the pack no longer has
+# is withdrawn, not removed: somebody's case may hold a value.
+town_item = Table(
+    "town_item",
+    metadata,
+    town(),
+    Column("code", Text, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("withdrawn_at", TIME),
+)
+
+procedure_form = Table(
+    "procedure_form",
+    metadata,
+    town(),
+    Column("procedure", Text, primary_key=True),
+    Column("groups", JSONB, nullable=False),
+)
+
 counter = Table(
     "counter",
     metadata,
