@@ -5,9 +5,12 @@ from pathlib import Path
 from litestar.di import Provide
 
 from services.routing import api
+from services.routing.attachments.receiving import Receiving
+from services.routing.attachments.scanning import make_scanner
 from services.routing.keys import make_keys
 from services.routing.pages import (
     applications,
+    attachments,
     behalf,
     cases,
     erase,
@@ -20,6 +23,7 @@ from services.routing.pages import (
     inquiries,
     mine,
     office,
+    office_attachments,
     office_feedback,
     office_inbox,
     office_inquiries,
@@ -86,6 +90,11 @@ HANDLERS = (
     online.get_form_address,
     online.post_channel,
     online.show_switched,
+    attachments.show_attachments,
+    attachments.post_attachment,
+    attachments.get_file,
+    attachments.post_remove,
+    attachments.get_remove_address,
     online.show_check,
     online.post_submit,
     applications.show_application,
@@ -103,6 +112,7 @@ HANDLERS = (
     office.post_held_back,
     office_work.post_assign,
     office_work.post_checks,
+    office_attachments.get_office_file,
     office_papers.show_print,
     office_papers.get_export,
     office_papers.get_schema,
@@ -173,6 +183,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     keys = make_keys(settings)
     tries = Tries()
     catalogues = Catalogues()
+    receiving = Receiving(make_scanner(settings.scanner))
     return create_service_app(
         service=SERVICE,
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
@@ -184,6 +195,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         dependencies={
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "tries": Provide(lambda: tries, sync_to_thread=False),
+            "receiving": Provide(lambda: receiving, sync_to_thread=False),
             "catalogues": Provide(lambda: catalogues, sync_to_thread=False),
         },
         clock=clock,

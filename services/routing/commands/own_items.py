@@ -9,8 +9,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.vault import STEP_FORM, Source, Use, keep_items, list_sources, read_values, write_use
+from services.routing.domain.attachments import NO_FILES
 from services.routing.domain.handover import WITHDRAWN
-from services.routing.domain.items import ITEM_PARTS, in_order
+from services.routing.domain.items import ITEM_PARTS, in_order, is_attached
 from services.routing.queries.mine import find_subject
 from services.routing.tables import SERVICE, case_file, offer, reuse_stop
 from shared.crypto import SubjectVault
@@ -21,6 +22,7 @@ PURPOSE_OWN = "ご自分の情報を確かめるため"
 PURPOSE_CORRECT = "ご自分の情報をなおすため"
 STEP_OWN = "own_page"
 USES_MAX = 500
+STOPPED_MAX = 200
 
 
 class OwnItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,7 @@ async def list_own_items(
             is_stopped=key in stopped,
         )
         for key in in_order(values)
+        if values[key].value != NO_FILES
     )
 
 
@@ -181,7 +184,7 @@ async def stopped_keys(session: AsyncSession, municipality: str, subject_ref: UU
             reuse_stop.c.subject_ref == subject_ref,
             reuse_stop.c.ended_at.is_(None),
         )
-        .limit(len(ITEM_PARTS))
+        .limit(STOPPED_MAX)
     )
     return frozenset(rows.scalars())
 
@@ -189,7 +192,7 @@ async def stopped_keys(session: AsyncSession, municipality: str, subject_ref: UU
 async def _own_sources(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, Source]:
     """What the person typed, or staff for them; not what an office wrote to them."""
     sources = await list_sources(session, municipality, subject_ref)
-    return {source.key: source for source in sources if source.key in ITEM_PARTS}
+    return {source.key: source for source in sources if source.key in ITEM_PARTS or is_attached(source.key)}
 
 
 async def _own_source(session: AsyncSession, identity: Identity, key: str) -> tuple[UUID, Source]:

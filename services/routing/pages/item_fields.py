@@ -8,6 +8,7 @@ import msgspec
 
 from services.routing.domain.addresses import complete_line, tidy_line
 from services.routing.domain.applications import WRITTEN, read_reasons
+from services.routing.domain.attachments import unpack_files
 from services.routing.domain.items import (
     ADDRESS_ITEMS,
     ITEM_PARTS,
@@ -17,6 +18,7 @@ from services.routing.domain.items import (
     field_of,
     field_of_person,
     in_order,
+    is_attached,
     number_limits,
     pack_people,
     pack_value,
@@ -26,7 +28,7 @@ from services.routing.domain.items import (
 )
 from services.routing.pages.application_wording import WHOLE
 from services.routing.pages.item_wording import CHOICES, PARTS
-from services.routing.pages.wording import ITEMS, OTHER_ITEM, show_phone
+from services.routing.pages.wording import ATTACHED_ITEM, ITEMS, OTHER_ITEM, show_phone
 from services.routing.queries.postal_codes import find_places
 from shared.web.forms import DATE_PARTS, POSTAL_CODE_LENGTH, Form
 from shared.web.i18n import gettext as _
@@ -140,6 +142,8 @@ def show_value(item: str, value: str) -> str:
     """An item's value for people to read, its parts one below the other."""
     if item == WRITTEN["correction_asked"]:
         return "\n".join(f"{row['term']}：{row['text']}" for row in reason_rows(value))
+    if is_attached(item):
+        return count_files(value)
     parts = unpack_value(item, value)
     known = ITEM_PARTS.get(item, ())
     if not known:
@@ -154,6 +158,15 @@ def show_value(item: str, value: str) -> str:
     return "\n".join(lines)
 
 
+def count_files(value: str) -> str:
+    """How many there are in a list of files."""
+    files = unpack_files(value)
+    pictures = sum(file.kind == "jpeg" for file in files)
+    parts = [_("写真%(count)sまい") % {"count": pictures}] if pictures else []
+    parts += [_("PDF%(count)sつ") % {"count": len(files) - pictures}] if len(files) > pictures else []
+    return "、".join(parts)
+
+
 def reason_rows(value: str) -> list[dict[str, str]]:
     """What is to be corrected, in the order in which items are asked for: what is about all of it first."""
     reasons = read_reasons(value)
@@ -166,7 +179,7 @@ def reason_rows(value: str) -> list[dict[str, str]]:
 
 def item_name(item: str) -> str:
     """What an item is called."""
-    return translate(ITEMS.get(item, OTHER_ITEM))
+    return translate(ITEMS.get(item, ATTACHED_ITEM if is_attached(item) else OTHER_ITEM))
 
 
 def _is_touched(form: Form, item: str) -> bool:

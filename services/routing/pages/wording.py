@@ -38,6 +38,51 @@ REFUSALS: dict[str, RefusalText] = {
         _("この項目は見つかりません"),
         _("この端末では、まだ入力されていません。「わたしが入力したこと」のページで確かめてください。"),
     ),
+    "attachment_unknown": RefusalText(
+        _("このファイルは見つかりません"), _("消されたか、番号がちがいます。前のページにもどって、確かめてください。")
+    ),
+    "attachment_too_many": RefusalText(
+        _("ファイルが多すぎます"),
+        _("入れられるのは、ぜんぶで10こまでです。いらないものを消すか、残りは窓口に持ってきてください。"),
+    ),
+    "attachment_too_large": RefusalText(
+        _("ファイルが大きすぎます"),
+        _("ひとつ10MBまでです。写真は、小さい大きさで送るか、撮りなおしてください。"),
+    ),
+    "attachment_empty": RefusalText(_("ファイルの中身がありません"), _("べつのファイルを選んでください。")),
+    "attachment_type": RefusalText(
+        _("このファイルは受けとれません"),
+        _("写真（JPEG、PNG、WebP）かPDFだけ、入れられます。スマートフォンで撮った写真を選んでください。"),
+    ),
+    "attachment_too_many_pixels": RefusalText(
+        _("写真が細かすぎます"), _("5000万画素までです。小さい大きさで撮りなおしてください。")
+    ),
+    "attachment_damaged": RefusalText(
+        _("ファイルを開けませんでした"),
+        _("とちゅうで切れているか、こわれています。もう一度選ぶか、撮りなおしてください。"),
+    ),
+    "attachment_locked": RefusalText(
+        _("パスワードのあるPDFは受けとれません"), _("パスワードのないPDFにするか、紙を写真に撮って入れてください。")
+    ),
+    "attachment_too_many_pages": RefusalText(
+        _("PDFのページが多すぎます"), _("50ページまでです。分けて入れるか、紙で窓口に持ってきてください。")
+    ),
+    "attachment_too_complex": RefusalText(
+        _("このファイルは受けとれませんでした"),
+        _("つくりが複雑で、安全に開けません。紙を写真に撮って入れるか、窓口に持ってきてください。"),
+    ),
+    "attachment_infected": RefusalText(
+        _("ウイルスの心配があるため、受けとれませんでした"),
+        _("ファイルは保存していません。べつのファイルにするか、紙で窓口に持ってきてください。"),
+    ),
+    "attachment_unscanned": RefusalText(
+        _("いまは、ファイルを受けとれません"),
+        _("ファイルを確かめるしくみが休んでいます。あとでもう一度お試しください。入力したことは残っています。"),
+    ),
+    "attachment_busy": RefusalText(
+        _("ただいま混みあっています"),
+        _("少し待ってから、もう一度ファイルを入れてください。入力したことは残っています。"),
+    ),
     "life_event_unknown": RefusalText(
         _("このページは見つかりません"), _("はじめのページから、もう一度さがしてください。")
     ),
@@ -199,8 +244,9 @@ ITEMS: dict[str, str] = {
     "inquiry_answer_again": _("問い合わせへの返事"),
 }
 OTHER_ITEM = _("そのほかの項目")
+ATTACHED_ITEM = _("書類")
 
-# What a form cannot take yet (`channels.things_not_typed`); whatever else is brought is the town's own data.
+# Things rather than words (`channels.things_not_typed`): attached, or brought later; all else is the town's own data.
 BRING: dict[str, str] = {
     "bankbook": _("振込先の通帳かキャッシュカード"),
     "insurance_certificate": _("資格確認書など、健康保険がわかるもの"),
