@@ -94,7 +94,7 @@ async def count(db: Database, table: str) -> int:
 
 def error_of(answer: httpx.Response) -> str:
     """What a page says is wrong with the file."""
-    found = re.search(r'id="f-file-[^"]+-error">.*?<span>([^<]*)</span>', answer.text, re.DOTALL)
+    found = re.search(r'id="f-file-[^"]+-error">.*?</span>([^<]*)</span>', answer.text, re.DOTALL)
     return unescape(found[1]) if found else ""
 
 

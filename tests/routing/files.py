@@ -12,7 +12,7 @@ from PIL import Image
 PLACE = (35.0, 18.0, 12.25)
 MAKER = b"ChoudoCamera"
 SECRET = b"secret-behind-the-end"
-SCRIPT = b"app.alert('choudo')"
+SCRIPT = b"app.alert"
 
 
 def make_picture(size: tuple[int, int] = (64, 48), kind: str = "JPEG", color: str = "red", **more: Any) -> bytes:

@@ -100,7 +100,7 @@ def _within(made: bytes) -> bytes:
 
 def clean_picture(data: bytes, name: str) -> tuple[bytes, bytes]:
     """The picture drawn again, upright, as a JPEG without anything beside it; and a small one."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = PIXELS_MAX
     try:
@@ -112,7 +112,7 @@ def clean_picture(data: bytes, name: str) -> tuple[bytes, bytes]:
             picture.load()
             # Made smaller first: every step after it needs less memory.
             picture.thumbnail((SIDE_MAX_PX, SIDE_MAX_PX))
-            drawn = _on_white(ImageOps.exif_transpose(picture))
+            drawn = _on_white(_upright(picture))
     except Image.DecompressionBombError as error:
         raise Refused("attachment_too_many_pixels") from error
     except (Refused, MemoryError):
@@ -122,6 +122,15 @@ def clean_picture(data: bytes, name: str) -> tuple[bytes, bytes]:
     small = drawn.copy()
     small.thumbnail((SMALL_SIDE_PX, SMALL_SIDE_PX))
     return _jpeg(drawn, JPEG_QUALITY), _jpeg(small, SMALL_QUALITY)
+
+
+def _upright(picture: Any) -> Any:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # noqa: BLE001 - what lies beside the picture may be broken: the picture is not
+        return picture
 
 
 def _on_white(picture: Any) -> Any:

@@ -38,11 +38,12 @@ def file_rows(files: Sequence[OpenedFile], base: str, query: str = "") -> dict[s
     rows: dict[str, list[dict[str, Any]]] = {}
     for file in files:
         mine = rows.setdefault(file.key, [])
-        name = _("写真%(number)s") if file.kind == "jpeg" else _("PDF%(number)s")
+        number = len(mine) + 1
+        name = _("写真%(number)s", number=number) if file.kind == "jpeg" else _("PDF%(number)s", number=number)
         mine.append(
             {
                 "file_id": file.file_id,
-                "name": name % {"number": len(mine) + 1},
+                "name": name,
                 "label": file.label,
                 "about": _about(file),
                 "href": f"{base}/{file.file_id}{query}",
@@ -67,4 +68,4 @@ def show_size(size: int) -> str:
 
 def _about(file: OpenedFile) -> str:
     size = show_size(file.size_bytes)
-    return size if file.kind == "jpeg" else _("%(pages)sページ、%(size)s") % {"pages": file.pages, "size": size}
+    return size if file.kind == "jpeg" else _("%(pages)sページ、%(size)s", pages=file.pages, size=size)

@@ -162,8 +162,8 @@ def count_files(value: str) -> str:
     """How many there are in a list of files."""
     files = unpack_files(value)
     pictures = sum(file.kind == "jpeg" for file in files)
-    parts = [_("写真%(count)sまい") % {"count": pictures}] if pictures else []
-    parts += [_("PDF%(count)sつ") % {"count": len(files) - pictures}] if len(files) > pictures else []
+    parts = [_("写真%(count)sまい", count=pictures)] if pictures else []
+    parts += [_("PDF%(count)sつ", count=len(files) - pictures)] if len(files) > pictures else []
     return "、".join(parts)
 
 

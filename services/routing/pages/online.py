@@ -90,7 +90,8 @@ async def post_reuse(
         online = await get_online_case(session, identity, case)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
-        shown = {item: fields[f"offer_{item}"] for item in online.needed if f"offer_{item}" in fields}
+        asked = (*online.needed, *online.attached)
+        shown = {item: fields[f"offer_{item}"] for item in asked if f"offer_{item}" in fields}
         for_all = fields.get("all", "")
         answers = (
             dict.fromkeys(shown, for_all)
