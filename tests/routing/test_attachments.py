@@ -185,6 +185,35 @@ async def test_nobody_else_opens_adds_or_takes_out(new_visitor: Callable[..., Vi
     assert await attached(visitor, case) == [path]
 
 
+async def test_what_staff_attach_and_take_out_for_somebody_is_audited_and_told(
+    db: Database, new_visitor: Callable[..., Visitor]
+) -> None:
+    staff = await sign_in(db, new_visitor(), roles=("counter",), office=OFFICE)
+    case = await begin(staff, behalf="desk")
+    assert (await attach(staff, case)).status_code == SEE_OTHER
+    (path,) = await attached(staff, case)
+    await staff.get(path)
+    await staff.post(f"{path}/remove")
+    async with db.begin(TOWN) as session:
+        rows = await session.execute(text("SELECT action FROM audit WHERE ref = :c"), {"c": case.rpartition("/")[2]})
+        deeds = list(rows.scalars())
+    assert {"view_attachments", "view_file"} <= set(deeds)
+    assert deeds.count("save_attachments") == 2
+    assert ("staff_viewed", "form", "subject") in await entries(db, "photos")
+
+
+async def test_a_file_goes_along_when_the_token_is_renewed(clock: TestClock, visitor: Visitor) -> None:
+    """Whoever looks for a photo for eleven minutes need not look again."""
+    case = await begin(visitor)
+    clock.move(timedelta(minutes=11))
+    sent = {"item": "photos", "label": LABEL, "idempotency_key": str(uuid4())}
+    answer = await visitor.http.post(
+        f"{case}/attachments", data=sent, files={"file": ("x", make_picture())}, follow_redirects=True
+    )
+    assert (answer.status_code, LABEL in answer.text) == (httpx.codes.OK, True)
+    assert [step.status_code for step in answer.history] == [httpx.codes.TEMPORARY_REDIRECT] * 2 + [SEE_OTHER]
+
+
 async def test_what_was_attached_is_checked_sent_and_pinned(db: Database, visitor: Visitor) -> None:
     case = await begin(visitor)
     await visitor.post(f"{case}/you", {"reach": "none", "email": "", "phone": ""})
