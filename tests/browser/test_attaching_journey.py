@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser.applying import begin, choose_reach, go_on, open_in_office, send
 from tests.browser.conftest import look
@@ -11,7 +11,7 @@ from tests.routing.files import make_photo
 from tests.stack import STAFF_LOGIN
 
 NewPhone = Callable[..., Page]
-PHOTO = {"name": "IMG_2041.JPG", "mimeType": "image/jpeg", "buffer": make_photo()}
+PHOTO: FilePayload = {"name": "IMG_2041.JPG", "mimeType": "image/jpeg", "buffer": make_photo()}
 
 
 def test_a_photo_of_the_damage_goes_with_the_application(new_phone: NewPhone) -> None:
@@ -36,7 +36,7 @@ def test_a_photo_of_the_damage_goes_with_the_application(new_phone: NewPhone) ->
     look(resident, "attach-exchange")
     resident.get_by_role("button", name="消す").last.click()
     expect(resident.get_by_role("link", name="台所")).to_have_count(0)
-    bad = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"<svg/>"}
+    bad: FilePayload = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"<svg/>"}
     resident.locator("section form input[type=file]").last.set_input_files([bad])
     resident.get_by_role("button", name="これを入れる").click()
     expect(resident.get_by_role("main")).to_contain_text("このファイルは受けとれません")

@@ -376,7 +376,7 @@ async def test_of_a_protected_person_files_are_held_back_and_more_can_be_added(
     assert "data:image" not in page.text.partition("<main")[2]
     assert (await visitor.get(path)).status_code == httpx.codes.NOT_FOUND
     assert (await attach(visitor, case)).status_code == SEE_OTHER
-    assert (await visitor.get(f"{case}/attachments")).text.count("入れてあります") == 2
+    assert (await visitor.get(f"{case}/attachments")).text.count("<span>入れてあります</span>") == 2
     number = await send_it(visitor, case)
     staff = await sign_in(db, new_visitor(), office=OFFICE)
     office = await office_path(db, number)
