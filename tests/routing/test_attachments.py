@@ -124,7 +124,7 @@ async def test_sent_twice_with_one_key_a_file_is_there_once(db: Database, visito
 
 
 async def test_of_two_at_once_the_last_place_is_one_s(db: Database, visitor: Visitor) -> None:
-    """Seen to fail with eleven, with the lock of the case, the count and the key of `slot` taken away."""
+    """Seen to fail (both taken, one lost) without the lock of the case and the key of `slot`; with either it holds."""
     case = await begin(visitor)
     for _ in range(FILES_PER_CASE_MAX - 1):
         assert (await attach(visitor, case, make_picture((8, 8)))).status_code == SEE_OTHER
