@@ -108,8 +108,12 @@ class SubjectVault:
 
     def seal(self, wrapped_key: bytes, context: str, field: str, value: str) -> bytes:
         """Seal one value; it opens only with the same key, context and field."""
+        return self.seal_bytes(wrapped_key, context, field, value.encode())
+
+    def seal_bytes(self, wrapped_key: bytes, context: str, field: str, value: bytes) -> bytes:
+        """As `seal`, of what is no text."""
         key = self._unwrap(wrapped_key, context)
-        return bytes(Aead(key).encrypt(value.encode(), aad=f"{context}/{field}".encode()))
+        return bytes(Aead(key).encrypt(value, aad=f"{context}/{field}".encode()))
 
     def open(self, wrapped_key: bytes, context: str, field: str, sealed: bytes) -> str:
         """Open one value.
@@ -117,9 +121,20 @@ class SubjectVault:
         Raises:
             SealBroken: altered, moved to another place, or sealed with another key.
         """
+        try:
+            return self.open_bytes(wrapped_key, context, field, sealed).decode()
+        except ValueError as error:
+            raise SealBroken("value") from error
+
+    def open_bytes(self, wrapped_key: bytes, context: str, field: str, sealed: bytes) -> bytes:
+        """As `open`, of what is no text.
+
+        Raises:
+            SealBroken: altered, moved to another place, or sealed with another key.
+        """
         key = self._unwrap(wrapped_key, context)
         try:
-            return Aead(key).decrypt(sealed, aad=f"{context}/{field}".encode()).decode()
+            return bytes(Aead(key).decrypt(sealed, aad=f"{context}/{field}".encode()))
         except (CryptoError, ValueError) as error:
             raise SealBroken("value") from error
 

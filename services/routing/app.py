@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from services.routing import api
+from services.routing.attachments.receiving import Receiving
+from services.routing.attachments.scanning import make_scanner
 from services.routing.domain.town_items import set_town_items
 from services.routing.keys import make_keys
 from services.routing.pages import (
     applications,
+    attachments,
     behalf,
     cases,
     erase,
@@ -19,6 +22,7 @@ from services.routing.pages import (
     inquiries,
     mine,
     office,
+    office_attachments,
     office_feedback,
     office_inbox,
     office_inquiries,
@@ -87,6 +91,11 @@ HANDLERS = (
     online.get_form_address,
     online.post_channel,
     online.show_switched,
+    attachments.show_attachments,
+    attachments.post_attachment,
+    attachments.get_file,
+    attachments.post_remove,
+    attachments.get_remove_address,
     online.show_check,
     online.post_submit,
     applications.show_application,
@@ -104,6 +113,7 @@ HANDLERS = (
     office.post_held_back,
     office_work.post_assign,
     office_work.post_checks,
+    office_attachments.get_office_file,
     office_papers.show_print,
     office_papers.get_export,
     office_papers.get_schema,
@@ -185,7 +195,12 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         enter_town=enter_town,
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
-        asked={"keys": make_keys(settings), "tries": Tries(), "catalogues": Catalogues()},
+        asked={
+            "keys": make_keys(settings),
+            "tries": Tries(),
+            "receiving": Receiving(make_scanner(settings.scanner)),
+            "catalogues": Catalogues(),
+        },
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,
         secure=not settings.is_local,

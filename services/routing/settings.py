@@ -13,6 +13,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     token_private_key: Annotated[str, SHARED]
     public_url: Annotated[str | None, SHARED] = None
+    # What looks for viruses in attached files: `clamd://host:port`. Without it nothing does.
+    scanner: Annotated[str | None, SHARED] = None
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

@@ -135,6 +135,7 @@ def _procedures(pack: TownPack) -> Iterator[Flaw]:
             ("items", procedure.items, items, "item"),
             ("bring", procedure.bring, things, "thing to bring"),
             ("bring_online", procedure.bring_online, things, "thing to bring"),
+            ("attach", procedure.attach, things, "thing to attach"),
             ("deadline", filter(None, [procedure.deadline]), deadlines, "deadline"),
         ):
             yield from _unknown(PROCEDURES_FILE, (number, field), codes, known, what)

@@ -30,7 +30,7 @@ from shared.town_pack.schema import (
     TownPack,
 )
 
-LISTS = ("items", "bring", "bring_online", "counters", "words")
+LISTS = ("items", "bring", "bring_online", "counters", "words", "attach")
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 T = TypeVar("T")
 
@@ -146,7 +146,7 @@ def _read_procedures(text: str) -> _Sheet[tuple[Procedure, ...]]:
             flaws.append(Flaw(PROCEDURES_FILE, place, f"{count} fields than the first line has", advice))
             continue
         rows[-1] |= {name: text for name, text in row.items() if text or name not in MAY_BE_EMPTY}
-        rows[-1] |= {name: tuple(filter(None, row[name].split("|"))) for name in LISTS}
+        rows[-1] |= {name: tuple(filter(None, row[name].split("|"))) for name in LISTS if name in row}
         flaws += misfits(PROCEDURES_FILE, rows[-1], Procedure, place, strict=False)
     if not rows:
         flaws.append(Flaw(PROCEDURES_FILE, (), "no procedure in it", "write one on each line below the first"))

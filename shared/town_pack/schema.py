@@ -23,6 +23,8 @@ RETENTION_DAYS = 365
 # Columns of `procedures.csv` that a town need not have.
 MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days", "quantity_max", "more_min", "unit")
 QUANTITY_MAX = 20
+# Of the things that a procedure has attached; files are counted for a case.
+ATTACH_MAX = 5
 QUESTIONS_MAX = 20
 STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
@@ -199,7 +201,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `deadline` is the code of one of the `deadlines`, or empty. So many `retention_days` after the end of a case, what
     was given in it is erased; empty: a year. `notice_min` and `horizon_days` are its own for booking; empty: those of
     the town. In one appointment as many as `quantity_max` of it are done (one for each of a family; empty: one): the
-    first takes the `counter_minutes`, each more `more_min`, and they are counted in a `unit` (人分, 通).
+    first takes the `counter_minutes`, each more `more_min`, and they are counted in a `unit` (人分, 通). `attach` are
+    the codes of the `things` that are attached as files (photo or PDF) to what is sent online.
     """
 
     code: Code
@@ -230,6 +233,7 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantity_max: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)] = 1
     more_min: Annotated[int, msgspec.Meta(ge=0, le=240)] = 0
     unit: Annotated[str, msgspec.Meta(max_length=10)] = ""
+    attach: Annotated[tuple[str, ...], msgspec.Meta(max_length=ATTACH_MAX)] = ()
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

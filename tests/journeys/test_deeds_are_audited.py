@@ -120,6 +120,11 @@ BY_A_PROGRAM = {
 }  # fmt: skip
 # Their deeds need a case that has ended and what its person said of it: tests/routing/test_feedback.py.
 OF_FEEDBACK = {"routing POST /office/feedback/{case_id}/{action}"}
+# Theirs need a file: tests/routing/test_attachments.py.
+OF_FILES = {
+    "routing POST /cases/{case_id}/attachments",
+    "routing POST /cases/{case_id}/attachments/{file_id}/remove",
+}
 # Nobody does anything to anything there.
 NO_DEEDS = {
     # What guests say of their own case, and of themselves: of staff nothing is kept.
@@ -244,7 +249,7 @@ class Desk(Resident):
 
 def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
     sent = {name for name, who in WHO_MAY.items() if " POST " in name and who - {NOBODY, GUEST}}
-    assert set(AUDITED) | set(BY_A_PROGRAM) | OF_FEEDBACK | NO_DEEDS == sent
+    assert set(AUDITED) | set(BY_A_PROGRAM) | OF_FEEDBACK | OF_FILES | NO_DEEDS == sent
     assert not set(AUDITED) & (NO_DEEDS | set(BY_A_PROGRAM))
     assert set(BY_A_PROGRAM.values()) <= set(AUDITED)
 

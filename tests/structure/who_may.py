@@ -86,6 +86,12 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /cases/{case_id}/family": VISITORS,
     "routing GET /cases/{case_id}/form": VISITORS,
     "routing POST /cases/{case_id}/form": VISITORS,
+    # Files of one's own case, which each checks.
+    "routing GET /cases/{case_id}/attachments": VISITORS,
+    "routing POST /cases/{case_id}/attachments": VISITORS,
+    "routing GET /cases/{case_id}/attachments/{file_id}": VISITORS,
+    "routing POST /cases/{case_id}/attachments/{file_id}/remove": VISITORS,
+    "routing GET /cases/{case_id}/attachments/{file_id}/remove": VISITORS,
     "routing GET /cases/{case_id}/check": VISITORS,
     "routing POST /cases/{case_id}/submit": VISITORS,
     "routing POST /cases/{case_id}/channel": VISITORS,
@@ -147,6 +153,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office": OFFICE,
     "routing GET /office/applications/{application_id}": OFFICE,
     "routing GET /office/applications/{application_id}/{action}": OFFICE,
+    "routing GET /office/applications/{application_id}/attachments/{file_id}": OFFICE,
     "routing POST /office/applications/{application_id}/{action}": OFFICE,
     # What is held back of a protected person: the office that decides. Which of these people may say so, each checks.
     "routing GET /office/applications/{application_id}/held-back": OFFICE,

@@ -134,7 +134,7 @@ async def _replace(session: AsyncSession, table: Table, municipality: str, rows:
 
 
 def _procedure_row(line: PackProcedure) -> dict[str, Any]:
-    lists = ("words", "items", "bring", "bring_online", "counters")
+    lists = ("words", "items", "bring", "bring_online", "attach", "counters")
     row = {name: getattr(line, name) for name in line.__struct_fields__ if name not in (*lists, *BOOKINGS_OWN)}
     # Its readings are for やさしい日本語, which `town.text` has.
     row["name_plain_ja"] = bare(line.name_plain_ja)

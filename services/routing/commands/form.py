@@ -26,6 +26,7 @@ from services.routing.commands.vault import (
     write_reused,
 )
 from services.routing.domain.behalf import SAID
+from services.routing.domain.items import is_attached
 from services.routing.domain.town_items import form_of
 from services.routing.tables import SERVICE, offer
 from shared.audit import record_deed
@@ -142,10 +143,12 @@ async def save_form(
         acting_for=case.acting_for,
         now=now,
     )
+    # What is attached is in no field: used as it is, until a file is added or taken out.
+    files = [source for key, source in usable.items() if is_attached(key) and source.case_id != case_id]
     for approval_id in sorted({row.approval_id for row in approved.values() if row.applied_at is None}, key=str):
         sources = [
             source
-            for source in kept.unchanged
+            for source in (*kept.unchanged, *files)
             if (row := approved.get(source.key)) is not None
             and row.approval_id == approval_id
             and row.applied_at is None

@@ -13,7 +13,7 @@ from services.routing.commands.contact import update_case
 from services.routing.commands.vault import list_sources
 from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
-from services.routing.domain.items import can_be_typed, typed_items
+from services.routing.domain.items import attached_items, can_be_typed, typed_items
 from services.routing.domain.town_items import ProcedureForm, form_of
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.family import list_persons
@@ -50,6 +50,8 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     may_choose: bool = False
     # The names of the other procedures that are booked for the same visit.
     together: tuple[str, ...] = ()
+    # What can be attached, by the keys of its items.
+    attached: tuple[str, ...] = ()
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -88,6 +90,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         procedure=row.code,
         procedure_name=row.name_ja,
         items=tuple(row.items),
+        attached=attached_items(row.items, row.attach),
         channel=case.channel,
         behalf=case.behalf,
         online=row.online != "no" and can_be_typed(row.items) and case.state != "submitted",

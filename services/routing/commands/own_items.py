@@ -18,8 +18,9 @@ from services.routing.commands.vault import (
     read_values,
     write_use,
 )
+from services.routing.domain.attachments import NO_FILES
 from services.routing.domain.handover import WITHDRAWN
-from services.routing.domain.items import in_order, parts_of
+from services.routing.domain.items import in_order, is_attached, parts_of
 from services.routing.queries.mine import find_subject
 from services.routing.tables import SERVICE, case_file, offer, reuse_stop
 from shared.crypto import SubjectVault
@@ -30,6 +31,7 @@ PURPOSE_OWN = "ご自分の情報を確かめるため"
 PURPOSE_CORRECT = "ご自分の情報をなおすため"
 STEP_OWN = "own_page"
 USES_MAX = 500
+STOPPED_MAX = 200
 
 
 class OwnItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ async def list_own_items(
             is_stopped=key in stopped,
         )
         for key in in_order(values)
+        if values[key].value != NO_FILES
     )
 
 
@@ -198,7 +201,7 @@ async def stopped_keys(session: AsyncSession, municipality: str, subject_ref: UU
 async def _own_sources(session: AsyncSession, municipality: str, subject_ref: UUID) -> dict[str, Source]:
     """What the person typed, or staff for them; not what an office wrote to them."""
     sources = await list_sources(session, municipality, subject_ref)
-    return {source.key: source for source in sources if parts_of(source.key)}
+    return {source.key: source for source in sources if parts_of(source.key) or is_attached(source.key)}
 
 
 async def _own_source(session: AsyncSession, identity: Identity, key: str) -> tuple[UUID, Source]:

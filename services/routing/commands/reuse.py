@@ -26,7 +26,8 @@ from services.routing.commands.protection import askable
 from services.routing.commands.subjects import find_subject_of
 from services.routing.commands.vault import STEP_FORM, Source, list_sources
 from services.routing.domain.handover import Step, read_answers
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import attached_items, typed_items
+from services.routing.queries.attachments import without_emptied
 from services.routing.tables import SERVICE, offer
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
@@ -123,10 +124,14 @@ async def reusable_items(
         await session.execute(update_case(case).values(subject_ref=subject_ref))
         case = await get_own_case(session, identity, case.case_id, lock=True)
     stopped = await stopped_keys(session, case.municipality, subject_ref)
-    wanted = [key for key in typed_items((await procedure_of(session, case)).items) if key not in stopped]
+    row = await procedure_of(session, case)
+    asked = (*typed_items(row.items), *attached_items(row.items, row.attach))
+    wanted = [key for key in asked if key not in stopped]
     needed = await askable(session, case.municipality, subject_ref, wanted, SERVICE)
     sources = {source.key: source for source in await list_sources(session, case.municipality, subject_ref)}
     found = {key: sources[key].commitment for key in needed if key in sources and sources[key].case_id != case.case_id}
+    newest = {key: sources[key].version for key in found}
+    found = await without_emptied(session, case.municipality, subject_ref, found, newest)
     answered = {known.item for known in await standing_offers(session, case, found, now, step=STEP_FORM)}
     usable = await usable_sources(session, case)
     return case, {key: commitment for key, commitment in found.items() if key in answered or key not in usable}

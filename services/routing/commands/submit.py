@@ -11,6 +11,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.attachments import forget_replaced
 from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
 from services.routing.commands.form import PURPOSE_APPLY
@@ -30,7 +31,7 @@ from services.routing.commands.reuse import usable_sources
 from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import EDITABLE, missing_items
 from services.routing.domain.handover import CONTACT, read_answers
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import attached_items, typed_items
 from services.routing.domain.town_items import form_of
 from services.routing.keys import Keys
 from services.routing.queries.office import due_from, get_rule
@@ -150,6 +151,7 @@ async def submit_application(
     if isinstance(contact_ref, Undecided | Incomplete):
         return contact_ref
     row = await _write(session, case, before, versions, contact_ref, submit_key, now)
+    await forget_replaced(session, case.municipality, case.subject_ref, case_id, versions)
     await write_step(session, row, identity, now=now)
     await publish_progress(session, keys, row, with_access=True, now=now)
     await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
@@ -161,14 +163,16 @@ async def submit_application(
 
 async def _ready(session: AsyncSession, case: Row[Any]) -> dict[str, int] | Incomplete:
     """The version of every item that would be sent, or which page lacks something."""
-    asked = typed_items((await procedure_of(session, case)).items)
-    needed = [item for item in asked if item not in case.not_asked]
+    row = await procedure_of(session, case)
+    needed = [item for item in typed_items(row.items) if item not in case.not_asked]
     usable = await usable_sources(session, case)
     if missing_items(needed, usable):
         return Incomplete("form")
     if case.reach is None or (case.reach != "none" and case.contact_commitment is None):
         return Incomplete("you")
-    return {key: usable[key].version for key in needed}
+    # What is not attached is brought or sent later: its page says so, and nobody is kept from applying by it.
+    attached = [key for key in attached_items(row.items, row.attach) if key in usable]
+    return {key: usable[key].version for key in (*needed, *attached)}
 
 
 def _contact_of(case: Row[Any]) -> dict[str, str]:

@@ -243,7 +243,7 @@ async def read_values(
     sealed = await _sealed_items(session, town, subject_ref, keys, use, versions or {})
     if not sealed:
         return {}
-    wrapped = await _find_wrapped_key(session, town, subject_ref)
+    wrapped = await find_wrapped_key(session, town, subject_ref)
     if wrapped is None:
         # Erased just now.
         return {}
@@ -397,7 +397,7 @@ async def _sealed_items(
     return sealed
 
 
-async def _find_wrapped_key(session: AsyncSession, municipality: str, subject_ref: UUID) -> bytes | None:
+async def find_wrapped_key(session: AsyncSession, municipality: str, subject_ref: UUID) -> bytes | None:
     """The subject's wrapped data key; None when there is none, or none any more."""
     wrapped: bytes | None = (await session.execute(_key_of(municipality, subject_ref))).scalar_one_or_none()
     return wrapped

@@ -48,6 +48,8 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
     # Codes of the town's things and of one of its deadlines.
     bring: tuple[str, ...] = ()
     bring_online: tuple[str, ...] = ()
+    # Of the things, those that are attached as files online.
+    attach: tuple[str, ...] = ()
     deadline: str = ""
 
     @property

@@ -31,7 +31,7 @@ OLD_AFTER = timedelta(minutes=30)
 OWN_PHONE = "own_phone"
 # Nothing is read from a card online yet: the office checks who it is afterwards, as its page says.
 IDENTITY_LATER = "identity_later"
-# Items that are papers or things rather than words: what a form cannot take yet.
+# Items that are papers or things rather than words.
 _THINGS: dict[str, str] = {
     "bank_account": "bankbook",
     "insurance": "insurance_certificate",
@@ -115,7 +115,7 @@ def things_to_bring(procedure: Procedure, channel: Channel) -> tuple[str, ...]:
 
 
 def things_not_typed(items: Sequence[str]) -> tuple[str, ...]:
-    """What a form cannot take yet and has to be brought or sent: codes of things."""
+    """What is attached, or else brought or sent later: codes of things."""
     return tuple(_THINGS[item] for item in items if item in NOT_TYPED and item in _THINGS)
 
 

@@ -1,7 +1,7 @@
 """What each data item (項目) of a procedure consists of: its parts, their kinds, limits and choices.
 
 A value is one plain text: the item itself when it has one part, canonical JSON (sorted keys, no empty parts) when it
-has several. Attachments are not taken, and マイナンバー (個人番号) is never asked for.
+has several; of what is attached, a list of its files (`attachments.py`). マイナンバー (個人番号) is never asked for.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -186,8 +186,10 @@ ITEM_PARTS: dict[str, tuple[Part, ...]] = {
 }
 # Items that hold an address, in the fields of `_ADDRESS`.
 ADDRESS_ITEMS = ("address", "previous_address", "new_address")
-# Things rather than words: brought to the counter, until attachments are taken.
+# Things rather than words: attached as files, or brought later.
 NOT_TYPED = frozenset({"photos"})
+# What else a procedure asks to attach: this, and the code of one of the town's things.
+ATTACHED_PREFIX = "attached_"
 
 # Of the items that the town itself defines, for as long as one of its requests is answered: see `town_items.py`.
 town_parts: ContextVar[Mapping[str, tuple[Part, ...]]] = ContextVar(
@@ -207,8 +209,21 @@ def typed_items(items: Iterable[str]) -> tuple[str, ...]:
 
 
 def in_order(items: Collection[str]) -> tuple[str, ...]:
-    """Items in the order in which forms ask for them, whatever order they were stored in; the town's own come last."""
-    return tuple(item for item in (*ITEM_PARTS, *town_parts.get()) if item in items)
+    """Items in the order in which forms ask for them, whatever order they were stored in; files come last."""
+    return (
+        *(item for item in (*ITEM_PARTS, *town_parts.get()) if item in items),
+        *sorted((item for item in items if is_attached(item)), key=lambda item: (item not in NOT_TYPED, item)),
+    )
+
+
+def is_attached(item: str) -> bool:
+    """Whether an item is files rather than words."""
+    return item in NOT_TYPED or item.startswith(ATTACHED_PREFIX)
+
+
+def attached_items(items: Iterable[str], attach: Iterable[str]) -> tuple[str, ...]:
+    """What can be attached for a procedure: of its items, and of what its pack says to attach (codes of things)."""
+    return (*(item for item in items if item in NOT_TYPED), *(f"{ATTACHED_PREFIX}{code}" for code in attach))
 
 
 def can_be_typed(items: Iterable[str]) -> bool:

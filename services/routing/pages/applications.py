@@ -10,6 +10,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.access import open_link, try_code
+from services.routing.commands.attachments import open_files
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.progress import withdraw_application
@@ -28,7 +29,8 @@ from services.routing.pages.application_wording import (
     WRITTEN_TITLES,
     appeal_words,
 )
-from services.routing.pages.item_fields import item_name, reason_rows, show_value
+from services.routing.pages.file_wording import attached_name, file_rows
+from services.routing.pages.item_fields import reason_rows, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
@@ -173,6 +175,7 @@ async def _application_page(
     names = await procedure_names(session, row.municipality)
     facts = await get_town(session, row.municipality)
     values, written = await _read(session, keys, opened, steps, now=now)
+    files = await open_files(session, keys.vault, row.municipality, row.subject_ref, values)
     is_asked = row.state == "visit_asked"
     by_counter = is_asked and await has_counter(session, row.municipality, row.procedure)
     next_words = COME_BY if is_asked and not by_counter else NEXT[row.state]
@@ -190,10 +193,11 @@ async def _application_page(
         submitted_at=row.submitted_at,
         steps=step_lines(steps),
         rows=[
-            {"term": item_name(item), "text": show_value(item, values[item])}
+            {"term": attached_name(item, facts.things), "text": show_value(item, values[item])}
             for item in in_order(row.items)
             if item in values
         ],
+        attached=file_rows(files, f"/cases/{row.case_id}/attachments"),
         written_title=translate(WRITTEN_TITLES[WRITTEN[row.state]]) if row.state in WRITTEN else None,
         written=written,
         code=keys.application_code(row.municipality, row.application_id) if opened.is_owner else None,

@@ -8,6 +8,7 @@ import msgspec
 
 from services.routing.domain.addresses import complete_line, tidy_line
 from services.routing.domain.applications import WRITTEN, read_reasons
+from services.routing.domain.attachments import unpack_files
 from services.routing.domain.items import (
     ADDRESS_ITEMS,
     Part,
@@ -15,6 +16,7 @@ from services.routing.domain.items import (
     field_of,
     field_of_person,
     in_order,
+    is_attached,
     left_over,
     number_limits,
     pack_people,
@@ -178,6 +180,8 @@ def show_value(item: str, value: str) -> str:
     """An item's value for people to read, its parts one below the other."""
     if item == WRITTEN["correction_asked"]:
         return "\n".join(f"{row['term']}：{row['text']}" for row in reason_rows(value))
+    if is_attached(item):
+        return count_files(value)
     parts = unpack_value(item, value)
     known = parts_of(item)
     if not known:
@@ -190,6 +194,15 @@ def show_value(item: str, value: str) -> str:
         if text:
             lines.append(f"{part_label(item, part)}：{_readable(item, part, text)}")
     return "\n".join([*lines, *left_over(item, value)])
+
+
+def count_files(value: str) -> str:
+    """How many there are in a list of files."""
+    files = unpack_files(value)
+    pictures = sum(file.kind == "jpeg" for file in files)
+    parts = [_("写真%(count)sまい", count=pictures)] if pictures else []
+    parts += [_("PDF%(count)sつ", count=len(files) - pictures)] if len(files) > pictures else []
+    return "、".join(parts)
 
 
 def reason_rows(value: str) -> list[dict[str, str]]:

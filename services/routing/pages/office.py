@@ -1,6 +1,7 @@
 """An application in the back office, and what was given in a case, beside the line at the counter."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.attachments import open_files
 from services.routing.commands.looking import (
     PURPOSES_HELD_BACK,
     Seen,
@@ -19,6 +21,7 @@ from services.routing.commands.looking import (
     look_at_case,
     look_at_held_back,
 )
+from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import move_application
 from services.routing.commands.protecting import may_register
 from services.routing.domain.applications import (
@@ -33,11 +36,14 @@ from services.routing.domain.applications import (
     pack_reasons,
     possible_actions,
 )
+from services.routing.domain.catalogue import Town
+from services.routing.domain.items import attached_items
 from services.routing.domain.protection import REASONS
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import STATE_LOOKS, appeal_words
 from services.routing.pages.applications import step_lines
-from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.file_wording import attached_name, file_rows
+from services.routing.pages.item_fields import show_value
 from services.routing.pages.office_panel import work_panel, written_parts
 from services.routing.pages.office_wording import ACCEPT_AS_TOLD, OFFICE_STATES, PHRASES
 from services.routing.pages.office_wording import ACTIONS as ACTION_NAMES
@@ -65,7 +71,7 @@ TOLD_ON_THE_PAGE = (
     "checks_open",
     "second_person_needed",
 )
-_ITEM_REASON = re.compile(r"reason_([a-z][a-z0-9_]{0,39})")
+_ITEM_REASON = re.compile(r"reason_([a-z][A-Za-z0-9_-]{0,39})")
 
 Req = Request[Any, Any, Any]
 
@@ -220,6 +226,13 @@ async def detail_page(
     rule = await get_rule(session, row.municipality, row.procedure)
     town = await get_town(session, row.municipality)
     work = await work_panel(session, identity, row, rule, now=now)
+    values = {item.key: item.value for item in seen}
+    files = await open_files(session, keys.vault, row.municipality, row.subject_ref, values)
+    # A file that is opened from what was just opened is opened for the same reason.
+    query = f"?why={reason}" if reason is not None else ""
+    offered = await procedure_of(session, row)
+    # What was not attached can be asked for as well.
+    correctable = dict.fromkeys([*row.items, *attached_items(offered.items, offered.attach)])
     text = REFUSALS[refusal.code] if refusal else None
     errors = form.errors if form else {}
     return page(
@@ -230,15 +243,21 @@ async def detail_page(
         state=translate(OFFICE_STATES[row.state]),
         look=STATE_LOOKS[row.state],
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
-        rows=given_rows([item for item in seen if item.key not in WRITTEN.values()], names, held_back),
+        rows=given_rows(
+            [item for item in seen if item.key not in WRITTEN.values()],
+            names,
+            held_back,
+            town=town,
+            files=file_rows(files, f"/office/applications/{row.application_id}/attachments", query),
+        ),
         written=written_parts(seen),
         steps=step_lines(looked.steps),
         work=work,
         by_counter=await has_counter(session, row.municipality, row.procedure),
         appeal=appeal_words(rule.appeal_to, is_first=rule.appeal_first, town=town.name_ja),
-        correctable=[{"field": f"reason_{item}", "label": item_name(item)} for item in row.items],
+        correctable=[{"field": f"reason_{item}", "label": attached_name(item, town.things)} for item in correctable],
         phrases=[translate(phrase) for phrase in PHRASES],
-        held_back=[item_name(key) for key in held_back],
+        held_back=[attached_name(key, town.things) for key in held_back],
         is_opened=reason is not None,
         why=[{"value": each, "label": translate(PURPOSES_HELD_BACK[each])} for each in REASONS],
         protection=f"/office/cases/{row.case_id}/protection" if await may_register(session, identity) else None,
@@ -287,12 +306,18 @@ def _action_label(action: Action, state: str) -> str:
 
 
 def given_rows(
-    items: tuple[Seen, ...] | list[Seen], names: dict[str, tuple[str, str]], held_back: tuple[str, ...] = ()
+    items: tuple[Seen, ...] | list[Seen],
+    names: dict[str, tuple[str, str]],
+    held_back: tuple[str, ...] = (),
+    *,
+    town: Town | None = None,
+    files: Mapping[str, list[dict[str, Any]]] | None = None,
 ) -> list[dict[str, Any]]:
     """Each item with the procedure in which it was typed, and when. What is held back is on no print."""
     return [
         {
-            "term": item_name(item.key),
+            "term": attached_name(item.key, town.things if town else ()),
+            "files": (files or {}).get(item.key, []),
             "text": show_value(item.key, item.value),
             "source": names[item.procedure][0] if item.procedure in names else item.procedure,
             "collected_at": item.collected_at,

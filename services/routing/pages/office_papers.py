@@ -1,24 +1,29 @@
 """An application on paper, and as structured data for another system of the town hall: each look is told."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.attachments import OpenedFile, open_files
 from services.routing.commands.looking import Looked, look_at_application
 from services.routing.domain.applications import WRITTEN
-from services.routing.domain.items import parts_of, unpack_people, unpack_value
+from services.routing.domain.catalogue import Town
+from services.routing.domain.items import is_attached, parts_of, unpack_people, unpack_value
 from services.routing.keys import Keys
 from services.routing.pages.applications import step_lines
-from services.routing.pages.item_fields import item_name
+from services.routing.pages.file_wording import MEDIA_TYPES, attached_name, file_rows
 from services.routing.pages.office import OFFICE, given_rows
 from services.routing.pages.office_panel import work_panel, written_parts
 from services.routing.pages.office_wording import OFFICE_STATES
-from services.routing.queries.catalogue import procedure_names
+from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.queries.office import get_rule
 from shared.db import Database
 from shared.tokens import Identity
@@ -31,14 +36,26 @@ SCHEMA_PATH = "/office/application.schema.json"
 Parts = dict[str, str | list[dict[str, str]]]
 
 
+class ExportedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """An attached file, as it is kept: where it is fetched (each time is told to its person), and its hash."""
+
+    path: str
+    media_type: str
+    label: str
+    size_bytes: int
+    pages: int
+    sha256: str
+
+
 class ExportedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A data item. `parts` by name, `value` where there is one alone; days are ISO 8601, phones E.164."""
+    """A data item: `parts` by name, `value` where there is one alone; days are ISO 8601, phones E.164. Or `files`."""
 
     key: str
     name: str
     parts: Parts
     collected_in: str
     collected_at: datetime
+    files: tuple[ExportedFile, ...] = ()
 
 
 class ExportedStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +101,8 @@ async def show_print(
             now=now,
         )
         names = await procedure_names(session, identity.municipality)
+        town = await get_town(session, identity.municipality)
+        files = await _files_of(session, keys, looked)
         rule = await get_rule(session, identity.municipality, looked.row.procedure)
         work = await work_panel(session, identity, looked.row, rule, now=now)
     row = looked.row
@@ -93,7 +112,12 @@ async def show_print(
         application=row,
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
         state=translate(OFFICE_STATES[row.state]),
-        rows=given_rows([item for item in looked.items if item.key not in WRITTEN.values()], names),
+        rows=given_rows(
+            [item for item in looked.items if item.key not in WRITTEN.values()],
+            names,
+            town=town,
+            files=file_rows(files, f"/office/applications/{row.application_id}/attachments"),
+        ),
         written=written_parts(looked.items),
         steps=step_lines(looked.steps),
         work=work,
@@ -120,8 +144,10 @@ async def get_export(
             now=now,
         )
         names = await procedure_names(session, identity.municipality)
+        town = await get_town(session, identity.municipality)
+        files = await _files_of(session, keys, looked)
     return Response(
-        msgspec.json.encode(_exported(looked, names)),
+        msgspec.json.encode(_exported(looked, names, town, files)),
         media_type="application/json",
         headers={
             "content-disposition": f'attachment; filename="application-{looked.row.number}.json"',
@@ -137,7 +163,14 @@ async def get_schema() -> Response[bytes]:
     return Response(msgspec.json.encode(schema), media_type="application/schema+json")
 
 
-def _exported(looked: Looked, names: dict[str, tuple[str, str]]) -> ExportedApplication:
+async def _files_of(session: AsyncSession, keys: Keys, looked: Looked) -> list[OpenedFile]:
+    row, values = looked.row, {item.key: item.value for item in looked.items}
+    return await open_files(session, keys.vault, row.municipality, row.subject_ref, values)
+
+
+def _exported(
+    looked: Looked, names: dict[str, tuple[str, str]], town: Town, files: Sequence[OpenedFile]
+) -> ExportedApplication:
     row = looked.row
     return ExportedApplication(
         schema=SCHEMA_PATH,
@@ -152,8 +185,9 @@ def _exported(looked: Looked, names: dict[str, tuple[str, str]]) -> ExportedAppl
         items=tuple(
             ExportedItem(
                 key=item.key,
-                name=item_name(item.key),
-                parts=_parts(item.key, item.value),
+                name=attached_name(item.key, town.things),
+                parts={} if is_attached(item.key) else _parts(item.key, item.value),
+                files=tuple(_exported_file(row.application_id, file) for file in files if file.key == item.key),
                 collected_in=item.procedure,
                 collected_at=item.collected_at,
             )
@@ -161,6 +195,17 @@ def _exported(looked: Looked, names: dict[str, tuple[str, str]]) -> ExportedAppl
             if item.key not in WRITTEN.values()
         ),
         steps=tuple(ExportedStep(state=step.state, occurred_at=step.occurred_at) for step in reversed(looked.steps)),
+    )
+
+
+def _exported_file(application_id: UUID, file: OpenedFile) -> ExportedFile:
+    return ExportedFile(
+        path=f"/office/applications/{application_id}/attachments/{file.file_id}",
+        media_type=MEDIA_TYPES[file.kind],
+        label=file.label,
+        size_bytes=file.size_bytes,
+        pages=file.pages,
+        sha256=file.sha256,
     )
 
 

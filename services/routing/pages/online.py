@@ -20,7 +20,9 @@ from services.routing.commands.reuse import decide_reuse, preview_reuse
 from services.routing.commands.submit import Checked, Incomplete, check_application, submit_application
 from services.routing.domain.channels import READY_CHANNELS, things_not_typed
 from services.routing.domain.handover import CONTACT
+from services.routing.domain.items import NOT_TYPED
 from services.routing.keys import Keys
+from services.routing.pages.file_wording import attached_name
 from services.routing.pages.item_fields import (
     errors_in_order,
     extend_form,
@@ -31,6 +33,7 @@ from services.routing.pages.item_fields import (
     show_value,
 )
 from services.routing.pages.wording import BRING, LEGAL_BASIS, REACHES, REFUSALS, show_phone
+from services.routing.queries.catalogue import get_town
 from services.routing.queries.mine import find_live_appointment
 from shared.clock import jst_day
 from shared.db import Database
@@ -65,7 +68,7 @@ async def show_reuse(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now)
     if not offers:
@@ -87,9 +90,10 @@ async def post_reuse(
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
-        shown = {item: fields[f"offer_{item}"] for item in online.needed if f"offer_{item}" in fields}
+        asked = (*online.needed, *online.attached)
+        shown = {item: fields[f"offer_{item}"] for item in asked if f"offer_{item}" in fields}
         for_all = fields.get("all", "")
         answers = (
             dict.fromkeys(shown, for_all)
@@ -117,7 +121,7 @@ async def show_form(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -138,7 +142,7 @@ async def post_form(
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         typed = read_items(form, online.needed, jst_day(now), plan=online.form)
         if form.ok:
@@ -146,7 +150,7 @@ async def post_form(
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now) if not form.ok else {}
     if not form.ok:
         return _form_page(request, online, form.values, form.errors, asked=asked)
-    return see_other(f"/cases/{case}/check")
+    return see_other(f"/cases/{case}/{'attachments' if online.attached else 'check'}")
 
 
 @post("/cases/{case_id:str}/fields", guards=[require_visitor])
@@ -164,7 +168,7 @@ async def post_fields(
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
-    if (elsewhere := _elsewhere(online)) is not None:
+    if (elsewhere := elsewhere_of(online)) is not None:
         return elsewhere
     fields = extend_form(form, online.needed)
     if fields is None:
@@ -191,7 +195,7 @@ async def post_draft(
     typing = form.values.pop(TYPING, "")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         finished = [item for item in online.needed if not (typing == item or typing.startswith(f"{item}_"))]
         typed = read_items(form, finished, jst_day(now), complete=False, plan=online.form)
@@ -279,7 +283,7 @@ async def show_check(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         return await _check_page(request, session, keys, identity, online, now=now)
 
@@ -298,7 +302,7 @@ async def post_submit(
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         # A pass that was made before may have been carried to booking meanwhile.
         if (booked := await _live_appointment(session, identity, case)) is not None:
@@ -322,7 +326,7 @@ async def post_submit(
     return see_other(f"/applications/{outcome.number}")
 
 
-def _elsewhere(online: OnlineCase) -> Redirect | None:
+def elsewhere_of(online: OnlineCase) -> Redirect | None:
     """A case that was sent has its own page; one that goes on another way is there."""
     if online.sent is not None:
         return see_other(f"/applications/{online.sent}")
@@ -405,7 +409,6 @@ def _form_page(
         errors=errors_in_order(online.needed, errors),
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,
-        bring=[translate(BRING[code]) for code in things_not_typed(online.items)],
         ways=_ways(online),
     )
 
@@ -423,15 +426,17 @@ async def _check_page(
     checked = await check_application(session, keys.vault, identity=identity, case_id=online.case_id, now=now)
     if isinstance(checked, Incomplete):
         return see_other(f"/cases/{online.case_id}/{checked.page}")
+    town = await get_town(session, identity.municipality)
     rows = [
         {
-            "term": item_name(item),
+            "term": attached_name(item, town.things),
             "text": show_value(item, checked.values[item]) if item in checked.values else _("入力ずみ"),
-            "href": f"/cases/{online.case_id}/form#g-{item}",
+            "href": f"/cases/{online.case_id}/{'attachments' if item in online.attached else 'form'}#g-{item}",
         }
-        for item in online.needed
+        for item in (*online.needed, *online.attached)
         if item in checked.versions
     ]
+    later = [item for item in online.attached if item not in checked.versions]
     return page(
         request,
         "check.html",
@@ -443,7 +448,10 @@ async def _check_page(
         shown=".".join(f"{key}:{version}" for key, version in checked.versions.items()),
         contact=_contact_row(online.case_id, checked),
         offer_id=checked.contact.offer_id if checked.contact else None,
-        bring=[translate(BRING[code]) for code in things_not_typed(online.items)],
+        bring=[
+            *(translate(BRING[code]) for code in things_not_typed(later)),
+            *(attached_name(item, town.things) for item in later if item not in NOT_TYPED),
+        ],
         legal_basis=translate(LEGAL_BASIS["appi_69_1"]),
         contact_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
         ways=_ways(online),

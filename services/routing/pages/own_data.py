@@ -1,8 +1,9 @@
 """「わたしが入力したこと」: what a visitor gave, to read, correct, save as a file, and keep from other procedures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -11,9 +12,11 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from services.routing.commands.own_items import OwnItem, allow_reuse, correct_item, list_own_items, stop_reuse
+from services.routing.domain.catalogue import Words
 from services.routing.domain.interoperability import gif_record
-from services.routing.domain.items import parts_of
+from services.routing.domain.items import is_attached, parts_of
 from services.routing.keys import Keys
+from services.routing.pages.file_wording import attached_name
 from services.routing.pages.item_fields import (
     errors_in_order,
     extend_form,
@@ -23,7 +26,7 @@ from services.routing.pages.item_fields import (
     read_items,
     show_value,
 )
-from services.routing.queries.catalogue import procedure_names
+from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.queries.postal_codes import find_places
 from shared.clock import JST, jst_day
 from shared.db import Database
@@ -52,7 +55,8 @@ async def show_data(
     async with db.begin(identity.municipality) as session:
         items = await list_own_items(session, keys.vault, identity=identity, now=now)
         names = await procedure_names(session, identity.municipality)
-    return page(request, "own_data.html", items=[_row(item, names) for item in items])
+        town = await get_town(session, identity.municipality)
+    return page(request, "own_data.html", items=[_row(item, names, town.things) for item in items])
 
 
 @get(DATA_PATH + ".json", guards=[require_visitor])
@@ -98,7 +102,8 @@ async def show_item(
     async with db.begin(identity.municipality) as session:
         items = await list_own_items(session, keys.vault, identity=identity, now=now)
     item = next((known for known in items if known.key == key), None)
-    if item is None:
+    # Files are exchanged where they were put in.
+    if item is None or not parts_of(key):
         raise Refusal("item_unknown", 404)
     return _item_page(request, key, fill_fields({key: item.value}), {})
 
@@ -155,13 +160,14 @@ async def post_allow(
 @get([DATA_PATH + "/{key:str}/stop", DATA_PATH + "/{key:str}/allow"], guards=[require_visitor])
 async def get_button_address(key: FromPath[str]) -> Redirect:
     """Where buttons are sent, opened as a page."""
-    return see_other(f"{DATA_PATH}#i-{key}" if parts_of(key) else DATA_PATH)
+    return see_other(f"{DATA_PATH}#i-{quote(key)}" if parts_of(key) or is_attached(key) else DATA_PATH)
 
 
-def _row(item: OwnItem, names: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def _row(item: OwnItem, names: Mapping[str, tuple[str, str]], things: Sequence[Words]) -> dict[str, Any]:
     return {
         "key": item.key,
-        "term": item_name(item.key),
+        "is_typed": bool(parts_of(item.key)),
+        "term": attached_name(item.key, things),
         "text": show_value(item.key, item.value),
         "collected_at": item.collected_at,
         "procedure": _procedure(item.procedure, names),

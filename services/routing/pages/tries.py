@@ -23,6 +23,9 @@ GUESTS_PER_ADDRESS = parse("300 per minute")
 CASES_PER_ADDRESS = parse("300 per minute")
 # Beside the lock of each application's code: one address cannot lock strangers' codes one after another.
 CODES_PER_ADDRESS = parse("30 per 15 minutes")
+# Each costs a processor for a second. One person sends ten or so, and tries again; a town hall may share an address.
+FILES_PER_GUEST = parse("40 per 10 minutes")
+FILES_PER_ADDRESS = parse("300 per 10 minutes")
 # Numbers that nobody has are locked here as the others are in the database, so that the lock does not tell which there
 # are. So many are remembered; then the one that was tried longest ago is forgotten.
 NOBODYS_MAX = 10_000
@@ -73,6 +76,15 @@ class Tries:
             Refusal: `too_many_tries` (429).
         """
         self._hit(CODES_PER_ADDRESS, "code", municipality, address)
+
+    def count_file(self, municipality: str, address: str, guest: str) -> None:
+        """Count one file, before any of it is read.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(FILES_PER_ADDRESS, "file_address", municipality, address)
+        self._hit(FILES_PER_GUEST, "file_guest", municipality, guest)
 
     def fail_nobodys(self, municipality: str, number: str, *, now: datetime) -> datetime | None:
         """Count a wrong try at a number that nobody has; until when it is locked, if it is. As `try_code` counts."""

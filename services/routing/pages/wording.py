@@ -8,6 +8,7 @@ from services.routing.commands.cases import PURPOSE_CONTACT
 from services.routing.commands.uses import PURPOSE_CALL, PURPOSE_CALL_BY_HELPER
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE
+from services.routing.domain.items import is_attached
 from services.routing.domain.town_items import town_item_name
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
@@ -38,6 +39,51 @@ REFUSALS: dict[str, RefusalText] = {
     "item_unknown": RefusalText(
         _("この項目は見つかりません"),
         _("この端末では、まだ入力されていません。「わたしが入力したこと」のページで確かめてください。"),
+    ),
+    "attachment_unknown": RefusalText(
+        _("このファイルは見つかりません"), _("消されたか、番号がちがいます。前のページにもどって、確かめてください。")
+    ),
+    "attachment_too_many": RefusalText(
+        _("ファイルが多すぎます"),
+        _("入れられるのは、ぜんぶで10こまでです。いらないものを消すか、残りは窓口に持ってきてください。"),
+    ),
+    "attachment_too_large": RefusalText(
+        _("ファイルが大きすぎます"),
+        _("ひとつ10MBまでです。写真は、小さい大きさで送るか、撮りなおしてください。"),
+    ),
+    "attachment_empty": RefusalText(_("ファイルの中身がありません"), _("べつのファイルを選んでください。")),
+    "attachment_type": RefusalText(
+        _("このファイルは受けとれません"),
+        _("写真（JPEG、PNG、WebP）かPDFだけ、入れられます。スマートフォンで撮った写真を選んでください。"),
+    ),
+    "attachment_too_many_pixels": RefusalText(
+        _("写真が細かすぎます"), _("5000万画素までです。小さい大きさで撮りなおしてください。")
+    ),
+    "attachment_damaged": RefusalText(
+        _("ファイルを開けませんでした"),
+        _("とちゅうで切れているか、こわれています。もう一度選ぶか、撮りなおしてください。"),
+    ),
+    "attachment_locked": RefusalText(
+        _("パスワードのあるPDFは受けとれません"), _("パスワードのないPDFにするか、紙を写真に撮って入れてください。")
+    ),
+    "attachment_too_many_pages": RefusalText(
+        _("PDFのページが多すぎます"), _("50ページまでです。分けて入れるか、紙で窓口に持ってきてください。")
+    ),
+    "attachment_too_complex": RefusalText(
+        _("このファイルは受けとれませんでした"),
+        _("つくりが複雑で、安全に開けません。紙を写真に撮って入れるか、窓口に持ってきてください。"),
+    ),
+    "attachment_infected": RefusalText(
+        _("ウイルスの心配があるため、受けとれませんでした"),
+        _("ファイルは保存していません。べつのファイルにするか、紙で窓口に持ってきてください。"),
+    ),
+    "attachment_unscanned": RefusalText(
+        _("いまは、ファイルを受けとれません"),
+        _("ファイルを確かめるしくみが休んでいます。あとでもう一度お試しください。入力したことは残っています。"),
+    ),
+    "attachment_busy": RefusalText(
+        _("ただいま混みあっています"),
+        _("少し待ってから、もう一度ファイルを入れてください。入力したことは残っています。"),
     ),
     "life_event_unknown": RefusalText(
         _("このページは見つかりません"), _("はじめのページから、もう一度さがしてください。")
@@ -200,8 +246,9 @@ ITEMS: dict[str, str] = {
     "inquiry_answer_again": _("問い合わせへの返事"),
 }
 OTHER_ITEM = _("そのほかの項目")
+ATTACHED_ITEM = _("書類")
 
-# What a form cannot take yet (`channels.things_not_typed`); whatever else is brought is the town's own data.
+# Things rather than words (`channels.things_not_typed`): attached, or brought later; all else is the town's own data.
 BRING: dict[str, str] = {
     "bankbook": _("振込先の通帳かキャッシュカード"),
     "insurance_certificate": _("資格確認書など、健康保険がわかるもの"),
@@ -329,7 +376,9 @@ def item_names(keys: Iterable[str]) -> str:
 def item_name(key: str) -> str:
     """What an item is called: one of ours, or of the town's own in its words."""
     town_name = town_item_name(key)
-    return town_text(town_name) if town_name is not None else translate(ITEMS.get(key, OTHER_ITEM))
+    if town_name is not None:
+        return town_text(town_name)
+    return translate(ITEMS.get(key, ATTACHED_ITEM if is_attached(key) else OTHER_ITEM))
 
 
 def place_of(counter: Counter) -> str:

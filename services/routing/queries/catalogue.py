@@ -135,6 +135,6 @@ async def list_frequent_codes(session: AsyncSession, municipality: str, now: dat
 
 
 def _procedure(row: Any) -> Procedure:
-    lists = ("words", "items", "bring", "bring_online", "counters")
+    lists = ("words", "items", "bring", "bring_online", "attach", "counters")
     values = {name: getattr(row, name) for name in _FIELDS}
     return Procedure(**(values | {name: tuple(values[name]) for name in lists}))

@@ -7,6 +7,7 @@ from services.routing.tables.applications import (
     application_step,
     office_look,
 )
+from services.routing.tables.attachments import attachment, attachment_chunk, attachment_use
 from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
 from services.routing.tables.catalogue import (
     catalogue,
@@ -38,6 +39,9 @@ __all__ = [
     "application_link",
     "application_step",
     "appointment",
+    "attachment",
+    "attachment_chunk",
+    "attachment_use",
     "audit",
     "availability",
     "case_course",

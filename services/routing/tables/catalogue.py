@@ -63,6 +63,8 @@ procedure = Table(
     Column("identity", Text, nullable=False),
     Column("bring", TEXTS, nullable=False, server_default="{}"),
     Column("bring_online", TEXTS, nullable=False, server_default="{}"),
+    # Codes of the town's things that are attached as files.
+    Column("attach", TEXTS, nullable=False, server_default="{}"),
     Column("deadline", Text, nullable=False, server_default=""),
     Column("source", Text, nullable=False),
     Column("counters", TEXTS, nullable=False),

@@ -10,7 +10,7 @@ from shared.erasure import erased_subject_table
 erased_subject = erased_subject_table(metadata)
 NAME_SUBJECTS = (
     "session", "session_person", "case_file", "subject_key", "item", "application", "appointment", "reuse",
-    "reuse_stop", "protection", "inquiry", "feedback",
+    "reuse_stop", "protection", "inquiry", "feedback", "attachment_use",
 )  # fmt: skip
 
 # How far an erasure is: finished when booking and notifications have answered. From then on it names nobody.
