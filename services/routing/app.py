@@ -5,18 +5,23 @@ from pathlib import Path
 from litestar.di import Provide
 
 from services.routing import api
+from services.routing.identity_client import IdentityClient
+from services.routing.identity_settings import read_providers
 from services.routing.keys import make_keys
 from services.routing.pages import (
     applications,
     behalf,
     cases,
+    devices,
     erase,
     family,
     feedback,
     figures,
     finding,
+    finishing,
     front,
     history,
+    identity,
     inquiries,
     mine,
     office,
@@ -88,11 +93,23 @@ HANDLERS = (
     online.show_switched,
     online.show_check,
     online.post_submit,
+    devices.show_device,
+    devices.post_device,
+    devices.post_device_end,
+    devices.get_device_end_address,
+    devices.show_resume,
+    devices.post_resume,
+    devices.show_resume_link,
+    devices.post_resume_link,
+    identity.show_identity,
+    identity.post_identity,
+    identity.get_return,
     applications.show_application,
     applications.post_withdraw,
     applications.show_find,
     applications.post_find,
     applications.get_link,
+    finishing.show_cover,
     behalf.show_behalf,
     behalf.show_behalf_begin,
     behalf.post_behalf,
@@ -173,6 +190,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     keys = make_keys(settings)
     tries = Tries()
     catalogues = Catalogues()
+    providers = read_providers(settings.identity_providers, is_local=settings.is_local)
+    identity_clients = {name: IdentityClient(provider) for name, provider in providers.items()}
     return create_service_app(
         service=SERVICE,
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
@@ -184,6 +203,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         dependencies={
             "keys": Provide(lambda: keys, sync_to_thread=False),
             "tries": Provide(lambda: tries, sync_to_thread=False),
+            "identity_clients": Provide(lambda: identity_clients, sync_to_thread=False),
             "catalogues": Provide(lambda: catalogues, sync_to_thread=False),
         },
         clock=clock,

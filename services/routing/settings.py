@@ -13,6 +13,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     token_private_key: Annotated[str, SHARED]
     public_url: Annotated[str | None, SHARED] = None
+    # Who can say who sends an application (本人確認): TOML, as `identity_settings.py` says.
+    identity_providers: str = ""
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.identity import proof_of_sent
 from services.routing.commands.looking import (
     PURPOSES_HELD_BACK,
     Seen,
@@ -232,6 +233,7 @@ async def detail_page(
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
         rows=given_rows([item for item in seen if item.key not in WRITTEN.values()], names, held_back),
         written=written_parts(seen),
+        proof=await proof_of_sent(session, row.municipality, row.case_id, row.items),
         steps=step_lines(looked.steps),
         work=work,
         by_counter=await has_counter(session, row.municipality, row.procedure),

@@ -23,6 +23,8 @@ GUESTS_PER_ADDRESS = parse("300 per minute")
 CASES_PER_ADDRESS = parse("300 per minute")
 # Beside the lock of each application's code: one address cannot lock strangers' codes one after another.
 CODES_PER_ADDRESS = parse("30 per 15 minutes")
+# Leaving for who can say who somebody is, and coming back.
+IDENTITY_PER_ADDRESS = parse("120 per 15 minutes")
 # Numbers that nobody has are locked here as the others are in the database, so that the lock does not tell which there
 # are. So many are remembered; then the one that was tried longest ago is forgotten.
 NOBODYS_MAX = 10_000
@@ -73,6 +75,14 @@ class Tries:
             Refusal: `too_many_tries` (429).
         """
         self._hit(CODES_PER_ADDRESS, "code", municipality, address)
+
+    def count_identity(self, municipality: str, address: str) -> None:
+        """Count one step of an identity check (本人確認), on the way out or back.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(IDENTITY_PER_ADDRESS, "identity", municipality, address)
 
     def fail_nobodys(self, municipality: str, number: str, *, now: datetime) -> datetime | None:
         """Count a wrong try at a number that nobody has; until when it is locked, if it is. As `try_code` counts."""

@@ -9,6 +9,8 @@ from services.routing.tables.applications import (
 )
 from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
 from services.routing.tables.catalogue import catalogue, counter, life_event, office_rule, pack_version, procedure
+from services.routing.tables.devices import case_device
+from services.routing.tables.identity import identity_attempt, identity_proof
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
 from services.routing.tables.projections import appointment, availability, checkpoint, reuse
@@ -32,6 +34,7 @@ __all__ = [
     "audit",
     "availability",
     "case_course",
+    "case_device",
     "case_file",
     "catalogue",
     "checkpoint",
@@ -41,6 +44,8 @@ __all__ = [
     "erased_subject",
     "erasure",
     "feedback",
+    "identity_attempt",
+    "identity_proof",
     "improvement",
     "inquiry",
     "inquiry_step",
