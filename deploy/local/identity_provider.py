@@ -33,7 +33,7 @@ from litestar.params import JSONBody
 from litestar.response import Redirect
 
 from deploy.secrets import MissingVariable, required
-from shared.clock import utc_now
+from shared.clock import clock_from, utc_now
 
 HOST = "127.0.0.1"
 CLIENT_ID = "choudo-sample"
@@ -78,8 +78,13 @@ class _Key(msgspec.Struct, frozen=True):
 class IdentityProvider:
     """The server on an event loop: `async with IdentityProvider(secret="…") as provider: …`. Port 0: any free one."""
 
-    def __init__(self, *, secret: str, port: int = 0, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, *, secret: str, port: int = 0, clock: Callable[[], datetime] = utc_now, client_key: Any = None
+    ) -> None:
+        """`client_key`: the public key of our client, who then signs who it is (private_key_jwt) and has no secret."""
         self._secret = secret
+        self._client_key = client_key
+        self._assertions: set[str] = set()
         self._wanted_port = port
         self.clock = clock
         self.port = 0
@@ -133,10 +138,30 @@ class IdentityProvider:
         same_way = asked.redirect_uri == fields.get("redirect_uri")
         return asked if same_way and hmac.compare_digest(challenge, asked.challenge) else None
 
-    def is_client(self, header: str) -> bool:
+    def is_client(self, header: str, fields: dict[str, str]) -> bool:
         """Whether our client asks."""
+        if self._client_key is not None:
+            return not header and self._is_signed(fields.get("client_assertion", ""))
         expected = base64.b64encode(f"{CLIENT_ID}:{self._secret}".encode()).decode()
         return hmac.compare_digest(header.encode(), f"Basic {expected}".encode())
+
+    def _is_signed(self, assertion: str) -> bool:
+        """RFC 7523: signed by our client, for this address, not yet over, and never seen before."""
+        try:
+            claims = jwt.decode(
+                assertion,
+                self._client_key,
+                algorithms=[ALGORITHM],
+                audience=f"{self.issuer}/token",
+                issuer=CLIENT_ID,
+                subject=CLIENT_ID,
+                options={"require": ["exp", "jti", "sub"], "verify_exp": False, "verify_iat": False},
+            )
+        except jwt.PyJWTError:
+            return False
+        is_new = claims["jti"] not in self._assertions
+        self._assertions.add(claims["jti"])
+        return is_new and claims["exp"] > self.clock().timestamp()
 
     def key_set(self) -> dict[str, Any]:
         """The public keys (JWKS)."""
@@ -292,7 +317,7 @@ async def _give_token(provider: IdentityProvider, fields: dict[str, str], who: s
             return _answer(200, b"<html>proxy says hello</html>")
         case "too_long":
             return _answer(200, b'{"id_token": "' + b"x" * 1_000_000 + b'"}')
-    if not provider.is_client(who):
+    if not provider.is_client(who, fields):
         return _answer(401, b'{"error": "invalid_client"}')
     asked = provider.take_code(fields)
     if asked is None:
@@ -320,6 +345,7 @@ async def _run() -> None:
     provider = IdentityProvider(
         secret=required(os.environ, "CHOUDO_LOCAL_IDENTITY_SECRET"),
         port=int(required(os.environ, "CHOUDO_LOCAL_IDENTITY_PORT")),
+        clock=clock_from(os.environ),
     )
     done = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
