@@ -85,6 +85,9 @@ class IdentityProvider:
         self._secret = secret
         self._client_key = client_key
         self._assertions: set[str] = set()
+        self._access: dict[str, str] = {}
+        self.claims: dict[str, str] = {}
+        """What it says of everybody, to who asks with an access token."""
         self._wanted_port = port
         self.clock = clock
         self.port = 0
@@ -162,6 +165,16 @@ class IdentityProvider:
         is_new = claims["jti"] not in self._assertions
         self._assertions.add(claims["jti"])
         return is_new and claims["exp"] > self.clock().timestamp()
+
+    def give_access(self, subject: str) -> str:
+        """An access token."""
+        token = secrets.token_urlsafe(16)
+        self._access[token] = subject
+        return token
+
+    def who_has(self, header: str) -> str | None:
+        """Whom an access token stands for, once."""
+        return self._access.pop(header.removeprefix("Bearer "), None)
 
     def key_set(self) -> dict[str, Any]:
         """The public keys (JWKS)."""
@@ -252,10 +265,19 @@ def make_app(provider: IdentityProvider) -> Litestar:
             "authorization_endpoint": f"{provider.issuer}/authorize",
             "token_endpoint": f"{provider.issuer}/token",
             "jwks_uri": f"{provider.issuer}/keys",
+            "userinfo_endpoint": f"{provider.issuer}/userinfo",
             "response_types_supported": ["code"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": [ALGORITHM],
         }
+
+    @get("/userinfo")
+    async def get_userinfo(request: Request[Any, Any, Any]) -> Response[bytes]:
+        provider.asked.append("userinfo")
+        subject = provider.who_has(request.headers.get("authorization", ""))
+        if subject is None:
+            return _answer(401, b'{"error": "invalid_token"}')
+        return _answer(200, msgspec.json.encode({"sub": subject, **provider.claims}))
 
     @get("/keys")
     async def get_keys() -> dict[str, Any]:
@@ -300,7 +322,7 @@ def make_app(provider: IdentityProvider) -> Litestar:
         provider.behave(data.mode, times=data.times, slow_s=data.slow_s)
 
     return Litestar(
-        [get_metadata, get_keys, get_authorize, post_authorize, post_token, post_behaviour],
+        [get_metadata, get_userinfo, get_keys, get_authorize, post_authorize, post_token, post_behaviour],
         openapi_config=None,
         logging_config=None,
     )
@@ -322,7 +344,11 @@ async def _give_token(provider: IdentityProvider, fields: dict[str, str], who: s
     asked = provider.take_code(fields)
     if asked is None:
         return _answer(400, b'{"error": "invalid_grant"}')
-    token: dict[str, Any] = {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "expires_in": 60}
+    token: dict[str, Any] = {
+        "access_token": provider.give_access(asked.subject),
+        "token_type": "Bearer",
+        "expires_in": 60,
+    }
     if behaviour.mode != "no_id_token":
         token["id_token"] = provider.make_token(asked, behaviour.mode)
     return _answer(200, msgspec.json.encode(token))

@@ -8,7 +8,7 @@ import hmac
 import json
 import secrets
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ import jwt
 import msgspec
 from authlib.deprecate import AuthlibDeprecationWarning
 
-from services.routing.domain.identity import ACR_MAX_LENGTH, Proven
+from services.routing.domain.identity import ACR_MAX_LENGTH, CLAIM_MAX_LENGTH, Proven
 from services.routing.identity_settings import Provider
 from shared.log import get_logger
 
@@ -67,6 +67,7 @@ class _Metadata(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str = ""
 
 
 @dataclass(slots=True)
@@ -128,7 +129,30 @@ class IdentityClient:
             if not isinstance(id_token, str):
                 raise NotProven("no_id_token")
             key = await self._key_of(client, metadata, id_token, now)
-        return self._read(id_token, key, metadata, nonce, now)
+            proven, said = self._read(id_token, key, metadata, nonce, now)
+            if self.provider.claims and metadata.userinfo_endpoint:
+                said = await self._ask_more(client, metadata, token, proven)
+        return msgspec.structs.replace(proven, claims=self._claims(said))
+
+    async def _ask_more(self, client: Any, metadata: _Metadata, token: Any, proven: Proven) -> dict[str, Any]:
+        """What the provider says of the same person, beside the ID token."""
+        # By ourselves: the library would look at its own clock first.
+        access = token.get("access_token")
+        if not isinstance(access, str):
+            raise NotProven("no_access_token")
+        headers = {"authorization": f"Bearer {access}"}
+        said: dict[str, Any] = await _fetch(client, metadata.userinfo_endpoint, dict[str, Any], headers=headers)
+        if said.get("sub") != proven.subject:
+            raise NotProven("userinfo")
+        return said
+
+    def _claims(self, said: Mapping[str, Any]) -> dict[str, str]:
+        found = {item: said.get(claim) for item, claim in self.provider.claims.items()}
+        return {
+            item: value
+            for item, value in found.items()
+            if isinstance(value, str) and 0 < len(value) <= CLAIM_MAX_LENGTH
+        }
 
     def _who_we_are(self, metadata: _Metadata, now: datetime) -> dict[str, str]:
         """private_key_jwt (RFC 7523), where there is a key; else the library sends the secret."""
@@ -171,7 +195,11 @@ class IdentityClient:
         provider, kept = self.provider, self._kept
         if provider.authorization_endpoint and provider.token_endpoint and provider.jwks_uri:
             return _Metadata(
-                provider.issuer, provider.authorization_endpoint, provider.token_endpoint, provider.jwks_uri
+                provider.issuer,
+                provider.authorization_endpoint,
+                provider.token_endpoint,
+                provider.jwks_uri,
+                provider.userinfo_endpoint,
             )
         if kept.metadata is None or kept.metadata_at is None or now - kept.metadata_at > KEPT_FOR:
             address = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
@@ -215,7 +243,9 @@ class IdentityClient:
                 keys[key.key_id] = key
         return keys
 
-    def _read(self, id_token: str, key: jwt.PyJWK, metadata: _Metadata, nonce: str, now: datetime) -> Proven:
+    def _read(
+        self, id_token: str, key: jwt.PyJWK, metadata: _Metadata, nonce: str, now: datetime
+    ) -> tuple[Proven, dict[str, Any]]:
         provider = self.provider
         try:
             # Times are compared below, with our own clock.
@@ -250,7 +280,7 @@ class IdentityClient:
             raise NotProven("acr")
         if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_MAX_LENGTH:
             raise NotProven("sub")
-        return Proven(issuer=metadata.issuer, subject=subject, acr=acr)
+        return Proven(issuer=metadata.issuer, subject=subject, acr=acr), claims
 
 
 class _Bounded(httpx.AsyncBaseTransport):
@@ -287,8 +317,8 @@ async def _parts(stream: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
         yield part
 
 
-async def _fetch(client: Any, address: str, kind: Any) -> Any:
-    answer = await client.request("GET", address, withhold_token=True)
+async def _fetch(client: Any, address: str, kind: Any, *, headers: Mapping[str, str] | None = None) -> Any:
+    answer = await client.request("GET", address, withhold_token=True, headers=headers)
     if answer.status_code != httpx.codes.OK:
         raise ProviderAway(f"{answer.status_code}")
     return msgspec.json.decode(answer.content, type=kind)

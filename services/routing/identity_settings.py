@@ -11,7 +11,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,8 @@ VARIABLE = "CHOUDO_ROUTING_IDENTITY_PROVIDERS"
 # Signed with a key of the provider's: never "none", never with a secret that we share.
 ALGORITHMS = frozenset({"ES256", "ES384", "RS256", "PS256"})
 
+# An address comes without its postal code, which the form needs: it is not among them.
+ClaimItem = Literal["name", "kana", "birth_date"]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
@@ -45,6 +47,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     acr_values: str = ""
     acr: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ("ES256",)
+    # What may be taken over into the form, if the person agrees: items, and what the provider calls them.
+    claims: dict[ClaimItem, Text] = {}
+    userinfo_endpoint: str = ""
 
     def __repr__(self) -> str:
         return f"Provider({self.issuer!r})"
@@ -94,7 +99,13 @@ def _problems(provider: Provider, *, is_local: bool) -> list[str]:
         problems.append(f"algorithms of {', '.join(sorted(ALGORITHMS))}")
     if "openid" not in provider.scope.split():
         problems.append("scope without openid")
-    addresses = (provider.issuer, provider.authorization_endpoint, provider.token_endpoint, provider.jwks_uri)
+    addresses = (
+        provider.issuer,
+        provider.authorization_endpoint,
+        provider.token_endpoint,
+        provider.jwks_uri,
+        provider.userinfo_endpoint,
+    )
     schemes = {"https", "http"} if is_local else {"https"}
     if any(address and urlsplit(address).scheme not in schemes for address in addresses):
         problems.append("https addresses")

@@ -20,7 +20,7 @@ from services.routing.settings import Settings
 from shared.db import Database
 from shared.web.middleware import AroundRequest
 from tests.conftest import TestDatabase
-from tests.routing.applying import CHI02_FORM, SEE_OTHER, fill_in, send, sign_in, submit_fields
+from tests.routing.applying import CHI02_FORM, SEE_OTHER, fill_in, hidden, send, sign_in, submit_fields
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import HOST, NAME, NOW, TOWN, make_pack
 
@@ -375,3 +375,59 @@ async def test_a_procedure_that_asks_nobody_has_no_such_step(visitor: Visitor) -
     answer = await visitor.get(f"{case}/identity")
     assert answer.status_code == httpx.codes.NOT_FOUND
     assert "オンラインの本人確認はありません" in answer.text
+
+
+async def test_what_the_provider_says_is_taken_over_with_a_yes_and_only_then(
+    settings: Settings, clock: TestClock, db: Database, app: AroundRequest, provider: IdentityProvider
+) -> None:
+    table = with_provider(settings, provider.issuer).identity_providers
+    more = table + '[card.claims]\nname = "name"\nkana = "kana"\nbirth_date = "birthdate"\n'
+    visitor = Visitor(create_app(msgspec.structs.replace(settings, identity_providers=more), clock=clock, db=db))
+    provider.claims = {"name": "吉田　さき子", "birthdate": "19880406", "kana": "ヨシダ サキコ", "gender": "2"}
+    case = await fill_in(visitor)
+    page = await prove(visitor, provider, case)
+    assert page.status_code == httpx.codes.OK, page.headers
+    assert "吉田 さき子" in page.text
+    assert "1988年4月6日" in page.text
+    # No form of this procedure asks for kana.
+    assert "take_kana" not in page.text
+    assert await rows(db, "SELECT 1 FROM routing.item WHERE how = 'from_provider'") == []
+    fields = {"sealed": hidden(page, "sealed"), "take_name": "yes", "take_birth_date": "no"}
+    stranger = Visitor(visitor.http._transport.app)  # type: ignore[attr-defined]
+    other = await fill_in(stranger)
+    for path in (f"{case}/identity/take", f"{other}/identity/take"):
+        answer = await stranger.post(path, fields)
+        assert answer.status_code == httpx.codes.BAD_REQUEST
+    answer = await visitor.post(f"{case}/identity/take", fields)
+    assert answer.headers["location"] == f"{case}/check"
+    page = await visitor.get(f"{case}/check")
+    assert "吉田 さき子" in page.text
+    assert "1988年4月5日" in page.text
+    # What is sent now is what the same provider says: the proof holds.
+    assert "本人確認ができました" in page.text
+    assert await rows(db, "SELECT key FROM routing.item WHERE how = 'from_provider'") == [("name",)]
+    told = await rows(
+        db, "SELECT entry_type, items FROM routing.ledger_entry WHERE outcome = 'from_provider' ORDER BY entry_type"
+    )
+    assert told == [("corrected", ["name"]), ("declined", ["birth_date"]), ("offered", ["name", "birth_date"])]
+    assert (await send(visitor, case)).headers["location"].startswith("/applications/")
+    await visitor.http.aclose()
+    await stranger.http.aclose()
+
+
+async def test_what_is_the_same_is_not_asked_and_nothing_is_asked_for_without_claims(
+    settings: Settings, clock: TestClock, db: Database, app: AroundRequest, provider: IdentityProvider
+) -> None:
+    provider.claims = {"name": NAME, "birthdate": "1988-04-05"}
+    table = with_provider(settings, provider.issuer).identity_providers
+    more = table + '[card.claims]\nname = "name"\nbirth_date = "birthdate"\n'
+    visitor = Visitor(create_app(msgspec.structs.replace(settings, identity_providers=more), clock=clock, db=db))
+    case = await fill_in(visitor)
+    assert (await prove(visitor, provider, case)).headers["location"] == f"{case}/check"
+    assert provider.asked.count("userinfo") == 1
+    plain = Visitor(app)
+    case = await fill_in(plain)
+    assert (await prove(plain, provider, case)).headers["location"] == f"{case}/check"
+    assert provider.asked.count("userinfo") == 1
+    await visitor.http.aclose()
+    await plain.http.aclose()

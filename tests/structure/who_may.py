@@ -89,6 +89,8 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /resume/{token}": VISITORS,
     "routing GET /cases/{case_id}/identity": VISITORS,
     "routing POST /cases/{case_id}/identity": VISITORS,
+    "routing GET /cases/{case_id}/identity/take": VISITORS,
+    "routing POST /cases/{case_id}/identity/take": VISITORS,
     "routing GET /identity/callback": VISITORS,
     "routing GET /cases/{case_id}/reuse": VISITORS,
     "routing POST /cases/{case_id}/reuse": VISITORS,

@@ -1,7 +1,7 @@
 """The identity step (本人確認): who has to take it, how long what was proven holds, and what may become of a try."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +10,10 @@ ATTEMPT_LIFETIME = timedelta(minutes=15)
 # From coming back to sending.
 PROOF_LIFETIME = timedelta(hours=1)
 ACR_MAX_LENGTH = 100
+CLAIM_MAX_LENGTH = 200
+# Of an item that came from a provider: where it was given, how it came, and the ledger's outcome.
+STEP_IDENTITY = "identity"
+FROM_PROVIDER: Final = "from_provider"
 # Whom staff had before them at the desk, they looked at.
 SEEN_AT_DESK = "desk"
 
@@ -26,6 +30,8 @@ class Proven(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     subject: str
     acr: str
+    # By item, as the provider writes them; only what the settings let us take over, and nowhere kept.
+    claims: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return "Proven()"

@@ -56,7 +56,7 @@ def _amount(fee_yen: int, items: Sequence[str], values: Mapping[str, str]) -> st
         return yen(fee_yen)
     copies = unpack_value(COPIES_ITEM, values.get(COPIES_ITEM, "")).get(COPIES_PART, "")
     if not (copies.isascii() and copies.isdigit()):
-        return _("1通につき %(fee)s（かける、ほしい枚数）", fee=yen(fee_yen))
+        return _("1通につき %(fee)s（ほしい枚数の分だけ、かかります）", fee=yen(fee_yen))
     return _(
         "%(total)s（%(fee)s × %(copies)s通）", total=yen(fee_yen * int(copies)), fee=yen(fee_yen), copies=int(copies)
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from services.routing.domain.devices import OTHER_DEVICE
 from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
+from services.routing.domain.identity import FROM_PROVIDER
 from services.routing.pages.wording import FAMILY_MEMBER, LEGAL_BASIS, TARGETS, item_names
 from services.routing.queries.history import HistoryEntry
 from shared.web.i18n import translate
@@ -53,6 +54,13 @@ _SAID_SENTENCES: dict[str, str] = {
     "previewed": _("%(target)sで使う「%(items)s」を、使う前に、%(actor)sが%(how)sお伝えしました。"),
     "approved": _("あなたが%(how)s認めたので、%(actor)sが「%(items)s」を%(target)sへわたすことを記録しました。"),
     "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
+}
+# From a provider of the identity step.
+_PROVIDER_SENTENCES: dict[str, str] = {
+    "collected": _("本人確認のサービスから「%(items)s」を受けとりました。目的は「%(purpose)s」です。"),
+    "corrected": _("本人確認のサービスの内容に「%(items)s」をなおしました。目的は「%(purpose)s」です。"),
+    "offered": _("本人確認のサービスの「%(items)s」を使ってよいか、おたずねしました。"),
+    "declined": _("%(actor)sが、本人確認のサービスの「%(items)s」を使わないことにしました。"),
 }
 _SENTENCE_OTHER_DEVICE = _("ほかの機械で続けるために、その機械で「%(items)s」を開きました。")
 _SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
@@ -146,6 +154,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_HELPER_VIEWED
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
         return _SAID_SENTENCES[entry.entry_type]
+    if entry.outcome == FROM_PROVIDER and entry.entry_type in _PROVIDER_SENTENCES:
+        return _PROVIDER_SENTENCES[entry.entry_type]
     if (entry.entry_type, entry.outcome) == ("previewed", OTHER_DEVICE):
         return _SENTENCE_OTHER_DEVICE
     if (entry.entry_type, entry.outcome) == ("refused", STALE):

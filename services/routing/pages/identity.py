@@ -21,15 +21,19 @@ from services.routing.commands.identity import (
     keep_proof,
     take_return,
 )
+from services.routing.commands.identity_claims import offer_claims
 from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.submit import Incomplete, ready_items
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.identity import DECLINED, PROBLEMS, Problem
 from services.routing.identity_client import IdentityClient, NotProven, ProviderAway
 from services.routing.keys import Keys
+from services.routing.pages.identity_claims import claims_page, read_claims
 from services.routing.pages.identity_wording import PROBLEM_WORDS
+from services.routing.pages.item_fields import item_name
 from services.routing.pages.tries import Tries
 from services.routing.queries.catalogue import get_town
+from shared.clock import jst_day
 from shared.db import Database
 from shared.log import get_logger
 from shared.tokens import Identity
@@ -153,7 +157,22 @@ async def get_return(
         return see_other(f"/cases/{back.case_id}/identity?problem=failed")
     async with db.begin(identity.municipality) as session:
         await keep_proof(session, keys, identity=identity, attempt_id=back.attempt_id, proven=proven, now=now)
-    return see_other(f"/cases/{back.case_id}/check")
+        values = read_claims(proven.claims, jst_day(now))
+        differing = await offer_claims(
+            session, keys.vault, identity=identity, case_id=back.case_id, values=values, now=now
+        )
+    if not differing:
+        return see_other(f"/cases/{back.case_id}/check")
+    return claims_page(
+        request,
+        keys,
+        identity,
+        back.case_id,
+        back.attempt_id,
+        {item: values[item] for item in differing},
+        provider=client.provider.label,
+        now=now,
+    )
 
 
 def elsewhere_of(online: OnlineCase) -> Redirect | None:
@@ -193,6 +212,7 @@ async def _page(
         case=online,
         behalf=online.behalf,
         provider=translate(client.provider.label) if client is not None else None,
+        claims=[item_name(item) for item in client.provider.claims] if client is not None else [],
         problem_title=translate(words.title) if words else None,
         problem_advice=translate(words.advice) if words else None,
         ways={
