@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID
 
 import httpx
 import pytest
@@ -68,8 +67,6 @@ async def test_a_link_opens_the_case_with_what_was_kept_and_both_go_on(
     answer = await other.post(f"{case}/form", CHI02_FORM | {"child_name": "吉田 なつ"})
     assert answer.headers["location"] == f"{case}/check"
     assert "吉田 なつ" in (await visitor.get(f"{case}/check")).text
-    history = (await visitor.get("/my/history")).text
-    assert history
 
 
 async def test_the_person_reads_that_it_was_opened_elsewhere(
@@ -104,7 +101,7 @@ async def test_a_link_opens_once_and_a_new_one_ends_the_one_before(visitor: Visi
 
 
 async def test_of_two_devices_at_once_one_has_it(visitor: Visitor, new_visitor: NewVisitor, db: Database) -> None:
-    """Seen to fail without the lock of the case: both had it."""
+    """Seen to fail without what the update asks for: each of them had it."""
     case = await fill_in(visitor)
     link = (await make_link(visitor, case))[0]
     others = [new_visitor() for _ in range(4)]
@@ -122,8 +119,9 @@ async def test_number_and_code_open_it_and_wrong_codes_lock_it(
     _link, number, code = await make_link(visitor, case)
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
     other = new_visitor()
-    for _ in range(CODE_FAILURES_MAX):
-        answer = await through(other, "/resume", {"number": number, "code": wrong})
+    for _ in range(CODE_FAILURES_MAX - 1):
+        await through(other, "/resume", {"number": number, "code": wrong})
+    answer = await through(other, "/resume", {"number": number, "code": wrong})
     assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     answer = await through(other, "/resume", {"number": number, "code": code})
     assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
@@ -134,8 +132,9 @@ async def test_number_and_code_open_it_and_wrong_codes_lock_it(
 
 async def test_a_number_that_nobody_has_looks_like_any_other(new_visitor: NewVisitor) -> None:
     other = new_visitor()
-    for _ in range(CODE_FAILURES_MAX):
-        answer = await through(other, "/resume", {"number": "22222", "code": "123456"})
+    for _ in range(CODE_FAILURES_MAX - 1):
+        await through(other, "/resume", {"number": "22222", "code": "123456"})
+    answer = await through(other, "/resume", {"number": "22222", "code": "123456"})
     assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
 
 
@@ -285,4 +284,3 @@ async def test_the_database_keeps_one_link_waiting_and_no_late_opening(visitor: 
         with pytest.raises(IntegrityError):
             async with db.begin(TOWN) as session:
                 await session.execute(text(statement))
-    assert UUID(case.removeprefix("/cases/"))
