@@ -8,20 +8,17 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from services.routing.commands.identity_claims import take_claims
-from services.routing.commands.online import get_online_case
 from services.routing.domain.identity import ATTEMPT_LIFETIME
 from services.routing.domain.items import ITEM_PARTS
 from services.routing.keys import Keys
+from services.routing.pages.carried import open_carried, seal_carried
 from services.routing.pages.item_fields import item_name, show_value
-from services.routing.settings import SERVICE
-from shared.crypto import SEALED_MAX_BYTES, SealBroken
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -30,12 +27,8 @@ from shared.web.identity import require_visitor
 from shared.web.pages import page, see_other
 
 Req = Request[Any, Any, Any]
-
-
-class _Carried(msgspec.Struct, frozen=True):
-    proof_id: UUID
-    values: dict[str, str]
-    expires_at: datetime
+# What is carried beside the items.
+PROOF, UNTIL = "_proof", "_until"
 
 
 def read_claims(claims: Mapping[str, str], today: date) -> dict[str, str]:
@@ -68,14 +61,16 @@ def claims_page(
     now: datetime,
 ) -> Template:
     """What the provider says otherwise, to take over or not, item by item."""
-    carried = _Carried(proof_id, dict(values), now + ATTEMPT_LIFETIME)
+    action = _action(case_id)
+    until = (now + ATTEMPT_LIFETIME).isoformat()
+    carried = {PROOF: proof_id.hex, UNTIL: until, **values}
     return page(
         request,
         "identity_claims.html",
-        action=f"/cases/{case_id}/identity/take",
+        action=action,
         provider=provider,
         rows=[{"item": item, "term": item_name(item), "text": show_value(item, values[item])} for item in values],
-        sealed=keys.box.seal_for(SERVICE, _purpose(identity, case_id), msgspec.msgpack.encode(carried)),
+        sealed=seal_carried(keys, identity.municipality, identity.ref, action, carried, now=now),
     )
 
 
@@ -91,26 +86,20 @@ async def post_take(
     """Each that has a yes; no answer is a no. On to the check page, which shows what is sent now."""
     case = parse_uuid(case_id, code="case_unknown")
     fields = await read_form(request)
-    sealed = fields.get("sealed", "")
-    try:
-        if len(sealed) > SEALED_MAX_BYTES:
-            raise Refusal("form_unreadable", 400)
-        opened = keys.box.open_from(SERVICE, _purpose(identity, case), sealed)
-        carried = msgspec.msgpack.decode(opened, type=_Carried)
-    except (SealBroken, msgspec.DecodeError) as error:
-        raise Refusal("form_unreadable", 400) from error
-    if now < carried.expires_at:
-        accepted = [item for item in carried.values if fields.get(f"take_{item}") == "yes"]
+    carried = open_carried(keys, identity.municipality, identity.ref, _action(case), fields.get("sealed", ""), now=now)
+    if carried is None:
+        raise Refusal("form_unreadable", 400)
+    proof_id, until = UUID(carried.pop(PROOF)), datetime.fromisoformat(carried.pop(UNTIL))
+    if now < until:
         async with db.begin(identity.municipality) as session:
-            await get_online_case(session, identity, case)
             await take_claims(
                 session,
                 keys.vault,
                 identity=identity,
                 case_id=case,
-                proof_id=carried.proof_id,
-                values=carried.values,
-                accepted=accepted,
+                proof_id=proof_id,
+                values=carried,
+                accepted=[item for item in carried if fields.get(f"take_{item}") == "yes"],
                 now=now,
             )
     return see_other(f"/cases/{case}/check")
@@ -130,5 +119,5 @@ def _read_day(text: str, today: date) -> str:
     return day.isoformat() if day <= today else ""
 
 
-def _purpose(identity: Identity, case_id: UUID) -> str:
-    return f"identity/{identity.municipality}/{identity.ref}/{case_id}"
+def _action(case_id: UUID) -> str:
+    return f"/cases/{case_id}/identity/take"
