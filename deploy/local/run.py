@@ -18,9 +18,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final
 from urllib.parse import urlsplit
 
+from deploy.local.sample_procedure import CODE as SAMPLE_PROCEDURE
+from deploy.local.sample_procedure import PROVIDER, with_sample
 from deploy.local.servers import ServerError, die_with_parent, embedded_servers, end_with_parent, free_port
 from deploy.secrets import load_environment, sample_staff_password
 from shared.events.subscriptions import SERVICES
@@ -29,6 +32,8 @@ from shared.stopping import STOP_WITHIN_S
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEFAULT_PORT: Final = 8000
 PORTS_TRIED: Final = 100
+# As deploy/local/identity_provider.py knows us, which the supervisor does not load.
+CLIENT_ID: Final = "choudo-sample"
 SAMPLE_TOWN: Final = "deploy/towns/ninomiya"
 SAMPLE_MUNICIPALITY: Final = "143421"
 SAMPLE_LOGIN: Final = "counter"
@@ -195,6 +200,7 @@ def children(environ: Mapping[str, str], log_dir: Path) -> list[Child]:
         "front": ("deploy.front", SERVICES),
         **{service: (f"services.{service}.worker", [service]) for service in SERVICES},
         "sink": ("deploy.local.sink", []),
+        "identity": ("deploy.local.identity_provider", []),
     }
     return [
         Child(
@@ -225,9 +231,10 @@ async def provision(environ: Mapping[str, str], admin_url: str, log: Path) -> No
     await _command("deploy.provision", [], {**environ, "DATABASE_URL": admin_url}, log)
 
 
-async def load_town(environ: Mapping[str, str], log: Path) -> str:
+async def load_town(environ: Mapping[str, str], data_dir: Path) -> str:
     """Load the sample town (again: what is there already stays) and return what the command says. Raises StartError."""
-    return await _command("deploy.cli", ["town", "load", SAMPLE_TOWN], environ, log)
+    pack = with_sample(ROOT / SAMPLE_TOWN, data_dir / "town")
+    return await _command("deploy.cli", ["town", "load", str(pack)], environ, data_dir / "logs" / "town.log")
 
 
 async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> str:
@@ -368,9 +375,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
 async def _prepare(environ: Mapping[str, str], admin_url: str, data_dir: Path) -> str:
     # Only this step may look after the table of hosts: the services never get the administrator's URL.
     town = {**environ, "DATABASE_URL": admin_url}
-    said, account = await asyncio.gather(
-        load_town(town, data_dir / "logs" / "town.log"), open_account(environ, data_dir, admin_url)
-    )
+    said, account = await asyncio.gather(load_town(town, data_dir), open_account(environ, data_dir, admin_url))
     return f"{account}\n\n{said}"
 
 
@@ -389,13 +394,14 @@ def banner(
         f"  call display         {url}/board",
         f"  delivery log         {url}/notices",
         f"  sent mail and SMS    {sink}",
+        f"  identity step (見本) {url}/procedures/{SAMPLE_PROCEDURE}",
         "",
         *(f"  {line}" for line in town_says.splitlines()),
         "",
         *(
             f"  metrics of {child.name:<13} http://{child.environ['CHOUDO_METRICS_ADDRESS']}/metrics"
             for child in running
-            if child.name != "sink"
+            if child.name not in ("sink", "identity")
         ),
         f"  data and logs        {data_dir}",
         "  stop                 Ctrl-C",
@@ -406,7 +412,8 @@ def banner(
 
 def process_environment(data_dir: Path, admin_url: str, redis_url: str, port: int) -> dict[str, str]:
     """What every child gets: this process's environment without the administrator's URL, and all CHOUDO_* variables."""
-    smtp_port, http_port = free_port(), free_port()
+    smtp_port, http_port, identity_port = free_port(), free_port(), free_port()
+    identity_secret = token_urlsafe()
     made = {
         "CHOUDO_PORT": str(port),
         "CHOUDO_PUBLIC_URL": f"http://localhost:{port}",
@@ -416,6 +423,14 @@ def process_environment(data_dir: Path, admin_url: str, redis_url: str, port: in
         "CHOUDO_SINK_HTTP_PORT": str(http_port),
         "CHOUDO_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "CHOUDO_SMS_GATEWAY_URL": f"http://127.0.0.1:{http_port}/sms",
+        "CHOUDO_LOCAL_IDENTITY_PORT": str(identity_port),
+        "CHOUDO_LOCAL_IDENTITY_SECRET": identity_secret,
+        "CHOUDO_ROUTING_IDENTITY_PROVIDERS": f"""[{PROVIDER}]
+            label = "見本の本人確認（本物ではありません）"
+            issuer = "http://127.0.0.1:{identity_port}"
+            client_id = "{CLIENT_ID}"
+            client_secret = "{identity_secret}"
+        """,
         "CHOUDO_DATA_DIR": str(data_dir),
         "PYTHONUNBUFFERED": "1",
     }

@@ -6,19 +6,25 @@ from services.routing import api
 from services.routing.attachments.receiving import Receiving
 from services.routing.attachments.scanning import make_scanner
 from services.routing.domain.town_items import set_town_items
+from services.routing.identity_client import IdentityClient
+from services.routing.identity_settings import read_providers
 from services.routing.keys import make_keys
 from services.routing.pages import (
     applications,
     attachments,
     behalf,
     cases,
+    devices,
     erase,
     family,
     feedback,
     figures,
     finding,
+    finishing,
     front,
     history,
+    identity,
+    identity_claims,
     inquiries,
     mine,
     office,
@@ -98,11 +104,25 @@ HANDLERS = (
     attachments.get_remove_address,
     online.show_check,
     online.post_submit,
+    devices.show_device,
+    devices.post_device,
+    devices.post_device_end,
+    devices.get_device_end_address,
+    devices.show_resume,
+    devices.post_resume,
+    devices.show_resume_link,
+    devices.post_resume_link,
+    identity.show_identity,
+    identity.post_identity,
+    identity.get_return,
+    identity_claims.post_take,
+    identity_claims.get_take_address,
     applications.show_application,
     applications.post_withdraw,
     applications.show_find,
     applications.post_find,
     applications.get_link,
+    finishing.show_cover,
     behalf.show_behalf,
     behalf.show_behalf_begin,
     behalf.post_behalf,
@@ -190,6 +210,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
     async def enter_town(municipality: str) -> None:
         set_town_items(await town_items.find(municipality))
 
+    providers = read_providers(settings.identity_providers, is_local=settings.is_local)
     return ROUTES.create_app(
         db=opened,
         enter_town=enter_town,
@@ -199,6 +220,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
             "keys": make_keys(settings),
             "tries": Tries(),
             "receiving": Receiving(make_scanner(settings.scanner)),
+            "identity_clients": {name: IdentityClient(provider) for name, provider in providers.items()},
             "catalogues": Catalogues(),
         },
         clock=clock,

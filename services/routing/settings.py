@@ -15,6 +15,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     public_url: Annotated[str | None, SHARED] = None
     # What looks for viruses in attached files: `clamd://host:port`. Without it nothing does.
     scanner: Annotated[str | None, SHARED] = None
+    # Who can say who sends an application (本人確認): TOML, as `identity_settings.py` says.
+    identity_providers: str = ""
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

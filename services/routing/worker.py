@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
+from services.routing.commands.devices import DUE_DEVICE, end_device
 from services.routing.commands.offers import DUE_OFFERS, expire_offers
 from services.routing.commands.quality import DUE_ADDING_UP, add_up_and_go_on
 from services.routing.commands.retention import Retention
@@ -24,6 +25,7 @@ from shared.messaging.worker import Loop, Worker
 
 DUE_HANDLERS: dict[str, DueHandler] = {
     DUE_CONTACT_DRAFT: blank_contact_draft,
+    DUE_DEVICE: end_device,
     DUE_OFFERS: expire_offers,
     DUE_TIDYING: tidy_up,
     DUE_ADDING_UP: add_up_and_go_on,

@@ -8,6 +8,7 @@ from typing import get_args
 
 from shared.town_pack.checking_items import flaws_of_items
 from shared.town_pack.items import ITEMS_FILE
+from shared.town_pack.office import OfficeRule
 from shared.town_pack.problems import Flaw, Place
 from shared.town_pack.schema import (
     IN_PERSON_ITEMS,
@@ -194,6 +195,7 @@ def _office(pack: TownPack) -> Iterator[Flaw]:
             what = f"{rule.procedure} needs an appeal before a court, and has none"
             advice = "write whom it goes to in appeal_to, or take appeal_first out"
             yield Flaw(OFFICE_FILE, (*place[:-1], "appeal_first"), what, advice)
+        yield from _online_rule(pack, place[:-1], rule)
         checks = (((*place[:-1], "checks", number, "code"), check.code) for number, check in enumerate(rule.checks))
         yield from _twice(OFFICE_FILE, checks)
 
@@ -206,6 +208,21 @@ def _items(pack: TownPack, procedures: set[str]) -> Iterator[Flaw]:
     for place, code in places:
         yield from _unknown(ITEMS_FILE, place, [code], procedures, "procedure")
     yield from flaws_of_items(pack)
+
+
+def _online_rule(pack: TownPack, place: Place, rule: OfficeRule) -> Iterator[Flaw]:
+    """How it is sent, and how it comes to its end: only what a procedure has online can have that."""
+    yield from _unknown(OFFICE_FILE, (*place, "enclose"), rule.enclose, {thing.code for thing in pack.things}, "thing")
+    line = next((line for line in pack.procedures if line.code == rule.procedure), None)
+    if line is None:
+        return
+    if rule.identity_step and line.online == "no":
+        yield Flaw(OFFICE_FILE, (*place, "identity_step"), f"{line.code} is not done online", "take identity_step out")
+    if (rule.finish or rule.enclose) and line.online != "partial":
+        what = f"{line.code} is not partly done online, so that nothing is left to do"
+        yield Flaw(OFFICE_FILE, (*place, "finish" if rule.finish else "enclose"), what, "take it out")
+    if "counter" in rule.finish and (line.counter == "no" or not line.counters):
+        yield Flaw(OFFICE_FILE, (*place, "finish"), f"no counter does {line.code}", "write post only")
 
 
 def _circles(pack: TownPack) -> Iterator[Flaw]:

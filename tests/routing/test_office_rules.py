@@ -68,6 +68,11 @@ def test_the_checks_that_are_left() -> None:
             "a is there twice",
         ),
         ('[[procedures]]\nprocedure = "CHI02"\nappeal_to = ""\nappeal_first = true\n', "CHI02 needs an appeal"),
+        ('[[procedures]]\nprocedure = "RES02"\nidentity_step = "card"\n', "RES02 is not done online"),
+        ('[[procedures]]\nprocedure = "CHI02"\nidentity_step = "A card"\n', "identity_step"),
+        ('[[procedures]]\nprocedure = "CHI02"\nfinish = ["post"]\n', "CHI02 is not partly done online"),
+        ('[[procedures]]\nprocedure = "RES01"\nenclose = ["made_up"]\n', "no such thing: made_up"),
+        ('[[procedures]]\nprocedure = "RES01"\nfinish = ["pigeon"]\n', "finish"),
     ],
 )
 def test_a_wrong_office_file_says_what_is_wrong(

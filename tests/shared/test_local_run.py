@@ -65,6 +65,7 @@ def tree(tmp_path: Path) -> Path:
         "deploy/cli.py": TOWN,
         "deploy/front.py": FRONT,
         "deploy/local/sink.py": SLEEPER,
+        "deploy/local/identity_provider.py": SLEEPER,
         "deploy/local/sample_shifts.py": SHIFTS,
         "services/routing/worker.py": SLEEPER,
         "services/booking/worker.py": DYING,

@@ -63,6 +63,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /applications/find": ANYBODY,
     "routing POST /applications/find": ANYBODY,
     "routing GET /applications/{number}": ANYBODY,
+    "routing GET /applications/{number}/cover": ANYBODY,
     "routing POST /applications/{number}/withdraw": ANYBODY,
     # Where tokens come from; nobody can have one before.
     "routing GET /session/renew": ANYBODY,
@@ -77,6 +78,20 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /cases/{case_id}/handover": VISITORS,
     "routing POST /cases/{case_id}/handover": VISITORS,
     "routing GET /cases/{case_id}/pass": VISITORS,
+    "routing GET /cases/{case_id}/device": VISITORS,
+    "routing POST /cases/{case_id}/device": VISITORS,
+    "routing GET /cases/{case_id}/device/end": VISITORS,
+    "routing POST /cases/{case_id}/device/end": VISITORS,
+    # Whoever has a link, or number and code, opens one case: as a guest of their own.
+    "routing GET /resume": ANYBODY,
+    "routing POST /resume": VISITORS,
+    "routing GET /resume/{token}": ANYBODY,
+    "routing POST /resume/{token}": VISITORS,
+    "routing GET /cases/{case_id}/identity": VISITORS,
+    "routing POST /cases/{case_id}/identity": VISITORS,
+    "routing GET /cases/{case_id}/identity/take": VISITORS,
+    "routing POST /cases/{case_id}/identity/take": VISITORS,
+    "routing GET /identity/callback": VISITORS,
     "routing GET /cases/{case_id}/reuse": VISITORS,
     "routing POST /cases/{case_id}/reuse": VISITORS,
     # Whose it is: staff have said so before, and are led on.

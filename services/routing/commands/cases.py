@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,7 +31,7 @@ from services.routing.domain.catalogue import is_code
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.handover import CONTACT, REACHES, Reach
 from services.routing.domain.items import can_be_typed
-from services.routing.tables import SERVICE, application, case_file, counter, procedure
+from services.routing.tables import SERVICE, application, case_device, case_file, counter, procedure
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -173,7 +173,7 @@ async def has_venue(session: AsyncSession, municipality: str) -> bool:
 
 
 async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False) -> Row[Any]:
-    """A case of the person who asks.
+    """A case of the person who asks, at the device that it was begun with or at one that it was opened at.
 
     Raises:
         Refusal: `case_unknown` (404), also when it is somebody else's.
@@ -181,12 +181,22 @@ async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID,
     query = select(case_file).where(
         case_file.c.municipality == identity.municipality,
         case_file.c.case_id == case_id,
-        case_file.c.guest_ref == identity.ref,
+        or_(case_file.c.guest_ref == identity.ref, opened_at_device(identity)),
     )
     row = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise Refusal("case_unknown", 404)
     return row
+
+
+def opened_at_device(identity: Identity) -> ColumnElement[bool]:
+    """Whether a case of `case_file` goes on at this visitor's device, which is not the one that it was begun with."""
+    return exists().where(
+        case_device.c.municipality == case_file.c.municipality,
+        case_device.c.case_id == case_file.c.case_id,
+        case_device.c.guest_ref == identity.ref,
+        case_device.c.ended_at.is_(None),
+    )
 
 
 async def lock_open_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
@@ -221,7 +231,7 @@ async def fill_form(
     subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return FilledForm(items={}, from_before=False, reach=case.reach, known_contact=None)
-    contact = await _known_contact(session, identity.municipality, subject_ref, case)
+    contact = await _known_contact(session, identity, subject_ref, case)
     is_online = case.channel == "online"
     is_first = case.items is None and not is_online
     use = Use(
@@ -259,7 +269,7 @@ async def find_known_reach(session: AsyncSession, *, identity: Identity, case_id
     subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return None
-    known = await _known_contact(session, identity.municipality, subject_ref, case)
+    known = await _known_contact(session, identity, subject_ref, case)
     return str(known.reach) if known is not None else None
 
 
@@ -358,7 +368,7 @@ async def _contact_columns(
     if told.reach == "none":
         return nothing
     if told.contact is None:
-        known = await _known_contact(session, identity.municipality, subject_ref, case)
+        known = await _known_contact(session, identity, subject_ref, case)
         if known is None or known.reach != told.reach:
             raise Refusal("contact_needed", 422)
         # Each case asks for its own approval: another one's is not taken along.
@@ -397,15 +407,16 @@ async def _contact_columns(
 
 
 async def _known_contact(
-    session: AsyncSession, municipality: str, subject_ref: UUID, case: Row[Any]
+    session: AsyncSession, identity: Identity, subject_ref: UUID, case: Row[Any]
 ) -> Row[Any] | None:
     """This case's contact, else the newest of the same person's cases that was handed over.
 
-    A protected person's stays in its case: they type it anew where they want it.
+    A protected person's stays in its case: they type it anew where they want it. Nor does another device have it.
     """
+    municipality = identity.municipality
     if case.reach in REACHES and (case.contact_sealed is not None or case.contact_ref is not None):
         return case
-    if await is_protected(session, municipality, subject_ref):
+    if case.guest_ref != identity.ref or await is_protected(session, municipality, subject_ref):
         return None
     return (
         await session.execute(

@@ -156,6 +156,9 @@ def _office_rows(pack: TownPack) -> list[dict[str, Any]]:
                 "checks": [{"code": check.code, "ja": check.ja} for check in rule.checks],
                 "appeal_to": head if rule.appeal_to is None else rule.appeal_to,
                 "appeal_first": rule.appeal_first,
+                "identity_step": rule.identity_step,
+                "finish": list(rule.finish),
+                "enclose": list(rule.enclose),
             }
         )
     return rows

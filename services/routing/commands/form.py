@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import PURPOSE_PREFILL, lock_open_case
+from services.routing.commands.cases import PURPOSE_PREFILL, get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.offers import standing_offers
 from services.routing.commands.reuse import approved_offers, reusable_items, usable_sources
@@ -18,10 +18,12 @@ from services.routing.commands.vault import (
     STEP_FORM,
     Source,
     Use,
+    ensure_subject_key,
     keep_items,
     list_sources,
     read_values,
     seen_again,
+    subject_context,
     write_refused,
     write_reused,
 )
@@ -37,11 +39,15 @@ PURPOSE_APPLY = "申請の手続きをするため"
 
 
 class FilledItems(msgspec.Struct, frozen=True, kw_only=True):
-    """What the form starts with. `reused` came from earlier cases; `can_reuse`: there is more that could."""
+    """What the form starts with. `reused` came from earlier cases; `can_reuse`: there is more that could.
+
+    `versions` are those of the values: whoever saves says which they saw.
+    """
 
     values: dict[str, str]
     reused: tuple[str, ...]
     can_reuse: bool
+    versions: dict[str, int] = {}
 
 
 async def fill_items(
@@ -93,7 +99,46 @@ async def fill_items(
         values={key: value.value for key, value in values.items()},
         reused=tuple(key for key, source in usable.items() if source.case_id != case_id),
         can_reuse=bool(set(reusable) - answered),
+        versions={key: source.version for key, source in usable.items()},
     )
+
+
+async def changed_meanwhile(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    seen: Mapping[str, int],
+    values: Mapping[str, str],
+    now: datetime,
+) -> tuple[str, ...]:
+    """The items that were saved differently since a form was filled with the versions `seen`: at another device, or in
+    another window. Saving would undo them. The case is locked until the transaction ends.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    usable = await usable_sources(session, case)
+    newer = [key for key in values if key in usable and usable[key].version != seen.get(key)]
+    if not newer or case.subject_ref is None:
+        return ()
+    town, context = identity.municipality, subject_context(identity.municipality, case.subject_ref)
+    key = await ensure_subject_key(session, vault, municipality=town, subject_ref=case.subject_ref, now=now)
+    return tuple(
+        name for name in newer if vault.commitment(key, context, name, values[name]) != usable[name].commitment
+    )
+
+
+async def saved_versions(session: AsyncSession, identity: Identity, case_id: UUID) -> dict[str, int]:
+    """The versions of the items that a case may use.
+
+    Raises:
+        Refusal: `case_unknown` (404).
+    """
+    usable = await usable_sources(session, await get_own_case(session, identity, case_id))
+    return {key: source.version for key, source in usable.items()}
 
 
 async def is_of_version(session: AsyncSession, identity: Identity, case_id: UUID, version: str) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.cases import get_own_case, has_venue, lock_open_case, refuse_channel
 from services.routing.commands.contact import update_case
 from services.routing.commands.vault import list_sources
-from services.routing.domain.applications import EDITABLE
+from services.routing.domain.applications import AT_OFFICE, EDITABLE
 from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import attached_items, can_be_typed, typed_items
 from services.routing.domain.town_items import ProcedureForm, form_of
@@ -35,6 +35,9 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     procedure: str
     procedure_name: str
+    office: str
+    fee_yen: int
+    counters: tuple[str, ...]
     items: tuple[str, ...]
     channel: str
     behalf: Behalf | None
@@ -89,6 +92,9 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         version=case.version,
         procedure=row.code,
         procedure_name=row.name_ja,
+        office=row.office,
+        fee_yen=row.fee_yen,
+        counters=tuple(row.counters),
         items=tuple(row.items),
         attached=attached_items(row.items, row.attach),
         channel=case.channel,
@@ -104,8 +110,8 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
 
 
 async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> None:
-    """The office asked the person to come: the case that was sent goes on at the counter, as it stands. The application
-    stays where it is, with its number.
+    """The office asked the person to come, or the procedure is done only partly online: the case that was sent goes on
+    at the counter, as it stands. The application stays where it is, with its number.
 
     Raises:
         Refusal: `case_unknown` (404), `visit_not_asked` (409), `channel_not_ready` (409), `channel_impossible` (409).
@@ -118,9 +124,10 @@ async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_i
             )
         )
     ).scalar_one_or_none()
-    if state != "visit_asked":
+    row = await procedure_of(session, case)
+    if state != "visit_asked" and not (row.online == "partial" and state in AT_OFFICE):
         raise Refusal("visit_not_asked", 409)
-    await refuse_channel(session, await procedure_of(session, case), "counter")
+    await refuse_channel(session, row, "counter")
     if case.state == "submitted":
         await session.execute(
             update_case(case).values(channel="counter", state="told", updated_at=now, version=case.version + 1)

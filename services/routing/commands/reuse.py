@@ -118,7 +118,8 @@ async def reusable_items(
 ) -> tuple[Row[Any], dict[str, str]]:
     """What earlier cases hold and this form needs, with the commitment to its value; the case belongs to them then."""
     subject_ref = await find_subject_of(session, identity, case)
-    if subject_ref is None:
+    if subject_ref is None or case.guest_ref != identity.ref:
+        # What the person's other cases hold is not for another device.
         return case, {}
     if case.subject_ref is None:
         await session.execute(update_case(case).values(subject_ref=subject_ref))

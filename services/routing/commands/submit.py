@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.attachments import forget_replaced
 from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
+from services.routing.commands.devices import forget_devices
 from services.routing.commands.form import PURPOSE_APPLY
+from services.routing.commands.identity import is_proven
 from services.routing.commands.offers import (
     ShownOffer,
     Undecided,
@@ -48,7 +50,7 @@ NUMBER_TRIES = 5
 class Incomplete(msgspec.Struct, frozen=True):
     """Something has to be said first, on this page of the case."""
 
-    page: Literal["form", "you"]
+    page: Literal["form", "you", "identity"]
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ async def check_application(
     """
     case = await lock_open_case(session, identity, case_id)
     await decline_expired(session, case, now)
-    versions = await _ready(session, case)
+    versions = await ready_items(session, case)
     if isinstance(versions, Incomplete):
         return versions
     use = Use(
@@ -140,11 +142,13 @@ async def submit_application(
     if before is not None and (before.submit_key == submit_key or before.state not in EDITABLE):
         return Sent(before.number)
     await decline_expired(session, case, now)
-    versions = await _ready(session, case)
+    versions = await ready_items(session, case)
     if isinstance(versions, Incomplete):
         return versions
     if versions != shown_items:
         return Undecided(missing=(), is_stale=True)
+    if not await is_proven(session, case, versions, now=now):
+        return Incomplete("identity")
     contact_ref = await _decide_contact(
         session, keys, identity, case, with_notices=with_notices, shown=shown_contact, language=language, now=now
     )
@@ -155,13 +159,14 @@ async def submit_application(
     await write_step(session, row, identity, now=now)
     await publish_progress(session, keys, row, with_access=True, now=now)
     await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
+    await forget_devices(session, case, now=now)
     if before is None:
         await count_sent(session, case.municipality, case_id, by_application=True, at=now, now=now)
     await record_deed(session, identity, "submit_application", row.number, now=now)
     return Sent(row.number)
 
 
-async def _ready(session: AsyncSession, case: Row[Any]) -> dict[str, int] | Incomplete:
+async def ready_items(session: AsyncSession, case: Row[Any]) -> dict[str, int] | Incomplete:
     """The version of every item that would be sent, or which page lacks something."""
     row = await procedure_of(session, case)
     needed = [item for item in typed_items(row.items) if item not in case.not_asked]

@@ -21,6 +21,8 @@ OFFERS_KEPT = timedelta(days=30)
 REFUSALS_KEPT = timedelta(days=2)
 # As long as a guest's session: nobody else can open them.
 PLANS_KEPT = timedelta(days=30)
+# Whoever comes back so late is told that the time is over, as long as they may wonder.
+ATTEMPTS_KEPT = timedelta(days=1)
 BATCH = 5_000
 
 # What nobody answered is declined first. The ledger has both answers for good.
@@ -70,6 +72,12 @@ _STATEMENTS = (
         f"""DELETE FROM {SERVICE}.plan WHERE (municipality, plan_id) IN (
             SELECT municipality, plan_id FROM {SERVICE}.plan
             WHERE municipality = :municipality AND created_at < :before LIMIT {BATCH})""",
+    ),
+    (
+        ATTEMPTS_KEPT,
+        f"""DELETE FROM {SERVICE}.identity_attempt WHERE (municipality, attempt_id) IN (
+            SELECT municipality, attempt_id FROM {SERVICE}.identity_attempt
+            WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
     ),
 )
 

@@ -28,7 +28,7 @@ STEP_YOU: Final = "you"
 STEP_FORM: Final = "form"
 STEP_OFFICE: Final = "office"
 
-How = Literal["typed_by_resident", "typed_by_staff", "given_in_family"]
+How = Literal["typed_by_resident", "typed_by_staff", "given_in_family", "from_provider"]
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +119,7 @@ async def keep_items(
     outcome: str = "done",
     acting_for: UUID | None = None,
     stands_alone: bool = False,
+    how: How | None = None,
     now: datetime,
 ) -> Kept:
     """Keep what a person typed: new items, new versions of changed ones, and nothing for what is the same.
@@ -159,7 +160,7 @@ async def keep_items(
                 procedure=procedure,
                 case_id=case_id,
                 step=step,
-                how="typed_by_staff" if identity.kind == "staff" else "typed_by_resident",
+                how=how or ("typed_by_staff" if identity.kind == "staff" else "typed_by_resident"),
                 collected_at=now,
             )
         )

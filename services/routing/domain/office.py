@@ -39,6 +39,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = ()
     appeal_to: str = ""
     appeal_first: bool = False
+    # Who says who sends it online (本人確認), by the name that the settings have; empty: nobody is asked.
+    identity_step: str = ""
+    # How what is only partly done online comes to its end; empty: at a counter or by post. What a letter has in it.
+    finish: tuple[Literal["counter", "post"], ...] = ()
+    enclose: tuple[str, ...] = ()
 
     def open_checks(self, ticked: Collection[str]) -> tuple[Check, ...]:
         """What was not gone through yet."""

@@ -1,5 +1,6 @@
 """An application's own page, and the ways to it without an account: the link of a message, or number and code."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -7,12 +8,14 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect, Template
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.access import open_link, try_code
 from services.routing.commands.attachments import open_files
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.form import PURPOSE_APPLY
+from services.routing.commands.identity import proof_of_sent
 from services.routing.commands.progress import withdraw_application
 from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import AT_OFFICE, DECIDED, EDITABLE, WRITTEN, may_move
@@ -29,14 +32,16 @@ from services.routing.pages.application_wording import (
     WRITTEN_TITLES,
     appeal_words,
 )
+from services.routing.pages.fees import FeeWords, fee_words
 from services.routing.pages.file_wording import attached_name, file_rows
+from services.routing.pages.finishing import find_finish
 from services.routing.pages.item_fields import reason_rows, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.quality import list_done
-from services.routing.tables import SERVICE, outbox
+from services.routing.tables import SERVICE, outbox, procedure
 from shared.audit import record_deed
 from shared.db import Database
 from shared.errors import Refusal
@@ -191,6 +196,7 @@ async def _application_page(
         next=translate(next_words) % {"office": town_text(row.office)},
         procedure_name=names[row.procedure][0] if row.procedure in names else row.procedure,
         submitted_at=row.submitted_at,
+        proof=await proof_of_sent(session, row.municipality, row.case_id, row.items),
         steps=step_lines(steps),
         rows=[
             {"term": attached_name(item, facts.things), "text": show_value(item, values[item])}
@@ -212,6 +218,9 @@ async def _application_page(
         if row.state == "refused"
         else (),
         decided_at=row.changed_at,
+        finish=await find_finish(session, row),
+        is_owner=opened.is_owner,
+        fee=await _fee(session, row, values),
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
         may_say=opened.is_owner
@@ -224,6 +233,20 @@ async def _application_page(
         notices_late=row.contact_ref is not None
         and await outbox.is_late(session, row.municipality, "notifications", now=now),
         phone=facts.phone,
+    )
+
+
+async def _fee(session: AsyncSession, row: Any, values: Mapping[str, str]) -> FeeWords:
+    """What it costs, for whoever is here; how many copies is known to its owner."""
+    query = select(procedure).where(procedure.c.municipality == row.municipality, procedure.c.code == row.procedure)
+    known = (await session.execute(query)).one()
+    return await fee_words(
+        session,
+        row.municipality,
+        fee_yen=known.fee_yen,
+        items=tuple(row.items),
+        counters=tuple(known.counters),
+        values=values,
     )
 
 

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from services.routing.domain.devices import OTHER_DEVICE
 from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
+from services.routing.domain.identity import FROM_PROVIDER
 from services.routing.pages.wording import FAMILY_MEMBER, LEGAL_BASIS, TARGETS, item_names
 from services.routing.queries.history import HistoryEntry
 from shared.web.i18n import translate
@@ -53,6 +55,14 @@ _SAID_SENTENCES: dict[str, str] = {
     "approved": _("あなたが%(how)s認めたので、%(actor)sが「%(items)s」を%(target)sへわたすことを記録しました。"),
     "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
 }
+# From a provider of the identity step.
+_PROVIDER_SENTENCES: dict[str, str] = {
+    "collected": _("本人確認のサービスから「%(items)s」を受けとりました。目的は「%(purpose)s」です。"),
+    "corrected": _("本人確認のサービスの内容に「%(items)s」をなおしました。目的は「%(purpose)s」です。"),
+    "offered": _("本人確認のサービスの「%(items)s」を使ってよいか、おたずねしました。"),
+    "declined": _("%(actor)sが、本人確認のサービスの「%(items)s」を使わないことにしました。"),
+}
+_SENTENCE_OTHER_DEVICE = _("ほかの機械で続けるために、その機械で「%(items)s」を開きました。")
 _SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
 _SENTENCE_WITHDRAWN = _("%(actor)sが「%(items)s」を、これからの手続きで使わないことにしました。")
 _SENTENCE_STALE = _("「%(items)s」は、お返事の前に内容が変わったので、使わずに、もう一度おたずねしました。")
@@ -144,6 +154,10 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_HELPER_VIEWED
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
         return _SAID_SENTENCES[entry.entry_type]
+    if entry.outcome == FROM_PROVIDER and entry.entry_type in _PROVIDER_SENTENCES:
+        return _PROVIDER_SENTENCES[entry.entry_type]
+    if (entry.entry_type, entry.outcome) == ("previewed", OTHER_DEVICE):
+        return _SENTENCE_OTHER_DEVICE
     if (entry.entry_type, entry.outcome) == ("refused", STALE):
         return _SENTENCE_STALE
     if (entry.entry_type, entry.outcome) == ("declined", WITHDRAWN):

@@ -79,6 +79,7 @@ async def show_my(
             {
                 "href": f"/cases/{case.case_id}",
                 "title": names[case.procedure][0],
+                "device": f"/cases/{case.case_id}/device" if case.channel == "online" else None,
                 "state": translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state]),
                 "created_at": case.created_at,
                 "person": case.person,

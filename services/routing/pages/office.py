@@ -13,6 +13,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.attachments import open_files
+from services.routing.commands.identity import proof_of_sent
 from services.routing.commands.looking import (
     PURPOSES_HELD_BACK,
     Seen,
@@ -251,6 +252,7 @@ async def detail_page(
             files=file_rows(files, f"/office/applications/{row.application_id}/attachments", query),
         ),
         written=written_parts(seen),
+        proof=await proof_of_sent(session, row.municipality, row.case_id, row.items),
         steps=step_lines(looked.steps),
         work=work,
         by_counter=await has_counter(session, row.municipality, row.procedure),

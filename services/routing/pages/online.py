@@ -12,8 +12,18 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.access import Found
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.correcting import read_asked
-from services.routing.commands.form import FilledItems, fill_items, is_of_version, save_form
+from services.routing.commands.form import (
+    FilledItems,
+    changed_meanwhile,
+    fill_items,
+    is_of_version,
+    save_form,
+    saved_versions,
+)
+from services.routing.commands.identity import find_proof, needed_provider
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, change_channel, get_online_case
 from services.routing.commands.reuse import decide_reuse, preview_reuse
@@ -22,8 +32,11 @@ from services.routing.domain.channels import READY_CHANNELS, things_not_typed
 from services.routing.domain.handover import CONTACT
 from services.routing.domain.items import NOT_TYPED
 from services.routing.keys import Keys
+from services.routing.pages.application_access import access_cookie
+from services.routing.pages.fees import FeeWords, fee_words
 from services.routing.pages.file_wording import attached_name
 from services.routing.pages.item_fields import (
+    Typed,
     errors_in_order,
     extend_form,
     fill_fields,
@@ -33,6 +46,7 @@ from services.routing.pages.item_fields import (
     show_value,
 )
 from services.routing.pages.wording import BRING, LEGAL_BASIS, REACHES, REFUSALS, show_phone
+from services.routing.queries.applications import find_application
 from services.routing.queries.catalogue import get_town
 from services.routing.queries.mine import find_live_appointment
 from shared.clock import jst_day
@@ -125,7 +139,8 @@ async def show_form(
             return elsewhere
         filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
-    return _form_page(request, online, fill_fields(filled.values), {}, filled=filled, asked=asked)
+        fee = await _fee(session, identity, online, filled.values)
+    return _form_page(request, online, fill_fields(filled.values), {}, filled=filled, asked=asked, fee=fee)
 
 
 @post("/cases/{case_id:str}/form", guards=[require_visitor])
@@ -145,11 +160,14 @@ async def post_form(
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         typed = read_items(form, online.needed, jst_day(now), plan=online.form)
+        if form.ok and (stale := await _stale_form(request, session, keys, identity, online, form, typed, now)):
+            return stale
         if form.ok:
             await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now) if not form.ok else {}
+        fee = await _fee(session, identity, online, typed.values)
     if not form.ok:
-        return _form_page(request, online, form.values, form.errors, asked=asked)
+        return _form_page(request, online, form.values, form.errors, asked=asked, fee=fee)
     return see_other(f"/cases/{case}/{'attachments' if online.attached else 'check'}")
 
 
@@ -168,12 +186,13 @@ async def post_fields(
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
+        fee = await _fee(session, identity, online, {})
     if (elsewhere := elsewhere_of(online)) is not None:
         return elsewhere
     fields = extend_form(form, online.needed)
     if fields is None:
         raise Refusal("form_unreadable", 400)
-    return _form_page(request, online, fields, form.errors, asked=asked)
+    return _form_page(request, online, fields, form.errors, asked=asked, fee=fee)
 
 
 @post("/cases/{case_id:str}/draft", guards=[require_visitor])
@@ -199,14 +218,29 @@ async def post_draft(
             return elsewhere
         finished = [item for item in online.needed if not (typing == item or typing.startswith(f"{item}_"))]
         typed = read_items(form, finished, jst_day(now), complete=False, plan=online.form)
-        is_saved = form.value("keep") == "yes" or await is_of_version(session, identity, case, form.value("version"))
+        is_pressed = form.value("keep") == "yes"
+        if is_pressed and (stale := await _stale_form(request, session, keys, identity, online, form, typed, now)):
+            return stale
+        is_saved = is_pressed or await is_of_version(session, identity, case, form.value("version"))
         if is_saved:
             await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
         online = await get_online_case(session, identity, case)
+        fee = await _fee(session, identity, online, typed.values)
+        seen = await saved_versions(session, identity, case) if is_saved else None
     not_asked = online.form.not_asked(typed.values)
     missing = [item_name(item) for item in online.needed if item not in typed.values and item not in not_asked]
-    return _form_page(request, online, form.values, form.errors, asked=asked, is_saved=is_saved, missing=missing)
+    return _form_page(
+        request,
+        online,
+        form.values,
+        form.errors,
+        asked=asked,
+        is_saved=is_saved,
+        missing=missing,
+        fee=fee,
+        seen=seen,
+    )
 
 
 @get(
@@ -251,7 +285,8 @@ async def post_channel(
             # Nothing was changed by it, and what was typed is kept.
             filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
             fields = fill_fields(filled.values) | form.values
-            return _form_page(request, online, fields, form.errors, filled=filled, refusal=refusal)
+            fee = await _fee(session, identity, online, filled.values)
+            return _form_page(request, online, fields, form.errors, filled=filled, refusal=refusal, fee=fee)
     if typed.unsaved and channel != "online":
         return see_other(f"/cases/{case}/switched?unsaved={'.'.join(typed.unsaved)}")
     return see_other(f"/cases/{case}/{'reuse' if channel == 'online' else 'handover'}")
@@ -296,6 +331,7 @@ async def post_submit(
     now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
     keys: NamedDependency[Keys],
+    secure: NamedDependency[bool],
 ) -> Template | Redirect:
     """Send it, once."""
     case = parse_uuid(case_id, code="case_unknown")
@@ -313,7 +349,7 @@ async def post_submit(
             identity=identity,
             case_id=case,
             submit_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
-            shown_items=_read_versions(fields.get("shown", "")),
+            shown_items=read_versions(fields.get("shown", "")),
             with_notices=fields.get("notices") == "yes",
             shown_contact=fields.get(f"offer_{CONTACT}"),
             language=current_language().code,
@@ -321,21 +357,40 @@ async def post_submit(
         )
         if isinstance(outcome, Undecided):
             return await _check_page(request, session, keys, identity, online, now=now, is_stale=True)
-    if isinstance(outcome, Incomplete):
-        return see_other(f"/cases/{case}/{outcome.page}")
-    return see_other(f"/applications/{outcome.number}")
+        if isinstance(outcome, Incomplete):
+            return see_other(f"/cases/{case}/{outcome.page}")
+        sent = await find_application(session, identity.municipality, outcome.number)
+    response = see_other(f"/applications/{outcome.number}")
+    if sent is not None and sent.guest_ref != identity.ref:
+        # Sent at another device than it was begun with, which has the case no more: as if by the link of a message.
+        found = Found(outcome="open", application_id=sent.application_id, number=sent.number)
+        response.set_cookie(access_cookie(keys, identity.municipality, found, secure=secure, now=now))
+    return response
 
 
 def elsewhere_of(online: OnlineCase) -> Redirect | None:
     """A case that was sent has its own page; one that goes on another way is there."""
     if online.sent is not None:
         return see_other(f"/applications/{online.sent}")
-    return see_other(f"/cases/{online.case_id}/handover") if online.channel != "online" else None
+    # Whoever goes on at the counter with what was sent may be asked to correct it all the same.
+    is_here = online.channel == "online" or online.correcting is not None
+    return None if is_here else see_other(f"/cases/{online.case_id}/handover")
 
 
 async def _live_appointment(session: AsyncSession, identity: Identity, case_id: UUID) -> Redirect | None:
     number = await find_live_appointment(session, identity.municipality, case_id)
     return see_other(f"/booking/appointments/{number}") if number is not None else None
+
+
+async def _fee(session: AsyncSession, identity: Identity, online: OnlineCase, values: Mapping[str, str]) -> FeeWords:
+    return await fee_words(
+        session,
+        identity.municipality,
+        fee_yen=online.fee_yen,
+        items=online.needed,
+        counters=online.counters,
+        values=values,
+    )
 
 
 def _ways(online: OnlineCase) -> dict[str, bool]:
@@ -392,25 +447,67 @@ def _form_page(
     asked: Mapping[str, str] | None = None,
     is_saved: bool = False,
     missing: Sequence[str] = (),
+    fee: FeeWords,
+    changed: Sequence[dict[str, str]] = (),
+    seen: Mapping[str, int] | None = None,
 ) -> Template:
     text = REFUSALS[refusal.code] if refusal else None
+    seen = filled.versions if filled else seen
     return page(
         request,
         "form.html",
-        status=refusal.status if refusal else 422 if errors and not is_saved else 200,
+        status=refusal.status if refusal else 409 if changed else 422 if errors and not is_saved else 200,
         saved=is_saved,
         missing=missing,
+        changed=changed,
+        # What was saved just now was seen by who saved it.
+        seen=fields.get("seen", "") if seen is None else write_versions(seen),
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
         behalf=online.behalf,
         case=online,
         asked=asked or {},
+        fee=fee,
         groups=make_groups(online.needed, fields, errors, with_autofill=online.behalf is None, plan=online.form),
         errors=errors_in_order(online.needed, errors),
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,
         ways=_ways(online),
     )
+
+
+async def _stale_form(
+    request: Req,
+    session: AsyncSession,
+    keys: Keys,
+    identity: Identity,
+    online: OnlineCase,
+    form: Form,
+    typed: Typed,
+    now: datetime,
+) -> Template | None:
+    """The form as it was typed, when other words were saved elsewhere meanwhile; what those are stands above it.
+
+    Pressed again, it is saved: the person has seen both.
+    """
+    if "seen" not in form.values:
+        return None
+    vault, case_id = keys.vault, online.case_id
+    changed = await changed_meanwhile(
+        session,
+        vault,
+        identity=identity,
+        case_id=case_id,
+        seen=read_versions(form.value("seen")),
+        values=typed.values,
+        now=now,
+    )
+    if not changed:
+        return None
+    filled = await fill_items(session, vault, identity=identity, case_id=case_id, now=now)
+    rows = [{"term": item_name(item), "text": show_value(item, filled.values.get(item, ""))} for item in changed]
+    fee = await _fee(session, identity, online, typed.values)
+    return _form_page(request, online, dict(form.values), {}, filled=filled, fee=fee, changed=rows)
 
 
 async def _check_page(
@@ -427,6 +524,9 @@ async def _check_page(
     if isinstance(checked, Incomplete):
         return see_other(f"/cases/{online.case_id}/{checked.page}")
     town = await get_town(session, identity.municipality)
+    case = await get_own_case(session, identity, online.case_id)
+    provider = await needed_provider(session, case)
+    proof = await find_proof(session, case, provider, checked.versions, now=now) if provider else None
     rows = [
         {
             "term": attached_name(item, town.things),
@@ -445,7 +545,7 @@ async def _check_page(
         case=online,
         rows=rows,
         reach=checked.reach,
-        shown=".".join(f"{key}:{version}" for key, version in checked.versions.items()),
+        shown=write_versions(checked.versions),
         contact=_contact_row(online.case_id, checked),
         offer_id=checked.contact.offer_id if checked.contact else None,
         bring=[
@@ -456,12 +556,20 @@ async def _check_page(
         contact_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
         ways=_ways(online),
         is_stale=is_stale,
+        needs_identity=bool(provider) and proof is None,
+        proof=proof,
+        fee=await _fee(session, identity, online, checked.values),
         idempotency_key=str(uuid4()),
     )
 
 
-def _read_versions(text: str) -> dict[str, int]:
-    """The versions that the check page showed, as it wrote them; whatever else is there matches none."""
+def write_versions(versions: Mapping[str, int]) -> str:
+    """The versions that a page shows, for its form to bring back."""
+    return ".".join(f"{key}:{version}" for key, version in versions.items())
+
+
+def read_versions(text: str) -> dict[str, int]:
+    """The versions that a page showed, as it wrote them; whatever else is there matches none."""
     pairs = [part.partition(":") for part in text[:SHOWN_MAX_LENGTH].split(".")]
     return {key: int(version) for key, _colon, version in pairs if version.isascii() and version.isdecimal()}
 

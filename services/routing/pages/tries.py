@@ -26,6 +26,8 @@ CODES_PER_ADDRESS = parse("30 per 15 minutes")
 # Each costs a processor for a second. One person sends ten or so, and tries again; a town hall may share an address.
 FILES_PER_GUEST = parse("40 per 10 minutes")
 FILES_PER_ADDRESS = parse("300 per 10 minutes")
+# Leaving for who can say who somebody is, and coming back.
+IDENTITY_PER_ADDRESS = parse("120 per 15 minutes")
 # Numbers that nobody has are locked here as the others are in the database, so that the lock does not tell which there
 # are. So many are remembered; then the one that was tried longest ago is forgotten.
 NOBODYS_MAX = 10_000
@@ -85,6 +87,14 @@ class Tries:
         """
         self._hit(FILES_PER_ADDRESS, "file_address", municipality, address)
         self._hit(FILES_PER_GUEST, "file_guest", municipality, guest)
+
+    def count_identity(self, municipality: str, address: str) -> None:
+        """Count one step of an identity check (本人確認), on the way out or back.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(IDENTITY_PER_ADDRESS, "identity", municipality, address)
 
     def fail_nobodys(self, municipality: str, number: str, *, now: datetime) -> datetime | None:
         """Count a wrong try at a number that nobody has; until when it is locked, if it is. As `try_code` counts."""

@@ -4,12 +4,12 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import and_, select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import EDITABLE
 from services.routing.queries.family import list_persons
-from services.routing.tables import application, appointment, case_file, session_table
+from services.routing.tables import application, appointment, case_device, case_file, session_table
 from shared.tokens import Identity
 
 CASES_MAX = 50
@@ -69,7 +69,10 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
     persons = await list_persons(session, identity)
     rows = await session.execute(
         select(case_file)
-        .where(case_file.c.municipality == identity.municipality, case_file.c.guest_ref == identity.ref)
+        .where(
+            case_file.c.municipality == identity.municipality,
+            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity))),
+        )
         .order_by(case_file.c.created_at.desc())
         .limit(CASES_MAX)
     )
@@ -84,6 +87,15 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
         )
         for row in rows
     ]
+
+
+def _opened_here(identity: Identity) -> Select[tuple[UUID]]:
+    """Cases that go on at this device, and were begun with another."""
+    return select(case_device.c.case_id).where(
+        case_device.c.municipality == identity.municipality,
+        case_device.c.guest_ref == identity.ref,
+        case_device.c.ended_at.is_(None),
+    )
 
 
 async def list_my_appointments(session: AsyncSession, identity: Identity) -> list[MyAppointment]:

@@ -19,6 +19,8 @@ from services.routing.tables.catalogue import (
     procedure_form,
     town_item,
 )
+from services.routing.tables.devices import case_device
+from services.routing.tables.identity import identity_attempt, identity_proof
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
 from services.routing.tables.projections import appointment, availability, checkpoint, reuse
@@ -45,6 +47,7 @@ __all__ = [
     "audit",
     "availability",
     "case_course",
+    "case_device",
     "case_file",
     "catalogue",
     "checkpoint",
@@ -54,6 +57,8 @@ __all__ = [
     "erased_subject",
     "erasure",
     "feedback",
+    "identity_attempt",
+    "identity_proof",
     "improvement",
     "inquiry",
     "inquiry_step",

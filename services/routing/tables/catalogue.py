@@ -85,6 +85,11 @@ office_rule = Table(
     Column("checks", JSONB, nullable=False),
     Column("appeal_to", Text, nullable=False),
     Column("appeal_first", Boolean, nullable=False),
+    # Who says who sends it, by the name that the settings have; empty: nobody is asked.
+    Column("identity_step", Text, nullable=False, server_default=""),
+    # How what is only partly done online comes to its end, and what a letter has in it (codes of things).
+    Column("finish", TEXTS, nullable=False, server_default="{}"),
+    Column("enclose", TEXTS, nullable=False, server_default="{}"),
 )
 
 # Items that the town defines itself, and how its forms ask: `domain/town_items.py`. An item that the pack no longer has
