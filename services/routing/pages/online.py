@@ -144,7 +144,8 @@ async def post_form(
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now) if not form.ok else {}
     if not form.ok:
         return _form_page(request, online, form.values, form.errors, asked=asked)
-    return see_other(f"/cases/{case}/check")
+    # In one form with others, it is checked and sent with them.
+    return see_other(f"/plans/{online.one_form}/check" if online.one_form else f"/cases/{case}/check")
 
 
 @post("/cases/{case_id:str}/fields", guards=[require_visitor])
