@@ -65,6 +65,7 @@ async def agree(visitor: Visitor, plan: str, for_all: str = "", **answers: str) 
 
 async def tell(visitor: Visitor, plan: str, *, reach: str = "email", email: str = EMAIL) -> None:
     """Say once how to be told."""
+    assert (await visitor.get(f"{plan}/you")).status_code == httpx.codes.OK
     answer = await visitor.post(
         f"{plan}/you", {"reach": reach, "email": email if reach == "email" else "", "phone": ""}
     )
