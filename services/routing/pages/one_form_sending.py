@@ -29,6 +29,7 @@ from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.one_form import going_on_alone, read_plan, without_members
 from services.routing.pages.one_form_wording import names_of, to_do, use_words
 from services.routing.pages.wording import LEGAL_BASIS, REACHES, show_phone
+from services.routing.queries.family import list_persons
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.one_form import Member
 from services.routing.queries.plans import Plan
@@ -228,6 +229,7 @@ async def _check_page(
         "one_form_check.html",
         status=409 if is_stale else 200,
         plan_id=made.plan_id,
+        person=(await list_persons(session, identity)).get(members[0].acting_for) if members[0].acting_for else None,
         rows=_check_rows(made, shown),
         procedures=[
             {

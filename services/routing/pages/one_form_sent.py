@@ -18,6 +18,7 @@ from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.one_form import going_on_alone, read_plan
 from services.routing.pages.one_form_wording import to_do, use_words
 from services.routing.queries.catalogue import get_town
+from services.routing.queries.family import list_persons
 from services.routing.queries.one_form import SentWith, list_sent
 from services.routing.tables import SERVICE, outbox
 from shared.crypto import SubjectVault
@@ -51,6 +52,7 @@ async def show_sent(
         late = any(each.has_notices for each in sent) and await outbox.is_late(
             session, identity.municipality, "notifications", now=now
         )
+        person = (await list_persons(session, identity)).get(sent[0].subject_ref)
         rest = await going_on_alone(session, identity, made, ())
     return page(
         request,
@@ -69,6 +71,7 @@ async def show_sent(
             for each in sent
         ],
         submitted_at=max(each.submitted_at for each in sent),
+        person=person,
         rows=rows,
         rest=rest,
         has_notices=any(each.has_notices for each in sent),
