@@ -8,12 +8,16 @@ from datetime import timedelta
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from services.routing.commands.retention import erase_due
+from services.routing.tables import outbox
 from shared.db import Database
-from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, office_path, press, sign_in
+from shared.events.ledger import ReuseRecorded
+from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, hidden, office_path, press, sign_in
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.filling_together import (
     FORM,
@@ -30,8 +34,10 @@ from tests.routing.filling_together import (
     tell,
 )
 from tests.routing.makers import EMAIL, NAME, TOWN
+from tests.routing.test_consumers import hear
 from tests.routing.test_handover import contacts_given
 from tests.routing.test_invariants_of_reuse import assert_every_use_was_approved, entries_of
+from tests.routing.test_quality import counted
 
 NewVisitor = Callable[..., Visitor]
 OK, UNPROCESSABLE, CONFLICT, NOT_FOUND = 200, 422, 409, 404
@@ -426,3 +432,53 @@ async def test_an_offer_that_nobody_answered_in_time_is_asked_again(
     await agree(visitor, plan, "yes")
     assert await where(visitor, plan) == "/you"
     assert len([row for row in await entries_of(db, "declined") if row.outcome == "expired"]) == 1
+
+
+# --- what becomes of it ---
+
+
+async def test_what_was_not_asked_again_is_counted(visitor: Visitor, db: Database) -> None:
+    plan = await ready(visitor)
+    await send(visitor, plan)
+    table = outbox.tables.outbox
+    async with db.begin(TOWN) as session:
+        told = (
+            await session.execute(select(table.c.payload).where(table.c.type == "ledger.reuse_recorded.v1"))
+        ).scalars()
+        events = [msgspec.json.decode(payload, type=ReuseRecorded) for payload in told]
+    await hear(db, *events)
+    assert (await counted(db))["spared", "online"] == 2, "小児医療証, and the certificate"
+    async with db.begin(TOWN) as session:
+        found = await session.execute(text("SELECT sum(amount) FROM quality_fact WHERE kind = 'spared'"))
+        assert found.scalar_one() == len(SHARED) + 1
+
+
+async def test_erased_nothing_of_it_is_left(visitor: Visitor, db: Database) -> None:
+    sent = await ready(visitor)
+    await send(visitor, sent)
+    for number in (await numbers(db)).values():
+        await visitor.post(f"/applications/{number}/withdraw")
+    await ready(visitor, "CHI02", "TAX01")
+    page = await visitor.get("/my/erase")
+    answer = await visitor.post("/my/erase", {"idempotency_key": hidden(page, "idempotency_key"), "understood": "yes"})
+    assert answer.status_code == SEE_OTHER, answer.text
+    async with db.begin(TOWN) as session:
+        for table in ("case_file", "application", "item", "plan", "offer", "contact"):
+            assert (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() == 0, table
+
+
+async def test_what_an_application_that_stays_was_sent_with_stays(
+    visitor: Visitor, new_visitor: NewVisitor, db: Database, clock: TestClock
+) -> None:
+    """Each case has its own days; what was typed in one and used in another is kept as long as either."""
+    plan = await ready(visitor, "CHI02", "TAX01", reach="none")
+    await send(visitor, plan)
+    path = await office_path(db, (await numbers(db))["CHI02"])
+    staff = await sign_in(db, new_visitor())
+    await press(staff, path, "accept")
+    await press(staff, path, "complete")
+    assert await erase_due(db, TOWN, now=clock.now + timedelta(days=370)) == 1
+    assert set(await cases_of(db)) == {"TAX01"}
+    async with db.begin(TOWN) as session:
+        kept = (await session.execute(text("SELECT key FROM item"))).scalars()
+        assert set(kept) == {"name", "tax_year"}
