@@ -43,7 +43,7 @@ from services.routing.pages.tries import Tries
 from services.routing.pages.wording import BRING
 from services.routing.queries.catalogue import list_procedures, procedure_names
 from services.routing.queries.family import list_persons
-from services.routing.queries.one_form import Member
+from services.routing.queries.one_form import Member, list_members
 from services.routing.queries.plans import Plan, get_life_event, get_own_plan, list_started
 from shared.clock import jst_day
 from shared.db import Database
@@ -211,7 +211,11 @@ async def post_person(
         if person is None:
             raise Refusal("person_unknown", 404)
         await choose_person_for_all(session, identity=identity, made=made, person=person, now=now)
-    return see_other(f"/plans/{made.plan_id}/online")
+        members = await list_members(session, identity, made)
+    if not members:
+        return without_members(made)
+    # What one's own cases hold is offered to the first; from there to the others, as all that is in it.
+    return see_other(f"/cases/{members[0].case_id}/family")
 
 
 @post("/plans/{plan_id:str}/take-out", guards=[require_visitor])
