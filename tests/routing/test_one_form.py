@@ -19,6 +19,7 @@ from shared.db import Database
 from shared.events.ledger import ReuseRecorded
 from tests.conftest import TestDatabase
 from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, hidden, office_path, press, sign_in
+from tests.routing.applying import send as send_alone
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.filling_together import (
     FORM,
@@ -299,6 +300,9 @@ async def test_one_is_taken_out_and_goes_on_by_itself_with_everything(visitor: V
     alone = await visitor.get(f"{own}/check")
     assert alone.status_code == OK
     assert (NAME in alone.text, EMAIL in alone.text) == (True, True)
+    await send_alone(visitor, own)
+    # What it was agreed to use is in the ledger all the same.
+    assert await times(db, "applied") == Counter(dict.fromkeys(SHARED, 1) | {"name": 2})
     # Whose item it is has not changed: the first procedure taken out leaves the others theirs.
     assert await times(db, "corrected") == Counter()
 

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import AboutYou, find_known_reach, get_own_case, tell_about_you
 from services.routing.commands.contact import update_case
-from services.routing.commands.form import apply_approved
 from services.routing.commands.offers import Undecided
 from services.routing.commands.one_form import lock_members
 from services.routing.commands.protection import is_protected
@@ -114,7 +113,6 @@ async def submit_together(
         return Undecided(missing=(), is_stale=True)
     async with session.begin_nested() as all_of_them:
         for member in members:
-            await apply_approved(session, identity=identity, case_id=member.case_id, now=now)
             await _take_over_contact(session, identity, member.case_id, members)
             outcome = await submit_application(
                 session,
