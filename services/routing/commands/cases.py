@@ -280,9 +280,12 @@ async def tell_about_you(
     identity: Identity,
     case_id: UUID,
     told: AboutYou,
+    said_before: bool = False,
     now: datetime,
 ) -> None:
     """Keep what a person said of themselves: items in the vault, the contact as a sealed draft of this case.
+
+    `said_before`: the contact was collected just now, with another case of the same form.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409), `contact_needed` (422) when there is neither a new
@@ -315,7 +318,7 @@ async def tell_about_you(
             acting_for=case.acting_for,
         )
         await write_reused(session, identity, subject_ref, use, kept.unchanged, now=now)
-    contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now)
+    contact = await _contact_columns(session, vault, identity, case, subject_ref, told, now, said_before=said_before)
     await record_deed(session, identity, "tell_about_you", case_id, now=now)
     await session.execute(
         update(case_file)
@@ -360,6 +363,8 @@ async def _contact_columns(
     subject_ref: UUID,
     told: AboutYou,
     now: datetime,
+    *,
+    said_before: bool,
 ) -> dict[str, object]:
     """The contact's columns of the case, after what was said."""
     nothing: dict[str, object] = dict.fromkeys(
@@ -390,7 +395,8 @@ async def _contact_columns(
         outcome=SAID[case.behalf],
         acting_for=case.acting_for,
     )
-    await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
+    if not said_before:
+        await write_use(session, identity, subject_ref, use, {CONTACT: commitment}, now=now)
     await schedule(
         session,
         SERVICE,

@@ -1,6 +1,6 @@
 """The online form of a case: filled with what may be used, and kept in the vault as it is typed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import PURPOSE_PREFILL, get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
-from services.routing.commands.offers import standing_offers
-from services.routing.commands.reuse import approved_offers, reusable_items, usable_sources
+from services.routing.commands.reuse import approved_offers, open_questions, usable_sources
 from services.routing.commands.subjects import find_subject_of, mint_subject
 from services.routing.commands.vault import (
     STEP_FORM,
@@ -51,9 +50,17 @@ class FilledItems(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def fill_items(
-    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    only: Collection[str] | None = None,
+    now: datetime,
 ) -> FilledItems:
     """What the form starts with: what this case was told before, and what the person approved from earlier ones.
+
+    `only`: the items that are asked for it; None: all of its procedure's.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
@@ -63,6 +70,8 @@ async def fill_items(
     if subject_ref is None:
         return FilledItems(values={}, reused=(), can_reuse=False)
     usable = await usable_sources(session, case)
+    if only is not None:
+        usable = {key: source for key, source in usable.items() if key in only}
     use = Use(
         entry_type="previewed",
         case_id=case_id,
@@ -88,17 +97,14 @@ async def fill_items(
     unused = [
         source
         for source in await list_sources(session, case.municipality, subject_ref)
-        if source.key in approved and source.key not in usable
+        if source.key in approved and source.key not in usable and (only is None or source.key in only)
     ]
     # What had a yes and is not filled in all the same: another value by now, or nothing that this yes covers.
     await write_refused(session, identity, subject_ref, use, unused, now=now)
-    _, reusable = await reusable_items(session, identity, case, now)
-    standing = await standing_offers(session, case, reusable, now, step=STEP_FORM)
-    answered = {known.item for known in standing if known.state in ("approved", "declined")}
     return FilledItems(
         values={key: value.value for key, value in values.items()},
         reused=tuple(key for key, source in usable.items() if source.case_id != case_id),
-        can_reuse=bool(set(reusable) - answered),
+        can_reuse=bool(await open_questions(session, identity, case, now)),
         versions={key: source.version for key, source in usable.items()},
     )
 
@@ -210,6 +216,32 @@ async def save_form(
         )
     )
     await record_deed(session, identity, "save_form", case_id, now=now)
+
+
+async def apply_approved(
+    session: AsyncSession, *, identity: Identity, case_id: UUID, items: Collection[str] | None = None, now: datetime
+) -> None:
+    """Write that what the person approved from other cases is used in this one as it stands, once for each approval.
+
+    `items`: of these only; None: of all.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id)
+    if case.subject_ref is None:
+        return
+    approved = await approved_offers(session, case)
+    usable = await usable_sources(session, case)
+    by_approval: dict[UUID, list[Source]] = {}
+    for key, row in approved.items():
+        source = usable.get(key)
+        if source is None or source.case_id == case_id or row.applied_at is not None:
+            continue
+        if items is None or key in items:
+            by_approval.setdefault(row.approval_id, []).append(source)
+    for approval_id in sorted(by_approval, key=str):
+        await _write_applied(session, identity, case, case.subject_ref, approval_id, by_approval[approval_id], now)
 
 
 async def _write_applied(

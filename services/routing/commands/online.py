@@ -17,6 +17,7 @@ from services.routing.domain.items import attached_items, can_be_typed, typed_it
 from services.routing.domain.town_items import ProcedureForm, form_of
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.family import list_persons
+from services.routing.queries.one_form import find_one_form
 from services.routing.tables import application, procedure
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -51,6 +52,8 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     person: int | None = None
     persons: tuple[int, ...] = ()
     may_choose: bool = False
+    # The plan in whose form it is filled in with others.
+    one_form: UUID | None = None
     # The names of the other procedures that are booked for the same visit.
     together: tuple[str, ...] = ()
     # What can be attached, by the keys of its items.
@@ -105,6 +108,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         identity_code=row.identity,
         sent=sent.number if sent is not None and sent.state not in EDITABLE else None,
         correcting=sent.number if sent is not None and sent.state in EDITABLE else None,
+        one_form=await find_one_form(session, identity, case),
         together=tuple(names[code][0] for code in case.together if code in names) if case.channel == "counter" else (),
     )
 

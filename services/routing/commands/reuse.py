@@ -138,6 +138,13 @@ async def reusable_items(
     return case, {key: commitment for key, commitment in found.items() if key in answered or key not in usable}
 
 
+async def open_questions(session: AsyncSession, identity: Identity, case: Row[Any], now: datetime) -> set[str]:
+    """Items that earlier cases hold, that this form needs, and that the person was not asked about yet."""
+    case, reusable = await reusable_items(session, identity, case, now)
+    standing = await standing_offers(session, case, reusable, now, step=STEP_FORM)
+    return set(reusable) - {known.item for known in standing if known.state in ("approved", "declined")}
+
+
 async def approved_offers(
     session: AsyncSession, case: Row[Any], *, steps: Sequence[Step] = (STEP_FORM,)
 ) -> dict[str, Row[Any]]:

@@ -15,7 +15,7 @@ from services.routing.commands.attachments import forget_replaced
 from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import forget_contact, give_contact, update_case, withdraw_contact
 from services.routing.commands.devices import forget_devices
-from services.routing.commands.form import PURPOSE_APPLY
+from services.routing.commands.form import PURPOSE_APPLY, apply_approved
 from services.routing.commands.identity import is_proven
 from services.routing.commands.offers import (
     ShownOffer,
@@ -154,6 +154,8 @@ async def submit_application(
     )
     if isinstance(contact_ref, Undecided | Incomplete):
         return contact_ref
+    # Approved in one form with others, it may never have been in this one's own.
+    await apply_approved(session, identity=identity, case_id=case_id, now=now)
     row = await _write(session, case, before, versions, contact_ref, submit_key, now)
     await forget_replaced(session, case.municipality, case.subject_ref, case_id, versions)
     await write_step(session, row, identity, now=now)

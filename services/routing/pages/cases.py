@@ -30,6 +30,7 @@ from services.routing.pages.tries import Tries
 from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, WITHOUT, show_phone
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.mine import find_live_appointment
+from services.routing.queries.one_form import find_one_form
 from shared.db import Database
 from shared.passes import BOOKING_ITEMS
 from shared.tokens import Identity
@@ -90,6 +91,9 @@ async def show_case(
     """Where this case goes on."""
     async with db.begin(identity.municipality) as session:
         case = await get_own_case(session, identity, _case_id(case_id))
+        one_form = await find_one_form(session, identity, case)
+    if one_form is not None:
+        return see_other(f"/plans/{one_form}/online")
     first, then = ("reuse", "check") if case.channel == "online" else ("you", "handover")
     return see_other(f"/cases/{case.case_id}/{first if case.state == 'opened' else then}")
 
@@ -133,7 +137,7 @@ async def post_you(
         online = await get_online_case(session, identity, case)
         if _is_closed(online):
             return see_other(f"/applications/{online.sent}")
-        told = _read_you(form, known_contact, is_online=online.channel == "online")
+        told = read_you(form, known_contact, is_online=online.channel == "online")
         if told is not None:
             await tell_about_you(session, keys.vault, identity=identity, case_id=case, told=told, now=now)
     if told is None:
@@ -281,7 +285,7 @@ def _case_id(text: str) -> UUID:
     return parse_uuid(text, code="case_unknown")
 
 
-def _read_you(form: Form, known_contact: str | None, *, is_online: bool) -> AboutYou | None:
+def read_you(form: Form, known_contact: str | None, *, is_online: bool) -> AboutYou | None:
     """The checked answers, or None: then the form's errors say why. The online form asks for the name itself."""
     name = "" if is_online else form.text("name", max_length=NAME_MAX_LENGTH, required=False)
     kana = "" if is_online else form.kana("kana", required=False)
@@ -320,7 +324,9 @@ def _you_page(
         "you.html",
         status=422 if errors else 200,
         case=online,
-        case_id=online.case_id,
+        action=f"/cases/{online.case_id}/you",
+        back=f"/cases/{online.case_id}/form",
+        lead=None,
         procedure_name=online.procedure_name,
         is_online=online.channel == "online",
         is_helper=online.channel == "helper",

@@ -72,7 +72,7 @@ async def show_family(
             return elsewhere
         offers = await preview_family(session, keys.vault, identity=identity, case_id=case, now=now)
     if not offers:
-        return see_other(f"/cases/{case}/reuse")
+        return see_other(_goes_on(online))
     return _family_page(request, online, offers, {offer.item: offer.answer for offer in offers}, {})
 
 
@@ -99,7 +99,7 @@ async def post_family(
         )
         offers = await preview_family(session, keys.vault, identity=identity, case_id=case, now=now) if outcome else ()
     if outcome is None or not offers:
-        return see_other(f"/cases/{case}/reuse")
+        return see_other(_goes_on(online))
     errors = {f"use_{item}": _("「はい」か「いいえ」を選んでください。") for item in outcome.missing}
     return _family_page(request, online, offers, answers, errors, outcome=outcome)
 
@@ -110,7 +110,11 @@ def _elsewhere(online: OnlineCase) -> Redirect | None:
         return see_other(f"/applications/{online.sent}")
     if online.channel != "online":
         return see_other(f"/cases/{online.case_id}/handover")
-    return see_other(f"/cases/{online.case_id}/reuse") if online.person is None else None
+    return see_other(_goes_on(online)) if online.person is None else None
+
+
+def _goes_on(online: OnlineCase) -> str:
+    return f"/plans/{online.one_form}/online" if online.one_form else f"/cases/{online.case_id}/reuse"
 
 
 def _family_page(

@@ -168,7 +168,9 @@ async def post_form(
         fee = await _fee(session, identity, online, typed.values)
     if not form.ok:
         return _form_page(request, online, form.values, form.errors, asked=asked, fee=fee)
-    return see_other(f"/cases/{case}/{'attachments' if online.attached else 'check'}")
+    # In one form with others, it is checked and sent with them.
+    then = f"/plans/{online.one_form}/check" if online.one_form else f"/cases/{case}/check"
+    return see_other(f"/cases/{case}/attachments" if online.attached else then)
 
 
 @post("/cases/{case_id:str}/fields", guards=[require_visitor])

@@ -25,10 +25,12 @@ from services.routing.pages.cases import known_visitor
 from services.routing.pages.channel_wording import channel_cards
 from services.routing.pages.cookies import give_session
 from services.routing.pages.finding import unknown_event_page
+from services.routing.pages.one_form import is_online
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import CASE_STATES, CHANNEL_TITLES, deadline_words, second_name
 from services.routing.queries.catalogue import get_town, list_availability, list_counters, list_procedures
 from services.routing.queries.catalogues import Catalogues
+from services.routing.queries.one_form import Member, list_members
 from services.routing.queries.plans import Plan, StartedCase, get_life_event, get_own_plan, list_started
 from shared.db import Database
 from shared.errors import Refusal
@@ -123,7 +125,8 @@ async def show_plan(
     identity: NamedDependency[Identity],
 ) -> Template:
     """The procedures that apply, what was begun of them, and the rest to begin."""
-    return await _plan_page(request, plan_id, db, town, identity, now=now)
+    none_online = "online" in request.query_params
+    return await _plan_page(request, plan_id, db, town, identity, now=now, none_online=none_online)
 
 
 @get("/plans/{plan_id:str}/begin", guards=[require_visitor])
@@ -324,12 +327,14 @@ async def _plan_page(
     nothing_chosen: bool = False,
     too_few: bool = False,
     unsaid: bool = False,
+    none_online: bool = False,
 ) -> Template:
     async with db.begin(town.code) as session:
         made, event = await _read_plan(session, identity, plan_id)
         facts = await get_town(session, town.code)
         compared = await _compare(session, identity, made, event, now)
         begun = {case.procedure: case for case in await list_started(session, identity, made, event)}
+        members = await list_members(session, identity, made)
     steps = []
     for number, (step, procedure, comparison) in enumerate(compared, start=1):
         cards = channel_cards(procedure, comparison, facts, now)
@@ -364,8 +369,33 @@ async def _plan_page(
         errors={"behalf": _("電話か、窓口かを選んでください。")} if unsaid else {},
         can_book_together=(identity.kind == "guest" or any(identity.has_role(role) for role in BEHALF_ROLES))
         and len([step for step in steps if step["begun"] is None and step["at_counter"]]) > 1,
+        none_online=none_online,
+        one_form=_one_form(identity, compared, begun, members),
         can_begin=any(step["begun"] is None and step["way"] is not None for step in steps),
     )
+
+
+def _one_form(
+    identity: Identity,
+    compared: Sequence[tuple[Step, Procedure, Comparison]],
+    begun: Mapping[str, StartedCase],
+    members: Sequence[Member],
+) -> dict[str, Any]:
+    """What is in the plan's one form, and what could be: several that are begun, or that can be."""
+    inside = {member.procedure for member in members}
+    begun_online = [case.procedure for case in begun.values() if case.channel == "online" and case.state != "submitted"]
+    fresh = [
+        procedure.code
+        for _step, procedure, _comparison in compared
+        if procedure.code not in begun and is_online(procedure.online, procedure.items)
+    ]
+    outside = [code for code in begun_online if code not in inside]
+    is_guest = identity.kind == "guest"
+    return {
+        "count": len(members),
+        "can_begin": is_guest and bool(fresh) and len(fresh) + len(inside) > 1,
+        "joinable": outside if is_guest and len(outside) + len(inside) > 1 else [],
+    }
 
 
 def _begun(case: StartedCase | None) -> dict[str, str] | None:
