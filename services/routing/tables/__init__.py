@@ -9,6 +9,7 @@ from services.routing.tables.applications import (
 )
 from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
 from services.routing.tables.catalogue import catalogue, counter, life_event, office_rule, pack_version, procedure
+from services.routing.tables.desk import desk_check, desk_confirmation
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
 from services.routing.tables.projections import appointment, availability, checkpoint, reuse
@@ -37,6 +38,8 @@ __all__ = [
     "checkpoint",
     "contact",
     "counter",
+    "desk_check",
+    "desk_confirmation",
     "ended_sessions",
     "erased_subject",
     "erasure",
