@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.routing.domain.desk import CONFIRMED
 from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
 from services.routing.pages.wording import FAMILY_MEMBER, LEGAL_BASIS, TARGETS, item_names
 from services.routing.queries.history import HistoryEntry
@@ -52,6 +53,13 @@ _SAID_SENTENCES: dict[str, str] = {
     "previewed": _("%(target)sで使う「%(items)s」を、使う前に、%(actor)sが%(how)sお伝えしました。"),
     "approved": _("あなたが%(how)s認めたので、%(actor)sが「%(items)s」を%(target)sへわたすことを記録しました。"),
     "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
+}
+# At the counter: the person said that what was prepared is right.
+_CONFIRMED_SENTENCES = {
+    CONFIRMED["tablet"]: _(
+        "窓口のタブレットで、「%(items)s」がこれでよいと確かめていただきました。%(actor)sが記録しました。"
+    ),
+    CONFIRMED["paper"]: _("窓口の紙で、「%(items)s」がこれでよいと確かめていただきました。%(actor)sが記録しました。"),
 }
 _SENTENCE_FORM_EXPIRED = _("時間内にお返事がなかったので、前に入力した「%(items)s」は、この申請に使いませんでした。")
 _SENTENCE_WITHDRAWN = _("%(actor)sが「%(items)s」を、これからの手続きで使わないことにしました。")
@@ -142,6 +150,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_CALLED
     if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
         return _SENTENCE_HELPER_VIEWED
+    if entry.outcome in _CONFIRMED_SENTENCES:
+        return _CONFIRMED_SENTENCES[entry.outcome]
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
         return _SAID_SENTENCES[entry.entry_type]
     if (entry.entry_type, entry.outcome) == ("refused", STALE):

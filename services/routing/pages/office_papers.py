@@ -1,5 +1,6 @@
 """An application on paper, and as structured data for another system of the town hall: each look is told."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Template
 
-from services.routing.commands.looking import Looked, look_at_application
+from services.routing.commands.looking import Looked, Seen, look_at_application
 from services.routing.domain.applications import WRITTEN
 from services.routing.domain.items import ITEM_PARTS, unpack_people, unpack_value
 from services.routing.keys import Keys
@@ -149,18 +150,23 @@ def _exported(looked: Looked, names: dict[str, tuple[str, str]]) -> ExportedAppl
         state=row.state,
         submitted_at=row.submitted_at,
         due_at=row.due_at,
-        items=tuple(
-            ExportedItem(
-                key=item.key,
-                name=item_name(item.key),
-                parts=_parts(item.key, item.value),
-                collected_in=item.procedure,
-                collected_at=item.collected_at,
-            )
-            for item in looked.items
-            if item.key not in WRITTEN.values()
-        ),
+        items=exported_items(looked.items),
         steps=tuple(ExportedStep(state=step.state, occurred_at=step.occurred_at) for step in reversed(looked.steps)),
+    )
+
+
+def exported_items(items: Sequence[Seen]) -> tuple[ExportedItem, ...]:
+    """What the person gave; what the office wrote to them is none of it."""
+    return tuple(
+        ExportedItem(
+            key=item.key,
+            name=item_name(item.key),
+            parts=_parts(item.key, item.value),
+            collected_in=item.procedure,
+            collected_at=item.collected_at,
+        )
+        for item in items
+        if item.key not in WRITTEN.values()
     )
 
 

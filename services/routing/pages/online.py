@@ -138,13 +138,14 @@ async def post_form(
         online = await get_online_case(session, identity, case)
         if (elsewhere := _elsewhere(online)) is not None:
             return elsewhere
-        typed = read_items(form, online.needed, jst_day(now))
+        # What is written before coming may be written in part.
+        typed = read_items(form, online.needed, jst_day(now), complete=not online.is_draft)
         if form.ok:
             await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now) if not form.ok else {}
     if not form.ok:
         return _form_page(request, online, form.values, form.errors, asked=asked)
-    return see_other(f"/cases/{case}/check")
+    return see_other(f"/cases/{case}/{'prepared' if online.is_draft else 'check'}")
 
 
 @post("/cases/{case_id:str}/fields", guards=[require_visitor])
@@ -244,7 +245,7 @@ async def show_check(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := _elsewhere(online, sending=True)) is not None:
             return elsewhere
         return await _check_page(request, session, keys, identity, online, now=now)
 
@@ -263,7 +264,7 @@ async def post_submit(
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := _elsewhere(online)) is not None:
+        if (elsewhere := _elsewhere(online, sending=True)) is not None:
             return elsewhere
         # A pass that was made before may have been carried to booking meanwhile.
         if (booked := await _live_appointment(session, identity, case)) is not None:
@@ -274,7 +275,7 @@ async def post_submit(
             identity=identity,
             case_id=case,
             submit_key=parse_uuid(fields.get("idempotency_key", ""), code="form_unreadable", status=400),
-            shown_items=_read_versions(fields.get("shown", "")),
+            shown_items=read_versions(fields.get("shown", "")),
             with_notices=fields.get("notices") == "yes",
             shown_contact=fields.get(f"offer_{CONTACT}"),
             language=current_language().code,
@@ -287,10 +288,15 @@ async def post_submit(
     return see_other(f"/applications/{outcome.number}")
 
 
-def _elsewhere(online: OnlineCase) -> Redirect | None:
-    """A case that was sent has its own page; one that goes on another way is there."""
+def _elsewhere(online: OnlineCase, *, sending: bool = False) -> Redirect | None:
+    """A case that was sent has its own page; one that goes on another way is there.
+
+    What is written before coming to a counter has the same form; it is brought, and not sent.
+    """
     if online.sent is not None:
         return see_other(f"/applications/{online.sent}")
+    if online.is_draft and not sending:
+        return see_other(f"/cases/{online.case_id}/prepared") if online.confirmed_at is not None else None
     return see_other(f"/cases/{online.case_id}/handover") if online.channel != "online" else None
 
 
@@ -302,8 +308,8 @@ async def _live_appointment(session: AsyncSession, identity: Identity, case_id: 
 def _ways(online: OnlineCase) -> dict[str, bool]:
     """Which other ways this case can take now. After it was sent, the office waits for it where it is."""
     return {
-        "counter": online.counter and online.correcting is None and "counter" in READY_CHANNELS,
-        "helper": online.helper and online.correcting is None and "helper" in READY_CHANNELS,
+        "counter": online.counter and online.correcting is None and not online.is_draft and "counter" in READY_CHANNELS,
+        "helper": online.helper and online.correcting is None and not online.is_draft and "helper" in READY_CHANNELS,
     }
 
 
@@ -413,7 +419,7 @@ async def _check_page(
     )
 
 
-def _read_versions(text: str) -> dict[str, int]:
+def read_versions(text: str) -> dict[str, int]:
     """The versions that the check page showed, as it wrote them; whatever else is there matches none."""
     pairs = [part.partition(":") for part in text[:SHOWN_MAX_LENGTH].split(".")]
     return {key: int(version) for key, _colon, version in pairs if version.isascii() and version.isdecimal()}
