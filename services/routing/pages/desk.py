@@ -65,7 +65,7 @@ async def show_desk_find(request: Req) -> Template:
 async def post_desk_find(
     request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]
 ) -> Template | Redirect:
-    """Leads to the case of this number, of whichever kind it is; of a sheet filled in by hand, to where one is begun."""
+    """Leads to the case of this number, whichever kind it is; of a sheet filled in by hand, to where one is begun."""
     form = Form(await read_form(request))
     typed = form.value("number")[:TYPED_MAX_LENGTH].strip()
     if (blank := _BLANK_SHEET.fullmatch(typed)) is not None:
