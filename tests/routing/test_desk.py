@@ -114,14 +114,10 @@ async def test_a_case_has_its_number_from_the_beginning(db: Database, visitor: V
     shown = show_number(number)
     for path in (f"{case}/you", f"{case}/handover", f"{case}/form", f"{case}/prepared", f"{case}/sheet", "/my"):
         assert shown in (await visitor.get(path)).text, path
+    other = id_of(await visitor.open_case("RES02"))
+    same = "UPDATE case_file SET number = :n WHERE case_id = CAST(:id AS uuid) RETURNING 1"
     with pytest.raises(IntegrityError, match="case_file_municipality_number_key"):
-        other = await visitor.open_case("RES02")
-        await all_of(
-            db,
-            "UPDATE case_file SET number = :n WHERE case_id = CAST(:id AS uuid) RETURNING 1",
-            n=number,
-            id=id_of(other),
-        )
+        await all_of(db, same, n=number, id=other)
 
 
 async def test_what_is_done_at_a_counter_only_is_prepared_in_part_and_booked_beside_it(
