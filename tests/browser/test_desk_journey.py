@@ -54,5 +54,5 @@ def test_without_javascript_it_is_confirmed_on_paper(new_phone: Callable[..., Pa
     check_all(tablet)
     tablet.get_by_role("button", name="紙にサインをもらった").click()
     expect(tablet.get_by_role("main")).to_contain_text("紙のサインで")
-    phone.goto("/procedures/RES02/sheet")
-    look(phone, "blank-sheet")
+    tablet.goto("/procedures/RES02/sheet")
+    look(tablet, "blank-sheet")
