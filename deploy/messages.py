@@ -68,6 +68,10 @@ STAFF_ONLY: Final = {
         "services/booking/pages/draw_call_off.html",
     ),
     "the back office": (
+        "services/routing/pages/desk.html",
+        "services/routing/pages/desk.py",
+        "services/routing/pages/desk_find.html",
+        "services/routing/pages/desk_item.html",
         "services/routing/pages/office_panel.html",
         "services/routing/pages/office_panel.py",
         "services/routing/pages/office_print.html",

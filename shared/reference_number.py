@@ -1,5 +1,5 @@
 """Numbers that people read aloud and type: of an appointment (予約番号), an application (受付番号), an inquiry
-(問い合わせ番号), an erasure, an entry of a draw (抽選番号).
+(問い合わせ番号), an erasure, an entry of a draw (抽選番号), a case (案件番号).
 
 Random signs and a check sign; a number opens nothing alone. The alphabet leaves out signs that look alike (0 O D Q,
 1 I L, 2 Z, 5 S, 6 G, 8 B, U V); what people type instead is understood. It has 23 signs, a prime, so that the weighted
@@ -16,6 +16,8 @@ APPOINTMENT_LENGTH = 7
 APPLICATION_LENGTH = 8
 INQUIRY_LENGTH = 9
 ERASURE_LENGTH = 10
+# Made by routing's database (migration 0029), in the same way.
+CASE_LENGTH = 11
 TICKET_LENGTH = 6
 TYPED_MAX_LENGTH = 40
 # A number with a sign too many is a slip of the finger; a telephone number is longer.

@@ -53,6 +53,7 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
         "app.js": (SOURCE_DIR / "app.js").read_text(encoding="utf-8"),
         "form.js": (SOURCE_DIR / "form.js").read_text(encoding="utf-8"),
         "receipt.js": (SOURCE_DIR / "receipt.js").read_text(encoding="utf-8"),
+        "signature.js": (SOURCE_DIR / "signature.js").read_text(encoding="utf-8"),
         "htmx.js": HTMX_NOTICE + _read_package(packages_dir, HTMX),
         "icons.svg": make_sprite(ICON_DIR),
         "favicon.svg": (SOURCE_DIR / "favicon.svg").read_text(encoding="utf-8"),

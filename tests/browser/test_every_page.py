@@ -24,6 +24,7 @@ from tests.browser.applying import (
     open_in_office,
     send,
 )
+from tests.browser.desk import check_all, correct_phone, prepare_and_book, scan
 from tests.browser.eyes import look_closely
 from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
 from tests.browser.on_behalf import begin_for, book_earliest, tell
@@ -407,6 +408,27 @@ def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: S
     see(tablet, "counter-given")
     tablet.goto(given.get_attribute("href") or "")
     see(tablet, "given-page")
+
+
+def test_what_is_prepared_at_home(phone: Page, tablet: Page, see: See) -> None:
+    phone.goto("/procedures/RES02/sheet")
+    see(phone, "blank-sheet")
+    number = prepare_and_book(phone, "転入 三郎", "テンニュウ サブロウ", seen=see)
+    scan(tablet, number, seen=see)
+    see(tablet, "desk")
+    check_all(tablet)
+    correct_phone(tablet, seen=see)
+    tablet.get_by_role("link", name="タブレットで（本人にわたす）").click()
+    see(tablet, "desk-confirm")
+    tablet.get_by_role("link", name="ちがうところがある").click()
+    see(tablet, "desk-not-confirmed")
+    tablet.get_by_role("link", name="係の者がなおす").click()
+    tablet.get_by_role("link", name="紙に印刷する").click()
+    see(tablet, "desk-print")
+    tablet.go_back()
+    tablet.get_by_role("button", name="紙にサインをもらった").click()
+    expect(tablet.get_by_role("main")).to_contain_text("本人に確かめてもらいました")
+    see(tablet, "desk-after")
 
 
 def test_what_staff_enter_on_somebodys_behalf(tablet: Page, see: See) -> None:

@@ -44,6 +44,12 @@ SHOWING: dict[str, tuple[str, str, str]] = {
     "routing GET /office/applications/{application_id}/print": ("routing", "staff_viewed", "office_print"),
     "routing GET /office/applications/{application_id}/export.json": ("routing", "staff_viewed", "office_export"),
     "routing GET /office/cases/{case_id}/fragment": ("routing", "staff_viewed", "counter"),
+    "routing GET /office/cases/{case_id}/desk": ("routing", "staff_viewed", "desk"),
+    "routing GET /office/cases/{case_id}/desk/items/{item}": ("routing", "staff_viewed", "desk"),
+    "routing GET /office/cases/{case_id}/desk/print": ("routing", "staff_viewed", "desk_print"),
+    "routing GET /office/cases/{case_id}/desk/export.json": ("routing", "staff_viewed", "desk_export"),
+    # The tablet in the person's hands is staff's.
+    "routing GET /office/cases/{case_id}/confirm": ("routing", "staff_viewed", "desk_confirm"),
     "routing GET /office/inquiries/{number}": ("routing", "staff_viewed", "inquiry"),
     "routing GET /office/feedback/{case_id}": ("routing", "staff_viewed", "feedback"),
     # On somebody's behalf, in the order in which they are walked.
@@ -51,6 +57,7 @@ SHOWING: dict[str, tuple[str, str, str]] = {
     "routing GET /cases/{case_id}/handover": ("routing", "staff_viewed", "book"),
     "routing GET /cases/{case_id}/form": ("routing", "staff_viewed", "form"),
     "routing GET /cases/{case_id}/check": ("routing", "staff_viewed", "check"),
+    "routing GET /cases/{case_id}/sheet": ("routing", "staff_viewed", "sheet"),
     "routing GET /applications/{number}": ("routing", "staff_viewed", "application"),
     "booking GET /booking/visits/{visit_id}/confirm": ("booking", "staff_viewed", "confirm"),
     # The line tells once a day and office, whichever of its pages was first.
@@ -174,6 +181,7 @@ async def town(database: TestDatabase) -> AsyncIterator[Town]:
         await _resident_asks(made)
         await _resident_says_how_it_went(made)
         await _desk_enters_for_somebody(made)
+        await _resident_prepares_and_confirms(made)
         await _helper_is_asked(made)
         await _nobody_is_reached(made)
         yield made
@@ -250,13 +258,31 @@ async def _desk_enters_for_somebody(town: Town) -> None:
     town.things["routing number"] = browser.path.rsplit("/", 1)[-1]
     case = await begin("counter")
     await browser.send_only("/you", name=NAME, kana=KANA, reach="none")
-    for page in ("you", "handover"):
+    for page in ("you", "handover", "sheet"):
         town.things[f"/cases/{{case_id}}/{page} case_id"] = case.rsplit("/", 1)[-1]
     case = await begin("online")
     await browser.send("/form", **CHI02_FORM | {"name": NAME})
     await browser.send_only("/you", reach="none")
     town.things["case_id"] = case.rsplit("/", 1)[-1]
     await town.product.deliver()
+
+
+async def _resident_prepares_and_confirms(town: Town) -> None:
+    browser, desk = town.resident, town.desk
+    await browser.get("/procedures/RES02")
+    begun = {"procedure": "RES02", "channel": "counter", "idempotency_key": str(uuid4())}
+    browser.page = await browser.http.post("/cases", data=begun)
+    case_id = browser.path.split("/")[2]
+    await browser.get(f"/cases/{case_id}/form")
+    await browser.send("/form", name=NAME)
+    base = f"/office/cases/{case_id}"
+    await desk.get(f"{base}/desk")
+    ticks = dict.fromkeys(re.findall(r'name="(tick_\w+)"', desk.page.text), "yes")
+    await desk.send("/desk", **ticks)
+    await desk.send("/confirm", how="paper")
+    for path in ("desk", "desk/items/{item}", "desk/print", "desk/export.json", "confirm"):
+        town.things[f"/office/cases/{{case_id}}/{path} case_id"] = case_id
+    town.things["item"] = "name"
 
 
 async def _helper_is_asked(town: Town) -> None:

@@ -131,6 +131,8 @@ async def _details(
         "number": show_number(found.number),
         "where": where_is(found),
         "code": visit.code if visit else None,
+        # Whoever began the case can write its form before coming, on a page of routing's.
+        "own_case": found.case_id if identity is not None and identity.ref == found.guest_ref else None,
         # Staff booked it for somebody, to whom they say or give this now.
         "given_to_staff": visit.behalf if visit else None,
         "find_at": f"{request.base_url.netloc}/booking/find",

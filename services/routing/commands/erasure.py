@@ -27,6 +27,8 @@ from services.routing.tables import (
     case_device,
     case_file,
     contact,
+    desk_check,
+    desk_confirmation,
     erasure,
     feedback,
     identity_attempt,
@@ -330,6 +332,8 @@ async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence
         (appointment, appointment.c.case_id.in_(cases)),
         (feedback, feedback.c.case_id.in_(cases)),
         (case_course, case_course.c.case_id.in_(cases)),
+        (desk_check, desk_check.c.case_id.in_(cases)),
+        (desk_confirmation, desk_confirmation.c.case_id.in_(cases)),
         # Another case, which stays, may have taken it over.
         (
             contact,

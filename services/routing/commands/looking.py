@@ -62,6 +62,23 @@ class GivenInCase(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Seen, ...]
 
 
+async def case_at_office(
+    session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False
+) -> tuple[Row[Any], Row[Any]]:
+    """A case and its procedure, for the offices that deal with it.
+
+    Raises:
+        Refusal: `case_unknown` (404), `other_office` (403): neither the procedure's office nor one of its counters'.
+    """
+    query = select(case_file).where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
+    case = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
+    if case is None:
+        raise Refusal("case_unknown", 404)
+    row = await procedure_of(session, case)
+    refuse_other_office(identity, row.office, *await _counter_offices(session, row))
+    return case, row
+
+
 async def look_at_case(
     session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
 ) -> GivenInCase:
@@ -70,12 +87,7 @@ async def look_at_case(
     Raises:
         Refusal: `case_unknown` (404), `other_office` (403): neither the procedure's office nor one of its counters'.
     """
-    query = select(case_file).where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
-    case = (await session.execute(query)).one_or_none()
-    if case is None:
-        raise Refusal("case_unknown", 404)
-    row = await procedure_of(session, case)
-    refuse_other_office(identity, row.office, *await _counter_offices(session, row))
+    case, row = await case_at_office(session, identity, case_id)
     # A name that another case holds is seen at the counter if it was handed over to it.
     sources = await usable_sources(session, case, steps=(STEP_FORM, "handover"))
     keys = [key for key in row.items if key in sources] + sorted(set(sources) - set(row.items))

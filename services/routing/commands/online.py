@@ -16,6 +16,7 @@ from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import attached_items, can_be_typed, typed_items
 from services.routing.domain.town_items import ProcedureForm, form_of
 from services.routing.queries.catalogue import procedure_names
+from services.routing.queries.desk import find_confirmation
 from services.routing.queries.family import list_persons
 from services.routing.queries.one_form import find_one_form
 from services.routing.tables import application, procedure
@@ -34,6 +35,7 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID
     # Raised by each change.
     version: int
+    case_number: str
     procedure: str
     procedure_name: str
     office: str
@@ -58,6 +60,10 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     together: tuple[str, ...] = ()
     # What can be attached, by the keys of its items.
     attached: tuple[str, ...] = ()
+    # It is done at a counter, and its form can be filled in before (先に書いておく): never a condition of anything.
+    is_draft: bool = False
+    # What was prepared was confirmed at the counter: then, until staff correct something.
+    confirmed_at: datetime | None = None
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -87,12 +93,15 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
     ).one_or_none()
     persons = await list_persons(session, identity)
     names = await procedure_names(session, identity.municipality) if case.together else {}
+    is_draft = case.channel == "counter" and sent is None and can_be_typed(row.items) and bool(typed_items(row.items))
+    confirmation = await find_confirmation(session, case.municipality, case_id) if is_draft else None
     return OnlineCase(
         person=persons.get(case.acting_for) if case.acting_for is not None else None,
         persons=tuple(persons.values()),
         may_choose=await may_choose_person(session, identity, case),
         case_id=case_id,
         version=case.version,
+        case_number=case.number,
         procedure=row.code,
         procedure_name=row.name_ja,
         office=row.office,
@@ -110,6 +119,8 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         correcting=sent.number if sent is not None and sent.state in EDITABLE else None,
         one_form=await find_one_form(session, identity, case),
         together=tuple(names[code][0] for code in case.together if code in names) if case.channel == "counter" else (),
+        is_draft=is_draft,
+        confirmed_at=confirmation.confirmed_at if confirmation is not None else None,
     )
 
 

@@ -16,7 +16,6 @@ from services.routing.commands.contact import update_case, withdraw_contact
 from services.routing.commands.names import withdraw_names
 from services.routing.domain.protection import may_protect
 from services.routing.tables import (
-    application,
     appointment,
     case_file,
     catalogue,
@@ -29,7 +28,6 @@ from services.routing.tables import (
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.passes import BOOKING_ITEMS
-from shared.reference_number import APPLICATION_LENGTH, read_number
 from shared.tokens import Identity
 
 PERIODS_MAX = 100
@@ -63,21 +61,6 @@ async def may_register(session: AsyncSession, identity: Identity) -> bool:
     query = select(catalogue.c.registrar).where(catalogue.c.municipality == identity.municipality)
     registrar = (await session.execute(query)).scalar_one_or_none()
     return may_protect(own_office=identity.office, registrar=registrar, roles=identity.roles)
-
-
-async def find_case(session: AsyncSession, *, identity: Identity, typed: str) -> UUID | None:
-    """The case behind the number of an application or an appointment, as typed; None when there is none.
-
-    It opens nothing: who may see how it stands is asked there.
-    """
-    sent = read_number(typed, length=APPLICATION_LENGTH)
-    booked = read_number(typed)
-    table, number = (application, sent) if sent is not None else (appointment, booked)
-    if number is None:
-        return None
-    query = select(table.c.case_id).where(table.c.municipality == identity.municipality, table.c.number == number)
-    case_id: UUID | None = (await session.execute(query.limit(1))).scalar_one_or_none()
-    return case_id
 
 
 async def show_standing(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> Standing:

@@ -32,14 +32,18 @@ UNTOUCHED_AFTER_STEP_S = 86_400.0
 TOWNS_MAX = 2_000
 
 _TOWNS = text(f"SELECT code FROM town.municipality ORDER BY code LIMIT {TOWNS_MAX}")
-# Of what was typed in a case that is gone, a version stays that an application which is still here was sent with, and
-# the newest one where a case which is still here may use it.
+# Of what was typed in a case that is gone, a version stays that an application which is still here was sent with or
+# that was confirmed at a counter in a case which is still here, and the newest one where such a case may use it.
 _FORGET_ITEMS = text("""
     DELETE FROM item i
     WHERE i.municipality = :municipality AND i.subject_ref = :subject_ref AND i.case_id = ANY (CAST(:cases AS uuid[]))
       AND NOT EXISTS (
         SELECT FROM application a WHERE a.municipality = i.municipality AND a.subject_ref = i.subject_ref
           AND (a.items ->> i.key)::integer = i.version)
+      AND NOT EXISTS (
+        SELECT FROM desk_confirmation d JOIN case_file c USING (municipality, case_id)
+        WHERE c.municipality = i.municipality AND c.subject_ref = i.subject_ref
+          AND (d.items ->> i.key)::integer = i.version)
       AND NOT (
         EXISTS (SELECT FROM case_file c WHERE c.municipality = i.municipality AND c.subject_ref = i.subject_ref
                   AND i.key = ANY (c.items))

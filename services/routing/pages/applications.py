@@ -38,6 +38,7 @@ from services.routing.pages.finishing import find_finish
 from services.routing.pages.item_fields import reason_rows, show_value
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
+from services.routing.queries.case_numbers import find_case_number
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.quality import list_done
@@ -223,6 +224,7 @@ async def _application_page(
         fee=await _fee(session, row, values),
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
+        case_number=await find_case_number(session, row.municipality, row.case_id),
         may_say=opened.is_owner
         and opened.identity.kind == "guest"
         and row.state in DECIDED

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.routing.domain.desk import CONFIRMED
 from services.routing.domain.devices import OTHER_DEVICE
 from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
 from services.routing.domain.identity import FROM_PROVIDER
@@ -54,6 +55,13 @@ _SAID_SENTENCES: dict[str, str] = {
     "previewed": _("%(target)sで使う「%(items)s」を、使う前に、%(actor)sが%(how)sお伝えしました。"),
     "approved": _("あなたが%(how)s認めたので、%(actor)sが「%(items)s」を%(target)sへわたすことを記録しました。"),
     "declined": _("あなたが%(how)s断ったので、%(actor)sが「%(items)s」を%(target)sへわたさないことを記録しました。"),
+}
+# At the counter: the person said that what was prepared is right.
+_CONFIRMED_SENTENCES = {
+    CONFIRMED["tablet"]: _(
+        "窓口のタブレットで、「%(items)s」がこれでよいと確かめていただきました。%(actor)sが記録しました。"
+    ),
+    CONFIRMED["paper"]: _("窓口の紙で、「%(items)s」がこれでよいと確かめていただきました。%(actor)sが記録しました。"),
 }
 # From a provider of the identity step.
 _PROVIDER_SENTENCES: dict[str, str] = {
@@ -152,6 +160,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_CALLED
     if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
         return _SENTENCE_HELPER_VIEWED
+    if entry.outcome in _CONFIRMED_SENTENCES:
+        return _CONFIRMED_SENTENCES[entry.outcome]
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:
         return _SAID_SENTENCES[entry.entry_type]
     if entry.outcome == FROM_PROVIDER and entry.entry_type in _PROVIDER_SENTENCES:

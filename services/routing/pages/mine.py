@@ -52,6 +52,8 @@ async def show_my(
         appointments=[
             {
                 "number": appointment.number,
+                "case_number": appointment.case_number,
+                "prepared": f"/cases/{appointment.case_id}/prepared" if appointment.at_counter else None,
                 "titles": [names[code][0] if code in names else code for code in appointment.procedures],
                 "starts_at": appointment.starts_at,
                 "place": place_of(counters[appointment.counter]) if appointment.counter in counters else None,
@@ -78,6 +80,7 @@ async def show_my(
         cases=[
             {
                 "href": f"/cases/{case.case_id}",
+                "number": case.number,
                 "title": names[case.procedure][0],
                 "device": f"/cases/{case.case_id}/device" if case.channel == "online" else None,
                 "state": translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state]),

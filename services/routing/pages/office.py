@@ -49,6 +49,7 @@ from services.routing.pages.office_panel import work_panel, written_parts
 from services.routing.pages.office_wording import ACCEPT_AS_TOLD, OFFICE_STATES, PHRASES
 from services.routing.pages.office_wording import ACTIONS as ACTION_NAMES
 from services.routing.pages.wording import CHANNEL_TITLES, REFUSALS
+from services.routing.queries.case_numbers import find_application_of
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.office import get_rule
 from shared.db import Database
@@ -178,6 +179,7 @@ async def show_fragment(
         )
         names = await procedure_names(session, identity.municipality)
         may_set = await may_register(session, identity)
+        sent = await find_application_of(session, identity.municipality, parse_uuid(case_id, code="case_unknown"))
     is_piece = request.headers.get("hx-request") == "true"
     return page(
         request,
@@ -186,6 +188,7 @@ async def show_fragment(
         channel=translate(CHANNEL_TITLES[given.channel]),
         rows=given_rows(given.items, names),
         protection=f"/office/cases/{case_id}/protection" if may_set else None,
+        desk=f"/office/cases/{case_id}/desk" if sent is None else None,
     )
 
 

@@ -13,7 +13,7 @@ from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.attachments import OpenedFile, open_files
-from services.routing.commands.looking import Looked, look_at_application
+from services.routing.commands.looking import Looked, Seen, look_at_application
 from services.routing.domain.applications import WRITTEN
 from services.routing.domain.catalogue import Town
 from services.routing.domain.items import is_attached, parts_of, unpack_people, unpack_value
@@ -182,19 +182,28 @@ def _exported(
         state=row.state,
         submitted_at=row.submitted_at,
         due_at=row.due_at,
-        items=tuple(
-            ExportedItem(
-                key=item.key,
-                name=attached_name(item.key, town.things),
-                parts={} if is_attached(item.key) else _parts(item.key, item.value),
-                files=tuple(_exported_file(row.application_id, file) for file in files if file.key == item.key),
-                collected_in=item.procedure,
-                collected_at=item.collected_at,
-            )
-            for item in looked.items
-            if item.key not in WRITTEN.values()
-        ),
+        items=exported_items(looked.items, town, row.application_id, files),
         steps=tuple(ExportedStep(state=step.state, occurred_at=step.occurred_at) for step in reversed(looked.steps)),
+    )
+
+
+def exported_items(
+    items: Sequence[Seen], town: Town, application_id: UUID | None = None, files: Sequence[OpenedFile] = ()
+) -> tuple[ExportedItem, ...]:
+    """What the person gave, with the files of an application; what the office wrote to them is none of it."""
+    return tuple(
+        ExportedItem(
+            key=item.key,
+            name=attached_name(item.key, town.things),
+            parts={} if is_attached(item.key) else _parts(item.key, item.value),
+            files=tuple(
+                _exported_file(application_id, file) for file in files if application_id and file.key == item.key
+            ),
+            collected_in=item.procedure,
+            collected_at=item.collected_at,
+        )
+        for item in items
+        if item.key not in WRITTEN.values()
     )
 
 

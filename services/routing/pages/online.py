@@ -159,7 +159,9 @@ async def post_form(
         online = await get_online_case(session, identity, case)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
-        typed = read_items(form, online.needed, jst_day(now), plan=online.form)
+        # What is written before coming may be written in part.
+        is_whole = not online.is_draft
+        typed = read_items(form, online.needed, jst_day(now), complete=is_whole, plan=online.form)
         if form.ok and (stale := await _stale_form(request, session, keys, identity, online, form, typed, now)):
             return stale
         if form.ok:
@@ -168,9 +170,7 @@ async def post_form(
         fee = await _fee(session, identity, online, typed.values)
     if not form.ok:
         return _form_page(request, online, form.values, form.errors, asked=asked, fee=fee)
-    # In one form with others, it is checked and sent with them.
-    then = f"/plans/{online.one_form}/check" if online.one_form else f"/cases/{case}/check"
-    return see_other(f"/cases/{case}/attachments" if online.attached else then)
+    return see_other(_after_form(online))
 
 
 @post("/cases/{case_id:str}/fields", guards=[require_visitor])
@@ -320,7 +320,7 @@ async def show_check(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := elsewhere_of(online)) is not None:
+        if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
         return await _check_page(request, session, keys, identity, online, now=now)
 
@@ -340,7 +340,7 @@ async def post_submit(
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if (elsewhere := elsewhere_of(online)) is not None:
+        if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
         # A pass that was made before may have been carried to booking meanwhile.
         if (booked := await _live_appointment(session, identity, case)) is not None:
@@ -370,10 +370,24 @@ async def post_submit(
     return response
 
 
-def elsewhere_of(online: OnlineCase) -> Redirect | None:
-    """A case that was sent has its own page; one that goes on another way is there."""
+def _after_form(online: OnlineCase) -> str:
+    """What follows a form that is kept: in one form with others, it is checked and sent with them."""
+    if online.is_draft:
+        return f"/cases/{online.case_id}/prepared"
+    if online.attached:
+        return f"/cases/{online.case_id}/attachments"
+    return f"/plans/{online.one_form}/check" if online.one_form else f"/cases/{online.case_id}/check"
+
+
+def elsewhere_of(online: OnlineCase, *, sending: bool = False) -> Redirect | None:
+    """A case that was sent has its own page; one that goes on another way is there.
+
+    What is written before coming to a counter has the same form; it is brought, and not sent.
+    """
     if online.sent is not None:
         return see_other(f"/applications/{online.sent}")
+    if online.is_draft and not sending:
+        return see_other(f"/cases/{online.case_id}/prepared") if online.confirmed_at is not None else None
     # Whoever goes on at the counter with what was sent may be asked to correct it all the same.
     is_here = online.channel == "online" or online.correcting is not None
     return None if is_here else see_other(f"/cases/{online.case_id}/handover")
@@ -398,8 +412,8 @@ async def _fee(session: AsyncSession, identity: Identity, online: OnlineCase, va
 def _ways(online: OnlineCase) -> dict[str, bool]:
     """Which other ways this case can take now. After it was sent, the office waits for it where it is."""
     return {
-        "counter": online.counter and online.correcting is None and "counter" in READY_CHANNELS,
-        "helper": online.helper and online.correcting is None and "helper" in READY_CHANNELS,
+        "counter": online.counter and online.correcting is None and not online.is_draft and "counter" in READY_CHANNELS,
+        "helper": online.helper and online.correcting is None and not online.is_draft and "helper" in READY_CHANNELS,
     }
 
 

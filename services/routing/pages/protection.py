@@ -8,8 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from services.routing.commands.protecting import Standing, find_case, lift_protection, protect, show_standing
+from services.routing.commands.protecting import Standing, lift_protection, protect, show_standing
 from services.routing.pages.wording import REFUSALS
+from services.routing.queries.case_numbers import find_case
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -38,7 +39,7 @@ async def post_find_protection(
     """Leads to the case of whoever has this number, of any office."""
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
-        case_id = await find_case(session, identity=identity, typed=form.value("number"))
+        case_id = await find_case(session, municipality=identity.municipality, typed=form.value("number"))
     if case_id is None:
         form.errors["number"] = _("この番号の予約も申請も見つかりません。番号を確かめてください。")
         return page(request, "find_protection.html", status=422, form=form)

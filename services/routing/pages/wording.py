@@ -128,6 +128,19 @@ REFUSALS: dict[str, RefusalText] = {
     "checks_open": RefusalText(
         _("まだ確かめていないことがあります"), _("「確かめること」をぜんぶすませてから、手続きを終えてください。")
     ),
+    "desk_has_application": RefusalText(
+        _("この案件は、オンラインで申請されています"), _("「オンライン申請」の一覧から、申請を開いてください。")
+    ),
+    "desk_moved": RefusalText(
+        _("内容が変わったか、ほかの人が先に進めました"), _("いまの内容を見て、もう一度押してください。")
+    ),
+    "desk_unchecked": RefusalText(
+        _("まだ確かめていない項目があります"),
+        _("ぜんぶの項目に印をつけて保存してから、本人に確かめてもらってください。"),
+    ),
+    "desk_unconfirmed": RefusalText(
+        _("まだ本人に確かめてもらっていません"), _("タブレットか紙で確かめてもらってから、もう一度開いてください。")
+    ),
     "second_person_needed": RefusalText(
         _("この手続きは、受け付けた人とべつの人が終えます"), _("ほかの職員に、内容を確かめて終えてもらってください。")
     ),
@@ -253,6 +266,7 @@ ITEMS: dict[str, str] = {
     "correction": _("なおしてほしいところ"),
     "visit": _("来ていただきたい理由"),
     "refusal": _("認められない理由"),
+    "signature": _("サイン"),
     "feedback": _("手続きのあとのご意見"),
     "feedback_answer": _("ご意見への返事"),
     "inquiry": _("問い合わせ"),

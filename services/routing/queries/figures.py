@@ -11,8 +11,9 @@ from services.routing.tables import case_file, reuse
 from shared.clock import JST
 
 LINES_MAX = 500
-# What people and offices write to each other is no item that a form asks for.
-LETTERS = ("inquiry", "office", "feedback")
+# What people and offices write to each other is no item that a form asks for, and what was confirmed at a counter was
+# typed before.
+LETTERS = ("inquiry", "office", "feedback", "desk_confirm")
 
 
 async def list_figures(session: AsyncSession, municipality: str, first: date, after: date) -> list[Figure]:

@@ -21,6 +21,7 @@ class MyCase(msgspec.Struct, frozen=True, kw_only=True):
     """A case that the visitor began."""
 
     case_id: UUID
+    number: str
     procedure: str
     channel: str
     state: str
@@ -41,6 +42,9 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     # A closing covers its time: it has to be moved.
     is_closed: bool
     case_id: UUID | None
+    case_number: str
+    # Done at a counter: its form can be filled in before.
+    at_counter: bool
     person: int | None
 
 
@@ -79,6 +83,7 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
     return [
         MyCase(
             case_id=row.case_id,
+            number=row.number,
             procedure=row.procedure,
             channel=row.channel,
             state=row.state,
@@ -102,7 +107,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
     """The appointments that came out of the visitor's cases, the next one first."""
     persons = await list_persons(session, identity)
     rows = await session.execute(
-        select(appointment, case_file.c.acting_for)
+        select(appointment, case_file.c.acting_for, case_file.c.channel, case_file.c.number.label("case_number"))
         .join(
             case_file,
             and_(
@@ -124,6 +129,8 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             helper=row.helper,
             is_closed=row.closure != "none" and row.state == "booked",
             case_id=row.case_id,
+            case_number=row.case_number,
+            at_counter=row.channel == "counter",
             person=persons.get(row.acting_for),
         )
         for row in rows

@@ -19,6 +19,7 @@ from services.routing.tables.catalogue import (
     procedure_form,
     town_item,
 )
+from services.routing.tables.desk import desk_check, desk_confirmation
 from services.routing.tables.devices import case_device
 from services.routing.tables.identity import identity_attempt, identity_proof
 from services.routing.tables.inquiries import inquiry, inquiry_step
@@ -53,6 +54,8 @@ __all__ = [
     "checkpoint",
     "contact",
     "counter",
+    "desk_check",
+    "desk_confirmation",
     "ended_sessions",
     "erased_subject",
     "erasure",

@@ -9,6 +9,8 @@ case_file = Table(
     metadata,
     town(),
     Column("case_id", UUID, primary_key=True),
+    # 案件番号. It opens nothing alone.
+    Column("number", Text, nullable=False, server_default=text("routing.new_case_number()")),
     Column("procedure", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -44,6 +46,7 @@ case_file = Table(
     CheckConstraint("acting_for IS NULL OR (subject_ref = acting_for AND behalf IS NULL)", name="acting_for"),
     CheckConstraint("cardinality(together) <= 9", name="together"),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
+    UniqueConstraint("municipality", "number"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),
     Index("case_file_updated_at_idx", "municipality", "updated_at"),
