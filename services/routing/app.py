@@ -39,6 +39,7 @@ from services.routing.pages import (
     situation,
     visits,
     watching,
+    ways,
 )
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
@@ -86,6 +87,7 @@ HANDLERS = (
     online.get_form_address,
     online.post_channel,
     online.show_switched,
+    ways.show_ways,
     online.show_check,
     online.post_submit,
     applications.show_application,
@@ -109,6 +111,9 @@ HANDLERS = (
     visits.post_visit,
     visits.get_visit_address,
     office.show_fragment,
+    ways.show_office_ways,
+    ways.get_office_channel_address,
+    ways.post_office_channel,
     protection.show_find_protection,
     protection.post_find_protection,
     protection.show_protection,

@@ -130,6 +130,7 @@ async def _details(
         "appointment": found,
         "number": show_number(found.number),
         "where": where_is(found),
+        "is_owner": identity is not None and identity.ref == found.guest_ref,
         "code": visit.code if visit else None,
         # Staff booked it for somebody, to whom they say or give this now.
         "given_to_staff": visit.behalf if visit else None,

@@ -25,6 +25,7 @@ from services.routing.tables import (
     appointment,
     case_course,
     case_file,
+    case_switch,
     contact,
     erasure,
     feedback,
@@ -324,6 +325,7 @@ async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence
         (appointment, appointment.c.case_id.in_(cases)),
         (feedback, feedback.c.case_id.in_(cases)),
         (case_course, case_course.c.case_id.in_(cases)),
+        (case_switch, case_switch.c.case_id.in_(cases)),
         # Another case, which stays, may have taken it over.
         (
             contact,

@@ -75,7 +75,7 @@ async def look_at_case(
     if case is None:
         raise Refusal("case_unknown", 404)
     row = await procedure_of(session, case)
-    refuse_other_office(identity, row.office, *await _counter_offices(session, row))
+    refuse_other_office(identity, row.office, *await counter_offices(session, row))
     # A name that another case holds is seen at the counter if it was handed over to it.
     sources = await usable_sources(session, case, steps=(STEP_FORM, "handover"))
     keys = [key for key in row.items if key in sources] + sorted(set(sources) - set(row.items))
@@ -256,7 +256,8 @@ def _seen(keys: Sequence[str], values: Mapping[str, Value]) -> tuple[Seen, ...]:
     )
 
 
-async def _counter_offices(session: AsyncSession, row: Row[Any]) -> list[str]:
+async def counter_offices(session: AsyncSession, row: Row[Any]) -> list[str]:
+    """Whose the counters of a procedure (its row) are."""
     rows = await session.execute(
         select(counter.c.office)
         .where(counter.c.municipality == row.municipality, counter.c.code.in_(row.counters))

@@ -7,7 +7,17 @@ from services.routing.tables.applications import (
     application_step,
     office_look,
 )
-from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
+from services.routing.tables.cases import (
+    case_file,
+    case_switch,
+    contact,
+    item,
+    offer,
+    pass_issued,
+    plan,
+    reuse_stop,
+    subject_key,
+)
 from services.routing.tables.catalogue import catalogue, counter, life_event, office_rule, pack_version, procedure
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
@@ -33,6 +43,7 @@ __all__ = [
     "availability",
     "case_course",
     "case_file",
+    "case_switch",
     "catalogue",
     "checkpoint",
     "contact",
