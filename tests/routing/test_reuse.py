@@ -291,7 +291,9 @@ async def test_what_was_booked_stays_until_it_is_sent_and_the_page_says_so_befor
     unsaid = await submit_fields(visitor, online)
     for case in (counter, online):
         await book(db, case, state="booked", version=1)
-    assert (await visitor.post(f"{counter}/channel", {"channel": "online"})).headers["location"] == f"{counter}/switched"
+    assert (await visitor.post(f"{counter}/channel", {"channel": "online"})).headers[
+        "location"
+    ] == f"{counter}/switched"
     told = await visitor.get(f"{counter}/switched")
     assert "まだそのままです" in told.text
     assert "フォームへ進む" in told.text
