@@ -324,7 +324,11 @@ async def test_what_was_booked_is_cancelled_when_the_other_way_is_done(place: Pl
     await place.switch(place.resident, case, "helper")
     assert "まだそのままです" in place.resident.text
     assert await place.booked(case) == {"counter": "booked"}
-    await place.resident.book(case)
+    await place.resident.hand_over(case)
+    await place.resident.hold()
+    assert "の予約は取り消します" in place.resident.text
+    assert "もう一つ予約しますか" not in place.resident.text
+    await place.resident.send("/book")
     await place.house.town.deliver()
     assert await place.booked(case) == {"helper": "booked"}
     await place.switch(place.resident, case, "online")

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 from sqlalchemy import text
 
 from services.routing.commands.offers import expire_offers
