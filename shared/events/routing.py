@@ -119,6 +119,12 @@ class CaseSwitched(Event, frozen=True, kw_only=True, tag="routing.case_switched.
     case_id: UUID
     channel: CaseChannel
     is_settled: bool
+    # Of what others chose for the person: who it was, and how the person is told, if they can be reached.
+    by_others: Literal["staff", "helper"] | None = None
+    subject_ref: UUID | None = None
+    contact_ref: UUID | None = None
+    procedure: str = ""
+    office: str = ""
 
 
 class SessionEnded(Event, frozen=True, kw_only=True, tag="routing.session_ended.v1"):

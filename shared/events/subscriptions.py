@@ -31,7 +31,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     CataloguePublished: ("booking", "notifications"),
     ContactGiven: ("notifications",),
     NameWithdrawn: ("booking",),
-    CaseSwitched: ("booking",),
+    CaseSwitched: ("booking", "notifications"),
     SessionEnded: ("booking", "notifications"),
     AccountOpened: ("booking",),
     ApplicationProgressed: ("notifications",),

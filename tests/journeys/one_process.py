@@ -147,20 +147,18 @@ class Browser:
     async def post(self, path: str, fields: Mapping[str, str]) -> httpx.Response:
         return await self._ask("POST", path, data=dict(fields))
 
-    def form(self, ending: str, holding: Mapping[str, str] | None = None) -> Form:
-        """The page's form whose action ends so and that holds these fields."""
-        wanted = dict(holding or {}).items()
+    def form(self, ending: str) -> Form:
+        """The page's form whose action ends so."""
         for found in read_forms(self.page.text):
-            if found.action.endswith(ending) and wanted <= found.fields.items():
+            if found.action.endswith(ending):
                 return found
         raise AssertionError(f"no form to {ending} on {self.page.url}:\n{self.page.text[-3000:]}")
 
-    async def send(self, ending: str, holding: Mapping[str, str] | None = None, **fields: str) -> httpx.Response:
+    async def send(self, ending: str, **fields: str) -> httpx.Response:
         """Send a form with these fields instead of what it held."""
-        form = self.form(ending, holding)
-        given = {name: unescape(value) for name, value in form.fields.items()} | fields
+        form = self.form(ending)
         assert form.method == "post"
-        return await self._ask("POST", form.action, data=given, headers={"referer": str(self.page.url)})
+        return await self._ask("POST", form.action, data=form.fields | fields)
 
     async def press(self, ending: str, **button: str) -> httpx.Response:
         """Press a button that the page has."""

@@ -16,7 +16,7 @@ from services.routing.commands.looking import counter_offices
 from services.routing.commands.moving import move_case
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import refuse_other_office
-from services.routing.domain.switching import Consent, Said, state_after, why_not
+from services.routing.domain.switching import BY_OTHERS, Consent, Said, state_after, why_not
 from services.routing.queries.switching import find_last_switch, get_standing, list_booked
 from services.routing.tables import application, case_file, outbox
 from shared.audit import record_deed
@@ -123,7 +123,7 @@ async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_i
 
 async def tell_settled(session: AsyncSession, case: Row[Any], *, version: int, now: datetime) -> None:
     """The case was sent, or booked, by its channel: booking cancels what was booked for another one."""
-    await _tell(session, case.municipality, case.case_id, case.channel, version, is_settled=True, now=now)
+    await _tell(session, case, case.channel, version, is_settled=True, now=now)
 
 
 async def replace_booked(session: AsyncSession, event: AppointmentBooked, *, now: datetime) -> None:
@@ -175,40 +175,42 @@ async def _switch(
         office=office,
         now=now,
     )
-    await _tell(
-        session,
-        case.municipality,
-        case.case_id,
-        channel,
-        case.version + 1,
-        is_settled=is_waiting_again and not case.together,
-        now=now,
-    )
+    is_settled = is_waiting_again and not case.together
+    await _tell(session, case, channel, case.version + 1, is_settled=is_settled, said=said, now=now)
     return True
 
 
 async def _tell(
     session: AsyncSession,
-    municipality: str,
-    case_id: UUID,
+    case: Row[Any],
     channel: str,
     version: int,
     *,
     is_settled: bool,
+    said: Said = "self",
     now: datetime,
 ) -> None:
     known: CaseChannel = next(each for each in get_args(CaseChannel) if each == channel)
+    # Staff who walk the person's pages for them have them on the phone, or before them.
+    by_others = said in BY_OTHERS and case.behalf is None
+    is_reached = by_others and case.contact_approval_id is not None
+    office = (await procedure_of(session, case)).office if is_reached else ""
     await outbox.publish(
         session,
         CaseSwitched(
             event_id=uuid4(),
-            municipality=municipality,
-            aggregate_id=str(case_id),
+            municipality=case.municipality,
+            aggregate_id=str(case.case_id),
             aggregate_version=version,
             occurred_at=now,
-            case_id=case_id,
+            case_id=case.case_id,
             channel=known,
             is_settled=is_settled,
+            by_others=("helper" if said == "helper" else "staff") if by_others else None,
+            subject_ref=case.subject_ref if is_reached else None,
+            contact_ref=case.contact_ref if is_reached else None,
+            procedure=case.procedure if is_reached else "",
+            office=office,
         ),
     )
 
