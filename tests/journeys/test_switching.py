@@ -48,8 +48,7 @@ STEPS: tuple[Step, ...] = (
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 async def test_from_every_step_every_channel_goes_on_with_everything(place: Place, step: Step) -> None:
-    """Seen to fail without `switched_since` in `_issue_pass` (back at the counter the visit was over) and with a
-    `state_after` that forgets what was sent."""
+    """Seen to fail with a `state_after` that forgets what was sent."""
     case = await step(place)
     case_id = case_id_of(case)
     numbers = await place.house.town.rows("SELECT number, state, due_at FROM routing.application ORDER BY number")
