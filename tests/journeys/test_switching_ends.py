@@ -48,7 +48,7 @@ async def test_what_was_booked_is_cancelled_when_the_other_way_is_done(place: Pl
 
 
 async def test_there_and_back_a_time_is_chosen_anew(place: Place) -> None:
-    """Seen to fail without `switched_since` in `_issue_pass`: the same pass led to the visit that had been given back."""
+    """Seen to fail without `switched_since` in `_issue_pass`: the same pass led to the visit that was given back."""
     case = await place_held(place)
     await place.switch(place.resident, case, "online")
     assert await place.held() == 0

@@ -60,11 +60,21 @@ async def follow_switch(session: AsyncSession, event: CaseSwitched, *, now: date
         "now": now,
     }
     await stay_alone(session, event.municipality, event.case_id)
-    for visit_id in (await session.execute(_END_VISITS, case)).scalars().all():
+    visits = (await session.execute(_END_VISITS, case)).scalars().all()
+    not_needed = (await session.execute(_NOT_NEEDED, case)).scalars().all() if event.is_settled else []
+    rows = [
+        row
+        for row in await lock_appointments(session, event.municipality, not_needed)
+        if row.state == "booked" and row.starts_at > now
+    ]
+    appointments = [row.appointment_id for row in rows]
+    await lock_places(session, event.municipality, appointments=appointments, visits=visits)
+    for visit_id in visits:
         if counters := await release_places(session, event.municipality, visit_id, now=now):
             await mark_availability(session, event.municipality, counters, now=now)
-    if event.is_settled:
-        await _cancel(session, event, (await session.execute(_NOT_NEEDED, case)).scalars().all(), now=now)
+    for row in rows:
+        ended = await end_appointment(session, row, now=now)
+        await outbox.publish(session, tell(AppointmentCancelled, ended, now=now))
 
 
 async def wish_switch(
@@ -97,15 +107,3 @@ async def wish_switch(
         ),
     )
     await record_deed(session, actor, f"helper-switch:{channel}", assignment_id, now=now)
-
-
-async def _cancel(session: AsyncSession, event: CaseSwitched, appointments: Any, *, now: datetime) -> None:
-    rows = [
-        row
-        for row in await lock_appointments(session, event.municipality, appointments)
-        if row.state == "booked" and row.starts_at > now
-    ]
-    await lock_places(session, event.municipality, appointments=[row.appointment_id for row in rows])
-    for row in rows:
-        ended = await end_appointment(session, row, now=now)
-        await outbox.publish(session, tell(AppointmentCancelled, ended, now=now))
