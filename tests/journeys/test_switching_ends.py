@@ -14,7 +14,7 @@ from tests.journeys.switching import (
     booked_at_a_counter,
     booked_with_a_helper,
     handed_over,
-    place_held,
+    name_told,
     sent,
     wished_and_booked,
 )
@@ -49,7 +49,12 @@ async def test_what_was_booked_is_cancelled_when_the_other_way_is_done(place: Pl
 
 async def test_there_and_back_a_time_is_chosen_anew(place: Place) -> None:
     """Seen to fail without `switched_since` in `_issue_pass`: the same pass led to the visit that was given back."""
-    case = await place_held(place)
+    case = await name_told(place)
+    await place.resident.hand_over(case)
+    # Made again a moment after it was decided, as from then on.
+    await place.resident.get(f"{case}/pass")
+    await place.resident.send("/booking/arrive")
+    await place.resident.hold()
     await place.switch(place.resident, case, "online")
     assert await place.held() == 0
     await place.switch(place.resident, case, "counter")
