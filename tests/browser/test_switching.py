@@ -5,7 +5,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.browser.applying import begin, choose_reach, fill_child_allowance, go_on, open_in_office, send
-from tests.browser.conftest import look
+from tests.browser.conftest import picture
 from tests.browser.helping import TANAKA, add_time, sign_in
 from tests.browser.residents import book_on_visit_page, hand_over
 from tests.stack import STAFF_LOGIN
@@ -33,16 +33,16 @@ def test_online_counter_helper_online_sent_and_the_counter_instead(new_phone: Ca
     # With a time at the counter, on with a helper.
     resident.get_by_role("link", name="ほかのやり方に変える").click()
     resident.wait_for_url("**/ways")
-    look(resident, "switching-ways")
+    picture(resident, "switching-ways")
     resident.get_by_role("button", name="スマホのサポーターで続ける").click()
     resident.wait_for_url("**/switched")
     expect(main).to_contain_text("まだそのままです")
-    look(resident, "switching-switched")
+    picture(resident, "switching-switched")
     resident.get_by_role("link", name="予約へ進む").click()
     hand_over(resident, answer="はい")
     resident.locator("ul.slots button:enabled").first.click()
     expect(main).to_contain_text("の予約は取り消します")
-    look(resident, "switching-confirm")
+    picture(resident, "switching-confirm")
     book_on_visit_page(resident)
     # And online after all: everything is filled in.
     resident.get_by_role("link", name="ほかのやり方に変える").click()
@@ -54,7 +54,7 @@ def test_online_counter_helper_online_sent_and_the_counter_instead(new_phone: Ca
     if resident.url.endswith("/you"):
         choose_reach(resident, "none")
     expect(main).to_contain_text("申請すると取り消します")
-    look(resident, "switching-check")
+    picture(resident, "switching-check")
     number = send(resident, "申請する")
     application = resident.url
     # Sent, and to the counter instead.
@@ -68,9 +68,9 @@ def test_online_counter_helper_online_sent_and_the_counter_instead(new_phone: Ca
     resident.goto(application)
     expect(main).to_contain_text("窓口に来ることを、役場に伝えてあります")
     expect(main).to_contain_text("オンライン → 役場の窓口")
-    look(resident, "switching-application")
+    picture(resident, "switching-application")
     desk = sign_in(new_phone(javascript=False), STAFF_LOGIN, "/counter")
     open_in_office(desk, number)
     expect(desk.get_by_role("main")).to_contain_text("ご本人の希望：役場の窓口")
     desk.get_by_role("link", name="ご本人の希望で、やり方を変える").click()
-    look(desk, "switching-office")
+    picture(desk, "switching-office")
