@@ -96,6 +96,8 @@ STAFF_ONLY: Final = {
         "services/routing/pages/office_inquiry.html",
         "services/routing/pages/office_uses.html",
         "services/routing/pages/office_uses.py",
+        "services/routing/pages/office_ways.html",
+        "services/routing/pages/ways.py",
     ),
     "the privacy officer's watch": ("services/routing/pages/watch.html", "services/routing/pages/watching.py"),
     "what staff enter in a resident's place": (

@@ -51,7 +51,7 @@ from services.booking.pages.draws_open_data import (
     get_open_draws_page,
 )
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
-from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer
+from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer, post_switch
 from services.booking.pages.kiosk import (
     get_kiosk,
     get_kiosk_address,
@@ -172,6 +172,7 @@ HANDLERS = [
     get_helpers,
     get_answer_address,
     post_answer,
+    post_switch,
     get_shifts,
     get_remove_shift_page,
     post_shift,

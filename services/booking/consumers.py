@@ -1,4 +1,5 @@
-"""Reactions to other services' events: the catalogue, the roster of helpers, withdrawn names, and ended sessions."""
+"""Reactions to other services' events: the catalogue, the roster of helpers, withdrawn names, cases that go another
+way, and ended sessions."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.erasure import on_case_erased, on_subject_erased
 from services.booking.commands.names import forget_names
 from services.booking.commands.roster import follow_account
+from services.booking.commands.switching import follow_switch
 from services.booking.keys import Keys
 from services.booking.tables import ended_sessions
 from shared.events.routing import (
     AccountOpened,
     CaseErased,
+    CaseSwitched,
     CataloguePublished,
     NameWithdrawn,
     SessionEnded,
@@ -121,6 +124,7 @@ def make_handlers(keys: Keys) -> Handlers:
         CataloguePublished: on_catalogue_published,
         AccountOpened: on_account_opened,
         NameWithdrawn: on_name_withdrawn,
+        CaseSwitched: follow_switch,
         SessionEnded: ended_sessions.on_session_ended,
         SubjectErased: on_subject_erased,
         CaseErased: on_case_erased,

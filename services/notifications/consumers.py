@@ -10,6 +10,7 @@ from services.notifications.commands.catalogue import apply_catalogue
 from services.notifications.commands.contacts import record_contact
 from services.notifications.commands.draws import follow_entry
 from services.notifications.commands.erasure import on_case_erased, on_subject_erased
+from services.notifications.commands.switches import follow_switch
 from services.notifications.keys import Keys
 from services.notifications.tables import ended_sessions
 from shared.events.booking import (
@@ -22,6 +23,7 @@ from shared.events.booking import (
 from shared.events.routing import (
     ApplicationProgressed,
     CaseErased,
+    CaseSwitched,
     CataloguePublished,
     ContactGiven,
     SessionEnded,
@@ -48,6 +50,7 @@ def make_handlers(keys: Keys) -> Handlers:
     return {
         ApplicationProgressed: on_application,
         CataloguePublished: apply_catalogue,
+        CaseSwitched: follow_switch,
         ContactGiven: on_contact_given,
         SessionEnded: ended_sessions.on_session_ended,
         SubjectErased: on_subject_erased,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
-from services.notifications.domain.notices import DRAW_NOTICES
+from services.notifications.domain.notices import CASE_SWITCHED, DRAW_NOTICES
 from services.notifications.domain.sms import PARTS_MAX, count_parts, domestic_number
 from services.notifications.orders import Order
 from services.notifications.senders.sender import Message
@@ -142,6 +142,8 @@ def _summary(order: Order) -> str:
 def _fill(template: str, order: Order, *, place: str = "") -> str:
     if order.kind in DRAW_NOTICES.values():
         template = f"draw_{template}"
+    elif order.kind == CASE_SWITCHED:
+        template = f"case_{template}"
     elif order.is_application:
         template = f"application_{template}"
     text = _environment.get_template(template).render(

@@ -55,6 +55,7 @@ from services.routing.pages import (
     situation,
     visits,
     watching,
+    ways,
 )
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
@@ -127,6 +128,7 @@ HANDLERS = (
     prepared.show_prepared,
     prepared.show_sheet,
     prepared.show_blank_sheet,
+    ways.show_ways,
     online.show_check,
     online.post_submit,
     devices.show_device,
@@ -177,6 +179,9 @@ HANDLERS = (
     desk_confirm.show_desk_print,
     desk_confirm.get_desk_export,
     desk_confirm.get_desk_schema,
+    ways.show_office_ways,
+    ways.get_office_channel_address,
+    ways.post_office_channel,
     protection.show_find_protection,
     protection.post_find_protection,
     protection.show_protection,

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.erasure import on_erasure_done
 from services.routing.commands.quality import count_finished, count_sent, count_spared
+from services.routing.commands.switching import come_to_the_counter, on_switch_wished, replace_booked
 from shared.db import Prepared
 from shared.events.booking import (
     AppointmentBooked,
@@ -14,6 +15,7 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     AvailabilityChanged,
+    SwitchWished,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -74,7 +76,10 @@ async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now:
     if event.case_id is None:
         return
     case, at = (event.municipality, event.case_id), event.occurred_at
+    if isinstance(event, AppointmentProgressed):
+        await come_to_the_counter(session, event, now=now)
     if isinstance(event, AppointmentBooked):
+        await replace_booked(session, event, now=now)
         await count_sent(session, *case, by_application=False, at=at, now=now)
     elif event.state == "done":
         await count_finished(session, *case, by_application=False, at=at, now=now)
@@ -107,6 +112,7 @@ def make_handlers() -> Handlers:
         AppointmentCancelled: on_appointment,
         AppointmentProgressed: on_appointment,
         AvailabilityChanged: on_availability_changed,
+        SwitchWished: on_switch_wished,
         ReuseRecorded: on_reuse_recorded,
         CheckpointMade: on_checkpoint_made,
         BookingErasureDone: on_erasure_done,

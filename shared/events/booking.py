@@ -106,6 +106,13 @@ class AvailabilityChanged(Event, frozen=True, kw_only=True, tag="booking.availab
     own: tuple[OwnEarliest, ...] = ()
 
 
+class SwitchWished(Event, frozen=True, kw_only=True, tag="booking.switch_wished.v1"):
+    """A helper, who is with the person, says by which channel they want to go on. The aggregate is the case."""
+
+    case_id: UUID
+    channel: Literal["online", "counter"]
+
+
 class SubjectErasureDone(Event, frozen=True, kw_only=True, tag="booking.subject_erasure_done.v1"):
     """Booking has nothing of the person any more. The aggregate is the erasure; whose it was is not said."""
 

@@ -10,6 +10,7 @@ from shared.events.base import Event
 
 Reach = Literal["email", "sms", "none"]
 PlaceKind = Literal["counter", "venue"]
+CaseChannel = Literal["online", "counter", "helper"]
 # Who wanted a person's data erased: themselves, the operator, or the rule of how long it is kept.
 ErasureReason = Literal["resident", "operator", "retention"]
 ApplicationState = Literal[
@@ -106,6 +107,24 @@ class NameWithdrawn(Event, frozen=True, kw_only=True, tag="routing.name_withdraw
     case_id: UUID
     subject_ref: UUID
     items: tuple[str, ...]
+
+
+class CaseSwitched(Event, frozen=True, kw_only=True, tag="routing.case_switched.v1"):
+    """A case goes on by `channel`: what is chosen, and not yet booked, for another one is given back.
+
+    `is_settled`: it was sent, or booked, by that channel; appointments for another one are cancelled. The aggregate is
+    the case.
+    """
+
+    case_id: UUID
+    channel: CaseChannel
+    is_settled: bool
+    # Of what others chose for the person: who it was, and how the person is told, if they can be reached.
+    by_others: Literal["staff", "helper"] | None = None
+    subject_ref: UUID | None = None
+    contact_ref: UUID | None = None
+    procedure: str = ""
+    office: str = ""
 
 
 class SessionEnded(Event, frozen=True, kw_only=True, tag="routing.session_ended.v1"):

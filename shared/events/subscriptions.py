@@ -8,6 +8,7 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
     DrawEntryProgressed,
+    SwitchWished,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -16,6 +17,7 @@ from shared.events.routing import (
     AccountOpened,
     ApplicationProgressed,
     CaseErased,
+    CaseSwitched,
     CataloguePublished,
     ContactGiven,
     NameWithdrawn,
@@ -29,6 +31,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     CataloguePublished: ("booking", "notifications"),
     ContactGiven: ("notifications",),
     NameWithdrawn: ("booking",),
+    CaseSwitched: ("booking", "notifications"),
     SessionEnded: ("booking", "notifications"),
     AccountOpened: ("booking",),
     ApplicationProgressed: ("notifications",),
@@ -40,6 +43,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AppointmentProgressed: ("notifications", "routing"),
     AvailabilityChanged: ("routing",),
     DrawEntryProgressed: ("notifications",),
+    SwitchWished: ("routing",),
     ReuseRecorded: ("routing",),
     CheckpointMade: ("routing",),
     BookingErasureDone: ("routing",),

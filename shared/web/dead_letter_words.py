@@ -13,6 +13,7 @@ from shared.events.booking import (
     AppointmentProgressed,
     AvailabilityChanged,
     DrawEntryProgressed,
+    SwitchWished,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -21,6 +22,7 @@ from shared.events.routing import (
     AccountOpened,
     ApplicationProgressed,
     CaseErased,
+    CaseSwitched,
     CataloguePublished,
     ContactGiven,
     NameWithdrawn,
@@ -60,6 +62,8 @@ EVENT_NAMES: dict[type[Event], str] = {
     CataloguePublished: _("手続き一覧の公開"),
     ContactGiven: _("連絡先の登録"),
     NameWithdrawn: _("お名前でのお呼びだしの取りやめ"),
+    CaseSwitched: _("手続きのやり方の変更"),
+    SwitchWished: _("やり方を変える希望（サポーターから）"),
     SessionEnded: _("ログアウトなど、利用の終わり"),
     AccountOpened: _("職員・サポーターのアカウントの変更"),
     ApplicationProgressed: _("オンライン申請の進みぐあい"),

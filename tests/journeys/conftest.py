@@ -1,18 +1,22 @@
 """The whole product as processes, on a database of its own, on a Tuesday morning when the town hall is open."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 
 import pytest
+import pytest_asyncio
 import redis
 
 from deploy.local.servers import Servers
 from deploy.provision import clone_database, drop_database
 from shared.clock import JST
-from tests.conftest import TEMPLATE, in_database
+from shared.town_pack import read_town_pack
+from tests.conftest import TEMPLATE, TestDatabase, in_database
+from tests.journeys.one_process import open_house
 from tests.journeys.proxy import Proxy, new_proxy, running
-from tests.stack import Stack, running_stack
+from tests.journeys.switching import Place
+from tests.stack import SAMPLE_TOWN, Stack, running_stack
 
 MORNING = datetime(2026, 11, 24, 9, 10, tzinfo=JST)
 DATABASE = "choudo_journeys"
@@ -62,3 +66,13 @@ def fresh_environ(servers: Servers, template_environ: dict[str, str]) -> tuple[d
         for name, value in template_environ.items()
     } | {"CHOUDO_REDIS_URL": redis_url}
     return environ, in_database(servers.database_url, DATABASE)
+
+
+@pytest_asyncio.fixture
+async def place(database: TestDatabase) -> AsyncIterator[Place]:
+    """The sample town in one process, with a resident, a helper and the desk."""
+    pack = read_town_pack(SAMPLE_TOWN)
+    async with open_house(database, pack) as house:
+        helper = await house.add_helper("tanaka", pack.venues[0].code)
+        desk = await house.staff("madoguchi", "counter", "back_office", "manager")
+        yield Place(house, house.browser(), desk, helper)

@@ -71,6 +71,7 @@ AUDITED: dict[str, str] = {
     "routing POST /office/applications/{application_id}/checks": "application_tick:ticket",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
     "routing POST /office/cases/{case_id}/protection": "protect",
+    "routing POST /office/cases/{case_id}/channel": "change_channel:counter:phone",
     "routing POST /office/inquiries/{number}/answer": "answer_inquiry",
     "routing POST /office/watch": "check_watch",
     "booking POST /kiosk/tickets": "walk-in",
@@ -125,6 +126,8 @@ OF_FILES = {
     "routing POST /cases/{case_id}/attachments",
     "routing POST /cases/{case_id}/attachments/{file_id}/remove",
 }
+# Only once the meeting has begun: `test_switching_ends.py` looks at the row.
+OF_SWITCHING = {"booking POST /helpers/requests/{assignment_id}/switch"}
 # Nobody does anything to anything there.
 NO_DEEDS = {
     # What guests say of their own case, and of themselves: of staff nothing is kept.
@@ -249,7 +252,7 @@ class Desk(Resident):
 
 def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
     sent = {name for name, who in WHO_MAY.items() if " POST " in name and who - {NOBODY, GUEST}}
-    assert set(AUDITED) | set(BY_A_PROGRAM) | OF_FEEDBACK | OF_FILES | NO_DEEDS == sent
+    assert set(AUDITED) | set(BY_A_PROGRAM) | OF_FEEDBACK | OF_FILES | OF_SWITCHING | NO_DEEDS == sent
     assert not set(AUDITED) & (NO_DEEDS | set(BY_A_PROGRAM))
     assert set(BY_A_PROGRAM.values()) <= set(AUDITED)
 
@@ -384,6 +387,8 @@ def _applies_for_somebody_and_accepts(desk: Desk, office_desk: Desk) -> None:
     desk.send("/protection", checked="yes")
     office_desk.get(line[1])
     office_desk.send("/held-back", why="decide")
+    desk.get(f"/office{case}/ways")
+    desk.send("/channel", channel="counter", consent="phone")
     desk.get(application)
     desk.send("/withdraw")
 

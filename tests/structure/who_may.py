@@ -92,6 +92,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /cases/{case_id}/identity/take": VISITORS,
     "routing POST /cases/{case_id}/identity/take": VISITORS,
     "routing GET /identity/callback": VISITORS,
+    "routing GET /cases/{case_id}/ways": VISITORS,
     "routing GET /cases/{case_id}/reuse": VISITORS,
     "routing POST /cases/{case_id}/reuse": VISITORS,
     # Whose it is: staff have said so before, and are led on.
@@ -244,6 +245,9 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /office/behalf/{code}": OFFICE_AND_COUNTER,
     # What was given, beside the tablet's line.
     "routing GET /office/cases/{case_id}/fragment": OFFICE_AND_COUNTER,
+    "routing GET /office/cases/{case_id}/ways": OFFICE_AND_COUNTER,
+    "routing GET /office/cases/{case_id}/channel": OFFICE_AND_COUNTER,
+    "routing POST /office/cases/{case_id}/channel": OFFICE_AND_COUNTER,
     # --- booking: when and where ---
     # Free times say nothing of anybody.
     "booking GET /booking": ANYBODY,
@@ -422,6 +426,7 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /helpers": HELPER,
     "booking GET /helpers/requests/{assignment_id}/{answer}": HELPER,
     "booking POST /helpers/requests/{assignment_id}/{answer}": HELPER,
+    "booking POST /helpers/requests/{assignment_id}/switch": HELPER,
     "booking GET /helpers/calendar": HELPER,
     "booking POST /helpers/calendar": HELPER,
     "booking GET /helpers/shifts": HELPER,

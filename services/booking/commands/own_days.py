@@ -42,6 +42,8 @@ class OwnRequest(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     called_by: str | None
     has_begun: bool
+    # Whether it came out of a case, which can go on another way.
+    has_case: bool
 
 
 _OWN = text(f"""
@@ -95,6 +97,7 @@ async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *
         language=row.language,
         called_by=called_by,
         has_begun=row.starts_at <= now,
+        has_case=row.case_id is not None,
     )
 
 

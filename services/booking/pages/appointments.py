@@ -130,6 +130,7 @@ async def _details(
         "appointment": found,
         "number": show_number(found.number),
         "where": where_is(found),
+        "is_owner": identity is not None and identity.ref == found.guest_ref,
         "code": visit.code if visit else None,
         # Whoever began the case can write its form before coming, on a page of routing's.
         "own_case": found.case_id if identity is not None and identity.ref == found.guest_ref else None,

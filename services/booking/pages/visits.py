@@ -205,7 +205,8 @@ async def get_confirm_page(
         where=place_label(counter.place_ja, counter.number, counter.name_ja),
         given_name=given_name(visit.name or visit.kana or ""),
         shown=now.isoformat(),
-        others=others,
+        others=[each for each in others if not each.is_replaced],
+        replaced=[each for each in others if each.is_replaced],
         **refusal_words(refused, BOOK_REFUSALS),
         key=str(uuid4()),
     )
@@ -231,7 +232,8 @@ async def post_book_page(
     order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key, staff=staff)
     if not fields.get("another"):
         async with db.begin(town.code) as session:
-            if await _others(session, town, visit, identity, now=now):
+            others = await _others(session, town, visit, identity, now=now)
+            if any(not each.is_replaced for each in others):
                 # Booked since the page was shown, in another window perhaps: the page asks now.
                 return see_other(f"/booking/visits/{visit}/confirm")
     try:

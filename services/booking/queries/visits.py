@@ -76,6 +76,8 @@ class OtherAppointment(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str
     procedure_name: str
     is_same_procedure: bool
+    # It is of the same case by another channel: booking this one takes its place.
+    is_replaced: bool = False
 
 
 _VISIT = text(f"""
@@ -102,7 +104,9 @@ _WANTED = text("""
 # The index of the guest's open appointments; of one who books for many (staff), only those for the same person.
 _OTHERS = text(f"""
     SELECT a.number, a.starts_at, a.procedure, coalesce(p.name_ja, a.procedure) AS procedure_name,
-           a.procedure = v.procedure AS is_same_procedure
+           a.procedure = v.procedure AS is_same_procedure,
+           coalesce(a.case_id = v.case_id AND (a.helper = 'none') <> (v.channel = 'counter') AND a.chain_id IS NULL
+                    AND (a.services IS NULL OR jsonb_array_length(a.services) <= 1), false) AS is_replaced
     FROM visit v
     JOIN LATERAL (
         SELECT min(s.starts_at) AS starts_at, max(s.ends_at) AS ends_at

@@ -26,6 +26,7 @@ Kind = Literal[
     "draw_won",
     "draw_lost",
     "draw_called_off",
+    "case_switched",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -39,13 +40,15 @@ APPLICATION_NOTICES: dict[str, Kind] = {
 }
 # What is told of an entry to a draw that has no appointment.
 DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
+# Somebody else chose the channel of a case for the person. It is told on their page as well.
+CASE_SWITCHED: Kind = "case_switched"
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
 # Of what a closing does, and of a draw that is called off, everybody is told: whom no message reaches, by staff.
 TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened", "draw_called_off")
-# What somebody may do, and need not: it wakes nobody, and staff call nobody whom it does not reach.
-MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer",)
+# What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
+MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED)
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -124,7 +127,7 @@ def useful_until(
 
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
-    if kind in (*APPLICATION_NOTICES.values(), *DRAW_NOTICES.values()):
+    if kind in (*APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED):
         return newest.sequence > sequence
     if kind == "cancellation":
         return False

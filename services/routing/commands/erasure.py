@@ -26,6 +26,7 @@ from services.routing.tables import (
     case_course,
     case_device,
     case_file,
+    case_switch,
     contact,
     desk_check,
     desk_confirmation,
@@ -334,6 +335,7 @@ async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence
         (case_course, case_course.c.case_id.in_(cases)),
         (desk_check, desk_check.c.case_id.in_(cases)),
         (desk_confirmation, desk_confirmation.c.case_id.in_(cases)),
+        (case_switch, case_switch.c.case_id.in_(cases)),
         # Another case, which stays, may have taken it over.
         (
             contact,

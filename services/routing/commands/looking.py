@@ -75,7 +75,7 @@ async def case_at_office(
     if case is None:
         raise Refusal("case_unknown", 404)
     row = await procedure_of(session, case)
-    refuse_other_office(identity, row.office, *await _counter_offices(session, row))
+    refuse_other_office(identity, row.office, *await counter_offices(session, row))
     return case, row
 
 
@@ -268,7 +268,8 @@ def _seen(keys: Sequence[str], values: Mapping[str, Value]) -> tuple[Seen, ...]:
     )
 
 
-async def _counter_offices(session: AsyncSession, row: Row[Any]) -> list[str]:
+async def counter_offices(session: AsyncSession, row: Row[Any]) -> list[str]:
+    """Whose the counters of a procedure (its row) are."""
     rows = await session.execute(
         select(counter.c.office)
         .where(counter.c.municipality == row.municipality, counter.c.code.in_(row.counters))

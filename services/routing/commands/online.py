@@ -1,4 +1,4 @@
-"""A case that is done online: what its pages need to know, and going on by another channel with what was given."""
+"""A case, as its pages need to know it."""
 
 from datetime import datetime
 from typing import Any
@@ -8,20 +8,19 @@ import msgspec
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import get_own_case, has_venue, lock_open_case, refuse_channel
-from services.routing.commands.contact import update_case
+from services.routing.commands.cases import get_own_case, has_venue
 from services.routing.commands.vault import list_sources
-from services.routing.domain.applications import AT_OFFICE, EDITABLE
+from services.routing.domain.applications import EDITABLE
 from services.routing.domain.behalf import Behalf
 from services.routing.domain.items import attached_items, can_be_typed, typed_items
+from services.routing.domain.switching import BY_OTHERS
 from services.routing.domain.town_items import ProcedureForm, form_of
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.desk import find_confirmation
 from services.routing.queries.family import list_persons
 from services.routing.queries.one_form import find_one_form
+from services.routing.queries.switching import Switch, find_last_switch
 from services.routing.tables import application, procedure
-from shared.audit import record_deed
-from shared.errors import Refusal
 from shared.tokens import Identity
 
 
@@ -56,6 +55,8 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     may_choose: bool = False
     # The plan in whose form it is filled in with others.
     one_form: UUID | None = None
+    # The last time that somebody else chose its channel for the person: they are told, and can undo it.
+    switched: Switch | None = None
     # The names of the other procedures that are booked for the same visit.
     together: tuple[str, ...] = ()
     # What can be attached, by the keys of its items.
@@ -92,6 +93,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         )
     ).one_or_none()
     persons = await list_persons(session, identity)
+    last = await find_last_switch(session, case.municipality, case_id) if case.behalf is None else None
     names = await procedure_names(session, identity.municipality) if case.together else {}
     is_draft = case.channel == "counter" and sent is None and can_be_typed(row.items) and bool(typed_items(row.items))
     confirmation = await find_confirmation(session, case.municipality, case_id) if is_draft else None
@@ -99,6 +101,7 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         person=persons.get(case.acting_for) if case.acting_for is not None else None,
         persons=tuple(persons.values()),
         may_choose=await may_choose_person(session, identity, case),
+        switched=last if last is not None and last.said in BY_OTHERS else None,
         case_id=case_id,
         version=case.version,
         case_number=case.number,
@@ -124,32 +127,6 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
     )
 
 
-async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> None:
-    """The office asked the person to come, or the procedure is done only partly online: the case that was sent goes on
-    at the counter, as it stands. The application stays where it is, with its number.
-
-    Raises:
-        Refusal: `case_unknown` (404), `visit_not_asked` (409), `channel_not_ready` (409), `channel_impossible` (409).
-    """
-    case = await get_own_case(session, identity, case_id, lock=True)
-    state = (
-        await session.execute(
-            select(application.c.state).where(
-                application.c.municipality == case.municipality, application.c.case_id == case_id
-            )
-        )
-    ).scalar_one_or_none()
-    row = await procedure_of(session, case)
-    if state != "visit_asked" and not (row.online == "partial" and state in AT_OFFICE):
-        raise Refusal("visit_not_asked", 409)
-    await refuse_channel(session, row, "counter")
-    if case.state == "submitted":
-        await session.execute(
-            update_case(case).values(channel="counter", state="told", updated_at=now, version=case.version + 1)
-        )
-        await record_deed(session, identity, "change_channel", case_id, now=now)
-
-
 async def may_choose_person(session: AsyncSession, identity: Identity, case: Row[Any]) -> bool:
     """Whether it can still be said whose a case is: a resident's own, in which nothing was kept yet."""
     if identity.kind != "guest" or case.state != "opened" or case.behalf is not None:
@@ -158,27 +135,6 @@ async def may_choose_person(session: AsyncSession, identity: Identity, case: Row
         return True
     # What was given to somebody of the family is theirs: it cannot become another's.
     return not await list_sources(session, case.municipality, case.subject_ref, case_id=case.case_id)
-
-
-async def change_channel(
-    session: AsyncSession, *, identity: Identity, case_id: UUID, channel: str, now: datetime
-) -> None:
-    """Go on by another channel, with everything that was given.
-
-    Raises:
-        Refusal: `case_unknown` (404), `application_sent` (409), `channel_not_ready` (409), `channel_impossible` (409).
-    """
-    case = await lock_open_case(session, identity, case_id)
-    if case.state == "submitted":
-        # It stands in for a correction: the office waits for it there.
-        raise Refusal("application_sent", 409)
-    await refuse_channel(session, await procedure_of(session, case), channel)
-    if case.channel != channel:
-        state = "told" if case.state == "handed_over" else case.state
-        await session.execute(
-            update_case(case).values(channel=channel, state=state, updated_at=now, version=case.version + 1)
-        )
-        await record_deed(session, identity, "change_channel", case_id, now=now)
 
 
 async def procedure_of(session: AsyncSession, case: Row[Any]) -> Row[Any]:

@@ -16,7 +16,7 @@ from services.routing.commands.uses import case_use
 from services.routing.commands.vault import Value, read_values
 from services.routing.domain.handover import CONTACT, SAME_PASS_TIME
 from services.routing.keys import Keys
-from services.routing.tables import offer, pass_issued
+from services.routing.tables import case_switch, offer, pass_issued
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.passes import BOOKING_ITEMS, PASS_LIFETIME, Pass, PassedItem, seal_pass
@@ -85,6 +85,12 @@ async def _issue_pass(
         offer.c.case_id == case.case_id,
         offer.c.decided_at >= pass_issued.c.issued_at,
     )
+    # What an older pass had opened was given back when the case went another way.
+    switched_since = exists().where(
+        case_switch.c.municipality == case.municipality,
+        case_switch.c.case_id == case.case_id,
+        case_switch.c.switched_at >= pass_issued.c.issued_at,
+    )
     query = (
         select(pass_issued.c.pass_id, pass_issued.c.issued_at)
         .where(
@@ -93,6 +99,7 @@ async def _issue_pass(
             pass_issued.c.channel == case.channel,
             pass_issued.c.issued_at > now - SAME_PASS_TIME,
             ~decided_since,
+            ~switched_since,
         )
         .order_by(pass_issued.c.issued_at.desc())
         .limit(1)

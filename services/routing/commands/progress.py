@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.moving import move_case
 from services.routing.commands.quality import count_finished
 from services.routing.commands.vault import STEP_OFFICE, keep_items
 from services.routing.domain.applications import AT_PERSON, CLOSED, DECIDED, LEADS_TO, WRITE, Action, State, may_move
@@ -228,15 +229,14 @@ async def _close_case(session: AsyncSession, row: Row[Any], now: datetime) -> No
 
 async def _back_to_online(session: AsyncSession, row: Row[Any], now: datetime) -> None:
     """The case is as it was sent, with its form: it may be on its way to a counter."""
-    await session.execute(
-        update(case_file)
-        .where(
-            case_file.c.municipality == row.municipality,
-            case_file.c.case_id == row.case_id,
-            case_file.c.state != "submitted",
-        )
-        .values(state="submitted", channel="online", updated_at=now, version=case_file.c.version + 1)
+    query = select(case_file).where(
+        case_file.c.municipality == row.municipality,
+        case_file.c.case_id == row.case_id,
+        case_file.c.channel != "online",
     )
+    case = (await session.execute(query.with_for_update())).one_or_none()
+    if case is not None:
+        await move_case(session, case, channel="online", state="submitted", step="submitted", said="office", now=now)
 
 
 async def _move(session: AsyncSession, row: Row[Any], to: State, now: datetime, **decided: object) -> Row[Any]:

@@ -18,8 +18,9 @@ from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.identity import proof_of_sent
 from services.routing.commands.progress import withdraw_application
 from services.routing.commands.vault import Use, read_values, seen_again
-from services.routing.domain.applications import AT_OFFICE, DECIDED, EDITABLE, WRITTEN, may_move
+from services.routing.domain.applications import AT_OFFICE, CLOSED, DECIDED, EDITABLE, WRITTEN, may_move
 from services.routing.domain.items import in_order
+from services.routing.domain.switching import BY_OTHERS
 from services.routing.keys import Keys
 from services.routing.pages.application_access import Opened, access_cookie, ask_for_code, open_application
 from services.routing.pages.application_wording import (
@@ -36,12 +37,14 @@ from services.routing.pages.fees import FeeWords, fee_words
 from services.routing.pages.file_wording import attached_name, file_rows
 from services.routing.pages.finishing import find_finish
 from services.routing.pages.item_fields import reason_rows, show_value
+from services.routing.pages.switch_wording import switch_lines
 from services.routing.pages.tries import Tries
 from services.routing.queries.applications import Step, list_steps
 from services.routing.queries.case_numbers import find_case_number
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.quality import list_done
+from services.routing.queries.switching import list_switches
 from services.routing.tables import SERVICE, outbox, procedure
 from shared.audit import record_deed
 from shared.db import Database
@@ -187,6 +190,7 @@ async def _application_page(
     next_words = COME_BY if is_asked and not by_counter else NEXT[row.state]
     visit = await find_live_appointment(session, row.municipality, row.case_id) if opened.is_owner else None
     case = await get_own_case(session, opened.identity, row.case_id) if opened.is_owner else None
+    switches = await list_switches(session, row.municipality, row.case_id) if case is not None else []
     return page(
         request,
         "application.html",
@@ -214,6 +218,14 @@ async def _application_page(
         by_counter=by_counter,
         can_come=opened.is_owner and by_counter,
         visit=visit,
+        # The way that the person has chosen since, without being asked.
+        wish=case.channel if case is not None and row.state not in CLOSED and not is_asked else "online",
+        may_switch=opened.is_owner and row.state not in CLOSED,
+        switching={
+            "case_id": row.case_id,
+            "switched": next((each for each in switches[:1] if each.said in BY_OTHERS), None),
+        },
+        switches=switch_lines(switches),
         due_at=row.due_at if row.state in AT_OFFICE else None,
         appeal=appeal_words(row.appeal_to, is_first=row.appeal_first, town=facts.name_ja)
         if row.state == "refused"

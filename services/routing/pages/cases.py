@@ -237,7 +237,7 @@ async def show_pass(
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
         # Whoever comes through the browser's history, perhaps days later, may have booked: one case, one booking.
-        booked = await find_live_appointment(session, identity.municipality, case)
+        booked = await find_live_appointment(session, identity.municipality, case, channel=online.channel)
         if booked is not None:
             return see_other(f"/booking/appointments/{booked}")
         carried = await make_pass(

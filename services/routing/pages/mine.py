@@ -88,7 +88,7 @@ async def show_my(
                 "person": case.person,
             }
             for case in cases
-            if case.case_id not in booked_cases and case.state != "submitted"
+            if (case.case_id not in booked_cases or case.channel == "online") and case.state != "submitted"
         ],
         plans=[
             {"href": f"/plans/{plan.plan_id}", "name": town_text(events[plan.event].name.ja)}

@@ -187,6 +187,7 @@ async def show_fragment(
         procedure_name=given.procedure_name,
         channel=translate(CHANNEL_TITLES[given.channel]),
         rows=given_rows(given.items, names),
+        ways=f"/office/cases/{case_id}/ways",
         protection=f"/office/cases/{case_id}/protection" if may_set else None,
         desk=f"/office/cases/{case_id}/desk" if sent is None else None,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.looking import Seen
@@ -12,7 +12,9 @@ from services.routing.domain.applications import CLOSED, WRITTEN
 from services.routing.domain.office import Rule, is_late
 from services.routing.pages.application_wording import WRITTEN_TITLES
 from services.routing.pages.item_fields import reason_rows
+from services.routing.pages.wording import CHANNEL_TITLES
 from services.routing.queries.office import find_visit, list_colleagues, list_ticked, logins_of
+from services.routing.tables import case_file
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
@@ -52,8 +54,19 @@ async def work_panel(
         "accepted_by": logins.get(row.accepted_by, "") if row.accepted_by else None,
         # Whoever accepted is not offered what the rule keeps for somebody else.
         "must_be_other": row.two_persons and row.state == "accepted" and row.accepted_by in (None, identity.ref),
+        "wish": await _wish_of(session, row) if is_open else None,
+        "ways": f"/office/cases/{row.case_id}/ways",
         "comes_at": await find_visit(session, row.municipality, row.case_id),
     }
+
+
+async def _wish_of(session: AsyncSession, row: Row[Any]) -> str | None:
+    """Where the person wants to go on, without having been asked: the office knows, and decides by its own time."""
+    query = select(case_file.c.channel).where(
+        case_file.c.municipality == row.municipality, case_file.c.case_id == row.case_id
+    )
+    channel = (await session.execute(query)).scalar_one()
+    return translate(CHANNEL_TITLES[channel]) if channel != "online" and row.state != "visit_asked" else None
 
 
 def written_parts(seen: Sequence[Seen]) -> list[dict[str, Any]]:

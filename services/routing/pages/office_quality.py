@@ -148,6 +148,7 @@ def _moves(counts: list[Count], names: dict[str, tuple[str, str]]) -> list[dict[
         "opened": _("入力の前"),
         "told": _("入力のあと"),
         "handed_over": _("日時を選ぶところ"),
+        "booked": _("予約のあと"),
         "submitted": _("送ったあと"),
     }
     return [

@@ -25,9 +25,10 @@ from services.routing.commands.form import (
 )
 from services.routing.commands.identity import find_proof, needed_provider
 from services.routing.commands.offers import ShownOffer, Undecided
-from services.routing.commands.online import OnlineCase, change_channel, get_online_case
+from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.reuse import decide_reuse, preview_reuse
 from services.routing.commands.submit import Checked, Incomplete, check_application, submit_application
+from services.routing.commands.switching import change_channel, tell_settled
 from services.routing.domain.channels import READY_CHANNELS, things_not_typed
 from services.routing.domain.handover import CONTACT
 from services.routing.domain.items import NOT_TYPED
@@ -48,7 +49,7 @@ from services.routing.pages.item_fields import (
 from services.routing.pages.wording import BRING, LEGAL_BASIS, REACHES, REFUSALS, show_phone
 from services.routing.queries.applications import find_application
 from services.routing.queries.catalogue import get_town
-from services.routing.queries.mine import find_live_appointment
+from services.routing.queries.switching import Booked, list_booked
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
@@ -60,7 +61,6 @@ from shared.web.identity import require_visitor
 from shared.web.pages import page, see_other
 
 CODE_MAX_LENGTH = 20
-CHANNEL_REFUSALS = frozenset({"channel_impossible", "channel_not_ready"})
 UNSAVED_MAX_LENGTH = 500
 # The field in which somebody is writing while the page keeps what they wrote before.
 TYPING = "typing"
@@ -263,34 +263,39 @@ async def post_channel(
     identity: NamedDependency[Identity],
     keys: NamedDependency[Keys],
 ) -> Template | Redirect:
-    """Go on another way. What is on the form and right is kept; what is not right yet is told on the next page.
+    """Go on another way. What is on the form and right is kept; what is not right yet is told on the next page, and so
+    is what becomes of an appointment and of what was sent.
 
-    A way that is not open (any more) leads back to the form, with everything that is on it. Whoever has an appointment
-    for this case is led to it first: one case, one way.
+    A way that is not open (any more) leads back to the form, with everything that is on it.
     """
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
     channel = form.value("channel")[:CODE_MAX_LENGTH]
+    unsaved: tuple[str, ...] = ()
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        if online.sent is not None:
-            return see_other(f"/applications/{online.sent}")
-        typed = read_items(form, online.needed, jst_day(now), complete=False, plan=online.form)
-        await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
-        if (booked := await _live_appointment(session, identity, case)) is not None:
-            return booked
+        has_form = (online.channel == "online" or online.is_draft) and online.sent is None
+        if has_form:
+            typed = read_items(form, online.needed, jst_day(now), complete=False, plan=online.form)
+            await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
+            unsaved = typed.unsaved
         try:
             await change_channel(session, identity=identity, case_id=case, channel=channel, now=now)
         except Refusal as refusal:
-            if online.channel != "online" or refusal.code not in CHANNEL_REFUSALS:
+            if not has_form:
                 raise
             # Nothing was changed by it, and what was typed is kept.
             filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
             fields = fill_fields(filled.values) | form.values
             fee = await _fee(session, identity, online, filled.values)
             return _form_page(request, online, fields, form.errors, filled=filled, refusal=refusal, fee=fee)
-    if typed.unsaved and channel != "online":
-        return see_other(f"/cases/{case}/switched?unsaved={'.'.join(typed.unsaved)}")
+        booked = await list_booked(session, identity.municipality, case)
+    number = online.sent or online.correcting
+    if channel == "online" and number is not None:
+        return see_other(f"/applications/{number}")
+    if channel != online.channel and (booked or unsaved or number is not None):
+        told = f"?unsaved={'.'.join(unsaved)}" if unsaved else ""
+        return see_other(f"/cases/{case}/switched{told}")
     return see_other(f"/cases/{case}/{'reuse' if channel == 'online' else 'handover'}")
 
 
@@ -298,13 +303,25 @@ async def post_channel(
 async def show_switched(
     request: Req, case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
 ) -> Template:
-    """What could not be kept on the way to another channel, by name."""
+    """What could not be kept on the way to another channel, by name; what stays, and until when."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
+        booked = await list_booked(session, identity.municipality, case)
     named = request.query_params.get("unsaved", "")[:UNSAVED_MAX_LENGTH].split(".")
     unsaved = [item_name(item) for item in online.needed if item in named]
-    return page(request, "switched.html", behalf=online.behalf, case=online, unsaved=unsaved)
+    # An appointment of the same channel is the way on.
+    others = [each for each in booked if each.channel != online.channel]
+    return page(
+        request,
+        "switched.html",
+        behalf=online.behalf,
+        case=online,
+        unsaved=unsaved,
+        sent=online.sent or online.correcting,
+        booked=others,
+        stays_booked=_stays_booked(online, others),
+    )
 
 
 @get("/cases/{case_id:str}/check", guards=[require_visitor])
@@ -342,9 +359,11 @@ async def post_submit(
         online = await get_online_case(session, identity, case)
         if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
-        # A pass that was made before may have been carried to booking meanwhile.
-        if (booked := await _live_appointment(session, identity, case)) is not None:
-            return booked
+        # What is cancelled by sending was said on the page; booked meanwhile, it is said now.
+        cancelled = [] if online.together else await list_booked(session, identity.municipality, case)
+        cancelled = [each for each in cancelled if each.is_alone]
+        if {each.number for each in cancelled} - {*fields.get("cancels", "")[:SHOWN_MAX_LENGTH].split(".")}:
+            return await _check_page(request, session, keys, identity, online, now=now, is_stale=True)
         outcome = await submit_application(
             session,
             keys,
@@ -361,6 +380,9 @@ async def post_submit(
             return await _check_page(request, session, keys, identity, online, now=now, is_stale=True)
         if isinstance(outcome, Incomplete):
             return see_other(f"/cases/{case}/{outcome.page}")
+        if cancelled and fields.get("keep_booking") != "yes":
+            settled = await get_own_case(session, identity, case)
+            await tell_settled(session, settled, version=settled.version, now=now)
         sent = await find_application(session, identity.municipality, outcome.number)
     response = see_other(f"/applications/{outcome.number}")
     if sent is not None and sent.guest_ref != identity.ref:
@@ -393,11 +415,6 @@ def elsewhere_of(online: OnlineCase, *, sending: bool = False) -> Redirect | Non
     return None if is_here else see_other(f"/cases/{online.case_id}/handover")
 
 
-async def _live_appointment(session: AsyncSession, identity: Identity, case_id: UUID) -> Redirect | None:
-    number = await find_live_appointment(session, identity.municipality, case_id)
-    return see_other(f"/booking/appointments/{number}") if number is not None else None
-
-
 async def _fee(session: AsyncSession, identity: Identity, online: OnlineCase, values: Mapping[str, str]) -> FeeWords:
     return await fee_words(
         session,
@@ -410,11 +427,16 @@ async def _fee(session: AsyncSession, identity: Identity, online: OnlineCase, va
 
 
 def _ways(online: OnlineCase) -> dict[str, bool]:
-    """Which other ways this case can take now. After it was sent, the office waits for it where it is."""
+    """Which other ways this case can take now."""
     return {
-        "counter": online.counter and online.correcting is None and not online.is_draft and "counter" in READY_CHANNELS,
-        "helper": online.helper and online.correcting is None and not online.is_draft and "helper" in READY_CHANNELS,
+        "counter": online.counter and not online.is_draft and "counter" in READY_CHANNELS,
+        "helper": online.helper and not online.is_draft and "helper" in READY_CHANNELS,
     }
+
+
+def _stays_booked(online: OnlineCase, booked: list[Booked]) -> bool:
+    """Whether more than this procedure was booked: then nothing is cancelled but by the person."""
+    return bool(online.together) or any(not each.is_alone for each in booked)
 
 
 def _reuse_page(
@@ -553,6 +575,7 @@ async def _check_page(
         if item in checked.versions
     ]
     later = [item for item in online.attached if item not in checked.versions]
+    booked = await list_booked(session, identity.municipality, online.case_id)
     return page(
         request,
         "check.html",
@@ -571,6 +594,8 @@ async def _check_page(
         legal_basis=translate(LEGAL_BASIS["appi_69_1"]),
         contact_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
         ways=_ways(online),
+        booked=booked,
+        stays_booked=_stays_booked(online, booked),
         is_stale=is_stale,
         needs_identity=bool(provider) and proof is None,
         proof=proof,

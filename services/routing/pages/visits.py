@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from services.routing.commands.online import go_to_the_counter
+from services.routing.commands.switching import go_to_the_counter
 from services.routing.queries.mine import find_live_appointment
 from shared.db import Database
 from shared.tokens import Identity
@@ -28,7 +28,7 @@ async def post_visit(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         await go_to_the_counter(session, identity=identity, case_id=case, now=now)
-        booked = await find_live_appointment(session, identity.municipality, case)
+        booked = await find_live_appointment(session, identity.municipality, case, channel="counter")
     return see_other(f"/booking/appointments/{booked}" if booked is not None else f"/cases/{case}/handover")
 
 

@@ -119,6 +119,18 @@ REFUSALS: dict[str, RefusalText] = {
             "「わたしの予約と手続き」から、申請のようすを見てください。変えたいことがあるときは、役場に電話してください。"
         ),
     ),
+    "case_closed": RefusalText(
+        _("この申請は、もう終わっています"),
+        _("やり方は変えられません。もう一度申しこむときは、手続きのページから始めると、前に入力したことを使えます。"),
+    ),
+    "case_done": RefusalText(
+        _("この手続きは、窓口でもう終わっています"),
+        _("やり方は変えられません。もう一度申しこむときは、手続きのページから始めると、前に入力したことを使えます。"),
+    ),
+    "case_at_counter": RefusalText(
+        _("いま、窓口で受付をしています"), _("やり方を変えたいときは、窓口の係にお話しください。")
+    ),
+    "case_moved": RefusalText(_("ほかの人が先に変えました"), _("いまのやり方を見て、もう一度選んでください。")),
     "application_unknown": RefusalText(_("この申請は見つかりません"), _("一覧にもどって、もう一度選んでください。")),
     "application_moved": RefusalText(_("ほかの人が先に進めました"), _("いまのようすを見て、もう一度選んでください。")),
     "application_assigned": RefusalText(
@@ -291,6 +303,15 @@ IDENTITY_LATER_WORDS = _("本人確認書類（受け付けたあとに、係が
 
 
 CHANNEL_TITLES = {"online": _("オンライン"), "counter": _("役場の窓口"), "helper": _("スマホのサポーター")}
+# Who said that a case goes on by another channel (`domain/switching.py`).
+SWITCHED_BY = {
+    "self": _("ご本人が変えました"),
+    "phone": _("電話でご本人からうかがい、%(office)sの係が変えました"),
+    "desk": _("窓口でご本人からうかがい、%(office)sの係が変えました"),
+    "helper": _("ご本人からうかがい、サポーターが変えました"),
+    "office": _("役場からのお願いで変わりました"),
+    "came": _("窓口に来られたので変わりました"),
+}
 
 TARGETS = {
     "routing": _("手続きの受付（このサイト）"),

@@ -51,6 +51,15 @@ async def find_application(session: AsyncSession, municipality: str, number: str
     return (await session.execute(query)).one_or_none()
 
 
+async def find_number_of(session: AsyncSession, municipality: str, case_id: UUID) -> str | None:
+    """The number of a case's application, if one was sent."""
+    query = select(application.c.number).where(
+        application.c.municipality == municipality, application.c.case_id == case_id
+    )
+    number: str | None = (await session.execute(query)).scalar_one_or_none()
+    return number
+
+
 async def list_steps(session: AsyncSession, municipality: str, application_id: UUID) -> list[Step]:
     """The states that an application has reached, the newest first."""
     rows = await session.execute(

@@ -157,13 +157,17 @@ async def find_correctable(session: AsyncSession, identity: Identity, case_id: U
     row = (await session.execute(query)).one_or_none()
     if row is None or (row.state == "submitted" and row.application_state not in EDITABLE):
         return None
-    if row.state != "submitted" and await find_live_appointment(session, identity.municipality, case_id) is not None:
+    is_booked = await find_live_appointment(session, identity.municipality, case_id, channel=row.channel) is not None
+    if row.state != "submitted" and row.channel != "online" and is_booked:
         return None
     return f"/cases/{case_id}/{'form' if row.channel == 'online' else 'you'}"
 
 
-async def find_live_appointment(session: AsyncSession, municipality: str, case_id: UUID) -> str | None:
-    """The number of the appointment that a case has ahead of it, as booking last told it."""
+async def find_live_appointment(
+    session: AsyncSession, municipality: str, case_id: UUID, *, channel: str | None = None
+) -> str | None:
+    """The number of the appointment that a case has ahead of it, as booking last told it; by this channel only, or by
+    any."""
     query = (
         select(appointment.c.number)
         .where(
@@ -174,5 +178,7 @@ async def find_live_appointment(session: AsyncSession, municipality: str, case_i
         .order_by(appointment.c.starts_at)
         .limit(1)
     )
+    if channel is not None:
+        query = query.where(appointment.c.helper == "none" if channel == "counter" else appointment.c.helper != "none")
     number: str | None = (await session.execute(query)).scalar_one_or_none()
     return number

@@ -8,7 +8,17 @@ from services.routing.tables.applications import (
     office_look,
 )
 from services.routing.tables.attachments import attachment, attachment_chunk, attachment_use
-from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
+from services.routing.tables.cases import (
+    case_file,
+    case_switch,
+    contact,
+    item,
+    offer,
+    pass_issued,
+    plan,
+    reuse_stop,
+    subject_key,
+)
 from services.routing.tables.catalogue import (
     catalogue,
     counter,
@@ -50,6 +60,7 @@ __all__ = [
     "case_course",
     "case_device",
     "case_file",
+    "case_switch",
     "catalogue",
     "checkpoint",
     "contact",

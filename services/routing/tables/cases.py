@@ -1,7 +1,19 @@
 """Cases, the person's own items, and what of them was offered and handed over."""
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
+from services.routing.domain.switching import SAID
 from services.routing.tables.schema import TEXTS, TIME, UUID, metadata, town
 
 case_file = Table(
@@ -50,6 +62,28 @@ case_file = Table(
     Index("case_file_subject_idx", "municipality", "subject_ref"),
     Index("case_file_created_at_idx", "municipality", "created_at"),
     Index("case_file_updated_at_idx", "municipality", "updated_at"),
+)
+
+# How a case went on by another channel: written with each change of its channel, and never changed.
+case_switch = Table(
+    "case_switch",
+    metadata,
+    town(),
+    Column("case_id", UUID, primary_key=True),
+    # The case's version with it: of two at once, one is.
+    Column("version", Integer, primary_key=True),
+    Column("from_channel", Text, nullable=False),
+    Column("to_channel", Text, nullable=False),
+    # How far the case had come.
+    Column("step", Text, nullable=False),
+    # Who said it; staff name their office.
+    Column("said", Text, nullable=False),
+    Column("office", Text),
+    Column("switched_at", TIME, nullable=False),
+    CheckConstraint("from_channel <> to_channel", name="another"),
+    CheckConstraint("to_channel IN ('online', 'counter', 'helper')", name="to_channel"),
+    CheckConstraint(f"said IN {SAID}", name="said"),
+    ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
 )
 
 # What a visitor has to do because of a life event: which procedures follow from the answers, which are not kept.
