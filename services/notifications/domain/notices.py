@@ -37,6 +37,8 @@ APPLICATION_NOTICES: dict[str, Kind] = {
     "completed": "application_completed",
     "withdrawn": "application_withdrawn",
 }
+# With these an application is at its end: then one is asked how it went.
+LAST_OF_APPLICATION: tuple[Kind, ...] = ("application_completed", "application_refused")
 # What is told of an entry to a draw that has no appointment.
 DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]

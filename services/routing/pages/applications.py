@@ -30,10 +30,10 @@ from services.routing.pages.application_wording import (
 )
 from services.routing.pages.item_fields import item_name, reason_rows, show_value
 from services.routing.pages.tries import Tries
-from services.routing.queries.applications import Step, list_steps
+from services.routing.queries.applications import Step, find_application, list_steps
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.mine import find_live_appointment
-from services.routing.queries.quality import list_done
+from services.routing.queries.quality import is_done
 from services.routing.tables import SERVICE, outbox
 from shared.audit import record_deed
 from shared.db import Database
@@ -106,6 +106,28 @@ async def get_link(
         raise Refusal("application_link_unknown", 404)
     return Redirect(
         f"/applications/{found.number}",
+        status_code=303,
+        cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
+    )
+
+
+@get("/a/{token:str}/feedback", opt=PUBLIC)
+async def get_feedback_link(
+    token: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """The same, on to where one says how it went."""
+    async with db.begin(town.code) as session:
+        found = await open_link(session, town.code, token, now=now)
+        row = await find_application(session, town.code, found.number or "")
+    if row is None:
+        raise Refusal("application_link_unknown", 404)
+    return Redirect(
+        f"/cases/{row.case_id}/feedback",
         status_code=303,
         cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
     )
@@ -210,10 +232,9 @@ async def _application_page(
         decided_at=row.changed_at,
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
-        may_say=opened.is_owner
-        and opened.identity.kind == "guest"
+        may_say=opened.identity.kind in ("guest", "resident")
         and row.state in DECIDED
-        and row.case_id in await list_done(session, opened.identity),
+        and await is_done(session, row.municipality, row.case_id),
         has_notices=row.contact_ref is not None,
         given_to_staff=case.behalf if case is not None else None,
         find_at=f"{request.base_url.netloc}/applications/find",
