@@ -1,4 +1,4 @@
-"""Reactions to other services' events: projections of availability, appointments, notices, reuse. Newer versions win."""
+"""Reactions to other services' events: projections of availability, appointments, notices and reuse. The newer wins."""
 
 from datetime import datetime
 

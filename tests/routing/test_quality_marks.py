@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from services.routing.commands import quality
 from services.routing.commands.erasure import forget_cases
-from services.routing.commands.quality import count_sent, count_given_up
+from services.routing.commands.quality import count_given_up, count_sent
 from services.routing.domain.quality import GIVEN_UP_AFTER
 from services.routing.worker import DUE_HANDLERS
 from shared.db import Database

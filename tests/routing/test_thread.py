@@ -57,7 +57,9 @@ def appointment_events(case: str) -> list[Any]:
     def made(kind: Any, version: int, state: str) -> Any:
         at = NOW + timedelta(minutes=version)
         starts_at = NOW + timedelta(hours=1 if version == 1 else 2)
-        return make_appointment(kind, version, state, case_id=case_id, occurred_at=at, starts_at=starts_at)
+        return make_appointment(
+            kind, version, state, case_id=case_id, occurred_at=at, starts_at=starts_at, number="K4M7RXA"
+        )
 
     return [
         made(AppointmentBooked, 1, "booked"),
@@ -93,7 +95,7 @@ async def test_the_thread_tells_what_happened_over_all_services(db: Database, vi
     assert page.status_code == httpx.codes.OK
     for words in (
         "手続きを始めました（役場の窓口）",
-        "2項目を入力しました（お名前、お名前のよみがな）",
+        "3項目を入力しました（お名前、お名前のよみがな、連絡先）",
         "予約をとりました：2026年11月24日（火）",
         "予約を変えました",
         "受付をしました",
@@ -160,7 +162,7 @@ async def test_an_application_and_its_switches_are_told(
     number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
     staff = await sign_in(db, new_visitor())
     path = await office_path(db, number)
-    await press(staff, path, "ask_correction", correction=REASON)
+    await press(staff, path, "ask-correction", correction=REASON)
     page = await visitor.get(f"{case}/thread")
     for words in (
         "やり方を「役場の窓口」に変えました",
@@ -244,7 +246,7 @@ async def test_from_an_appointments_page_one_comes_to_its_case(
     answer = await bearer.post("/cases/open", {"opening": sealed()})
     assert answer.headers["location"] == f"{case}/thread"
     page = await bearer.get(f"{case}/thread")
-    assert "24-0317" in page.text
+    assert "K4M-7RXA" in page.text
     assert (await bearer.get(f"{other}/thread")).status_code == NOT_FOUND
     await bearer.post("/sign-out")
     assert (await bearer.get(f"{case}/thread")).status_code == NOT_FOUND
@@ -381,7 +383,7 @@ async def test_all_that_is_open_is_printed_with_numbers_places_and_what_to_bring
     await hear(db, make_appointment(AppointmentCancelled, 2, "cancelled", **ended))
     page = await visitor.get("/my/print")
     for part in (
-        "24-0317",
+        "K4M-7RXA",
         f"{number[:4]}-{number[4:]}",
         "町役場 2階 7番",
         "確認コード",
@@ -392,7 +394,7 @@ async def test_all_that_is_open_is_printed_with_numbers_places_and_what_to_bring
     assert "EN-DED" not in page.text
     assert not [value for value in (NAME, KANA, EMAIL) if value in page.text]
     one = await visitor.get(f"{booked}/print")
-    assert "24-0317" in one.text
+    assert "K4M-7RXA" in one.text
     assert f"{number[:4]}-{number[4:]}" not in one.text
 
 

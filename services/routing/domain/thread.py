@@ -119,7 +119,7 @@ def make_thread(
     if left_at is not None and not any(entry.kind == "closed" for entry in told):
         told.append(Entry(at=left_at, kind="left", who=""))
     # Of one moment in the order above: no page differs from the one before.
-    return tuple(sorted(reversed(told), key=lambda entry: entry.at, reverse=True))
+    return tuple(sorted(told, key=lambda entry: entry.at)[::-1])
 
 
 def find_standing(
