@@ -12,9 +12,11 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from services.routing.domain.channels import OLD_AFTER
 from services.routing.keys import Keys
 from services.routing.pages.thread import NEWEST
 from services.routing.queries.thread import find_case_row, read_thread
+from services.routing.tables import availability
 from shared.crypto import ServiceBox
 from shared.db import Database
 from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentChanged, AppointmentProgressed
@@ -162,7 +164,7 @@ async def test_an_application_and_its_switches_are_told(
     number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
     staff = await sign_in(db, new_visitor())
     path = await office_path(db, number)
-    await press(staff, path, "ask-correction", correction=REASON)
+    await press(staff, path, "ask-correction", reason=REASON)
     page = await visitor.get(f"{case}/thread")
     for words in (
         "やり方を「役場の窓口」に変えました",
@@ -413,6 +415,24 @@ async def test_two_hundred_entries_are_shown_and_the_older_ones_folded(db: Datab
     assert page.text.count("<li>\n        <time") == 200
     assert f"その前の{200 - NEWEST}件を見る" in page.text
     assert (await visitor.get(f"{case}/print")).text.count("<li>\n        <time") == 200
+
+
+@pytest.mark.parametrize("age", [None, OLD_AFTER, OLD_AFTER + timedelta(seconds=1)])
+async def test_with_times_that_are_old_or_missing_it_is_said_and_every_page_of_a_case_works(
+    db: Database, visitor: Visitor, age: timedelta | None
+) -> None:
+    if age is not None:
+        values = {"municipality": TOWN, "counter": "7", "earliest_at": NOW + timedelta(days=2), "version": 1}
+        async with db.begin(TOWN) as session:
+            await session.execute(availability.insert().values(**values, as_of=NOW - age))
+    compared = (await visitor.get("/procedures/CHI02")).text
+    assert ("空きのお知らせが、まだ届いていません。" in compared) == (age is None)
+    assert ("空きのお知らせが、しばらく届いていません。" in compared) == (age is not None and age > OLD_AFTER)
+    case = await fill(visitor)
+    await answer_offers(visitor, case)
+    for page in ("you", "handover", "pass", "thread", "print"):
+        assert (await visitor.get(f"{case}/{page}")).status_code == httpx.codes.OK, page
+    assert (await visitor.get("/my")).status_code == httpx.codes.OK
 
 
 @pytest.mark.parametrize("table", ["appointment_step", "case_notice", "case_step"])
