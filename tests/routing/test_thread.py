@@ -75,6 +75,7 @@ def appointment_events(case: str) -> list[Any]:
 async def thread_of(db: Database, case: str) -> Any:
     async with db.begin(TOWN) as session:
         row = await find_case_row(session, TOWN, id_of(case))
+        assert row is not None
         return await read_thread(session, row)
 
 

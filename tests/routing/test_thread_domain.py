@@ -71,7 +71,7 @@ def test_what_is_under_way_still_leaves_no_wrong_word() -> None:
 
 
 @st.composite
-def facts(draw: st.DrawFn) -> dict[str, list[Any]]:
+def facts(draw: st.DrawFn) -> dict[str, Any]:
     moments = st.integers(0, 5).map(lambda minutes: NOW + timedelta(minutes=minutes))
     versions = draw(st.lists(st.integers(1, 9), unique=True, max_size=6))
     return {
@@ -102,9 +102,9 @@ def facts(draw: st.DrawFn) -> dict[str, list[Any]]:
 
 
 @given(facts(), st.randoms(use_true_random=False))
-def test_in_whatever_order_facts_came_the_thread_is_the_same(known: dict[str, list[Any]], chance: Any) -> None:
+def test_in_whatever_order_facts_came_the_thread_is_the_same(known: dict[str, Any], chance: Any) -> None:
     """Seen to fail where `make_thread` takes each list as it comes."""
-    shuffled = {name: chance.sample(each, len(each)) for name, each in known.items()}
+    shuffled: dict[str, Any] = {name: chance.sample(each, len(each)) for name, each in known.items()}
     thread = make_thread(**known)
     assert make_thread(**shuffled) == thread
     assert [entry.at for entry in thread] == sorted((entry.at for entry in thread), reverse=True)
