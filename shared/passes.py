@@ -13,6 +13,9 @@ from shared.crypto import SealBroken, ServiceBox
 from shared.errors import Refusal
 
 PASS_LIFETIME = timedelta(minutes=15)
+# An appointment's page stays open as long as its cookie.
+CASE_OPENING_LIFETIME = timedelta(hours=12)
+OPENS_CASE = "open_case"
 # So many procedures are done in one visit.
 ERRANDS_MAX = 10
 # What a purpose declares that it uses, in the order in which it is shown. No pass carries anything else.
@@ -86,3 +89,31 @@ def open_pass(box: ServiceBox, issuer: str, purpose: str, sealed: str, *, munici
 
 def _is_declared(ticket: Pass, purpose: str) -> bool:
     return {item.key for item in ticket.items} <= set(DECLARED_ITEMS.get(purpose, ()))
+
+
+class CaseOpening(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever may see an appointment may see the thread of its case, at routing. No data of a person."""
+
+    municipality: str
+    case_id: UUID
+    expires_at: datetime
+
+
+def seal_case_opening(box: ServiceBox, opening: CaseOpening) -> str:
+    """Seal it for routing; it goes by POST, from the appointment's page."""
+    return box.seal_for("routing", OPENS_CASE, msgspec.msgpack.encode(opening))
+
+
+def open_case_opening(box: ServiceBox, sealed: str, *, municipality: str, now: datetime) -> CaseOpening:
+    """Open what booking sealed.
+
+    Raises:
+        Refusal: `case_opening_invalid` (410): it is none, of another town, or too old.
+    """
+    try:
+        opening = msgspec.msgpack.decode(box.open_from("booking", OPENS_CASE, sealed), type=CaseOpening)
+    except (SealBroken, msgspec.DecodeError) as error:
+        raise Refusal("case_opening_invalid", 410) from error
+    if opening.municipality != municipality or now >= opening.expires_at:
+        raise Refusal("case_opening_invalid", 410)
+    return opening

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.notifications.domain.notices import Kind, Reach
+from services.notifications.domain.notices import LAST_OF_APPLICATION, Kind, Reach
 from shared.reference_number import host_of
 from shared.town_texts import TownTexts
 
@@ -26,6 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # One of the two: what it is about. An application begins at no time.
     appointment_id: UUID | None
     application_id: UUID | None
+    case_id: UUID | None = None
     number: str
     sequence: int
     starts_at: datetime | None
@@ -45,6 +46,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     bring: tuple[str, ...]
     fee_yen: int
+    # Whether a time at a counter can be booked for the procedure.
+    at_counter: bool = True
     # How long it takes; 0 when the catalogue does not say.
     minutes: int
     town_name: str
@@ -74,6 +77,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if self.link_token is None or self.kind == "cancellation":
             return self.find_link
         return f"{self.public_url}{'' if self.is_application else '/booking'}/a/{self.link_token}"
+
+    @property
+    def feedback_link(self) -> str | None:
+        """Where whoever has the message says how an application went, once; None while it is not decided."""
+        if self.link_token is None or self.kind not in LAST_OF_APPLICATION:
+            return None
+        return f"{self.public_url}/a/{self.link_token}/feedback"
 
     @property
     def find_link(self) -> str:

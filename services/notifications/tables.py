@@ -141,6 +141,8 @@ catalogue_procedure = Table(
     Column("bring", ARRAY(Text), nullable=False, server_default="{}"),
     Column("fee_yen", Integer, nullable=False, server_default="0"),
     Column("minutes", Integer, nullable=False, server_default="0"),
+    # Whether a time at a counter can be booked for it.
+    Column("at_counter", Boolean, nullable=False, server_default="true"),
 )
 
 catalogue_counter = Table(

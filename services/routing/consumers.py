@@ -1,4 +1,4 @@
-"""Reactions to other services' events: projections of availability, appointments and reuse. Newer versions win."""
+"""Reactions to other services' events: projections of availability, appointments, notices and reuse. The newer wins."""
 
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from shared.events.booking import (
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
+from shared.events.notifications import NoticeProgressed
 from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.messaging.consumer import Handlers
 
@@ -58,6 +59,23 @@ _REUSE = Prepared("""
     ON CONFLICT (municipality, entry_id) DO NOTHING
     RETURNING entry_id
 """)
+# Of a case that is there: it is kept meanwhile, and what is told of an erased one leaves no trace.
+_APPOINTMENT_STEP = Prepared("""
+    INSERT INTO routing.appointment_step (municipality, appointment_id, version, case_id, number, office, counter,
+        starts_at, state, sequence, helper, closure, occurred_at)
+    SELECT municipality, :appointment_id, :version, case_id, :number, :office, :counter,
+           CAST(:starts_at AS timestamptz), :state, :sequence, :helper, :closure, CAST(:occurred_at AS timestamptz)
+    FROM routing.case_file WHERE municipality = :municipality AND case_id = :case_id FOR KEY SHARE
+    ON CONFLICT (municipality, appointment_id, version) DO NOTHING
+""")
+_NOTICE = Prepared("""
+    INSERT INTO routing.case_notice AS known (municipality, notice_id, version, case_id, kind, way, state, occurred_at)
+    SELECT municipality, :notice_id, :version, case_id, :kind, :way, :state, CAST(:occurred_at AS timestamptz)
+    FROM routing.case_file WHERE municipality = :municipality AND case_id = :case_id FOR KEY SHARE
+    ON CONFLICT (municipality, notice_id) DO UPDATE
+    SET (version, state, occurred_at) = (excluded.version, excluded.state, excluded.occurred_at)
+    WHERE known.version < excluded.version
+""")
 _CHECKPOINT = Prepared("""
     INSERT INTO routing.checkpoint (municipality, service, day, tree_size, root, made_at)
     VALUES (:municipality, :service, :day, :tree_size, :root, :made_at)
@@ -72,6 +90,8 @@ async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now:
     """
     services = [each.procedure for each in event.services]
     told = {"closure": "none"} | structs.asdict(event) | {"services": services, "version": event.aggregate_version}
+    if event.case_id is not None:
+        await _APPOINTMENT_STEP.row(session, told)
     await _APPOINTMENT.row(session, told)
     if event.case_id is None:
         return
@@ -99,6 +119,11 @@ async def on_reuse_recorded(session: AsyncSession, event: ReuseRecorded, *, now:
         await count_spared(session, event.municipality, event.case_id, items, at=event.occurred_at, now=now)
 
 
+async def on_notice_progressed(session: AsyncSession, event: NoticeProgressed, *, now: datetime) -> None:  # noqa: ARG001
+    """Keep for the thread of a case what became of a notice: by which way it went, not where to."""
+    await _NOTICE.row(session, structs.asdict(event) | {"version": event.aggregate_version})
+
+
 async def on_checkpoint_made(session: AsyncSession, event: CheckpointMade, *, now: datetime) -> None:  # noqa: ARG001
     """Keep what a service's ledger came to, for all to read. The first that was told of a day stands."""
     await _CHECKPOINT.row(session, structs.asdict(event))
@@ -113,6 +138,7 @@ def make_handlers() -> Handlers:
         AppointmentProgressed: on_appointment,
         AvailabilityChanged: on_availability_changed,
         SwitchWished: on_switch_wished,
+        NoticeProgressed: on_notice_progressed,
         ReuseRecorded: on_reuse_recorded,
         CheckpointMade: on_checkpoint_made,
         BookingErasureDone: on_erasure_done,

@@ -12,6 +12,7 @@ from shared.events.booking import (
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
+from shared.events.notifications import NoticeProgressed
 from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.events.routing import (
     AccountOpened,
@@ -44,6 +45,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AvailabilityChanged: ("routing",),
     DrawEntryProgressed: ("notifications",),
     SwitchWished: ("routing",),
+    NoticeProgressed: ("routing",),
     ReuseRecorded: ("routing",),
     CheckpointMade: ("routing",),
     BookingErasureDone: ("routing",),
@@ -61,6 +63,6 @@ SEALED_FOR: dict[type[Event], str] = {
 }
 
 # What nobody waits for, and what comes in numbers: it never delays the others (docs/decisions/0016).
-BULK: frozenset[type[Event]] = frozenset({ReuseRecorded})
+BULK: frozenset[type[Event]] = frozenset({NoticeProgressed, ReuseRecorded})
 
 EVENT_TYPES: dict[str, type[Event]] = {event_type(kind): kind for kind in SUBSCRIPTIONS}

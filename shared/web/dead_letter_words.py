@@ -17,6 +17,7 @@ from shared.events.booking import (
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
+from shared.events.notifications import NoticeProgressed
 from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.events.routing import (
     AccountOpened,
@@ -73,6 +74,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     AppointmentProgressed: _("当日の進みぐあい（受付・よびだしなど）"),
     AvailabilityChanged: _("窓口の空きの変化"),
     DrawEntryProgressed: _("抽選の結果（外れ・取りやめ）"),
+    NoticeProgressed: _("お知らせを送った結果"),
     ReuseRecorded: _("情報のやりとりの記録"),
     CheckpointMade: _("記録の一日のまとめ番号"),
     SubjectErased: _("本人の情報の消去"),

@@ -1,6 +1,8 @@
 """Links and codes end, cookies are forgotten, and a number tells nobody whether somebody has it."""
 
+import re
 from datetime import timedelta
+from html import unescape
 
 import httpx
 import msgspec
@@ -15,6 +17,7 @@ from services.booking.pages import tries
 from services.booking.pages.tries import CodeTries
 from shared.crypto import ServiceBox
 from shared.events.booking import SealedAccess
+from shared.passes import CASE_OPENING_LIFETIME, open_case_opening
 from shared.reference_number import show_number
 from tests.booking.conftest import HOST, MORNING, TOWN, BookingTown, make_pack
 
@@ -173,3 +176,16 @@ async def test_after_many_changes_page_slip_and_message_still_open_the_appointme
             assert access.code in (await browser.get(f"/booking/appointments/{booked.number}{page}")).text
     rows = await town.rows("SELECT sealed FROM booking.outbox WHERE type = 'booking.appointment_changed.v1'")
     assert [row.sealed for row in rows] == [None] * 4  # type: ignore[attr-defined]
+
+
+async def test_an_appointments_page_opens_its_case_at_routing_and_nobody_else_can_read_it(town: BookingTown) -> None:
+    booked = await town.booked("guest")
+    async with town.browser() as browser:
+        page = (await browser.get(f"/booking/appointments/{booked.number}")).text
+    found = re.search(r'action="/cases/open">\s*<input type="hidden" name="opening" value="([^"]+)"', page)
+    assert found
+    [row] = await town.rows("SELECT case_id FROM booking.appointment")
+    assert str(row.case_id) not in page  # type: ignore[attr-defined]
+    box = ServiceBox.from_settings(town.environ["CHOUDO_ROUTING_BOX_KEY"], town.environ["CHOUDO_BOX_PUBLIC_KEYS"])
+    opening = open_case_opening(box, unescape(found[1]), municipality=TOWN, now=town.now)
+    assert (opening.case_id, opening.expires_at) == (row.case_id, town.now + CASE_OPENING_LIFETIME)  # type: ignore[attr-defined]

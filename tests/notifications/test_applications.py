@@ -1,11 +1,12 @@
 """What people are told of their online applications: each state once, the newest one wins, no word of the office's."""
 
 import asyncio
+from typing import get_args
 
 import msgspec
 import pytest
 
-from services.notifications.domain.notices import Reach
+from services.notifications.domain.notices import APPLICATION_NOTICES, Reach
 from shared.events.routing import ApplicationProgressed, ApplicationState
 from tests.notifications.harness import CODE, LINK_TOKEN, PUBLIC_URL, Notifications
 
@@ -72,6 +73,35 @@ async def test_a_visit_and_a_refusal_are_told_without_the_office_s_words(service
     assert [row.kept for row in await service.rows("SELECT access_sealed IS NOT NULL AS kept FROM application")] == [
         False
     ]
+
+
+@pytest.mark.parametrize("reach", ["email", "sms"])
+async def test_where_no_counter_does_it_one_is_asked_to_come_or_call(service: Notifications, reach: Reach) -> None:
+    """Seen to fail without `at_counter` in the projection."""
+    published = service.catalogue(version=2)
+    entries = [msgspec.structs.replace(published.procedures[0], counters=()), *published.procedures[1:]]
+    contact = service.contact(reach)
+    await service.hear(msgspec.structs.replace(published, procedures=tuple(entries)), contact)
+    await follow(service, service.applied(contact), "visit_asked")
+    [visit, _] = service.sink.messages()
+    assert "予約はいりません" in visit.text
+    assert "日と時間" not in visit.text
+    assert "予約 " not in visit.text
+
+
+@pytest.mark.parametrize("end", ["completed", "refused"])
+async def test_only_the_last_mail_asks_how_it_went(service: Notifications, end: ApplicationState) -> None:
+    contact = service.contact()
+    await service.hear(contact)
+    await follow(service, service.applied(contact), "accepted", end)
+    last, *before = service.sink.messages()
+    link = f"{PUBLIC_URL}/a/{LINK_TOKEN}/feedback"
+    assert link in last.text
+    assert not [message for message in before if "/feedback" in message.text]
+
+
+async def test_every_state_of_an_application_has_its_notice() -> None:
+    assert set(APPLICATION_NOTICES) == set(get_args(ApplicationState))
 
 
 async def test_a_duplicate_is_told_once_and_an_old_state_not_at_all(service: Notifications) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from services.routing.commands import quality
 from services.routing.commands.erasure import forget_cases
-from services.routing.commands.quality import count_sent, count_taken_away
+from services.routing.commands.quality import count_given_up, count_sent
 from services.routing.domain.quality import GIVEN_UP_AFTER
 from services.routing.worker import DUE_HANDLERS
 from shared.db import Database
@@ -112,7 +112,7 @@ async def test_cases_are_marked_in_one_order(db: Database, visitor: Visitor, is_
             await close_day(db, now=LONG_AFTER)
             return
         async with db.begin(TOWN) as session:
-            await count_taken_away(session, TOWN, cases, now=LONG_AFTER)
+            await count_given_up(session, TOWN, cases, now=LONG_AFTER)
 
     async with db.begin(TOWN) as session:
         await count_sent(session, TOWN, first, by_application=False, at=NOW, now=NOW)

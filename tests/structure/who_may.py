@@ -60,6 +60,7 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /cases": ANYBODY,
     # Opened by the guest who sent it, or by a cookie for this application alone: from the link, or number and code.
     "routing GET /a/{token}": ANYBODY,
+    "routing GET /a/{token}/feedback": ANYBODY,
     "routing GET /applications/find": ANYBODY,
     "routing POST /applications/find": ANYBODY,
     "routing GET /applications/{number}": ANYBODY,
@@ -164,6 +165,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /plans/{plan_id}/take-out": VISITORS,
     "routing GET /plans/{plan_id}/submit": VISITORS,
     "routing GET /my": VISITORS,
+    "routing GET /my/print": VISITORS,
     "routing GET /office/figures": MANAGER,
     "routing GET /office/figures.csv": MANAGER,
     "routing GET /my/data": VISITORS,
@@ -190,8 +192,15 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /open-data/quality/figures.json": ANYBODY,
     "routing GET /open-data/quality/figures.csv": ANYBODY,
     # Of one's own case, which each checks.
-    "routing GET /cases/{case_id}/feedback": VISITORS,
-    "routing POST /cases/{case_id}/feedback": VISITORS,
+    # As the thread: whoever has opened the case by a link may say once how it went.
+    "routing GET /cases/{case_id}/feedback": ANYBODY,
+    "routing POST /cases/{case_id}/feedback": ANYBODY,
+    # The case's own guest or staff, or whoever opened its application or its appointment, by a cookie for it alone.
+    "routing GET /cases/{case_id}/thread": ANYBODY,
+    "routing GET /cases/{case_id}/print": ANYBODY,
+    "routing POST /cases/open": ANYBODY,
+    "routing GET /cases/{case_id}/close": VISITORS,
+    "routing POST /cases/{case_id}/close": VISITORS,
     "routing GET /my/erase": VISITORS,
     "routing POST /my/erase": VISITORS,
     # With the receipt's number: it says how far an erasure is, and of nobody that it was theirs.

@@ -30,6 +30,7 @@ from services.booking.tables import outbox
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
+from shared.passes import CASE_OPENING_LIFETIME, CaseOpening, seal_case_opening
 from shared.reference_number import show_number
 from shared.web.identity import PUBLIC, RenewSession, find_identity, token_of
 from shared.web.pages import page
@@ -140,7 +141,16 @@ async def _details(
         "facts": facts,
         "qr": qr,
         "linked": linked,
+        "opening": _open_case(found, keys, town, now=now),
     }
+
+
+def _open_case(found: AppointmentView, keys: Keys, town: Town, *, now: datetime) -> str | None:
+    """What opens the thread of its case at routing, for whoever may see this page."""
+    if found.case_id is None:
+        return None
+    opening = CaseOpening(municipality=town.code, case_id=found.case_id, expires_at=now + CASE_OPENING_LIFETIME)
+    return seal_case_opening(keys.box, opening)
 
 
 async def _are_notices_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> bool:

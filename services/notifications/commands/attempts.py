@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.contacts import Reading, read_addresses
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.commands.tasks import open_task
+from services.notifications.commands.told import STATES, notice_progressed
 from services.notifications.domain.notices import (
     MAY_BE_MISSED,
     SEND,
@@ -40,11 +41,13 @@ from services.notifications.tables import (
     catalogue_town,
     contact_point,
     notice,
+    outbox,
     subject_key,
 )
 from shared.crypto import SealBroken
 from shared.db import Prepared
 from shared.events.booking import SealedAccess
+from shared.events.notifications import NoticeProgressed
 from shared.log import get_logger
 from shared.messaging.due import NEVER, schedule
 from shared.town_texts import SOURCE_LANGUAGE, read_town_texts
@@ -185,6 +188,7 @@ async def end_attempts(
     ours = {row.notice_id for row in await _CLOSE.rows(session, told)}
     moves: list[tuple[UUID, str, int, str | None]] = []
     finished: list[str] = []
+    told_of: list[NoticeProgressed] = []
     for result in results:
         order = result.order
         if order.notice_id not in ours:
@@ -196,6 +200,15 @@ async def end_attempts(
             await schedule(session, SERVICE, municipality=municipality, kind=due, ref=ref, due_at=again_at)
             continue
         finished.append(str(order.notice_id))
+        told_of += notice_progressed(
+            municipality=municipality,
+            notice_id=order.notice_id,
+            case_id=order.case_id,
+            kind=order.kind,
+            reach=order.reach,
+            state=STATES.get(state),
+            now=now,
+        )
         if state != "sent" and order.kind not in MAY_BE_MISSED:
             await open_task(
                 session,
@@ -211,6 +224,7 @@ async def end_attempts(
         notices, states, tries_of, reasons = (list(column) for column in zip(*moves, strict=True))
         moved = {"notices": notices, "states": states, "tries": tries_of, "reasons": reasons}
         await _MOVE.row(session, {"municipality": municipality, "now": now} | moved)
+    await outbox.publish(session, *told_of)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
 
@@ -281,6 +295,7 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             catalogue_procedure.c.bring,
             catalogue_procedure.c.fee_yen,
             catalogue_procedure.c.minutes,
+            catalogue_procedure.c.at_counter,
             catalogue_counter.c.number.label("counter_number"),
             catalogue_counter.c.name_ja.label("counter_name"),
             catalogue_counter.c.place_ja.label("place"),
@@ -378,6 +393,7 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         useful_until=row.useful_until,
         appointment_id=row.appointment_id,
         application_id=row.application_id,
+        case_id=row.case_id,
         number=row.number,
         sequence=row.newest_sequence,
         starts_at=row.starts_at,
@@ -398,6 +414,7 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         bring=tuple(row.bring or ()),
         # What more costs is on the appointment's page.
         fee_yen=0 if row.needed_min else row.fee_yen or 0,
+        at_counter=row.at_counter is not False,
         minutes=row.needed_min or row.minutes or 0,
         town_name=row.town_name,
         town_address=row.town_address,
@@ -429,6 +446,16 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
         .where(notice.c.municipality == municipality, notice.c.notice_id == row.notice_id)
         .values(state=decision.state, reason=decision.reason, settled_at=now, reach=row.contact_reach)
     )
+    told = notice_progressed(
+        municipality=municipality,
+        notice_id=row.notice_id,
+        case_id=row.case_id,
+        kind=row.kind,
+        reach=row.contact_reach,
+        state=STATES.get(decision.state),
+        now=now,
+    )
+    await outbox.publish(session, *told)
     if decision.task and row.kind not in MAY_BE_MISSED:
         await open_task(
             session,

@@ -44,6 +44,7 @@ async def apply_catalogue(session: AsyncSession, event: CataloguePublished, *, n
                     "bring": list(entry.bring),
                     "fee_yen": entry.fee_yen,
                     "minutes": entry.minutes,
+                    "at_counter": bool(entry.counters),
                 }
                 for entry in event.procedures
             ],

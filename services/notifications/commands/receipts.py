@@ -9,9 +9,10 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.tasks import open_task
+from services.notifications.commands.told import RECEIPT, SETTLED, notice_progressed
 from services.notifications.domain.notices import MAY_BE_MISSED, due_kind
 from services.notifications.domain.outcomes import is_forward
-from services.notifications.tables import SERVICE, application, appointment, notice
+from services.notifications.tables import SERVICE, application, appointment, notice, outbox
 from shared.messaging.due import unschedule
 
 
@@ -36,6 +37,7 @@ async def record_receipt(
                 notice.c.delivery,
                 notice.c.state,
                 notice.c.bulk,
+                notice.c.reach,
                 notice.c.appointment_id,
                 notice.c.application_id,
             )
@@ -56,8 +58,21 @@ async def record_receipt(
     await session.execute(
         update(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id).values(**values)
     )
+    if row.state == "unknown" or told == "not_delivered":
+        is_lost = told == "not_delivered"
+        event = notice_progressed(
+            municipality=municipality,
+            notice_id=notice_id,
+            case_id=await _of_matter(session, municipality, row, "case_id"),
+            kind=row.kind,
+            reach=row.reach,
+            state="not_delivered" if is_lost else "sent",
+            version=RECEIPT if is_lost else SETTLED,
+            now=now,
+        )
+        await outbox.publish(session, *event)
     if told == "not_delivered" and row.kind not in MAY_BE_MISSED:
-        number = await _number_of(session, municipality, row)
+        number = await _of_matter(session, municipality, row, "number")
         await open_task(
             session,
             municipality=municipality,
@@ -71,12 +86,12 @@ async def record_receipt(
     return True
 
 
-async def _number_of(session: AsyncSession, municipality: str, row: Any) -> str | None:
-    """The number of what a notice is about."""
+async def _of_matter(session: AsyncSession, municipality: str, row: Any, column: str) -> Any:
+    """A column of the appointment or of the application that a notice is about."""
     table, key, ref = (
         (appointment, "appointment_id", row.appointment_id)
         if row.appointment_id is not None
         else (application, "application_id", row.application_id)
     )
-    query = select(table.c.number).where(table.c.municipality == municipality, table.c[key] == ref)
+    query = select(table.c[column]).where(table.c.municipality == municipality, table.c[key] == ref)
     return (await session.execute(query)).scalar_one_or_none()

@@ -38,6 +38,8 @@ APPLICATION_NOTICES: dict[str, Kind] = {
     "completed": "application_completed",
     "withdrawn": "application_withdrawn",
 }
+# With these an application is at its end: then one is asked how it went.
+LAST_OF_APPLICATION: tuple[Kind, ...] = ("application_completed", "application_refused")
 # What is told of an entry to a draw that has no appointment.
 DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
 # Somebody else chose the channel of a case for the person. It is told on their page as well.

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.quality import count_taken_away
+from services.routing.commands.quality import count_given_up
 from services.routing.commands.sessions import end_session
 from services.routing.domain.handover import CONTACT
 from services.routing.queries.erasure import find_in_the_way, list_subject_cases
@@ -23,9 +23,12 @@ from services.routing.tables import (
     application_link,
     application_step,
     appointment,
+    appointment_step,
     case_course,
     case_device,
     case_file,
+    case_notice,
+    case_step,
     case_switch,
     contact,
     desk_check,
@@ -311,7 +314,7 @@ async def _forget(
 
 async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence[UUID], *, now: datetime) -> None:
     """Remove cases with everything that hangs on them. Nothing is left that leads from a number to a ledger's entry."""
-    await count_taken_away(session, municipality, cases, now=now)
+    await count_given_up(session, municipality, cases, now=now)
     applications = select(application.c.application_id).where(
         application.c.municipality == municipality, application.c.case_id.in_(cases)
     )
@@ -336,6 +339,9 @@ async def forget_cases(session: AsyncSession, municipality: str, cases: Sequence
         (desk_check, desk_check.c.case_id.in_(cases)),
         (desk_confirmation, desk_confirmation.c.case_id.in_(cases)),
         (case_switch, case_switch.c.case_id.in_(cases)),
+        (case_step, case_step.c.case_id.in_(cases)),
+        (appointment_step, appointment_step.c.case_id.in_(cases)),
+        (case_notice, case_notice.c.case_id.in_(cases)),
         # Another case, which stays, may have taken it over.
         (
             contact,

@@ -18,7 +18,8 @@ from services.routing.commands.quality import month_of
 from services.routing.commands.subjects import mint_subject
 from services.routing.commands.vault import Use, find_source, keep_items, read_values, seen_again
 from services.routing.domain.quality import CHANGEABLE_FOR, FEEDBACK, FEEDBACK_ANSWER
-from services.routing.tables import SERVICE, case_course, case_file, feedback, voice
+from services.routing.queries.quality import is_done
+from services.routing.tables import SERVICE, case_file, feedback, voice
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -60,48 +61,44 @@ async def give_feedback(
     case, known = await _find_own(session, identity, case_id, lock=True)
     if known is not None and not _may_change(known, now):
         raise Refusal("feedback_answered" if known.answered_at is not None else "feedback_late", 409)
-    subject_ref = case.subject_ref or await _mint(session, identity, case, now=now)
-    text_version = None
-    if said.text:
-        before = None
-        if known is not None and known.text_version is not None:
-            before = await find_source(session, case.municipality, subject_ref, FEEDBACK, known.text_version)
-        kept = await keep_items(
-            session,
-            vault,
-            identity=identity,
-            subject_ref=subject_ref,
-            values={FEEDBACK: said.text},
-            case_id=case_id,
-            procedure=case.procedure,
-            purpose=PURPOSE,
-            step=STEP,
-            acting_for=case.acting_for,
-            usable={FEEDBACK: before} if before else None,
-            stands_alone=True,
-            now=now,
-        )
-        text_version = kept.versions[FEEDBACK]
-    values = {"ease": said.ease, "worked": said.worked, "text_version": text_version}
-    if known is not None and all(known._mapping[name] == value for name, value in values.items()):
-        return
-    await session.execute(
-        upsert(feedback)
-        .values(
-            municipality=case.municipality,
-            case_id=case_id,
-            subject_ref=subject_ref,
-            procedure=case.procedure,
-            office=(await procedure_of(session, case)).office,
-            channel=case.channel,
-            version=1,
-            given_at=now,
-            **values,
-        )
-        .on_conflict_do_update(
-            index_elements=["municipality", "case_id"], set_=values | {"version": feedback.c.version + 1}
-        )
-    )
+    await _keep(session, vault, identity, case, known, said, now=now)
+
+
+async def give_once(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, said: Said, now: datetime
+) -> None:
+    """Say how a case went, by the link of its last notice or whoever else opened it: once. Sent twice, it is said once.
+
+    What was said before is neither shown nor changed: who holds a link need not be who said it.
+
+    Raises:
+        Refusal: `case_unknown` (404), `feedback_early` (409), `feedback_given` (409).
+    """
+    query = select(case_file).where(case_file.c.municipality == identity.municipality, case_file.c.case_id == case_id)
+    case = (await session.execute(query.with_for_update())).one_or_none()
+    if case is None:
+        raise Refusal("case_unknown", 404)
+    if not await is_done(session, case.municipality, case_id):
+        raise Refusal("feedback_early", 409)
+    if await _find_row(session, case.municipality, case_id) is not None:
+        raise Refusal("feedback_given", 409)
+    await _keep(session, vault, identity, case, None, said, now=now)
+
+
+async def find_asked(session: AsyncSession, municipality: str, case_id: UUID) -> tuple[str, bool]:
+    """The name of a case's procedure, and whether it was said how it went: what a bearer's page shows.
+
+    Raises:
+        Refusal: `case_unknown` (404), `feedback_early` (409).
+    """
+    query = select(case_file).where(case_file.c.municipality == municipality, case_file.c.case_id == case_id)
+    case = (await session.execute(query)).one_or_none()
+    if case is None:
+        raise Refusal("case_unknown", 404)
+    if not await is_done(session, municipality, case_id):
+        raise Refusal("feedback_early", 409)
+    name: str = (await procedure_of(session, case)).name_ja
+    return name, await _find_row(session, municipality, case_id) is not None
 
 
 async def read_own(
@@ -243,6 +240,60 @@ async def withdraw_feedback(
     await record_deed(session, identity, "withdraw_feedback", case_id, version=row.version + 1, now=now)
 
 
+async def _keep(
+    session: AsyncSession,
+    vault: SubjectVault,
+    identity: Identity,
+    case: Row[Any],
+    known: Row[Any] | None,
+    said: Said,
+    *,
+    now: datetime,
+) -> None:
+    subject_ref = case.subject_ref or await _mint(session, identity, case, now=now)
+    text_version = None
+    if said.text:
+        before = None
+        if known is not None and known.text_version is not None:
+            before = await find_source(session, case.municipality, subject_ref, FEEDBACK, known.text_version)
+        kept = await keep_items(
+            session,
+            vault,
+            identity=identity,
+            subject_ref=subject_ref,
+            values={FEEDBACK: said.text},
+            case_id=case.case_id,
+            procedure=case.procedure,
+            purpose=PURPOSE,
+            step=STEP,
+            acting_for=case.acting_for,
+            usable={FEEDBACK: before} if before else None,
+            stands_alone=True,
+            now=now,
+        )
+        text_version = kept.versions[FEEDBACK]
+    values = {"ease": said.ease, "worked": said.worked, "text_version": text_version}
+    if known is not None and all(known._mapping[name] == value for name, value in values.items()):
+        return
+    await session.execute(
+        upsert(feedback)
+        .values(
+            municipality=case.municipality,
+            case_id=case.case_id,
+            subject_ref=subject_ref,
+            procedure=case.procedure,
+            office=(await procedure_of(session, case)).office,
+            channel=case.channel,
+            version=1,
+            given_at=now,
+            **values,
+        )
+        .on_conflict_do_update(
+            index_elements=["municipality", "case_id"], set_=values | {"version": feedback.c.version + 1}
+        )
+    )
+
+
 async def _find_own(
     session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False
 ) -> tuple[Row[Any], Row[Any] | None]:
@@ -250,12 +301,7 @@ async def _find_own(
     if identity.kind != "guest":
         raise Refusal("case_unknown", 404)
     case = await get_own_case(session, identity, case_id, lock=lock)
-    done = select(case_course.c.case_id).where(
-        case_course.c.municipality == case.municipality,
-        case_course.c.case_id == case_id,
-        case_course.c.ended_how == "finished",
-    )
-    if (await session.execute(done)).one_or_none() is None:
+    if not await is_done(session, case.municipality, case_id):
         raise Refusal("feedback_early", 409)
     return case, await _find_row(session, case.municipality, case_id, lock=lock)
 

@@ -154,8 +154,8 @@ async def count_spared(
     await _SPARED.rows(session, _of(municipality, case_id, at, now) | {"items": items})
 
 
-async def count_taken_away(session: AsyncSession, municipality: str, cases: Sequence[UUID], *, now: datetime) -> None:
-    """Cases are about to be erased: those that had not come to their end will not."""
+async def count_given_up(session: AsyncSession, municipality: str, cases: Sequence[UUID], *, now: datetime) -> None:
+    """Cases are about to be erased, or were given up by their person: those that had not come to their end will not."""
     await session.execute(
         _TAKEN_AWAY,
         {"municipality": municipality, "cases": list(cases), "month": month_of(now), "now": now},

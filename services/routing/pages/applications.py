@@ -39,11 +39,11 @@ from services.routing.pages.finishing import find_finish
 from services.routing.pages.item_fields import reason_rows, show_value
 from services.routing.pages.switch_wording import switch_lines
 from services.routing.pages.tries import Tries
-from services.routing.queries.applications import Step, list_steps
+from services.routing.queries.applications import Step, find_application, list_steps
 from services.routing.queries.case_numbers import find_case_number
 from services.routing.queries.catalogue import get_town, has_counter, procedure_names
 from services.routing.queries.mine import find_live_appointment
-from services.routing.queries.quality import list_done
+from services.routing.queries.quality import is_done
 from services.routing.queries.switching import list_switches
 from services.routing.tables import SERVICE, outbox, procedure
 from shared.audit import record_deed
@@ -117,6 +117,28 @@ async def get_link(
         raise Refusal("application_link_unknown", 404)
     return Redirect(
         f"/applications/{found.number}",
+        status_code=303,
+        cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
+    )
+
+
+@get("/a/{token:str}/feedback", opt=PUBLIC)
+async def get_feedback_link(
+    token: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    secure: NamedDependency[bool],
+) -> Redirect:
+    """The same, on to where one says how it went."""
+    async with db.begin(town.code) as session:
+        found = await open_link(session, town.code, token, now=now)
+        row = await find_application(session, town.code, found.number or "")
+    if row is None:
+        raise Refusal("application_link_unknown", 404)
+    return Redirect(
+        f"/cases/{row.case_id}/feedback",
         status_code=303,
         cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
     )
@@ -237,10 +259,9 @@ async def _application_page(
         can_withdraw=may_move(row.state, "withdrawn"),
         case_id=row.case_id,
         case_number=await find_case_number(session, row.municipality, row.case_id),
-        may_say=opened.is_owner
-        and opened.identity.kind == "guest"
+        may_say=opened.identity.kind in ("guest", "resident")
         and row.state in DECIDED
-        and row.case_id in await list_done(session, opened.identity),
+        and await is_done(session, row.municipality, row.case_id),
         has_notices=row.contact_ref is not None,
         given_to_staff=case.behalf if case is not None else None,
         find_at=f"{request.base_url.netloc}/applications/find",

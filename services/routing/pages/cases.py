@@ -88,10 +88,14 @@ async def post_case(
 async def show_case(
     case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
 ) -> Redirect:
-    """Where this case goes on."""
+    """Where this case goes on; once it is sent or booked, to its thread."""
     async with db.begin(identity.municipality) as session:
         case = await get_own_case(session, identity, _case_id(case_id))
         one_form = await find_one_form(session, identity, case)
+        online = await get_online_case(session, identity, case.case_id)
+        booked = await find_live_appointment(session, identity.municipality, case.case_id)
+    if booked is not None or _is_closed(online):
+        return see_other(f"/cases/{case.case_id}/thread")
     if one_form is not None:
         return see_other(f"/plans/{one_form}/online")
     first, then = ("reuse", "check") if case.channel == "online" else ("you", "handover")

@@ -1,27 +1,35 @@
-"""A visitor's own page: appointments, applications and cases."""
+"""A visitor's own page: their cases, each with its appointments and application, and those that they have opened."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.response import Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.domain.applications import AT_PERSON
+from services.routing.domain.thread import LIVE, Standing, find_standing
+from services.routing.keys import Keys
 from services.routing.pages.application_wording import STATE_LOOKS
 from services.routing.pages.application_wording import STATES as APPLICATION_STATES
+from services.routing.pages.case_access import OpenedCase, list_opened
+from services.routing.pages.thread import draw_case, read_words, standing_words
+from services.routing.pages.thread_wording import STANDINGS
 from services.routing.pages.wording import (
     CASE_STATES,
     ONLINE_CASE_STATES,
     appointment_state,
     place_of,
 )
-from services.routing.queries.applications import list_my_applications
+from services.routing.queries.applications import Listed, list_my_applications
 from services.routing.queries.catalogue import list_counters, procedure_names
-from services.routing.queries.family import list_persons
-from services.routing.queries.mine import CLOSED_STATES, list_my_appointments, list_my_cases
+from services.routing.queries.mine import CLOSED_STATES, MyAppointment, MyCase, list_my_appointments, list_my_cases
 from services.routing.queries.plans import list_life_events, list_my_plans
 from services.routing.queries.quality import list_done
+from services.routing.queries.thread import find_case_row, read_thread
 from shared.db import Database
 from shared.tokens import Identity
 from shared.web.i18n import translate
@@ -29,67 +37,33 @@ from shared.web.identity import require_visitor
 from shared.web.pages import page
 from shared.web.town_texts import town_text
 
+# What waits for the person comes first, then what has a time.
+WAITS, BOOKED, OPEN, AT_OFFICE = range(4)
+PRINTED_MAX = 20
+
+Req = Request[Any, Any, Any]
+
 
 @get("/my", guards=[require_visitor])
 async def show_my(
-    request: Request[Any, Any, Any], db: NamedDependency[Database], identity: NamedDependency[Identity]
+    request: Req,
+    db: NamedDependency[Database],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
 ) -> Template:
-    """The visitor's appointments and unfinished cases."""
+    """The visitor's cases, what is open first; then those of others that they have opened by link or code."""
     async with db.begin(identity.municipality) as session:
-        cases = await list_my_cases(session, identity)
-        appointments = await list_my_appointments(session, identity)
-        names = await procedure_names(session, identity.municipality)
-        counters = await list_counters(session, identity.municipality)
-        applications = await list_my_applications(session, identity)
+        cards = await _read_cards(session, identity)
+        opened = await _read_opened(request, session, keys, identity, {card["case_id"] for card in cards}, now=now)
         plans = await list_my_plans(session, identity)
-        persons = await list_persons(session, identity)
-        done = await list_done(session, identity)
         events = {event.code: event for event in await list_life_events(session, identity.municipality)}
-    booked_cases = {appointment.case_id for appointment in appointments}
     return page(
         request,
         "my.html",
-        appointments=[
-            {
-                "number": appointment.number,
-                "case_number": appointment.case_number,
-                "prepared": f"/cases/{appointment.case_id}/prepared" if appointment.at_counter else None,
-                "titles": [names[code][0] if code in names else code for code in appointment.procedures],
-                "starts_at": appointment.starts_at,
-                "place": place_of(counters[appointment.counter]) if appointment.counter in counters else None,
-                "state": appointment_state(appointment.state, appointment.helper),
-                "is_over": appointment.state in CLOSED_STATES,
-                "is_closed": appointment.is_closed,
-                "person": appointment.person,
-                "feedback": _feedback_of(appointment.case_id, done) if appointment.state == "done" else None,
-            }
-            for appointment in appointments
-        ],
-        applications=[
-            {
-                "number": sent.number,
-                "title": names[sent.procedure][0] if sent.procedure in names else sent.procedure,
-                "state": translate(APPLICATION_STATES[sent.state]),
-                "look": STATE_LOOKS[sent.state],
-                "submitted_at": sent.submitted_at,
-                "person": persons.get(sent.subject_ref),
-                "feedback": _feedback_of(sent.case_id, done),
-            }
-            for sent in applications
-        ],
-        cases=[
-            {
-                "href": f"/cases/{case.case_id}",
-                "number": case.number,
-                "title": names[case.procedure][0],
-                "device": f"/cases/{case.case_id}/device" if case.channel == "online" else None,
-                "state": translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state]),
-                "created_at": case.created_at,
-                "person": case.person,
-            }
-            for case in cases
-            if (case.case_id not in booked_cases or case.channel == "online") and case.state != "submitted"
-        ],
+        open_cases=sorted((card for card in cards if card["is_open"]), key=lambda card: card["order"]),
+        ended_cases=[card for card in cards if not card["is_open"]],
+        opened=opened,
         plans=[
             {"href": f"/plans/{plan.plan_id}", "name": town_text(events[plan.event].name.ja)}
             for plan in plans
@@ -98,8 +72,123 @@ async def show_my(
     )
 
 
-def _feedback_of(case_id: UUID | None, done: Mapping[UUID, bool]) -> dict[str, Any] | None:
+@get("/my/print", guards=[require_visitor])
+async def print_my(
+    request: Req,
+    db: NamedDependency[Database],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+) -> Template:
+    """What is open, on paper: for each what comes next, its numbers, and what to bring."""
+    async with db.begin(identity.municipality) as session:
+        cards = sorted(
+            (card for card in await _read_cards(session, identity) if card["is_open"]), key=lambda card: card["order"]
+        )
+        words = await read_words(session, identity)
+        drawn = []
+        for card in cards[:PRINTED_MAX]:
+            row = await find_case_row(session, identity.municipality, card["case_id"])
+            opened = OpenedCase(row=row, identity=identity, is_owner=True)
+            drawn.append(await draw_case(session, opened, keys, words, now=now) | {"newest": [], "older": []})
+    return page(request, "thread_print.html", cases=drawn, back="/my")
+
+
+async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[str, Any]]:
+    """The visitor's cases, newest first, each with everything that came out of it."""
+    cases = await list_my_cases(session, identity)
+    appointments = await list_my_appointments(session, identity)
+    sent = {each.case_id: each for each in await list_my_applications(session, identity)}
+    names = await procedure_names(session, identity.municipality)
+    counters = await list_counters(session, identity.municipality)
+    done = await list_done(session, identity)
+
+    def appointment_of(each: MyAppointment) -> dict[str, Any]:
+        return {
+            "number": each.number,
+            "titles": [names[code][0] if code in names else code for code in each.procedures],
+            "starts_at": each.starts_at,
+            "place": place_of(counters[each.counter]) if each.counter in counters else None,
+            "state": appointment_state(each.state, each.helper),
+            "is_over": each.state in CLOSED_STATES,
+            "is_closed": each.is_closed,
+        }
+
+    cards = []
+    for case in cases:
+        own = [each for each in appointments if each.case_id == case.case_id]
+        application = sent.get(case.case_id)
+        standing = find_standing(
+            case_state=case.state,
+            application_state=application.state if application else None,  # type: ignore[arg-type]
+            appointment_states=[each.state for each in own],
+            is_closed=case.is_given_up,
+        )
+        is_mine_to_go_on = standing == "open"
+        cards.append(
+            {
+                "case_id": case.case_id,
+                "number": case.number,
+                "is_open": standing in ("open", "booked", "sent"),
+                "order": _order(standing, application, own),
+                "thread": f"/cases/{case.case_id}/thread",
+                "title": names[case.procedure][0] if case.procedure in names else case.procedure,
+                "state": _state_of(case, standing) if not own and (application is None or is_mine_to_go_on) else None,
+                "go_on": f"/cases/{case.case_id}" if is_mine_to_go_on else None,
+                "device": f"/cases/{case.case_id}/device" if is_mine_to_go_on and case.channel == "online" else None,
+                "prepared": f"/cases/{case.case_id}/prepared" if _can_prepare(own) else None,
+                "created_at": case.created_at,
+                "person": case.person,
+                "appointments": [appointment_of(each) for each in own],
+                "application": _application_of(application) if application else None,
+                "feedback": _feedback_of(case.case_id, done),
+            }
+        )
+    return cards
+
+
+async def _read_opened(
+    request: Req, session: AsyncSession, keys: Keys, identity: Identity, own: set[UUID], *, now: datetime
+) -> list[dict[str, str]]:
+    """What this browser has opened by link, by code or from an appointment, and is not the visitor's own."""
+    names = await procedure_names(session, identity.municipality)
+    lines = []
+    for case_id in await list_opened(request, session, keys, identity.municipality, now=now):
+        row = await find_case_row(session, identity.municipality, case_id) if case_id not in own else None
+        if row is not None:
+            thread = await read_thread(session, row)
+            title = names[row.procedure][0] if row.procedure in names else row.procedure
+            lines.append({"href": f"/cases/{case_id}/thread", "title": title, "state": standing_words(thread)})
+    return lines
+
+
+def _can_prepare(own: list[MyAppointment]) -> bool:
+    """Whether the person comes to a counter, where what was written before need not be written."""
+    return any(each.at_counter and each.state in LIVE for each in own)
+
+
+def _order(standing: Standing, application: Listed | None, own: list[MyAppointment]) -> tuple[int, float]:
+    live = [each for each in own if each.state in LIVE]
+    waits = any(each.is_closed for each in live) or (application is not None and application.state in AT_PERSON)
+    rank = WAITS if waits else {"booked": BOOKED, "open": OPEN}.get(standing, AT_OFFICE)
+    return rank, min((each.starts_at.timestamp() for each in live), default=0.0)
+
+
+def _state_of(case: MyCase, standing: Standing) -> str:
+    if standing == "open":
+        return translate((ONLINE_CASE_STATES if case.channel == "online" else CASE_STATES)[case.state])
+    return translate(STANDINGS.get(standing, STANDINGS["over"]))
+
+
+def _application_of(sent: Listed) -> dict[str, Any]:
+    return {
+        "number": sent.number,
+        "state": translate(APPLICATION_STATES[sent.state]),
+        "look": STATE_LOOKS[sent.state],
+        "submitted_at": sent.submitted_at,
+    }
+
+
+def _feedback_of(case_id: UUID, done: Mapping[UUID, bool]) -> dict[str, Any] | None:
     """Where one says how a case went, once it is done; whether one has."""
-    if case_id is None or case_id not in done:
-        return None
-    return {"href": f"/cases/{case_id}/feedback", "is_said": done[case_id]}
+    return {"href": f"/cases/{case_id}/feedback", "is_said": done[case_id]} if case_id in done else None

@@ -23,6 +23,7 @@ from services.routing.domain.sessions import (
 from services.routing.keys import Keys
 from services.routing.pages.application_access import forgotten_cookies
 from services.routing.pages.carried import open_carried, seal_carried
+from services.routing.pages.case_access import forgotten_cases
 from services.routing.pages.cookies import (
     give_probe,
     give_session,
@@ -161,7 +162,10 @@ async def post_sign_out(
     response.headers["Clear-Site-Data"] = '"cookies"'
     # Browsers heed that header over HTTPS only, and not all of them do.
     take_session(response, secure=secure)
-    for cookie in forgotten_cookies(request.cookies, secure=secure):
+    for cookie in (
+        *forgotten_cookies(request.cookies, secure=secure),
+        *forgotten_cases(request.cookies, secure=secure),
+    ):
         response.set_cookie(cookie)
     return response
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import EDITABLE
 from services.routing.queries.family import list_persons
+from services.routing.queries.thread import is_given_up
 from services.routing.tables import application, appointment, case_device, case_file, session_table
 from shared.tokens import Identity
 
@@ -28,6 +29,8 @@ class MyCase(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     # Whose it is: one's own (None), or somebody of the family's.
     person: int | None
+    # Its person gave it up, and has not gone on since.
+    is_given_up: bool
 
 
 class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,6 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     # A closing covers its time: it has to be moved.
     is_closed: bool
     case_id: UUID | None
-    case_number: str
     # Done at a counter: its form can be filled in before.
     at_counter: bool
     person: int | None
@@ -72,7 +74,7 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
     """The visitor's cases, newest first."""
     persons = await list_persons(session, identity)
     rows = await session.execute(
-        select(case_file)
+        select(case_file, is_given_up().label("is_given_up"))
         .where(
             case_file.c.municipality == identity.municipality,
             or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity))),
@@ -89,6 +91,7 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
             state=row.state,
             created_at=row.created_at,
             person=persons.get(row.acting_for),
+            is_given_up=row.is_given_up,
         )
         for row in rows
     ]
@@ -104,10 +107,10 @@ def _opened_here(identity: Identity) -> Select[tuple[UUID]]:
 
 
 async def list_my_appointments(session: AsyncSession, identity: Identity) -> list[MyAppointment]:
-    """The appointments that came out of the visitor's cases, the next one first."""
+    """The appointments that came out of the visitor's cases, the newest of them, by their time."""
     persons = await list_persons(session, identity)
     rows = await session.execute(
-        select(appointment, case_file.c.acting_for, case_file.c.channel, case_file.c.number.label("case_number"))
+        select(appointment, case_file.c.acting_for, case_file.c.channel)
         .join(
             case_file,
             and_(
@@ -116,9 +119,10 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             ),
         )
         .where(appointment.c.municipality == identity.municipality, case_file.c.guest_ref == identity.ref)
-        .order_by(appointment.c.starts_at)
+        .order_by(appointment.c.starts_at.desc())
         .limit(APPOINTMENTS_MAX)
     )
+    newest_last = list(reversed(rows.all()))
     return [
         MyAppointment(
             number=row.number,
@@ -129,11 +133,10 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             helper=row.helper,
             is_closed=row.closure != "none" and row.state == "booked",
             case_id=row.case_id,
-            case_number=row.case_number,
             at_counter=row.channel == "counter",
             person=persons.get(row.acting_for),
         )
-        for row in rows
+        for row in newest_last
     ]
 
 

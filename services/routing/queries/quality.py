@@ -141,6 +141,16 @@ async def list_feedback(
     return [ListedFeedback(**row._mapping) for row in await session.execute(query)]
 
 
+async def is_done(session: AsyncSession, municipality: str, case_id: UUID) -> bool:
+    """Whether a case has come to its end: then it may be said how it went."""
+    query = select(case_course.c.case_id).where(
+        case_course.c.municipality == municipality,
+        case_course.c.case_id == case_id,
+        case_course.c.ended_how == "finished",
+    )
+    return (await session.execute(query)).one_or_none() is not None
+
+
 async def list_done(session: AsyncSession, identity: Identity) -> dict[UUID, bool]:
     """The visitor's cases that are done, and whether they have said how it went."""
     rows = await session.execute(

@@ -39,6 +39,7 @@ from services.routing.tables.protection import protection, refused_look
 from services.routing.tables.quality import case_course, feedback, improvement, quality_count, quality_fact, voice
 from services.routing.tables.schema import SERVICE, metadata
 from services.routing.tables.sessions import account, session_person, session_table, situation
+from services.routing.tables.thread import appointment_step, case_notice, case_step
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
 from shared.web.sessions import EndedSessions
@@ -52,6 +53,7 @@ __all__ = [
     "application_link",
     "application_step",
     "appointment",
+    "appointment_step",
     "attachment",
     "attachment_chunk",
     "attachment_use",
@@ -60,6 +62,8 @@ __all__ = [
     "case_course",
     "case_device",
     "case_file",
+    "case_notice",
+    "case_step",
     "case_switch",
     "catalogue",
     "checkpoint",

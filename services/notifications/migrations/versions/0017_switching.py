@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0030", "0015", None, None
+revision, down_revision, branch_labels, depends_on = "0017", "0016", None, None
 
 KINDS = (
     "'confirmation', 'change', 'cancellation', 'reminder', 'application_received', 'application_accepted', "

@@ -1,0 +1,48 @@
+"""Giving a case up (やめる): said by its person, or by the staff who began it for them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.routing.commands.cases import get_own_case
+from services.routing.commands.contact import update_case
+from services.routing.commands.quality import count_given_up
+from services.routing.domain.thread import may_close
+from services.routing.queries.thread import read_thread
+from services.routing.tables import case_step
+from shared.audit import record_deed
+from shared.errors import Refusal
+from shared.tokens import Identity
+
+
+async def close_case(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> None:
+    """Give it up: it is counted so, and lies no longer among what is open. Everything stays, and may be gone on with.
+
+    Once is enough: a second press changes nothing.
+
+    Raises:
+        Refusal: `case_unknown` (404), `case_busy` (409) while an appointment or an application waits for it.
+    """
+    case = await get_own_case(session, identity, case_id, lock=True)
+    thread = await read_thread(session, case)
+    if thread.standing in ("over", "closed"):
+        return
+    if not may_close(thread.standing, thread.application_state):
+        raise Refusal("case_busy", 409)
+    version = case.version + 1
+    await session.execute(update_case(case).values(version=version, updated_at=now))
+    await session.execute(
+        insert(case_step).values(
+            municipality=case.municipality,
+            case_id=case_id,
+            version=version,
+            kind="closed",
+            channel=case.channel,
+            actor_kind=identity.kind,
+            occurred_at=now,
+        )
+    )
+    await count_given_up(session, case.municipality, [case_id], now=now)
+    await record_deed(session, identity, "close_case", case_id, now=now)
