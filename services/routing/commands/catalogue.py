@@ -37,6 +37,20 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     The same content again changes nothing and publishes nothing. A procedure that the pack no longer has is withdrawn,
     not removed: cases and history name it.
     """
+    town = pack.town.code
+    version = await write_catalogue(session, pack, public_url=public_url, now=now)
+    await plan_tidying(session, town, now=now)
+    await plan_adding_up(session, town, now=now)
+    if version is None:
+        current = catalogue.select().where(catalogue.c.municipality == town)
+        return int((await session.execute(current)).one().version)
+    await outbox.publish(session, _published(pack, public_url, version, now))
+    await record_deed(session, Operator(town), "publish_catalogue", str(version), now=now)
+    return version
+
+
+async def write_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int | None:
+    """The tables of the catalogue, as the pack has it, and nobody told; its new version, None when it is the same."""
     facts = pack.town
     values = {
         "content_hash": _content_hash(pack, public_url),
@@ -62,11 +76,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
             ).returning(catalogue.c.version)
         )
     ).scalar_one_or_none()
-    await plan_tidying(session, facts.code, now=now)
-    await plan_adding_up(session, facts.code, now=now)
     if version is None:
-        current = catalogue.select().where(catalogue.c.municipality == facts.code)
-        return int((await session.execute(current)).one().version)
+        return None
 
     await _replace(session, procedure, facts.code, [_procedure_row(line) for line in pack.procedures])
     gone = procedure.c.code.not_in([line.code for line in pack.procedures])
@@ -89,8 +100,6 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
     # The rule of a procedure that is gone stays: applications of it are still to be decided.
     await _replace(session, office_rule, facts.code, _office_rows(pack))
-    await outbox.publish(session, _published(pack, public_url, version, now))
-    await record_deed(session, Operator(facts.code), "publish_catalogue", str(version), now=now)
     return version
 
 

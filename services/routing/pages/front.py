@@ -43,10 +43,40 @@ async def show_front(
 ) -> Template:
     """Search, what most people need, and every category."""
     async with db.begin(town.code) as session:
-        facts = await get_town(session, town.code)
-        procedures = (await catalogues.read(session, town.code)).procedures
-        events = await list_life_events(session, town.code)
-        frequent = await frequent_codes(session, town, facts, now=now)
+        return await front_page(request, session, town, catalogues, now=now)
+
+
+@get("/procedures/{code:str}", opt=PUBLIC)
+async def show_procedure(
+    request: Request[Any, Any, Any],
+    code: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
+) -> Template:
+    """The three channels of one procedure, side by side, and what the visitor said of their situation."""
+    try:
+        async with db.begin(town.code) as session:
+            return await procedure_page(request, session, town, code, now=now)
+    except Refusal as refusal:
+        if refusal.code != "procedure_unknown":
+            raise
+        return await unknown_procedure_page(request, code, db, town, catalogues, now=now)
+
+
+async def front_page(
+    request: Request[Any, Any, Any], session: AsyncSession, town: Town, catalogues: Catalogues, *, now: datetime
+) -> Template:
+    """The front page of what the session's catalogue has.
+
+    Raises:
+        Refusal: `catalogue_missing` (503).
+    """
+    facts = await get_town(session, town.code)
+    procedures = (await catalogues.read(session, town.code)).procedures
+    events = await list_life_events(session, town.code)
+    frequent = await frequent_codes(session, town, facts, now=now)
     return page(
         request,
         "front.html",
@@ -63,27 +93,19 @@ async def show_front(
     )
 
 
-@get("/procedures/{code:str}", opt=PUBLIC)
-async def show_procedure(
-    request: Request[Any, Any, Any],
-    code: FromPath[str],
-    db: NamedDependency[Database],
-    town: NamedDependency[Town],
-    now: NamedDependency[datetime],
-    catalogues: NamedDependency[Catalogues],
+async def procedure_page(
+    request: Request[Any, Any, Any], session: AsyncSession, town: Town, code: str, *, now: datetime
 ) -> Template:
-    """The three channels of one procedure, side by side, and what the visitor said of their situation."""
+    """A procedure's page.
+
+    Raises:
+        Refusal: `procedure_unknown` (404), `catalogue_missing` (503).
+    """
     visitor = visitor_to_compare_for(request)
-    try:
-        async with db.begin(town.code) as session:
-            situation = await find_situation(session, visitor, now)
-            facts, procedure, comparison = await compare_procedure(
-                session, town, code, visitor=visitor, situation=situation, now=now
-            )
-    except Refusal as refusal:
-        if refusal.code != "procedure_unknown":
-            raise
-        return await unknown_procedure_page(request, code, db, town, catalogues, now=now)
+    situation = await find_situation(session, visitor, now)
+    facts, procedure, comparison = await compare_procedure(
+        session, town, code, visitor=visitor, situation=situation, now=now
+    )
     return page(
         request,
         "procedure.html",

@@ -57,12 +57,23 @@ async def show_life_event(
     """The first questions."""
     try:
         async with db.begin(town.code) as session:
-            event = await get_life_event(session, town.code, code)
-            offered = await _offered(session, town, catalogues)
+            return await life_event_page(request, session, town, code, catalogues)
     except Refusal as refusal:
         if refusal.code != "life_event_unknown":
             raise
         return await unknown_event_page(request, db, town, catalogues, now=now)
+
+
+async def life_event_page(
+    request: Request[Any, Any, Any], session: AsyncSession, town: Town, code: str, catalogues: Catalogues
+) -> Template:
+    """The first questions of a life event that the session's catalogue has.
+
+    Raises:
+        Refusal: `life_event_unknown` (404), `catalogue_missing` (503).
+    """
+    event = await get_life_event(session, town.code, code)
+    offered = await _offered(session, town, catalogues)
     return _questions_page(request, event, questions_to_ask(event, {}, offered), Form({}), {})
 
 

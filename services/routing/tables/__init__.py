@@ -9,6 +9,7 @@ from services.routing.tables.applications import (
 )
 from services.routing.tables.cases import case_file, contact, item, offer, pass_issued, plan, reuse_stop, subject_key
 from services.routing.tables.catalogue import catalogue, counter, life_event, office_rule, pack_version, procedure
+from services.routing.tables.drafts import pack_draft, pack_order, pack_save
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
 from services.routing.tables.projections import appointment, availability, checkpoint, reuse
@@ -52,6 +53,9 @@ __all__ = [
     "office_look",
     "office_rule",
     "outbox",
+    "pack_draft",
+    "pack_order",
+    "pack_save",
     "pack_version",
     "pass_issued",
     "plan",
