@@ -107,6 +107,7 @@ STAFF_ONLY: Final = {
         "services/routing/pages/catalogue_problems.py",
         "services/routing/pages/catalogue_publish.html",
         "services/routing/pages/catalogue_record.html",
+        "services/routing/pages/catalogue_refusals.py",
         "services/routing/pages/catalogue_wording.py",
     ),
     "the privacy officer's watch": ("services/routing/pages/watch.html", "services/routing/pages/watching.py"),

@@ -40,6 +40,7 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
     for number, event in enumerate(pack.life_events):
         yield from _life_event(("events", number), event, codes)
     yield from _office(pack)
+    yield from _offices(pack)
     yield from _circles(pack)
     yield from _two_ways(pack)
 
@@ -188,6 +189,22 @@ def _office(pack: TownPack) -> Iterator[Flaw]:
             yield Flaw(OFFICE_FILE, (*place[:-1], "appeal_first"), what, advice)
         checks = (((*place[:-1], "checks", number, "code"), check.code) for number, check in enumerate(rule.checks))
         yield from _twice(OFFICE_FILE, checks)
+
+
+def _offices(pack: TownPack) -> Iterator[Flaw]:
+    yield from _twice(
+        TOWN_FILE, ((("offices", number, "name_ja"), each.name_ja) for number, each in enumerate(pack.offices))
+    )
+    known = {office.name_ja for office in pack.offices}
+    if not known:
+        # A town need not say how its offices are reached: its own phone number is told.
+        return
+    for table, lines in (("counters", pack.counters), ("venues", pack.venues)):
+        for number, line in enumerate(lines):
+            yield from _unknown(TOWN_FILE, (table, number, "office"), [line.office], known, "office")
+    for number, procedure in enumerate(pack.procedures):
+        yield from _unknown(PROCEDURES_FILE, (number, "office"), [procedure.office], known, "office")
+    yield from _unknown(TOWN_FILE, ("town", "registrar"), filter(None, [pack.town.registrar]), known, "office")
 
 
 def _circles(pack: TownPack) -> Iterator[Flaw]:

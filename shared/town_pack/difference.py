@@ -16,8 +16,9 @@ NAMED = {
     "things": ("thing to bring", "code", "ja"),
     "deadlines": ("deadline", "code", "ja"),
     "names": ("wording", "ja", "ja"),
+    "offices": ("office", "name_ja", "name_ja"),
 }
-TABLES = ("town", "booking", "notices", "office")
+TABLES = ("town", "booking", "notices", "office", "channels")
 WEEKDAYS = "月火水木金土日"
 
 

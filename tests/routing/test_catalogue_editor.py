@@ -1,7 +1,9 @@
 """`/office/catalogue`: what managers fill in is what the files say; seen by nobody before it is published."""
 
+import ast
 import asyncio
 import html
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,13 +13,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from services.routing.commands.catalogue import publish_catalogue
 from services.routing.commands.packs import keep_pack
 from services.routing.pages.catalogue_fields import NOT_HERE, look_of, usual_values
+from services.routing.pages.catalogue_problems import is_known
 from services.routing.pages.catalogue_wording import KIND_NAMES, LABELS
 from services.routing.queries.drafts import Draft, find_draft
 from services.routing.queries.packs import find_pack
 from shared.db import Database
-from shared.town_pack import find_files, read_files
+from shared.town_pack import checking, find_files, read_files
+from shared.town_pack.problems import Flaw
 from shared.town_pack.reading import examine_files
 from shared.town_pack.records import KINDS, fields_of, find_record, values_of
 from tests.routing.applying import sign_in
@@ -29,7 +34,8 @@ OK, SEE_OTHER = httpx.codes.OK, httpx.codes.SEE_OTHER
 WRONG, CONFLICT, NOT_FOUND = httpx.codes.UNPROCESSABLE_ENTITY, httpx.codes.CONFLICT, httpx.codes.NOT_FOUND
 PATH = "/office/catalogue"
 FILES = find_files(PACK_DIR)
-_TAG = re.compile(r"<(input|textarea|select|/form|form)\b([^>]*)>")
+# What residents' pages are made of, and what others are told.
+SHOWN = ("procedure", "catalogue", "life_event", "counter", "office_rule", "outbox")
 
 Loaded = Callable[[Mapping[str, str]], Any]
 
@@ -97,6 +103,33 @@ def test_every_field_of_the_schema_has_an_input_and_words() -> None:
         for field in fields_of(kind):
             assert look_of(kind, field)
             assert LABELS.get(f"{kind.name}.{field.name}") or LABELS.get(field.name), f"{kind.name}.{field.name}"
+
+
+def test_every_check_of_a_pack_has_words_here() -> None:
+    """What `checking.py` can say is looked up by its own text: a new check without Japanese words is told here."""
+    tree = ast.parse(inspect.getsource(checking))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Flaw":
+            scope = next(
+                each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and node in ast.walk(each)
+            )
+            texts = {
+                line.targets[0].id: line.value
+                for line in ast.walk(scope)
+                if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
+            }
+            said = node.args[2]
+            said = texts[said.id] if isinstance(said, ast.Name) else said
+            sample = eval_text(said)
+            assert is_known(Flaw("", (), sample, "")), sample
+
+
+def eval_text(node: ast.expr) -> str:
+    """A text as it may be, with a 1 for everything that is filled in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in node.values)
+    assert isinstance(node, ast.Constant)
+    return str(node.value)
 
 
 @pytest.mark.parametrize("folder", ["deploy/towns/ninomiya", "deploy/towns/hoshimi"])
@@ -329,10 +362,25 @@ async def test_a_preview_shows_the_draft_and_the_site_does_not(
 async def everything(db: Database) -> list[str]:
     async with db.begin(TOWN) as session:
         found = await session.execute(
-            text("""SELECT CAST(t.* AS text) FROM procedure t UNION ALL SELECT CAST(t.* AS text) FROM catalogue t
-                UNION ALL SELECT CAST(t.* AS text) FROM life_event t UNION ALL SELECT CAST(t.* AS text) FROM outbox t""")
+            text(" UNION ALL ".join(f"SELECT CAST(t.* AS text) FROM {table} t" for table in SHOWN))
         )
         return sorted(found.scalars())
+
+
+async def test_the_office_and_the_minutes_are_what_the_pack_says(
+    db: Database, manager: Visitor, visitor: Visitor
+) -> None:
+    await save(manager, f"{PATH}/channels/edit", v_online_base_min="31", v_online_per_item_min="0")
+    names = {line.office for line in read_files(FILES).procedures}
+    for name in sorted(names):
+        saved = await save(manager, f"{PATH}/desk/edit?new=1", v_name_ja=name, v_phone="0463-71-9999", v_mail="")
+        assert saved.status_code == SEE_OTHER
+    pack = read_files((await draft_of(db)).files)
+    async with db.begin(TOWN) as session:
+        await publish_catalogue(session, pack, public_url=f"http://{HOST}", now=NOW)
+    page = await visitor.get("/procedures/CHI02")
+    assert "わからないときは：子育て（電話 0463-71-9999）" in page.text
+    assert "31分" in page.text
 
 
 async def test_only_managers_edit_and_preview(

@@ -63,6 +63,8 @@ async def write_catalogue(session: AsyncSession, pack: TownPack, *, public_url: 
         "deadlines": [{"code": deadline.code, "ja": deadline.ja} for deadline in pack.deadlines],
         "online_payment": list(facts.online_payment),
         "places_confirmed": facts.places_confirmed,
+        "channels": msgspec.to_builtins(pack.channels),
+        "offices": msgspec.to_builtins(pack.offices),
         "published_at": now,
     }
     # Two loads of one town at once: the second waits here, and then finds the content unchanged.
@@ -236,6 +238,8 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.deadlines,
             pack.walks,
             pack.office,
+            pack.channels,
+            pack.offices,
         ),
         str_keys=True,
     )

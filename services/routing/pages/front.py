@@ -115,6 +115,7 @@ async def procedure_page(
         cards=channel_cards(procedure, comparison, facts, now),
         suggested=comparison.suggested,
         deadline=deadline_words(procedure, facts),
+        office=facts.office(procedure.office),
         questions=questions(situation),
         idempotency_key=uuid4(),
     )
@@ -147,6 +148,7 @@ async def compare_procedure(
         situation=situation,
         given=await find_given(session, visitor, procedure.items),
         online_payment=facts.online_payment,
+        rules=facts.channels,
     )
     return facts, procedure, comparison
 

@@ -237,11 +237,12 @@ async def _compare(
     offered = {procedure.code: procedure for procedure in await list_procedures(session, municipality)}
     counters = await list_counters(session, municipality)
     availability = await list_availability(session, municipality, list(counters))
+    rules = (await get_town(session, municipality)).channels
     return [
         (
             step,
             offered[step.procedure],
-            compare_channels(offered[step.procedure], counters, availability, now, situation=situation),
+            compare_channels(offered[step.procedure], counters, availability, now, situation=situation, rules=rules),
         )
         for step in event.steps
         if step.procedure in made.procedures and step.procedure in offered

@@ -1,4 +1,4 @@
-"""The town pack edited on pages: saves, where the editing stands, and what a manager wants published."""
+"""The town pack edited on pages: saves, where the editing stands, what is to be published; minutes and offices."""
 
 from alembic import op
 
@@ -37,6 +37,9 @@ OWN_TABLES = ("pack_save", "pack_draft", "pack_order")
 
 
 def upgrade() -> None:
+    op.execute("""ALTER TABLE routing.catalogue ADD COLUMN channels jsonb NOT NULL DEFAULT '{}',
+        ADD COLUMN offices jsonb NOT NULL DEFAULT '[]'""")
+    op.execute("ALTER TABLE routing.procedure ADD COLUMN online_minutes integer")
     for statement in (SAVE, DRAFT, ORDER, WAITING):
         op.execute(statement)
     for table in OWN_TABLES:
@@ -47,5 +50,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE routing.procedure DROP COLUMN online_minutes")
+    op.execute("ALTER TABLE routing.catalogue DROP COLUMN offices, DROP COLUMN channels")
     for table in reversed(OWN_TABLES):
         op.execute(f"DROP TABLE routing.{table}")
