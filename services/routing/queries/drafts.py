@@ -130,7 +130,9 @@ async def list_saves(session: AsyncSession, municipality: str) -> list[Save]:
 async def find_newest_order(session: AsyncSession, municipality: str) -> Order | None:
     """The last one that was wanted, however it ended."""
     query = select(*_ORDER).where(pack_order.c.municipality == municipality)
-    row = (await session.execute(query.order_by(pack_order.c.ordered_at.desc()).limit(1))).one_or_none()
+    # One that waits is the newest, whatever the clocks said.
+    newest_first = (pack_order.c.state == "waiting").desc(), pack_order.c.ordered_at.desc()
+    row = (await session.execute(query.order_by(*newest_first).limit(1))).one_or_none()
     return Order(**row._mapping) if row else None
 
 
