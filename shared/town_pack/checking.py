@@ -199,9 +199,10 @@ def _offices(pack: TownPack) -> Iterator[Flaw]:
     if not known:
         # A town need not say how its offices are reached: its own phone number is told.
         return
-    for table, lines in (("counters", pack.counters), ("venues", pack.venues)):
-        for number, line in enumerate(lines):
-            yield from _unknown(TOWN_FILE, (table, number, "office"), [line.office], known, "office")
+    tables = (("counters", [each.office for each in pack.counters]), ("venues", [each.office for each in pack.venues]))
+    for table, offices in tables:
+        for number, office in enumerate(offices):
+            yield from _unknown(TOWN_FILE, (table, number, "office"), [office], known, "office")
     for number, procedure in enumerate(pack.procedures):
         yield from _unknown(PROCEDURES_FILE, (number, "office"), [procedure.office], known, "office")
     yield from _unknown(TOWN_FILE, ("town", "registrar"), filter(None, [pack.town.registrar]), known, "office")

@@ -155,7 +155,7 @@ async def test_every_field_that_is_filled_in_is_what_the_files_say(
 ) -> None:
     """Each field by itself, from the page into the file: only that one is different afterwards."""
     pack = read_files(FILES)
-    done = set()
+    done: set[tuple[str, str]] = set()
     for kind, key, parent, record in records(pack):
         page = await manager.get(f"{PATH}/{kind.name}/edit", params={"key": key, "parent": parent})
         for field in fields_of(kind):
@@ -173,7 +173,7 @@ async def test_every_field_that_is_filled_in_is_what_the_files_say(
             elif look == "ordered":
                 fields[f"{name}_1"] = [next(each for each in options if [each] not in fields.values())]
             elif look == "choice":
-                fields[name] = [next(each for each in options if [each] != fields[name])] if len(options) > 1 else [""]
+                fields[name] = [next(each for each in [*options, ""] if [each] != fields[name])]
             else:
                 few = {"every_weeks": "3"}.get(field.name, CHANGES[look])
                 fields[name] = ["yes" if look == "yes_no" and not old else few]

@@ -474,7 +474,8 @@ def test_what_no_form_asks_for_is_not_done_online(pack: Path) -> None:
 def test_a_town_that_names_its_offices_names_all_of_them(pack: Path) -> None:
     """Without any, its own phone number is told, and an office is only a word."""
     known = {line.office for line in read_town_pack(pack).procedures}
-    known |= {line.office for line in (*read_town_pack(pack).counters, *read_town_pack(pack).venues)}
+    known |= {line.office for line in read_town_pack(pack).counters}
+    known |= {line.office for line in read_town_pack(pack).venues}
     said = "".join(f'[[offices]]\nname_ja = "{name}"\nphone = "0463-71-3311"\n' for name in sorted(known - {"税"}))
     before = (pack / "town.toml").read_text("utf-8")
     (pack / "town.toml").write_text(f"{before}\n{said}", "utf-8")
