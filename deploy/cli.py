@@ -5,6 +5,7 @@ choudo town diff FOLDER           what loading it would change, and what open ca
 choudo town load FOLDER           load it: catalogue, opening rules, reminder rules, hosts; again, it changes nothing
 choudo town export FOLDER …       write the newest loaded pack, or --version N, to an empty folder: 0 done, 1 none there
 choudo town versions TOWN         which packs were loaded when: 0 some, 1 none
+choudo town publish               load what managers want published on /office/catalogue; --follow: go on doing so
 choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
 choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check all three ledgers and their checkpoints: 0 intact, 1 broken, 2 bad input

@@ -1,4 +1,4 @@
-"""`choudo town check | diff | load | export | versions`: a municipality's data, from files into the services and back.
+"""`choudo town …`: a municipality's data, from files into the services and back.
 
 What was loaded is kept as the files had it, in versions. So an export is text for text what was loaded last, with its
 comments, and loading it changes nothing. What staff set on pages (a counter's hours from a day on) is no part of it:
@@ -6,9 +6,11 @@ export and diff say so.
 """
 
 import argparse
+import asyncio
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,21 +18,25 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.databases import open_database, require_town, transaction
+from deploy.databases import list_towns, open_database, require_town, transaction
 from deploy.secrets import required
 from services.booking.commands.opening import load_opening_rules
 from services.booking.queries.opening import list_hours_of_staff
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.catalogue import publish_catalogue
+from services.routing.commands.drafts import Wanted, addresses_of, end_order, find_wanted
 from services.routing.commands.packs import keep_pack
-from services.routing.queries.packs import LoadedPack, UnderWay, count_under_way, find_pack, list_packs
+from services.routing.queries.packs import LoadedPack, UnderWay, count_under_way, find_pack, is_kept, list_packs
 from shared.clock import JST
+from shared.errors import Refusal
 from shared.town_pack import BadTownPack, TownPack, find_files, read_files
 from shared.town_pack.difference import Change, changes_between
 from shared.town_texts import TownTexts, collect_texts
 
 DONE, DIFFERENT, NONE_THERE, BAD_INPUT = 0, 1, 1, 2
 TOWN_COMMAND_TIMEOUT_S = 60
+# Somebody waits for it, on a page that says so.
+PUBLISH_EVERY_S = 2.0
 
 _TOWN = """
     INSERT INTO town.municipality (code, name_ja, name_kana, name_en, phone) VALUES ($1, $2, $3, $4, $5)
@@ -50,12 +56,21 @@ def add_town(commands: Any) -> None:
     noun = commands.add_parser("town", help="a municipality's data", description=__doc__)
     verbs = noun.add_subparsers(dest="action", required=True)
     for action in ("check", "diff", "load"):
-        verbs.add_parser(action).add_argument("folder", type=Path, help="of a town pack")
+        verb = verbs.add_parser(action)
+        verb.add_argument("folder", type=Path, help="of a town pack")
+        if action == "load":
+            verb.add_argument(
+                "--unless-known", action="store_true", help="the newest kept one, if this was loaded once"
+            )
     exporting = verbs.add_parser("export")
     exporting.add_argument("folder", type=Path, help="an empty one, or a new one")
     exporting.add_argument("--town", required=True, help="a municipality's code")
     exporting.add_argument("--version", type=int, help="of the packs that were loaded; the newest without it")
     verbs.add_parser("versions").add_argument("town", help="a municipality's code")
+    publishing = verbs.add_parser(
+        "publish", help="load what managers want published on /office/catalogue, of all towns"
+    )
+    publishing.add_argument("--follow", action="store_true", help="and go on doing so")
 
 
 async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -70,10 +85,14 @@ async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> 
             return await _export(given.folder, given.town, given.version, environ)
         case "versions":
             return await _versions(given.town, environ)
+        case "publish":
+            return await _publish(environ, is_followed=given.follow)
     files = find_files(given.folder)
     pack = read_files(files)
     match given.action:
         case "load":
+            if given.unless_known and (kept := await _find_kept(pack, files, environ)) is not None:
+                return await _load(read_files(kept), kept, environ)
             return await _load(pack, files, environ)
         case "diff":
             return await _diff(pack, environ)
@@ -84,22 +103,97 @@ async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> 
             return DONE
 
 
-async def _load(pack: TownPack, files: Mapping[str, str], environ: Mapping[str, str]) -> int:
-    """Load a town pack into all three services; again, it changes only what differs."""
+async def _load(
+    pack: TownPack, files: Mapping[str, str], environ: Mapping[str, str], wanted: Wanted | None = None
+) -> int:
+    """Load a town pack into all three services; again, it changes only what differs. `wanted` is who asked on a page.
+
+    Raises:
+        Refusal: `order_ended` (409): what was wanted was called off meanwhile.
+    """
     town = pack.town
-    await _register_town(pack, collect_texts(pack), environ)
-    public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
-    async with transaction("booking", town.code, environ) as (session, now):
-        await load_opening_rules(session, pack, now=now)
-    async with transaction("notifications", town.code, environ) as (session, now):
-        await load_notice_rules(session, pack, now=now)
-    async with transaction("routing", town.code, environ) as (session, now):
-        version = await publish_catalogue(session, pack, public_url=public_url, now=now)
-        # Last of all: what is kept was loaded into all three.
-        kept = await keep_pack(session, town.code, files, now=now)
+    async with _alone(town.code, environ):
+        if wanted is not None and not await _stands(town.code, pack, wanted, environ):
+            return NONE_THERE
+        await _register_town(pack, collect_texts(pack), environ)
+        public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
+        async with transaction("booking", town.code, environ) as (session, now):
+            await load_opening_rules(session, pack, now=now)
+        async with transaction("notifications", town.code, environ) as (session, now):
+            await load_notice_rules(session, pack, now=now)
+        async with transaction("routing", town.code, environ) as (session, now):
+            version = await publish_catalogue(session, pack, public_url=public_url, now=now)
+            # Last of all: what is kept was loaded into all three.
+            kept = await keep_pack(session, town.code, files, now=now)
+            if wanted is not None:
+                await end_order(session, town.code, wanted.order_id, "published", now=now)
     told = f"pack version {kept}, catalogue version {version}, {len(pack.procedures)} procedures"
-    print(f"{town.name_ja} ({town.code}): {told}")
+    print(f"{town.name_ja} ({town.code}): {told}", flush=True)
     return DONE
+
+
+async def _find_kept(pack: TownPack, files: Mapping[str, str], environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """What was published last, if these files were loaded before it: then it was made from them, on the pages."""
+    async with transaction("routing", pack.town.code, environ) as (session, _):
+        newest = await find_pack(session, pack.town.code)
+        return newest.files if newest is not None and await is_kept(session, pack.town.code, files) else None
+
+
+@asynccontextmanager
+async def _alone(town: str, environ: Mapping[str, str]) -> AsyncIterator[None]:
+    """One load of a town at a time: of two, the second finds in all three services what the first left."""
+    connection = await _connect(environ)
+    try:
+        lock = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
+        await connection.execute(lock, f"choudo town load {town}", timeout=TOWN_COMMAND_TIMEOUT_S)
+        yield
+    finally:
+        await connection.close()
+
+
+async def _publish(environ: Mapping[str, str], *, is_followed: bool) -> int:
+    """Load what is wanted, of every town, by the door of `load`; with `is_followed`, for ever."""
+    async with open_database("routing", environ) as db:
+        while True:
+            for town in await list_towns(db):
+                async with db.begin(town) as session:
+                    wanted = await find_wanted(session, town)
+                if wanted is not None:
+                    await _publish_one(town, wanted, environ)
+            if not is_followed:
+                return DONE
+            await asyncio.sleep(PUBLISH_EVERY_S)
+
+
+async def _publish_one(town: str, wanted: Wanted, environ: Mapping[str, str]) -> None:
+    try:
+        await _load(read_files(wanted.files), wanted.files, environ, wanted)
+        return
+    except BadTownPack as error:
+        print(f"{town}: what is to be published is wrong:\n{error}", file=sys.stderr)
+    except Refusal as refusal:
+        if refusal.code != "order_ended":
+            raise
+        print(f"{town}: what was to be published was called off", file=sys.stderr)
+        return
+    async with transaction("routing", town, environ) as (session, now):
+        await end_order(session, town, wanted.order_id, "failed", now=now)
+
+
+async def _stands(town: str, pack: TownPack, wanted: Wanted, environ: Mapping[str, str]) -> bool:
+    """Whether what is wanted is still meant for what is published now. Files that were loaded meanwhile come first."""
+    async with transaction("routing", town, environ) as (session, now):
+        newest = await find_pack(session, town)
+        if newest is not None and newest.version == wanted.base:
+            if addresses_of(pack) == addresses_of(read_files(newest.files)):
+                return True
+            # A town's manager takes no other town's address: the pages do not offer it, and here nobody believes them.
+            await end_order(session, town, wanted.order_id, "failed", now=now)
+            print(f"{town}: code, hosts and public_url are the operator's to change", file=sys.stderr)
+            return False
+        await end_order(session, town, wanted.order_id, "overtaken", now=now)
+    print(f"{town}: another pack was loaded meanwhile; what was to be published waits for its editors", flush=True)
+    return False
 
 
 async def _diff(pack: TownPack, environ: Mapping[str, str]) -> int:
@@ -200,10 +294,7 @@ def _when(moment: datetime) -> str:
 
 
 async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str, str]) -> None:
-    # The list of towns, their hosts and texts is global: only the administrator of the database may write it.
-    database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
-    url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))
-    connection = await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)
+    connection = await _connect(environ)
     try:
         async with connection.transaction():
             facts = pack.town
@@ -215,3 +306,10 @@ async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str,
             await connection.executemany(_TEXT, [(facts.code, ja, said.easy, said.en) for ja, said in texts.items()])
     finally:
         await connection.close()
+
+
+async def _connect(environ: Mapping[str, str]) -> Any:
+    # The list of towns, their hosts and texts is global: only the administrator of the database may write it.
+    database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
+    url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))
+    return await asyncpg.connect(url, timeout=TOWN_COMMAND_TIMEOUT_S)

@@ -213,6 +213,12 @@ def children(environ: Mapping[str, str], log_dir: Path) -> list[Child]:
     ]
 
 
+def publisher(environ: Mapping[str, str], admin_url: str, log_dir: Path) -> Child:
+    """What loads the catalogue that managers want published. The administrator's URL is its, and no service's."""
+    arguments = ["-m", "deploy.cli", "town", "publish", "--follow"]
+    return Child("publisher", arguments, {**environ, "DATABASE_URL": admin_url}, log_dir / "publisher.log")
+
+
 def only_for(services: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what belongs to other services, and without the roles that own the schemas."""
     foreign = tuple(f"CHOUDO_{service.upper()}_" for service in SERVICES if service not in services)
@@ -232,9 +238,13 @@ async def provision(environ: Mapping[str, str], admin_url: str, log: Path) -> No
 
 
 async def load_town(environ: Mapping[str, str], data_dir: Path) -> str:
-    """Load the sample town (again: what is there already stays) and return what the command says. Raises StartError."""
+    """Load the sample town, and return what the command says. Raises StartError.
+
+    Again: what is there already stays, and so does what was made of it on pages.
+    """
     pack = with_sample(ROOT / SAMPLE_TOWN, data_dir / "town")
-    return await _command("deploy.cli", ["town", "load", str(pack)], environ, data_dir / "logs" / "town.log")
+    arguments = ["town", "load", str(pack), "--unless-known"]
+    return await _command("deploy.cli", arguments, environ, data_dir / "logs" / "town.log")
 
 
 async def open_account(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> str:
@@ -352,7 +362,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         run([front])
         await provision(environ, admin_url, log_dir / "provision.log")
         town_says = await _prepare(environ, admin_url, data_dir)
-        run(others)
+        run([*others, publisher(environ, admin_url, log_dir)])
         await wait_ready(f"http://127.0.0.1:{port}/readyz", front)
         await add_shifts(environ, data_dir)
         return town_says
@@ -401,7 +411,7 @@ def banner(
         *(
             f"  metrics of {child.name:<13} http://{child.environ['CHOUDO_METRICS_ADDRESS']}/metrics"
             for child in running
-            if child.name not in ("sink", "identity")
+            if child.name not in ("sink", "identity", "publisher")
         ),
         f"  data and logs        {data_dir}",
         "  stop                 Ctrl-C",

@@ -46,6 +46,7 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
         yield from _life_event(("events", number), event, codes)
     yield from _office(pack)
     yield from _items(pack, codes)
+    yield from _offices(pack)
     yield from _circles(pack)
     yield from _two_ways(pack)
 
@@ -223,6 +224,23 @@ def _online_rule(pack: TownPack, place: Place, rule: OfficeRule) -> Iterator[Fla
         yield Flaw(OFFICE_FILE, (*place, "finish" if rule.finish else "enclose"), what, "take it out")
     if "counter" in rule.finish and (line.counter == "no" or not line.counters):
         yield Flaw(OFFICE_FILE, (*place, "finish"), f"no counter does {line.code}", "write post only")
+
+
+def _offices(pack: TownPack) -> Iterator[Flaw]:
+    yield from _twice(
+        TOWN_FILE, ((("offices", number, "name_ja"), each.name_ja) for number, each in enumerate(pack.offices))
+    )
+    known = {office.name_ja for office in pack.offices}
+    if not known:
+        # A town need not say how its offices are reached: its own phone number is told.
+        return
+    tables = (("counters", [each.office for each in pack.counters]), ("venues", [each.office for each in pack.venues]))
+    for table, offices in tables:
+        for number, office in enumerate(offices):
+            yield from _unknown(TOWN_FILE, (table, number, "office"), [office], known, "office")
+    for number, procedure in enumerate(pack.procedures):
+        yield from _unknown(PROCEDURES_FILE, (number, "office"), [procedure.office], known, "office")
+    yield from _unknown(TOWN_FILE, ("town", "registrar"), filter(None, [pack.town.registrar]), known, "office")
 
 
 def _circles(pack: TownPack) -> Iterator[Flaw]:

@@ -16,9 +16,18 @@ NAMED = {
     "things": ("thing to bring", "code", "ja"),
     "deadlines": ("deadline", "code", "ja"),
     "names": ("wording", "ja", "ja"),
+    "offices": ("office", "name_ja", "name_ja"),
 }
-TABLES = ("town", "booking", "notices", "office")
+TABLES = ("town", "booking", "notices", "office", "channels")
 WEEKDAYS = "月火水木金土日"
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A field that differs, as it was and as it becomes."""
+
+    field: str
+    before: Any
+    after: Any
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -30,6 +39,7 @@ class Change(msgspec.Struct, frozen=True):
     what: str
     is_gone: bool = False
     fields: frozenset[str] = frozenset()
+    moves: tuple[Move, ...] = ()
 
 
 def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
@@ -39,7 +49,8 @@ def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
         for field in after:
             # Line by line, below.
             if before[field] != after[field] and field != "procedures":
-                yield Change("town", f"{table}.{field}", "", _move(before[field], after[field]))
+                moves = (Move(field, before[field], after[field]),)
+                yield Change("town", f"{table}.{field}", "", _move(before[field], after[field]), moves=moves)
     for table, (kind, key, label) in NAMED.items():
         yield from _named(kind, key, label, getattr(old, table), getattr(new, table))
     yield from _named("office rule", "procedure", "procedure", old.office.procedures, new.office.procedures)
@@ -49,12 +60,13 @@ def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
     for counter in dict.fromkeys([*hours[0], *hours[1]]):
         before, after = (", ".join(said.get(counter, ())) or "none" for said in hours)
         if before != after:
-            yield Change("hours", counter, "", f"{before} → {after}")
+            yield Change("hours", counter, "", f"{before} → {after}", moves=(Move("hours", before, after),))
     yield from _lines("closure", old.closures, new.closures)
     walks = [pack.walk_minutes() for pack in (old, new)]
     for pair in sorted({*walks[0], *walks[1]}):
         if walks[0].get(pair) != walks[1].get(pair):
-            yield Change("walk", "–".join(pair), "", f"minutes {_move(walks[0].get(pair), walks[1].get(pair))}")
+            move = Move("minutes", walks[0].get(pair), walks[1].get(pair))
+            yield Change("walk", "–".join(pair), "", f"minutes {_move(move.before, move.after)}", moves=(move,))
 
 
 def _named(kind: str, key: str, label: str, old: Iterable[Any], new: Iterable[Any]) -> Iterator[Change]:
@@ -71,7 +83,8 @@ def _named(kind: str, key: str, label: str, old: Iterable[Any], new: Iterable[An
         fields = [field for field in becomes if was[field] != becomes[field]]
         if fields:
             said = "; ".join(f"{field} {_move(was[field], becomes[field])}" for field in fields)
-            yield Change(kind, code, name, said, fields=frozenset(fields))
+            moves = tuple(Move(field, was[field], becomes[field]) for field in fields)
+            yield Change(kind, code, name, said, fields=frozenset(fields), moves=moves)
     if list(before) != list(after) and set(before) == set(after) and kind != "wording":
         yield Change(kind, "", "", f"another order: {', '.join(after)}")
 
@@ -85,7 +98,10 @@ def _lines(kind: str, old: Iterable[Any], new: Iterable[Any]) -> Iterator[Change
     for what, lines, others in (("gone", before, after), ("new", after, before)):
         for line in lines:
             if line not in others:
-                yield Change(kind, "", "", f"{what}: {_show(line)}", is_gone=what == "gone")
+                moves = tuple(
+                    Move(field, *((value, None) if what == "gone" else (None, value))) for field, value in line.items()
+                )
+                yield Change(kind, "", "", f"{what}: {_show(line)}", is_gone=what == "gone", moves=moves)
 
 
 def _hours(opening: Iterable[Opening]) -> dict[str, list[str]]:

@@ -53,7 +53,7 @@ def lines_of_toml(text: str) -> dict[Place, int]:
     lengths: dict[Place, int] = {}
     table: Place = ()
     begun, first = "", 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         # A list or a text over several lines is whole when it can be read.
         begun, first = (f"{begun}\n{line}", first) if begun else (line, number)
         try:

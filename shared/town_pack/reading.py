@@ -42,6 +42,7 @@ class _Sheet(Generic[T]):
     meaning: T | None
     lines: dict[Place, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
 
 
 def read_town_pack(folder: Path) -> TownPack:
@@ -84,34 +85,51 @@ def find_files(folder: Path) -> dict[str, str]:
 
 def read_files(files: Mapping[str, str]) -> TownPack:
     """The meaning of a pack's texts. Raises BadTownPack as `read_town_pack` does."""
-    town = _read_toml(TOWN_FILE, files[TOWN_FILE], TownFile)
-    procedures = _read_procedures(files[PROCEDURES_FILE])
-    events = _read_toml(LIFE_EVENTS_FILE, files.get(LIFE_EVENTS_FILE, ""), LifeEventsFile)
-    office = _read_toml(OFFICE_FILE, files.get(OFFICE_FILE, ""), OfficeRules)
-    items = _read_toml(ITEMS_FILE, files.get(ITEMS_FILE, ""), ItemsFile)
-    if (
-        town.meaning is None
-        or procedures.meaning is None
-        or events.meaning is None
-        or office.meaning is None
-        or items.meaning is None
-    ):
-        sheets: tuple[_Sheet[Any], ...] = (town, procedures, events, office, items)
-        raise BadTownPack([problem for sheet in sheets for problem in sheet.problems])
-    facts = {name: getattr(town.meaning, name) for name in town.meaning.__struct_fields__}
-    pack = TownPack(
-        **facts,
-        procedures=procedures.meaning,
-        life_events=events.meaning.events,
-        office=office.meaning,
-        items=items.meaning,
-    )
+    sheets = _read_sheets(files)
+    pack = _pack_of(sheets)
+    if pack is None:
+        raise BadTownPack([problem for sheet in sheets.values() for problem in sheet.problems])
     if flaws := list(flaws_of(pack)):
         # The lines are looked for only now: to find them takes longer than to read.
         lines = {name: lines_of_toml(files.get(name, "")) for name in (TOWN_FILE, *MAY_BE_MISSING)}
-        lines[PROCEDURES_FILE] = procedures.lines
+        lines[PROCEDURES_FILE] = sheets[PROCEDURES_FILE].lines
         raise BadTownPack([problem_of(flaw, lines[flaw.file]) for flaw in flaws])
     return pack
+
+
+def examine_files(files: Mapping[str, str]) -> tuple[TownPack | None, list[Flaw]]:
+    """What a pack's texts mean, if all fit their schema, and what is wrong with them by the place where it stands."""
+    sheets = _read_sheets(files)
+    pack = _pack_of(sheets)
+    if pack is None:
+        return None, [flaw for sheet in sheets.values() for flaw in sheet.flaws]
+    return pack, list(flaws_of(pack))
+
+
+def _read_sheets(files: Mapping[str, str]) -> dict[str, _Sheet[Any]]:
+    return {
+        TOWN_FILE: _read_toml(TOWN_FILE, files[TOWN_FILE], TownFile),
+        PROCEDURES_FILE: _read_procedures(files[PROCEDURES_FILE]),
+        LIFE_EVENTS_FILE: _read_toml(LIFE_EVENTS_FILE, files.get(LIFE_EVENTS_FILE, ""), LifeEventsFile),
+        OFFICE_FILE: _read_toml(OFFICE_FILE, files.get(OFFICE_FILE, ""), OfficeRules),
+        ITEMS_FILE: _read_toml(ITEMS_FILE, files.get(ITEMS_FILE, ""), ItemsFile),
+    }
+
+
+def _pack_of(sheets: Mapping[str, _Sheet[Any]]) -> TownPack | None:
+    """The pack, if all its files fit their schema."""
+    read: dict[str, Any] = {name: sheet.meaning for name, sheet in sheets.items()}
+    if None in read.values():
+        return None
+    town = read[TOWN_FILE]
+    facts = {name: getattr(town, name) for name in town.__struct_fields__}
+    return TownPack(
+        **facts,
+        procedures=read[PROCEDURES_FILE],
+        life_events=read[LIFE_EVENTS_FILE].events,
+        office=read[OFFICE_FILE],
+        items=read[ITEMS_FILE],
+    )
 
 
 def _read_toml(name: str, text: str, kind: type[T]) -> _Sheet[T]:
@@ -125,7 +143,7 @@ def _read_toml(name: str, text: str, kind: type[T]) -> _Sheet[T]:
     flaws = list(misfits(name, read, kind))
     if flaws:
         lines = lines_of_toml(text)
-        return _Sheet(None, problems=[problem_of(flaw, lines) for flaw in flaws])
+        return _Sheet(None, problems=[problem_of(flaw, lines) for flaw in flaws], flaws=flaws)
     return _Sheet(msgspec.convert(read, kind))
 
 
@@ -151,7 +169,7 @@ def _read_procedures(text: str) -> _Sheet[tuple[Procedure, ...]]:
     if not rows:
         flaws.append(Flaw(PROCEDURES_FILE, (), "no procedure in it", "write one on each line below the first"))
     if flaws:
-        return _Sheet(None, problems=[problem_of(flaw, lines) for flaw in flaws])
+        return _Sheet(None, problems=[problem_of(flaw, lines) for flaw in flaws], flaws=flaws)
     return _Sheet(msgspec.convert(rows, tuple[Procedure, ...], strict=False), lines)
 
 

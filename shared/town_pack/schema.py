@@ -21,7 +21,7 @@ FREQUENT_MAX = 6
 # How long what was given for a procedure is kept after its end, where the town does not say.
 RETENTION_DAYS = 365
 # Columns of `procedures.csv` that a town need not have.
-MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days", "quantity_max", "more_min", "unit")
+MAY_BE_EMPTY = ("retention_days", "notice_min", "horizon_days", "quantity_max", "more_min", "unit", "online_minutes")
 QUANTITY_MAX = 20
 # Of the things that a procedure has attached; files are counted for a case.
 ATTACH_MAX = 5
@@ -174,6 +174,24 @@ class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trial_reminder_after_s: int | None = None
 
 
+class ChannelRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the channels take, where a procedure does not say it: minutes to read an online form, and to fill in each of
+    its items; and to sit down with a helper, before the procedure itself."""
+
+    online_base_min: Annotated[int, msgspec.Meta(ge=0, le=120)] = 5
+    online_per_item_min: Annotated[int, msgspec.Meta(ge=0, le=60)] = 1
+    helper_extra_min: Annotated[int, msgspec.Meta(ge=0, le=120)] = 15
+
+
+class Office(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An office (課), by the name that procedures, counters, venues and accounts call it, and how to reach it."""
+
+    name_ja: ShortText
+    phone: Annotated[str, msgspec.Meta(pattern=r"^[0-9+() -]{3,32}$")]
+    place_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    mail: Annotated[str, msgspec.Meta(pattern=r"^$|^[^@\s]+@[^@\s]+$", max_length=254)] = ""
+
+
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A short text of the town in Japanese, やさしい日本語 and English, named by a code in `procedures.csv`."""
 
@@ -202,7 +220,8 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     was given in it is erased; empty: a year. `notice_min` and `horizon_days` are its own for booking; empty: those of
     the town. In one appointment as many as `quantity_max` of it are done (one for each of a family; empty: one): the
     first takes the `counter_minutes`, each more `more_min`, and they are counted in a `unit` (人分, 通). `attach` are
-    the codes of the `things` that are attached as files (photo or PDF) to what is sent online.
+    the codes of the `things` that are attached as files (photo or PDF) to what is sent online. `online_minutes` are
+    what its form takes; empty: estimated by the town's `channels`.
     """
 
     code: Code
@@ -234,6 +253,7 @@ class Procedure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     more_min: Annotated[int, msgspec.Meta(ge=0, le=240)] = 0
     unit: Annotated[str, msgspec.Meta(max_length=10)] = ""
     attach: Annotated[tuple[str, ...], msgspec.Meta(max_length=ATTACH_MAX)] = ()
+    online_minutes: Annotated[int, msgspec.Meta(ge=1, le=480)] | None = None
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -293,6 +313,8 @@ class TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
+    channels: ChannelRules = ChannelRules()
+    offices: tuple[Office, ...] = ()
 
 
 class TownPack(msgspec.Struct, frozen=True, kw_only=True):
@@ -313,6 +335,8 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     walks: tuple[Walk, ...] = ()
     office: OfficeRules = OfficeRules()
     items: ItemsFile = ItemsFile()
+    channels: ChannelRules = ChannelRules()
+    offices: tuple[Office, ...] = ()
 
     def walk_minutes(self) -> dict[tuple[str, str], int]:
         """Minutes on foot by pairs of counters, each pair once; of two lines about the same pair, the first says it."""

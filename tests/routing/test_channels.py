@@ -1,12 +1,13 @@
 """What each channel costs, and which one is suggested."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
-from services.routing.domain.catalogue import Procedure
-from services.routing.domain.channels import compare_channels, things_to_bring
+from services.routing.domain.catalogue import Channel, ChannelRules, Procedure
+from services.routing.domain.channels import NOTHING_GIVEN, Given, compare_channels, things_to_bring
 from services.routing.domain.options import ChannelOption
 from tests.routing.makers import NOW, make_availability, make_counter, make_procedure, make_venue
 
@@ -139,3 +140,23 @@ def test_a_procedure_with_a_notice_of_its_own_has_its_own_earliest_time() -> Non
     assert (counter_of("CHI02").earliest, counter_of("CHI02").earliest_at) == ("at", later)
     assert (counter_of("RES01").earliest, counter_of("RES01").earliest_at) == ("full", None)
     assert counter_of("RES02").earliest_at == told.earliest_at
+
+
+def test_the_towns_own_minutes_are_said_and_a_procedures_own_come_first() -> None:
+    rules = ChannelRules(online_base_min=10, online_per_item_min=2, helper_extra_min=30)
+    seen = [make_availability()]
+
+    def minutes(channel: Channel, given: Given = NOTHING_GIVEN, **changes: Any) -> int | None:
+        procedure = make_procedure(items=("name", "phone", "address"), **changes)
+        return (
+            compare_channels(procedure, COUNTERS | VENUES, seen, NOW, rules=rules, given=given).option(channel).minutes
+        )
+
+    assert minutes("online") == 10 + 3 * 2
+    assert minutes("online", Given(form=("name",))) == 10 + 2 * 2
+    assert minutes("online", online_minutes=4) == 4
+    assert minutes("online", Given(form=("name", "phone")), online_minutes=4) == 1
+    assert minutes("helper") == 20 + 30
+    assert minutes("helper", counter="no") == 20
+    own = compare_channels(make_procedure(online_minutes=4), COUNTERS, seen, NOW).option("online")
+    assert "minutes_estimated" not in own.doubts

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from deploy.cli import main
 from shared.db import Database
 from shared.messaging.broker import ChoudoBroker, make_broker
 from tests.conftest import TestDatabase
@@ -17,6 +18,7 @@ START = datetime(2026, 11, 24, 0, 30, tzinfo=UTC)
 TOWNS = ("143421", "999999")
 
 MakeDb = Callable[[str], Database]
+Run = Callable[..., tuple[int, str]]
 
 
 class TestClock:
@@ -81,3 +83,18 @@ def logged() -> Iterator[Logged]:
     """The log as processes configure it, read instead of written."""
     with reading_the_log() as logged:
         yield logged
+
+
+@pytest.fixture
+def run(database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `choudo town …`; gives its exit status and what it said."""
+    for name, value in database.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", database.admin_url)
+
+    def call(*arguments: object) -> tuple[int, str]:
+        status = main(["town", *map(str, arguments)])
+        told = capsys.readouterr()
+        return status, told.out + told.err
+
+    return call

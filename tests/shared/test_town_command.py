@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -12,13 +11,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from deploy.cli import main
 from deploy.town import BAD_INPUT, DIFFERENT, DONE, NONE_THERE
 from services.booking.commands.opening import PublishVersion, publish_version
 from services.booking.domain.opening import Hours, OpeningRule, Version, WeekdayHours
 from shared.db import Database
 from shared.tokens import Identity
 from tests.conftest import TestDatabase
+from tests.shared.conftest import Run
 
 TOWNS = Path(__file__).resolve().parents[2] / "deploy" / "towns"
 NAMES = sorted(folder.name for folder in TOWNS.iterdir())
@@ -27,23 +26,6 @@ SAMPLE, CODE = TOWNS / "ninomiya", "143421"
 KEPT = ("routing.catalogue", "routing.procedure", "routing.counter", "routing.life_event", "routing.pack_version",
         "routing.outbox", "booking.opening_rule", "booking.counter_rule", "booking.closure", "booking.slot",
         "notifications.reminder_rule", "town.municipality", "town.host", "town.text")  # fmt: skip
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def run(database: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `choudo town …`; gives its exit status and what it said."""
-    for name, value in database.environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATABASE_URL", database.admin_url)
-
-    def call(*arguments: object) -> tuple[int, str]:
-        status = main(["town", *map(str, arguments)])
-        told = capsys.readouterr()
-        return status, told.out + told.err
-
-    return call
 
 
 @pytest.fixture

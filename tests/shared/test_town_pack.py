@@ -469,3 +469,20 @@ def test_what_no_form_asks_for_is_not_done_online(pack: Path) -> None:
     assert (
         problem(pack) == "procedures.csv, line 2, online: no form asks for domicile, spouse, which it needs; write no"
     )
+
+
+def test_a_town_that_names_its_offices_names_all_of_them(pack: Path) -> None:
+    """Without any, its own phone number is told, and an office is only a word."""
+    known = {line.office for line in read_town_pack(pack).procedures}
+    known |= {line.office for line in read_town_pack(pack).counters}
+    known |= {line.office for line in read_town_pack(pack).venues}
+    said = "".join(f'[[offices]]\nname_ja = "{name}"\nphone = "0463-71-3311"\n' for name in sorted(known - {"税"}))
+    before = (pack / "town.toml").read_text("utf-8")
+    (pack / "town.toml").write_text(f"{before}\n{said}", "utf-8")
+    told = problem(pack).split("\n")
+    assert {line.partition(": ")[2].partition(";")[0] for line in told} == {"no such office: 税"}
+    assert {line.partition(",")[0] for line in told} == {"town.toml", "procedures.csv"}
+    (pack / "town.toml").write_text(f'{before}\n{said}[[offices]]\nname_ja = "税"\nphone = "1"\n', "utf-8")
+    assert "offices.phone: '1' does not fit" in problem(pack)
+    (pack / "town.toml").write_text(f'{before}\n{said}[[offices]]\nname_ja = "税"\nphone = "119-1"\n', "utf-8")
+    assert {office.name_ja for office in read_town_pack(pack).offices} == known

@@ -47,6 +47,20 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     The same content again changes nothing and publishes nothing. A procedure that the pack no longer has is withdrawn,
     not removed: cases and history name it.
     """
+    town = pack.town.code
+    version = await write_catalogue(session, pack, public_url=public_url, now=now)
+    await plan_tidying(session, town, now=now)
+    await plan_adding_up(session, town, now=now)
+    if version is None:
+        current = catalogue.select().where(catalogue.c.municipality == town)
+        return int((await session.execute(current)).one().version)
+    await outbox.publish(session, _published(pack, public_url, version, now))
+    await record_deed(session, Operator(town), "publish_catalogue", str(version), now=now)
+    return version
+
+
+async def write_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int | None:
+    """The tables of the catalogue, as the pack has it, and nobody told; its new version, None when it is the same."""
     facts = pack.town
     values = {
         "content_hash": _content_hash(pack, public_url),
@@ -59,6 +73,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
         "deadlines": [{"code": deadline.code, "ja": deadline.ja} for deadline in pack.deadlines],
         "online_payment": list(facts.online_payment),
         "places_confirmed": facts.places_confirmed,
+        "channels": msgspec.to_builtins(pack.channels),
+        "offices": msgspec.to_builtins(pack.offices),
         "published_at": now,
     }
     # Two loads of one town at once: the second waits here, and then finds the content unchanged.
@@ -72,11 +88,8 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
             ).returning(catalogue.c.version)
         )
     ).scalar_one_or_none()
-    await plan_tidying(session, facts.code, now=now)
-    await plan_adding_up(session, facts.code, now=now)
     if version is None:
-        current = catalogue.select().where(catalogue.c.municipality == facts.code)
-        return int((await session.execute(current)).one().version)
+        return None
 
     await _replace(session, procedure, facts.code, [_procedure_row(line) for line in pack.procedures])
     gone = procedure.c.code.not_in([line.code for line in pack.procedures])
@@ -99,13 +112,11 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     await _replace(session, life_event, facts.code, [_life_event_row(line) for line in pack.life_events])
     # The rule of a procedure that is gone stays: applications of it are still to be decided.
     await _replace(session, office_rule, facts.code, _office_rows(pack))
-    await _publish_items(session, pack, now)
-    await outbox.publish(session, _published(pack, public_url, version, now))
-    await record_deed(session, Operator(facts.code), "publish_catalogue", str(version), now=now)
+    await _write_items(session, pack, now)
     return version
 
 
-async def _publish_items(session: AsyncSession, pack: TownPack, now: datetime) -> None:
+async def _write_items(session: AsyncSession, pack: TownPack, now: datetime) -> None:
     town, own = pack.town.code, town_items_of(pack.items)
     items = [
         {"code": code, "content": msgspec.to_builtins(item), "withdrawn_at": None} for code, item in own.items.items()
@@ -259,6 +270,8 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.walks,
             pack.office,
             pack.items,
+            pack.channels,
+            pack.offices,
         ),
         str_keys=True,
     )

@@ -24,6 +24,25 @@ def is_code(text: str) -> bool:
     return _CODE.fullmatch(text) is not None
 
 
+class ChannelRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the channels take where a procedure does not say it, in minutes: an estimate, shown as one."""
+
+    # Reading the page, and then each item that has to be typed.
+    online_base_min: int = 5
+    online_per_item_min: int = 1
+    # Sitting down together, and then the procedure itself.
+    helper_extra_min: int = 15
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """How an office (課) is reached. Empty: the town says nothing of it."""
+
+    name_ja: str
+    phone: str
+    place_ja: str = ""
+    mail: str = ""
+
+
 class Procedure(msgspec.Struct, frozen=True, kw_only=True):
     """A procedure (手続き) that the town offers."""
 
@@ -51,6 +70,7 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
     # Of the things, those that are attached as files online.
     attach: tuple[str, ...] = ()
     deadline: str = ""
+    online_minutes: int | None = None
 
     @property
     def is_sample(self) -> bool:
@@ -106,3 +126,9 @@ class Town(msgspec.Struct, frozen=True, kw_only=True):
     online_payment: tuple[Payment, ...] = ()
     # Whether payment, access and travel are the town's own word, or a sample.
     places_confirmed: bool = True
+    channels: ChannelRules = ChannelRules()
+    offices: tuple[Office, ...] = ()
+
+    def office(self, name: str) -> Office | None:
+        """How an office is reached; None when the town does not say."""
+        return next((office for office in self.offices if office.name_ja == name), None)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from services.routing.domain.catalogue import Channel, Counter, Payment, Possible, Procedure
+from services.routing.domain.catalogue import Channel, ChannelRules, Counter, Payment, Possible, Procedure
 from services.routing.domain.items import NOT_TYPED
 from services.routing.domain.options import ChannelOption, Doubt, Earliest, Reason
 from services.routing.domain.situation import Access, Situation
@@ -20,11 +20,6 @@ T = TypeVar("T")
 # The channels that can be used in this version; the others say honestly that they come with the next one.
 READY_CHANNELS: frozenset[Channel] = frozenset({"online", "counter", "helper"})
 
-# An estimate, shown as one: reading the page, and then each item that has to be typed.
-ONLINE_BASE_MIN = 5
-ONLINE_PER_ITEM_MIN = 1
-# Sitting down together, and then the procedure itself.
-HELPER_EXTRA_MIN = 15
 # Booking says what is free anew at least every ten minutes: of whom nothing was heard for so long, something is amiss.
 OLD_AFTER = timedelta(minutes=30)
 
@@ -67,6 +62,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 NOTHING_SAID = Situation()
 NOTHING_GIVEN = Given()
+USUAL_RULES = ChannelRules()
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +86,7 @@ def compare_channels(
     situation: Situation = NOTHING_SAID,
     given: Given = NOTHING_GIVEN,
     online_payment: tuple[Payment, ...] = (),
+    rules: ChannelRules = USUAL_RULES,
     ready: frozenset[Channel] = READY_CHANNELS,
 ) -> Comparison:
     """Compare the channels of a procedure at a moment. `availability` may hold other counters, or be late or empty."""
@@ -97,9 +94,9 @@ def compare_channels(
     options = tuple(
         msgspec.structs.replace(option, cautions=find_cautions(option, situation, now))
         for option in (
-            _online(procedure, now, ready, given, online_payment),
+            _online(procedure, now, ready, given, online_payment, rules),
             _counter(procedure, counters, availability, now, ready, given),
-            _helper(procedure, counters, availability, now, ready, given),
+            _helper(procedure, counters, availability, now, ready, given, rules),
         )
     )
     suggested, why = suggest(options, situation, now)
@@ -125,6 +122,7 @@ def _online(
     ready: frozenset[Channel],
     given: Given,
     payment: tuple[Payment, ...],
+    rules: ChannelRules,
 ) -> ChannelOption:
     if procedure.online == "no":
         by_law = procedure.source.startswith("in-person required by law")
@@ -138,14 +136,22 @@ def _online(
         reason=_reason(procedure.online, is_ready),
         earliest="any_time" if is_ready else "next_version",
         earliest_at=now if is_ready else None,
-        minutes=ONLINE_BASE_MIN + ONLINE_PER_ITEM_MIN * (len(procedure.items) - len(reused)),
+        minutes=_online_minutes(procedure, rules, len(reused)),
         fee_yen=procedure.fee_yen,
         payment=payment if procedure.fee_yen else (),
         bring=things_to_bring(procedure, "online"),
         reused=reused,
         needs_phone=True,
-        doubts=_doubts(procedure, None, now, minutes_estimated=True),
+        doubts=_doubts(procedure, None, now, minutes_estimated=procedure.online_minutes is None),
     )
+
+
+def _online_minutes(procedure: Procedure, rules: ChannelRules, reused: int) -> int:
+    """What the form takes, less what need not be written again."""
+    whole = procedure.online_minutes
+    if whole is None:
+        whole = rules.online_base_min + rules.online_per_item_min * len(procedure.items)
+    return max(1, whole - rules.online_per_item_min * reused)
 
 
 def _counter(
@@ -218,6 +224,7 @@ def _helper(
     now: datetime,
     ready: frozenset[Channel],
     given: Given,
+    rules: ChannelRules,
 ) -> ChannelOption:
     if procedure.helper == "no":
         return _impossible("helper", "not_with_helper")
@@ -227,7 +234,7 @@ def _helper(
         return _impossible("helper", "no_venue")
     free = _free_times(venues, availability, now)
     # Practising with a phone is the helper's procedure itself; elsewhere it comes before the procedure.
-    extra_min = 0 if procedure.counter == "no" else HELPER_EXTRA_MIN
+    extra_min = 0 if procedure.counter == "no" else rules.helper_extra_min
     return ChannelOption(
         channel="helper",
         possible=procedure.helper,

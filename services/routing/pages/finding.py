@@ -59,13 +59,20 @@ async def show_search(
 ) -> Template:
     """What was found for a word, or all of a category; without either what most people need, and everything."""
     async with db.begin(town.code) as session:
-        searched = await search_procedures(request, session, town, catalogues, now=now)
-    if searched["query"] and not searched["category"]:
+        shown = await search_page(request, session, town, catalogues, now=now)
+    if shown.context["query"] and not shown.context["category"]:
         # What was typed is kept nowhere: it may say something about somebody.
         SEARCHES.inc()
-        if not searched["found"]:
+        if not shown.context["found"]:
             SEARCHES_WITHOUT_RESULT.inc()
-    return page(request, "search.html", **searched)
+    return shown
+
+
+async def search_page(
+    request: Req, session: AsyncSession, town: Town, catalogues: Catalogues, *, now: datetime
+) -> Template:
+    """The search in what the session's catalogue has."""
+    return page(request, "search.html", **await search_procedures(request, session, town, catalogues, now=now))
 
 
 @get("/p/{code:str}", opt=PUBLIC)

@@ -41,8 +41,38 @@ async def show_front(
 ) -> Template:
     """Search, what most people need, and every category."""
     async with db.begin(town.code) as session:
-        catalogue = await catalogues.read(session, town.code)
-        frequent = await frequent_codes(session, town, catalogue.town, now=now)
+        return await front_page(request, session, town, catalogues, now=now)
+
+
+@get("/procedures/{code:str}", opt=PUBLIC)
+async def show_procedure(
+    request: Request[Any, Any, Any],
+    code: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    catalogues: NamedDependency[Catalogues],
+) -> Template:
+    """The three channels of one procedure, side by side, and what the visitor said of their situation."""
+    try:
+        async with db.begin(town.code) as session:
+            return await procedure_page(request, session, town, code, catalogues, now=now)
+    except Refusal as refusal:
+        if refusal.code != "procedure_unknown":
+            raise
+        return await unknown_procedure_page(request, code, db, town, catalogues, now=now)
+
+
+async def front_page(
+    request: Request[Any, Any, Any], session: AsyncSession, town: Town, catalogues: Catalogues, *, now: datetime
+) -> Template:
+    """The front page of what the session's catalogue has.
+
+    Raises:
+        Refusal: `catalogue_missing` (503).
+    """
+    catalogue = await catalogues.read(session, town.code)
+    frequent = await frequent_codes(session, town, catalogue.town, now=now)
     procedures = catalogue.procedures
     return page(
         request,
@@ -60,29 +90,25 @@ async def show_front(
     )
 
 
-@get("/procedures/{code:str}", opt=PUBLIC)
-async def show_procedure(
+async def procedure_page(
     request: Request[Any, Any, Any],
-    code: FromPath[str],
-    db: NamedDependency[Database],
-    town: NamedDependency[Town],
-    now: NamedDependency[datetime],
-    catalogues: NamedDependency[Catalogues],
+    session: AsyncSession,
+    town: Town,
+    code: str,
+    catalogues: Catalogues,
+    *,
+    now: datetime,
 ) -> Template:
-    """The three channels of one procedure, side by side, and what the visitor said of their situation."""
+    """A procedure's page.
+
+    Raises:
+        Refusal: `procedure_unknown` (404), `catalogue_missing` (503).
+    """
     visitor = visitor_to_compare_for(request)
-    try:
-        async with db.begin(town.code) as session:
-            situation = await find_situation(session, visitor, now)
-            catalogue = await catalogues.read(session, town.code)
-            procedure = catalogue.procedure(code)
-            comparison = await compare_procedure(
-                session, catalogue, procedure, visitor=visitor, situation=situation, now=now
-            )
-    except Refusal as refusal:
-        if refusal.code != "procedure_unknown":
-            raise
-        return await unknown_procedure_page(request, code, db, town, catalogues, now=now)
+    catalogue = await catalogues.read(session, town.code)
+    procedure = catalogue.procedure(code)
+    situation = await find_situation(session, visitor, now)
+    comparison = await compare_procedure(session, catalogue, procedure, visitor=visitor, situation=situation, now=now)
     return page(
         request,
         "procedure.html",
@@ -92,6 +118,7 @@ async def show_procedure(
         cards=channel_cards(procedure, comparison, catalogue.town, now),
         suggested=comparison.suggested,
         deadline=deadline_words(procedure, catalogue.town),
+        office=catalogue.town.office(procedure.office),
         questions=questions(situation),
         idempotency_key=uuid4(),
     )
@@ -116,6 +143,7 @@ async def compare_procedure(
         situation=situation,
         given=await find_given(session, visitor, procedure.items),
         online_payment=catalogue.town.online_payment,
+        rules=catalogue.town.channels,
     )
 
 

@@ -59,12 +59,23 @@ async def show_life_event(
     """The first questions."""
     try:
         async with db.begin(town.code) as session:
-            event = await get_life_event(session, town.code, code)
-            offered = await _offered(session, town, catalogues)
+            return await life_event_page(request, session, town, code, catalogues)
     except Refusal as refusal:
         if refusal.code != "life_event_unknown":
             raise
         return await unknown_event_page(request, db, town, catalogues, now=now)
+
+
+async def life_event_page(
+    request: Request[Any, Any, Any], session: AsyncSession, town: Town, code: str, catalogues: Catalogues
+) -> Template:
+    """The first questions of a life event that the session's catalogue has.
+
+    Raises:
+        Refusal: `life_event_unknown` (404), `catalogue_missing` (503).
+    """
+    event = await get_life_event(session, town.code, code)
+    offered = await _offered(session, town, catalogues)
     return _questions_page(request, event, questions_to_ask(event, {}, offered), Form({}), {})
 
 
@@ -229,11 +240,12 @@ async def _compare(
     offered = {procedure.code: procedure for procedure in await list_procedures(session, municipality)}
     counters = await list_counters(session, municipality)
     availability = await list_availability(session, municipality, list(counters))
+    rules = (await get_town(session, municipality)).channels
     return [
         (
             step,
             offered[step.procedure],
-            compare_channels(offered[step.procedure], counters, availability, now, situation=situation),
+            compare_channels(offered[step.procedure], counters, availability, now, situation=situation, rules=rules),
         )
         for step in event.steps
         if step.procedure in made.procedures and step.procedure in offered

@@ -10,6 +10,7 @@ from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE
 from services.routing.domain.items import is_attached
 from services.routing.domain.town_items import town_item_name
+from services.routing.pages.catalogue_refusals import EDITOR_REFUSALS
 from shared.web.i18n import SOURCE, current_language, translate, with_readings
 from shared.web.places import place_label
 from shared.web.refusals import RefusalText
@@ -28,6 +29,7 @@ REFUSALS: dict[str, RefusalText] = {
     "catalogue_missing": RefusalText(
         _("準備をしているところです"), _("手続きの一覧を読みこんでいます。少し待ってから、もう一度お試しください。")
     ),
+    **EDITOR_REFUSALS,
     "procedure_unknown": RefusalText(
         _("この手続きは見つかりません"),
         _("番号がちがうか、受付が終わった手続きです。はじめのページからさがしてください。"),

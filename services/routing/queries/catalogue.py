@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.catalogue import Counter, Procedure, Town, Words, is_code
+from services.routing.domain.catalogue import ChannelRules, Counter, Office, Procedure, Town, Words, is_code
 from services.routing.domain.channels import Availability
 from services.routing.tables import availability, case_file, catalogue, counter, procedure
 from shared.errors import Refusal
@@ -38,6 +38,8 @@ async def get_town(session: AsyncSession, municipality: str) -> Town:
         deadlines=msgspec.convert(row.deadlines, tuple[Words, ...]),
         online_payment=tuple(row.online_payment),
         places_confirmed=row.places_confirmed,
+        channels=msgspec.convert(row.channels, ChannelRules),
+        offices=msgspec.convert(row.offices, tuple[Office, ...]),
     )
 
 

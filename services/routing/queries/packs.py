@@ -38,6 +38,14 @@ async def find_pack(session: AsyncSession, municipality: str, version: int | Non
     return LoadedPack(row.version, row.loaded_at, row.files) if row else None
 
 
+async def is_kept(session: AsyncSession, municipality: str, files: Mapping[str, str]) -> bool:
+    """Whether exactly these texts were loaded once."""
+    query = select(pack_version.c.version).where(
+        pack_version.c.municipality == municipality, pack_version.c.files == dict(files)
+    )
+    return (await session.execute(query.limit(1))).one_or_none() is not None
+
+
 async def list_packs(session: AsyncSession, municipality: str) -> list[tuple[int, datetime]]:
     """Versions and when each was loaded, newest first."""
     wanted = select(pack_version.c.version, pack_version.c.loaded_at).where(pack_version.c.municipality == municipality)

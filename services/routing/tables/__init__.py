@@ -31,6 +31,7 @@ from services.routing.tables.catalogue import (
 )
 from services.routing.tables.desk import desk_check, desk_confirmation
 from services.routing.tables.devices import case_device
+from services.routing.tables.drafts import pack_draft, pack_order, pack_save
 from services.routing.tables.identity import identity_attempt, identity_proof
 from services.routing.tables.inquiries import inquiry, inquiry_step
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
@@ -88,6 +89,9 @@ __all__ = [
     "office_look",
     "office_rule",
     "outbox",
+    "pack_draft",
+    "pack_order",
+    "pack_save",
     "pack_version",
     "pass_issued",
     "plan",

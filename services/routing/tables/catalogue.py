@@ -26,6 +26,9 @@ catalogue = Table(
     Column("online_payment", TEXTS, nullable=False, server_default="{}"),
     # Whether payment, access and travel are the town's own word, or a sample.
     Column("places_confirmed", Boolean, nullable=False, server_default="true"),
+    # The town's minutes for channels, and how its offices are reached: `domain/catalogue.py: ChannelRules`, `Office`.
+    Column("channels", JSONB, nullable=False, server_default="{}"),
+    Column("offices", JSONB, nullable=False, server_default="[]"),
     Column("published_at", TIME, nullable=False),
 )
 
@@ -71,6 +74,8 @@ procedure = Table(
     Column("discreet", Boolean, nullable=False),
     # After the end of a case, what was given in it is kept so long.
     Column("retention_days", Integer, nullable=False, server_default="365"),
+    # What its online form takes; none: it is estimated.
+    Column("online_minutes", Integer),
 )
 
 # How the town's offices work on a procedure's applications: `domain/office.py: Rule`.

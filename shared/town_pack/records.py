@@ -1,0 +1,229 @@
+"""What an editor changes in a pack: one record (a procedure, a question …) at a time, in the files' texts."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from shared.town_pack.csv_text import add_line, change_line, remove_line, swap_lines
+from shared.town_pack.office import Check, OfficeRule, OfficeRules
+from shared.town_pack.problems import Place
+from shared.town_pack.schema import (
+    LIFE_EVENTS_FILE,
+    OFFICE_FILE,
+    PROCEDURES_FILE,
+    TOWN_FILE,
+    BookingRules,
+    ChannelRules,
+    Closure,
+    Counter,
+    LifeEvent,
+    Name,
+    NoticeRules,
+    Office,
+    Opening,
+    Procedure,
+    Question,
+    Step,
+    TownFacts,
+    TownPack,
+    Venue,
+    Walk,
+    Words,
+)
+from shared.town_pack.toml_text import add_table, change_table, remove_table, swap_tables
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of record: its type, the file and the place there, and the field that names it (none: its number does).
+
+    `parent` is the kind that it stands in. A single one of its kind is no list.
+    """
+
+    name: str
+    type: type[msgspec.Struct]
+    file: str
+    place: tuple[str, ...] = ()
+    key: str = ""
+    parent: str = ""
+    is_single: bool = False
+
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        Kind(name="procedure", type=Procedure, file=PROCEDURES_FILE, key="code"),
+        Kind(name="event", type=LifeEvent, file=LIFE_EVENTS_FILE, place=("events",), key="code"),
+        Kind(name="question", type=Question, file=LIFE_EVENTS_FILE, place=("questions",), key="code", parent="event"),
+        Kind(name="step", type=Step, file=LIFE_EVENTS_FILE, place=("steps",), key="procedure", parent="event"),
+        Kind(name="counter", type=Counter, file=TOWN_FILE, place=("counters",), key="code"),
+        Kind(name="venue", type=Venue, file=TOWN_FILE, place=("venues",), key="code"),
+        Kind(name="opening", type=Opening, file=TOWN_FILE, place=("opening",)),
+        Kind(name="closure", type=Closure, file=TOWN_FILE, place=("closures",)),
+        Kind(name="walk", type=Walk, file=TOWN_FILE, place=("walks",)),
+        Kind(name="thing", type=Words, file=TOWN_FILE, place=("things",), key="code"),
+        Kind(name="deadline", type=Words, file=TOWN_FILE, place=("deadlines",), key="code"),
+        Kind(name="name", type=Name, file=TOWN_FILE, place=("names",), key="ja"),
+        Kind(name="town", type=TownFacts, file=TOWN_FILE, place=("town",), is_single=True),
+        Kind(name="booking", type=BookingRules, file=TOWN_FILE, place=("booking",), is_single=True),
+        Kind(name="notices", type=NoticeRules, file=TOWN_FILE, place=("notices",), is_single=True),
+        Kind(name="channels", type=ChannelRules, file=TOWN_FILE, place=("channels",), is_single=True),
+        Kind(name="desk", type=Office, file=TOWN_FILE, place=("offices",), key="name_ja"),
+        Kind(name="office", type=OfficeRules, file=OFFICE_FILE, is_single=True),
+        Kind(name="rule", type=OfficeRule, file=OFFICE_FILE, place=("procedures",), key="procedure"),
+        Kind(name="check", type=Check, file=OFFICE_FILE, place=("checks",), key="code", parent="rule"),
+    )
+}
+Values = Mapping[str, Any]
+
+
+def children_of(kind: Kind) -> list[Kind]:
+    """The kinds that stand in a kind."""
+    return [each for each in KINDS.values() if each.parent == kind.name]
+
+
+def fields_of(kind: Kind) -> list[msgspec.structs.FieldInfo]:
+    """The fields that are a record's own: not the lists of records in it."""
+    return [field for field in msgspec.structs.fields(kind.type) if not _has_records(field.type)]
+
+
+def list_records(pack: TownPack, kind: Kind, parent: str = "") -> list[Any]:
+    """All of a kind in a pack, or in the record of a key."""
+    if kind.parent:
+        within = find_record(pack, KINDS[kind.parent], parent)
+        return list(getattr(within, kind.place[-1])) if within is not None else []
+    if kind.file == PROCEDURES_FILE:
+        return list(pack.procedures)
+    if kind.file == OFFICE_FILE:
+        return [pack.office] if kind.is_single else list(pack.office.procedures)
+    if kind.file == LIFE_EVENTS_FILE:
+        return list(pack.life_events)
+    found = getattr(pack, kind.place[0])
+    return [found] if kind.is_single else list(found)
+
+
+def key_of(kind: Kind, record: Any, number: int) -> str:
+    """By what a record is named among those of its kind."""
+    return str(getattr(record, kind.key)) if kind.key else str(number)
+
+
+def number_of(pack: TownPack, kind: Kind, key: str, parent: str = "") -> int | None:
+    """The place of a record among those of its kind; None when there is none."""
+    records = list_records(pack, kind, parent)
+    if kind.is_single:
+        return 0
+    found = (number for number, record in enumerate(records) if key_of(kind, record, number) == key)
+    return next(found, None)
+
+
+def find_record(pack: TownPack, kind: Kind, key: str, parent: str = "") -> Any:
+    """A record; None when there is none."""
+    number = number_of(pack, kind, key, parent)
+    return None if number is None else list_records(pack, kind, parent)[number]
+
+
+def values_of(kind: Kind, record: Any) -> dict[str, Any]:
+    """What a record says, field by field, as the files could say it."""
+    return {field.name: _plain(getattr(record, field.name)) for field in fields_of(kind)}
+
+
+def change_record(
+    files: Mapping[str, str], pack: TownPack, kind: Kind, key: str, values: Values, parent: str = ""
+) -> dict[str, str]:
+    """The files with what is different in a record."""
+    number = number_of(pack, kind, key, parent)
+    if number is None:
+        raise LookupError(key)
+    old = values_of(kind, list_records(pack, kind, parent)[number])
+    changed = {name: value for name, value in values.items() if value != old[name]}
+    if not changed:
+        return dict(files)
+    text = files.get(kind.file, "")
+    if kind.file == PROCEDURES_FILE:
+        return {**files, kind.file: change_line(text, number, _cells(kind, changed))}
+    place = place_of(pack, kind, number, parent)
+    return {**files, kind.file: change_table(text, place, dict(_told(kind, changed)))}
+
+
+def add_record(
+    files: Mapping[str, str], pack: TownPack, kind: Kind, values: Values, parent: str = ""
+) -> dict[str, str]:
+    """The files with one more record, the last of its kind; `values` may have lists of records in it, too."""
+    text = files.get(kind.file, "")
+    if kind.file == PROCEDURES_FILE:
+        return {**files, kind.file: add_line(text, _cells(kind, values))}
+    place = place_of(pack, kind, 0, parent)[:-1]
+    inner = {each.place[-1]: values[each.place[-1]] for each in children_of(kind) if each.place[-1] in values}
+    return {**files, kind.file: add_table(text, place, dict(_told(kind, values)) | inner)}
+
+
+def remove_record(files: Mapping[str, str], pack: TownPack, kind: Kind, key: str, parent: str = "") -> dict[str, str]:
+    """The files without a record."""
+    number = number_of(pack, kind, key, parent)
+    if number is None:
+        raise LookupError(key)
+    text = files[kind.file]
+    if kind.file == PROCEDURES_FILE:
+        return {**files, kind.file: remove_line(text, number)}
+    return {**files, kind.file: remove_table(text, place_of(pack, kind, number, parent))}
+
+
+def raise_record(files: Mapping[str, str], pack: TownPack, kind: Kind, key: str, parent: str = "") -> dict[str, str]:
+    """The files with a record one place further up; the first stays where it is."""
+    number = number_of(pack, kind, key, parent)
+    if number is None:
+        raise LookupError(key)
+    if number == 0:
+        return dict(files)
+    text = files[kind.file]
+    if kind.file == PROCEDURES_FILE:
+        return {**files, kind.file: swap_lines(text, number - 1, number)}
+    place, above = (place_of(pack, kind, each, parent) for each in (number, number - 1))
+    return {**files, kind.file: swap_tables(text, above, place)}
+
+
+def place_of(pack: TownPack, kind: Kind, number: int, parent: str = "") -> Place:
+    """The place of a record in its file, as problems name it."""
+    if kind.file == PROCEDURES_FILE:
+        return (number,)
+    if kind.is_single:
+        return kind.place
+    if kind.parent:
+        above = KINDS[kind.parent]
+        at = number_of(pack, above, parent)
+        if at is None:
+            raise LookupError(parent)
+        return (*above.place, at, *kind.place, number)
+    return (*kind.place, number)
+
+
+def _told(kind: Kind, values: Values) -> Iterator[tuple[str, Any]]:
+    """What the file has to say: what is as it would be anyway is left out."""
+    for field in fields_of(kind):
+        if field.name in values:
+            value = values[field.name]
+            is_usual = not field.required and value == _plain(field.default)
+            yield field.name, None if is_usual else value
+
+
+def _cells(kind: Kind, values: Values) -> dict[str, str]:
+    return {name: "" if value is None else _cell(value) for name, value in _told(kind, values)}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "|".join(value) if isinstance(value, list) else str(value)
+
+
+def _has_records(kind: Any) -> bool:
+    match msgspec.inspect.type_info(kind):
+        case msgspec.inspect.VarTupleType(item_type=msgspec.inspect.StructType()):
+            return True
+        case _:
+            return False
+
+
+def _plain(value: Any) -> Any:
+    """A tuple as the list that the files have; everything else as it is."""
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
