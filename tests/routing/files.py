@@ -86,12 +86,12 @@ def make_active_pdf() -> bytes:
 
 
 def make_pdf_bomb() -> bytes:
-    """A small PDF whose page is two gigabytes when it is unpacked."""
+    """A small PDF whose page is 300 MB when it is unpacked."""
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(bytes(1_048_576)) for _ in range(300)) + packer.flush()
     with pikepdf.new() as pdf:
         page = pdf.add_blank_page()
-        page.obj.Contents = pikepdf.Stream(pdf, packed, Filter=pikepdf.Name.FlateDecode)
+        page.obj.Contents = pdf.make_stream(b"")
         page.obj.Contents.write(packed, filter=pikepdf.Name.FlateDecode)
         out = io.BytesIO()
         pdf.save(out)
