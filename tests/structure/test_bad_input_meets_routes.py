@@ -29,8 +29,9 @@ _RADIO = re.compile(r'name="(\w+)"[^>]* value="yes"')
 BODY_MAX = 65_536
 # A way on (307: the form goes back where it came from), or a program's answer.
 EXPECTED = {201, 204, 303, 307}
-# What is right so far is kept, and the form comes back as it was typed: that is no refusal.
-COMES_BACK = "routing POST /cases/{case_id}/draft"
+# Answered by a page, which is no refusal: what is right so far is kept, and the form comes back as it was typed; and a
+# link and a code for another device, which are shown once.
+ANSWERED_BY_A_PAGE = frozenset({"routing POST /cases/{case_id}/draft", "routing POST /cases/{case_id}/device"})
 
 VALUES = {
     "nothing": "",
@@ -113,7 +114,7 @@ def problems(answer: Answer, language: str, route: Route) -> list[str]:
     """What is wrong with an answer: no way on and no refusal, another language, or the program's inside."""
     kind = answer.headers.get("content-type", "").partition(";")[0]
     shown = answer.body.decode("utf-8", "replace")
-    expected = EXPECTED | ({200} if route.name == COMES_BACK else set())
+    expected = EXPECTED | ({200} if route.name in ANSWERED_BY_A_PAGE else set())
     found = [] if answer.status in expected or 400 <= answer.status < 500 else [str(answer.status)]
     found += [word for word in ("Traceback", "sqlalchemy", f"<script>{MARK}") if word in shown]
     if kind == "text/html" and f'data-language="{language}"' not in shown:
