@@ -21,6 +21,7 @@ NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("procedure", "counters"): ("counter",),
     ("procedure", "bring"): ("thing",),
     ("procedure", "bring_online"): ("thing",),
+    ("procedure", "attach"): ("thing",),
     ("procedure", "deadline"): ("deadline",),
     ("opening", "counters"): ("counter", "venue"),
     ("walk", "counters"): ("counter",),
@@ -29,10 +30,13 @@ NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("step", "when"): ("question",),
     ("step", "after"): ("step",),
     ("rule", "procedure"): ("procedure",),
+    ("rule", "enclose"): ("thing",),
     ("town", "frequent"): ("procedure",),
 }
 # Lists whose order says something.
 ORDERED = {("procedure", "items"), ("town", "frequent")}
+# Texts that are one of the town's offices, where it lists them.
+OFFICES = {("procedure", "office"), ("counter", "office"), ("venue", "office"), ("town", "registrar")}
 EMPTY_ROWS = 3
 TEXT_MAX_LENGTH = 2_000
 WEEK_MAX = 7
@@ -91,6 +95,8 @@ def input_name(field: str) -> str:
 
 def _input(kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, value: Any) -> Input:
     look = look_of(kind, field)
+    if (kind.name, field.name) in OFFICES and pack.offices:
+        look = "choice"
     may_be_unsaid = look == "text" and _is_optional(field.type)
     return Input(
         name=input_name(field.name),
@@ -100,7 +106,7 @@ def _input(kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent:
         hint=hint_of(kind, field.name),
         required=field.required and (look in ("number", "time", "date") or (look == "text" and _min_length(field) > 0)),
         value=_shown(look, value),
-        options=_options(kind, field, pack, parent, value),
+        options=_options(kind, field, look, pack, parent, value),
         unsaid=value is None if may_be_unsaid else None,
     )
 
@@ -161,14 +167,15 @@ def _read(kind: Kind, field: msgspec.structs.FieldInfo, form: Form, old: Any) ->
 
 
 def _options(
-    kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, value: Any
+    kind: Kind, field: msgspec.structs.FieldInfo, look: Look, pack: TownPack, parent: str, value: Any
 ) -> list[dict[str, str]]:
-    look = look_of(kind, field)
     chosen = [str(each) for each in value] if isinstance(value, list) else [str(value or "")]
     known: dict[str, str] = {}
     if (kind.name, field.name) in NAMES:
         for name in NAMES[kind.name, field.name]:
             known |= dict(_named(KINDS[name], pack, parent))
+    elif (kind.name, field.name) in OFFICES:
+        known = {office.name_ja: office.name_ja for office in pack.offices}
     else:
         known = _of_type(_info(field.type))
     if look not in ("choice", "choices", "ordered"):
@@ -176,7 +183,7 @@ def _options(
     # What is not known any more stays to be seen, and to be taken out.
     known |= {code: code for code in chosen if code and code not in known}
     options = [{"value": code, "label": label} for code, label in known.items()]
-    needs_none = look == "ordered" or (look == "choice" and (kind.name, field.name) in NAMES)
+    needs_none = look == "ordered" or (look == "choice" and (kind.name, field.name) in NAMES.keys() | OFFICES)
     return [{"value": "", "label": "―"}, *options] if needs_none else options
 
 
