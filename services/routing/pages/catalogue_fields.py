@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, time
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -10,6 +10,7 @@ from services.routing.pages.catalogue_wording import WEEKDAYS, choice_name, hint
 from shared.town_pack import TownPack
 from shared.town_pack.fitting import misfits
 from shared.town_pack.records import KINDS, Kind, fields_of, key_of, list_records
+from shared.town_pack.schema import Item
 from shared.web.forms import Form
 from shared.web.i18n import gettext as _
 
@@ -104,11 +105,24 @@ def _input(kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent:
         look=look,
         label=label_of(kind, field.name),
         hint=hint_of(kind, field.name),
-        required=field.required and (look in ("number", "time", "date") or (look == "text" and _min_length(field) > 0)),
+        required=field.required and _must_be_said(kind, field, look),
         value=_shown(look, value),
         options=_options(kind, field, look, pack, parent, value),
         unsaid=value is None if may_be_unsaid else None,
     )
+
+
+def _must_be_said(kind: Kind, field: msgspec.structs.FieldInfo, look: Look) -> bool:
+    match look:
+        case "number" | "time" | "date":
+            return True
+        case "text":
+            return _min_length(field) > 0
+        case "choice":
+            # What names a record may name none.
+            return (kind.name, field.name) not in NAMES.keys() | OFFICES
+        case _:
+            return False
 
 
 def look_of(kind: Kind, field: msgspec.structs.FieldInfo) -> Look:
@@ -174,6 +188,9 @@ def _options(
     if (kind.name, field.name) in NAMES:
         for name in NAMES[kind.name, field.name]:
             known |= dict(_named(KINDS[name], pack, parent))
+    elif (kind.name, field.name) == ("procedure", "items"):
+        own = {item.code: item.ja for item in pack.items.items}
+        known = {str(code): choice_name(str(code)) for code in get_args(Item)} | own
     elif (kind.name, field.name) in OFFICES:
         known = {office.name_ja: office.name_ja for office in pack.offices}
     else:
