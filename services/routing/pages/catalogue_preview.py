@@ -163,7 +163,7 @@ def _marked(request: Req, shown: Template) -> Response[str]:
     html = _SEARCH.sub(rf'\1{PREVIEW_PATH}/search"', html)
     said = _("見本（まだ公開していません）。ここからは、予約も申請も始まりません。")
     back = _("編集にもどる")
-    banner = f'<aside class="practice" aria-label="{escape(back)}">{escape(said)} <a href="{PATH}">{escape(back)}</a></aside>'
+    banner = f'<aside class="practice">{escape(said)} <a href="{PATH}">{escape(back)}</a></aside>'
     html = _SKIP_LINK.sub(lambda found: f"{found[1]}{banner}", html, count=1)
     return Response(html, media_type=MediaType.HTML, status_code=shown.status_code or 200)
 
