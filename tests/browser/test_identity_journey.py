@@ -1,58 +1,19 @@
 """The identity step in a real browser, away to another site and back; a draft on two devices; the rest at a counter."""
 
-import contextlib
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
-from deploy.local.identity_provider import CLIENT_ID
-from deploy.local.sample_procedure import CODE, PROVIDER, with_sample
-from deploy.local.servers import free_port
+from deploy.local.sample_procedure import CODE
 from tests.browser.applying import begin, choose_reach, fill_day, fill_person, go_on, send
 from tests.browser.conftest import look
-from tests.stack import POLL_S, ROOT, START_TIMEOUT_S, Stack, run_cli
+from tests.browser.identifying import provider
+from tests.stack import Stack
 
-SECRET = "a-secret-of-the-test"
+__all__ = ["provider"]
+
 WIDE = {"width": 768, "height": 1024}
-
-
-@pytest.fixture(scope="module")
-def provider(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The made-up provider as `make run` starts it, and a town with the sample procedure."""
-    port = free_port()
-    environ = stack.environ | {
-        "CHOUDO_LOCAL_IDENTITY_PORT": str(port),
-        "CHOUDO_LOCAL_IDENTITY_SECRET": SECRET,
-        "CHOUDO_ROUTING_IDENTITY_PROVIDERS": f"""[{PROVIDER}]
-            label = "見本の本人確認（本物ではありません）"
-            issuer = "http://127.0.0.1:{port}"
-            client_id = "{CLIENT_ID}"
-            client_secret = "{SECRET}"
-        """,
-    }
-    folder = tmp_path_factory.mktemp("sample") / "town"
-    run_cli(environ, "town", "load", str(with_sample(ROOT / "deploy" / "towns" / "ninomiya", folder)))
-    stack.stop("front")
-    stack.own_environ["front"] = environ
-    stack.start("front")
-    running = subprocess.Popen([sys.executable, "-m", "deploy.local.identity_provider"], cwd=ROOT, env=environ)
-    stack.wait_until_ready()
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(f"{url}/keys", trust_env=False)
-            break
-        time.sleep(POLL_S)
-    yield url
-    running.terminate()
-    running.wait(10)
 
 
 def at_both_widths(page: Page, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, time
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -10,6 +10,7 @@ from services.routing.pages.catalogue_wording import WEEKDAYS, choice_name, hint
 from shared.town_pack import TownPack
 from shared.town_pack.fitting import misfits
 from shared.town_pack.records import KINDS, Kind, fields_of, key_of, list_records
+from shared.town_pack.schema import Item
 from shared.web.forms import Form
 from shared.web.i18n import gettext as _
 
@@ -21,6 +22,7 @@ NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("procedure", "counters"): ("counter",),
     ("procedure", "bring"): ("thing",),
     ("procedure", "bring_online"): ("thing",),
+    ("procedure", "attach"): ("thing",),
     ("procedure", "deadline"): ("deadline",),
     ("opening", "counters"): ("counter", "venue"),
     ("walk", "counters"): ("counter",),
@@ -29,10 +31,13 @@ NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("step", "when"): ("question",),
     ("step", "after"): ("step",),
     ("rule", "procedure"): ("procedure",),
+    ("rule", "enclose"): ("thing",),
     ("town", "frequent"): ("procedure",),
 }
 # Lists whose order says something.
 ORDERED = {("procedure", "items"), ("town", "frequent")}
+# Texts that are one of the town's offices, where it lists them.
+OFFICES = {("procedure", "office"), ("counter", "office"), ("venue", "office"), ("town", "registrar")}
 EMPTY_ROWS = 3
 TEXT_MAX_LENGTH = 2_000
 WEEK_MAX = 7
@@ -91,6 +96,8 @@ def input_name(field: str) -> str:
 
 def _input(kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, value: Any) -> Input:
     look = look_of(kind, field)
+    if (kind.name, field.name) in OFFICES and pack.offices:
+        look = "choice"
     may_be_unsaid = look == "text" and _is_optional(field.type)
     return Input(
         name=input_name(field.name),
@@ -98,11 +105,24 @@ def _input(kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent:
         look=look,
         label=label_of(kind, field.name),
         hint=hint_of(kind, field.name),
-        required=field.required and (look in ("number", "time", "date") or (look == "text" and _min_length(field) > 0)),
+        required=field.required and _must_be_said(kind, field, look),
         value=_shown(look, value),
-        options=_options(kind, field, pack, parent, value),
+        options=_options(kind, field, look, pack, parent, value),
         unsaid=value is None if may_be_unsaid else None,
     )
+
+
+def _must_be_said(kind: Kind, field: msgspec.structs.FieldInfo, look: Look) -> bool:
+    match look:
+        case "number" | "time" | "date":
+            return True
+        case "text":
+            return _min_length(field) > 0
+        case "choice":
+            # What names a record may name none.
+            return (kind.name, field.name) not in NAMES.keys() | OFFICES
+        case _:
+            return False
 
 
 def look_of(kind: Kind, field: msgspec.structs.FieldInfo) -> Look:
@@ -161,14 +181,18 @@ def _read(kind: Kind, field: msgspec.structs.FieldInfo, form: Form, old: Any) ->
 
 
 def _options(
-    kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, value: Any
+    kind: Kind, field: msgspec.structs.FieldInfo, look: Look, pack: TownPack, parent: str, value: Any
 ) -> list[dict[str, str]]:
-    look = look_of(kind, field)
     chosen = [str(each) for each in value] if isinstance(value, list) else [str(value or "")]
     known: dict[str, str] = {}
     if (kind.name, field.name) in NAMES:
         for name in NAMES[kind.name, field.name]:
             known |= dict(_named(KINDS[name], pack, parent))
+    elif (kind.name, field.name) == ("procedure", "items"):
+        own = {item.code: item.ja for item in pack.items.items}
+        known = {str(code): choice_name(str(code)) for code in get_args(Item)} | own
+    elif (kind.name, field.name) in OFFICES:
+        known = {office.name_ja: office.name_ja for office in pack.offices}
     else:
         known = _of_type(_info(field.type))
     if look not in ("choice", "choices", "ordered"):
@@ -176,7 +200,7 @@ def _options(
     # What is not known any more stays to be seen, and to be taken out.
     known |= {code: code for code in chosen if code and code not in known}
     options = [{"value": code, "label": label} for code, label in known.items()]
-    needs_none = look == "ordered" or (look == "choice" and (kind.name, field.name) in NAMES)
+    needs_none = look == "ordered" or (look == "choice" and (kind.name, field.name) in NAMES.keys() | OFFICES)
     return [{"value": "", "label": "―"}, *options] if needs_none else options
 
 

@@ -43,7 +43,7 @@ _LINK = re.compile(r'<a\b([^>]*?)\shref="(/[^"]*)"')
 _FORM = re.compile(r'<form\b[^>]*\bmethod="post"[^>]*>(.*?)</form>', re.DOTALL)
 _SEARCH = re.compile(r'(<form\b[^>]*\baction=")/search"')
 _CONTROL = re.compile(r"<(button|input|select|textarea)\b")
-_BODY = re.compile(r"(<body\b[^>]*>)")
+_SKIP_LINK = re.compile(r'(<a class="skip-link"[^>]*>[^<]*</a>)')
 
 Req = Request[Any, Any, Any]
 
@@ -163,8 +163,8 @@ def _marked(request: Req, shown: Template) -> Response[str]:
     html = _SEARCH.sub(rf'\1{PREVIEW_PATH}/search"', html)
     said = _("見本（まだ公開していません）。ここからは、予約も申請も始まりません。")
     back = _("編集にもどる")
-    banner = f'<p class="practice">{escape(said)} <a href="{PATH}">{escape(back)}</a></p>'
-    html = _BODY.sub(lambda found: f"{found[1]}{banner}", html, count=1)
+    banner = f'<aside class="practice">{escape(said)} <a href="{PATH}">{escape(back)}</a></aside>'
+    html = _SKIP_LINK.sub(lambda found: f"{found[1]}{banner}", html, count=1)
     return Response(html, media_type=MediaType.HTML, status_code=shown.status_code or 200)
 
 

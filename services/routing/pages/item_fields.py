@@ -137,11 +137,12 @@ def make_groups(
     errors: Mapping[str, str],
     *,
     with_autofill: bool = True,
+    is_draft: bool = False,
     plan: ProcedureForm = PLAIN_FORM,
 ) -> list[dict[str, Any]]:
     """The items as the page asks for them: one group each, with its parts, and the heading above those that begin one.
 
-    `with_autofill`: the browser may offer what it knows of its owner.
+    `with_autofill`: the browser may offer what it knows of its owner. Of a draft nothing has to be written.
     """
     groups = []
     for item in typed_items(items):
@@ -157,7 +158,8 @@ def make_groups(
                 "when": show_when(entry.when, item) if entry.when is not None else None,
                 "is_address": item in ADDRESS_ITEMS,
                 "parts": [
-                    _show_field(item, part, fields, errors) | ({} if with_autofill else NO_AUTOFILL)
+                    _show_field(item, part, fields, errors, is_needed=not is_draft)
+                    | ({} if with_autofill else NO_AUTOFILL)
                     for part in entry.parts()
                 ],
             }

@@ -189,7 +189,7 @@ def _you_page(
         request,
         "you.html",
         status=422 if errors else 200,
-        case={"together": (), "person": None, "persons": (), "may_choose": False},
+        case={"case_id": None, "together": (), "person": None, "persons": (), "may_choose": False, "switched": None},
         action=f"/plans/{made.plan_id}/you",
         back=f"/plans/{made.plan_id}/form",
         lead=_("%(names)sのお知らせです。", names=names_of([member.procedure_name for member in members])),
