@@ -270,7 +270,7 @@ async def test_at_another_device_one_of_them_goes_on_by_itself(
     await attach(visitor, case)
     (file,) = await attached(visitor, case)
     link, _number, _code = await make_link(visitor, case)
-    assert "この手続きだけ" in (await visitor.get(f"{case}/device")).text
+    assert "ひとつの用紙に書いている、ほかの手続きは" in (await visitor.get(f"{case}/device")).text
     other = await began(new_visitor, case, link)
     # This case with its files, exchanged there too, and no other.
     assert (await other.get(file)).status_code == OK
