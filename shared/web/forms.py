@@ -15,7 +15,8 @@ from litestar import Request
 from shared.errors import Refusal
 from shared.web.i18n import gettext as _
 
-FIELDS_MAX = 200
+# The form of a large family, for several procedures at once, has more than 250.
+FIELDS_MAX = 600
 NAME_MAX_LENGTH = 60
 EMAIL_MAX_LENGTH = 254
 PHONE_MAX_LENGTH = 32

@@ -342,7 +342,9 @@ async def test_a_correction_opens_the_one_that_it_is_asked_for(
     assert answer.status_code == SEE_OTHER, answer.text
     case = f"/cases/{(await cases_of(db))['CHI03']}"
     assert f'href="{case}/form"' in (await visitor.get(f"/applications/{sent['CHI03']}")).text
-    assert f"/cases/{(await cases_of(db))['CHI02']}" not in (await visitor.get(f"/applications/{sent['CHI02']}")).text
+    assert (
+        f"/cases/{(await cases_of(db))['CHI02']}/form" not in (await visitor.get(f"/applications/{sent['CHI02']}")).text
+    )
     form = await visitor.get(f"{case}/form")
     assert form.status_code == OK
     # It has left the form: what is corrected is checked and sent by itself.

@@ -446,7 +446,7 @@ async def check(world: World, resident: Resident) -> str:
             identity=me,
             case_id=resident.case_id,
             submit_key=resident.key("submit"),
-            shown_items=checked.versions,
+            shown_items=checked.shown,
             with_notices=world.rng.random() < 0.8,
             shown_contact=checked.contact.offer_id if checked.contact else None,
             language="ja",

@@ -163,18 +163,29 @@ async def save_form(
     identity: Identity,
     case_id: UUID,
     values: Mapping[str, str],
+    beside: Mapping[str, str] | None = None,
     now: datetime,
 ) -> None:
     """Keep checked values, but not of what does not apply by them. What was approved and left as it was is `applied` by
     that approval, once.
 
+    `beside`: what was answered in one form with other cases, and decides here too unless it was typed here.
+
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
     case = await lock_open_case(session, identity, case_id)
+    decides = values
+    if beside:
+        own = {key for key, source in (await usable_sources(session, case)).items() if source.case_id == case_id}
+        decides = {key: text for key, text in beside.items() if key not in own} | dict(values)
+    not_asked = form_of(case.procedure).not_asked(decides, case.not_asked)
     if not values:
+        if not_asked != tuple(case.not_asked):
+            items = sorted({*(case.items or ())} - {*not_asked})
+            changed = {"items": items, "not_asked": list(not_asked), "updated_at": now, "version": case.version + 1}
+            await session.execute(update_case(case).values(**changed))
         return
-    not_asked = form_of(case.procedure).not_asked(values, case.not_asked)
     values = {item: value for item, value in values.items() if item not in not_asked}
     subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
     approved = await approved_offers(session, case)

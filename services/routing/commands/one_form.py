@@ -22,7 +22,8 @@ from services.routing.commands.plans import begin_steps
 from services.routing.commands.reuse import decide_reuse, open_questions, preview_reuse, usable_sources
 from services.routing.domain.applications import missing_items
 from services.routing.domain.life_events import LifeEvent
-from services.routing.domain.one_form import askers
+from services.routing.domain.one_form import JoinedForm, askers, join_forms
+from services.routing.domain.town_items import form_of
 from services.routing.queries.family import list_persons
 from services.routing.queries.one_form import Member, list_members
 from services.routing.queries.plans import Plan, list_started
@@ -197,15 +198,22 @@ async def save_together(
     values: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Keep checked values, each in the case that asks for it. What the others were approved to use is used by them.
+    """Keep checked values, each in the first case to which it applies by them. What the others were approved to use is
+    used by them.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    asked = asked_by(members)
+    applying = {
+        member.case_id: [
+            item for item in member.needed if item not in form_of(member.procedure).not_asked(values, member.not_asked)
+        ]
+        for member in members
+    }
+    asked = askers(applying)
     for member in members:
-        own = {item: text for item, text in values.items() if asked[item] == member.case_id}
-        await save_form(session, vault, identity=identity, case_id=member.case_id, values=own, now=now)
+        own = {item: text for item, text in values.items() if asked.get(item) == member.case_id}
+        await save_form(session, vault, identity=identity, case_id=member.case_id, values=own, beside=values, now=now)
     for member in members:
         await apply_approved(session, identity=identity, case_id=member.case_id, items=values, now=now)
 
@@ -225,7 +233,7 @@ async def preview_together(
             by_item.setdefault(offer.item, {})[member.case_id] = offer
     return tuple(
         OfferedTogether(item=item, value=next(iter(by_item[item].values())).value, offers=by_item[item])
-        for item in asked_by(members)
+        for item in offered_to(members)
         if item in by_item
     )
 
@@ -270,7 +278,7 @@ async def next_page(session: AsyncSession, *, identity: Identity, members: tuple
         case = await get_own_case(session, identity, member.case_id, lock=True)
         if await open_questions(session, identity, case, now):
             return "reuse"
-        own = [item for item in member.needed if asked[item] == member.case_id]
+        own = [item for item in member.applying if asked[item] == member.case_id]
         is_complete = is_complete and not missing_items(own, await usable_sources(session, case))
     if not is_complete:
         return "form"
@@ -278,8 +286,19 @@ async def next_page(session: AsyncSession, *, identity: Identity, members: tuple
 
 
 def asked_by(members: tuple[Member, ...]) -> dict[str, UUID]:
-    """The case that asks for each item, in the order of the form."""
-    return askers({member.case_id: member.needed for member in members})
+    """The case that asks for each item, in the order of the form: the first to which it applies, as far as is known."""
+    applying = askers({member.case_id: member.applying for member in members})
+    return askers({member.case_id: member.needed for member in members}) | applying
+
+
+def offered_to(members: tuple[Member, ...]) -> tuple[str, ...]:
+    """What may be offered to the cases: the items of the form, and files."""
+    return tuple(dict.fromkeys([*asked_by(members), *(item for member in members for item in member.attached)]))
+
+
+def joined_form(members: tuple[Member, ...]) -> JoinedForm:
+    """How the form asks: as all of its procedures do."""
+    return join_forms([(form_of(member.procedure), member.needed) for member in members])
 
 
 async def _lock_plan(session: AsyncSession, made: Plan, municipality: str) -> None:

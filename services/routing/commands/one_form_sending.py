@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import AboutYou, find_known_reach, get_own_case, tell_about_you
 from services.routing.commands.contact import update_case
+from services.routing.commands.identity import find_proof, needed_provider
 from services.routing.commands.offers import Undecided
 from services.routing.commands.one_form import lock_members
 from services.routing.commands.protection import is_protected
 from services.routing.commands.submit import Checked, Incomplete, Sent, check_application, submit_application
+from services.routing.domain.identity import Proof
 from services.routing.keys import Keys
 from services.routing.queries.one_form import Member, was_sent
 from services.routing.queries.plans import Plan
@@ -23,10 +25,20 @@ from shared.tokens import Identity
 
 
 class CheckedTogether(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be sent for one procedure; `checked` None: something has to be typed for it first."""
+    """What would be sent for one procedure; `checked` None: something has to be typed for it first.
+
+    `provider` has to say first who sends it; `proof` is what it said of these very items.
+    """
 
     member: Member
     checked: Checked | None
+    provider: str = ""
+    proof: Proof | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be sent as it is."""
+        return self.checked is not None and (not self.provider or self.proof is not None)
 
 
 class SentTogether(msgspec.Struct, frozen=True):
@@ -82,7 +94,13 @@ async def check_together(
         checked = await check_application(session, vault, identity=identity, case_id=member.case_id, now=now)
         if isinstance(checked, Incomplete) and checked.page == "you":
             return checked
-        shown.append(CheckedTogether(member=member, checked=None if isinstance(checked, Incomplete) else checked))
+        if isinstance(checked, Incomplete):
+            shown.append(CheckedTogether(member=member, checked=None))
+            continue
+        case = await get_own_case(session, identity, member.case_id)
+        provider = await needed_provider(session, case)
+        proof = await find_proof(session, case, provider, checked.versions, now=now) if provider else None
+        shown.append(CheckedTogether(member=member, checked=checked, provider=provider, proof=proof))
     return tuple(shown)
 
 

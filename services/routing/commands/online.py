@@ -72,6 +72,11 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
         return self.form.in_order(typed_items(self.items))
 
     @property
+    def check_page(self) -> str:
+        """Where it is checked and sent: in one form with others, with them."""
+        return f"/plans/{self.one_form}/check" if self.one_form else f"/cases/{self.case_id}/check"
+
+    @property
     def form(self) -> ProcedureForm:
         """How the form asks."""
         return form_of(self.procedure)

@@ -40,6 +40,7 @@ class OwnItem(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     value: str
     version: int
+    case_id: UUID
     procedure: str
     collected_at: datetime
     used_by: tuple[str, ...]
@@ -73,6 +74,7 @@ async def list_own_items(
             key=key,
             value=values[key].value,
             version=known[key].version,
+            case_id=known[key].case_id,
             procedure=known[key].procedure,
             collected_at=known[key].collected_at,
             used_by=tuple(uses.get((key, known[key].commitment), ())),

@@ -1,7 +1,8 @@
 """Sending an online application (申請): checked once more, sent once, and told with its number."""
 
 import secrets
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -34,9 +35,10 @@ from services.routing.commands.vault import Use, read_values, seen_again
 from services.routing.domain.applications import EDITABLE, missing_items
 from services.routing.domain.handover import CONTACT, read_answers
 from services.routing.domain.items import attached_items, typed_items
-from services.routing.domain.town_items import form_of
+from services.routing.domain.town_items import form_of, set_town_items
 from services.routing.keys import Keys
 from services.routing.queries.office import due_from, get_rule
+from services.routing.queries.town_items import read_town_items
 from services.routing.tables import SERVICE, application
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
@@ -44,6 +46,8 @@ from shared.reference_number import APPLICATION_LENGTH, make_number
 from shared.tokens import Identity
 
 STEP_CHECK = "check"
+# Beside the versions that a page showed: how its form asked. No item is called so.
+ASKED = "asked"
 NUMBER_TRIES = 5
 
 
@@ -60,6 +64,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, int]
     reach: str
     contact: ShownOffer | None
+    asked: int
+
+    @property
+    def shown(self) -> dict[str, int]:
+        """What has to be the same when it is sent."""
+        return self.versions | {ASKED: self.asked}
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -77,6 +87,7 @@ async def check_application(
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
     case = await lock_open_case(session, identity, case_id)
+    set_town_items(await read_town_items(session, case.municipality))
     await decline_expired(session, case, now)
     versions = await ready_items(session, case)
     if isinstance(versions, Incomplete):
@@ -113,6 +124,7 @@ async def check_application(
         versions=versions,
         reach=case.reach,
         contact=offers[0] if offers else None,
+        asked=_how_asked(case.procedure, versions),
     )
 
 
@@ -131,8 +143,8 @@ async def submit_application(
 ) -> Sent | Undecided | Incomplete:
     """Send the application, or send it again once a correction was asked for. Twice with one key is once.
 
-    `shown_items` are the versions that the person saw; `with_notices` is the answer to the contact's offer, and
-    `shown_contact` the offer that they saw.
+    `shown_items` are the versions that the person saw, and how the form asked (`Checked.shown`); `with_notices` is the
+    answer to the contact's offer, and `shown_contact` the offer that they saw.
 
     Raises:
         Refusal: `case_unknown` (404).
@@ -141,11 +153,13 @@ async def submit_application(
     before = await _find_of_case(session, case)
     if before is not None and (before.submit_key == submit_key or before.state not in EDITABLE):
         return Sent(before.number)
+    # What this process knows of them may be seconds old: nothing is sent without what is needed by now.
+    set_town_items(await read_town_items(session, case.municipality))
     await decline_expired(session, case, now)
     versions = await ready_items(session, case)
     if isinstance(versions, Incomplete):
         return versions
-    if versions != shown_items:
+    if versions | {ASKED: _how_asked(case.procedure, versions)} != shown_items:
         return Undecided(missing=(), is_stale=True)
     if not await is_proven(session, case, versions, now=now):
         return Incomplete("identity")
@@ -180,6 +194,12 @@ async def ready_items(session: AsyncSession, case: Row[Any]) -> dict[str, int] |
     # What is not attached is brought or sent later: its page says so, and nobody is kept from applying by it.
     attached = [key for key in attached_items(row.items, row.attach) if key in usable]
     return {key: usable[key].version for key in (*needed, *attached)}
+
+
+def _how_asked(procedure: str, items: Iterable[str]) -> int:
+    """A short sign of what a form needs and when, for the values themselves are not opened when it is sent."""
+    entries = [(entry, entry.parts()) for entry in map(form_of(procedure).entry, items)]
+    return zlib.crc32(msgspec.json.encode(entries, order="deterministic"))
 
 
 def _contact_of(case: Row[Any]) -> dict[str, str]:

@@ -28,6 +28,11 @@ class FormItem(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     when: Condition | None = None
 
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """It is asked for when one of these holds; without any, always."""
+        return () if self.when is None else (self.when,)
+
     def parts(self) -> tuple[Part, ...]:
         """The item's parts as this form asks for them."""
         return tuple(

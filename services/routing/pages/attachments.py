@@ -19,7 +19,7 @@ from services.routing.commands.attachments import add_file, list_attached, open_
 from services.routing.commands.correcting import read_asked
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.looking_at_files import open_own_file
-from services.routing.commands.online import get_online_case
+from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.vault import STEP_FORM, Use, read_values, seen_again
 from services.routing.domain.attachments import FILES_PER_CASE_MAX, LABEL_MAX_LENGTH, ListedFile
 from services.routing.keys import Keys
@@ -89,7 +89,7 @@ async def post_attachment(
         replaces = parse_uuid(form.value("replace"), code="attachment_unknown") if form.value("replace") else None
         async with db.begin(identity.municipality) as session:
             online = await get_online_case(session, identity, case)
-            if (elsewhere := elsewhere_of(online)) is not None:
+            if (elsewhere := _elsewhere_of(online)) is not None:
                 return elsewhere
             # Before anything is made of the file.
             await list_attached(session, identity, case)
@@ -170,6 +170,13 @@ async def get_remove_address(case_id: FromPath[str]) -> Redirect:
     return see_other(f"/cases/{quote(case_id)}/attachments")
 
 
+def _elsewhere_of(online: OnlineCase) -> Redirect | None:
+    """Whoever comes to a counter brings the thing itself: it is looked at there, and given back."""
+    if online.is_draft:
+        return see_other(f"/cases/{online.case_id}/prepared")
+    return elsewhere_of(online)
+
+
 async def _read(request: Req) -> tuple[Form, bytes | None]:
     """The fields of the form, and the file: none if none was chosen. Its name and what its sender calls it are not
     looked at.
@@ -219,10 +226,10 @@ async def _attachments_page(
 ) -> Template | Redirect:
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case_id)
-        if (elsewhere := elsewhere_of(online)) is not None:
+        if (elsewhere := _elsewhere_of(online)) is not None:
             return elsewhere
         if not online.attached:
-            return see_other(f"/cases/{case_id}/check")
+            return see_other(online.check_page)
         town = await get_town(session, identity.municipality)
         subject_ref, versions, files = await list_attached(session, identity, case_id)
         opened = []

@@ -22,6 +22,8 @@ class FeeWords(msgspec.Struct, frozen=True, kw_only=True):
 
     amount: str
     notes: tuple[str, ...] = ()
+    # In all; None while it is not said how many.
+    total_yen: int | None = 0
 
 
 async def fee_words(
@@ -48,18 +50,25 @@ async def fee_words(
         notes.append(_("窓口で払うときは、%(ways)sが使えます。", ways=_ways(at_counter)))
     if not town.places_confirmed:
         notes.append(_("払い方は、町がまだ確かめていない見本のデータです。"))
-    return FeeWords(amount=_amount(fee_yen, items, values), notes=tuple(notes))
+    return FeeWords(
+        amount=_amount(fee_yen, items, values), notes=tuple(notes), total_yen=_total(fee_yen, items, values)
+    )
 
 
 def _amount(fee_yen: int, items: Sequence[str], values: Mapping[str, str]) -> str:
+    total = _total(fee_yen, items, values)
+    if total is None:
+        return _("1通につき %(fee)s（ほしい枚数の分だけ、かかります）", fee=yen(fee_yen))
     if COPIES_ITEM not in items:
         return yen(fee_yen)
+    return _("%(total)s（%(fee)s × %(copies)s通）", total=yen(total), fee=yen(fee_yen), copies=total // fee_yen)
+
+
+def _total(fee_yen: int, items: Sequence[str], values: Mapping[str, str]) -> int | None:
+    if COPIES_ITEM not in items:
+        return fee_yen
     copies = unpack_value(COPIES_ITEM, values.get(COPIES_ITEM, "")).get(COPIES_PART, "")
-    if not (copies.isascii() and copies.isdigit()):
-        return _("1通につき %(fee)s（ほしい枚数の分だけ、かかります）", fee=yen(fee_yen))
-    return _(
-        "%(total)s（%(fee)s × %(copies)s通）", total=yen(fee_yen * int(copies)), fee=yen(fee_yen), copies=int(copies)
-    )
+    return fee_yen * int(copies) if copies.isascii() and copies.isdigit() else None
 
 
 def _ways(ways: Sequence[Payment]) -> str:

@@ -161,8 +161,9 @@ async def get_return(
         differing = await offer_claims(
             session, keys.vault, identity=identity, case_id=back.case_id, values=values, now=now
         )
+        online = await get_online_case(session, identity, back.case_id)
     if not differing:
-        return see_other(f"/cases/{back.case_id}/check")
+        return see_other(online.check_page)
     return claims_page(
         request,
         keys,
@@ -200,7 +201,7 @@ async def _page(
     if isinstance(items, Incomplete):
         return see_other(f"/cases/{case_id}/{items.page}")
     if await find_proof(session, row, provider, items, now=now) is not None:
-        return see_other(f"/cases/{case_id}/check")
+        return see_other(online.check_page)
     if problem is None and await has_older_proof(session, row):
         problem = "changed"
     client = clients.get(provider) if online.behalf is None else None

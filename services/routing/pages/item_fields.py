@@ -1,6 +1,6 @@
 """The form of a procedure's items: reading what was typed, part by part, and showing it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -53,27 +53,32 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_items(
-    form: Form, items: Sequence[str], today: date, *, complete: bool = True, plan: ProcedureForm = PLAIN_FORM
+    form: Form,
+    items: Sequence[str],
+    today: date,
+    *,
+    complete: bool | Collection[str] = True,
+    plan: ProcedureForm = PLAIN_FORM,
 ) -> Typed:
     """Check every part of every item that applies; the form's errors say what is wrong and where.
 
     `plan`: what applies, by what was answered above. What does not is neither checked nor kept, whatever was typed.
-    Not `complete`: what was not typed at all is no error, for those who go on another way.
+    Not `complete`: what was not typed at all is no error, for those who go on another way. Or it is these items that
+    have to be complete.
     """
     values: dict[str, str] = {}
     unsaved: list[str] = []
     read: dict[str, dict[str, str]] = {}
     for item in typed_items(items):
         entry = plan.entry(item)
-        if not complete and not _is_touched(form, item):
+        is_whole = complete if isinstance(complete, bool) else item in complete
+        if not is_whole and not _is_touched(form, item):
             continue
-        decides = read.get(entry.when.item) if entry.when is not None else None
-        if entry.when is not None:
-            if decides is not None and not entry.when.holds(decides.get(entry.when.part, "")):
-                continue
-            if decides is None and complete:
-                # The answer above is to be mended first, or does not apply itself.
-                continue
+        holds = [when.holds(read.get(when.item, {}).get(when.part, "")) for when in entry.conditions]
+        is_decided = all(when.item in read for when in entry.conditions)
+        # Undecided: the answer above is to be mended first, or does not apply itself.
+        if holds and not any(holds) and (is_whole or is_decided):
+            continue
         before = set(form.errors)
         parts = _read_parts(form, item, entry.parts(), today)
         if set(form.errors) - before:
@@ -155,7 +160,11 @@ def make_groups(
                 "heading": town_text(heading) if heading else None,
                 # Below the heading of its group.
                 "level": 3 if plan.groups else 2,
-                "when": show_when(entry.when, item) if entry.when is not None else None,
+                "when": show_when(entry.conditions[0], item) if len(entry.conditions) == 1 else None,
+                # Several procedures ask for it, each in a case of its own: it stays on the page, with all of them.
+                "any_of": [shown["case"] for when in entry.conditions if (shown := show_when(when, item))]
+                if len(entry.conditions) > 1
+                else [],
                 "is_address": item in ADDRESS_ITEMS,
                 "parts": [
                     _show_field(item, part, fields, errors, is_needed=not is_draft)

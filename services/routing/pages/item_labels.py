@@ -47,6 +47,7 @@ def show_when(when: Condition, item: str) -> dict[str, Any] | None:
         "lowest": when.lowest if when.from_day is None else when.from_day.isoformat(),
         "highest": when.highest if when.until_day is None else when.until_day.isoformat(),
         "text": _("「%(question)s」が「%(answer)s」のときだけ、書いてください。", question=question, answer=answer),
+        "case": _("「%(question)s」が「%(answer)s」のとき", question=question, answer=answer),
     }
 
 

@@ -178,6 +178,7 @@ async def show_fragment(
             session, keys.vault, identity=identity, case_id=parse_uuid(case_id, code="case_unknown"), now=now
         )
         names = await procedure_names(session, identity.municipality)
+        town = await get_town(session, identity.municipality)
         may_set = await may_register(session, identity)
         sent = await find_application_of(session, identity.municipality, parse_uuid(case_id, code="case_unknown"))
     is_piece = request.headers.get("hx-request") == "true"
@@ -186,7 +187,7 @@ async def show_fragment(
         "given.html" if is_piece else "given_page.html",
         procedure_name=given.procedure_name,
         channel=translate(CHANNEL_TITLES[given.channel]),
-        rows=given_rows(given.items, names),
+        rows=given_rows(given.items, names, town=town),
         ways=f"/office/cases/{case_id}/ways",
         protection=f"/office/cases/{case_id}/protection" if may_set else None,
         desk=f"/office/cases/{case_id}/desk" if sent is None else None,

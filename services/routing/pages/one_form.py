@@ -18,13 +18,13 @@ from services.routing.commands.one_form import (
     begin_one_form,
     choose_person_for_all,
     fill_together,
+    joined_form,
     lock_members,
     may_choose_for_all,
     next_page,
     save_together,
     take_out,
 )
-from services.routing.domain.channels import things_not_typed
 from services.routing.domain.family import read_person
 from services.routing.domain.items import can_be_typed
 from services.routing.domain.one_form import in_sections, users
@@ -40,7 +40,6 @@ from services.routing.pages.item_fields import (
 )
 from services.routing.pages.one_form_wording import SECTIONS, names_of
 from services.routing.pages.tries import Tries
-from services.routing.pages.wording import BRING
 from services.routing.queries.catalogue import list_procedures, procedure_names
 from services.routing.queries.family import list_persons
 from services.routing.queries.one_form import Member, list_members
@@ -158,12 +157,19 @@ async def post_form(
         members = await lock_members(session, identity, made)
         if not members:
             return without_members(made)
-        sections = in_sections(tuple(asked_by(members)))
-        values: dict[str, str] = {}
-        for code, items in sections.items():
-            is_whole = pressed == code or pressed not in (KEEP, *sections)
-            values |= read_items(form, items, jst_day(now), complete=is_whole).values
+        plan = joined_form(members)
+        sections = in_sections(tuple(asked_by(members)), plan)
+        whole = {
+            item
+            for code, items in sections.items()
+            for item in items
+            if pressed == code or pressed not in (KEEP, *sections)
+        }
+        # From the top: what was answered in one section decides in another.
+        in_order = [item for items in sections.values() for item in items]
+        values = read_items(form, in_order, jst_day(now), complete=whole, plan=plan).values
         await save_together(session, keys.vault, identity=identity, members=members, values=values, now=now)
+        members = await lock_members(session, identity, made)
         whose = await _whose(session, identity, members)
         then = await next_page(session, identity=identity, members=members, now=now) if form.ok else "form"
     if not form.ok:
@@ -302,9 +308,11 @@ def _form_page(
     kept: set[str] | None = None,
 ) -> Template:
     items = tuple(asked_by(members))
-    sections = in_sections(items)
+    plan = joined_form(members)
+    sections = in_sections(items, plan)
     in_order = tuple(item for listed in sections.values() for item in listed)
     known = set(filled.values) if filled else kept
+    apply = {item for member in members for item in member.applying}
     return page(
         request,
         "one_form.html",
@@ -316,8 +324,8 @@ def _form_page(
             {
                 "code": code,
                 "title": translate(SECTIONS[code]),
-                "groups": make_groups(listed, dict(fields), errors),
-                "done": None if known is None else known >= set(listed),
+                "groups": make_groups(listed, dict(fields), errors, plan=plan),
+                "done": None if known is None else known >= apply & set(listed),
             }
             for code, listed in sections.items()
         ],
@@ -325,8 +333,6 @@ def _form_page(
         errors=errors_in_order(in_order, errors),
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,
-        bring=list(
-            dict.fromkeys(translate(BRING[code]) for member in members for code in things_not_typed(member.items))
-        ),
+        has_files=any(member.attached for member in members),
         keep=KEEP,
     )

@@ -1,6 +1,6 @@
 """One form (手続一か所): what may be used for which of its procedures, item by item, one answer for all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,16 +12,19 @@ from litestar.response import Redirect, Template
 from services.routing.commands.one_form import (
     OfferedTogether,
     Unanswered,
-    asked_by,
     decide_together,
     lock_members,
+    offered_to,
     preview_together,
 )
+from services.routing.domain.catalogue import Words
 from services.routing.keys import Keys
-from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.file_wording import attached_name
+from services.routing.pages.item_fields import show_value
 from services.routing.pages.one_form import read_plan, without_members
 from services.routing.pages.one_form_wording import use_words
 from services.routing.pages.wording import LEGAL_BASIS
+from services.routing.queries.catalogue import get_town
 from services.routing.queries.one_form import Member
 from services.routing.queries.plans import Plan
 from shared.db import Database
@@ -50,10 +53,11 @@ async def show_reuse(
         members = await lock_members(session, identity, made)
         if not members:
             return without_members(made)
+        town = await get_town(session, identity.municipality)
         offers = await preview_together(session, keys.vault, identity=identity, members=members, now=now)
     if not offers:
         return see_other(f"/plans/{made.plan_id}/form")
-    return _reuse_page(request, made, members, offers, {offer.item: offer.answer for offer in offers}, {})
+    return _reuse_page(request, made, members, offers, {offer.item: offer.answer for offer in offers}, {}, town.things)
 
 
 @post("/plans/{plan_id:str}/reuse", guards=[require_visitor])
@@ -74,14 +78,17 @@ async def post_reuse(
             return without_members(made)
         shown = {
             member.case_id: {
-                item: fields[name] for item in member.needed if (name := f"offer_{item}_{member.case_id}") in fields
+                item: fields[name]
+                for item in (*member.needed, *member.attached)
+                if (name := f"offer_{item}_{member.case_id}") in fields
             }
             for member in members
         }
         for_all = fields.get("all", "")
         answers = {
-            item: for_all if for_all in ("yes", "no") else fields.get(f"use_{item}", "") for item in asked_by(members)
+            item: for_all if for_all in ("yes", "no") else fields.get(f"use_{item}", "") for item in offered_to(members)
         }
+        town = await get_town(session, identity.municipality)
         outcome = await decide_together(
             session, identity=identity, members=members, answers=answers, shown=shown, now=now
         )
@@ -91,7 +98,9 @@ async def post_reuse(
     if outcome is None or not offers:
         return see_other(f"/plans/{made.plan_id}/online")
     errors = {f"use_{item}": _("「はい」か「いいえ」を選んでください。") for item in outcome.missing}
-    return _reuse_page(request, made, members, offers, answers, errors, outcome=outcome, is_each_open=not for_all)
+    return _reuse_page(
+        request, made, members, offers, answers, errors, town.things, outcome=outcome, is_each_open=not for_all
+    )
 
 
 def _reuse_page(
@@ -101,6 +110,7 @@ def _reuse_page(
     offers: tuple[OfferedTogether, ...],
     answers: Mapping[str, str],
     errors: Mapping[str, str],
+    things: Sequence[Words],
     *,
     outcome: Unanswered | None = None,
     is_each_open: bool = False,
@@ -110,7 +120,7 @@ def _reuse_page(
     rows = [
         {
             "item": offer.item,
-            "term": item_name(offer.item),
+            "term": attached_name(offer.item, things),
             "text": f"{show_value(offer.item, offer.value or '')}\n{use_words([names[case] for case in offer.offers])}",
             "use": use_words([names[case] for case in offer.offers]),
             "answer": answers.get(offer.item, ""),

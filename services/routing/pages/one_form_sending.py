@@ -1,6 +1,6 @@
 """One form (手続一か所), to its end: how to be told, the check, and sending all of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import fill_form
 from services.routing.commands.offers import Undecided
-from services.routing.commands.one_form import asked_by, lock_members
+from services.routing.commands.one_form import asked_by, lock_members, offered_to
 from services.routing.commands.one_form_sending import (
     CheckedTogether,
     check_together,
@@ -22,13 +22,17 @@ from services.routing.commands.one_form_sending import (
     tell_for_all,
 )
 from services.routing.commands.submit import Incomplete
+from services.routing.domain.catalogue import Words
 from services.routing.domain.handover import CONTACT
 from services.routing.keys import Keys
 from services.routing.pages.cases import read_you
-from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.fees import fee_words
+from services.routing.pages.file_wording import attached_name
+from services.routing.pages.item_fields import show_value
 from services.routing.pages.one_form import going_on_alone, read_plan, without_members
-from services.routing.pages.one_form_wording import names_of, to_do, use_words
+from services.routing.pages.one_form_wording import names_of, to_do, total_fee, use_words
 from services.routing.pages.wording import LEGAL_BASIS, REACHES, show_phone
+from services.routing.queries.catalogue import get_town
 from services.routing.queries.family import list_persons
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.one_form import Member
@@ -147,7 +151,7 @@ async def post_submit(
         if isinstance(outcome, Undecided):
             return await _check_page(request, session, keys.vault, identity, made, now=now, is_stale=True)
     if isinstance(outcome, Incomplete):
-        return see_other(f"/plans/{made.plan_id}/{'check' if outcome.page == 'form' else outcome.page}")
+        return see_other(f"/plans/{made.plan_id}/{'you' if outcome.page == 'you' else 'check'}")
     return see_other(f"/plans/{made.plan_id}/sent")
 
 
@@ -221,6 +225,18 @@ async def _check_page(
         return see_other(f"/plans/{made.plan_id}/{shown.page}")
     rest = await going_on_alone(session, identity, made, members)
     ready = [each for each in shown if each.checked is not None]
+    town = await get_town(session, identity.municipality)
+    fees = {
+        each.member.case_id: await fee_words(
+            session,
+            identity.municipality,
+            fee_yen=each.member.fee_yen,
+            items=each.member.needed,
+            counters=each.member.counters,
+            values=each.checked.values if each.checked else {},
+        )
+        for each in shown
+    }
     contacts = {
         each.member.case_id: each.checked.contact for each in ready if each.checked and each.checked.contact is not None
     }
@@ -230,29 +246,38 @@ async def _check_page(
         status=409 if is_stale else 200,
         plan_id=made.plan_id,
         person=(await list_persons(session, identity)).get(members[0].acting_for) if members[0].acting_for else None,
-        rows=_check_rows(made, shown),
+        rows=_check_rows(made, shown, town.things),
         procedures=[
             {
                 "case_id": each.member.case_id,
                 "name": each.member.procedure_name,
                 "office": each.member.office,
-                "items": [item_name(item) for item in each.member.needed],
+                "items": [
+                    attached_name(item, town.things)
+                    for item in (each.checked.versions if each.checked else each.member.applying)
+                ],
                 "missing": None if each.checked else f"/cases/{each.member.case_id}/form",
                 "counter": each.member.counter,
-                "to_do": to_do(each.member.items),
+                "to_do": to_do(each.member.attached, each.checked.versions if each.checked else (), town.things),
+                "attachments": f"/cases/{each.member.case_id}/attachments" if each.member.attached else None,
+                "identity": f"/cases/{each.member.case_id}/identity" if each.provider and not each.proof else None,
+                "proof": each.proof,
+                "fee": fees[each.member.case_id],
             }
             for each in shown
         ],
         shown={
-            f"shown_{each.member.case_id}": ".".join(
-                f"{key}:{version}" for key, version in each.checked.versions.items()
-            )
+            f"shown_{each.member.case_id}": ".".join(f"{key}:{version}" for key, version in each.checked.shown.items())
             for each in ready
             if each.checked
         },
         contact=_contact_row(made, ready),
         offers={f"offer_{CONTACT}_{case_id}": offer.offer_id for case_id, offer in contacts.items()},
-        is_ready=len(ready) == len(shown),
+        fee_notes=list(dict.fromkeys(note for fee in fees.values() for note in fee.notes)),
+        total=total_fee([fee.total_yen for fee in fees.values()]),
+        is_ready=all(each.is_ready for each in shown),
+        # Nothing is left to be written: only to be proven.
+        is_written=len(ready) == len(shown),
         rest=rest,
         legal_basis=translate(LEGAL_BASIS["appi_69_1"]),
         contact_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
@@ -261,26 +286,28 @@ async def _check_page(
     )
 
 
-def _check_rows(made: Plan, shown: tuple[CheckedTogether, ...]) -> list[dict[str, str]]:
+def _check_rows(made: Plan, shown: tuple[CheckedTogether, ...], things: Sequence[Words]) -> list[dict[str, str]]:
     """Every value once, with the procedures that it goes to."""
     uses: dict[tuple[str, int], list[CheckedTogether]] = {}
     for each in shown:
         for item, version in each.checked.versions.items() if each.checked else ():
             uses.setdefault((item, version), []).append(each)
     asked = asked_by(tuple(each.member for each in shown))
-    order = list(asked)
+    order = offered_to(tuple(each.member for each in shown))
     rows = []
     for (item, _version), users in sorted(uses.items(), key=lambda use: order.index(use[0][0])):
         values = [each.checked.values[item] for each in users if each.checked and item in each.checked.values]
         # What one procedure alone has of its own is changed in its own form.
-        is_asked_here = asked[item] in {each.member.case_id for each in users}
-        form = f"/plans/{made.plan_id}" if is_asked_here else f"/cases/{users[0].member.case_id}"
+        is_asked_here = asked.get(item) in {each.member.case_id for each in users}
+        form = f"/plans/{made.plan_id}/form" if is_asked_here else f"/cases/{users[0].member.case_id}/form"
+        if item not in asked:
+            form = f"/cases/{users[0].member.case_id}/attachments"
         text = show_value(item, values[0]) if values else _("入力ずみ")
         rows.append(
             {
-                "term": item_name(item),
+                "term": attached_name(item, things),
                 "text": f"{text}\n{use_words([each.member.procedure_name for each in users])}",
-                "href": f"{form}/form#g-{item}",
+                "href": f"{form}#g-{item}",
             }
         )
     return rows

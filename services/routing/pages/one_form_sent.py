@@ -1,5 +1,6 @@
 """What was sent with one form (手続一か所): a number for each procedure, on one page to look at and to print."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.vault import Use, read_values, seen_again
-from services.routing.domain.items import in_order, typed_items
+from services.routing.domain.catalogue import Words
+from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES
-from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.fees import fee_words
+from services.routing.pages.file_wording import attached_name
+from services.routing.pages.item_fields import show_value
 from services.routing.pages.one_form import going_on_alone, read_plan
-from services.routing.pages.one_form_wording import to_do, use_words
+from services.routing.pages.one_form_wording import to_do, total_fee, use_words
 from services.routing.queries.catalogue import get_town
 from services.routing.queries.family import list_persons
 from services.routing.queries.one_form import SentWith, list_sent
@@ -47,8 +51,20 @@ async def show_sent(
         sent = await list_sent(session, identity, made)
         if not sent:
             return see_other(f"/plans/{made.plan_id}")
-        rows = await _sent_rows(session, keys.vault, identity, sent, now=now)
         facts = await get_town(session, identity.municipality)
+        values = await _sent_values(session, keys.vault, identity, sent, now=now)
+        fees = {
+            each.case_id: await fee_words(
+                session,
+                identity.municipality,
+                fee_yen=each.fee_yen,
+                items=each.items,
+                counters=each.counters,
+                values={item: values.get((item, version), "") for item, version in each.versions.items()},
+            )
+            for each in sent
+        }
+        rows = _sent_rows(sent, values, facts.things)
         late = any(each.has_notices for each in sent) and await outbox.is_late(
             session, identity.municipality, "notifications", now=now
         )
@@ -66,10 +82,13 @@ async def show_sent(
                 "state": translate(STATES[each.state]),
                 "look": STATE_LOOKS[each.state],
                 "next": translate(NEXT[each.state]) % {"office": town_text(each.office)},
-                "to_do": to_do(each.items),
+                "to_do": to_do(each.attached, each.versions, facts.things),
+                "fee": fees[each.case_id].amount,
             }
             for each in sent
         ],
+        fee_notes=list(dict.fromkeys(note for fee in fees.values() for note in fee.notes)),
+        total=total_fee([fee.total_yen for fee in fees.values()]),
         submitted_at=max(each.submitted_at for each in sent),
         person=person,
         rows=rows,
@@ -81,12 +100,11 @@ async def show_sent(
     )
 
 
-async def _sent_rows(
+async def _sent_values(
     session: AsyncSession, vault: SubjectVault, identity: Identity, sent: tuple[SentWith, ...], *, now: datetime
-) -> list[dict[str, str]]:
-    """What was sent, every value once, with the procedures that it went to."""
+) -> dict[tuple[str, int], str]:
+    """What was sent, by item and version: each is opened once."""
     values: dict[tuple[str, int], str] = {}
-    uses: dict[tuple[str, int], list[str]] = {}
     for each in sent:
         use = Use(
             entry_type="previewed",
@@ -110,11 +128,20 @@ async def _sent_rows(
             now=now,
         )
         values |= {(item, fresh[item]): value.value for item, value in read.items()}
+    return values
+
+
+def _sent_rows(
+    sent: tuple[SentWith, ...], values: Mapping[tuple[str, int], str], things: Sequence[Words]
+) -> list[dict[str, str]]:
+    """What was sent, every value once, with the procedures that it went to."""
+    uses: dict[tuple[str, int], list[str]] = {}
+    for each in sent:
         for item, version in each.versions.items():
             uses.setdefault((item, version), []).append(each.procedure_name)
-    order = in_order(typed_items(item for item, _version in uses))
+    order = in_order({item for item, _version in uses})
     return [
-        {"term": item_name(item), "text": f"{show_value(item, values[item, version])}\n{use_words(names)}"}
+        {"term": attached_name(item, things), "text": f"{show_value(item, values[item, version])}\n{use_words(names)}"}
         for (item, version), names in sorted(uses.items(), key=lambda use: order.index(use[0][0]))
         if (item, version) in values
     ]

@@ -1,10 +1,14 @@
 """The words of one form for several procedures: its sections, and which procedures something is for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from services.routing.domain.catalogue import Words
 from services.routing.domain.channels import things_not_typed
+from services.routing.domain.items import NOT_TYPED
+from services.routing.pages.file_wording import attached_name
 from services.routing.pages.wording import BRING
 from shared.web.i18n import translate
+from shared.web.templating import yen
 from shared.web.town_texts import town_text
 
 
@@ -41,6 +45,15 @@ def use_words(procedures: Sequence[str]) -> str:
     return translate(_USED) % {"names": names_of(procedures)}
 
 
-def to_do(items: Sequence[str]) -> list[str]:
-    """What is still to do for one procedure when its form is filled in."""
-    return [translate(_TO_SEND) % {"thing": translate(BRING[code])} for code in things_not_typed(items)]
+def to_do(attached: Sequence[str], versions: Collection[str], things: Sequence[Words]) -> list[str]:
+    """What is still to do for one procedure when its form is filled in: what can be attached, and is not."""
+    later = [item for item in attached if item not in versions]
+    names = [translate(BRING[code]) for code in things_not_typed(later)]
+    names += [attached_name(item, things) for item in later if item not in NOT_TYPED]
+    return [translate(_TO_SEND) % {"thing": name} for name in names]
+
+
+def total_fee(fees: Sequence[int | None]) -> str | None:
+    """What all of them cost; None where one is for a number that is not said yet, or only one costs anything."""
+    known = [fee for fee in fees if fee is not None]
+    return yen(sum(known)) if len(known) == len(fees) and len(list(filter(None, known))) > 1 else None

@@ -29,6 +29,7 @@ from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.reuse import decide_reuse, preview_reuse
 from services.routing.commands.submit import Checked, Incomplete, check_application, submit_application
 from services.routing.commands.switching import change_channel, tell_settled
+from services.routing.domain.catalogue import Words
 from services.routing.domain.channels import READY_CHANNELS, things_not_typed
 from services.routing.domain.handover import CONTACT
 from services.routing.domain.items import NOT_TYPED
@@ -85,9 +86,10 @@ async def show_reuse(
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now)
+        town = await get_town(session, identity.municipality)
     if not offers:
         return see_other(f"/cases/{case}/form")
-    return _reuse_page(request, online, offers, {offer.item: offer.answer for offer in offers}, {})
+    return _reuse_page(request, online, offers, {offer.item: offer.answer for offer in offers}, {}, town.things)
 
 
 @post("/cases/{case_id:str}/reuse", guards=[require_visitor])
@@ -116,10 +118,11 @@ async def post_reuse(
         )
         outcome = await decide_reuse(session, identity=identity, case_id=case, answers=answers, shown=shown, now=now)
         offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now) if outcome else ()
+        town = await get_town(session, identity.municipality)
     if outcome is None or not offers:
         return see_other(f"/cases/{case}/form")
     errors = {f"use_{item}": _("「はい」か「いいえ」を選んでください。") for item in outcome.missing}
-    return _reuse_page(request, online, offers, answers, errors, outcome=outcome, is_each_open=not for_all)
+    return _reuse_page(request, online, offers, answers, errors, town.things, outcome=outcome, is_each_open=not for_all)
 
 
 @get("/cases/{case_id:str}/form", guards=[require_visitor])
@@ -239,6 +242,7 @@ async def post_draft(
         form.errors,
         asked=asked,
         is_saved=is_saved,
+        is_stale=not is_saved,
         missing=missing,
         fee=fee,
         seen=seen,
@@ -339,6 +343,8 @@ async def show_check(
         online = await get_online_case(session, identity, case)
         if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
+        if online.one_form is not None:
+            return see_other(online.check_page)
         return await _check_page(request, session, keys, identity, online, now=now)
 
 
@@ -398,7 +404,7 @@ def _after_form(online: OnlineCase) -> str:
         return f"/cases/{online.case_id}/prepared"
     if online.attached:
         return f"/cases/{online.case_id}/attachments"
-    return f"/plans/{online.one_form}/check" if online.one_form else f"/cases/{online.case_id}/check"
+    return online.check_page
 
 
 def elsewhere_of(online: OnlineCase, *, sending: bool = False) -> Redirect | None:
@@ -445,6 +451,7 @@ def _reuse_page(
     offers: tuple[ShownOffer, ...],
     answers: dict[str, Any],
     errors: dict[str, str],
+    things: Sequence[Words],
     *,
     outcome: Undecided | None = None,
     is_each_open: bool = False,
@@ -453,7 +460,7 @@ def _reuse_page(
         {
             "item": offer.item,
             "offer_id": offer.offer_id,
-            "term": item_name(offer.item),
+            "term": attached_name(offer.item, things),
             "text": show_value(offer.item, offer.value or ""),
             "answer": answers.get(offer.item, ""),
         }
@@ -486,6 +493,7 @@ def _form_page(
     is_saved: bool = False,
     missing: Sequence[str] = (),
     fee: FeeWords,
+    is_stale: bool = False,
     changed: Sequence[dict[str, str]] = (),
     seen: Mapping[str, int] | None = None,
 ) -> Template:
@@ -494,10 +502,13 @@ def _form_page(
     return page(
         request,
         "form.html",
-        status=refusal.status if refusal else 409 if changed else 422 if errors and not is_saved else 200,
+        status=refusal.status if refusal else 409 if changed else 422 if errors and not (is_saved or is_stale) else 200,
         saved=is_saved,
         missing=missing,
         changed=changed,
+        # What was written elsewhere is not seen here until the page is opened again.
+        is_stale=is_stale,
+        version=fields.get("version", "") if is_stale else online.version,
         # What was saved just now was seen by who saved it.
         seen=fields.get("seen", "") if seen is None else write_versions(seen),
         refused_title=translate(text.title) if text else None,
@@ -591,7 +602,7 @@ async def _check_page(
         case=online,
         rows=rows,
         reach=checked.reach,
-        shown=write_versions(checked.versions),
+        shown=write_versions(checked.shown),
         contact=_contact_row(online.case_id, checked),
         offer_id=checked.contact.offer_id if checked.contact else None,
         bring=[

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from services.routing.commands.own_items import OwnItem, allow_reuse, correct_item, list_own_items, stop_reuse
+from services.routing.domain.attachments import unpack_files
 from services.routing.domain.catalogue import Words
 from services.routing.domain.interoperability import gif_record
 from services.routing.domain.items import is_attached, parts_of
@@ -33,6 +34,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
 from shared.web.forms import Form, read_form
+from shared.web.i18n import gettext as _
 from shared.web.i18n import without_readings
 from shared.web.identity import require_visitor
 from shared.web.pages import page, see_other
@@ -169,6 +171,17 @@ def _row(item: OwnItem, names: Mapping[str, tuple[str, str]], things: Sequence[W
         "is_typed": bool(parts_of(item.key)),
         "term": attached_name(item.key, things),
         "text": show_value(item.key, item.value),
+        "files": [
+            {
+                "href": f"/cases/{item.case_id}/attachments/{file.file_id}",
+                "name": _("写真%(number)s", number=number)
+                if file.kind == "jpeg"
+                else _("PDF%(number)s", number=number),
+            }
+            for number, file in enumerate(unpack_files(item.value), 1)
+        ]
+        if is_attached(item.key)
+        else [],
         "collected_at": item.collected_at,
         "procedure": _procedure(item.procedure, names),
         "used_by": [_procedure(code, names) for code in item.used_by],

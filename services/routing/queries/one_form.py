@@ -8,13 +8,20 @@ import msgspec
 from sqlalchemy import Row, and_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import attached_items, typed_items
 from services.routing.queries.plans import Plan
 from services.routing.tables import application, case_file, plan, procedure
 from shared.tokens import Identity
 
 MEMBERS_MAX = 30
 AT_COUNTER = and_(procedure.c.counter != "no", procedure.c.counters != text("'{}'")).label("at_counter")
+
+OF_PROCEDURE = (
+    procedure.c["items"].label("needs"),
+    procedure.c.attach,
+    procedure.c.fee_yen,
+    procedure.c.counters,
+)
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +37,26 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     # Whether it can go on at a counter.
     counter: bool
+    attach: tuple[str, ...]
+    fee_yen: int
+    counters: tuple[str, ...]
+    # What does not apply to it, by what was answered so far.
+    not_asked: tuple[str, ...]
 
     @property
     def needed(self) -> tuple[str, ...]:
         """The items that the form asks for."""
         return typed_items(self.items)
+
+    @property
+    def applying(self) -> tuple[str, ...]:
+        """Those of them that apply."""
+        return tuple(item for item in self.needed if item not in self.not_asked)
+
+    @property
+    def attached(self) -> tuple[str, ...]:
+        """What can be attached, by the keys of its items."""
+        return attached_items(self.items, self.attach)
 
 
 class SentWith(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +71,17 @@ class SentWith(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     versions: dict[str, int]
     items: tuple[str, ...]
+    attach: tuple[str, ...]
+    fee_yen: int
+    counters: tuple[str, ...]
     subject_ref: UUID
     submitted_at: datetime
     has_notices: bool
+
+    @property
+    def attached(self) -> tuple[str, ...]:
+        """What could be attached, by the keys of its items."""
+        return attached_items(self.items, self.attach)
 
 
 async def list_members(
@@ -62,7 +92,7 @@ async def list_members(
     Whose case was said to be another's goes on by itself. With `lock`, they are locked, in one order for everybody.
     """
     query = (
-        select(case_file, procedure.c.name_ja, procedure.c.office, procedure.c["items"].label("needs"), AT_COUNTER)
+        select(case_file, procedure.c.name_ja, procedure.c.office, *OF_PROCEDURE, AT_COUNTER)
         .join(
             procedure,
             (procedure.c.municipality == case_file.c.municipality) & (procedure.c.code == case_file.c.procedure),
@@ -107,7 +137,7 @@ async def list_sent(session: AsyncSession, identity: Identity, made: Plan) -> tu
     """What was sent of a plan's form, in the plan's order."""
     rows: list[Row[Any]] = list(
         await session.execute(
-            select(application, procedure.c.name_ja, procedure.c["items"].label("needs"))
+            select(application, procedure.c.name_ja, *OF_PROCEDURE)
             .join(
                 case_file,
                 (case_file.c.municipality == application.c.municipality)
@@ -140,6 +170,9 @@ async def list_sent(session: AsyncSession, identity: Identity, made: Plan) -> tu
             state=row.state,
             versions=dict(row.items),
             items=tuple(row.needs),
+            attach=tuple(row.attach),
+            fee_yen=row.fee_yen,
+            counters=tuple(row.counters),
             subject_ref=row.subject_ref,
             submitted_at=row.submitted_at,
             has_notices=row.contact_ref is not None,
@@ -178,4 +211,8 @@ def _member(row: Any) -> Member:
         reach=row.reach,
         state=row.state,
         counter=row.at_counter,
+        attach=tuple(row.attach),
+        fee_yen=row.fee_yen,
+        counters=tuple(row.counters),
+        not_asked=tuple(row.not_asked),
     )

@@ -79,6 +79,8 @@
   form.addEventListener("input", () => show(true));
   form.addEventListener("change", () => {
     show(true);
+    // A form without a place that says so is kept by its buttons only.
+    if (!typing) return;
     isChanged = true;
     clearTimeout(timer);
     timer = setTimeout(save, Math.max(PAUSE_MS, savedAt + BETWEEN_MS - Date.now()));
