@@ -38,7 +38,13 @@ def appointment(case: str, state: str, **changes: Any) -> Any:
         "no_show": (AppointmentProgressed, 2),
         "done": (AppointmentProgressed, 3),
     }[state]
-    told = {"case_id": UUID(id_of(case)), "number": NUMBER, "occurred_at": NOW + timedelta(minutes=version)} | changes
+    told = {
+        "case_id": UUID(id_of(case)),
+        "number": NUMBER,
+        "starts_at": NOW,
+        "ends_at": NOW + timedelta(hours=1),
+        "occurred_at": NOW + timedelta(minutes=version),
+    } | changes
     return make_appointment(kind, version, state, **told)
 
 
@@ -241,7 +247,7 @@ async def test_a_case_that_is_given_up_is_at_no_other_device_any_more(
     other = await began(new_visitor, case, (await make_link(visitor, case))[0])
     waiting, _, _ = await make_link(visitor, case)
     assert "opened_elsewhere" in await kinds(db, case)
-    assert await visitor.post(f"{case}/close")
+    assert (await visitor.post(f"{case}/close")).status_code == SEE_OTHER
     assert (await other.get(f"{case}/form")).status_code == NOT_FOUND
     assert case not in (await other.get("/my")).text
     assert "この機械で、手続きを続けますか" not in (await new_visitor().get(waiting)).text
