@@ -75,7 +75,6 @@ async def switch_by_phone(staff: Visitor, case: str, channel: str) -> None:
 async def test_each_switch_stands_once_in_the_thread_with_who_said_it(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with the rows of the cases and of the switches put one after the other."""
     case = await fill_in(visitor)
     await switch(visitor, case, "counter")
     staff = await sign_in(db, new_visitor())
@@ -95,7 +94,6 @@ async def test_each_switch_stands_once_in_the_thread_with_who_said_it(
 async def test_back_online_after_sending_is_told_and_a_correction_only_as_the_offices(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with the rows of the cases alone: they leave out what goes back to what was sent."""
     number = await apply(visitor)
     [(case_id,)] = await rows(db, "SELECT case_id FROM application")
     case = f"/cases/{case_id}"
@@ -113,7 +111,6 @@ async def test_back_online_after_sending_is_told_and_a_correction_only_as_the_of
 async def test_what_was_done_at_the_desk_stands_in_the_thread_once(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with the ledger's entry of the confirmation counted as something given."""
     case = await prepare(visitor)
     base, desk = f"/office/cases/{id_of(case)}", f"/office/cases/{id_of(case)}/desk"
     staff = await at_desk(db, new_visitor)
@@ -155,10 +152,7 @@ async def test_what_was_confirmed_at_the_desk_holds_when_it_goes_on_online(
 
 
 async def test_a_visit_that_was_for_another_way_is_not_the_end(db: Database, visitor: Visitor) -> None:
-    """A helper's visit that is done, a time that was missed: the case goes on where its person wants it to.
-
-    Seen to fail with any appointment counted as the case's end.
-    """
+    """A helper's visit that is done, a time that was missed: the case goes on where its person wants it to."""
     await open_venue(db)
     case = await fill_in(visitor)
     await switch(visitor, case, "helper")
@@ -176,7 +170,6 @@ async def test_a_visit_that_was_for_another_way_is_not_the_end(db: Database, vis
 async def test_a_case_leads_where_it_goes_on_in_every_state(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with only what is booked or sent online leading to the thread."""
     online = await visitor.open_case("CHI02", "online")
     assert await leads_to(visitor, online) == "/reuse"
     case = await fill_in(visitor)
@@ -206,7 +199,6 @@ async def test_a_case_leads_where_it_goes_on_in_every_state(
 
 
 async def test_a_case_of_one_form_says_so_and_leaves_it_when_given_up(db: Database, visitor: Visitor) -> None:
-    """Seen to fail with the plan kept by the case."""
     await publish_birth(db)
     plan = await begin_together(visitor)
     cases = await cases_of(db)
@@ -242,7 +234,6 @@ async def test_a_member_of_one_form_that_goes_to_the_counter_leaves_it_with_ever
 async def test_a_case_that_is_given_up_is_at_no_other_device_any_more(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail without `forget_devices`."""
     case = await fill_in(visitor)
     other = await began(new_visitor, case, (await make_link(visitor, case))[0])
     waiting, _, _ = await make_link(visitor, case)
@@ -257,7 +248,6 @@ async def test_a_case_that_is_given_up_is_at_no_other_device_any_more(
 async def test_at_another_device_the_case_is_one_card_with_its_time_and_may_go_another_way(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with the appointments of the first device's cases alone."""
     case = await fill_in(visitor)
     other = await began(new_visitor, case, (await make_link(visitor, case))[0])
     await switch(other, case, "counter")
