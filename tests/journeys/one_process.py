@@ -16,23 +16,15 @@ import httpx
 import msgspec
 
 from deploy.front import Front
-from services.booking.app import create_app as create_booking
-from services.booking.commands.opening import load_opening_rules
 from services.booking.commands.shifts import AddShift, add_shift
-from services.booking.settings import load_settings as load_booking
-from services.notifications.app import create_app as create_notifications
-from services.notifications.commands.rules import load_notice_rules
-from services.notifications.settings import load_settings as load_notifications
-from services.routing.app import create_app as create_routing
 from services.routing.commands.accounts import Profile, open_staff_account
-from services.routing.commands.catalogue import publish_catalogue
-from services.routing.settings import load_settings as load_routing
 from shared.events.subscriptions import SERVICES
 from shared.ledger.verify import verify
 from shared.tokens import Identity
 from shared.town_pack import TownPack
 from tests.conftest import TestDatabase
 from tests.erasure.town import Town
+from tests.in_process import load_pack, make_apps
 from tests.journeys.resident import Form, read_forms
 from tests.routing.makers import NOW, new_key
 from tests.simulation.machines import Service
@@ -52,16 +44,7 @@ class House:
         self.pack = pack
         self.code = pack.town.code
         dbs = {name: service.db for name, service in town.services.items()}
-        environ = town.environ
-        self.front = Front(
-            {
-                "routing": create_routing(load_routing(environ), clock=town.clock, db=dbs["routing"]),
-                "booking": create_booking(load_booking(environ), clock=town.clock, db=dbs["booking"]),
-                "notifications": create_notifications(
-                    load_notifications(environ), clock=town.clock, db=dbs["notifications"]
-                ),
-            }
-        )
+        self.front = Front(make_apps(town.environ, dbs, town.clock))
         self._browsers: list[Browser] = []
 
     def browser(self) -> "Browser":
@@ -244,12 +227,7 @@ async def open_house(database: TestDatabase, pack: TownPack) -> AsyncIterator[Ho
     await admin.execute("INSERT INTO town.host (host, municipality) VALUES ($1, $2)", host, town.code)
     carried = Town({name: Service(name, database.environ) for name in SERVICES}, admin, database.environ)
     carried.now = NOW
-    async with carried.at("booking", town.code) as session:
-        await load_opening_rules(session, pack, now=NOW)
-    async with carried.at("notifications", town.code) as session:
-        await load_notice_rules(session, pack, now=NOW)
-    async with carried.at("routing", town.code) as session:
-        await publish_catalogue(session, pack, public_url=f"http://{host}", now=NOW)
+    await load_pack(lambda service: carried.at(service, town.code), pack, public_url=f"http://{host}", now=NOW)
     await carried.deliver()
     house = House(carried, pack)
     yield house

@@ -1,7 +1,7 @@
 """The three applications on a real database, asked in this process as somebody: any route, any bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -10,29 +10,18 @@ from urllib.parse import unquote
 import msgspec
 from sqlalchemy import text
 
-from services.booking.app import create_app as create_booking
-from services.booking.commands.opening import load_opening_rules
-from services.booking.consumers import make_handlers as handle_in_booking
-from services.booking.keys import Keys as BookingKeys
-from services.booking.settings import load_settings as load_booking
-from services.notifications.app import create_app as create_notifications
-from services.notifications.commands.rules import load_notice_rules
-from services.notifications.consumers import make_handlers as handle_in_notifications
-from services.notifications.keys import make_keys as make_notifications_keys
-from services.notifications.settings import load_settings as load_notifications
-from services.routing.app import create_app as create_routing
-from services.routing.commands.catalogue import publish_catalogue
-from services.routing.consumers import make_handlers as handle_in_routing
-from services.routing.settings import load_settings as load_routing
 from shared.clock import Clock
 from shared.db import Database
+from shared.events.subscriptions import SERVICES
 from shared.messaging.broker import Envelope, Receipt
-from shared.messaging.consumer import Consumer, Handlers
+from shared.messaging.consumer import Consumer
 from shared.tokens import Identity, sign_token
 from shared.town_pack import read_town_pack
 from shared.web.identity import SESSION_COOKIE
 from shared.web.middleware import AroundRequest
 from tests.conftest import TestDatabase
+from tests.in_process import load_pack, make_apps
+from tests.simulation.machines import Service
 from tests.stack import SAMPLE_TOWN
 
 TOWN, OTHER_TOWN = "143421", "999999"
@@ -50,15 +39,6 @@ GATEWAY_TOKEN = "the-gateway's-own"
 ANSWER_TIMEOUT_S = 20.0
 FORM = "application/x-www-form-urlencoded"
 
-_MAKERS: dict[str, tuple[Callable[..., Any], Callable[..., AroundRequest], Callable[..., Handlers]]] = {
-    "routing": (load_routing, create_routing, lambda _: handle_in_routing()),
-    "booking": (load_booking, create_booking, lambda settings: handle_in_booking(BookingKeys.from_settings(settings))),
-    "notifications": (
-        load_notifications,
-        create_notifications,
-        lambda settings: handle_in_notifications(make_notifications_keys(settings)),
-    ),
-}
 _UNHEARD = """
     SELECT o.municipality, o.event_id, o.type, o.payload, o.sealed, d.consumer
     FROM {0}.delivery d JOIN {0}.outbox o USING (municipality, event_id)
@@ -194,20 +174,15 @@ async def running_product(database: TestDatabase, clock: Clock = lambda: NOW) ->
             )
             await connection.execute(text("INSERT INTO town.host VALUES (:host, :code)"), {"host": host, "code": code})
     product = Product({}, {}, {}, database.environ | {"CHOUDO_SMS_GATEWAY_TOKEN": GATEWAY_TOKEN})
-    for service, (load, create, make_handlers) in _MAKERS.items():
-        settings = load(product.environ)
-        product.dbs[service] = Database(settings.database_url, service=service)
-        product.apps[service] = create(settings, clock=clock, db=product.dbs[service])
-        handlers = make_handlers(settings)
-        product.consumers[service] = Consumer(product.dbs[service], handlers, product.receive, clock)
+    for name in SERVICES:
+        service = Service(name, product.environ)
+        product.dbs[name] = service.db
+        product.consumers[name] = Consumer(service.db, service.handlers, product.receive, clock)
+    product.apps = make_apps(product.environ, product.dbs, clock)
     try:
         pack = read_town_pack(SAMPLE_TOWN)
-        async with product.dbs["booking"].begin(TOWN) as session:
-            await load_opening_rules(session, pack, now=NOW)
-        async with product.dbs["notifications"].begin(TOWN) as session:
-            await load_notice_rules(session, pack, now=NOW)
+        await load_pack(lambda service: product.dbs[service].begin(TOWN), pack, public_url=f"http://{HOST}", now=NOW)
         async with product.dbs["routing"].begin(TOWN) as session:
-            await publish_catalogue(session, pack, public_url=f"http://{HOST}", now=NOW)
             await session.execute(text(_SESSION), {"town": TOWN, "session_id": GUEST_SESSION, "now": NOW})
         await product.deliver()
         yield product

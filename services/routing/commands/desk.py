@@ -16,7 +16,7 @@ from services.routing.commands.protection import askable
 from services.routing.commands.reuse import usable_sources
 from services.routing.commands.subjects import mint_subject
 from services.routing.commands.vault import STEP_FORM, Source, Use, keep_items, read_values, write_use
-from services.routing.domain.desk import CONFIRMED, SIGNATURE, How
+from services.routing.domain.desk import CONFIRMED, SIGNATURE, STEP_CONFIRM, How
 from services.routing.domain.items import ITEM_PARTS, typed_items
 from services.routing.queries.case_numbers import find_application_of
 from services.routing.queries.desk import find_confirmation
@@ -27,7 +27,6 @@ from shared.errors import Refusal
 from shared.tokens import Identity
 
 STEP_DESK = "desk"
-STEP_CONFIRM = "desk_confirm"
 # Where staff look: on their page, on paper for the person to sign, or in a file for another system of the town hall.
 Where = Literal["desk", "desk_print", "desk_export"]
 PURPOSES: dict[Where, str] = {

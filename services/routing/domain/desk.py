@@ -5,7 +5,8 @@ from typing import Literal
 
 How = Literal["tablet", "paper"]
 
-# The outcome of the ledger's entry: by what the person said so.
+# The step of the ledger's entry that the person said so, and its outcome: by what.
+STEP_CONFIRM = "desk_confirm"
 CONFIRMED: dict[str, str] = {"tablet": "confirmed_on_tablet", "paper": "confirmed_on_paper"}
 
 # An item like others, of one confirmation: lines on a field of this size, as a path of an SVG.

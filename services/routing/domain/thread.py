@@ -28,13 +28,18 @@ Standing = Literal["open", "booked", "sent", "over", "closed"]
 
 
 class CaseStep(msgspec.Struct, frozen=True, kw_only=True):
-    """How a case began, went over to another channel, or was closed. `version` is the case's."""
+    """How a case began, went over to another channel, or was closed. `version` is the case's.
+
+    `said`: who said that it goes on by another channel (`domain/switching.py`); empty where nobody wrote it down.
+    """
 
     version: int
     kind: str
     channel: str
     actor_kind: str
     occurred_at: datetime
+    said: str = ""
+    office: str | None = None
 
 
 class ApplicationStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +97,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime | None = None
     counter: str = ""
     items: tuple[str, ...] = ()
+    # How many, of what has no names.
+    count: int = 0
     notice: str = ""
     way: str = ""
+    # Who said that it goes on by another channel, where it was not its person.
+    said: str = ""
 
 
 def make_thread(
@@ -103,13 +112,18 @@ def make_thread(
     appointment_steps: Iterable[AppointmentStep] = (),
     notices: Iterable[Notice] = (),
     used: Iterable[ItemsUsed] = (),
+    others: Iterable[Entry] = (),
     feedback_at: datetime | None = None,
     left_at: datetime | None = None,
 ) -> tuple[Entry, ...]:
-    """All that happened, the newest first. `left_at`: when it was counted as given up because nobody went on."""
+    """All that happened, the newest first. `others`: what is told as it stands in its row.
+
+    `left_at`: when it was counted as given up because nobody went on.
+    """
     told = [
         *(_of_case(step) for step in sorted(case_steps, key=lambda step: step.version)),
         *sorted((_of_items(each) for each in used), key=msgspec.json.encode),
+        *sorted(others, key=msgspec.json.encode),
         *(_of_application(step) for step in sorted(application_steps, key=lambda step: step.version)),
         *_of_appointments(appointment_steps),
         *sorted((_of_notice(each) for each in notices), key=msgspec.json.encode),
@@ -123,9 +137,18 @@ def make_thread(
 
 
 def find_standing(
-    *, case_state: str, application_state: State | None, appointment_states: Sequence[str], is_closed: bool
+    *,
+    case_state: str,
+    application_state: State | None,
+    appointment_states: Sequence[str],
+    by_channel: bool = True,
+    is_closed: bool,
 ) -> Standing:
-    """Where a case stands. `is_closed`: its person gave it up, and has not gone on since."""
+    """Where a case stands. `is_closed`: its person gave it up, and has not gone on since.
+
+    `by_channel`: an appointment is or was by the channel that the case goes on by. What was booked for another one is
+    not its end.
+    """
     if any(state in LIVE for state in appointment_states):
         return "booked"
     is_sent = application_state is not None and application_state not in CLOSED
@@ -133,7 +156,7 @@ def find_standing(
         return "sent"
     if is_closed:
         return "closed"
-    if not is_sent and (application_state is not None or appointment_states):
+    if not is_sent and (application_state is not None or (appointment_states and by_channel)):
         return "over"
     # Also an application whose person was asked to come, and is on the way to a time.
     return "open"
@@ -145,8 +168,9 @@ def may_close(standing: Standing, application_state: State | None) -> bool:
 
 
 def _of_case(step: CaseStep) -> Entry:
-    who: Who = "you" if step.actor_kind == "guest" else "staff" if step.actor_kind else ""
-    return Entry(at=step.occurred_at, kind=step.kind, who=who, channel=step.channel)
+    who: Who = "you" if step.actor_kind == "guest" or step.said == "self" else "staff" if step.actor_kind else ""
+    said = "" if step.said == "self" else step.said
+    return Entry(at=step.occurred_at, kind=step.kind, who=who, channel=step.channel, said=said, office=step.office)
 
 
 def _of_application(step: ApplicationStep) -> Entry:

@@ -23,6 +23,7 @@ from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.passes import make_pass
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import CONTACT, REACHES, Reach
+from services.routing.domain.switching import why_not
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cookies import give_session
@@ -31,6 +32,7 @@ from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS,
 from services.routing.pages.wording import REACHES as REACH_NAMES
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.one_form import find_one_form
+from services.routing.queries.switching import get_standing
 from shared.db import Database
 from shared.passes import BOOKING_ITEMS
 from shared.tokens import Identity
@@ -88,13 +90,14 @@ async def post_case(
 async def show_case(
     case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
 ) -> Redirect:
-    """Where this case goes on; once it is sent or booked, to its thread."""
+    """Where this case goes on; once it is sent, booked or over, to its thread."""
     async with db.begin(identity.municipality) as session:
         case = await get_own_case(session, identity, _case_id(case_id))
         one_form = await find_one_form(session, identity, case)
         online = await get_online_case(session, identity, case.case_id)
-        booked = await find_live_appointment(session, identity.municipality, case.case_id)
-    if booked is not None or _is_closed(online):
+        standing = await get_standing(session, case)
+    # Staff at the desk may do most: what even they cannot lead on has ended.
+    if standing.is_booked or why_not(standing, "desk") is not None or _is_closed(online):
         return see_other(f"/cases/{case.case_id}/thread")
     if one_form is not None:
         return see_other(f"/plans/{one_form}/online")

@@ -39,6 +39,7 @@ from services.routing.queries.catalogue import procedure_names
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
+from shared.reference_number import APPOINTMENT_LENGTH, read_number
 from shared.tokens import Identity
 from shared.web.forms import Form, parse_uuid, read_form
 from shared.web.i18n import gettext as _
@@ -74,7 +75,14 @@ async def post_desk_find(
         case_id = await find_case(session, municipality=identity.municipality, typed=typed)
         sent = await find_application_of(session, identity.municipality, case_id) if case_id else None
     if case_id is None:
-        form.errors["number"] = _("この番号の案件も予約も見つかりません。番号を確かめてください。")
+        form.errors["number"] = (
+            _(
+                "この番号の予約は、まだこちらに届いていません。とったばかりの予約は、少しおくれて届きます。"
+                "番号を確かめて、もう一度おためしください。案件番号でもさがせます。"
+            )
+            if read_number(typed, length=APPOINTMENT_LENGTH) is not None
+            else _("この番号の案件も予約も見つかりません。番号を確かめてください。")
+        )
         return page(request, "desk_find.html", status=422, form=form)
     if sent is None:
         return see_other(f"/office/cases/{case_id}/desk")

@@ -27,6 +27,7 @@ from services.routing.pages.wording import (
 from services.routing.queries.applications import Listed, list_my_applications
 from services.routing.queries.catalogue import list_counters, procedure_names
 from services.routing.queries.mine import CLOSED_STATES, MyAppointment, MyCase, list_my_appointments, list_my_cases
+from services.routing.queries.one_form import list_one_forms
 from services.routing.queries.plans import list_life_events, list_my_plans
 from services.routing.queries.quality import list_done
 from services.routing.queries.thread import find_case_row, read_thread
@@ -102,6 +103,7 @@ async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[st
     names = await procedure_names(session, identity.municipality)
     counters = await list_counters(session, identity.municipality)
     done = await list_done(session, identity)
+    one_forms = await list_one_forms(session, identity)
 
     def appointment_of(each: MyAppointment) -> dict[str, Any]:
         return {
@@ -122,6 +124,7 @@ async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[st
             case_state=case.state,
             application_state=application.state if application else None,  # type: ignore[arg-type]
             appointment_states=[each.state for each in own],
+            by_channel=any(each.by_channel for each in own),
             is_closed=case.is_given_up,
         )
         is_mine_to_go_on = standing == "open"
@@ -133,8 +136,9 @@ async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[st
                 "order": _order(standing, application, own),
                 "thread": f"/cases/{case.case_id}/thread",
                 "title": names[case.procedure][0] if case.procedure in names else case.procedure,
-                "state": _state_of(case, standing) if not own and (application is None or is_mine_to_go_on) else None,
+                "state": _state_of(case, standing) if (not own and application is None) or is_mine_to_go_on else None,
                 "go_on": f"/cases/{case.case_id}" if is_mine_to_go_on else None,
+                "one_form": f"/plans/{one_forms[case.case_id]}/online" if case.case_id in one_forms else None,
                 "device": f"/cases/{case.case_id}/device" if is_mine_to_go_on and case.channel == "online" else None,
                 "prepared": f"/cases/{case.case_id}/prepared" if _can_prepare(own) else None,
                 "created_at": case.created_at,

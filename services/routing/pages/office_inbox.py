@@ -12,6 +12,7 @@ from services.routing.domain.office import VIEWS, View, is_late
 from services.routing.pages.application_wording import STATE_LOOKS
 from services.routing.pages.office import OFFICE
 from services.routing.pages.office_wording import FILTERS, OFFICE_STATES
+from services.routing.pages.wording import CHANNEL_TITLES
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.inquiries import count_waiting
 from services.routing.queries.office import PAGE, InInbox, count_inbox, list_inbox, logins_of
@@ -73,6 +74,7 @@ def _line(
         "office": line.office,
         "state": translate(OFFICE_STATES[line.state]),
         "look": STATE_LOOKS[line.state],
+        "wish": translate(CHANNEL_TITLES[line.wish]) if line.wish else None,
         "submitted_at": line.submitted_at,
         "due_at": line.due_at,
         "is_late": is_late(line.state, line.due_at, now),

@@ -31,6 +31,7 @@ from services.routing.pages.wording import (
 )
 from services.routing.queries.catalogue import get_town, list_counters, list_procedures, procedure_names
 from services.routing.queries.family import list_persons
+from services.routing.queries.one_form import find_one_form
 from services.routing.queries.thread import Thread, read_thread
 from shared.audit import record_deed
 from shared.crypto import SEALED_MAX_BYTES
@@ -92,8 +93,8 @@ async def post_close(
     """Give it up."""
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
-        await close_case(session, identity=identity, case_id=case, now=now)
-    return see_other(f"/cases/{case}/thread")
+        is_here = await close_case(session, identity=identity, case_id=case, now=now)
+    return see_other(f"/cases/{case}/thread" if is_here else "/my")
 
 
 @get("/cases/{case_id:str}/close", guards=[require_visitor])
@@ -184,6 +185,7 @@ async def draw_case(
         "can_go_on": opened.is_owner and thread.standing in ("open", "closed"),
         "may_book_again": opened.is_owner and thread.standing == "over" and thread.application_state is None
         and all(each.state in ("cancelled", "no_show") for each in thread.appointments),
+        "one_form": await find_one_form(session, opened.identity, opened.row) if opened.is_owner else None,
         "may_switch": opened.is_owner and thread.standing in ("open", "booked", "sent"),
         "may_close": opened.is_owner and may_close(thread.standing, thread.application_state),
         "coming": [each for each in appointments if each["is_live"]],

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.routing.domain.catalogue import Counter
 from services.routing.domain.thread import Entry
 from services.routing.pages.application_wording import STEPS
-from services.routing.pages.wording import CHANNEL_TITLES, REACHES, item_names, place_of
+from services.routing.pages.wording import CHANNEL_TITLES, REACHES, SWITCHED_BY, item_names, place_of
 from shared.reference_number import show_number
 from shared.web.i18n import translate
 from shared.web.templating import jst_datetime
@@ -25,6 +25,12 @@ HAPPENED: dict[str, str] = {
     "given": _("%(count)s項目を入力しました（%(items)s）"),
     "reused": _("%(count)s項目を、前に書いたものから使いました（%(items)s）"),
     "handed_over": _("予約の係に、%(count)s項目をわたしました（%(items)s）"),
+    "attached": _("写真や書類を%(count)s点、入れました"),
+    "proven": _("オンラインの本人確認がすみました"),
+    "opened_elsewhere": _("ほかの機械で、この手続きを開きました"),
+    "desk_checked": _("窓口の係といっしょに、%(count)s項目を確かめました（%(items)s）"),
+    "confirmed_on_tablet": _("内容がこれでよいことを、窓口のタブレットで確かめました（%(count)s項目）"),
+    "confirmed_on_paper": _("内容がこれでよいことを、窓口の紙で確かめました（%(count)s項目）"),
     "submitted": _("申請を送りました"),
     "answered": _("なおして、もう一度送りました"),
     "withdrawn": _("申請を取り下げました"),
@@ -91,7 +97,7 @@ def entry_words(entry: Entry, counters: Mapping[str, Counter]) -> str:
     where = counters.get(entry.counter)
     return translate(HAPPENED[entry.kind]) % {
         "channel": translate(CHANNEL_TITLES.get(entry.channel, entry.channel)),
-        "count": len(entry.items),
+        "count": entry.count or len(entry.items),
         "items": item_names(entry.items),
         "when": jst_datetime(entry.starts_at) if entry.starts_at else "",
         "where": place_of(where) if where else "",
@@ -103,6 +109,10 @@ def entry_words(entry: Entry, counters: Mapping[str, Counter]) -> str:
 
 def who_words(entry: Entry) -> str:
     """Who did it; empty when nobody knows, or nobody did."""
+    if entry.said:
+        return translate(SWITCHED_BY[entry.said]) % {
+            "office": town_text(entry.office) if entry.office else translate(WHO["town"])
+        }
     if entry.who == "":
         return ""
     return translate(WHO[entry.who]) % {"office": town_text(entry.office or "")}

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import EDITABLE
 from services.routing.queries.family import list_persons
-from services.routing.queries.thread import is_given_up
+from services.routing.queries.thread import is_by_channel, is_given_up
 from services.routing.tables import application, appointment, case_device, case_file, session_table
 from shared.tokens import Identity
 
@@ -47,6 +47,8 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID | None
     # Done at a counter: its form can be filled in before.
     at_counter: bool
+    # By the channel that its case goes on by.
+    by_channel: bool
     person: int | None
 
 
@@ -118,7 +120,10 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
                 case_file.c.case_id == appointment.c.case_id,
             ),
         )
-        .where(appointment.c.municipality == identity.municipality, case_file.c.guest_ref == identity.ref)
+        .where(
+            appointment.c.municipality == identity.municipality,
+            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity))),
+        )
         .order_by(appointment.c.starts_at.desc())
         .limit(APPOINTMENTS_MAX)
     )
@@ -134,6 +139,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             is_closed=row.closure != "none" and row.state == "booked",
             case_id=row.case_id,
             at_counter=row.channel == "counter",
+            by_channel=is_by_channel(row.channel, row.helper),
             person=persons.get(row.acting_for),
         )
         for row in newest_last

@@ -13,7 +13,7 @@ from services.routing.domain.office import COUNTED, VIEWS, Rule, View, due_at, h
 from services.routing.queries.catalogue import get_town
 from services.routing.queries.holidays import list_holidays
 from services.routing.queries.mine import CLOSED_STATES
-from services.routing.tables import account, application, application_check, appointment, office_rule
+from services.routing.tables import account, application, application_check, appointment, case_file, office_rule
 from shared.clock import jst_day
 from shared.tokens import Identity
 from shared.town_pack.office import CHECKS_MAX
@@ -37,6 +37,8 @@ class InInbox(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: datetime
     due_at: datetime | None
     assignee: str | None
+    # Where its person wants to go on; it is sent online.
+    wish: str | None
 
 
 class Colleague(msgspec.Struct, frozen=True):
@@ -54,7 +56,18 @@ class Ticked(msgspec.Struct, frozen=True):
     ticked_at: datetime
 
 
-_IN_INBOX = tuple(application.c[name] for name in InInbox.__struct_fields__)
+_WISH = (
+    select(case_file.c.channel)
+    .where(
+        case_file.c.municipality == application.c.municipality,
+        case_file.c.case_id == application.c.case_id,
+        case_file.c.channel != "online",
+        application.c.state.in_(OPEN),
+    )
+    .scalar_subquery()
+    .label("wish")
+)
+_IN_INBOX = (*(application.c[name] for name in InInbox.__struct_fields__ if name != "wish"), _WISH)
 
 
 async def get_rule(session: AsyncSession, municipality: str, procedure: str) -> Rule:

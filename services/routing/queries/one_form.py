@@ -133,6 +133,28 @@ async def find_one_form(session: AsyncSession, identity: Identity, case: Row[Any
     return made.plan_id if case.case_id in {member.case_id for member in members} else None
 
 
+async def list_one_forms(session: AsyncSession, identity: Identity) -> dict[UUID, UUID]:
+    """The visitor's cases that are in the form of a plan, with the plan: of each plan, those of one person."""
+    rows = await session.execute(
+        select(case_file.c.case_id, case_file.c.acting_for, case_file.c.procedure, case_file.c.created_at,
+               plan.c.plan_id, plan.c.procedures)
+        .join(plan, (plan.c.municipality == case_file.c.municipality) & (plan.c.plan_id == case_file.c.plan_id))
+        .where(
+            case_file.c.municipality == identity.municipality,
+            case_file.c.guest_ref == identity.ref,
+            plan.c.guest_ref == identity.ref,
+            case_file.c.channel == "online",
+            case_file.c.state != "submitted",
+            case_file.c.procedure == plan.c.procedures.any_(),
+        )
+        .order_by(case_file.c.case_id)
+        .limit(MEMBERS_MAX)
+    )  # fmt: skip
+    inside = sorted(rows, key=lambda row: (row.procedures.index(row.procedure), row.created_at))
+    whose = {row.plan_id: row.acting_for for row in reversed(inside)}
+    return {row.case_id: row.plan_id for row in inside if row.acting_for == whose[row.plan_id]}
+
+
 async def list_sent(session: AsyncSession, identity: Identity, made: Plan) -> tuple[SentWith, ...]:
     """What was sent of a plan's form, in the plan's order."""
     rows: list[Row[Any]] = list(

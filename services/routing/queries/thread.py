@@ -9,6 +9,7 @@ from sqlalchemy import Row, and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import State
+from services.routing.domain.desk import STEP_CONFIRM
 from services.routing.domain.thread import (
     ApplicationStep,
     AppointmentStep,
@@ -20,6 +21,7 @@ from services.routing.domain.thread import (
     find_standing,
     make_thread,
 )
+from services.routing.queries.thread_facts import list_other_facts
 from services.routing.tables import (
     application,
     application_step,
@@ -29,10 +31,12 @@ from services.routing.tables import (
     case_file,
     case_notice,
     case_step,
+    case_switch,
     feedback,
     reuse,
 )
 
+_CASE_STEP = ("version", "kind", "channel", "actor_kind", "occurred_at")
 # Of each kind of fact; a case of a life has far fewer.
 FACTS_MAX = 500
 APPOINTMENTS_MAX = 20
@@ -91,8 +95,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
     )
     course = await _one(session, select(case_course).where(_of(case_course, town, case_id)))
     said = await _one(session, select(feedback.c.given_at).where(_of(feedback, town, case_id)))
-    steps = await _all(session, select(case_step).where(_of(case_step, town, case_id)).order_by(case_step.c.version))
-    case_steps = [_as(CaseStep, row) for row in steps]
+    case_steps = await _case_steps(session, town, case_id)
     is_closed = any(step.kind == "closed" and step.version == case.version for step in case_steps)
     is_left = course is not None and course.ended_how == "given_up"
     is_finished = course is not None and course.ended_how == "finished"
@@ -107,6 +110,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
             case_state=case.state,
             application_state=sent.state if sent else None,
             appointment_states=[row.state for row in booked],
+            by_channel=any(is_by_channel(case.channel, row.helper) for row in booked),
             is_closed=is_closed,
         ),
         sent=sent.number if sent else None,
@@ -149,6 +153,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
                 )
             ],
             used=await _items_used(session, case),
+            others=await list_other_facts(session, town, case_id),
             feedback_at=said.given_at if said else None,
             left_at=course.ended_at if course is not None and is_left else None,
         ),
@@ -176,6 +181,39 @@ def is_given_up() -> Any:
     )
 
 
+def is_by_channel(channel: str, helper: str) -> bool:
+    """Whether an appointment, with this state of its helper, is what a case of this channel leads to."""
+    return channel == ("counter" if helper == "none" else "helper")
+
+
+async def _case_steps(session: AsyncSession, town: str, case_id: UUID) -> list[CaseStep]:
+    """How a case began, was closed, and went from channel to channel: each once, with who said so."""
+    steps = await _all(session, select(case_step).where(_of(case_step, town, case_id)).order_by(case_step.c.version))
+    switches = await _all(
+        session, select(case_switch).where(_of(case_switch, town, case_id)).order_by(case_switch.c.version)
+    )
+    said = {
+        row.version: CaseStep(
+            version=row.version,
+            kind="switched",
+            channel=row.to_channel,
+            actor_kind="",
+            occurred_at=row.switched_at,
+            said=row.said,
+            office=row.office,
+        )
+        for row in switches
+    }
+    known = {
+        row.version: CaseStep(**{name: row._mapping[name] for name in _CASE_STEP}, said="", office=None)
+        for row in steps
+    }
+    # Back to what was sent because the office has it again: that is the office's step, which is told anyway.
+    by_office = {step.version for step in said.values() if step.said == "office" and step.channel == "online"}
+    told = known | {version: step for version, step in said.items() if version not in by_office}
+    return [told[version] for version in sorted(told)]
+
+
 async def _application_steps(session: AsyncSession, town: str, sent: Row[Any] | None) -> list[ApplicationStep]:
     if sent is None:
         return []
@@ -199,6 +237,8 @@ async def _items_used(session: AsyncSession, case: Row[Any]) -> list[ItemsUsed]:
             reuse.c.subject_ref == case.subject_ref,
             reuse.c.case_id == case.case_id,
             reuse.c.visibility == "subject",
+            # The person's word at the counter: the thread has it from its own row.
+            reuse.c.target_step != STEP_CONFIRM,
             reuse.c.entry_type.in_({entry_type for _, entry_type in _USED}),
         )
         .order_by(reuse.c.occurred_at.desc()),
