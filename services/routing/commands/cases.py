@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.protection import is_protected
-from services.routing.commands.subjects import find_subject_of, mint_subject
+from services.routing.commands.subjects import find_subject_of, subject_of_case
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
@@ -293,7 +293,7 @@ async def tell_about_you(
     """
     case = await lock_open_case(session, identity, case_id)
     town = identity.municipality
-    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
+    subject_ref = await subject_of_case(session, identity, case, now=now)
     if told.items is not None:
         kept = await keep_items(
             session,
