@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy import town as town_command
 from deploy.town import DONE
+from services.booking.commands.opening import load_opening_rules
+from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.drafts import call_off_publication
 from services.routing.queries.drafts import find_newest_order
 from shared.db import Database
@@ -33,7 +35,7 @@ def test_called_off_while_it_is_loaded_it_is_published_in_all_three(
     change(database, "notices", "", reminders_before_min=[2880])
     change(database, "booking", "", hold_min=20)
     order(database)
-    load = town_command.load_notice_rules
+    load = load_notice_rules
     calling_off = threading.Thread(
         target=lambda: at_routing(database, lambda session: call_off_publication(session, identity=MANAGER, now=NOW))
     )
@@ -94,7 +96,7 @@ def test_a_fault_of_one_town_keeps_no_other_waiting(
     for town in (first, second):
         folder = SAMPLE if town == CODE else OTHER
         at_town(database, town, find_files(folder))
-    load = town_command.load_opening_rules
+    load = load_opening_rules
 
     async def load_or_not(session: AsyncSession, pack: object, **named: object) -> None:
         if pack.town.code == first:  # type: ignore[attr-defined]
