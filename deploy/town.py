@@ -8,6 +8,7 @@ export and diff say so.
 import argparse
 import asyncio
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from sqlalchemy import text as sql
 
 from deploy.databases import list_towns, open_database, require_town, transaction
 from deploy.secrets import required
@@ -24,11 +26,12 @@ from services.booking.commands.opening import load_opening_rules
 from services.booking.queries.opening import list_hours_of_staff
 from services.notifications.commands.rules import load_notice_rules
 from services.routing.commands.catalogue import publish_catalogue
-from services.routing.commands.drafts import Wanted, addresses_of, end_order, find_wanted
+from services.routing.commands.drafts import Wanted, addresses_of, end_order, find_wanted, hold_order
 from services.routing.commands.packs import keep_pack
 from services.routing.queries.packs import LoadedPack, UnderWay, count_under_way, find_pack, is_kept, list_packs
 from shared.clock import JST
 from shared.errors import Refusal
+from shared.log import describe
 from shared.town_pack import BadTownPack, TownPack, find_files, read_files
 from shared.town_pack.difference import Change, changes_between
 from shared.town_texts import TownTexts, collect_texts
@@ -37,6 +40,8 @@ DONE, DIFFERENT, NONE_THERE, BAD_INPUT = 0, 1, 1, 2
 TOWN_COMMAND_TIMEOUT_S = 60
 # Somebody waits for it, on a page that says so.
 PUBLISH_EVERY_S = 2.0
+# What went wrong for no reason of the files is tried again.
+TRY_AGAIN_AFTER_S = 30.0
 
 _TOWN = """
     INSERT INTO town.municipality (code, name_ja, name_kana, name_en, phone) VALUES ($1, $2, $3, $4, $5)
@@ -48,6 +53,8 @@ _HOST = """
     ON CONFLICT (host) DO UPDATE SET municipality = excluded.municipality
 """
 _FORGET_TEXTS = "DELETE FROM town.text WHERE municipality = $1"
+# A transaction that waits while the other services load does nothing itself.
+_WAIT_FOR_OTHERS = f"SET LOCAL idle_in_transaction_session_timeout = '{TOWN_COMMAND_TIMEOUT_S}s'"
 _TEXT = "INSERT INTO town.text (municipality, ja, easy, en) VALUES ($1, $2, $3, $4)"
 
 
@@ -115,13 +122,17 @@ async def _load(
     async with _alone(town.code, environ):
         if wanted is not None and not await _stands(town.code, pack, wanted, environ):
             return NONE_THERE
-        await _register_town(pack, collect_texts(pack), environ)
         public_url = town.public_url or environ.get("CHOUDO_PUBLIC_URL") or f"https://{town.hosts[0]}"
-        async with transaction("booking", town.code, environ) as (session, now):
-            await load_opening_rules(session, pack, now=now)
-        async with transaction("notifications", town.code, environ) as (session, now):
-            await load_notice_rules(session, pack, now=now)
         async with transaction("routing", town.code, environ) as (session, now):
+            if wanted is not None:
+                # Whoever calls it off from here on waits for the end, and finds it published: in all three, or in none.
+                await session.execute(sql(_WAIT_FOR_OTHERS))
+                await hold_order(session, town.code, wanted.order_id)
+            await _register_town(pack, collect_texts(pack), environ)
+            async with transaction("booking", town.code, environ) as (other, then):
+                await load_opening_rules(other, pack, now=then)
+            async with transaction("notifications", town.code, environ) as (other, then):
+                await load_notice_rules(other, pack, now=then)
             version = await publish_catalogue(session, pack, public_url=public_url, now=now)
             # Last of all: what is kept was loaded into all three.
             kept = await keep_pack(session, town.code, files, now=now)
@@ -153,22 +164,37 @@ async def _alone(town: str, environ: Mapping[str, str]) -> AsyncIterator[None]:
 
 async def _publish(environ: Mapping[str, str], *, is_followed: bool) -> int:
     """Load what is wanted, of every town, by the door of `load`; with `is_followed`, for ever."""
+    failed_at: dict[str, float] = {}
+    first: Exception | None = None
     async with open_database("routing", environ) as db:
         while True:
             for town in await list_towns(db):
-                async with db.begin(town) as session:
-                    wanted = await find_wanted(session, town)
-                if wanted is not None:
-                    await _publish_one(town, wanted, environ)
+                if town in failed_at and time.monotonic() < failed_at[town] + TRY_AGAIN_AFTER_S:
+                    continue
+                failed_at.pop(town, None)
+                # A fault of one town's order, or a lock that somebody holds, keeps no other town waiting.
+                try:
+                    async with db.begin(town) as session:
+                        wanted = await find_wanted(session, town)
+                    if wanted is not None:
+                        await _publish_one(town, wanted, environ)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the other towns go on
+                    failed_at[town], first = time.monotonic(), first or error
+                    print(f"{town}: not published, to be tried again: {describe(error)}", file=sys.stderr, flush=True)
             if not is_followed:
+                if first is not None:
+                    raise first
                 return DONE
             await asyncio.sleep(PUBLISH_EVERY_S)
 
 
 async def _publish_one(town: str, wanted: Wanted, environ: Mapping[str, str]) -> None:
     try:
-        await _load(read_files(wanted.files), wanted.files, environ, wanted)
-        return
+        pack = read_files(wanted.files)
+        if pack.town.code == town:
+            await _load(pack, wanted.files, environ, wanted)
+            return
+        print(f"{town}: what is to be published is {pack.town.code}'s", file=sys.stderr)
     except BadTownPack as error:
         print(f"{town}: what is to be published is wrong:\n{error}", file=sys.stderr)
     except Refusal as refusal:

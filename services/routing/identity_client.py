@@ -204,7 +204,8 @@ class IdentityClient:
         if kept.metadata is None or kept.metadata_at is None or now - kept.metadata_at > KEPT_FOR:
             address = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
             found = await _fetch(client, address, _Metadata)
-            schemes = {urlsplit(each).scheme for each in (found.authorization_endpoint, found.token_endpoint)}
+            told = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri, found.userinfo_endpoint)
+            schemes = {urlsplit(each).scheme for each in told if each}
             if found.issuer != provider.issuer or schemes != {urlsplit(provider.issuer).scheme}:
                 raise ProviderAway("metadata")
             kept.metadata, kept.metadata_at = found, now

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import unquote
 
 import httpx
 from sqlalchemy import text
@@ -42,7 +43,7 @@ async def test_a_resident_sees_what_goes_and_erases_it(
     assert NAME not in page.text
     answer = await visitor.post("/my/erase", await erase_fields(visitor))
     assert answer.status_code == SEE_OTHER
-    receipt = answer.headers["location"]
+    receipt = unquote(answer.headers["location"].removeprefix("/booking/forget?next="))
     assert await left(db) == 0
     # The session is gone, and the receipt needs none: nobody is told whose it was.
     assert "choudo_session" not in visitor.http.cookies
@@ -69,7 +70,7 @@ async def test_a_double_tap_has_one_receipt(db: Database, visitor: Visitor) -> N
     visitor.http.cookies.update(cookies)
     # The token of before is refused: the browser becomes a new guest on the way, and the form comes along.
     again = await visitor.post("/my/erase", fields, follow_redirects=True)
-    assert again.url.path == first.headers["location"]
+    assert again.url.raw_path.decode() == first.headers["location"]
 
 
 async def test_with_the_token_of_before_nothing_more_is_kept(db: Database, visitor: Visitor) -> None:

@@ -2,13 +2,15 @@
 
 A picture is decoded and drawn again, a PDF is written again page by page. What nobody sees (place, camera, author,
 scripts, other files, whatever stands behind the end) is in neither. The process has limits of time and memory, opens
-no file for writing and knows no key: whatever a file does to a decoder, it does it here. It imports nothing of ours.
+nothing after its imports and knows no key: whatever a file does to a decoder, it does it here. It imports nothing of
+ours.
 
 The answer is a line of JSON, then the bytes of the file and of its small picture. A refused file has a code only.
 """
 
 import io
 import json
+import re
 import resource
 import sys
 import zlib
@@ -52,8 +54,10 @@ ACTIONS = frozenset({
     "/RichMediaExecute",
 })  # fmt: skip
 # Of a JPEG inside a PDF: its own head and colours stay, everything else that is told beside the picture goes.
-JPEG_KEPT = frozenset({0xE0, 0xE2, 0xEE})
-_JPEG_START, _JPEG_SCAN = b"\xff\xd8", 0xDA
+JPEG_KEPT = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", 0xDA, 0xD9
+# Where the dots of a scan end: in them stand only FF 00 and the marks from which a decoder can go on.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 
 
 CODES = frozenset({
@@ -302,7 +306,8 @@ def _dictionaries(thing: Any, depth: int) -> Iterator[Any]:
 
 
 def strip_jpeg(data: bytes) -> bytes:
-    """A JPEG without what is told beside the picture (Exif with its place, comments), its dots untouched.
+    """A JPEG up to its own end, without what is told beside the picture (Exif with its place, comments), its dots
+    untouched. Behind the end of a phone's photo stand others, each with an Exif of its own.
 
     Raises:
         Refused: it is none.
@@ -310,27 +315,58 @@ def strip_jpeg(data: bytes) -> bytes:
     if not data.startswith(_JPEG_START):
         raise Refused("attachment_damaged")
     out, at = bytearray(_JPEG_START), 2
-    while at + 4 <= len(data):
+    while at + 2 <= len(data):
         if data[at] != 0xFF:
             raise Refused("attachment_damaged")
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
+        if marker == _JPEG_END:
+            return bytes(out + data[at : at + 2])
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or marker in JPEG_KEPT:
+        if end < at + 4:
+            raise Refused("attachment_damaged")
+        is_told = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        if not is_told or (marker in JPEG_KEPT and data.startswith(JPEG_KEPT[marker], at + 4)):
             out += data[at:end]
         if marker == _JPEG_SCAN:
-            # Later scans follow without anything between them that we would take out, up to the end of the picture.
-            stop = data.rfind(b"\xff\xd9")
-            out += data[end : stop + 2] if stop >= end else data[end:]
-            return bytes(out)
+            found = _JPEG_MARKER.search(data, end)
+            stop = found.start() if found else len(data)
+            out += data[end:stop]
+            if found is None:
+                # Cut off: shown as far as it goes.
+                return bytes(out)
+            end = stop
         at = end
     raise Refused("attachment_damaged")
 
 
+def _import_all() -> None:
+    """What is imported only when it is needed, before nothing can be opened any more."""
+    import encodings.ascii
+    import encodings.latin_1
+    import encodings.utf_16
+    import encodings.utf_16_be
+    import encodings.utf_16_le  # noqa: F401
+
+    import pikepdf
+    from PIL import Image, ImageOps, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401
+
+    Image.preinit()
+    # A locked PDF is told from a broken one by what its library loads first with such a file.
+    out = io.BytesIO()
+    with pikepdf.new() as pdf:
+        pdf.save(out, encryption=pikepdf.Encryption(owner="o", user=""))
+    pikepdf.open(out).close()
+
+
 def main() -> None:
     """Read a file, write the answer. Whatever goes beyond the limits ends the process, and its parent says so."""
+    _import_all()
+    # Before a byte of the file is read: the keys of the service lie in files and in its process, beside this one.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_S, CPU_MAX_S))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -1,6 +1,7 @@
 """Runs `clean.py` in a process of its own, a few at a time, each for so long and no longer."""
 
 import asyncio
+import ctypes
 import sys
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,11 @@ AT_ONCE = 2
 CLEANING_MAX_S = 30.0
 # How long somebody waits for others' files.
 WAITING_MAX_S = 20.0
+
+# The line, the file and its small picture.
+ANSWER_MAX_BYTES = 2 * FILE_MAX_BYTES
+PIECE_BYTES = 65_536
+PR_SET_DUMPABLE = 4
 
 Kind = Literal["jpeg", "pdf"]
 
@@ -45,6 +51,7 @@ class Cleaner:
     """Makes files anew; as many at once as this process lets."""
 
     def __init__(self, *, at_once: int = AT_ONCE, max_s: float = CLEANING_MAX_S) -> None:
+        hide_memory()
         self._turn = asyncio.Semaphore(at_once)
         self._max_s = max_s
 
@@ -72,14 +79,47 @@ class Cleaner:
         )  # fmt: skip
         try:
             async with asyncio.timeout(self._max_s):
-                answered, _ = await process.communicate(data)
+                answered = await _ask(process, data)
         except TimeoutError:
             raise Refusal("attachment_too_complex", 422) from None
         finally:
             if process.returncode is None:
                 process.kill()
+                # What it had written already: a process counts as ended only when its pipe is empty.
+                while process.stdout is not None and await process.stdout.read(PIECE_BYTES):
+                    pass
                 await process.wait()
         return _read_answer(answered, process.returncode)
+
+
+def hide_memory() -> None:
+    """Nobody of the same user reads this process's memory, in which the keys are, or what it was started with."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def _ask(process: asyncio.subprocess.Process, data: bytes) -> bytes:
+    """Give the file, read the answer: no more of it than one can be.
+
+    Raises:
+        Refusal: `attachment_too_complex` (422), it does not end.
+    """
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(data)
+        await process.stdin.drain()
+        process.stdin.close()
+    except (BrokenPipeError, ConnectionResetError):
+        # It ended before it had read all: what it said is looked at all the same.
+        pass
+    answered = bytearray()
+    while piece := await process.stdout.read(PIECE_BYTES):
+        answered += piece
+        if len(answered) > ANSWER_MAX_BYTES:
+            raise Refusal("attachment_too_complex", 422)
+    await process.wait()
+    return bytes(answered)
 
 
 def _read_answer(answered: bytes, code: int | None) -> Cleaned:

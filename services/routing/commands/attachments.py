@@ -22,7 +22,7 @@ from services.routing.commands.contact import update_case
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.online import procedure_of
 from services.routing.commands.reuse import usable_sources
-from services.routing.commands.subjects import mint_subject
+from services.routing.commands.subjects import subject_of_case
 from services.routing.commands.vault import (
     STEP_FORM,
     ensure_subject_key,
@@ -116,7 +116,7 @@ async def add_file(
     await _refuse_unknown(session, case, key)
     if await _was_sent(session, case, send_key):
         return
-    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
+    subject_ref = await subject_of_case(session, identity, case, now=now)
     _, files = await _attached_of(session, case)
     mine = files.get(key, [])
     if replaces is not None and replaces not in [file.file_id for file in mine]:

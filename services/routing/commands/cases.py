@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.own_items import stopped_keys
 from services.routing.commands.protection import is_protected
-from services.routing.commands.subjects import find_subject_of, mint_subject
+from services.routing.commands.subjects import find_subject_of, subject_of_case
 from services.routing.commands.vault import (
     STEP_YOU,
     Use,
     contact_field,
     ensure_subject_key,
     keep_items,
+    list_sources,
     read_values,
     seen_again,
     subject_context,
@@ -250,7 +251,15 @@ async def fill_form(
     wanted = (PHONE,) if is_online and contact is None else () if is_online else BOOKING_ITEMS
     stopped = await stopped_keys(session, identity.municipality, subject_ref) if is_first else frozenset()
     keys = tuple(key for key in wanted if (is_first and key not in stopped) or key in (case.items or ()))
-    values = await read_values(session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, now=now)
+    versions = None
+    if case.guest_ref != identity.ref:
+        # Another device sees what this case has, and not what was given anew in another.
+        own = await list_sources(session, identity.municipality, subject_ref, case_id=case_id)
+        versions = {source.key: source.version for source in own if source.key in keys}
+        keys = tuple(versions)
+    values = await read_values(
+        session, vault, identity=identity, subject_ref=subject_ref, keys=keys, use=use, versions=versions, now=now
+    )
     return FilledForm(
         items={key: value.value for key, value in values.items()},
         from_before=is_first and bool(values),
@@ -293,7 +302,7 @@ async def tell_about_you(
     """
     case = await lock_open_case(session, identity, case_id)
     town = identity.municipality
-    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
+    subject_ref = await subject_of_case(session, identity, case, now=now)
     if told.items is not None:
         kept = await keep_items(
             session,

@@ -140,6 +140,13 @@ async def try_device_code(
     if number is None or code is None:
         return Tried(outcome="wrong")
     mine = (case_device.c.municipality == municipality, case_device.c.number == number)
+    case_id = (await session.execute(select(case_device.c.case_id).where(*mine, _waiting(now)))).scalar_one_or_none()
+    # The case first, as everywhere: whoever makes, ends or opens a device holds it before they write the device's row.
+    await session.execute(
+        select(case_file.c.case_id)
+        .where(case_file.c.municipality == municipality, case_file.c.case_id == case_id)
+        .with_for_update()
+    )
     # Locked, so that tries sent at once are counted one by one.
     row = (await session.execute(select(case_device).where(*mine, _waiting(now)).with_for_update())).one_or_none()
     if row is None:
@@ -232,6 +239,17 @@ async def end_device(session: AsyncSession, municipality: str, ref: str, now: da
         update(case_device)
         .where(case_device.c.municipality == municipality, case_device.c.device_id == UUID(ref), _live())
         .values(ended_at=now)
+    )
+
+
+async def end_expired_devices(session: AsyncSession, identity: Identity, *, now: datetime) -> None:
+    """What this device had of others' time is over, also while nobody works off what is due.
+
+    Asked where its token is renewed: so a case is kept no longer than a token lives.
+    """
+    over = (case_device.c.guest_ref == identity.ref, case_device.c.expires_at <= now, _live())
+    await session.execute(
+        update(case_device).where(case_device.c.municipality == identity.municipality, *over).values(ended_at=now)
     )
 
 

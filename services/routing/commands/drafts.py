@@ -176,6 +176,21 @@ async def find_wanted(session: AsyncSession, municipality: str) -> Wanted | None
     return Wanted(order_id=order.order_id, base=order.base, files=save.files)
 
 
+async def hold_order(session: AsyncSession, municipality: str, order_id: UUID) -> None:
+    """Let nobody call it off until this transaction ends.
+
+    Raises:
+        Refusal: `order_ended` (409): it was called off, or published, before.
+    """
+    query = select(pack_order.c.order_id).where(
+        pack_order.c.municipality == municipality,
+        pack_order.c.order_id == order_id,
+        pack_order.c.state == "waiting",
+    )
+    if (await session.execute(query.with_for_update())).one_or_none() is None:
+        raise Refusal("order_ended", 409)
+
+
 async def end_order(
     session: AsyncSession,
     municipality: str,

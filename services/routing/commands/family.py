@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
+from services.routing.commands.devices import forget_devices
 from services.routing.commands.offers import (
     ShownOffer,
     Undecided,
@@ -67,8 +68,9 @@ async def choose_person(
         ).scalar_one_or_none()
         if acting_for is None:
             raise Refusal("person_unknown", 404)
-    # What was asked of another person is no question any more.
+    # What was asked of another person is no question any more, and a device that had one's case has not another's.
     await decline_open(session, case, now)
+    await forget_devices(session, case, now=now)
     await session.execute(
         update_case(case).values(
             acting_for=acting_for, subject_ref=acting_for, items=None, updated_at=now, version=case.version + 1

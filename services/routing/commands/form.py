@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.cases import PURPOSE_PREFILL, get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.reuse import approved_offers, open_questions, usable_sources
-from services.routing.commands.subjects import find_subject_of, mint_subject
+from services.routing.commands.subjects import find_subject_of, subject_of_case
 from services.routing.commands.vault import (
     STEP_FORM,
     Source,
@@ -187,7 +187,7 @@ async def save_form(
             await session.execute(update_case(case).values(**changed))
         return
     values = {item: value for item, value in values.items() if item not in not_asked}
-    subject_ref = case.subject_ref or await mint_subject(session, identity, now=now)
+    subject_ref = await subject_of_case(session, identity, case, now=now)
     approved = await approved_offers(session, case)
     usable = await usable_sources(session, case)
     kept = await keep_items(

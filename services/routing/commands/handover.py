@@ -22,6 +22,7 @@ from services.routing.commands.offers import (
     write_decisions,
 )
 from services.routing.commands.protection import askable
+from services.routing.commands.reuse import usable_sources
 from services.routing.commands.vault import list_sources
 from services.routing.domain.handover import CONTACT, read_answers
 from services.routing.keys import Keys
@@ -61,7 +62,7 @@ async def preview_handover(
     """
     case = await get_own_case(session, identity, case_id, lock=True)
     await decline_expired(session, case, now)
-    passable = await passable_items(session, case)
+    passable = await passable_items(session, identity, case)
     if passable is None:
         return None
     await record_deed(session, identity, "view_handover", case_id, now=now)
@@ -90,7 +91,7 @@ async def decide_handover(
     """
     case = await get_own_case(session, identity, case_id, lock=True)
     await decline_expired(session, case, now)
-    passable = await passable_items(session, case)
+    passable = await passable_items(session, identity, case)
     if passable is None:
         return None
     offers = await standing_offers(session, case, passable, now)
@@ -123,10 +124,11 @@ async def decide_handover(
     return Decided(items=tuple(approved))
 
 
-async def passable_items(session: AsyncSession, case: Row[Any]) -> dict[str, str] | None:
+async def passable_items(session: AsyncSession, identity: Identity, case: Row[Any]) -> dict[str, str] | None:
     """What this case could pass on now, by key, with the commitment to its value; None: nothing can pass.
 
-    Online nothing is handed over, and what was sent has no appointment beside it. The caller holds the case's lock.
+    Online nothing is handed over, and what was sent has no appointment beside it. From another device nothing passes
+    that was given anew in another case. The caller holds the case's lock.
     """
     if (
         case.channel == "online"
@@ -136,6 +138,9 @@ async def passable_items(session: AsyncSession, case: Row[Any]) -> dict[str, str
     ):
         return None
     sources = {source.key: source for source in await list_sources(session, case.municipality, case.subject_ref)}
+    if case.guest_ref != identity.ref:
+        usable = await usable_sources(session, case)
+        sources = {key: source for key, source in sources.items() if usable.get(key) == source}
     declared = await askable(session, case.municipality, case.subject_ref, BOOKING_ITEMS, "booking")
     passable = {key: sources[key].commitment for key in declared if key in sources and key in (case.items or ())}
     if case.reach != "none":

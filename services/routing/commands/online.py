@@ -133,8 +133,9 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
 
 
 async def may_choose_person(session: AsyncSession, identity: Identity, case: Row[Any]) -> bool:
-    """Whether it can still be said whose a case is: a resident's own, in which nothing was kept yet."""
-    if identity.kind != "guest" or case.state != "opened" or case.behalf is not None:
+    """Whether it can still be said whose a case is: a resident's own, where it was begun, with nothing typed yet."""
+    is_own = identity.kind == "guest" and case.guest_ref == identity.ref
+    if not is_own or case.state != "opened" or case.behalf is not None:
         return False
     if case.subject_ref is None:
         return True

@@ -44,7 +44,7 @@ async def make_pass(
         Refusal: `case_unknown` (404).
     """
     case = await get_own_case(session, identity, case_id, lock=True)
-    passable = await passable_items(session, case) if case.state == "handed_over" else None
+    passable = await passable_items(session, identity, case) if case.state == "handed_over" else None
     if passable is None:
         return None
     offers = await standing_offers(session, case, passable, now)

@@ -15,7 +15,9 @@ from shared.tokens import Identity
 
 async def find_subject_of(session: AsyncSession, identity: Identity, case: Row[Any]) -> UUID | None:
     """Whose items a case may offer: its own subject's, or those of the guest who began it."""
-    return case.subject_ref or await subject_of_guest(session, identity)
+    if case.subject_ref is not None or case.guest_ref != identity.ref:
+        return case.subject_ref  # type: ignore[no-any-return]  # a row's column
+    return await subject_of_guest(session, identity)
 
 
 async def subject_of_guest(session: AsyncSession, identity: Identity) -> UUID | None:
@@ -46,6 +48,19 @@ async def as_givers(session: AsyncSession, case: Row[Any]) -> Row[Any] | None:
     )
     found: Row[Any] | None = (await session.execute(query)).one_or_none()  # type: ignore[assignment]  # a row all the same
     return found
+
+
+async def subject_of_case(session: AsyncSession, identity: Identity, case: Row[Any], *, now: datetime) -> UUID:
+    """Whose a case is from its first datum on: never whoever goes on with another's at a device of theirs.
+
+    Raises:
+        Refusal: `case_unknown` (404); as `mint_subject`.
+    """
+    if case.subject_ref is not None:
+        return case.subject_ref  # type: ignore[no-any-return]  # a row's column
+    if identity.kind == "guest" and case.guest_ref != identity.ref:
+        raise Refusal("case_unknown", 404)
+    return await mint_subject(session, identity, now=now)
 
 
 async def mint_subject(session: AsyncSession, identity: Identity, *, now: datetime) -> UUID:

@@ -16,6 +16,7 @@ from litestar.response import Redirect, Template
 from services.routing.attachments.clean import FILE_MAX_BYTES, PAGES_MAX
 from services.routing.attachments.receiving import Receiving
 from services.routing.commands.attachments import add_file, list_attached, open_files, remove_file
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.correcting import read_asked
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.looking_at_files import open_own_file
@@ -78,40 +79,44 @@ async def post_attachment(
 ) -> Template | Redirect:
     """One file more, or instead of another. What is wrong with it is told at its field; what was there stays."""
     case = parse_uuid(case_id, code="case_unknown")
-    tries.count_file(identity.municipality, network_of_visitor(request), identity.ref)
+    address = network_of_visitor(request)
+    tries.count_file(identity.municipality, address, identity.ref)
+    async with db.begin(identity.municipality) as session:
+        # Before a byte of it is read.
+        await get_own_case(session, identity, case)
     form, item = Form({}), ""
     try:
-        async with receiving.reading():
+        async with receiving.receiving(address):
             form, data = await _read(request)
-        item = form.value("item")
-        label = form.text("label", max_length=LABEL_MAX_LENGTH, required=False)
-        send_key = parse_uuid(form.value("idempotency_key"), code="form_unreadable", status=400)
-        replaces = parse_uuid(form.value("replace"), code="attachment_unknown") if form.value("replace") else None
-        async with db.begin(identity.municipality) as session:
-            online = await get_online_case(session, identity, case)
-            if (elsewhere := _elsewhere_of(online)) is not None:
-                return elsewhere
-            # Before anything is made of the file.
-            await list_attached(session, identity, case)
-        if data is None:
-            form.errors["file"] = _("ファイルを選んでから、押してください。")
-        if data is not None and form.ok:
-            # No transaction is open while the file is looked at.
-            cleaned = await receiving.take(data)
+            item = form.value("item")
+            label = form.text("label", max_length=LABEL_MAX_LENGTH, required=False)
+            send_key = parse_uuid(form.value("idempotency_key"), code="form_unreadable", status=400)
+            replaces = parse_uuid(form.value("replace"), code="attachment_unknown") if form.value("replace") else None
             async with db.begin(identity.municipality) as session:
-                await add_file(
-                    session,
-                    keys.vault,
-                    identity=identity,
-                    case_id=case,
-                    key=item,
-                    cleaned=cleaned,
-                    label=label,
-                    send_key=send_key,
-                    replaces=replaces,
-                    now=now,
-                )
-            return see_other(f"/cases/{case}/attachments#g-{item}")
+                online = await get_online_case(session, identity, case)
+                if (elsewhere := _elsewhere_of(online)) is not None:
+                    return elsewhere
+                # Before anything is made of the file.
+                await list_attached(session, identity, case)
+            if data is None:
+                form.errors["file"] = _("ファイルを選んでから、押してください。")
+            if data is not None and form.ok:
+                # No transaction is open while the file is looked at.
+                cleaned = await receiving.take(data)
+                async with db.begin(identity.municipality) as session:
+                    await add_file(
+                        session,
+                        keys.vault,
+                        identity=identity,
+                        case_id=case,
+                        key=item,
+                        cleaned=cleaned,
+                        label=label,
+                        send_key=send_key,
+                        replaces=replaces,
+                        now=now,
+                    )
+                return see_other(f"/cases/{case}/attachments#g-{item}")
     except Refusal as refusal:
         if not refusal.code.startswith(PREFIX) or refusal.code == "attachment_unknown":
             raise

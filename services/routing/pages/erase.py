@@ -11,7 +11,9 @@ from litestar.response import Redirect, Template
 
 from services.routing.commands.erasure import erase_myself
 from services.routing.pages.application_access import forgotten_cookies
+from services.routing.pages.case_access import forgotten_cases
 from services.routing.pages.cookies import take_session
+from services.routing.pages.sessions import FORGET
 from services.routing.pages.wording import item_names
 from services.routing.queries.catalogue import get_town, procedure_names
 from services.routing.queries.erasure import all_erasable, all_in_the_way, find_erasable, find_erasure, find_in_the_way
@@ -22,7 +24,7 @@ from shared.tokens import Identity
 from shared.web.forms import Form, parse_uuid, read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC, require_visitor
-from shared.web.pages import page, see_other
+from shared.web.pages import page
 from shared.web.town import Town
 
 UNDERSTOOD = "yes"
@@ -62,9 +64,13 @@ async def post_erase(
             raise
         # The page says what it is.
         return await _erase_page(request, db, identity, {}, now=now)
-    response = see_other(f"/erasures/{number}")
+    # What booking left in the browser goes, too: others may use it.
+    response = Redirect(FORGET, query_params={"next": f"/erasures/{number}"}, status_code=303)
     take_session(response, secure=secure)
-    for cookie in forgotten_cookies(request.cookies, secure=secure):
+    for cookie in (
+        *forgotten_cookies(request.cookies, secure=secure),
+        *forgotten_cases(request.cookies, secure=secure),
+    ):
         response.set_cookie(cookie)
     return response
 

@@ -1,6 +1,17 @@
 """A case that goes on at another device (ほかの端末で続ける)."""
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from services.routing.tables.schema import TIME, UUID, metadata, town
 
@@ -27,6 +38,7 @@ case_device = Table(
     UniqueConstraint("municipality", "link_hash"),
     CheckConstraint("(guest_ref IS NULL) = (opened_at IS NULL)", name="opened"),
     CheckConstraint("opened_at < expires_at", name="opened_in_time"),
+    ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
     # Of several links made for one case, one counts.
     Index(
         "case_device_waiting_key", "municipality", "case_id", unique=True,

@@ -53,5 +53,8 @@ pack_order = Table(
     CheckConstraint("state IN ('waiting', 'published', 'overtaken', 'failed', 'called_off')", name="state"),
     CheckConstraint("(state = 'waiting') = (ended_at IS NULL)", name="ended"),
     ForeignKeyConstraint(["municipality", "save"], ["routing.pack_save.municipality", "routing.pack_save.save"]),
+    ForeignKeyConstraint(
+        ["municipality", "base"], ["routing.pack_version.municipality", "routing.pack_version.version"]
+    ),
     Index("pack_order_waiting_key", "municipality", unique=True, postgresql_where=text("state = 'waiting'")),
 )

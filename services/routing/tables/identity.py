@@ -1,6 +1,6 @@
 """The identity step (本人確認) of an online application: tries to prove who somebody is, and what was proven."""
 
-from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, LargeBinary, Table, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.routing.tables.schema import TIME, UUID, metadata, town
@@ -25,6 +25,7 @@ identity_attempt = Table(
     Column("expires_at", TIME, nullable=False),
     Column("used_at", TIME),
     UniqueConstraint("municipality", "state_hash"),
+    ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
     Index("identity_attempt_case_idx", "municipality", "case_id"),
 )
 
@@ -45,5 +46,6 @@ identity_proof = Table(
     Column("proven_at", TIME, nullable=False),
     Column("expires_at", TIME, nullable=False),
     CheckConstraint("expires_at > proven_at", name="lasts"),
+    ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
     Index("identity_proof_case_idx", "municipality", "case_id"),
 )
