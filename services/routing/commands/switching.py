@@ -132,7 +132,7 @@ async def replace_booked(session: AsyncSession, event: AppointmentBooked, *, now
     """What is booked by the case's channel takes the place of what was booked for another one."""
     if event.case_id is None:
         return
-    booked = await list_booked(session, event.municipality, event.case_id)
+    booked = await list_booked(session, event.municipality, event.case_id, now=now)
     channels = {each.channel for each in booked}
     if len(channels) < 2:
         return

@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, and_, exists, select
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import State
 from services.routing.domain.thread import (
+    LIVE,
     ApplicationStep,
     AppointmentStep,
     CaseStep,
@@ -17,7 +18,9 @@ from services.routing.domain.thread import (
     ItemsUsed,
     Notice,
     Standing,
+    deciding_states,
     find_standing,
+    is_live,
     make_thread,
 )
 from services.routing.tables import (
@@ -32,6 +35,7 @@ from services.routing.tables import (
     feedback,
     reuse,
 )
+from shared.clock import JST, jst_day
 
 # Of each kind of fact; a case of a life has far fewer.
 FACTS_MAX = 500
@@ -55,6 +59,7 @@ class ThreadAppointment(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     helper: str
     is_closed: bool
+    is_live: bool
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +85,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     feedback: bool | None
 
 
-async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
+async def read_thread(session: AsyncSession, case: Row[Any], *, now: datetime) -> Thread:
     """The thread of a case (its row); who may see it is for the caller to know."""
     town, case_id = case.municipality, case.case_id
     sent = await _one(session, select(application).where(_of(application, town, case_id)))
@@ -106,7 +111,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
         standing=find_standing(
             case_state=case.state,
             application_state=sent.state if sent else None,
-            appointment_states=[row.state for row in booked],
+            appointment_states=deciding_states(booked, case.channel, now),
             is_closed=is_closed,
         ),
         sent=sent.number if sent else None,
@@ -124,6 +129,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
                 state=row.state,
                 helper=row.helper,
                 is_closed=row.closure != "none" and row.state == "booked",
+                is_live=is_live(row, now),
             )
             for row in booked
         ),
@@ -164,6 +170,15 @@ async def find_case_row(session: AsyncSession, municipality: str, case_id: UUID)
 async def find_number_of_case(session: AsyncSession, municipality: str, case_id: UUID) -> Row[Any] | None:
     """The application of a case, with its number; None: it was never sent."""
     return await _one(session, select(application).where(_of(application, municipality, case_id)))
+
+
+def is_ahead(now: datetime) -> ColumnElement[bool]:
+    """In a query over `appointment`: what `domain/thread.py: is_live` says of one."""
+    today = datetime.combine(jst_day(now), datetime.min.time(), JST)
+    return and_(
+        appointment.c.state.in_(LIVE),
+        or_(appointment.c.ends_at > now, and_(appointment.c.state != "booked", appointment.c.starts_at >= today)),
+    )
 
 
 def is_given_up() -> Any:
