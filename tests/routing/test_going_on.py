@@ -1,21 +1,26 @@
 """Somebody who goes on another way finds their form again, whatever was booked before; a time that is past is over."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from services.routing.commands.switching import on_switch_wished
 from shared.db import Database
 from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentProgressed, SwitchWished
-from tests.routing.applying import SEE_OTHER, fill_in
+from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, fill_in, hidden, office_path, press, send, sign_in
 from tests.routing.conftest import TestClock, Visitor
-from tests.routing.makers import NOW, TOWN
+from tests.routing.makers import EMAIL, KANA, NAME, NOW, TOWN
 from tests.routing.test_consumers import hear, make_appointment
+from tests.routing.test_devices import began, make_link
 from tests.routing.test_helpers import open_venue
+from tests.routing.test_quality import counted
 
-OK, CONFLICT = 200, 409
+NewVisitor = Callable[..., Visitor]
+OK, NOT_FOUND, CONFLICT = 200, 404, 409
 GO_ON = "つづける"
 GIVE_UP = "この手続きをやめる"
 
@@ -137,3 +142,112 @@ async def test_whom_staff_have_called_is_there_until_the_day_is_over(
     assert (await look(visitor, case)).url.path == f"{case}/thread"
     clock.move(timedelta(seconds=1))
     assert (await look(visitor, case)).url.path == f"{case}/you"
+
+
+async def test_who_gave_up_and_came_all_the_same_may_say_how_it_went(db: Database, visitor: Visitor) -> None:
+    """What was counted is counted once. Seen to fail without `_DONE_AFTER_ALL`."""
+    case = await visitor.open_case()
+    await visitor.post(f"{case}/close")
+    await visitor.tell(case, name=NAME, kana=KANA)
+    time = time_of(case)
+    await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
+    assert (await visitor.get(f"{case}/feedback")).status_code == CONFLICT
+    await hear(db, make_appointment(AppointmentProgressed, 2, "done", **time))
+    assert (await visitor.get(f"{case}/feedback")).status_code == OK
+    assert f'href="{case}/feedback"' in (await visitor.get("/my")).text
+    found = await counted(db)
+    assert found["given_up", "counter", "opened"] == 1
+    assert ("finished", "counter") not in found
+
+
+async def test_the_link_of_the_last_message_is_good_for_a_case_that_was_given_up_before(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """Seen to fail without `_DONE_AFTER_ALL`."""
+    case = await visitor.open_case(channel="online")
+    await visitor.post(f"{case}/close")
+    await visitor.post(f"{case}/form", CHI02_FORM)
+    await visitor.post(f"{case}/you", {"reach": "email", "email": EMAIL, "phone": ""})
+    number = (await send(visitor, case)).headers["location"].removeprefix("/applications/")
+    staff = await sign_in(db, new_visitor())
+    path = await office_path(db, number)
+    assert (await visitor.get(f"{case}/feedback")).status_code == CONFLICT
+    for action in ("accept", "complete"):
+        await press(staff, path, action)
+    assert (await visitor.get(f"{case}/feedback")).status_code == OK
+
+
+@pytest.mark.parametrize("first", ["called", "serving", "done"])
+async def test_whoever_is_at_the_counter_has_come_whichever_state_is_heard_first(
+    db: Database, visitor: Visitor, first: str
+) -> None:
+    """Seen to fail with `checked_in` alone: what was done counted as given up later."""
+    case = await visitor.open_case()
+    time = time_of(case)
+    await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
+    await switch(visitor, case, "online")
+    after = {name: NOW + timedelta(hours=1, minutes=n) for n, name in enumerate(("checked_in", "called", "done"))}
+    after["serving"] = after["done"] - timedelta(seconds=1)
+
+    def told(version: int, state: str) -> Any:
+        return make_appointment(AppointmentProgressed, version, state, occurred_at=after[state], **time)
+
+    await hear(db, told(4, first), told(2, "checked_in"), told(5, "done"))
+    found = await counted(db)
+    assert found["finished", "counter"] == 1
+    assert [key[:3] for key in found if key[0] == "switched"].count(("switched", "online", "counter")) == 1
+
+
+async def test_what_the_desk_said_since_they_came_stands(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """Seen to fail with every state of the line taking the case back to the counter."""
+    case = await visitor.open_case()
+    time = time_of(case, office="子育て")
+    await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
+    received = make_appointment(AppointmentProgressed, 2, "checked_in", occurred_at=NOW, **time)
+    await hear(db, received)
+    staff = await sign_in(db, new_visitor(), roles=("counter",))
+    ways = f"/office{case}/ways"
+    page = await staff.get(ways)
+    fields = {"channel": "online", "consent": "desk", "version": hidden(page, "version")}
+    assert (await staff.post(f"/office{case}/channel", fields)).status_code == SEE_OTHER
+    later = NOW + timedelta(minutes=5)
+    await hear(db, make_appointment(AppointmentProgressed, 3, "done", occurred_at=later, **time))
+    async with db.begin(TOWN) as session:
+        assert (await session.execute(text("SELECT channel FROM case_file"))).scalar_one() == "online"
+
+
+async def test_at_another_device_the_thread_is_open_too_without_code_or_close(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """And no longer once it is sent. Seen to fail with the one who began it alone, and with the cookie."""
+    case = await fill_in(visitor)
+    other = await began(new_visitor, case, (await make_link(visitor, case))[0])
+    assert f'href="{case}/thread"' in (await other.get("/my")).text
+    page = await other.get(f"{case}/thread")
+    assert page.status_code == OK
+    assert "この手続きだけを開いています" in page.text
+    assert GIVE_UP not in page.text
+    assert (await new_visitor().get(f"{case}/thread")).status_code == NOT_FOUND
+    await send(visitor, case)
+    assert (await other.get(f"{case}/thread")).status_code == NOT_FOUND
+
+
+async def test_back_online_after_a_wish_is_in_the_thread(
+    db: Database, visitor: Visitor, new_visitor: NewVisitor
+) -> None:
+    """Seen to fail with the step left out wherever the case is as it was sent."""
+    number = await apply(visitor)
+    async with db.begin(TOWN) as session:
+        case_id = (await session.execute(text("SELECT case_id FROM application"))).scalar_one()
+    case = f"/cases/{case_id}"
+    staff = await sign_in(db, new_visitor())
+    await press(staff, await office_path(db, number), "accept")
+    await switch(visitor, case, "counter")
+    await switch(visitor, case, "online")
+    async with db.begin(TOWN) as session:
+        steps = await session.execute(text("SELECT kind, channel FROM case_step ORDER BY version"))
+        assert [tuple(row) for row in steps] == [
+            ("begun", "online"), ("switched", "counter"), ("switched", "online"),
+        ]  # fmt: skip
