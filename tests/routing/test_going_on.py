@@ -192,7 +192,7 @@ async def test_whoever_is_at_the_counter_has_come_whichever_state_is_heard_first
     def told(version: int, state: str) -> Any:
         return make_appointment(AppointmentProgressed, version, state, occurred_at=after[state], **time)
 
-    await hear(db, told(4, first), told(2, "checked_in"), told(5, "done"))
+    await hear(db, told(4, first), *([told(5, "done")] if first != "done" else []), told(2, "checked_in"))
     found = await counted(db)
     assert found["finished", "counter"] == 1
     assert [key[:3] for key in found if key[0] == "switched"].count(("switched", "online", "counter")) == 1
