@@ -52,7 +52,7 @@ async def finds_the_form(visitor: Visitor, case: str, *, by: str) -> None:
 
 
 async def test_who_goes_on_online_while_a_time_is_kept_finds_the_form_again(db: Database, visitor: Visitor) -> None:
-    """Seen to fail with every appointment deciding where the case stands, and with any leading to the thread."""
+    """Not yet seen to fail without its mend."""
     case = await visitor.open_case()
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time_of(case)))
     await switch(visitor, case, "online")
@@ -99,7 +99,7 @@ async def test_after_a_helpers_visit_one_goes_on_another_way(db: Database, visit
 async def test_after_a_time_that_came_to_nothing_one_goes_on_online(
     db: Database, visitor: Visitor, kind: Any, state: str
 ) -> None:
-    """Seen to fail as the one before."""
+    """Not yet seen to fail without its mend."""
     case = await visitor.open_case()
     time = time_of(case)
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
@@ -109,7 +109,7 @@ async def test_after_a_time_that_came_to_nothing_one_goes_on_online(
 
 
 async def test_a_time_that_nobody_closed_is_over_when_it_ends(db: Database, visitor: Visitor, clock: TestClock) -> None:
-    """To the second. Seen to fail in all four places with a booked time never over."""
+    """To the second."""
     case = await fill_in(visitor)
     time = time_of(case)
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
@@ -145,7 +145,7 @@ async def test_whom_staff_have_called_is_there_until_the_day_is_over(
 
 
 async def test_who_gave_up_and_came_all_the_same_may_say_how_it_went(db: Database, visitor: Visitor) -> None:
-    """What was counted is counted once. Seen to fail without `_DONE_AFTER_ALL`."""
+    """What was counted is counted once."""
     case = await visitor.open_case()
     await visitor.post(f"{case}/close")
     await visitor.tell(case, name=NAME, kana=KANA)
@@ -163,7 +163,7 @@ async def test_who_gave_up_and_came_all_the_same_may_say_how_it_went(db: Databas
 async def test_the_link_of_the_last_message_is_good_for_a_case_that_was_given_up_before(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail without `_DONE_AFTER_ALL`."""
+    """Not yet seen to fail without its mend."""
     case = await visitor.open_case(channel="online")
     await visitor.post(f"{case}/close")
     await visitor.post(f"{case}/form", CHI02_FORM)
@@ -201,7 +201,7 @@ async def test_whoever_is_at_the_counter_has_come_whichever_state_is_heard_first
 async def test_what_the_desk_said_since_they_came_stands(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with every state of the line taking the case back to the counter."""
+    """Not yet seen to fail without its mend."""
     case = await visitor.open_case()
     time = time_of(case, office="子育て")
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
@@ -237,7 +237,7 @@ async def test_at_another_device_the_thread_is_open_too_without_code_or_close(
 async def test_back_online_after_a_wish_is_in_the_thread(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Seen to fail with the step left out wherever the case is as it was sent."""
+    """Not yet seen to fail without its mend."""
     number = await apply(visitor)
     async with db.begin(TOWN) as session:
         case_id = (await session.execute(text("SELECT case_id FROM application"))).scalar_one()
