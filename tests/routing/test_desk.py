@@ -37,6 +37,7 @@ RES02_FORM = {
 OTHER_PHONE = "0463-71-3311"
 SIGNED = "M10 10L20 30L40 50M100 100L120 90"
 COUNTER_OFFICE = "戸籍"
+HALF_AN_HOUR = timedelta(minutes=30)
 
 
 async def all_of(db: Database, query: str, **values: object) -> list[Any]:
@@ -63,7 +64,8 @@ async def book(db: Database, case: str) -> str:
     event = AppointmentBooked(
         event_id=uuid4(), municipality=TOWN, aggregate_id="a", aggregate_version=1, occurred_at=NOW,
         appointment_id=uuid4(), number=number, subject_ref=None, contact_ref=None, case_id=UUID(id_of(case)),
-        procedure="RES02", office=COUNTER_OFFICE, counter="2", starts_at=NOW, ends_at=NOW, state="booked", sequence=0,
+        procedure="RES02", office=COUNTER_OFFICE, counter="2", starts_at=NOW, ends_at=NOW + HALF_AN_HOUR,
+        state="booked", sequence=0,
     )  # fmt: skip
     async with db.begin(TOWN) as session:
         await on_appointment(session, event, now=NOW)

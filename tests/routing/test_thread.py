@@ -76,7 +76,7 @@ async def thread_of(db: Database, case: str) -> Any:
     async with db.begin(TOWN) as session:
         row = await find_case_row(session, TOWN, id_of(case))
         assert row is not None
-        return await read_thread(session, row)
+        return await read_thread(session, row, now=NOW)
 
 
 async def kinds(db: Database, case: str) -> list[str]:

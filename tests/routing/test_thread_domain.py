@@ -137,4 +137,5 @@ def test_where_a_case_stands(
         case_state=case_state, application_state=application, appointment_states=appointments, is_closed=is_closed
     )
     assert found == standing
-    assert may_close(found, application) == (standing == "open" and application is None)
+    assert may_close(found, application, is_booked=False) == (standing == "open" and application is None)
+    assert not may_close(found, application, is_booked=True)

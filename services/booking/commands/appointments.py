@@ -90,7 +90,10 @@ _BOOK = Prepared(f"""
     WITH ahead AS (
         -- What belongs to one arrival counts once.
         SELECT count(DISTINCT coalesce(chain_id, appointment_id)) AS appointments FROM appointment
-        WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now),
+        WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now
+          -- Nor does what this one takes the place of (`queries/visits.py`: is_replaced).
+          AND NOT coalesce(case_id = CAST(:case_id AS uuid) AND (helper = 'none') <> (CAST(:helper AS text) = 'none')
+                           AND chain_id IS NULL AND (services IS NULL OR jsonb_array_length(services) <= 1), false)),
     placed AS (
         UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, appointment_id = :appointment_id,
                            changed_at = :now

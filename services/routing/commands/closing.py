@@ -28,10 +28,11 @@ async def close_case(session: AsyncSession, *, identity: Identity, case_id: UUID
         Refusal: `case_unknown` (404), `case_busy` (409) while an appointment or an application waits for it.
     """
     case = await get_own_case(session, identity, case_id, lock=True)
-    thread = await read_thread(session, case)
+    thread = await read_thread(session, case, now=now)
     if thread.standing in ("over", "closed"):
         return True
-    if not may_close(thread.standing, thread.application_state):
+    is_booked = any(each.is_live for each in thread.appointments)
+    if not may_close(thread.standing, thread.application_state, is_booked=is_booked):
         raise Refusal("case_busy", 409)
     version = case.version + 1
     await session.execute(update_case(case).values(plan_id=None, version=version, updated_at=now))

@@ -18,6 +18,7 @@ from services.routing.commands.subjects import mint_subject
 from services.routing.commands.vault import STEP_FORM, Source, Use, keep_items, read_values, write_use
 from services.routing.domain.desk import CONFIRMED, SIGNATURE, STEP_CONFIRM, How
 from services.routing.domain.items import ITEM_PARTS, typed_items
+from services.routing.domain.town_items import form_of
 from services.routing.queries.case_numbers import find_application_of
 from services.routing.queries.desk import find_confirmation
 from services.routing.tables import SERVICE, desk_check, desk_confirmation
@@ -51,8 +52,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The items that the form asks for."""
-        return typed_items(self.procedure.items)
+        """The items that the form asks for, without what does not apply to this case."""
+        return tuple(item for item in typed_items(self.procedure.items) if item not in self.case.not_asked)
 
     @property
     def versions(self) -> dict[str, int]:
@@ -82,7 +83,7 @@ async def read_desk(session: AsyncSession, identity: Identity, case_id: UUID, *,
     if await find_application_of(session, case.municipality, case_id) is not None:
         raise Refusal("desk_has_application", 409)
     found = await usable_sources(session, case, steps=(STEP_FORM, "handover"))
-    wanted = [key for key in typed_items(row.items) if key in found]
+    wanted = [key for key in typed_items(row.items) if key in found and key not in case.not_asked]
     # Of a protected person, as if it had never been given: nothing on the desk tells that somebody is one.
     shown = await askable(session, case.municipality, case.subject_ref, wanted, SERVICE)
     rows = await session.execute(
@@ -198,9 +199,16 @@ async def correct_at_desk(
         now=now,
     )
     await _tick(session, identity, case, item, kept.versions[item], now)
-    items = sorted({*(case.items or ()), item})
+    # What no longer applies by it is no part of the case, as in `save_form`.
+    not_asked = form_of(case.procedure).not_asked({item: value}, case.not_asked)
     await session.execute(
-        update_case(case).values(subject_ref=subject_ref, items=items, updated_at=now, version=case.version + 1)
+        update_case(case).values(
+            subject_ref=subject_ref,
+            items=sorted({*(case.items or ()), item} - set(not_asked)),
+            not_asked=list(not_asked),
+            updated_at=now,
+            version=case.version + 1,
+        )
     )
     await record_deed(session, identity, f"desk_correct:{item}", case_id, now=now)
 

@@ -223,7 +223,9 @@ async def _lock_case_of(session: AsyncSession, municipality: str, application_id
 
 async def _close_case(session: AsyncSession, row: Row[Any], now: datetime) -> None:
     """With the application its case is over: whoever was asked to come and has no time at a counter needs none."""
-    if row.state in CLOSED and await find_live_appointment(session, row.municipality, row.case_id) is None:
+    if row.state not in CLOSED:
+        return
+    if await find_live_appointment(session, row.municipality, row.case_id, now=now) is None:
         await _back_to_online(session, row, now)
 
 

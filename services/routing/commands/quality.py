@@ -54,6 +54,16 @@ _ENDED = Prepared(f"""
     SELECT c.municipality, :month, c.procedure, c.channel, 'finished', {_TOOK}
     FROM routing.case_file c JOIN marked USING (municipality, case_id)
 """)
+# Given up, and done all the same: what was counted stays counted, and its person may say how it went.
+_DONE_AFTER_ALL = Prepared("""
+    UPDATE routing.case_course k SET ended_at = CAST(:at AS timestamptz), ended_how = 'finished'
+    FROM routing.case_file c
+    WHERE k.municipality = :municipality AND k.case_id = :case_id AND k.ended_how = 'given_up'
+      AND (c.municipality, c.case_id) = (k.municipality, k.case_id)
+      AND (:by_application OR c.channel <> 'online'
+        AND NOT EXISTS (SELECT FROM routing.application a WHERE (a.municipality, a.case_id)
+            = (c.municipality, c.case_id) AND a.state <> 'withdrawn'))
+""")
 # Cases and items are counted apart: five items of one person are one person's.
 _SPARED = Prepared("""
     WITH marked AS (
@@ -144,7 +154,9 @@ async def count_finished(
     session: AsyncSession, municipality: str, case_id: UUID, *, by_application: bool, at: datetime, now: datetime
 ) -> None:
     """A case is done: its application decided, or its appointment over, unless it went on online."""
-    await _ENDED.rows(session, _of(municipality, case_id, at, now) | {"by_application": by_application})
+    case = _of(municipality, case_id, at, now) | {"by_application": by_application}
+    await _ENDED.rows(session, case)
+    await _DONE_AFTER_ALL.rows(session, case)
 
 
 async def count_spared(

@@ -18,6 +18,7 @@ from services.routing.commands.contact import forget_contact, give_contact, upda
 from services.routing.commands.devices import forget_devices
 from services.routing.commands.form import PURPOSE_APPLY, apply_approved
 from services.routing.commands.identity import is_proven
+from services.routing.commands.moving import move_case
 from services.routing.commands.offers import (
     ShownOffer,
     Undecided,
@@ -174,7 +175,19 @@ async def submit_application(
     await forget_replaced(session, case.municipality, case.subject_ref, case_id, versions)
     await write_step(session, row, identity, now=now)
     await publish_progress(session, keys, row, with_access=True, now=now)
-    await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
+    if case.channel != "online":
+        # What was corrected is answered online, whatever the person had wished meanwhile.
+        await move_case(
+            session,
+            case,
+            channel="online",
+            state="submitted",
+            step="submitted",
+            said=case.behalf or "self",
+            now=now,
+        )
+    else:
+        await session.execute(update_case(case).values(state="submitted", updated_at=now, version=case.version + 1))
     await forget_devices(session, case, now=now)
     if before is None:
         await count_sent(session, case.municipality, case_id, by_application=True, at=now, now=now)

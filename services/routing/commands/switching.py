@@ -19,7 +19,7 @@ from services.routing.commands.progress import refuse_other_office
 from services.routing.domain.applications import AT_OFFICE
 from services.routing.domain.switching import BY_OTHERS, Consent, Said, state_after, why_not
 from services.routing.queries.switching import find_last_switch, get_standing, list_booked
-from services.routing.tables import application, case_file, outbox
+from services.routing.tables import application, appointment_step, case_file, outbox
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.events.booking import AppointmentBooked, AppointmentProgressed, SwitchWished
@@ -28,6 +28,8 @@ from shared.log import get_logger
 from shared.tokens import Identity
 
 log = get_logger(__name__)
+
+RECEIVED = ("checked_in", "called", "serving", "done")
 
 
 async def change_channel(
@@ -132,18 +134,27 @@ async def replace_booked(session: AsyncSession, event: AppointmentBooked, *, now
     """What is booked by the case's channel takes the place of what was booked for another one."""
     if event.case_id is None:
         return
-    booked = await list_booked(session, event.municipality, event.case_id)
+    booked = await list_booked(session, event.municipality, event.case_id, now=now)
     channels = {each.channel for each in booked}
-    if len(channels) < 2:
+    if not channels:
         return
     case = await _lock(session, event.municipality, event.case_id)
-    if case is not None and case.channel in channels and not case.together:
+    if case is None or case.together:
+        return
+    # What was booked in the moment of sending, nobody could cancel yet. What the person asks for later has a channel.
+    is_sent = case.channel == "online" and (await get_standing(session, case)).is_sent
+    if is_sent or (len(channels) > 1 and case.channel in channels):
         await tell_settled(session, case, version=case.version, now=now)
 
 
 async def come_to_the_counter(session: AsyncSession, event: AppointmentProgressed, *, now: datetime) -> None:
-    """Whoever is received at a counter has chosen it, whatever they had begun meanwhile and not sent."""
-    if event.case_id is None or event.state != "checked_in" or event.helper != "none":
+    """Whoever is received at a counter has chosen it, whatever they had begun meanwhile and not sent.
+
+    Being called, or done, says the same, where it is heard first.
+    """
+    if event.case_id is None or event.state not in RECEIVED or event.helper != "none":
+        return
+    if event.state != "checked_in" and await _was_received(session, event):
         return
     case = await _lock(session, event.municipality, event.case_id)
     if case is None or case.channel == "counter":
@@ -219,4 +230,16 @@ async def _tell(
 
 async def _lock(session: AsyncSession, municipality: str, case_id: UUID) -> Row[Any] | None:
     query = select(case_file).where(case_file.c.municipality == municipality, case_file.c.case_id == case_id)
-    return (await session.execute(query.with_for_update())).one_or_none()
+    # What only tells of the case (`consumers.py`) keeps it meanwhile, and may lock it after that: neither waits.
+    return (await session.execute(query.with_for_update(key_share=True))).one_or_none()
+
+
+async def _was_received(session: AsyncSession, event: AppointmentProgressed) -> bool:
+    """Whether another state has told already that they are there: what the desk said since then stands."""
+    query = select(appointment_step.c.version).where(
+        appointment_step.c.municipality == event.municipality,
+        appointment_step.c.appointment_id == event.appointment_id,
+        appointment_step.c.state.in_(RECEIVED),
+        appointment_step.c.version != event.aggregate_version,
+    )
+    return (await session.execute(query.limit(1))).one_or_none() is not None

@@ -5,11 +5,12 @@ In whatever order they have arrived, the same facts make the same thread.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from services.routing.domain.applications import CLOSED, State
+from shared.clock import jst_day
 
 LIVE = frozenset({"booked", "checked_in", "called", "serving"})
 # What happens to an appointment when its state changes. Back in the line after a call is nothing that happened.
@@ -136,19 +137,47 @@ def make_thread(
     return tuple(sorted(told, key=lambda entry: entry.at)[::-1])
 
 
+class Time(Protocol):
+    """An appointment, as far as it decides where its case stands."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def helper(self) -> str: ...
+    @property
+    def starts_at(self) -> datetime: ...
+    @property
+    def ends_at(self) -> datetime: ...
+
+
+def is_live(time: Time, now: datetime) -> bool:
+    """Whether it lies ahead, or its person is there. Whom staff have called is there still; what nobody reported the
+    end of is over with its day."""
+    if time.state == "booked":
+        return time.ends_at > now
+    return time.state in LIVE and (time.ends_at > now or jst_day(time.starts_at) >= jst_day(now))
+
+
+def deciding_states(times: Iterable[Time], channel: str, now: datetime) -> list[str]:
+    """The states of the appointments that decide where a case of this channel stands: of its own ones, and of what was
+    done at a counter. A time that went by with nobody saying how is missed."""
+    return [
+        each.state if is_live(each, now) or each.state not in LIVE else "no_show"
+        for each in times
+        if channel == ("counter" if each.helper == "none" else "helper")
+        or (each.helper == "none" and each.state == "done")
+    ]
+
+
 def find_standing(
     *,
     case_state: str,
     application_state: State | None,
     appointment_states: Sequence[str],
-    by_channel: bool = True,
     is_closed: bool,
 ) -> Standing:
-    """Where a case stands. `is_closed`: its person gave it up, and has not gone on since.
-
-    `by_channel`: an appointment is or was by the channel that the case goes on by. What was booked for another one is
-    not its end.
-    """
+    """Where a case stands. `appointment_states`: those that decide it; `is_closed`: its person gave it up, and has not
+    gone on since."""
     if any(state in LIVE for state in appointment_states):
         return "booked"
     is_sent = application_state is not None and application_state not in CLOSED
@@ -156,15 +185,15 @@ def find_standing(
         return "sent"
     if is_closed:
         return "closed"
-    if not is_sent and (application_state is not None or (appointment_states and by_channel)):
+    if not is_sent and (application_state is not None or appointment_states):
         return "over"
     # Also an application whose person was asked to come, and is on the way to a time.
     return "open"
 
 
-def may_close(standing: Standing, application_state: State | None) -> bool:
-    """Whether the person may give it up: neither an appointment nor an application waits for it."""
-    return standing == "open" and (application_state is None or application_state in CLOSED)
+def may_close(standing: Standing, application_state: State | None, *, is_booked: bool) -> bool:
+    """Whether the person may give it up: neither an appointment, by whichever channel, nor an application waits."""
+    return standing == "open" and not is_booked and (application_state is None or application_state in CLOSED)
 
 
 def _of_case(step: CaseStep) -> Entry:

@@ -11,6 +11,7 @@ from litestar import Request
 from litestar.datastructures import Cookie
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.cases import get_own_case
 from services.routing.keys import ACCESS_LIFETIME, Keys
 from services.routing.pages.application_access import COOKIE_PREFIX as APPLICATION_PREFIX
 from services.routing.queries.applications import find_application
@@ -50,7 +51,7 @@ async def open_case_page(
     if row is not None:
         if identity is not None and identity.ref == row.guest_ref:
             return OpenedCase(row=row, identity=identity, is_owner=True)
-        if await _has_cookie(request, session, row, keys, now=now):
+        if await _is_here(session, identity, case_id) or await _has_cookie(request, session, row, keys, now=now):
             bearer = Identity(municipality=municipality, kind="resident", ref=str(case_id), session_id="")
             return OpenedCase(row=row, identity=bearer, is_owner=False)
     token = token_of(request)
@@ -90,6 +91,17 @@ def forgotten_cases(sent: Mapping[str, str], *, secure: bool) -> list[Cookie]:
     """What makes a browser drop every case's cookie that it sent."""
     named = (_named(name, COOKIE_PREFIX, secure=secure) for name in sent)
     return [gone_cookie(COOKIE_PREFIX + case_id, secure=secure) for case_id in named if _is_uuid(case_id)]
+
+
+async def _is_here(session: AsyncSession, identity: Identity | None, case_id: UUID) -> bool:
+    """Whether it goes on at this device, which is not the one that it was begun with."""
+    if identity is None:
+        return False
+    try:
+        await get_own_case(session, identity, case_id)
+    except Refusal:
+        return False
+    return True
 
 
 async def _has_cookie(request: Req, session: AsyncSession, row: Any, keys: Keys, *, now: datetime) -> bool:

@@ -88,16 +88,22 @@ async def post_case(
 
 @get("/cases/{case_id:str}", guards=[require_visitor])
 async def show_case(
-    case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
 ) -> Redirect:
-    """Where this case goes on; once it is sent, booked or over, to its thread."""
+    """Where this case goes on; once it is sent, booked by its channel, or over, to its thread."""
     async with db.begin(identity.municipality) as session:
         case = await get_own_case(session, identity, _case_id(case_id))
         one_form = await find_one_form(session, identity, case)
         online = await get_online_case(session, identity, case.case_id)
         standing = await get_standing(session, case)
+        booked = await find_live_appointment(
+            session, identity.municipality, case.case_id, channel=case.channel, now=now
+        )
     # Staff at the desk may do most: what even they cannot lead on has ended.
-    if standing.is_booked or why_not(standing, "desk") is not None or _is_closed(online):
+    if booked is not None or why_not(standing, "desk") is not None or _is_closed(online):
         return see_other(f"/cases/{case.case_id}/thread")
     if one_form is not None:
         return see_other(f"/plans/{one_form}/online")
@@ -244,7 +250,7 @@ async def show_pass(
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
         # Whoever comes through the browser's history, perhaps days later, may have booked: one case, one booking.
-        booked = await find_live_appointment(session, identity.municipality, case, channel=online.channel)
+        booked = await find_live_appointment(session, identity.municipality, case, channel=online.channel, now=now)
         if booked is not None:
             return see_other(f"/booking/appointments/{booked}")
         carried = await make_pass(

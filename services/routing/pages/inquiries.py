@@ -43,12 +43,13 @@ async def show_ask(
     entry_id: FromPath[str],
     kind: FromPath[str],
     db: NamedDependency[Database],
+    now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
     """What the entry was, how to put it right oneself if that can be done, and the question to the town hall."""
     known, wanted = _kind(kind), parse_uuid(entry_id, code="entry_unknown")
     async with db.begin(identity.municipality) as session:
-        shown = await _ask_page(request, session, identity, wanted, known, Form({}))
+        shown = await _ask_page(request, session, identity, wanted, known, Form({}), now=now)
         asked = await find_number_about(session, identity.municipality, wanted, known)
     return see_other(f"/my/inquiries/{asked}") if asked else shown
 
@@ -69,7 +70,7 @@ async def post_ask(
     written = form.long_text("text", max_length=TEXT_MAX_LENGTH, required=known == "correction")
     async with db.begin(identity.municipality) as session:
         if not form.ok:
-            return await _ask_page(request, session, identity, wanted, known, form)
+            return await _ask_page(request, session, identity, wanted, known, form, now=now)
         number = await ask(session, keys.vault, identity=identity, entry_id=wanted, kind=known, text=written, now=now)
     return see_other(f"/my/inquiries/{number}")
 
@@ -153,7 +154,14 @@ def _kind(text: str) -> Kind:
 
 
 async def _ask_page(
-    request: Req, session: AsyncSession, identity: Identity, entry_id: UUID, kind: Kind, form: Form
+    request: Req,
+    session: AsyncSession,
+    identity: Identity,
+    entry_id: UUID,
+    kind: Kind,
+    form: Form,
+    *,
+    now: datetime,
 ) -> Template:
     found = await find_entry(session, identity.municipality, await list_subjects(session, identity), entry_id)
     if found is None:
@@ -169,7 +177,7 @@ async def _ask_page(
         label=translate(ASK_FIELDS[kind]),
         hint=translate(ASK_HINTS[kind]),
         required=is_correction,
-        correct_at=await find_correctable(session, identity, case_id) if is_correction and case_id else None,
+        correct_at=await find_correctable(session, identity, case_id, now=now) if is_correction and case_id else None,
         action=f"/my/history/{entry_id}/{kind}",
         phone=(await get_town(session, identity.municipality)).phone,
         errors=form.errors,

@@ -11,7 +11,7 @@ from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import AT_PERSON
-from services.routing.domain.thread import LIVE, Standing, find_standing
+from services.routing.domain.thread import Standing, deciding_states, find_standing, is_live
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import STATE_LOOKS
 from services.routing.pages.application_wording import STATES as APPLICATION_STATES
@@ -26,7 +26,7 @@ from services.routing.pages.wording import (
 )
 from services.routing.queries.applications import Listed, list_my_applications
 from services.routing.queries.catalogue import list_counters, procedure_names
-from services.routing.queries.mine import CLOSED_STATES, MyAppointment, MyCase, list_my_appointments, list_my_cases
+from services.routing.queries.mine import MyAppointment, MyCase, list_my_appointments, list_my_cases
 from services.routing.queries.one_form import list_one_forms
 from services.routing.queries.plans import list_life_events, list_my_plans
 from services.routing.queries.quality import list_done
@@ -55,7 +55,7 @@ async def show_my(
 ) -> Template:
     """The visitor's cases, what is open first; then those of others that they have opened by link or code."""
     async with db.begin(identity.municipality) as session:
-        cards = await _read_cards(session, identity)
+        cards = await _read_cards(session, identity, now=now)
         opened = await _read_opened(request, session, keys, identity, {card["case_id"] for card in cards}, now=now)
         plans = await list_my_plans(session, identity)
         events = {event.code: event for event in await list_life_events(session, identity.municipality)}
@@ -84,7 +84,8 @@ async def print_my(
     """What is open, on paper: for each what comes next, its numbers, and what to bring."""
     async with db.begin(identity.municipality) as session:
         cards = sorted(
-            (card for card in await _read_cards(session, identity) if card["is_open"]), key=lambda card: card["order"]
+            (card for card in await _read_cards(session, identity, now=now) if card["is_open"]),
+            key=lambda card: card["order"],
         )
         words = await read_words(session, identity)
         drawn = []
@@ -95,7 +96,7 @@ async def print_my(
     return page(request, "thread_print.html", cases=drawn, back="/my")
 
 
-async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[str, Any]]:
+async def _read_cards(session: AsyncSession, identity: Identity, *, now: datetime) -> list[dict[str, Any]]:
     """The visitor's cases, newest first, each with everything that came out of it."""
     cases = await list_my_cases(session, identity)
     appointments = await list_my_appointments(session, identity)
@@ -112,19 +113,19 @@ async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[st
             "starts_at": each.starts_at,
             "place": place_of(counters[each.counter]) if each.counter in counters else None,
             "state": appointment_state(each.state, each.helper),
-            "is_over": each.state in CLOSED_STATES,
+            "is_over": not is_live(each, now),
             "is_closed": each.is_closed,
         }
 
     cards = []
     for case in cases:
         own = [each for each in appointments if each.case_id == case.case_id]
+        live = [each for each in own if is_live(each, now)]
         application = sent.get(case.case_id)
         standing = find_standing(
             case_state=case.state,
             application_state=application.state if application else None,  # type: ignore[arg-type]
-            appointment_states=[each.state for each in own],
-            by_channel=any(each.by_channel for each in own),
+            appointment_states=deciding_states(own, case.channel, now),
             is_closed=case.is_given_up,
         )
         is_mine_to_go_on = standing == "open"
@@ -133,14 +134,14 @@ async def _read_cards(session: AsyncSession, identity: Identity) -> list[dict[st
                 "case_id": case.case_id,
                 "number": case.number,
                 "is_open": standing in ("open", "booked", "sent"),
-                "order": _order(standing, application, own),
+                "order": _order(standing, application, live),
                 "thread": f"/cases/{case.case_id}/thread",
                 "title": names[case.procedure][0] if case.procedure in names else case.procedure,
-                "state": _state_of(case, standing) if (not own and application is None) or is_mine_to_go_on else None,
+                "state": _state_of(case, standing) if is_mine_to_go_on or not (own or application) else None,
                 "go_on": f"/cases/{case.case_id}" if is_mine_to_go_on else None,
                 "one_form": f"/plans/{one_forms[case.case_id]}/online" if case.case_id in one_forms else None,
                 "device": f"/cases/{case.case_id}/device" if is_mine_to_go_on and case.channel == "online" else None,
-                "prepared": f"/cases/{case.case_id}/prepared" if _can_prepare(own) else None,
+                "prepared": f"/cases/{case.case_id}/prepared" if _can_prepare(live) else None,
                 "created_at": case.created_at,
                 "person": case.person,
                 "appointments": [appointment_of(each) for each in own],
@@ -160,19 +161,18 @@ async def _read_opened(
     for case_id in await list_opened(request, session, keys, identity.municipality, now=now):
         row = await find_case_row(session, identity.municipality, case_id) if case_id not in own else None
         if row is not None:
-            thread = await read_thread(session, row)
+            thread = await read_thread(session, row, now=now)
             title = names[row.procedure][0] if row.procedure in names else row.procedure
             lines.append({"href": f"/cases/{case_id}/thread", "title": title, "state": standing_words(thread)})
     return lines
 
 
-def _can_prepare(own: list[MyAppointment]) -> bool:
+def _can_prepare(live: list[MyAppointment]) -> bool:
     """Whether the person comes to a counter, where what was written before need not be written."""
-    return any(each.at_counter and each.state in LIVE for each in own)
+    return any(each.at_counter for each in live)
 
 
-def _order(standing: Standing, application: Listed | None, own: list[MyAppointment]) -> tuple[int, float]:
-    live = [each for each in own if each.state in LIVE]
+def _order(standing: Standing, application: Listed | None, live: list[MyAppointment]) -> tuple[int, float]:
     waits = any(each.is_closed for each in live) or (application is not None and application.state in AT_PERSON)
     rank = WAITS if waits else {"booked": BOOKED, "open": OPEN}.get(standing, AT_OFFICE)
     return rank, min((each.starts_at.timestamp() for each in live), default=0.0)

@@ -131,7 +131,7 @@ async def post_submit(
         members = await lock_members(session, identity, made)
         for member in members:
             # A pass that was made before may have been carried to booking meanwhile.
-            booked = await find_live_appointment(session, identity.municipality, member.case_id)
+            booked = await find_live_appointment(session, identity.municipality, member.case_id, now=now)
             if booked is not None:
                 return see_other(f"/booking/appointments/{booked}")
         outcome = await submit_together(

@@ -293,7 +293,7 @@ async def post_channel(
             fields = fill_fields(filled.values) | form.values
             fee = await _fee(session, identity, online, filled.values)
             return _form_page(request, online, fields, form.errors, filled=filled, refusal=refusal, fee=fee)
-        booked = await list_booked(session, identity.municipality, case)
+        booked = await list_booked(session, identity.municipality, case, now=now)
     number = online.sent or online.correcting
     if channel == "online" and number is not None:
         return see_other(f"/applications/{number}")
@@ -305,13 +305,17 @@ async def post_channel(
 
 @get("/cases/{case_id:str}/switched", guards=[require_visitor])
 async def show_switched(
-    request: Req, case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
 ) -> Template:
     """What could not be kept on the way to another channel, by name; what stays, and until when."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         online = await get_online_case(session, identity, case)
-        booked = await list_booked(session, identity.municipality, case)
+        booked = await list_booked(session, identity.municipality, case, now=now)
     named = request.query_params.get("unsaved", "")[:UNSAVED_MAX_LENGTH].split(".")
     unsaved = [item_name(item) for item in online.needed if item in named]
     # An appointment of the same channel is the way on.
@@ -366,7 +370,7 @@ async def post_submit(
         if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
         # What is cancelled by sending was said on the page; booked meanwhile, it is said now.
-        cancelled = [] if online.together else await list_booked(session, identity.municipality, case)
+        cancelled = [] if online.together else await list_booked(session, identity.municipality, case, now=now)
         cancelled = [each for each in cancelled if each.is_alone]
         if {each.number for each in cancelled} - {*fields.get("cancels", "")[:SHOWN_MAX_LENGTH].split(".")}:
             return await _check_page(request, session, keys, identity, online, now=now, is_stale=True)
@@ -593,7 +597,7 @@ async def _check_page(
         if item in checked.versions
     ]
     later = [item for item in online.attached if item not in checked.versions]
-    booked = await list_booked(session, identity.municipality, online.case_id)
+    booked = await list_booked(session, identity.municipality, online.case_id, now=now)
     return page(
         request,
         "check.html",

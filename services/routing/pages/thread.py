@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.closing import close_case
 from services.routing.domain.applications import AT_OFFICE, EDITABLE
 from services.routing.domain.catalogue import Counter
-from services.routing.domain.thread import LIVE, may_close
+from services.routing.domain.thread import may_close
 from services.routing.keys import Keys
 from services.routing.pages.application_wording import NEXT, STATE_LOOKS, STATES
 from services.routing.pages.case_access import OpenedCase, case_cookie, open_case_page
@@ -151,7 +151,7 @@ async def draw_case(
     if opened.is_owner:
         await record_deed(session, opened.identity, "view_case", opened.row.case_id, now=now)
     words = words or await read_words(session, opened.identity)
-    thread = await read_thread(session, opened.row)
+    thread = await read_thread(session, opened.row, now=now)
     appointments = [_draw_appointment(each, words) for each in thread.appointments]
     lines = [
         {
@@ -184,10 +184,12 @@ async def draw_case(
         "can_correct": opened.is_owner and thread.application_state in EDITABLE,
         "can_go_on": opened.is_owner and thread.standing in ("open", "closed"),
         "may_book_again": opened.is_owner and thread.standing == "over" and thread.application_state is None
-        and all(each.state in ("cancelled", "no_show") for each in thread.appointments),
+        and all(each.state != "done" for each in thread.appointments),
         "one_form": await find_one_form(session, opened.identity, opened.row) if opened.is_owner else None,
         "may_switch": opened.is_owner and thread.standing in ("open", "booked", "sent"),
-        "may_close": opened.is_owner and may_close(thread.standing, thread.application_state),
+        "may_close": opened.is_owner and may_close(
+            thread.standing, thread.application_state, is_booked=any(each.is_live for each in thread.appointments)
+        ),
         "coming": [each for each in appointments if each["is_live"]],
         "past": [each for each in appointments if not each["is_live"]],
         "newest": lines[:NEWEST],
@@ -228,7 +230,7 @@ def _draw_appointment(each: Any, words: Words) -> dict[str, Any]:
         "starts_at": each.starts_at,
         "place": place_of(place) if place else None,
         "state": appointment_state(each.state, each.helper),
-        "is_live": each.state in LIVE,
+        "is_live": each.is_live,
         "is_closed": each.is_closed,
         "bring": list(dict.fromkeys(thing for code in each.procedures for thing in words.bring.get(code, ()))),
         "qr": make_qr(each.number),

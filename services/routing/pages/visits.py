@@ -28,7 +28,7 @@ async def post_visit(
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
         await go_to_the_counter(session, identity=identity, case_id=case, now=now)
-        booked = await find_live_appointment(session, identity.municipality, case, channel="counter")
+        booked = await find_live_appointment(session, identity.municipality, case, channel="counter", now=now)
     return see_other(f"/booking/appointments/{booked}" if booked is not None else f"/cases/{case}/handover")
 
 

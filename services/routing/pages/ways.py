@@ -37,12 +37,16 @@ Req = Request[Any, Any, Any]
 
 @get("/cases/{case_id:str}/ways", guards=[require_visitor])
 async def show_ways(
-    request: Req, case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
 ) -> Template:
     """The other ways that a case can go, what becomes of what there is, and how it went before."""
     async with db.begin(identity.municipality) as session:
         case = await get_own_case(session, identity, parse_uuid(case_id, code="case_unknown"))
-        found = await _ways(session, case, case.behalf or "self")
+        found = await _ways(session, case, case.behalf or "self", now=now)
     return page(request, "ways.html", case_id=case.case_id, behalf=case.behalf, **found)
 
 
@@ -115,7 +119,7 @@ async def _office_page(
 ) -> Template:
     case = await lock_case_for_staff(session, identity, parse_uuid(case_id, code="case_unknown"))
     await record_deed(session, identity, "view_ways", case.case_id, now=now)
-    found = await _ways(session, case, "desk")
+    found = await _ways(session, case, "desk", now=now)
     text = REFUSALS[refusal.code] if refusal else None
     errors = form.errors if form else {}
     return page(
@@ -136,12 +140,12 @@ async def _office_page(
     )
 
 
-async def _ways(session: AsyncSession, case: Row[Any], said: Said) -> dict[str, Any]:
+async def _ways(session: AsyncSession, case: Row[Any], said: Said, *, now: datetime) -> dict[str, Any]:
     row = await procedure_of(session, case)
     standing = await get_standing(session, case)
     why = why_not(standing, said)
     text = REFUSALS[why] if why else None
-    booked = await list_booked(session, case.municipality, case.case_id)
+    booked = await list_booked(session, case.municipality, case.case_id, now=now)
     return {
         "procedure": row.code,
         "procedure_name": row.name_ja,

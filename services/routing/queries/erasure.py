@@ -9,7 +9,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import CLOSED
-from services.routing.queries.mine import CLOSED_STATES
+from services.routing.queries.thread import is_ahead
 from services.routing.tables import (
     application,
     appointment,
@@ -20,7 +20,6 @@ from services.routing.tables import (
     session_person,
     session_table,
 )
-from shared.clock import JST, jst_day
 from shared.reference_number import ERASURE_LENGTH, read_number
 
 # More than a browser can begin in the life of its session.
@@ -141,15 +140,12 @@ async def find_in_the_way(session: AsyncSession, municipality: str, subject_ref:
         .order_by(application.c.submitted_at)
         .limit(IN_THE_WAY_MAX)
     )
-    today = datetime.combine(jst_day(now), datetime.min.time(), JST)
     appointments = await session.execute(
         select(appointment.c.number, appointment.c.procedure, appointment.c.starts_at)
         .where(
             appointment.c.municipality == municipality,
             appointment.c.subject_ref == subject_ref,
-            appointment.c.state.not_in(CLOSED_STATES),
-            # Whom staff have called is still there; what nobody reported the end of is over with its day.
-            or_(appointment.c.ends_at > now, and_(appointment.c.state != "booked", appointment.c.starts_at >= today)),
+            is_ahead(now),
         )
         .order_by(appointment.c.starts_at)
         .limit(IN_THE_WAY_MAX)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import EDITABLE
 from services.routing.queries.family import list_persons
-from services.routing.queries.thread import is_by_channel, is_given_up
+from services.routing.queries.thread import is_ahead, is_given_up
 from services.routing.tables import application, appointment, case_device, case_file, session_table
 from shared.tokens import Identity
 
@@ -40,6 +40,7 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     procedures: tuple[str, ...]
     counter: str
     starts_at: datetime
+    ends_at: datetime
     state: str
     helper: str
     # A closing covers its time: it has to be moved.
@@ -47,8 +48,6 @@ class MyAppointment(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID | None
     # Done at a counter: its form can be filled in before.
     at_counter: bool
-    # By the channel that its case goes on by.
-    by_channel: bool
     person: int | None
 
 
@@ -134,19 +133,19 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
             procedures=tuple(row.services) or (row.procedure,),
             counter=row.counter,
             starts_at=row.starts_at,
+            ends_at=row.ends_at,
             state=row.state,
             helper=row.helper,
             is_closed=row.closure != "none" and row.state == "booked",
             case_id=row.case_id,
             at_counter=row.channel == "counter",
-            by_channel=is_by_channel(row.channel, row.helper),
             person=persons.get(row.acting_for),
         )
         for row in newest_last
     ]
 
 
-async def find_correctable(session: AsyncSession, identity: Identity, case_id: UUID) -> str | None:
+async def find_correctable(session: AsyncSession, identity: Identity, case_id: UUID, *, now: datetime) -> str | None:
     """Where the visitor can put right what they typed in a case of theirs; None: the office has it, or it is booked."""
     query = (
         select(case_file.c.state, case_file.c.channel, application.c.state.label("application_state"))
@@ -166,23 +165,25 @@ async def find_correctable(session: AsyncSession, identity: Identity, case_id: U
     row = (await session.execute(query)).one_or_none()
     if row is None or (row.state == "submitted" and row.application_state not in EDITABLE):
         return None
-    is_booked = await find_live_appointment(session, identity.municipality, case_id, channel=row.channel) is not None
-    if row.state != "submitted" and row.channel != "online" and is_booked:
+    booked = await find_live_appointment(session, identity.municipality, case_id, channel=row.channel, now=now)
+    if row.state != "submitted" and booked is not None:
         return None
     return f"/cases/{case_id}/{'form' if row.channel == 'online' else 'you'}"
 
 
 async def find_live_appointment(
-    session: AsyncSession, municipality: str, case_id: UUID, *, channel: str | None = None
+    session: AsyncSession, municipality: str, case_id: UUID, *, channel: str | None = None, now: datetime
 ) -> str | None:
     """The number of the appointment that a case has ahead of it, as booking last told it; by this channel only, or by
-    any."""
+    any. Online nothing is booked."""
+    if channel == "online":
+        return None
     query = (
         select(appointment.c.number)
         .where(
             appointment.c.municipality == municipality,
             appointment.c.case_id == case_id,
-            appointment.c.state.not_in(CLOSED_STATES),
+            is_ahead(now),
         )
         .order_by(appointment.c.starts_at)
         .limit(1)

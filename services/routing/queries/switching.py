@@ -9,6 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.switching import Said, Standing
+from services.routing.queries.thread import is_ahead
 from services.routing.tables import application, appointment, case_switch
 
 SWITCHES_MAX = 50
@@ -62,14 +63,14 @@ async def get_standing(session: AsyncSession, case: Row[Any]) -> Standing:
     )
 
 
-async def list_booked(session: AsyncSession, municipality: str, case_id: UUID) -> list[Booked]:
+async def list_booked(session: AsyncSession, municipality: str, case_id: UUID, *, now: datetime) -> list[Booked]:
     """What a case has ahead, the next one first."""
     rows = await session.execute(
         select(appointment)
         .where(
             appointment.c.municipality == municipality,
             appointment.c.case_id == case_id,
-            appointment.c.state.not_in(OVER),
+            is_ahead(now),
         )
         .order_by(appointment.c.starts_at, appointment.c.number)
         .limit(APPOINTMENTS_MAX)

@@ -5,12 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, and_, exists, select
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.applications import State
 from services.routing.domain.desk import STEP_CONFIRM
 from services.routing.domain.thread import (
+    LIVE,
     ApplicationStep,
     AppointmentStep,
     CaseStep,
@@ -18,7 +19,9 @@ from services.routing.domain.thread import (
     ItemsUsed,
     Notice,
     Standing,
+    deciding_states,
     find_standing,
+    is_live,
     make_thread,
 )
 from services.routing.queries.thread_facts import list_other_facts
@@ -35,6 +38,7 @@ from services.routing.tables import (
     feedback,
     reuse,
 )
+from shared.clock import JST, jst_day
 
 _CASE_STEP = ("version", "kind", "channel", "actor_kind", "occurred_at")
 # Of each kind of fact; a case of a life has far fewer.
@@ -59,6 +63,7 @@ class ThreadAppointment(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     helper: str
     is_closed: bool
+    is_live: bool
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +89,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     feedback: bool | None
 
 
-async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
+async def read_thread(session: AsyncSession, case: Row[Any], *, now: datetime) -> Thread:
     """The thread of a case (its row); who may see it is for the caller to know."""
     town, case_id = case.municipality, case.case_id
     sent = await _one(session, select(application).where(_of(application, town, case_id)))
@@ -109,8 +114,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
         standing=find_standing(
             case_state=case.state,
             application_state=sent.state if sent else None,
-            appointment_states=[row.state for row in booked],
-            by_channel=any(is_by_channel(case.channel, row.helper) for row in booked),
+            appointment_states=deciding_states(booked, case.channel, now),
             is_closed=is_closed,
         ),
         sent=sent.number if sent else None,
@@ -128,6 +132,7 @@ async def read_thread(session: AsyncSession, case: Row[Any]) -> Thread:
                 state=row.state,
                 helper=row.helper,
                 is_closed=row.closure != "none" and row.state == "booked",
+                is_live=is_live(row, now),
             )
             for row in booked
         ),
@@ -171,6 +176,15 @@ async def find_number_of_case(session: AsyncSession, municipality: str, case_id:
     return await _one(session, select(application).where(_of(application, municipality, case_id)))
 
 
+def is_ahead(now: datetime) -> ColumnElement[bool]:
+    """In a query over `appointment`: what `domain/thread.py: is_live` says of one."""
+    today = datetime.combine(jst_day(now), datetime.min.time(), JST)
+    return and_(
+        appointment.c.state.in_(LIVE),
+        or_(appointment.c.ends_at > now, and_(appointment.c.state != "booked", appointment.c.starts_at >= today)),
+    )
+
+
 def is_given_up() -> Any:
     """In a query over `case_file`: whether its person closed it, and has not gone on since."""
     return exists().where(
@@ -179,11 +193,6 @@ def is_given_up() -> Any:
         case_step.c.version == case_file.c.version,
         case_step.c.kind == "closed",
     )
-
-
-def is_by_channel(channel: str, helper: str) -> bool:
-    """Whether an appointment, with this state of its helper, is what a case of this channel leads to."""
-    return channel == ("counter" if helper == "none" else "helper")
 
 
 async def _case_steps(session: AsyncSession, town: str, case_id: UUID) -> list[CaseStep]:

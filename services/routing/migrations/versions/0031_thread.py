@@ -28,24 +28,32 @@ TABLES = (
 )
 OWN_TABLES = ("case_step", "appointment_step", "case_notice")
 
-# Whichever code begins a case, or leads it to another channel. Back to "submitted" it goes when the office has it
-# again: that is the office's step, and no other way.
-TELL = """CREATE FUNCTION routing.tell_case_step() RETURNS trigger LANGUAGE plpgsql
-    SET search_path = routing, pg_catalog AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
+# Whichever code begins a case, or leads it to another channel. Back online by the office, it has it again: that is the
+# office's step, and no other way.
+TELL = (
+    """CREATE FUNCTION routing.tell_case_begun() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = routing, pg_catalog AS $$
+    BEGIN
         INSERT INTO routing.case_step (municipality, case_id, version, kind, channel, actor_kind, occurred_at)
         VALUES (NEW.municipality, NEW.case_id, NEW.version, 'begun', NEW.channel,
                 CASE WHEN NEW.behalf IS NULL THEN 'guest' ELSE 'staff' END, NEW.created_at);
-    ELSIF NEW.channel <> OLD.channel AND NEW.state <> 'submitted' THEN
+        RETURN NULL;
+    END $$""",
+    """CREATE FUNCTION routing.tell_case_switched() RETURNS trigger LANGUAGE plpgsql
+        SET search_path = routing, pg_catalog AS $$
+    BEGIN
         INSERT INTO routing.case_step (municipality, case_id, version, kind, channel, actor_kind, occurred_at)
-        VALUES (NEW.municipality, NEW.case_id, NEW.version, 'switched', NEW.channel, '', NEW.updated_at)
-        ON CONFLICT (municipality, case_id, version) DO UPDATE SET channel = excluded.channel;
-    END IF;
-    RETURN NULL;
-END $$"""
-TRIGGER = """CREATE TRIGGER tell_case_step AFTER INSERT OR UPDATE OF channel ON routing.case_file
-    FOR EACH ROW EXECUTE FUNCTION routing.tell_case_step()"""
+        VALUES (NEW.municipality, NEW.case_id, NEW.version, 'switched', NEW.to_channel, '', NEW.switched_at);
+        RETURN NULL;
+    END $$""",
+)
+TRIGGERS = (
+    """CREATE TRIGGER tell_case_begun AFTER INSERT ON routing.case_file
+        FOR EACH ROW EXECUTE FUNCTION routing.tell_case_begun()""",
+    """CREATE TRIGGER tell_case_switched AFTER INSERT ON routing.case_switch
+        FOR EACH ROW WHEN (NEW.said <> 'office' OR NEW.to_channel <> 'online')
+        EXECUTE FUNCTION routing.tell_case_switched()""",
+)
 
 # Of cases and appointments of before, what is known of them now.
 BEFORE = (
@@ -61,7 +69,7 @@ BEFORE = (
 
 
 def upgrade() -> None:
-    for statement in (*TABLES, *BEFORE, TELL, TRIGGER):
+    for statement in (*TABLES, *BEFORE, *TELL, *TRIGGERS):
         op.execute(statement)
     for table in OWN_TABLES:
         for statement in row_level_security("routing", table):
@@ -69,7 +77,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TRIGGER tell_case_step ON routing.case_file")
-    op.execute("DROP FUNCTION routing.tell_case_step()")
+    op.execute("DROP TRIGGER tell_case_switched ON routing.case_switch")
+    op.execute("DROP FUNCTION routing.tell_case_switched()")
+    op.execute("DROP TRIGGER tell_case_begun ON routing.case_file")
+    op.execute("DROP FUNCTION routing.tell_case_begun()")
     for table in reversed(OWN_TABLES):
         op.execute(f"DROP TABLE routing.{table}")
