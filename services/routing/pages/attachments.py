@@ -25,7 +25,7 @@ from services.routing.commands.vault import STEP_FORM, Use, read_values, seen_ag
 from services.routing.domain.attachments import FILES_PER_CASE_MAX, LABEL_MAX_LENGTH, ListedFile
 from services.routing.keys import Keys
 from services.routing.pages.file_wording import MEGABYTE, attached_name, file_response, file_rows
-from services.routing.pages.online import elsewhere_of
+from services.routing.pages.online_case import elsewhere_of
 from services.routing.pages.tries import Tries
 from services.routing.pages.wording import REFUSALS
 from services.routing.queries.catalogue import get_town

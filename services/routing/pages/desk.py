@@ -32,7 +32,7 @@ from services.routing.pages.item_fields import (
     read_items,
 )
 from services.routing.pages.office import OFFICE_AND_COUNTER, given_rows, read_version
-from services.routing.pages.online import read_versions
+from services.routing.pages.online_case import read_versions
 from services.routing.pages.wording import BRING, REFUSALS
 from services.routing.queries.case_numbers import find_application_of, find_case
 from services.routing.queries.catalogue import procedure_names

@@ -22,7 +22,7 @@ from services.routing.pages.desk import pack_shown, told_on_desk
 from services.routing.pages.item_fields import item_name, show_value
 from services.routing.pages.office import OFFICE, OFFICE_AND_COUNTER
 from services.routing.pages.office_papers import ExportedItem, exported_items
-from services.routing.pages.online import read_versions
+from services.routing.pages.online_case import read_versions
 from services.routing.pages.open_data import make_qr
 from services.routing.pages.prepared import LARGE
 from services.routing.queries.catalogue import get_town
