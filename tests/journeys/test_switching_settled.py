@@ -26,7 +26,7 @@ async def test_a_correction_that_is_sent_from_the_counter_goes_on_online(place: 
 
 
 async def test_what_was_booked_in_the_moment_of_sending_is_cancelled_too(place: Place) -> None:
-    """Not yet seen to fail without its mend."""
+    """Seen to fail without telling booking of it."""
     case = await name_told(place)
     await place.resident.book(case)
     # Routing has not heard of it yet.
@@ -42,7 +42,7 @@ async def test_what_was_booked_in_the_moment_of_sending_is_cancelled_too(place: 
 
 
 async def test_what_is_replaced_does_not_count_against_the_new_time(place: Place) -> None:
-    """Not yet seen to fail without its mend."""
+    """Seen to fail while both times counted for the limit."""
     await place.house.town.rows("UPDATE booking.booking_rules SET max_open_appointments = 1")
     case = await booked_with_a_helper(place)
     await place.switch(place.resident, case, "counter")

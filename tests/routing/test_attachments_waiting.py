@@ -20,7 +20,6 @@ NewVisitor = Callable[..., Visitor]
 
 
 async def test_one_address_takes_no_more_than_its_part_of_the_turns() -> None:
-    """Seen to fail without the count of addresses."""
     receiving = Receiving(NoScanner())
     go_on = asyncio.Event()
 
@@ -44,7 +43,7 @@ async def test_one_address_takes_no_more_than_its_part_of_the_turns() -> None:
 async def test_a_file_keeps_its_turn_until_it_was_looked_at(
     db: Database, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen to fail while the turn ended with the last byte: any number of files waited in memory."""
+    """Held until then, any number of files waited in memory."""
     await publish(db)
     case = await begin(visitor)
     take, held, go_on = Receiving.take, asyncio.Event(), asyncio.Event()
@@ -68,7 +67,6 @@ async def test_a_file_keeps_its_turn_until_it_was_looked_at(
 async def test_nothing_is_read_of_a_file_for_a_case_that_is_somebody_elses(
     db: Database, new_visitor: NewVisitor, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen to fail while all was read before it was asked whose the case is."""
     await publish(db)
     case = await begin(visitor)
     stranger = new_visitor()

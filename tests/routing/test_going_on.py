@@ -52,7 +52,7 @@ async def finds_the_form(visitor: Visitor, case: str, *, by: str) -> None:
 
 
 async def test_who_goes_on_online_while_a_time_is_kept_finds_the_form_again(db: Database, visitor: Visitor) -> None:
-    """Not yet seen to fail without its mend."""
+    """Seen to fail with every appointment deciding where the case stands."""
     case = await visitor.open_case()
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time_of(case)))
     await switch(visitor, case, "online")
@@ -99,7 +99,6 @@ async def test_after_a_helpers_visit_one_goes_on_another_way(db: Database, visit
 async def test_after_a_time_that_came_to_nothing_one_goes_on_online(
     db: Database, visitor: Visitor, kind: Any, state: str
 ) -> None:
-    """Not yet seen to fail without its mend."""
     case = await visitor.open_case()
     time = time_of(case)
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
@@ -163,7 +162,7 @@ async def test_who_gave_up_and_came_all_the_same_may_say_how_it_went(db: Databas
 async def test_the_link_of_the_last_message_is_good_for_a_case_that_was_given_up_before(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Not yet seen to fail without its mend."""
+    """Seen to fail while what was given up before could not be said to be finished."""
     case = await visitor.open_case(channel="online")
     await visitor.post(f"{case}/close")
     await visitor.post(f"{case}/form", CHI02_FORM)
@@ -201,7 +200,6 @@ async def test_whoever_is_at_the_counter_has_come_whichever_state_is_heard_first
 async def test_what_the_desk_said_since_they_came_stands(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Not yet seen to fail without its mend."""
     case = await visitor.open_case()
     time = time_of(case, office="子育て")
     await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time))
@@ -237,7 +235,6 @@ async def test_at_another_device_the_thread_is_open_too_without_code_or_close(
 async def test_back_online_after_a_wish_is_in_the_thread(
     db: Database, visitor: Visitor, new_visitor: NewVisitor
 ) -> None:
-    """Not yet seen to fail without its mend."""
     number = await apply(visitor)
     async with db.begin(TOWN) as session:
         case_id = (await session.execute(text("SELECT case_id FROM application"))).scalar_one()

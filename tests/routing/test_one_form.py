@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 from services.routing.commands.retention import erase_due
 from services.routing.tables import outbox
 from shared.db import Database
+from shared.events.booking import AppointmentBooked
 from shared.events.ledger import ReuseRecorded
 from tests.conftest import TestDatabase
 from tests.routing.applying import CHI02_FORM, SEE_OTHER, apply, hidden, office_path, press, sign_in
@@ -36,7 +37,8 @@ from tests.routing.filling_together import (
     tell,
 )
 from tests.routing.makers import EMAIL, NAME, TOWN, new_key
-from tests.routing.test_consumers import hear
+from tests.routing.test_consumers import hear, make_appointment
+from tests.routing.test_going_on import time_of
 from tests.routing.test_handover import contacts_given
 from tests.routing.test_invariants_of_reuse import assert_every_use_was_approved, entries_of
 from tests.routing.test_quality import counted
@@ -327,6 +329,27 @@ async def test_one_goes_on_at_the_counter_and_the_rest_is_sent(visitor: Visitor,
     await send(visitor, plan)
     assert set(await numbers(db)) == {"CHI02", "TAX01"}
     assert (await visitor.get(f"/cases/{cases['CHI03']}")).headers["location"].startswith(f"/cases/{cases['CHI03']}/")
+
+
+async def test_a_time_that_was_booked_before_is_told_and_gives_way_when_all_is_sent(
+    visitor: Visitor, db: Database
+) -> None:
+    """Seen to fail while the time had to be cancelled by hand before anything could be sent."""
+    plan = await ready(visitor, reach="none")
+    case = (await cases_of(db))["CHI02"]
+    seen_before = await submit_fields(visitor, plan)
+    await hear(db, make_appointment(AppointmentBooked, 1, "booked", **time_of(f"/cases/{case}")))
+    told = await visitor.post(f"{plan}/submit", seen_before)
+    assert told.status_code == httpx.codes.CONFLICT
+    assert "申請すると取り消します" in told.text
+    fields = await submit_fields(visitor, plan)
+    assert fields.pop("keep_booking") == "yes"
+    assert fields["cancels"] == "K4M7RXA"
+    assert (await visitor.post(f"{plan}/submit", fields)).headers["location"] == f"{plan}/sent"
+    async with db.begin(TOWN) as session:
+        query = text("SELECT payload FROM outbox WHERE type = 'routing.case_switched.v1'")
+        told_booking = [msgspec.json.decode(payload) for payload in (await session.execute(query)).scalars()]
+    assert [event["case_id"] for event in told_booking if event["is_settled"]] == [str(case)]
 
 
 async def test_a_correction_opens_the_one_that_it_is_asked_for(

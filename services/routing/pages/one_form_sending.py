@@ -11,17 +11,19 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import fill_form
+from services.routing.commands.cases import fill_form, get_own_case
 from services.routing.commands.offers import Undecided
 from services.routing.commands.one_form import asked_by, lock_members, offered_to
 from services.routing.commands.one_form_sending import (
     CheckedTogether,
+    SentTogether,
     check_together,
     find_reach_of_all,
     submit_together,
     tell_for_all,
 )
 from services.routing.commands.submit import Incomplete
+from services.routing.commands.switching import tell_settled
 from services.routing.domain.catalogue import Words
 from services.routing.domain.handover import CONTACT
 from services.routing.keys import Keys
@@ -34,9 +36,9 @@ from services.routing.pages.one_form_wording import names_of, to_do, total_fee, 
 from services.routing.pages.wording import LEGAL_BASIS, REACHES, show_phone
 from services.routing.queries.catalogue import get_town
 from services.routing.queries.family import list_persons
-from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.one_form import Member
 from services.routing.queries.plans import Plan
+from services.routing.queries.switching import Booked, list_booked
 from shared.crypto import SubjectVault
 from shared.db import Database
 from shared.tokens import Identity
@@ -129,11 +131,10 @@ async def post_submit(
     async with db.begin(identity.municipality) as session:
         made = await read_plan(session, identity, plan_id)
         members = await lock_members(session, identity, made)
-        for member in members:
-            # A pass that was made before may have been carried to booking meanwhile.
-            booked = await find_live_appointment(session, identity.municipality, member.case_id, now=now)
-            if booked is not None:
-                return see_other(f"/booking/appointments/{booked}")
+        cancelled = await _cancelled_by_sending(session, members, identity.municipality, now=now)
+        # What is cancelled was said on the page; booked meanwhile, it is said now.
+        if {each.number for booked in cancelled.values() for each in booked} - _told_numbers(fields):
+            return await _check_page(request, session, keys.vault, identity, made, now=now, is_stale=True)
         outcome = await submit_together(
             session,
             keys,
@@ -150,9 +151,30 @@ async def post_submit(
         )
         if isinstance(outcome, Undecided):
             return await _check_page(request, session, keys.vault, identity, made, now=now, is_stale=True)
+        if isinstance(outcome, SentTogether) and fields.get("keep_booking") != "yes":
+            for case_id in cancelled:
+                settled = await get_own_case(session, identity, case_id)
+                await tell_settled(session, settled, version=settled.version, now=now)
     if isinstance(outcome, Incomplete):
         return see_other(f"/plans/{made.plan_id}/{'you' if outcome.page == 'you' else 'check'}")
     return see_other(f"/plans/{made.plan_id}/sent")
+
+
+async def _cancelled_by_sending(
+    session: AsyncSession, members: tuple[Member, ...], municipality: str, *, now: datetime
+) -> dict[UUID, list[Booked]]:
+    """The times that were booked for a case by another way before: sending takes their place. A time that is shared
+    with other procedures stays."""
+    found = {}
+    for member in members:
+        booked = await list_booked(session, municipality, member.case_id, now=now)
+        if alone := [each for each in booked if each.is_alone]:
+            found[member.case_id] = alone
+    return found
+
+
+def _told_numbers(fields: Mapping[str, str]) -> set[str]:
+    return {*fields.get("cancels", "")[:SHOWN_MAX_LENGTH].split(".")}
 
 
 def _by_case(fields: Mapping[str, str], prefix: str) -> dict[UUID, str]:
@@ -237,6 +259,7 @@ async def _check_page(
         )
         for each in shown
     }
+    cancelled = await _cancelled_by_sending(session, members, identity.municipality, now=now)
     contacts = {
         each.member.case_id: each.checked.contact for each in ready if each.checked and each.checked.contact is not None
     }
@@ -275,6 +298,7 @@ async def _check_page(
         offers={f"offer_{CONTACT}_{case_id}": offer.offer_id for case_id, offer in contacts.items()},
         fee_notes=list(dict.fromkeys(note for fee in fees.values() for note in fee.notes)),
         total=total_fee([fee.total_yen for fee in fees.values()]),
+        booked=[each for booked in cancelled.values() for each in booked],
         is_ready=all(each.is_ready for each in shown),
         # Nothing is left to be written: only to be proven.
         is_written=len(ready) == len(shown),
