@@ -185,7 +185,7 @@ async def test_an_appointments_page_opens_its_case_at_routing_and_nobody_else_ca
     found = re.search(r'action="/cases/open">\s*<input type="hidden" name="opening" value="([^"]+)"', page)
     assert found
     [row] = await town.rows("SELECT case_id FROM booking.appointment")
-    assert str(row.case_id) not in page  # type: ignore[attr-defined]
+    assert str(row.case_id) not in found[1]  # type: ignore[attr-defined]
     box = ServiceBox.from_settings(town.environ["CHOUDO_ROUTING_BOX_KEY"], town.environ["CHOUDO_BOX_PUBLIC_KEYS"])
     opening = open_case_opening(box, unescape(found[1]), municipality=TOWN, now=town.now)
     assert (opening.case_id, opening.expires_at) == (row.case_id, town.now + CASE_OPENING_LIFETIME)  # type: ignore[attr-defined]

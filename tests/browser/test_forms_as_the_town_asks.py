@@ -92,6 +92,8 @@ def test_what_depends_on_an_answer_comes_and_goes_with_it(new_page: NewPage) -> 
     expect(foods).to_be_hidden()
     fill_club(page)
     go_on(page)
+    # Nothing has to be attached.
+    page.get_by_role("link", name="次へ進む").click()
     choose_reach(page, "none")
     expect(page.get_by_role("main")).not_to_contain_text("そば")
     look(page, "town-form-check")
@@ -131,6 +133,8 @@ def test_without_javascript_all_is_there_with_a_sentence_and_what_does_not_apply
     fill_club(page)
     page.locator("[name=town_late]").fill("仕事が長いため")
     go_on(page)
+    # Nothing has to be attached.
+    page.get_by_role("link", name="次へ進む").click()
     choose_reach(page, "none")
     expect(main).not_to_contain_text("仕事が長いため")
     send(page, "申請する")
