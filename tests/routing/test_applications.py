@@ -198,14 +198,15 @@ async def test_rare_characters_stay_as_they_were_typed(visitor: Visitor) -> None
     assert "髙橋神田銀行" in page.text
 
 
-async def test_photos_are_not_taken_and_the_page_says_so(db: Database, visitor: Visitor) -> None:
+async def test_photos_are_put_in_on_the_page_after_the_form(db: Database, visitor: Visitor) -> None:
     async with db.begin(TOWN) as session:
         await session.execute(text("UPDATE procedure SET items = items || '{photos}' WHERE code = 'CHI02'"))
     case = await visitor.open_case(channel="online")
     form = await visitor.get(f"{case}/form")
-    assert "写真や書類は、まだこのページから送れません" in form.text
-    assert "こわれたところの写真" in form.text
-    assert (await visitor.post(f"{case}/form", CHI02_FORM)).status_code == SEE_OTHER
+    assert "写真や書類は、次のページで入れられます" in form.text
+    answer = await visitor.post(f"{case}/form", CHI02_FORM)
+    assert answer.headers["location"] == f"{case}/attachments"
+    assert (await visitor.get(f"{case}/attachments")).status_code == httpx.codes.OK
 
 
 async def test_what_cannot_be_done_online_is_refused(visitor: Visitor) -> None:

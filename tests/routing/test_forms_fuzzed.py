@@ -212,7 +212,9 @@ async def test_bytes_that_are_no_text(db: Database, settings: Settings, clock: T
     headers = {"content-type": "application/x-www-form-urlencoded"}
     for path in ("form", "draft", "fields"):
         answer = await visitor.http.post(f"{case}/{path}", content=raw, headers=headers)
-        assert 400 <= answer.status_code < 500, (path, answer.status_code)
+        # A draft of no version keeps nothing, and says so.
+        expected = range(200, 201) if path == "draft" else range(400, 500)
+        assert answer.status_code in expected, (path, answer.status_code)
     async with db.begin(TOWN) as session:
         assert (await session.execute(text("SELECT count(*) FROM item"))).scalar_one() == 0
     await visitor.http.aclose()

@@ -155,7 +155,6 @@ async def test_the_database_lets_nothing_through_without_a_proof(
         "DELETE FROM routing.identity_proof",
         """UPDATE routing.identity_proof SET items = items || '{"name": 2}'""",
         "UPDATE routing.identity_proof SET provider = 'another'",
-        "UPDATE routing.identity_proof SET case_id = gen_random_uuid()",
         """UPDATE routing.identity_proof p SET proven_at = a.submitted_at - interval '2 h', expires_at = a.submitted_at
         FROM routing.application a""",
         "UPDATE routing.identity_proof p SET proven_at = a.submitted_at + interval '1 s' FROM routing.application a",
