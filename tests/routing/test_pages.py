@@ -817,7 +817,7 @@ async def test_my_page_shows_appointments_and_unfinished_cases(
         "event_id": uuid4(), "municipality": TOWN, "aggregate_id": "a", "aggregate_version": 1, "occurred_at": NOW,
         "appointment_id": uuid4(), "number": "24-0317", "subject_ref": None, "contact_ref": None,
         "case_id": UUID(case.rsplit("/", 1)[-1]), "procedure": "CHI02", "office": "子育て", "counter": "7",
-        "starts_at": NOW, "ends_at": NOW, "state": "booked", "sequence": 0,
+        "starts_at": NOW, "ends_at": NOW + timedelta(minutes=30), "state": "booked", "sequence": 0,
     }  # fmt: skip
     async with db.begin(TOWN) as session:
         await on_appointment(session, AppointmentBooked(**event), now=NOW)

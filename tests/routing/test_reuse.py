@@ -318,7 +318,7 @@ async def book(db: Database, case: str, *, state: str, version: int) -> None:
         "event_id": uuid4(), "municipality": TOWN, "aggregate_id": "a", "aggregate_version": version,
         "occurred_at": NOW, "appointment_id": case_id, "number": "24-0317", "subject_ref": None, "contact_ref": None,
         "case_id": case_id, "procedure": "CHI02", "office": "子育て", "counter": "7",
-        "starts_at": NOW, "ends_at": NOW, "state": state, "sequence": 0,
+        "starts_at": NOW, "ends_at": NOW + timedelta(minutes=30), "state": state, "sequence": 0,
     }  # fmt: skip
     kind = AppointmentBooked if state == "booked" else AppointmentCancelled
     async with db.begin(TOWN) as session:

@@ -38,11 +38,24 @@ def test_values_are_opened_in_one_function_only() -> None:
     opened = {
         (path.relative_to(ROUTING).as_posix(), function)
         for path in ROUTING.rglob("*.py")
+        # What cleans files opens pictures and documents, and knows no vault.
+        if path.parent.name != "attachments"
         for function, method in calls(ast.parse(path.read_text("utf-8")))
         if method in ("open", "open_from")
     }
     # What staff typed themselves a moment ago, for themselves, is nobody's value of the vault.
     assert opened == {("commands/vault.py", "read_values"), ("pages/carried.py", "open_carried")}
+
+
+def test_the_bytes_of_files_are_opened_in_one_module_only() -> None:
+    """From their list, which is a value of the vault."""
+    opening = {
+        path.relative_to(ROUTING).as_posix()
+        for path in ROUTING.rglob("*.py")
+        if ".open_bytes(" in path.read_text("utf-8")
+    }
+    assert opening == {"commands/attachments.py"}
+    assert not any("SubjectVault" in path.read_text("utf-8") for path in (ROUTING / "attachments").rglob("*.py"))
 
 
 def test_sealed_values_are_selected_in_one_module_only() -> None:
@@ -51,7 +64,7 @@ def test_sealed_values_are_selected_in_one_module_only() -> None:
         for path in ROUTING.rglob("*.py")
         if "row.sealed" in path.read_text("utf-8") or "draft.contact_sealed" in path.read_text("utf-8")
     }
-    assert readers == {"commands/vault.py"}
+    assert readers == {"commands/vault.py", "commands/attachments.py"}
 
 
 def test_every_route_is_guarded_or_listed_as_public_and_ours() -> None:
