@@ -65,6 +65,9 @@ async def apply(resident: Browser, case: str, procedure: Procedure) -> None:
     await resident.get(f"{case}/form")
     fields = {name: typed for item in typed_items(procedure.items) for name, typed in typed_for(item).items()}
     await resident.send("/form", **fields)
+    if resident.path.endswith("/attachments"):
+        # Nothing has to be attached: what is missing is brought, or sent by post.
+        await resident.get(f"{case}/check")
     if resident.path.endswith("/you"):
         await resident.send("/you", reach="none")
     assert resident.path == f"{case}/check", (procedure.code, resident.path, resident.text[-1500:])
