@@ -89,11 +89,25 @@ async def is_offered(place: Place, case: str, channel: str) -> bool:
     return any(("channel", channel) in form.buttons for form in read_forms(place.resident.text))
 
 
+# What the page says of itself: raised by each change.
+PAGES_OWN = ("version", "seen")
+
+
 async def nothing_is_asked_again(place: Place, case: str, channel: str, given: dict[str, str]) -> None:
     """The next page knows what was said: the form is filled in, and who said their name hands it over."""
     number = await place.house.town.rows("SELECT number FROM routing.application WHERE case_id = $1", case_id_of(case))
     if channel != "online":
         await place.resident.get(case)
+        booked = await place.scalar(
+            "SELECT count(*) FROM routing.appointment "
+            "WHERE case_id = $1 AND state = 'booked' AND (helper = 'none') = $2",
+            case_id_of(case),
+            channel == "counter",
+        )
+        if booked:
+            # What was booked by this channel before stands there still.
+            assert place.resident.path == f"{case}/thread"
+            return
         knows = await place.scalar(
             "SELECT reach IS NOT NULL FROM routing.case_file WHERE case_id = $1", case_id_of(case)
         )
@@ -106,7 +120,7 @@ async def nothing_is_asked_again(place: Place, case: str, channel: str, given: d
         assert "送った内容" in place.resident.text
         return
     await place.resident.get(f"{case}/form")
-    fields = place.resident.form("/form").fields
+    fields = {name: text for name, text in place.resident.form("/form").fields.items() if name not in PAGES_OWN}
     if "お名前" in given:
         assert fields["name"] == given["お名前"]
     if "生年月日" in given:
