@@ -1,5 +1,6 @@
 """What an editor changes is what the files say afterwards, and nothing else of them: for every field of every kind."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
@@ -52,8 +53,10 @@ def _other(info: Any, old: Any) -> Any:
             return wanted if highest is None or wanted <= highest else wanted - 2
         case msgspec.inspect.StrType(pattern=None):
             return f'{old or ""} "#｜"'[-10:]
-        case msgspec.inspect.StrType():
-            return f"{old}x"[-20:]
+        case msgspec.inspect.StrType(pattern=str() as pattern):
+            # A code, a number to call, an address.
+            fitting = (f"{old}x"[-20:], f"{old}9"[-20:], "x@town.example")
+            return next(each for each in fitting if re.search(pattern, each))
         case msgspec.inspect.LiteralType(values=values):
             return next(value for value in values if value != old)
         case msgspec.inspect.TimeType():
