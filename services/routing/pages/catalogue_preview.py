@@ -6,7 +6,7 @@ second way in which a catalogue is read or shown.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from html import escape
@@ -46,6 +46,8 @@ _CONTROL = re.compile(r"<(button|input|select|textarea)\b")
 _SKIP_LINK = re.compile(r'(<a class="skip-link"[^>]*>[^<]*</a>)')
 
 Req = Request[Any, Any, Any]
+# Makes a page of residents from what the session's catalogue has.
+Draw = Callable[[AsyncSession, Catalogues], Awaitable[Template]]
 
 
 class _Undone(Exception):
@@ -61,12 +63,14 @@ async def show_preview(
     identity: NamedDependency[Identity],
 ) -> Response[str] | Template:
     """The front page."""
-    pack = await _pack(db, identity)
-    if pack is None:
-        return _not_yet(request)
-    async with _preview(db, town, pack, now) as (session, catalogues):
-        return _marked(request, await front_page(request, session, town, catalogues, now=now))
-    raise AssertionError("a preview is shown before it is undone")
+    return await _show(
+        request,
+        db,
+        town,
+        now,
+        identity,
+        lambda session, catalogues: front_page(request, session, town, catalogues, now=now),
+    )
 
 
 @get(f"{PREVIEW_PATH}/search", guards=MANAGER)
@@ -78,12 +82,14 @@ async def show_preview_search(
     identity: NamedDependency[Identity],
 ) -> Response[str] | Template:
     """The search."""
-    pack = await _pack(db, identity)
-    if pack is None:
-        return _not_yet(request)
-    async with _preview(db, town, pack, now) as (session, catalogues):
-        return _marked(request, await search_page(request, session, town, catalogues, now=now))
-    raise AssertionError("a preview is shown before it is undone")
+    return await _show(
+        request,
+        db,
+        town,
+        now,
+        identity,
+        lambda session, catalogues: search_page(request, session, town, catalogues, now=now),
+    )
 
 
 @get(f"{PREVIEW_PATH}/procedures/{{code:str}}", guards=MANAGER)
@@ -96,12 +102,14 @@ async def show_preview_procedure(
     identity: NamedDependency[Identity],
 ) -> Response[str] | Template:
     """A procedure with its channels compared."""
-    pack = await _pack(db, identity)
-    if pack is None:
-        return _not_yet(request)
-    async with _preview(db, town, pack, now) as (session, catalogues):
-        return _marked(request, await procedure_page(request, session, town, code, catalogues, now=now))
-    raise AssertionError("a preview is shown before it is undone")
+    return await _show(
+        request,
+        db,
+        town,
+        now,
+        identity,
+        lambda session, catalogues: procedure_page(request, session, town, code, catalogues, now=now),
+    )
 
 
 @get(f"{PREVIEW_PATH}/life-events/{{code:str}}", guards=MANAGER)
@@ -114,11 +122,24 @@ async def show_preview_life_event(
     identity: NamedDependency[Identity],
 ) -> Response[str] | Template:
     """The questions of a life event."""
+    return await _show(
+        request,
+        db,
+        town,
+        now,
+        identity,
+        lambda session, catalogues: life_event_page(request, session, town, code, catalogues),
+    )
+
+
+async def _show(
+    request: Req, db: Database, town: Town, now: datetime, identity: Identity, draw: Draw
+) -> Response[str] | Template:
     pack = await _pack(db, identity)
     if pack is None:
         return _not_yet(request)
     async with _preview(db, town, pack, now) as (session, catalogues):
-        return _marked(request, await life_event_page(request, session, town, code, catalogues))
+        return _marked(request, await draw(session, catalogues))
     raise AssertionError("a preview is shown before it is undone")
 
 
