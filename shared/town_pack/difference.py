@@ -18,7 +18,7 @@ NAMED = {
     "names": ("wording", "ja", "ja"),
     "offices": ("office", "name_ja", "name_ja"),
 }
-TABLES = ("town", "booking", "notices", "office", "channels")
+TABLES = ("town", "booking", "notices", "office", "channels", "queue")
 WEEKDAYS = "月火水木金土日"
 
 

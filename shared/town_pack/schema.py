@@ -167,6 +167,25 @@ class BookingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     year_end: bool = True
 
 
+class QueueRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the line at the counters is ordered, and what the town promises to those who wait; in minutes.
+
+    Whoever booked is called at their time, before those who walked in; who comes later than `late_min` after it is
+    `next` after those whose time it is, or waits like somebody who walked in (`last`). After `booked_in_a_row` of them
+    somebody who walked in is called all the same (0: never). Whoever is preferred (優先) is called `first` of all, or
+    first of those who walked in (`walk_in`). `near_turn`: told when so many are before them. Tickets end
+    `last_ticket_min` before the counter closes.
+    """
+
+    late_min: Annotated[int, msgspec.Meta(ge=0, le=240)] = 10
+    late: Literal["next", "last"] = "next"
+    booked_in_a_row: Annotated[int, msgspec.Meta(ge=0, le=20)] = 0
+    preferred: Literal["first", "walk_in"] = "first"
+    near_turn: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    last_ticket_min: Annotated[int, msgspec.Meta(ge=0, le=240)] = 15
+    promise_min: Annotated[int, msgspec.Meta(ge=1, le=240)] = 30
+
+
 class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When reminders go out: minutes before the appointment, and for trying it out, seconds after booking."""
 
@@ -314,6 +333,7 @@ class TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadlines: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
     channels: ChannelRules = ChannelRules()
+    queue: QueueRules = QueueRules()
     offices: tuple[Office, ...] = ()
 
 
@@ -336,6 +356,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     office: OfficeRules = OfficeRules()
     items: ItemsFile = ItemsFile()
     channels: ChannelRules = ChannelRules()
+    queue: QueueRules = QueueRules()
     offices: tuple[Office, ...] = ()
 
     def walk_minutes(self) -> dict[tuple[str, str], int]:

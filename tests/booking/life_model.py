@@ -25,6 +25,10 @@ STEPS = {
     "start": ({"checked_in", "called"}, "serving"),
     "done": ({"called", "serving"}, "done"),
     "no-show": ({"booked", "checked_in", "called"}, "no_show"),
+    "park": ({"checked_in", "called"}, "checked_in"),
+    "resume": ({"checked_in"}, "checked_in"),
+    "prefer": ({"checked_in"}, "checked_in"),
+    "unprefer": ({"checked_in"}, "checked_in"),
 }
 LINE = ("checked_in", "called", "serving", "done")
 
@@ -219,8 +223,12 @@ class Model(Drawing):
         if jst_day(found.key.starts_at) != jst_day(self.now):
             return frozenset({"not_today"})
         if action == "undo":
-            return frozenset({"step_impossible"}) if found.state in ("booked", "cancelled") else YES
-        if found.state not in STEPS[action][0]:
+            return YES if found.before else frozenset({"step_impossible"})
+        already = {
+            "park": found.is_parked, "resume": not found.is_parked,
+            "prefer": found.is_preferred, "unprefer": not found.is_preferred,
+        }.get(action)  # fmt: skip
+        if found.state not in STEPS[action][0] or already:
             return frozenset({"step_impossible"})
         if action == "no-show" and "called" not in found.reached and found.key.starts_at > self.now:
             return frozenset({"no_show_too_early"})
@@ -229,13 +237,17 @@ class Model(Drawing):
     def step(self, appointment_id: UUID, action: str) -> None:
         found = self.appointments[appointment_id]
         if action == "undo":
-            earlier = LINE[: LINE.index(found.state)] if found.state in LINE else LINE[:2]
-            found.state = next((state for state in reversed(earlier) if state in found.reached), "booked")
+            found.state, found.reached, found.is_parked, found.is_preferred = found.before.pop()
         else:
+            found.before.append((found.state, set(found.reached), found.is_parked, found.is_preferred))
             found.state = STEPS[action][1]
-        if found.state != "no_show":
-            upto = LINE[: LINE.index(found.state) + 1] if found.state in LINE else ()
-            found.reached = (found.reached & set(upto)) | (set(upto[-1:]))
+            if action in ("prefer", "unprefer"):
+                found.is_preferred = action == "prefer"
+            else:
+                found.is_parked = action == "park"
+            if found.state != "no_show":
+                upto = LINE[: LINE.index(found.state) + 1]
+                found.reached = (found.reached & set(upto)) | set(upto[-1:])
         if found.ticket_no is None and found.state in LINE[:3]:
             roll = (found.key.counter, jst_day(found.key.starts_at))
             self.rolls[roll] += 1

@@ -87,6 +87,10 @@ class Appointment:
     closing_id: UUID | None = None
     ticket_no: int | None = None
     reached: set[str] = field(default_factory=set)
+    is_parked: bool = False
+    is_preferred: bool = False
+    # Where they stood before each step that was not taken back.
+    before: list[tuple[str, set[str], bool, bool]] = field(default_factory=list)
     # Sits in a place that a draw gave out.
     is_drawn: bool = False
 

@@ -53,7 +53,7 @@ _ALL_TABLES = text("""
 """)
 _APPOINTMENTS = text("""
     SELECT a.appointment_id, a.state, a.version, a.sequence, a.slot_id, a.counter, a.starts_at, a.ends_at, a.closure,
-           a.closing_id, a.ticket_no,
+           a.closing_id, a.ticket_no, a.parked_at IS NOT NULL AS is_parked, a.is_preferred,
            (SELECT count(*) FROM place p
             WHERE p.appointment_id = a.appointment_id AND (p.slot_id, p.place_no) = (a.slot_id, a.place_no)) AS sits,
            (SELECT count(*) FROM place p WHERE p.appointment_id = a.appointment_id) AS places,
@@ -230,7 +230,8 @@ def expect(model: Model) -> Seen:
         {
             appointment_id: (
                 each.state, each.version, each.sequence, id_of(each.key), each.key.counter, each.key.starts_at,
-                each.ends_at, each.closure, each.closing_id, each.ticket_no, int(each.state != "cancelled"),
+                each.ends_at, each.closure, each.closing_id, each.ticket_no, each.is_parked,
+                each.is_preferred, int(each.state != "cancelled"),
                 int(each.state != "cancelled"), list(range(1, each.version + 1)),
             )
             for appointment_id, each in model.appointments.items()

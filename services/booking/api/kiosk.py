@@ -15,7 +15,7 @@ from services.booking.api.examples import ID
 from services.booking.api.refused import KIOSK_BOOK, KIOSK_TICKET
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
 from services.booking.commands.line import TakeWalkIn, counter_for, find_counters
-from services.booking.domain.line import show_ticket
+from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.queries.kiosk import (
@@ -176,10 +176,11 @@ async def post_kiosk_ticket_now(
     """Give a ticket for now."""
     order = TakeWalkIn(procedure=(await read_json(request, PostTicket)).procedure, key=key)
     moved = await rush.run(db, town.code, lambda session: take_ticket_at_kiosk(session, identity, order, now=now))
-    assert moved.ticket_no is not None  # somebody who just came has one
+    ticket = ticket_of(moved)
+    assert ticket is not None  # somebody who just came has one
     return TicketGiven(
         appointment_id=moved.appointment_id,
-        ticket=show_ticket(moved.counter, moved.ticket_no),
+        ticket=ticket,
         counter=moved.counter,
     )
 

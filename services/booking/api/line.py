@@ -52,12 +52,12 @@ async def get_line_now(
             AtCounter(
                 counter=counter,
                 called=tuple(
-                    show_ticket(item.counter, item.ticket_no)
+                    show_ticket(item.ticket_counter, item.ticket_no)
                     for item in items
                     if (item.counter, item.state) == (counter, "called")
                 ),
                 serving=tuple(
-                    show_ticket(item.counter, item.ticket_no)
+                    show_ticket(item.ticket_counter, item.ticket_no)
                     for item in items
                     if (item.counter, item.state) == (counter, "serving")
                 ),

@@ -22,7 +22,7 @@ from services.booking.commands.line import (
     move_along,
     take_walk_in,
 )
-from services.booking.domain.line import Action, State, show_ticket
+from services.booking.domain.line import Action, State, ticket_of
 from services.booking.flow import Rush
 from services.booking.queries.line import list_line_rows, make_line_item
 from shared.clock import jst_day
@@ -240,7 +240,7 @@ def _in_line(row: Any, *, now: datetime) -> InLine:
         version=item.version,
         procedure=row.procedure,
         counter=item.counter,
-        ticket=None if item.ticket_no is None else show_ticket(item.counter, item.ticket_no),
+        ticket=ticket_of(item),
         starts_at=item.starts_at,
         closure=item.closure,
         actions=item.actions,
@@ -254,5 +254,5 @@ def _stands(moved: Moved) -> Stands:
         state=moved.state,
         version=moved.version,
         counter=moved.counter,
-        ticket=None if moved.ticket_no is None else show_ticket(moved.counter, moved.ticket_no),
+        ticket=ticket_of(moved),
     )

@@ -90,6 +90,7 @@ _MOVE = text("""
         changed_at = :now,
         -- A ticket belongs to a counter and a day.
         ticket_no = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_no END,
+        ticket_counter = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_counter END,
         helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, closure = 'none', closing_id = NULL,
         chain_until = CAST(:starts_at AS timestamptz) + (chain_until - starts_at)
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)

@@ -14,7 +14,7 @@ from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.offers import tell_progress
-from services.booking.domain.line import PRESENT, STAMPS, Action, Progress, State, next_state
+from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
 from services.booking.tables import outbox
 from shared.audit import record_deed
@@ -52,23 +52,39 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     counter: str
     office: str
+    ticket_counter: str | None
     ticket_no: int | None
 
 
+# The columns of the moments, in the order of the line.
+_STAMPED = [column for state, column in STAMPS.items() if state != "no_show"]
 _LOCK = text("""
     SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
 _BY_NUMBER = text("""
     SELECT * FROM appointment WHERE (municipality, number) = (:municipality, :number) FOR UPDATE
 """)
-# The stamp of the new state is set, those of later ones are cleared (an undo takes them back).
 _STEP = text("""
     UPDATE appointment
-    SET state = :state, version = version + 1, changed_at = :now, ticket_no = :ticket_no,
+    SET state = :state, version = version + 1, undo_version = :undo_version,
+        changed_at = :now, counter = :counter, office = :office, ticket_counter = :ticket_counter,
+        ticket_no = :ticket_no, queued_at = :queued_at, parked_at = :parked_at, is_preferred = :is_preferred,
         checked_in_at = :checked_in_at, called_at = :called_at, serving_at = :serving_at, done_at = :done_at,
         no_show_at = :no_show_at
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
+""")
+_REMEMBER = text("""
+    INSERT INTO line_step
+        (municipality, appointment_id, version, action, day, counter, office, from_state, to_state, at, recorded_at,
+         actor_ref, before, undo_before)
+    VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :now,
+            :now, :actor_ref, CAST(:before AS jsonb), :undo_before)
+""")
+_TAKE_BACK = text("""
+    UPDATE line_step SET is_undone = true
+    WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
+    RETURNING before, undo_before
 """)
 _TICKET = text("""
     INSERT INTO ticket_roll (municipality, counter, day, last_no) VALUES (:municipality, :counter, :day, 1)
@@ -78,9 +94,9 @@ _TICKET = text("""
 _WALK_IN = text("""
     INSERT INTO appointment
         (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office, starts_at,
-         ends_at, day, reach, ticket_no, kiosk_ref, booked_at, changed_at, checked_in_at)
+         ends_at, day, reach, ticket_counter, ticket_no, queued_at, kiosk_ref, booked_at, changed_at, checked_in_at)
     VALUES (:municipality, :appointment_id, :number, 'walk_in', 'checked_in', 1, 0, :procedure, :counter, :office, :now,
-            :ends_at, :day, 'none', :ticket_no, :kiosk_ref, :now, :now, :now)
+            :ends_at, :day, 'none', :counter, :ticket_no, :now, :kiosk_ref, :now, :now, :now)
     RETURNING *
 """)
 
@@ -207,50 +223,110 @@ def counter_for(counters: Mapping[str, CounterView], office: str | None) -> str:
     return next((code for code, counter in counters.items() if counter.office == office), next(iter(counters)))
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody stands in the line: what a step changes, and what taking it back brings back."""
+
+    state: State
+    counter: str
+    office: str
+    queued_at: datetime | None
+    parked_at: datetime | None
+    is_preferred: bool
+    checked_in_at: datetime | None
+    called_at: datetime | None
+    serving_at: datetime | None
+    done_at: datetime | None
+    no_show_at: datetime | None
+
+
 async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime) -> Moved:
     if row.day != jst_day(now):
         raise Refusal("not_today", 409, day=row.day.isoformat())
-    progress = Progress(
-        kind=row.kind,
-        state=row.state,
-        reached={column: getattr(row, column) for column in STAMPS.values()},
-        starts_at=row.starts_at,
-    )
-    state = next_state(progress, action, now=now)
-    # A ticket stays the person's, also when a check-in is undone: the paper in their hand must not become wrong.
-    # Only moving to another counter or day takes it away (commands/changes.py).
-    ticket_no = row.ticket_no
-    if ticket_no is None and state in ("checked_in", "called", "serving"):
-        ticket_no = await _next_ticket(session, actor.municipality, row.counter, row.day)
-    values: dict[str, Any] = {
-        "municipality": actor.municipality,
+    if action == "undo":
+        return await _undo(session, actor, row, now=now)
+    state = next_state(progress_of(row), action, now=now)
+    return await take_step(session, actor, row, action, _after(standing_of(row), state, action, now=now), now=now)
+
+
+async def take_step(
+    session: AsyncSession, actor: Identity, row: Any, action: str, standing: Standing, *, now: datetime
+) -> Moved:
+    """Bring somebody whose row is locked to another standing, as a step that can be taken back."""
+    step = {
+        "municipality": row.municipality,
         "appointment_id": row.appointment_id,
-        "state": state,
-        "ticket_no": ticket_no,
+        "version": row.version + 1,
+        "action": action,
+        "day": row.day,
+        "counter": standing.counter,
+        "office": standing.office,
+        "from_state": row.state,
+        "to_state": standing.state,
+        "actor_ref": actor.ref,
+        "before": msgspec.json.encode(standing_of(row)).decode(),
+        "undo_before": row.undo_version,
         "now": now,
     }
+    await session.execute(_REMEMBER, step)
+    return await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now)
+
+
+async def _undo(session: AsyncSession, actor: Identity, row: Any, *, now: datetime) -> Moved:
+    """Back to where they were before the last step that was not taken back yet."""
+    if not progress_of(row).can_undo:
+        raise Refusal("step_impossible", 409, state=row.state)
+    key = {"municipality": row.municipality, "appointment_id": row.appointment_id, "version": row.undo_version}
+    step = (await session.execute(_TAKE_BACK, key)).one()
+    before = msgspec.convert(step.before, Standing)
+    return await _stand(session, actor, row, "undo", before, undo_version=step.undo_before, now=now)
+
+
+async def _stand(
+    session: AsyncSession,
+    actor: Identity,
+    row: Any,
+    action: str,
+    standing: Standing,
+    *,
+    undo_version: int | None,
+    now: datetime,
+) -> Moved:
+    # A ticket stays the person's, also when a check-in is undone: the paper in their hand must not become wrong.
+    # Only moving to another time elsewhere takes it away (commands/changes.py).
+    ticket = {"ticket_counter": row.ticket_counter, "ticket_no": row.ticket_no}
+    if row.ticket_no is None and standing.state in PRESENT:
+        ticket_no = await _next_ticket(session, row.municipality, standing.counter, row.day)
+        ticket = {"ticket_counter": standing.counter, "ticket_no": ticket_no}
     if row.state == "no_show" and row.chain_id is not None:
-        await leave_chain_if_in_the_way(session, actor.municipality, row.appointment_id)
-    stepped = (await session.execute(_STEP, values | _stamps(row, state, back=action == "undo", now=now))).one()
+        await leave_chain_if_in_the_way(session, row.municipality, row.appointment_id)
+    key = {"municipality": row.municipality, "appointment_id": row.appointment_id}
+    values = key | ticket | msgspec.structs.asdict(standing) | {"undo_version": undo_version, "now": now}
+    stepped = (await session.execute(_STEP, values)).one()
     await record_deed(session, actor, action, row.appointment_id, version=stepped.version, now=now)
-    if state == "booked":
+    if stepped.state == "booked":
         await outbox.publish(session, await tell_progress(session, stepped, now=now))
     else:
         await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
     return _moved(stepped)
 
 
-def _stamps(row: Any, state: State, *, back: bool, now: datetime) -> dict[str, datetime | None]:
-    """When each state was reached: the new one now, later ones not yet; an undo keeps the moments of what stays."""
-    order = [column for name, column in STAMPS.items() if name != "no_show"]
-    reached = {column: getattr(row, column) for column in STAMPS.values()}
-    if state == "no_show":
-        return reached | {"no_show_at": now}
-    last = order.index(STAMPS[state]) if state in STAMPS else -1
-    stamps = {column: reached[column] if position <= last else None for position, column in enumerate(order)}
-    if state in STAMPS and not back:
-        stamps[STAMPS[state]] = now
-    return stamps | {"no_show_at": None}
+def standing_of(row: Any) -> Standing:
+    """Where the person of an appointment's row stands."""
+    return msgspec.convert(row, Standing, from_attributes=True)
+
+
+def _after(before: Standing, state: State, action: Action, *, now: datetime) -> Standing:
+    """The standing after a step: the moment of the new state is now, those of later ones are not yet."""
+    if action in ("prefer", "unprefer"):
+        return msgspec.structs.replace(before, is_preferred=action == "prefer")
+    if action in ("park", "resume"):
+        parked_at = now if action == "park" else None
+        return msgspec.structs.replace(before, state=state, parked_at=parked_at, called_at=None)
+    stamps: dict[str, Any] = {"no_show_at": now} if state == "no_show" else {STAMPS[state]: now, "no_show_at": None}
+    later = _STAMPED[_STAMPED.index(STAMPS[state]) + 1 :] if state != "no_show" else []
+    if action == "check-in":
+        stamps["queued_at"] = now
+    return msgspec.structs.replace(before, state=state, parked_at=None, **dict.fromkeys(later), **stamps)
 
 
 async def _next_ticket(session: AsyncSession, municipality: str, counter: str, day: Any) -> int:
@@ -266,5 +342,6 @@ def _moved(row: Any) -> Moved:
         version=row.version,
         counter=row.counter,
         office=row.office,
+        ticket_counter=row.ticket_counter,
         ticket_no=row.ticket_no,
     )

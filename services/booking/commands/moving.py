@@ -71,7 +71,8 @@ _MOVE = text("""
     SET slot_id = s.slot_id, place_no = :place_no, counter = s.counter, office = coalesce(c.office, r.office, a.office),
         starts_at = s.starts_at, ends_at = s.ends_at, day = :day, version = a.version + 1, sequence = a.sequence + 1,
         changed_at = :now, closure = 'none', closing_id = NULL,
-        ticket_no = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_no END
+        ticket_no = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_no END,
+        ticket_counter = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_counter END
     FROM slot s
     LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.counter)
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)

@@ -33,13 +33,15 @@ Origin = Literal["pack", "staff"]
 _SAVE_RULES = text("""
     INSERT INTO booking_rules
         (municipality, horizon_days, notice_min, cancel_until_min, hold_min, max_open_appointments, holidays, year_end,
-         version)
+         queue, version)
     VALUES (:municipality, :horizon_days, :notice_min, :cancel_until_min, :hold_min, :max_open_appointments, :holidays,
-            :year_end, 1)
+            :year_end, CAST(:queue AS jsonb), 1)
     ON CONFLICT (municipality) DO UPDATE
-    SET (horizon_days, notice_min, cancel_until_min, hold_min, max_open_appointments, holidays, year_end, version) =
+    SET (horizon_days, notice_min, cancel_until_min, hold_min, max_open_appointments, holidays, year_end, queue,
+         version) =
         (excluded.horizon_days, excluded.notice_min, excluded.cancel_until_min, excluded.hold_min,
-         excluded.max_open_appointments, excluded.holidays, excluded.year_end, booking_rules.version + 1)
+         excluded.max_open_appointments, excluded.holidays, excluded.year_end, excluded.queue,
+         booking_rules.version + 1)
 """)
 _SAVE_COUNTER = text("""
     INSERT INTO counter_rule (municipality, counter, office, kind, version)
@@ -86,7 +88,8 @@ async def load_opening_rules(session: AsyncSession, pack: TownPack, *, now: date
     """
     municipality = pack.town.code
     rules = {name: getattr(pack.booking, name) for name in pack.booking.__struct_fields__}
-    await session.execute(_SAVE_RULES, {"municipality": municipality, **rules})
+    queue = msgspec.json.encode(pack.queue).decode()
+    await session.execute(_SAVE_RULES, {"municipality": municipality, "queue": queue, **rules})
     await lock_rules(session, municipality)
     await session.execute(_DROP_CLOSURES, {"municipality": municipality})
     for closure in pack.closures:

@@ -2,23 +2,28 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
 from shared.errors import Refusal
 
 State = Literal["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"]
-Action = Literal["check-in", "call", "start", "done", "no-show", "undo"]
+Action = Literal["check-in", "call", "start", "done", "no-show", "park", "resume", "prefer", "unprefer", "undo"]
 
-ACTIONS: tuple[Action, ...] = ("check-in", "call", "start", "done", "no-show", "undo")
-# From which states an action may be taken, and where it leads. Calling again (再呼出) stays "called".
+ACTIONS: tuple[Action, ...] = get_args(Action)
+# From which states an action may be taken, and where it leads. Calling again (再呼出) stays "called". Whoever is parked
+# (保留) waits without being called next; whoever is preferred (優先) is called before others.
 STEPS: Mapping[Action, tuple[frozenset[State], State]] = {
     "check-in": (frozenset({"booked", "no_show"}), "checked_in"),
     "call": (frozenset({"checked_in", "called", "no_show"}), "called"),
     "start": (frozenset({"checked_in", "called"}), "serving"),
     "done": (frozenset({"called", "serving"}), "done"),
     "no-show": (frozenset({"booked", "checked_in", "called"}), "no_show"),
+    "park": (frozenset({"checked_in", "called"}), "checked_in"),
+    "resume": (frozenset({"checked_in"}), "checked_in"),
+    "prefer": (frozenset({"checked_in"}), "checked_in"),
+    "unprefer": (frozenset({"checked_in"}), "checked_in"),
 }
 # The column that keeps when a state was reached; "booked" has none that an undo could clear.
 STAMPS: Mapping[State, str] = {
@@ -38,35 +43,43 @@ USUAL: Mapping[State, Action] = {
     "serving": "done",
     "no_show": "call",
 }
-_BEFORE: Mapping[State, tuple[State, ...]] = {
-    "done": ("serving", "called", "checked_in"),
-    "no_show": ("called", "checked_in"),
-    "serving": ("called", "checked_in"),
-    "called": ("checked_in",),
-    "checked_in": (),
-}
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where somebody stands. `reached` are the moments of the states passed so far, by column."""
+    """Where somebody stands. `reached` are the moments of the states passed so far, by column; `can_undo`: there
+    is a step in the line that can be taken back."""
 
     kind: Literal["booked", "walk_in"]
     state: State
     reached: Mapping[str, datetime | None]
     starts_at: datetime
+    is_parked: bool = False
+    is_preferred: bool = False
+    can_undo: bool = False
+
+
+def progress_of(row: Any) -> Progress:
+    """Where the person of an appointment's row stands."""
+    return Progress(
+        kind=row.kind,
+        state=row.state,
+        reached={column: getattr(row, column) for column in STAMPS.values()},
+        starts_at=row.starts_at,
+        is_parked=row.parked_at is not None,
+        is_preferred=row.is_preferred,
+        can_undo=row.undo_version is not None,
+    )
 
 
 def next_state(progress: Progress, action: Action, *, now: datetime) -> State:
-    """Where an action leads.
+    """Where an action leads; taking one back (`undo`) leads to where they were, which the step itself remembers.
 
     Raises:
         Refusal: `step_impossible` (409) from this state; `no_show_too_early` (409), nobody has called them yet and
             their time is still to come.
     """
-    if action == "undo":
-        return _step_back(progress)
     allowed, target = STEPS[action]
-    if progress.state not in allowed:
+    if progress.state not in allowed or not _fits(progress, action):
         raise Refusal("step_impossible", 409, state=progress.state)
     if action == "no-show" and not _was_expected(progress, now=now):
         raise Refusal("no_show_too_early", 409, state=progress.state)
@@ -78,9 +91,11 @@ def possible_actions(progress: Progress, *, now: datetime) -> list[Action]:
     actions: list[Action] = [
         action
         for action, (allowed, _) in STEPS.items()
-        if progress.state in allowed and (action != "no-show" or _was_expected(progress, now=now))
+        if progress.state in allowed
+        and _fits(progress, action)
+        and (action != "no-show" or _was_expected(progress, now=now))
     ]
-    if _can_step_back(progress):
+    if progress.can_undo:
         actions.append("undo")
     usual = USUAL.get(progress.state)
     return sorted(actions, key=lambda action: action != usual)
@@ -91,23 +106,33 @@ def show_ticket(counter: str, ticket_no: int) -> str:
     return f"{counter}-{ticket_no:03}"
 
 
+class HoldsTicket(Protocol):
+    """Somebody in the line, or their appointment."""
+
+    @property
+    def ticket_counter(self) -> str | None: ...
+    @property
+    def ticket_no(self) -> int | None: ...
+
+
+def ticket_of(found: HoldsTicket) -> str | None:
+    """The ticket in somebody's hand as it is called; None: they have none yet."""
+    if found.ticket_counter is None or found.ticket_no is None:
+        return None
+    return show_ticket(found.ticket_counter, found.ticket_no)
+
+
 def _was_expected(progress: Progress, *, now: datetime) -> bool:
     """Whether they can be said to be missing: called at least once, or past the time that they booked."""
     was_called = progress.reached.get(STAMPS["called"]) is not None
     return was_called or (progress.kind == "booked" and progress.starts_at <= now)
 
 
-def _can_step_back(progress: Progress) -> bool:
-    if progress.state in ("booked", "cancelled"):
-        return False
-    # Whoever walked in has no earlier state than having arrived.
-    return not (progress.kind == "walk_in" and progress.state == "checked_in")
-
-
-def _step_back(progress: Progress) -> State:
-    if not _can_step_back(progress):
-        raise Refusal("step_impossible", 409, state=progress.state)
-    for state in _BEFORE[progress.state]:
-        if progress.reached.get(STAMPS[state]) is not None:
-            return state
-    return "booked" if progress.kind == "booked" else "checked_in"
+def _fits(progress: Progress, action: Action) -> bool:
+    """Whether it changes anything: who is parked, or preferred, is so already."""
+    return {
+        "park": not progress.is_parked,
+        "resume": progress.is_parked,
+        "prefer": not progress.is_preferred,
+        "unprefer": progress.is_preferred,
+    }.get(action, True)

@@ -12,7 +12,7 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.chain_offers import find_chain_offer
 from services.booking.commands.offers import find_offer
-from services.booking.domain.line import show_ticket
+from services.booking.domain.line import ticket_of
 from services.booking.keys import Keys
 from services.booking.pages.changes import REFUSED_HERE, check_not_too_late, read_linked
 from services.booking.pages.one_stop import draw_chain
@@ -66,7 +66,7 @@ async def get_appointment_page(
         "appointment.html",
         **await _details(request, found, db, keys, town, now=now),
         notices_late=await _are_notices_late(db, town, found, now=now),
-        ticket=show_ticket(found.counter, found.ticket_no) if found.ticket_no else None,
+        ticket=ticket_of(found),
         counter=short_counter_label(found.counter_number or found.counter_name),
         changed=bool(changed),
         **refusal_words(refused, REFUSED_HERE),

@@ -47,10 +47,10 @@ async def _counters(db: Database, town: Town, now: datetime) -> list[dict[str, A
     return [
         {
             "number": group[0].counter_number,
-            "called": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "called"][
+            "called": [show_ticket(item.ticket_counter, item.ticket_no) for item in group if item.state == "called"][
                 :CALLED_MAX
             ],
-            "serving": [show_ticket(item.counter, item.ticket_no) for item in group if item.state == "serving"][
+            "serving": [show_ticket(item.ticket_counter, item.ticket_no) for item in group if item.state == "serving"][
                 :CALLED_MAX
             ],
         }

@@ -22,7 +22,7 @@ from services.booking.commands.line import (
     move_along,
     take_walk_in,
 )
-from services.booking.domain.line import ACTIONS, Action, show_ticket
+from services.booking.domain.line import ACTIONS, Action, ticket_of
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.line_rows import draw_line
@@ -201,12 +201,13 @@ async def get_ticket(
     async with db.begin(town.code) as session:
         found = await find_appointment_by_id(session, town.code, parse_uuid(appointment_id, code="appointment_unknown"))
         facts = await find_town_facts(session, town.code)
-    if found is None or found.ticket_no is None or found.state in ("booked", "cancelled"):
+    ticket = ticket_of(found) if found is not None else None
+    if found is None or ticket is None or found.state in ("booked", "cancelled"):
         raise Refusal("appointment_unknown", 404)
     return page(
         request,
         "ticket.html",
-        ticket=show_ticket(found.counter, found.ticket_no),
+        ticket=ticket,
         appointment=found,
         where=where_is(found),
         facts=facts,

@@ -19,7 +19,7 @@ from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
 from services.booking.commands.line import TakeWalkIn, counter_for, find_counters
 from services.booking.domain.kiosk import KANA_ROWS
-from services.booking.domain.line import show_ticket
+from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.appointments import PAPER, QR_BORDER, QR_SCALE
@@ -196,12 +196,13 @@ async def get_kiosk_ticket(
     """The ticket to print: for a moment, on the machine that gave it."""
     async with db.begin(town.code) as session:
         found = await _find_given(session, town, identity, appointment_id, "walk_in", now=now)
-    if found is None or found.ticket_no is None:
+    ticket = ticket_of(found) if found is not None else None
+    if found is None or ticket is None:
         return see_other(ROOT)
     return page(
         request,
         "kiosk_ticket.html",
-        ticket=show_ticket(found.counter, found.ticket_no),
+        ticket=ticket,
         appointment=found,
         where=where_is(found),
         **_frame(),

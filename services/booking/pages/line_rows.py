@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.booking.domain.line import Action, State, show_ticket
+from services.booking.domain.line import Action, State, ticket_of
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.line import LineItem
 from shared.reference_number import show_number
@@ -38,9 +38,8 @@ def state_label(state: State) -> str:
 
 def called_number(item: LineItem | AppointmentView) -> str:
     """What is called: the ticket, or the booking's number of who is not here (yet)."""
-    if item.ticket_no is None or item.state == "booked":
-        return show_number(item.number)
-    return show_ticket(item.counter, item.ticket_no)
+    ticket = ticket_of(item)
+    return show_number(item.number) if ticket is None or item.state == "booked" else ticket
 
 
 def short_counter(number: str) -> str:
@@ -81,6 +80,10 @@ def _action_label(action: Action, state: State) -> str:
         "start": _("対応を始める"),
         "done": _("対応を終える"),
         "no-show": _("不在にする"),
+        "park": _("保留にする"),
+        "resume": _("列にもどす"),
+        "prefer": _("優先にする"),
+        "unprefer": _("優先をやめる"),
         "undo": _("一つ前にもどす"),
     }[action]
 
@@ -111,6 +114,8 @@ def _row(item: LineItem, *, shows_counter: bool, counter: str | None) -> dict[st
 
 def _badges(item: LineItem) -> list[dict[str, str]]:
     found = [] if item.kind == "booked" else [{"label": _("当日")}]
+    found += [{"label": _("優先")}] if item.is_preferred else []
+    found += [{"label": _("保留"), "kind": "warning"}] if item.is_parked else []
     # Whoever comes all the same has to be told.
     if item.closure != "none" and item.state == "booked":
         found.append({"label": _("臨時の休みの時間"), "kind": "warning"})

@@ -122,6 +122,10 @@ def say_done(
         "start": _("%(number)sの対応を始めました", number=number),
         "done": _("%(number)sの対応を終えました", number=number),
         "no-show": _("%(number)sを不在にしました", number=number),
+        "park": _("%(number)sを保留にしました", number=number),
+        "resume": _("%(number)sを列にもどしました", number=number),
+        "prefer": _("%(number)sを優先にしました", number=number),
+        "unprefer": _("%(number)sの優先をやめました", number=number),
         "undo": _("%(number)sを「%(state)s」にもどしました", number=number, state=state_label(found.state)),
     }[action]
     is_elsewhere = identity.office not in (None, found.office)

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.line import STAMPS, Action, Progress, State, possible_actions
+from services.booking.domain.line import Action, State, possible_actions, progress_of
 from services.booking.domain.services import say_services
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
@@ -29,6 +29,7 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     procedure_name: str
     counter: str
     counter_number: str
+    ticket_counter: str | None
     ticket_no: int | None
     starts_at: datetime
     case_id: UUID | None
@@ -37,6 +38,9 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     closure: ClosureState
     name: str | None
     kana: str | None
+    # Set aside for a while; to be called before others.
+    is_parked: bool
+    is_preferred: bool
     actions: tuple[Action, ...]
 
 
@@ -45,6 +49,7 @@ class BoardItem(msgspec.Struct, frozen=True, kw_only=True):
 
     counter: str
     counter_number: str
+    ticket_counter: str
     ticket_no: int
     state: State
 
@@ -82,7 +87,7 @@ _MARKS = text("""
     FROM appointment WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
 """)
 _BOARD = text(f"""
-    SELECT a.counter, {_CALLED}, a.ticket_no, a.state
+    SELECT a.counter, {_CALLED}, a.ticket_counter, a.ticket_no, a.state
     FROM appointment a LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
     WHERE a.municipality = :municipality AND a.day = :day AND a.state IN ('called', 'serving')
       AND a.ticket_no IS NOT NULL
@@ -117,6 +122,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         procedure_name=_what(row),
         counter=row.counter,
         counter_number=row.counter_number,
+        ticket_counter=row.ticket_counter,
         ticket_no=row.ticket_no,
         starts_at=row.starts_at,
         case_id=row.case_id,
@@ -124,14 +130,11 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         closure=row.closure,
         name=name,
         kana=kana,
+        is_parked=row.parked_at is not None,
+        is_preferred=row.is_preferred,
         actions=tuple(
             possible_actions(
-                Progress(
-                    kind=row.kind,
-                    state=row.state,
-                    reached={column: getattr(row, column) for column in STAMPS.values()},
-                    starts_at=row.starts_at,
-                ),
+                progress_of(row),
                 now=now,
             )
         ),

@@ -15,6 +15,7 @@ from services.booking.domain.rules import Policy
 from services.booking.queries.closings import list_closed_times
 from shared.clock import jst_day
 from shared.db import Prepared
+from shared.town_pack import QueueRules
 
 CLOSURES_MAX = 1_000
 VERSIONS_MAX = 5_000
@@ -24,9 +25,10 @@ Kind = Literal["counter", "venue"]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The policy, and which days close by themselves."""
+    """The policy, how the line is ordered, and which days close by themselves."""
 
     policy: Policy
+    queue: QueueRules = QueueRules()
     holidays: bool
     year_end: bool
 
@@ -63,7 +65,8 @@ async def get_rules(session: AsyncSession, municipality: str) -> Rules:
     if row is None:
         return Rules(policy=Policy(), holidays=True, year_end=True)
     policy = Policy(**{name: getattr(row, name) for name in Policy.__struct_fields__})
-    return Rules(policy=policy, holidays=row.holidays, year_end=row.year_end)
+    queue = msgspec.convert(row.queue, QueueRules)
+    return Rules(policy=policy, queue=queue, holidays=row.holidays, year_end=row.year_end)
 
 
 async def list_counter_rules(session: AsyncSession, municipality: str, *, today: date) -> list[CounterRules]:

@@ -1,6 +1,7 @@
 """Visits, and the appointments that come of them."""
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -102,7 +103,15 @@ appointment = Table(
     Column("kana_sealed", LargeBinary),
     Column("helper", Text, nullable=False, server_default="none"),
     Column("language", Text, nullable=False, server_default="ja"),
+    # The number in the person's hand, and the counter whose roll it came from: it stays theirs wherever they are sent.
+    Column("ticket_counter", Text),
     Column("ticket_no", Integer),
+    # In the line: since when in that of this counter; set aside for a while; before others.
+    Column("queued_at", TIME),
+    Column("parked_at", TIME),
+    Column("is_preferred", Boolean, nullable=False, server_default="false"),
+    # The version of the step in the line that an undo takes back.
+    Column("undo_version", Integer),
     # One arrival for several errands: which of its people this one is for, and when they can go on.
     Column("chain_id", UUID),
     Column("chain_person", Integer),
@@ -174,14 +183,18 @@ appointment = Table(
         unique=True,
         postgresql_where=text("state <> 'cancelled' AND slot_id IS NOT NULL"),
     ),
-    Index(
-        "appointment_ticket_idx",
-        "municipality",
-        "counter",
-        "day",
-        "ticket_no",
-        unique=True,
-        postgresql_where=text("ticket_no IS NOT NULL"),
+    CheckConstraint("(ticket_no IS NULL) = (ticket_counter IS NULL)", name="ticket_whole"),
+    CheckConstraint("parked_at IS NULL OR state = 'checked_in'", name="parked"),
+    # Whatever the application does: a number is in one hand a day, for everything of one arrival.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("ticket_counter", "="),
+        ("day", "="),
+        ("ticket_no", "="),
+        (text("coalesce(chain_id, appointment_id)"), "<>"),
+        using="gist",
+        where=text("ticket_no IS NOT NULL"),
+        name="appointment_one_ticket_excl",
     ),
     Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
     # Whose name is withdrawn.

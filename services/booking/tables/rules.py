@@ -1,6 +1,7 @@
 """The town's rules, and which counters and venues there are."""
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Date, Integer, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.booking.tables.schema import metadata
 
@@ -15,6 +16,8 @@ booking_rules = Table(
     Column("max_open_appointments", Integer, nullable=False),
     Column("holidays", Boolean, nullable=False),
     Column("year_end", Boolean, nullable=False),
+    # How the line is ordered: `domain/queue.py: QueueRules`.
+    Column("queue", JSONB, nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),
 )
 counter_rule = Table(
