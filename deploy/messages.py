@@ -39,6 +39,13 @@ STAFF_ONLY: Final = {
         "services/booking/pages/told.html",
         "services/booking/pages/told.py",
     ),
+    "the end of a turn, and the payments": (
+        "services/booking/pages/cash.html",
+        "services/booking/pages/cash.py",
+        "services/booking/pages/cash_wording.py",
+        "services/booking/pages/finish.html",
+        "services/booking/pages/finish.py",
+    ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
     "opening rules": (
         "services/booking/pages/rule.html",

@@ -10,6 +10,7 @@ from services.booking.pages.access import get_booking_root, get_find_page, get_f
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
 from services.booking.pages.board import get_board, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
+from services.booking.pages.cash import get_cash, get_cash_csv
 from services.booking.pages.changes import get_cancel_page, get_change_page, post_cancel_page, post_change_page
 from services.booking.pages.closings import (
     get_close_page,
@@ -51,6 +52,7 @@ from services.booking.pages.draws_open_data import (
     get_open_draws_page,
 )
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
+from services.booking.pages.finish import get_finish, post_finish
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer, post_switch
 from services.booking.pages.kiosk import (
     get_kiosk,
@@ -145,6 +147,10 @@ HANDLERS = [
     post_walk_in,
     get_ticket,
     post_action,
+    get_finish,
+    post_finish,
+    get_cash,
+    get_cash_csv,
     get_kiosk,
     get_kiosk_procedure,
     get_kiosk_address,

@@ -50,8 +50,8 @@ _WALK = text("""
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
-    INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, kind, version)
-    VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :kind, :version)
+    INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, kind, payment, version)
+    VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :kind, :payment, :version)
 """)
 
 
@@ -100,6 +100,7 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "office": entry.office,
             "place_ja": entry.place_ja,
             "kind": entry.kind,
+            "payment": list(entry.payment),
         }
         for entry in event.counters
     ]

@@ -55,6 +55,8 @@ class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
     office: str
     place_ja: str
     kind: PlaceKind = "counter"
+    # By which means a fee is paid there: `cash`, `credit`, `ic_card`, `code`, `invoice`; empty: not told.
+    payment: tuple[str, ...] = ()
 
 
 class WalkEntry(msgspec.Struct, frozen=True, kw_only=True):

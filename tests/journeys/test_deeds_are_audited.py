@@ -86,6 +86,7 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
+    "booking POST /counter/{appointment_id}/finish": "done",
     "booking POST /counter/webhooks": "webhook-register",
     "booking POST /counter/webhooks/{endpoint_id}/{action}": "webhook-test",
     "booking POST /counter/close": "close",
@@ -119,6 +120,7 @@ BY_A_PROGRAM = {
     "booking POST /booking/api/line/check-in": "booking POST /counter/check-in",
     "booking POST /booking/api/line/walk-ins": "booking POST /counter/walk-ins",
     "booking POST /booking/api/line/{appointment_id}/step": "booking POST /counter/{appointment_id}/{action}",
+    "booking POST /booking/api/line/{appointment_id}/finish": "booking POST /counter/{appointment_id}/finish",
     "booking POST /booking/api/roster/requests/{assignment_id}/reassign":
         "booking POST /helpers/roster/{assignment_id}/reassign",
     "booking POST /booking/api/webhooks": "booking POST /counter/webhooks",
@@ -394,6 +396,8 @@ def _receives_who_booked_by_a_program(desk: Desk) -> None:
     desk.get("/counter")
     desk.send("/counter/check-in", number=number)
     desk.send("/call")
+    desk.get(desk.link("/finish"))
+    desk.send("/finish", means="cash", amount="300")
     desk.get("/counter")
     desk.send("/counter/walk-ins", procedure="CHI02")
 

@@ -371,6 +371,12 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
     "booking GET /counter/{appointment_id}/{action}": COUNTER,
     "booking POST /counter/{appointment_id}/{action}": COUNTER,
+    "booking GET /counter/{appointment_id}/finish": COUNTER,
+    "booking POST /counter/{appointment_id}/finish": COUNTER,
+    "booking POST /booking/api/line/{appointment_id}/finish": COUNTER,
+    "booking GET /booking/api/line/payments": COUNTER,
+    "booking GET /counter/cash": COUNTER,
+    "booking GET /counter/cash.csv": COUNTER,
     # The ticket machine in the lobby: nothing else is open to it, and it is open to nobody else.
     "booking GET /kiosk": KIOSK,
     "booking GET /kiosk/procedures/{code}": KIOSK,

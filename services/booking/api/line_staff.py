@@ -159,7 +159,7 @@ async def post_line_check_in(
         hashed = request_hash("check-in", typed)
         return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, check_in, Moved, now=now)
 
-    return _stands(await rush.run(db, town.code, once))
+    return make_stands(await rush.run(db, town.code, once))
 
 
 @post(
@@ -181,7 +181,7 @@ async def post_line_walk_in(
 ) -> Stands:
     """Give somebody without an appointment a ticket. No name is needed."""
     order = TakeWalkIn(procedure=(await read_json(request, PostWalkIn)).procedure, key=key)
-    return _stands(await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now)))
+    return make_stands(await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now)))
 
 
 @post(
@@ -226,7 +226,7 @@ async def post_line_step(
         hashed = request_hash("step", order)
         return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, step, Moved, now=now)
 
-    return _stands(await rush.run(db, town.code, once))
+    return make_stands(await rush.run(db, town.code, once))
 
 
 def _in_line(row: Any, *, now: datetime) -> InLine:
@@ -247,7 +247,8 @@ def _in_line(row: Any, *, now: datetime) -> InLine:
     )
 
 
-def _stands(moved: Moved) -> Stands:
+def make_stands(moved: Moved) -> Stands:
+    """Where somebody stands, as it is answered."""
     return Stands(
         appointment_id=moved.appointment_id,
         number=moved.number,

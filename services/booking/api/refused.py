@@ -43,6 +43,12 @@ STEP = APPOINTMENT | {
     "no_show_too_early": 409,
     "not_today": 409,
 }
+FINISH = STEP | {
+    "delivered_unfit": 400,
+    "receipt_unreadable": 400,
+    "receipt_known": 409,
+    "means_not_taken": 409,
+}
 CHECK_IN = APPOINTMENT | {
     "number_unreadable": 400,
     "arrival_cancelled": 409,

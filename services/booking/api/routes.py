@@ -7,6 +7,7 @@ from services.booking.api.appointments import (
     post_cancel,
     post_change,
 )
+from services.booking.api.cash import get_line_payments, post_line_finish
 from services.booking.api.closings import get_closing, get_closings, post_closing, post_closing_preview, post_reopening
 from services.booking.api.draw_staff import post_call_off_draw, post_draw
 from services.booking.api.draws import (
@@ -100,6 +101,8 @@ API_ROUTES = [
     post_line_check_in,
     post_line_walk_in,
     post_line_step,
+    post_line_finish,
+    get_line_payments,
     get_kiosk_procedures,
     get_kiosk_now,
     post_kiosk_ticket_now,

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.chains import leave_chain_if_in_the_way
+from services.booking.commands.delivered import as_booked, record_delivered
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.offers import tell_progress
@@ -108,6 +109,15 @@ async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
             `step_impossible`, `no_show_too_early`, `not_today` (409).
     """
+    return await _step(session, actor, await lock_in_line(session, actor, order), order.action, now=now)
+
+
+async def lock_in_line(session: AsyncSession, actor: Identity, order: MoveAlong) -> Any:
+    """The row of whom an order is about, locked, as the tablet showed it.
+
+    Raises:
+        Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409).
+    """
     key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
     row = (await session.execute(_LOCK, key)).one_or_none()
     if row is None:
@@ -116,7 +126,7 @@ async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *
         raise Refusal("other_office", 403)
     if row.version != order.version:
         raise Refusal("line_moved", 409, state=row.state)
-    return await _step(session, actor, row, order.action, now=now)
+    return row
 
 
 async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str, *, now: datetime) -> Moved:
@@ -240,6 +250,20 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime) -> Moved:
+    moved = await step_without_record(session, actor, row, action, now=now)
+    if action == "done":
+        await record_delivered(session, row, as_booked(row), "counter")
+    return moved
+
+
+async def step_without_record(
+    session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime
+) -> Moved:
+    """Take a step with somebody whose row is locked; what `done` delivers is written by whoever ends the turn.
+
+    Raises:
+        Refusal: `step_impossible`, `no_show_too_early`, `not_today` (409).
+    """
     if row.day != jst_day(now):
         raise Refusal("not_today", 409, day=row.day.isoformat())
     if action == "undo":

@@ -1,6 +1,7 @@
 """Today's line as the shared macro draws it: what staff call the states and steps, and the rows."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from services.booking.domain.line import Action, State, ticket_of
 from services.booking.queries.appointments import AppointmentView
@@ -97,6 +98,7 @@ def _row(item: LineItem, *, shows_counter: bool, counter: str | None) -> dict[st
     return {
         "id": str(item.appointment_id),
         "case_id": str(item.case_id) if item.case_id else None,
+        "finish_href": _finish_href(item, counter) if item.state in ("called", "serving") else None,
         "number": called_number(item),
         # Whoever booked holds the booking's number; whoever walked in holds nothing but the ticket.
         "reference": show_number(item.number) if has_ticket and item.kind == "booked" else None,
@@ -110,6 +112,11 @@ def _row(item: LineItem, *, shows_counter: bool, counter: str | None) -> dict[st
         "primary": actions[0] if usual else None,
         "others": actions[1:] if usual else actions,
     }
+
+
+def _finish_href(item: LineItem, counter: str | None) -> str:
+    only = f"?{urlencode({'counter': counter})}" if counter else ""
+    return f"/counter/{item.appointment_id}/finish{only}"
 
 
 def _badges(item: LineItem) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from services.booking.tables import (
     appointments,
+    cash,
     catalogue,
     closings,
     draws,
@@ -24,6 +25,7 @@ from shared.web.sessions import EndedSessions
 __all__ = [
     "NAME_SUBJECTS",
     "appointments",
+    "cash",
     "catalogue",
     "closings",
     "draws",

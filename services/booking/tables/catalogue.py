@@ -56,5 +56,7 @@ counter = Table(
     Column("office", Text, nullable=False),
     Column("place_ja", Text, nullable=False),
     Column("kind", Text, nullable=False, server_default="counter"),
+    # By which means a fee is paid there; empty: the town has not told.
+    Column("payment", ARRAY(Text), nullable=False, server_default="{}"),
     Column("version", Integer, nullable=False),
 )

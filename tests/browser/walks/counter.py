@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from shared.clock import JST
 from tests.browser.applying import (
@@ -82,6 +82,7 @@ def test_a_counter_from_the_booking_to_the_end(
             board.goto("/board")
             see(board, "board-called")
             board.close()
+    see_what_was_paid(tablet, row, see)
     tablet.get_by_label("手続き").select_option("ENV01")
     tablet.get_by_role("button", name="番号札を出す").click()
     tablet.wait_for_url("**/counter/tickets/**")
@@ -97,6 +98,29 @@ def test_a_counter_from_the_booking_to_the_end(
     gone.get_by_role("button", name="予約を取り消す").click()
     gone.wait_for_url(cancelled)
     see(gone, "appointment-cancelled")
+
+
+def see_what_was_paid(tablet: Page, row: Locator, see: See) -> None:
+    """The end is taken back, and written down once more with a payment."""
+    row.get_by_role("button", name="一つ前にもどす").click()
+    expect(tablet.locator(".line__row--serving")).to_have_count(1)
+    row.get_by_role("link", name="したことと支払いを書いて終える").click()
+    tablet.wait_for_url("**/finish*")
+    see(tablet, "counter-finish")
+    tablet.locator("input[name=means][value=cash]").check(force=True)
+    tablet.get_by_label("金額（円）").fill("三百")
+    tablet.get_by_role("button", name="対応を終える").click()
+    expect(tablet.get_by_role("main")).to_contain_text("金額は、1から999,999までの数で書いてください")
+    see(tablet, "counter-finish-refused")
+    tablet.get_by_label("金額（円）").fill("300")
+    tablet.get_by_role("button", name="対応を終える").click()
+    expect(tablet.locator("#counter-told")).to_contain_text("対応を終えました")
+    tablet.get_by_role("link", name="会計の合計").click()
+    expect(tablet.get_by_role("main")).to_contain_text("300円")
+    see(tablet, "counter-cash")
+    tablet.goto("/counter/cash?day=2026-11-02")
+    see(tablet, "counter-cash-empty")
+    tablet.goto("/counter")
 
 
 def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: See) -> None:
