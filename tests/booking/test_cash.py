@@ -139,6 +139,10 @@ async def test_the_sheet_keeps_what_was_typed_and_says_what_is_wrong(town: Booki
     sheet = f"/counter/{appointment_id}/finish"
     fields = {"version": "4", f"quantity-{CHILD}": "3", "handed": "online", "means": "cash", "receipt": "A-1"}
     async with town.staff() as staff:
+        empty = await staff.get(sheet)
+        assert empty.status_code == 200
+        assert "1,500円" in empty.text
+        assert (await staff.post(sheet, data={"version": "4", "amount": "たくさん"})).status_code == 400
         refused = await staff.post(sheet, data=fields | {"amount": "たくさん"})
         assert refused.status_code == 400
         assert "金額は、1から999,999までの数で書いてください" in refused.text

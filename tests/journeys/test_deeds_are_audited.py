@@ -396,7 +396,9 @@ def _receives_who_booked_by_a_program(desk: Desk) -> None:
     desk.get("/counter")
     desk.send("/counter/check-in", number=number)
     desk.send("/call")
-    desk.get(desk.link("/finish"))
+    finish = re.search(r'href="(/counter/[0-9a-f-]+/finish)', desk.page.text)
+    assert finish is not None
+    desk.get(finish[1])
     desk.send("/finish", means="cash", amount="300")
     desk.get("/counter")
     desk.send("/counter/walk-ins", procedure="CHI02")

@@ -39,6 +39,7 @@ FIELDS = {
     "receipt_unreadable": "receipt",
     "receipt_known": "receipt",
 }
+UNTYPED = {"handed": "counter", "means": "", "amount": "", "receipt": ""}
 
 Req = Request[Any, Any, Any]
 
@@ -151,7 +152,7 @@ def _sheet(
         fee=fee,
         handed=[{"value": each, "label": handed_label(each)} for each in HANDED],
         means=[{"value": each, "label": means_label(each)} for each in MEANS if each in (means or MEANS)],
-        typed={"handed": "counter", **typed},
+        typed=UNTYPED | {f"quantity-{each.code}": "0" for each in offered} | dict(typed),
         receipt_max=RECEIPT_MAX_LENGTH,
         refused_title=translate(text.title) if text is not None else None,
         refused_advice=translate(text.advice) if text is not None else None,
