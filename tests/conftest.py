@@ -28,6 +28,7 @@ from deploy.provision import clone_database, drop_database, provision
 from deploy.secrets import load_environment
 from shared.migrations import SERVICES
 from tests.memory import folder_in_memory
+from tests.quick import quick_logins_to_the_database, quick_passwords, set_password_again, statements_compiled_once
 from tests.turns import turn
 
 TEMPLATE = "choudo_test"
@@ -106,6 +107,13 @@ def in_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> Iterator[None]:
+    """What no test is about costs little."""
+    with quick_passwords(), statements_compiled_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """PostgreSQL and the Redis-compatible server."""
@@ -125,10 +133,13 @@ def template_environ(servers: Servers, tmp_path_factory: pytest.TempPathFactory)
     )
 
     async def make() -> None:
+        if servers.postgres:
+            await set_password_again(servers.database_url)
         await drop_database(servers.database_url, TEMPLATE)
         await provision(servers.database_url, environ)
 
-    asyncio.run(make())
+    with quick_logins_to_the_database():
+        asyncio.run(make())
     return environ | {
         "CHOUDO_ENVIRONMENT": "local",
         "CHOUDO_SMTP_URL": f"smtp://{NOWHERE}",
