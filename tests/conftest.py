@@ -9,7 +9,7 @@ two seconds.
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -102,6 +102,9 @@ class TestDatabase:
             await engine.dispose()
 
 
+Happening = Callable[[TestDatabase], Awaitable[None]]
+
+
 def in_database(url: str, name: str) -> str:
     """The same server, role and password with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
@@ -150,9 +153,10 @@ def template_environ(servers: Servers, tmp_path_factory: pytest.TempPathFactory)
 class Clones:
     """Clones of the template, the next one always under way: a copy takes as long as many a test."""
 
-    def __init__(self, admin_url: str, environ: dict[str, str]) -> None:
+    def __init__(self, admin_url: str, environ: dict[str, str], template: str = TEMPLATE) -> None:
         self._admin_url = admin_url
         self._environ = environ
+        self._template = template
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._next = self._make()
         self._dropped: list[Future[None]] = []
@@ -177,7 +181,7 @@ class Clones:
     def _make(self) -> Future[str]:
         async def make() -> str:
             name = f"{TEMPLATE}_{secrets.token_hex(6)}"
-            await clone_database(self._admin_url, TEMPLATE, name, self._environ)
+            await clone_database(self._admin_url, self._template, name, self._environ)
             return name
 
         return self._run(make())
@@ -190,6 +194,40 @@ class Clones:
 def clones(servers: Servers, template_environ: dict[str, str]) -> Iterator[Clones]:
     """Where tests get their databases from."""
     made = Clones(servers.database_url, template_environ)
+    yield made
+    made.close()
+
+
+class Beginnings:
+    """Where tests get databases from in which something has happened already. It happens once in a process."""
+
+    def __init__(self, servers: Servers, environ: dict[str, str], clones: Clones) -> None:
+        self._servers = servers
+        self._environ = environ
+        self._clones = clones
+        self._after: dict[Happening, tuple[str, Clones]] = {}
+
+    async def after(self, happening: Happening) -> Clones:
+        """Clones of a database in which this happened, and nothing else. It is the same function every time."""
+        if happening not in self._after:
+            name = self._clones.take()
+            database = at_database(self._servers, self._environ, name)
+            await happening(database)
+            await database.dispose()
+            self._after[happening] = name, Clones(self._servers.database_url, self._environ, name)
+        return self._after[happening][1]
+
+    def close(self) -> None:
+        """Wait for everything; raise what went wrong."""
+        for name, clones in self._after.values():
+            clones.close()
+            self._clones.drop(name)
+
+
+@pytest.fixture(scope="session")
+def beginnings(servers: Servers, template_environ: dict[str, str], clones: Clones) -> Iterator[Beginnings]:
+    """Where tests get their databases from that begin with the same."""
+    made = Beginnings(servers, template_environ, clones)
     yield made
     made.close()
 
@@ -208,26 +246,36 @@ async def own_database(
     servers: Servers, template_environ: dict[str, str], clones: Clones
 ) -> AsyncIterator[TestDatabase]:
     """A database that is nobody else's: migrated, empty, dropped afterwards."""
-    name = clones.take()
-    environ = dict(template_environ)
-    for service in SERVICES:
-        for variable in (f"CHOUDO_{service.upper()}_DATABASE_URL", f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"):
-            environ[variable] = in_database(environ[variable], name)
-    clone = TestDatabase(name=name, admin_url=in_database(servers.database_url, name), environ=environ)
+    clone = at_database(servers, template_environ, clones.take())
     try:
         yield clone
     finally:
         await clone.dispose()
-        clones.drop(name)
+        clones.drop(clone.name)
+
+
+def at_database(servers: Servers, template_environ: dict[str, str], name: str) -> TestDatabase:
+    """What a process needs to work on the database of this name."""
+    environ = dict(template_environ)
+    for service in SERVICES:
+        for variable in (f"CHOUDO_{service.upper()}_DATABASE_URL", f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"):
+            environ[variable] = in_database(environ[variable], name)
+    return TestDatabase(name=name, admin_url=in_database(servers.database_url, name), environ=environ)
 
 
 @pytest_asyncio.fixture
-async def database(
+async def bare_database(
     servers: Servers, template_environ: dict[str, str], clones: Clones, redis_url: str
 ) -> AsyncIterator[TestDatabase]:
-    """A database of this test's own, and an empty Redis."""
+    """A database of this test's own in which there is nothing yet, and an empty Redis."""
     async with own_database(servers, template_environ, clones) as clone:
         yield clone
+
+
+@pytest.fixture
+def database(bare_database: TestDatabase) -> TestDatabase:
+    """A database of this test's own. Where all begin with the same, it is there already (`Beginnings`)."""
+    return bare_database
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import httpx
 import pytest_asyncio
 from sqlalchemy import text
 
+from deploy.local.servers import Servers
 from services.booking.app import create_app
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
@@ -30,7 +31,7 @@ from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity, sign_token
 from shared.town_pack import BookingRules, Closure, Counter, NoticeRules, Opening, TownFacts, TownPack
 from shared.web.identity import SESSION_COOKIE
-from tests.conftest import TestDatabase
+from tests.conftest import Beginnings, TestDatabase, own_database
 
 TOWN, OTHER_TOWN = "143421", "143618"
 HOST, OTHER_HOST = "ninomiya.localhost", "nakai.localhost"
@@ -216,12 +217,25 @@ async def two_towns(database: TestDatabase) -> AsyncIterator[BookingTown]:
             await connection.execute(
                 text("INSERT INTO town.host (host, municipality) VALUES (:host, :code)"), {"host": host, "code": code}
             )
+    async with known_towns(database) as towns:
+        yield towns
+
+
+@asynccontextmanager
+async def known_towns(database: TestDatabase) -> AsyncIterator[BookingTown]:
+    """What works on a database in which the towns are known."""
     settings = load_settings(database.environ)
     db = Database(settings.database_url, service="booking")
     try:
         yield BookingTown(db, Keys.from_settings(settings), settings, dict(database.environ), database)
     finally:
         await db.dispose()
+
+
+async def open_in_the_morning(database: TestDatabase) -> None:
+    """A town opens."""
+    async with two_towns(database) as towns:
+        await towns.open()
 
 
 @pytest_asyncio.fixture
@@ -232,7 +246,10 @@ async def bare_town(database: TestDatabase) -> AsyncIterator[BookingTown]:
 
 
 @pytest_asyncio.fixture
-async def town(bare_town: BookingTown) -> BookingTown:
-    """A town that is open."""
-    await bare_town.open()
-    return bare_town
+async def town(
+    servers: Servers, template_environ: dict[str, str], beginnings: Beginnings, redis_url: str
+) -> AsyncIterator[BookingTown]:
+    """A town that is open, in a database of this test's own."""
+    clones = await beginnings.after(open_in_the_morning)
+    async with own_database(servers, template_environ, clones) as database, known_towns(database) as towns:
+        yield towns
