@@ -7,6 +7,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Each of many processes would compile the product again.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3

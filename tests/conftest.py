@@ -9,7 +9,7 @@ two seconds.
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ from deploy.provision import clone_database, drop_database, provision
 from deploy.secrets import load_environment
 from shared.migrations import SERVICES
 from tests.memory import folder_in_memory
+from tests.quick import quick_logins_to_the_database, quick_passwords, set_password_again, statements_compiled_once
 from tests.turns import turn
 
 TEMPLATE = "choudo_test"
@@ -101,9 +102,19 @@ class TestDatabase:
             await engine.dispose()
 
 
+Happening = Callable[[TestDatabase], Awaitable[None]]
+
+
 def in_database(url: str, name: str) -> str:
     """The same server, role and password with another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> Iterator[None]:
+    """What no test is about costs little."""
+    with quick_passwords(), statements_compiled_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -125,10 +136,13 @@ def template_environ(servers: Servers, tmp_path_factory: pytest.TempPathFactory)
     )
 
     async def make() -> None:
+        if servers.postgres:
+            await set_password_again(servers.database_url)
         await drop_database(servers.database_url, TEMPLATE)
         await provision(servers.database_url, environ)
 
-    asyncio.run(make())
+    with quick_logins_to_the_database():
+        asyncio.run(make())
     return environ | {
         "CHOUDO_ENVIRONMENT": "local",
         "CHOUDO_SMTP_URL": f"smtp://{NOWHERE}",
@@ -139,9 +153,10 @@ def template_environ(servers: Servers, tmp_path_factory: pytest.TempPathFactory)
 class Clones:
     """Clones of the template, the next one always under way: a copy takes as long as many a test."""
 
-    def __init__(self, admin_url: str, environ: dict[str, str]) -> None:
+    def __init__(self, admin_url: str, environ: dict[str, str], template: str = TEMPLATE) -> None:
         self._admin_url = admin_url
         self._environ = environ
+        self._template = template
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._next = self._make()
         self._dropped: list[Future[None]] = []
@@ -166,7 +181,7 @@ class Clones:
     def _make(self) -> Future[str]:
         async def make() -> str:
             name = f"{TEMPLATE}_{secrets.token_hex(6)}"
-            await clone_database(self._admin_url, TEMPLATE, name, self._environ)
+            await clone_database(self._admin_url, self._template, name, self._environ)
             return name
 
         return self._run(make())
@@ -179,6 +194,40 @@ class Clones:
 def clones(servers: Servers, template_environ: dict[str, str]) -> Iterator[Clones]:
     """Where tests get their databases from."""
     made = Clones(servers.database_url, template_environ)
+    yield made
+    made.close()
+
+
+class Beginnings:
+    """Where tests get databases from in which something has happened already. It happens once in a process."""
+
+    def __init__(self, servers: Servers, environ: dict[str, str], clones: Clones) -> None:
+        self._servers = servers
+        self._environ = environ
+        self._clones = clones
+        self._after: dict[Happening, tuple[str, Clones]] = {}
+
+    async def after(self, happening: Happening) -> Clones:
+        """Clones of a database in which this happened, and nothing else. It is the same function every time."""
+        if happening not in self._after:
+            name = self._clones.take()
+            database = at_database(self._servers, self._environ, name)
+            await happening(database)
+            await database.dispose()
+            self._after[happening] = name, Clones(self._servers.database_url, self._environ, name)
+        return self._after[happening][1]
+
+    def close(self) -> None:
+        """Wait for everything; raise what went wrong."""
+        for name, clones in self._after.values():
+            clones.close()
+            self._clones.drop(name)
+
+
+@pytest.fixture(scope="session")
+def beginnings(servers: Servers, template_environ: dict[str, str], clones: Clones) -> Iterator[Beginnings]:
+    """Where tests get their databases from that begin with the same."""
+    made = Beginnings(servers, template_environ, clones)
     yield made
     made.close()
 
@@ -197,26 +246,36 @@ async def own_database(
     servers: Servers, template_environ: dict[str, str], clones: Clones
 ) -> AsyncIterator[TestDatabase]:
     """A database that is nobody else's: migrated, empty, dropped afterwards."""
-    name = clones.take()
-    environ = dict(template_environ)
-    for service in SERVICES:
-        for variable in (f"CHOUDO_{service.upper()}_DATABASE_URL", f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"):
-            environ[variable] = in_database(environ[variable], name)
-    clone = TestDatabase(name=name, admin_url=in_database(servers.database_url, name), environ=environ)
+    clone = at_database(servers, template_environ, clones.take())
     try:
         yield clone
     finally:
         await clone.dispose()
-        clones.drop(name)
+        clones.drop(clone.name)
+
+
+def at_database(servers: Servers, template_environ: dict[str, str], name: str) -> TestDatabase:
+    """What a process needs to work on the database of this name."""
+    environ = dict(template_environ)
+    for service in SERVICES:
+        for variable in (f"CHOUDO_{service.upper()}_DATABASE_URL", f"CHOUDO_{service.upper()}_OWNER_DATABASE_URL"):
+            environ[variable] = in_database(environ[variable], name)
+    return TestDatabase(name=name, admin_url=in_database(servers.database_url, name), environ=environ)
 
 
 @pytest_asyncio.fixture
-async def database(
+async def bare_database(
     servers: Servers, template_environ: dict[str, str], clones: Clones, redis_url: str
 ) -> AsyncIterator[TestDatabase]:
-    """A database of this test's own, and an empty Redis."""
+    """A database of this test's own in which there is nothing yet, and an empty Redis."""
     async with own_database(servers, template_environ, clones) as clone:
         yield clone
+
+
+@pytest.fixture
+def database(bare_database: TestDatabase) -> TestDatabase:
+    """A database of this test's own. Where all begin with the same, it is there already (`Beginnings`)."""
+    return bare_database
 
 
 @pytest.fixture(scope="session")

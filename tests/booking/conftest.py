@@ -1,17 +1,18 @@
 """A small town on a real database, and makers of visits, appointments and visitors."""
 
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from uuid import UUID, uuid4
 
 import httpx
 import pytest_asyncio
 from sqlalchemy import text
 
+from deploy.local.servers import Servers
 from services.booking.app import create_app
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
@@ -30,7 +31,7 @@ from shared.passes import PASS_LIFETIME, Pass, PassedItem, seal_pass
 from shared.tokens import Identity, sign_token
 from shared.town_pack import BookingRules, Closure, Counter, NoticeRules, Opening, TownFacts, TownPack
 from shared.web.identity import SESSION_COOKIE
-from tests.conftest import TestDatabase
+from tests.conftest import Beginnings, Happening, TestDatabase, own_database
 
 TOWN, OTHER_TOWN = "143421", "143618"
 HOST, OTHER_HOST = "ninomiya.localhost", "nakai.localhost"
@@ -216,12 +217,34 @@ async def two_towns(database: TestDatabase) -> AsyncIterator[BookingTown]:
             await connection.execute(
                 text("INSERT INTO town.host (host, municipality) VALUES (:host, :code)"), {"host": host, "code": code}
             )
+    async with known_towns(database) as towns:
+        yield towns
+
+
+@asynccontextmanager
+async def known_towns(database: TestDatabase) -> AsyncIterator[BookingTown]:
+    """What works on a database in which the towns are known."""
     settings = load_settings(database.environ)
     db = Database(settings.database_url, service="booking")
     try:
         yield BookingTown(db, Keys.from_settings(settings), settings, dict(database.environ), database)
     finally:
         await db.dispose()
+
+
+Opener = Callable[[BookingTown], Awaitable[object]]
+TownAfter = Callable[[Opener], Awaitable[BookingTown]]
+
+
+@cache
+def opened_by(opener: Opener) -> Happening:
+    """A town is known and opened so."""
+
+    async def happening(database: TestDatabase) -> None:
+        async with two_towns(database) as town:
+            await opener(town)
+
+    return happening
 
 
 @pytest_asyncio.fixture
@@ -232,7 +255,24 @@ async def bare_town(database: TestDatabase) -> AsyncIterator[BookingTown]:
 
 
 @pytest_asyncio.fixture
-async def town(bare_town: BookingTown) -> BookingTown:
+async def town_after(
+    servers: Servers, template_environ: dict[str, str], beginnings: Beginnings, redis_url: str
+) -> AsyncIterator[TownAfter]:
+    """Makes the town of this test, in a database of its own in which an opener's work is done already.
+
+    What the opener does is the same for every test: it changes nothing but the database.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def make(opener: Opener) -> BookingTown:
+            clones = await beginnings.after(opened_by(opener))
+            database = await stack.enter_async_context(own_database(servers, template_environ, clones))
+            return await stack.enter_async_context(known_towns(database))
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def town(town_after: TownAfter) -> BookingTown:
     """A town that is open."""
-    await bare_town.open()
-    return bare_town
+    return await town_after(BookingTown.open)

@@ -153,3 +153,8 @@ class HelperTown:
 
     def at(self, moment: datetime) -> None:
         self.town.now = moment
+
+
+async def open_with_venues(town: BookingTown) -> None:
+    """The town is open, with venues and no helper yet."""
+    await HelperTown(town).open()

@@ -10,7 +10,7 @@ import pytest
 from services.booking.domain.services import Service
 from tests.booking import draws_town, long_town, one_stop_town, waiting_town
 from tests.booking.closing_town import close, closure_of, run_due
-from tests.booking.conftest import CHILD, FAMILY, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, BookingTown, TownAfter
 from tests.booking.test_api import KEY, manager, problem
 from tests.booking.test_one_stop_closings import MONDAY, kept
 from tests.booking.waiting_town import THURSDAY, TUESDAY
@@ -109,9 +109,8 @@ async def test_what_is_kept_because_of_a_closing_is_not_declined(town: BookingTo
 
 
 @pytest.fixture
-async def long(bare_town: BookingTown) -> BookingTown:
-    await long_town.open_town(bare_town)
-    return bare_town
+async def long(town_after: TownAfter) -> BookingTown:
+    return await town_after(long_town.open_town)
 
 
 async def free(browser: httpx.AsyncClient, **asked: Any) -> list[dict[str, Any]]:
@@ -215,9 +214,8 @@ async def test_a_held_time_that_cannot_grow_stays_as_it_is(long: BookingTown) ->
 
 
 @pytest.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await one_stop_town.open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(one_stop_town.open_town)
 
 
 async def test_who_comes_along_stands_only_for_what_is_shared(town: BookingTown) -> None:

@@ -14,7 +14,7 @@ from services.booking.commands import closings
 from services.booking.commands.visits import release_hold
 from shared.clock import JST
 from tests.booking.closing_town import close
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
 from tests.booking.long_town import assert_whole, long_visit, open_town, slot_at, taken
 from tests.booking.test_deadlocks import until_somebody_waits
 
@@ -23,9 +23,8 @@ _LOCK = text("SELECT 1 FROM place WHERE (municipality, slot_id) = (:town, :slot)
 
 
 @pytest_asyncio.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def held(town: BookingTown, visit_id: UUID, hour: int) -> Sequence[Any]:

@@ -3,15 +3,13 @@
 import pytest_asyncio
 
 from tests.booking.closing_town import close, closure_of, offers_of, open_again, run_due
-from tests.booking.conftest import BookingTown
-from tests.booking.helpers_town import HALL, SUZUKI, TANAKA, HelperTown
+from tests.booking.conftest import TownAfter
+from tests.booking.helpers_town import HALL, SUZUKI, TANAKA, HelperTown, open_with_venues
 
 
 @pytest_asyncio.fixture
-async def helpers(bare_town: BookingTown) -> HelperTown:
-    found = HelperTown(bare_town)
-    await found.open()
-    return found
+async def helpers(town_after: TownAfter) -> HelperTown:
+    return HelperTown(await town_after(open_with_venues))
 
 
 async def test_its_helper_is_released_and_another_time_is_kept(helpers: HelperTown) -> None:

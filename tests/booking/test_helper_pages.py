@@ -8,15 +8,14 @@ import pytest
 import pytest_asyncio
 
 from shared.passes import PassedItem
-from tests.booking.conftest import HOST, OTHER_HOST, OTHER_TOWN, BookingTown
-from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SECRET_HELP, SHED, TANAKA, HelperTown
+from tests.booking.conftest import HOST, OTHER_HOST, OTHER_TOWN, TownAfter
+from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SECRET_HELP, SHED, TANAKA, HelperTown, open_with_venues
 
 
 @pytest_asyncio.fixture
-async def helpers(bare_town: BookingTown) -> HelperTown:
+async def helpers(town_after: TownAfter) -> HelperTown:
     """A town with two helpers who are at the hall on Mondays."""
-    town = HelperTown(bare_town)
-    await town.open()
+    town = HelperTown(await town_after(open_with_venues))
     await town.helper(SATO)
     await town.helper(TANAKA, languages=("ja", "en"))
     return town

@@ -14,8 +14,8 @@ from services.booking.domain.opening import WeekdayHours, comes_round
 from services.booking.domain.shifts import COMING_MAX, Shift, coming_days
 from shared.clock import JST, jst_day
 from shared.errors import Refusal
-from tests.booking.conftest import TOWN, BookingTown
-from tests.booking.helpers_town import HALL, SATO, TANAKA, HelperTown, make_helper_pack
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
+from tests.booking.helpers_town import HALL, SATO, TANAKA, HelperTown, make_helper_pack, open_with_venues
 from tests.journeys.resident import read_forms
 
 # A Monday: the town's first day. Its horizon is 20 days: three Mondays.
@@ -24,9 +24,8 @@ MONDAYS = [FIRST + timedelta(weeks=number) for number in range(3)]
 
 
 @pytest_asyncio.fixture
-async def helpers(bare_town: BookingTown) -> HelperTown:
-    town = HelperTown(bare_town)
-    await town.open()
+async def helpers(town_after: TownAfter) -> HelperTown:
+    town = HelperTown(await town_after(open_with_venues))
     for ref in (TANAKA, SATO):
         await town.hear(town.account(ref))
     return town

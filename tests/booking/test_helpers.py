@@ -26,18 +26,16 @@ from services.booking.domain.shifts import answer_by, given_name
 from services.booking.flow import Rush
 from shared.errors import Refusal
 from shared.tokens import Identity
-from tests.booking.conftest import OTHER_TOWN, TOWN, BookingTown
-from tests.booking.helpers_town import HALL, SATO, SHED, SUZUKI, TANAKA, HelperTown
+from tests.booking.conftest import OTHER_TOWN, TOWN, BookingTown, TownAfter
+from tests.booking.helpers_town import HALL, SATO, SHED, SUZUKI, TANAKA, HelperTown, open_with_venues
 
 COORDINATOR = Identity(municipality=TOWN, kind="staff", ref="boss", session_id="s-boss", roles=("coordinator",))
 
 
 @pytest_asyncio.fixture
-async def helpers(bare_town: BookingTown) -> HelperTown:
+async def helpers(town_after: TownAfter) -> HelperTown:
     """A town that is open, with venues and no helper yet."""
-    town = HelperTown(bare_town)
-    await town.open()
-    return town
+    return HelperTown(await town_after(open_with_venues))
 
 
 async def test_a_slot_has_as_many_places_as_helpers_on_shift(helpers: HelperTown) -> None:

@@ -23,7 +23,7 @@ from shared.errors import Refusal
 from shared.events.base import Event
 from shared.events.booking import AppointmentBooked, AppointmentChanged, BookedService
 from tests.booking.closing_town import close
-from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, TownAfter
 from tests.booking.long_town import (
     CARE,
     THREE,
@@ -47,9 +47,8 @@ MONDAY = date(2026, 6, 1)
 
 
 @pytest_asyncio.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def refused(code: str, work: Any) -> Refusal:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
 from tests.booking.long_town import assert_whole, booked_at, cancel, long_visit, open_town, slot_at, taken
 from tests.booking.test_guards import run
 
@@ -74,9 +74,8 @@ TEARS_OF_HOLDS = {
 
 
 @pytest_asyncio.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def tear(house: BookingTown, sql: str, **values: Any) -> None:

@@ -6,16 +6,15 @@ import httpx
 import pytest_asyncio
 
 from services.booking.domain.services import Service
-from tests.booking.conftest import CHILD, BookingTown
+from tests.booking.conftest import CHILD, BookingTown, TownAfter
 from tests.booking.long_town import CARE, THREE, booked_at, choose, open_town, publish_catalogue, slot_at, taken
 from tests.booking.test_free_times import slots_of
 from tests.booking.test_pages import fields_of, go
 
 
 @pytest_asyncio.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def pick(browser: httpx.AsyncClient, page: httpx.Response, **quantities: str) -> httpx.Response:

@@ -28,16 +28,15 @@ from services.booking.tables.catalogue import procedure
 from shared.errors import Refusal
 from shared.tokens import Identity
 from tests.booking import closing_town
-from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, make_catalogue
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, TownAfter, make_catalogue
 from tests.booking.one_stop_town import arrive, book, booked, chains, count, hold, open_town, wishes_of
 
 CHILD_ERRAND = Errand(procedure=CHILD, counters=("7",), minutes=30)
 
 
 @pytest.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def test_a_part_is_moved_only_to_where_the_rest_still_works(house: BookingTown) -> None:

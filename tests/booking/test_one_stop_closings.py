@@ -25,7 +25,7 @@ from services.booking.domain.rules import SlotTaken
 from services.booking.queries.slots import start_of_day
 from shared.clock import jst_day
 from tests.booking.closing_town import close, closure_of, open_again, run_due
-from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, TownAfter
 from tests.booking.one_stop_town import arrive, book, booked, chains, count, hold, open_town, wishes_of
 from tests.booking.test_deadlocks import until_somebody_waits
 from tests.booking.test_pages import fields_of, go
@@ -35,9 +35,8 @@ ELEVEN_MIN, NOON_MIN = 11 * 60, 12 * 60
 
 
 @pytest.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def chain_id_of(house: BookingTown) -> UUID:

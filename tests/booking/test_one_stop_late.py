@@ -7,14 +7,13 @@ from sqlalchemy import text
 
 from services.booking.commands.appointments import Booked
 from services.booking.commands.replanning import WATCH_EVERY, on_watch_chain_due
-from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, TownAfter
 from tests.booking.one_stop_town import booked, open_town
 
 
 @pytest.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def run(house: BookingTown, sql: str, **values: object) -> None:

@@ -17,15 +17,14 @@ from services.booking.domain.rules import SlotTaken
 from services.booking.flow import Rush
 from services.booking.queries.one_stop import list_linked
 from shared.errors import Refusal
-from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, TownAfter
 from tests.booking.one_stop_town import ERRANDS, arrive, book, booked, chains, count, hold, open_town, wishes_of
 from tests.booking.test_pages import fields_of, go
 
 
 @pytest.fixture
-async def house(bare_town: BookingTown) -> BookingTown:
-    await open_town(bare_town)
-    return bare_town
+async def house(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_town)
 
 
 async def test_every_place_is_held_and_becomes_an_appointment_of_its_own(house: BookingTown) -> None:

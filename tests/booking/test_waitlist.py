@@ -12,7 +12,7 @@ from services.booking.commands.waitlist_offers import on_waiting_answer_due
 from services.booking.domain.waitlist import OFFER_LIFETIME, OFFERS_A_DAY
 from shared.errors import Refusal
 from tests.booking.closing_town import close, closure_of, offers_of, open_again, told
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
 from tests.booking.waiting_town import (
     FRIDAY,
     NOTICE,
@@ -37,8 +37,8 @@ from tests.booking.waiting_town import (
 
 
 @pytest_asyncio.fixture
-async def small(bare_town: BookingTown) -> BookingTown:
-    return await open_small(bare_town)
+async def small(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_small)
 
 
 async def full_tuesday(town: BookingTown) -> list[Any]:

@@ -14,7 +14,7 @@ from services.booking.domain.waitlist import PARTS, Window
 from services.booking.queries.waitlist import count_waiting, find_window
 from shared.clock import jst_day
 from tests.booking.closing_town import MANAGER, book_on, offers_of, told
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
 from tests.booking.helpers_town import SUZUKI, TANAKA, HelperTown
 from tests.booking.waiting_town import (
     FRIDAY,
@@ -38,8 +38,8 @@ NEXT_WEEK = timedelta(days=7)
 
 
 @pytest_asyncio.fixture
-async def small(bare_town: BookingTown) -> BookingTown:
-    return await open_small(bare_town)
+async def small(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_small)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

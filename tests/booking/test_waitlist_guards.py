@@ -9,7 +9,7 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
 from tests.booking.waiting_town import FRIDAY, NOTICE, THURSDAY, TUESDAY, book_at, open_small, slot_at, wait
 
 OFFER = """
@@ -24,8 +24,8 @@ WAIT = """
 
 
 @pytest_asyncio.fixture
-async def small(bare_town: BookingTown) -> BookingTown:
-    return await open_small(bare_town)
+async def small(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_small)
 
 
 async def run(town: BookingTown, sql: str, **values: Any) -> None:

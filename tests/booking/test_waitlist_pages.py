@@ -8,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.booking.conftest import BookingTown
+from tests.booking.conftest import BookingTown, TownAfter
 from tests.booking.one_stop_town import booked, open_town
 from tests.booking.test_closing_pages import form_of
 from tests.booking.waiting_town import (
@@ -28,8 +28,8 @@ CHOICE = {"first": TUESDAY.isoformat(), "last": TUESDAY.isoformat(), "weekdays":
 
 
 @pytest_asyncio.fixture
-async def small(bare_town: BookingTown) -> BookingTown:
-    return await open_small(bare_town)
+async def small(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_small)
 
 
 def chosen(page: httpx.Response, name: str) -> str:

@@ -21,7 +21,7 @@ from services.booking.worker import DUE_HANDLERS
 from shared.errors import Refusal
 from shared.messaging.due import DueLoop
 from tests.booking.closing_town import offers_of, told
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import TOWN, BookingTown, TownAfter
 from tests.booking.waiting_town import (
     FRIDAY,
     THURSDAY,
@@ -43,8 +43,8 @@ from tests.booking.waiting_town import (
 
 
 @pytest_asyncio.fixture
-async def small(bare_town: BookingTown) -> BookingTown:
-    return await open_small(bare_town)
+async def small(town_after: TownAfter) -> BookingTown:
+    return await town_after(open_small)
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.002, 0.005, 0.01, 0.02])

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import check_fits, look, picture
+from tests.browser.conftest import check_fits, find_inaccessible, look, picture
 from tests.browser.residents import book, choose_counter, give_name, hand_over
 
 
@@ -110,3 +110,12 @@ def test_a_second_booking_is_asked_about(new_phone: Callable[..., Page]) -> None
     look(phone, "booked-already")
     phone.get_by_role("button", name="もう一つ予約する").click()
     phone.wait_for_url("**/booking/appointments/*")
+
+
+def test_what_axe_finds_is_told_with_its_place(phone: Page) -> None:
+    phone.set_content("<html lang='ja'><title>町</title><main><h1>町</h1><img id='map' src='data:,'></main></html>")
+    (found,) = find_inaccessible(phone)
+    assert found.startswith("image-alt: ")
+    assert "#map" in found
+    phone.locator("#map").evaluate("map => map.alt = '地図'")
+    assert not find_inaccessible(phone)

@@ -9,13 +9,14 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from deploy.local.servers import Servers
 from services.routing.app import create_app
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.keys import Keys, make_keys
 from services.routing.settings import Settings, load_settings
 from shared.db import Database
 from shared.web.middleware import AroundRequest
-from tests.conftest import TestDatabase
+from tests.conftest import Beginnings, TestDatabase, own_database
 from tests.routing.makers import HOST, NOW, OTHER_HOST, OTHER_TOWN, TOWN, make_pack, new_key
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
@@ -36,6 +37,37 @@ class TestClock:
         self.now += step
 
 
+async def publish_in_two_towns(database: TestDatabase) -> None:
+    """Two towns, each with the same small catalogue."""
+    towns = ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST))
+    async with database.admin_engine().begin() as connection:
+        for code, host in towns:
+            await connection.execute(
+                text(
+                    "INSERT INTO town.municipality (code, name_ja, name_kana, name_en) VALUES (:c, '町', 'マチ', 'T')"
+                ),
+                {"c": code},
+            )
+            await connection.execute(
+                text("INSERT INTO town.host (host, municipality) VALUES (:h, :c)"), {"h": host, "c": code}
+            )
+    opened = Database(load_settings(database.environ).database_url, service="routing", pool_size=4)
+    for code, host in towns:
+        async with opened.begin(code) as session:
+            await publish_catalogue(session, make_pack(code, host=host), public_url=f"http://{host}", now=NOW)
+    await opened.dispose()
+
+
+@pytest_asyncio.fixture
+async def database(
+    servers: Servers, template_environ: dict[str, str], beginnings: Beginnings, redis_url: str
+) -> AsyncIterator[TestDatabase]:
+    """A database of this test's own, in which two towns have a catalogue."""
+    clones = await beginnings.after(publish_in_two_towns)
+    async with own_database(servers, template_environ, clones) as clone:
+        yield clone
+
+
 @pytest.fixture
 def settings(database: TestDatabase) -> Settings:
     return load_settings(database.environ)
@@ -47,23 +79,9 @@ def keys(settings: Settings) -> Keys:
 
 
 @pytest_asyncio.fixture
-async def db(database: TestDatabase, settings: Settings) -> AsyncIterator[Database]:
-    """Routing's database with two towns, each with the same small catalogue."""
-    async with database.admin_engine().begin() as connection:
-        for code, host in ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST)):
-            await connection.execute(
-                text(
-                    "INSERT INTO town.municipality (code, name_ja, name_kana, name_en) VALUES (:c, '町', 'マチ', 'T')"
-                ),
-                {"c": code},
-            )
-            await connection.execute(
-                text("INSERT INTO town.host (host, municipality) VALUES (:h, :c)"), {"h": host, "c": code}
-            )
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    """Routing's access to its database."""
     opened = Database(settings.database_url, service="routing", pool_size=8)
-    for code, host in ((TOWN, HOST), (OTHER_TOWN, OTHER_HOST)):
-        async with opened.begin(code) as session:
-            await publish_catalogue(session, make_pack(code, host=host), public_url=f"http://{host}", now=NOW)
     yield opened
     await opened.dispose()
 

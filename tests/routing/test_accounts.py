@@ -4,17 +4,21 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import argon2
 import pytest
 from sqlalchemy import select, text
 
 from deploy import cli
+from services.routing.commands import accounts
 from services.routing.commands.accounts import (
     Candidate,
     check_password,
     close_account,
     count_try,
     forget_tries,
+    hash_password,
     open_staff_account,
+    verify_password,
 )
 from services.routing.commands.sessions import end_session, find_session, start_guest_session, start_staff_session
 from services.routing.domain.sessions import (
@@ -30,6 +34,7 @@ from services.routing.tables import account, audit, ended_sessions, outbox, sess
 from shared.db import Database
 from shared.errors import Refusal
 from tests.conftest import TestDatabase
+from tests.quick import PRODUCTS_HASHER
 from tests.routing.makers import NOW, OTHER_TOWN, TOWN
 
 PASSWORD = "correct horse"
@@ -45,6 +50,14 @@ async def open_account(db: Database, *, password: str = PASSWORD, roles: tuple[s
 async def try_once(db: Database, *, after: timedelta = timedelta(0), login: str = "madoguchi") -> bool:
     async with db.begin(TOWN) as session:
         return await count_try(session, municipality=TOWN, login=login, now=NOW + after) is not None
+
+
+async def test_passwords_are_hashed_as_the_standard_advises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_hasher", PRODUCTS_HASHER)
+    stored = await hash_password(PASSWORD)
+    assert argon2.extract_parameters(stored) == argon2.profiles.RFC_9106_LOW_MEMORY
+    assert await verify_password(stored, PASSWORD)
+    assert not await verify_password(stored, PASSWORD + " ")
 
 
 async def test_the_same_account_again_is_the_same_account(db: Database) -> None:

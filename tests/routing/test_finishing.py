@@ -26,6 +26,12 @@ TOWNS = Path(__file__).resolve().parents[2] / "deploy" / "towns"
 SEE_OTHER = httpx.codes.SEE_OTHER
 
 
+@pytest.fixture
+def database(bare_database: TestDatabase) -> TestDatabase:
+    """The towns' own packs are what is loaded here."""
+    return bare_database
+
+
 @pytest.fixture(params=sorted(folder.name for folder in TOWNS.iterdir()))
 def pack(request: pytest.FixtureRequest) -> TownPack:
     return read_town_pack(TOWNS / request.param)

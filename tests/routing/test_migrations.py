@@ -13,20 +13,20 @@ from tests.conftest import TestDatabase
 from tests.routing.makers import OTHER_TOWN, TOWN
 
 
-async def test_the_migrations_match_the_tables_and_go_down_and_up_again(database: TestDatabase) -> None:
-    owner_url = database.environ["CHOUDO_ROUTING_OWNER_DATABASE_URL"]
+async def test_the_migrations_match_the_tables_and_go_down_and_up_again(bare_database: TestDatabase) -> None:
+    owner_url = bare_database.environ["CHOUDO_ROUTING_OWNER_DATABASE_URL"]
     migrations.check("routing", owner_url)
     migrations.downgrade("routing", owner_url)
-    async with database.owner_engine("routing").connect() as connection:
+    async with bare_database.owner_engine("routing").connect() as connection:
         left = await connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'routing' LIMIT 50"))
         assert set(left.scalars()) == {"alembic_version"}
     migrations.upgrade("routing", owner_url)
     migrations.check("routing", owner_url)
 
 
-async def test_every_table_shows_one_town_only(database: TestDatabase) -> None:
+async def test_every_table_shows_one_town_only(bare_database: TestDatabase) -> None:
     query = "SELECT tablename FROM pg_tables WHERE schemaname = 'routing' AND NOT rowsecurity LIMIT 50"
-    async with database.owner_engine("routing").connect() as connection:
+    async with bare_database.owner_engine("routing").connect() as connection:
         open_tables = set((await connection.execute(text(query))).scalars())
     assert open_tables == {*TABLES_ACROSS_TOWNS, "alembic_version"}
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from shared.errors import Refusal
 from shared.faults import Fault, armed
+from tests.quick import quick_passwords
 from tests.simulation import closings, helpers, residents, town_hall, weather  # noqa: F401  their actions
 from tests.simulation.house import House, end_town, open_town
 from tests.simulation.remembered import check
 from tests.simulation.rest import come_to_rest
-from tests.simulation.town import quick_passwords
 from tests.simulation.world import ACTIONS, Action, Broken, World
 
 STEPS = 20

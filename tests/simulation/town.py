@@ -1,12 +1,7 @@
 """The town of a seed: two counters and a venue, three procedures, two helpers, and slots for three days."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, time
 
-from argon2 import PasswordHasher
-
-from services.routing.commands import accounts
 from shared.town_pack import BookingRules, Counter, NoticeRules, Opening, Procedure, TownFacts, TownPack, Venue
 
 CHILD, FAMILY, PHONE_HELP = "CHI02", "RES02", "DIG01"
@@ -80,13 +75,3 @@ def _procedure(
         words=(),
         discreet=False,
     )
-
-
-@contextmanager
-def quick_passwords() -> Iterator[None]:
-    """Nobody signs in here: a helper's password need not take a tenth of a second."""
-    strong, accounts._hasher = accounts._hasher, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    try:
-        yield
-    finally:
-        accounts._hasher = strong
