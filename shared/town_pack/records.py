@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from shared.town_pack import schema
+from shared.town_pack import items, schema, templates
 from shared.town_pack.csv_text import add_line, change_line, remove_line, swap_lines
 from shared.town_pack.items import (
     ITEMS_FILE,
@@ -26,6 +26,7 @@ from shared.town_pack.schema import (
     PROCEDURES_FILE,
     TOWN_FILE,
     BookingRules,
+    ChannelReason,
     ChannelRules,
     Closure,
     Counter,
@@ -40,10 +41,12 @@ from shared.town_pack.schema import (
     Step,
     TownFacts,
     TownPack,
+    Travel,
     Venue,
     Walk,
     Words,
 )
+from shared.town_pack.templates import TEMPLATES_FILE, Template, TemplatesFile
 from shared.town_pack.toml_text import add_table, change_table, remove_table, swap_tables
 
 
@@ -74,6 +77,7 @@ KINDS: Final = {
         Kind(name="opening", type=Opening, file=TOWN_FILE, place=("opening",)),
         Kind(name="closure", type=Closure, file=TOWN_FILE, place=("closures",)),
         Kind(name="walk", type=Walk, file=TOWN_FILE, place=("walks",)),
+        Kind(name="travel", type=Travel, file=TOWN_FILE, place=("travels",)),
         Kind(name="thing", type=Words, file=TOWN_FILE, place=("things",), key="code"),
         Kind(name="deadline", type=Words, file=TOWN_FILE, place=("deadlines",), key="code"),
         Kind(name="name", type=Name, file=TOWN_FILE, place=("names",), key="ja"),
@@ -81,6 +85,7 @@ KINDS: Final = {
         Kind(name="booking", type=BookingRules, file=TOWN_FILE, place=("booking",), is_single=True),
         Kind(name="notices", type=NoticeRules, file=TOWN_FILE, place=("notices",), is_single=True),
         Kind(name="channels", type=ChannelRules, file=TOWN_FILE, place=("channels",), is_single=True),
+        Kind(name="reason", type=ChannelReason, file=TOWN_FILE, place=("channels", "reasons"), key="reason"),
         Kind(name="desk", type=Office, file=TOWN_FILE, place=("offices",), key="name_ja"),
         Kind(name="office", type=OfficeRules, file=OFFICE_FILE, is_single=True),
         Kind(name="rule", type=OfficeRule, file=OFFICE_FILE, place=("procedures",), key="procedure"),
@@ -90,6 +95,7 @@ KINDS: Final = {
         Kind(name="choice", type=Choice, file=ITEMS_FILE, place=("choices",), key="code", parent="part"),
         Kind(name="own", type=SimplePart, file=ITEMS_FILE, place=("each",), key="name", parent="part"),
         Kind(name="own_choice", type=Choice, file=ITEMS_FILE, place=("choices",), key="code", parent="own"),
+        Kind(name="template", type=Template, file=TEMPLATES_FILE, place=("templates",), key="kind"),
         Kind(name="form", type=ProcedureForm, file=ITEMS_FILE, place=("forms",), key="procedure"),
         Kind(name="group", type=FormGroup, file=ITEMS_FILE, place=("groups",), key="ja", parent="form"),
         Kind(name="entry", type=FormItem, file=ITEMS_FILE, place=("items",), key="item", parent="group"),
@@ -159,8 +165,10 @@ def _file_of(pack: TownPack, kind: Kind) -> Any:
             return pack.office
         case schema.LIFE_EVENTS_FILE:
             return LifeEventsFile(pack.life_events)
-        case schema.ITEMS_FILE:
+        case items.ITEMS_FILE:
             return pack.items
+        case templates.TEMPLATES_FILE:
+            return TemplatesFile(pack.templates)
         case _:
             return pack
 

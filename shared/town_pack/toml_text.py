@@ -95,6 +95,9 @@ def show(value: Any) -> str:
             return "true" if value else "false"
         case int():
             return str(value)
+        case str() if "\n" in value and not any(sign in '"\\\x7f' or "\n" != sign < " " for sign in value):
+            # As people wrote it, line for line.
+            return f'"""\n{value}"""'
         case str():
             # What JSON escapes, TOML reads; it takes one sign less as it stands.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
