@@ -1,102 +1,54 @@
+# ruff: noqa: F811 -- fixtures of editing.py
 """`/office/catalogue`: what managers fill in is what the files say; seen by nobody before it is published."""
 
 import ast
 import asyncio
-import html
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 
 from services.routing.commands.catalogue import publish_catalogue
-from services.routing.commands.packs import keep_pack
 from services.routing.pages.catalogue_fields import NOT_HERE, look_of, usual_values
 from services.routing.pages.catalogue_problems import is_known
 from services.routing.pages.catalogue_wording import KIND_NAMES, LABELS
-from services.routing.queries.drafts import Draft, find_draft
 from services.routing.queries.packs import find_pack
 from shared.db import Database
-from shared.town_pack import checking, checking_items, checking_templates, find_files, read_files
+from shared.town_pack import checking, checking_items, checking_templates, read_files
 from shared.town_pack.problems import Flaw
 from shared.town_pack.reading import examine_files
 from shared.town_pack.records import KINDS, fields_of, find_record, values_of
 from tests.routing.applying import sign_in
 from tests.routing.conftest import Visitor
-from tests.routing.makers import HOST, NOW, PACK_DIR, TOWN
+from tests.routing.editing import (
+    CONFLICT,
+    FILES,
+    NOT_FOUND,
+    OK,
+    PATH,
+    SEE_OTHER,
+    WRONG,
+    Loaded,
+    draft_of,
+    filled,
+    load,  # noqa: F401  a fixture
+    manager,  # noqa: F401  a fixture
+    save,
+    send,
+    undo,
+)
+from tests.routing.makers import HOST, NOW, TOWN
 from tests.shared.test_town_pack_records import PACKS, records
 
-OK, SEE_OTHER = httpx.codes.OK, httpx.codes.SEE_OTHER
-WRONG, CONFLICT, NOT_FOUND = httpx.codes.UNPROCESSABLE_ENTITY, httpx.codes.CONFLICT, httpx.codes.NOT_FOUND
-PATH = "/office/catalogue"
-FILES = find_files(PACK_DIR)
 # What residents' pages are made of, and what others are told.
 SHOWN = ("procedure", "catalogue", "life_event", "counter", "office_rule", "outbox")
 
 # Files that the small pack of the tests does without.
 OPTIONAL = ("items.toml", "templates.toml")
 CHECKS = (checking, checking_items, checking_templates)
-
-Loaded = Callable[[Mapping[str, str]], Any]
-
-
-@pytest_asyncio.fixture
-async def load(db: Database) -> Loaded:
-    """Keeps files as if they had been loaded from the command line."""
-
-    async def keep(files: Mapping[str, str]) -> None:
-        async with db.begin(TOWN) as session:
-            await keep_pack(session, TOWN, files, now=NOW)
-
-    return keep
-
-
-@pytest_asyncio.fixture
-async def manager(db: Database, new_visitor: Callable[..., Visitor], load: Loaded) -> Visitor:
-    await load(FILES)
-    return await sign_in(db, new_visitor(), roles=("manager",), office=None)
-
-
-async def draft_of(db: Database) -> Draft:
-    async with db.begin(TOWN) as session:
-        return await find_draft(session, TOWN)
-
-
-def filled(page: httpx.Response) -> dict[str, list[str]]:
-    """What a browser would send of the page's main form, untouched."""
-    assert page.status_code in (OK, CONFLICT, WRONG), page.text
-    form = re.search(r'<form class="stack" method="post"[^>]*>(.*?)</form>', page.text, re.DOTALL)
-    assert form
-    fields: dict[str, list[str]] = {}
-    for found in re.finditer(r"<input\b[^>]*>", form[1]):
-        tag = found[0]
-        name, value = (re.search(rf'\b{each}="([^"]*)"', tag) for each in ("name", "value"))
-        kind = re.search(r'type="(\w+)"', tag)
-        if name and (kind is None or kind[1] not in ("checkbox", "radio") or " checked" in tag):
-            fields.setdefault(name[1], []).append(html.unescape(value[1]) if value else "")
-    for name, inside in re.findall(r'<textarea\b[^>]*name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form[1], re.DOTALL):
-        fields[name] = [html.unescape(inside)]
-    for name, inside in re.findall(r'<select\b[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form[1], re.DOTALL):
-        options = re.findall(r'<option value="([^"]*)"( selected)?>', inside)
-        chosen = [value for value, selected in options if selected] or [options[0][0]]
-        fields[name] = [html.unescape(chosen[0])]
-    return fields
-
-
-async def save(manager: Visitor, path: str, deed: str = "save", **changes: Any) -> httpx.Response:
-    """Open a record, change some of it, and press the button."""
-    fields = filled(await manager.get(path)) | {
-        name: value if isinstance(value, list) else [value] for name, value in changes.items()
-    }
-    return await send(manager, path, fields, deed)
-
-
-async def send(manager: Visitor, path: str, fields: Mapping[str, list[str]], deed: str = "save") -> httpx.Response:
-    return await manager.post(path.partition("?")[0], dict(fields) | {"deed": deed})  # type: ignore[arg-type]
 
 
 def test_every_field_of_the_schema_has_an_input_and_words() -> None:
@@ -211,12 +163,6 @@ async def test_every_field_that_is_filled_in_is_what_the_files_say(
             assert not (await draft_of(db)).is_changed
     everything = {(kind.name, field.name) for kind, *_ in wanted for field in fields_of(kind)}
     assert everything - done - NOT_HERE - {(kind.name, kind.key) for kind in KINDS.values()} == set()
-
-
-async def undo(manager: Visitor, db: Database, deed: str = "undo") -> None:
-    seen = (await draft_of(db)).save
-    answer = await manager.post(f"{PATH}/history", {"deed": deed, "seen": str(seen)})
-    assert answer.status_code == SEE_OTHER or not seen, answer.text
 
 
 async def test_a_change_is_told_undone_and_done_again(db: Database, manager: Visitor) -> None:
@@ -411,7 +357,8 @@ async def test_only_managers_edit_and_preview(
     staff = await sign_in(db, new_visitor())
     for who in (visitor, staff):
         for path in ("", "/procedure", "/procedure/edit?key=RES01", "/history", "/publish", "/preview",
-                     "/preview/search", "/preview/procedures/RES01", "/preview/life-events/move-in"):  # fmt: skip
+                     "/preview/search", "/preview/procedures/RES01", "/preview/life-events/move-in",
+                     "/preview/forms/RES01"):  # fmt: skip
             assert (await who.get(PATH + path)).status_code != OK, path
     for path in ("/procedure/edit", "/history", "/publish"):
         assert (await staff.post(PATH + path, {"deed": "undo"})).status_code == httpx.codes.FORBIDDEN

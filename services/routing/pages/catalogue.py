@@ -26,7 +26,7 @@ from services.routing.pages.catalogue_fields import (
 )
 from services.routing.pages.catalogue_options import record_title
 from services.routing.pages.catalogue_problems import Told, tell_flaws
-from services.routing.pages.catalogue_wording import ORDER_STATES, kind_name, label_of
+from services.routing.pages.catalogue_wording import ORDER_STATES, kind_name, label_of, message_examples
 from services.routing.pages.figures import MANAGER
 from services.routing.queries.drafts import Draft, find_content, find_draft, find_newest_order
 from services.routing.queries.office import logins_of
@@ -289,6 +289,7 @@ def _record_page(
         errors={name: text for name, text in errors.items() if name != input_name("")},
         whole=errors.get(input_name(""), ""),
         moved=moved,
+        looks=[] if is_new else _looks(kind, shown),
         first=make_first_inputs(kind, pack, values) if is_new else [],
         lists=[
             {"title": kind_name(each, many=True), "add_label": _("%(kind)sを足す", kind=kind_name(each)),
@@ -296,6 +297,15 @@ def _record_page(
             for each in inner
         ],
     )  # fmt: skip
+
+
+def _looks(kind: Kind, record: Any) -> list[dict[str, str]]:
+    """What a record becomes for residents, where no page of theirs shows it: a message, or a form."""
+    if kind.name == "template" and record is not None:
+        return message_examples(record)
+    if kind.name == "form" and record is not None:
+        return [{"title": _("見本を見る"), "href": f"{PATH}/preview/forms/{record.procedure}", "text": ""}]
+    return []
 
 
 def meaning_of(draft: Draft) -> tuple[TownPack, list[Told]]:

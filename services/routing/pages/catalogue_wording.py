@@ -2,8 +2,8 @@
 
 from services.routing.pages.channel_wording import ACCESS, PAYMENTS
 from services.routing.pages.wording import ITEMS
-from shared.town_pack.records import Kind
-from shared.town_pack.templates import names_for
+from shared.town_pack.records import KINDS, Kind
+from shared.town_pack.templates import Template, fill, names_for
 from shared.web.i18n import gettext, translate
 
 
@@ -256,6 +256,7 @@ CHOICES: dict[str, str] = {
     **{str(code): text for code, text in (*ACCESS.items(), *PAYMENTS.items())},
     **ITEMS,
 }
+EXAMPLES = {"number": "K4M-7RXA", "code": "123456"}
 # What a town's own message may name, and what is put there.
 FILLED_IN: dict[str, str] = {
     "town": _("町の名前"),
@@ -301,6 +302,19 @@ def names_hint(kind: str, text: str) -> str:
     """What one of a message's texts may name, and what is put there."""
     known = ", ".join(f"{{{name}}}＝{translate(FILLED_IN[name])}" for name in names_for(kind, text))
     return gettext("入れかわることば：%(names)s", names=known)
+
+
+def message_examples(template: Template) -> list[dict[str, str]]:
+    """Each text of a message as it could arrive, with something made up in the place of each name."""
+    values = {name: EXAMPLES.get(name) or f"（{translate(said)}）" for name, said in FILLED_IN.items()}
+    return [
+        {
+            "title": gettext("届く文の見本：%(text)s", text=label_of(KINDS["template"], f"{name}_{language}")),
+            "text": fill(text, values) or text,
+            "href": "",
+        }
+        for name, language, text in template.said()
+    ]
 
 
 def kind_name(kind: Kind, *, many: bool = False) -> str:
