@@ -157,7 +157,7 @@ async def test_a_condition_is_chosen_among_what_is_asked_above(db: Database, man
 async def test_of_two_editors_of_one_choice_the_second_is_told(
     db: Database, manager: Visitor, new_visitor: Callable[..., Visitor], load: Loaded
 ) -> None:
-    """Seen to fail where what was seen is looked for by its key alone: the choice of another field was compared."""
+    """Seen to fail without the comparison with what was seen; its last lines without a look for what is around."""
     await load(HOSHIMI)
     other = await sign_in(db, new_visitor(), roles=("manager",), office=None)
     path = at("own_choice", key="light", parent="town_snack/foods/strength")
@@ -171,9 +171,12 @@ async def test_of_two_editors_of_one_choice_the_second_is_told(
     assert (choice.en, choice.easy) == ("Mild", "かるい")
     # The item around it is gone: nothing is there any more to save it in.
     again = filled(await manager.get(path))
+    new = at("own_choice", new="1", parent="town_snack/foods/strength")
+    one_more = filled(await manager.get(new))
     assert (await save(other, at("item", key="town_snack"), "remove")).status_code == SEE_OTHER
     assert (await send(manager, path, again | {"v_en": ["Light"]})).status_code == NOT_FOUND
-    new = at("own_choice", new="1", parent="town_snack/foods/strength")
+    more = {f"v_{name}": ["x"] for name in ("code", "ja", "easy", "en")}
+    assert (await send(manager, new, one_more | more)).status_code == NOT_FOUND
     assert (await manager.get(new)).status_code == NOT_FOUND
 
 
