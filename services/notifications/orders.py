@@ -57,6 +57,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     # The town's own texts in other languages; none for a reader of Japanese.
     texts: TownTexts = msgspec.field(default_factory=dict)
+    # What the town says itself, in the reader's language; empty: it is said in our words.
+    own_subject: str = ""
+    own_long: str = ""
+    own_short: str = ""
     address: str
     link_token: str | None
     code: str | None

@@ -9,10 +9,12 @@ from pathlib import Path
 from icalendar import Calendar, Event, vCalAddress, vText
 
 from services.notifications.domain.notices import CASE_SWITCHED, DRAW_NOTICES
-from services.notifications.domain.sms import PARTS_MAX, count_parts, domestic_number
+from services.notifications.domain.sms import domestic_number
 from services.notifications.orders import Order
+from services.notifications.own_words import own_long, own_short, own_subject
 from services.notifications.senders.sender import Message
 from shared.reference_number import calendar_uid, show_number
+from shared.sms_parts import PARTS_MAX, count_parts
 from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
 from shared.web.municipality_words import use_municipality
@@ -43,6 +45,9 @@ def render(order: Order, *, mail_from: str) -> Message:
 
 def render_sms(order: Order) -> str:
     """The text of an SMS, in as few parts as may be: the place is left out when it would need too many."""
+    own = own_short(order, place=_place(order))
+    if own is not None and count_parts(own) <= PARTS_MAX:
+        return own
     text = _fill("sms.txt", order, place=_place(order))
     return text if count_parts(text) <= PARTS_MAX else _fill("sms.txt", order, place="")
 
@@ -54,14 +59,16 @@ def message_id(order: Order) -> str:
 
 def _render_mail(order: Order, sender: str) -> bytes:
     mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
-    mail["Subject"] = _fill("mail_subject.txt", order)
+    mail["Subject"] = own_subject(order) or _fill("mail_subject.txt", order)
     mail["From"] = Address(display_name=town_text(order.town_name), addr_spec=sender)
     mail["To"] = Address(addr_spec=order.address)
     mail["Date"] = order.created_at
     mail["Message-ID"] = message_id(order)
     # Nobody's holiday answer is wanted.
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(_fill("mail.txt", order, place=_place(order)), cte="base64")
+    place = _place(order)
+    own = own_long(order, place=place, address=_address(order))
+    mail.set_content(own or _fill("mail.txt", order, place=place), cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
     if method is not None:
         calendar = render_calendar(order, method, sender)

@@ -155,6 +155,18 @@ catalogue_counter = Table(
     Column("place_ja", Text, nullable=False),
 )
 
+# What a town says itself in its notices, for readers of a language; empty: it is said in our words.
+catalogue_template = Table(
+    "catalogue_template",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("language", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("long", Text, nullable=False),
+    Column("short", Text, nullable=False),
+)
+
 reminder_rule = Table(
     "reminder_rule",
     metadata,

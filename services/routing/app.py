@@ -260,6 +260,7 @@ HANDLERS = (
     catalogue_preview.show_preview_search,
     catalogue_preview.show_preview_procedure,
     catalogue_preview.show_preview_life_event,
+    catalogue_preview.show_preview_form,
     erase.show_erase,
     erase.post_erase,
     erase.show_erasure,

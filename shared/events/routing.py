@@ -67,6 +67,17 @@ class WalkEntry(msgspec.Struct, frozen=True, kw_only=True):
     minutes: int
 
 
+class TemplateEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a town says itself in the notices of a kind, to readers of a language: a mail's subject, its text (`long`),
+    and an SMS (`short`), with `{names}` that are filled in. Empty: it is said in the program's words."""
+
+    kind: str
+    language: str
+    subject: str = ""
+    long: str = ""
+    short: str = ""
+
+
 class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogue_published.v1"):
     """A town's catalogue took effect. The aggregate is the municipality."""
 
@@ -78,6 +89,7 @@ class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogu
     # Where the town hall is, for whoever comes to a counter.
     town_address_ja: str = ""
     walks: tuple[WalkEntry, ...] = ()
+    templates: tuple[TemplateEntry, ...] = ()
 
 
 class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):

@@ -1,6 +1,7 @@
 """A town pack: everything about a municipality that is data.
 
-One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`, `office.toml` and `items.toml`.
+One folder: `town.toml`, `procedures.csv`, and if the town has any, `life_events.toml`, `office.toml`, `items.toml` and
+`templates.toml`.
 Routing loads the catalogue from it, booking the opening rules, notifications the reminder rules. `schema` says what may
 stand in the files, `reading` reads them, `checking` finds what contradicts itself, and `problems` says it: file, line,
 what to do.

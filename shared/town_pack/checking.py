@@ -7,6 +7,7 @@ from itertools import product
 from typing import get_args
 
 from shared.town_pack.checking_items import flaws_of_items
+from shared.town_pack.checking_templates import flaws_of_templates
 from shared.town_pack.items import ITEMS_FILE
 from shared.town_pack.office import OfficeRule
 from shared.town_pack.problems import Flaw, Place
@@ -23,6 +24,7 @@ from shared.town_pack.schema import (
     Procedure,
     TownPack,
 )
+from shared.town_pack.templates import TEMPLATES_FILE
 from shared.town_pack.wording import texts_of
 
 DAY_MIN = 24 * 60
@@ -36,6 +38,7 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
     yield from _closures_and_walks(pack)
     for table, words in (("things", pack.things), ("deadlines", pack.deadlines)):
         yield from _twice(TOWN_FILE, (((table, number, "code"), word.code) for number, word in enumerate(words)))
+    yield from _channels(pack)
     yield from _frequent(pack)
     yield from _procedures(pack)
     codes = {procedure.code for procedure in pack.procedures}
@@ -46,6 +49,10 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
         yield from _life_event(("events", number), event, codes)
     yield from _office(pack)
     yield from _items(pack, codes)
+    yield from _twice(
+        TEMPLATES_FILE, ((("templates", number, "kind"), each.kind) for number, each in enumerate(pack.templates))
+    )
+    yield from flaws_of_templates(pack)
     yield from _offices(pack)
     yield from _circles(pack)
     yield from _two_ways(pack)
@@ -111,6 +118,19 @@ def _closures_and_walks(pack: TownPack) -> Iterator[Flaw]:
     for number, walk in enumerate(pack.walks):
         for field, codes in (("counters", walk.counters), ("others", walk.others)):
             yield from _unknown(TOWN_FILE, ("walks", number, field), codes, known, "counter")
+
+
+def _channels(pack: TownPack) -> Iterator[Flaw]:
+    """The town's words for channels, and the ways from its districts."""
+    reasons = enumerate(pack.channels.reasons)
+    yield from _twice(TOWN_FILE, ((("channels", "reasons", number, "reason"), each.reason) for number, each in reasons))
+    known = {counter.code for counter in pack.counters} | {venue.code for venue in pack.venues}
+    ways = []
+    for number, travel in enumerate(pack.travels):
+        place: Place = ("travels", number, "counters")
+        yield from _unknown(TOWN_FILE, place, travel.counters, known, "counter or venue")
+        ways += [(place, f"{travel.district} – {code}") for code in travel.counters]
+    yield from _twice(TOWN_FILE, ways)
 
 
 def _frequent(pack: TownPack) -> Iterator[Flaw]:
@@ -208,6 +228,9 @@ def _items(pack: TownPack, procedures: set[str]) -> Iterator[Flaw]:
     yield from _twice(ITEMS_FILE, places)
     for place, code in places:
         yield from _unknown(ITEMS_FILE, place, [code], procedures, "procedure")
+    for number, form in enumerate(forms):
+        headings = [(("forms", number, "groups", index, "ja"), group.ja) for index, group in enumerate(form.groups)]
+        yield from _twice(ITEMS_FILE, headings)
     yield from flaws_of_items(pack)
 
 

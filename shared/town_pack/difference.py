@@ -2,10 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
+from shared.town_pack.items import ITEMS_FILE
+from shared.town_pack.records import (
+    KINDS,
+    Kind,
+    find_by_path,
+    key_of,
+    list_parents,
+    list_records,
+    path_in,
+    values_of,
+)
 from shared.town_pack.schema import Opening, TownPack
+from shared.town_pack.templates import TEMPLATES_FILE
 
 # What is named by a code, and by which of its fields people know it.
 NAMED = {
@@ -19,6 +32,15 @@ NAMED = {
     "offices": ("office", "name_ja", "name_ja"),
 }
 TABLES = ("town", "booking", "notices", "office", "channels", "queue")
+# What stands in something else is told by itself, by what it is called.
+NESTED = {
+    "part": "part of an item",
+    "choice": "choice of a part",
+    "own": "part of each",
+    "own_choice": "choice of each",
+    "group": "group of a form",
+    "entry": "item of a form",
+}
 WEEKDAYS = "月火水木金土日"
 
 
@@ -48,14 +70,18 @@ def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
         before, after = (msgspec.to_builtins(getattr(pack, table)) for pack in (old, new))
         for field in after:
             # Line by line, below.
-            if before[field] != after[field] and field != "procedures":
+            if before[field] != after[field] and field not in ("procedures", "reasons"):
                 moves = (Move(field, before[field], after[field]),)
                 yield Change("town", f"{table}.{field}", "", _move(before[field], after[field]), moves=moves)
     for table, (kind, key, label) in NAMED.items():
         yield from _named(kind, key, label, getattr(old, table), getattr(new, table))
+    yield from _named("words of a channel", "reason", "ja", old.channels.reasons, new.channels.reasons)
+    yield from _lines("way from a district", old.travels, new.travels)
     yield from _named("office rule", "procedure", "procedure", old.office.procedures, new.office.procedures)
-    yield from _named("item", "code", "ja", old.items.items, new.items.items)
-    yield from _named("form", "procedure", "procedure", old.items.forms, new.items.forms)
+    for each in KINDS.values():
+        if each.file in (ITEMS_FILE, TEMPLATES_FILE):
+            for parent in list_parents(new, each):
+                yield from _records(each, parent, old, new)
     hours = [_hours(pack.opening) for pack in (old, new)]
     for counter in dict.fromkeys([*hours[0], *hours[1]]):
         before, after = (", ".join(said.get(counter, ())) or "none" for said in hours)
@@ -67,6 +93,36 @@ def changes_between(old: TownPack, new: TownPack) -> Iterator[Change]:
         if walks[0].get(pair) != walks[1].get(pair):
             move = Move("minutes", walks[0].get(pair), walks[1].get(pair))
             yield Change("walk", "–".join(pair), "", f"minutes {_move(move.before, move.after)}", moves=(move,))
+
+
+def _records(kind: Kind, parent: str, old: TownPack, new: TownPack) -> Iterator[Change]:
+    """What differs among the records of a kind in one that both packs have; of a new one, all of it is new."""
+    if kind.parent and find_by_path(old, KINDS[kind.parent], parent) is None:
+        return
+    before, after = (
+        {key_of(kind, record, number): record for number, record in enumerate(list_records(pack, kind, parent))}
+        for pack in (old, new)
+    )
+    said = NESTED.get(kind.name, kind.name)
+
+    def code(key: str) -> str:
+        return unquote(path_in(parent, key))
+
+    for key, record in before.items():
+        if key not in after:
+            yield Change(said, code(key), getattr(record, "ja", ""), "gone", is_gone=True)
+    for key, record in after.items():
+        name = getattr(record, "ja", "")
+        if key not in before:
+            yield Change(said, code(key), name, "new")
+            continue
+        was, becomes = (msgspec.to_builtins(values_of(kind, each)) for each in (before[key], record))
+        moves = tuple(Move(field, was[field], becomes[field]) for field in becomes if was[field] != becomes[field])
+        if moves:
+            what = "; ".join(f"{move.field} {_move(move.before, move.after)}" for move in moves)
+            yield Change(said, code(key), name, what, fields=frozenset(move.field for move in moves), moves=moves)
+    if list(before) != list(after) and set(before) == set(after):
+        yield Change(said, unquote(parent), "", f"another order: {', '.join(after)}")
 
 
 def _named(kind: str, key: str, label: str, old: Iterable[Any], new: Iterable[Any]) -> Iterator[Change]:

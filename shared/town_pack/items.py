@@ -19,6 +19,8 @@ FIELDS_MAX = 50
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Without an underscore: no field of a form can have the name of another.
 _PartName = Annotated[str, msgspec.Meta(pattern=r"^([a-z][a-z0-9]{0,19})?$")]
+# Of an item of ours, too, whose parts may have one.
+_AnyPartName = Annotated[str, msgspec.Meta(pattern=r"^([a-z][a-z0-9_]{0,19})?$")]
 _ChoiceCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,20}$")]
 _Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=999_999_999)]
@@ -48,7 +50,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `item` is for conditions of a form; between the parts of an item it stays empty.
     """
 
-    part: _PartName = ""
+    part: _AnyPartName = ""
     item: str = ""
     one_of: tuple[_ChoiceCode, ...] = ()
     lowest: int | None = None
@@ -116,7 +118,7 @@ class FormItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An item where a form asks for it. `required`: parts that this procedure needs, though others can do without."""
 
     item: str
-    required: tuple[_PartName, ...] = ()
+    required: tuple[_AnyPartName, ...] = ()
     when: Condition | None = None
 
 

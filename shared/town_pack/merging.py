@@ -11,12 +11,15 @@ from shared.town_pack.records import (
     Kind,
     add_record,
     change_record,
-    children_of,
+    find_by_path,
     find_record,
     key_of,
+    list_parents,
     list_records,
     remove_record,
+    split_path,
     values_of,
+    values_with_lists,
 )
 from shared.town_pack.schema import TownPack
 
@@ -58,7 +61,7 @@ def merge_packs(old: Files, mine: Files, theirs: Files) -> tuple[dict[str, str],
         raise Unreadable
     files, conflicts = dict(theirs), []
     for kind in KINDS.values():
-        for parent in _parents(kind, draft):
+        for parent in list_parents(draft, kind):
             files, told = _merge_kind(kind, parent, before, draft, files)
             conflicts += told
     return files, conflicts
@@ -69,20 +72,17 @@ def _merge_kind(
 ) -> tuple[dict[str, str], list[Conflict]]:
     conflicts: list[Conflict] = []
     was, mine = (_records(kind, pack, parent) for pack in (before, draft))
-    if kind.parent and find_record(_read(files), KINDS[kind.parent], parent) is None:
-        return files, [] if was == mine else [Conflict(kind.parent, parent, "")]
+    if was == mine:
+        return files, []
+    if kind.parent and find_by_path(_read(files), KINDS[kind.parent], parent) is None:
+        return files, [Conflict(kind.parent, split_path(KINDS[kind.parent], parent)[1], "")]
     # First what is new: a list that may not be empty never is.
     for key, record in mine.items():
         target = _read(files)
         there = _key_there(kind, target, key, record, parent)
         values = values_of(kind, record)
         if key not in was and there is None:
-            inner = {
-                each.place[-1]: [values_of(each, child) for child in getattr(record, each.place[-1])]
-                for each in children_of(kind)
-            }
-            files = add_record(files, target, kind, values | {name: lines for name, lines in inner.items() if lines},
-                               parent)  # fmt: skip
+            files = add_record(files, target, kind, values_with_lists(kind, record), parent)
         elif key not in was or (not kind.key and not kind.is_single):
             continue
         elif there is None:
@@ -98,7 +98,7 @@ def _merge_kind(
         there = _key_there(kind, target, key, was[key], parent)
         if there is None:
             continue
-        if kind.key and values_of(kind, find_record(target, kind, there, parent)) != values_of(kind, was[key]):
+        if kind.key and find_record(target, kind, there, parent) != was[key]:
             conflicts.append(Conflict(kind.name, key, ""))
             continue
         files = remove_record(files, target, kind, there, parent)
@@ -110,13 +110,6 @@ def _read(files: Files) -> TownPack:
     if pack is None:
         raise Unreadable
     return pack
-
-
-def _parents(kind: Kind, pack: TownPack) -> list[str]:
-    if not kind.parent:
-        return [""]
-    above = KINDS[kind.parent]
-    return [key_of(above, record, number) for number, record in enumerate(list_records(pack, above))]
 
 
 def _records(kind: Kind, pack: TownPack, parent: str) -> dict[str, Any]:

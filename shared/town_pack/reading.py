@@ -29,6 +29,7 @@ from shared.town_pack.schema import (
     TownFile,
     TownPack,
 )
+from shared.town_pack.templates import TEMPLATES_FILE, TemplatesFile
 
 LISTS = ("items", "bring", "bring_online", "counters", "words", "attach")
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
@@ -113,6 +114,7 @@ def _read_sheets(files: Mapping[str, str]) -> dict[str, _Sheet[Any]]:
         LIFE_EVENTS_FILE: _read_toml(LIFE_EVENTS_FILE, files.get(LIFE_EVENTS_FILE, ""), LifeEventsFile),
         OFFICE_FILE: _read_toml(OFFICE_FILE, files.get(OFFICE_FILE, ""), OfficeRules),
         ITEMS_FILE: _read_toml(ITEMS_FILE, files.get(ITEMS_FILE, ""), ItemsFile),
+        TEMPLATES_FILE: _read_toml(TEMPLATES_FILE, files.get(TEMPLATES_FILE, ""), TemplatesFile),
     }
 
 
@@ -129,6 +131,7 @@ def _pack_of(sheets: Mapping[str, _Sheet[Any]]) -> TownPack | None:
         life_events=read[LIFE_EVENTS_FILE].events,
         office=read[OFFICE_FILE],
         items=read[ITEMS_FILE],
+        templates=read[TEMPLATES_FILE].templates,
     )
 
 

@@ -9,13 +9,14 @@ import msgspec
 
 from shared.town_pack.items import ITEMS_FILE, ItemsFile
 from shared.town_pack.office import OfficeRules
+from shared.town_pack.templates import TEMPLATES_FILE, Template
 
-# The files of a pack. A town without life events, rules for its offices, or items of its own has no file for them.
+# The files of a pack. A town without life events, rules for offices, items or texts of its own has no file for them.
 TOWN_FILE = "town.toml"
 PROCEDURES_FILE = "procedures.csv"
 LIFE_EVENTS_FILE = "life_events.toml"
 OFFICE_FILE = "office.toml"
-MAY_BE_MISSING = (LIFE_EVENTS_FILE, OFFICE_FILE, ITEMS_FILE)
+MAY_BE_MISSING = (LIFE_EVENTS_FILE, OFFICE_FILE, ITEMS_FILE, TEMPLATES_FILE)
 FILE_MAX_BYTES = 1_000_000
 FREQUENT_MAX = 6
 # How long what was given for a procedure is kept after its end, where the town does not say.
@@ -73,6 +74,8 @@ class TownFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frequent: Annotated[tuple[Code, ...], msgspec.Meta(max_length=FREQUENT_MAX)] = ()
     registrar: str = ""
     travel_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    # A postal code of the town, for the example at the field where one is typed; empty: there is no example.
+    postal_example: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{3}-[0-9]{4})?$")] = ""
     online_payment: tuple[Payment, ...] = ()
     # False: payment, access and travel are sample data, and the pages say so.
     places_confirmed: bool = True
@@ -124,6 +127,14 @@ class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.others:
             yield from combinations(self.counters, 2)
         yield from product(self.counters, self.others)
+
+
+class Travel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long it takes from a district (地区) of the town to some counters or venues, in minutes, one way."""
+
+    district: ShortText
+    counters: Annotated[tuple[Code, ...], msgspec.Meta(min_length=1)]
+    minutes: Annotated[int, msgspec.Meta(ge=0, le=240)]
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,13 +204,24 @@ class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trial_reminder_after_s: int | None = None
 
 
+class ChannelReason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a channel is not possible, in the town's words, wherever that is the reason."""
+
+    reason: Literal["in_person_by_law", "not_online", "no_counter", "not_with_helper", "no_venue"]
+    ja: ShortText
+    easy: ShortText
+    en: ShortText
+
+
 class ChannelRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the channels take, where a procedure does not say it: minutes to read an online form, and to fill in each of
-    its items; and to sit down with a helper, before the procedure itself."""
+    its items; and to sit down with a helper, before the procedure itself. `reasons` are the town's words for why a
+    channel is not possible; where it has none, ours are said."""
 
     online_base_min: Annotated[int, msgspec.Meta(ge=0, le=120)] = 5
     online_per_item_min: Annotated[int, msgspec.Meta(ge=0, le=60)] = 1
     helper_extra_min: Annotated[int, msgspec.Meta(ge=0, le=120)] = 15
+    reasons: tuple[ChannelReason, ...] = ()
 
 
 class Office(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -327,6 +349,7 @@ class TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venues: tuple[Venue, ...] = ()
     closures: tuple[Closure, ...] = ()
     walks: tuple[Walk, ...] = ()
+    travels: tuple[Travel, ...] = ()
     booking: BookingRules = BookingRules()
     notices: NoticeRules = NoticeRules()
     things: tuple[Words, ...] = ()
@@ -353,8 +376,10 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     deadlines: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
     walks: tuple[Walk, ...] = ()
+    travels: tuple[Travel, ...] = ()
     office: OfficeRules = OfficeRules()
     items: ItemsFile = ItemsFile()
+    templates: tuple[Template, ...] = ()
     channels: ChannelRules = ChannelRules()
     queue: QueueRules = QueueRules()
     offices: tuple[Office, ...] = ()

@@ -42,16 +42,17 @@ def change_table(text: str, place: Place, values: Mapping[str, Any]) -> str:
 def add_table(text: str, place: Place, values: Mapping[str, Any]) -> str:
     """The text with one more table at the end of the list that stands at a place."""
     given = {name: value for name, value in values.items() if value is not None}
-    list_now = _look_up(text, place)
-    if isinstance(list_now, list) and (*place, 0) not in _headers(text):
-        # Written in brackets, or empty.
-        return change_table(text, place[:-1], {str(place[-1]): [*list_now, given]})
+    list_now, headers = _look_up(text, place), _headers(text)
+    is_inside = isinstance(place[-2], int) and place[:-1] not in headers if len(place) > 1 else False
+    if is_inside or (isinstance(list_now, list) and (*place, 0) not in headers):
+        # Written in brackets, or empty, or what it stands in is.
+        return change_table(text, place[:-1], {str(place[-1]): [*(list_now or []), given]})
     block = _block(place, given)
     lines = _lines(text)
     if isinstance(list_now, list):
         at = _span(text, (*place, len(list_now) - 1)).end
     else:
-        at = _span(text, place[:-1]).end if len(place) > 1 else len(lines)
+        at = _span(text, place[:-1]).end if place[:-1] in headers else len(lines)
     return _joined([*lines[:at], "", *block, *lines[at:]])
 
 
@@ -94,6 +95,9 @@ def show(value: Any) -> str:
             return "true" if value else "false"
         case int():
             return str(value)
+        case str() if "\n" in value and not any(sign in '"\\\x7f' or "\n" != sign < " " for sign in value):
+            # As people wrote it, line for line.
+            return f'"""\n{value}"""'
         case str():
             # What JSON escapes, TOML reads; it takes one sign less as it stands.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -124,9 +128,13 @@ def _are_tables(value: list[Any] | tuple[Any, ...]) -> bool:
 
 
 def _change_field(text: str, place: Place, name: str, value: Any) -> str:
+    if (*place, name) in _headers(text):
+        # A table under a heading of its own is written anew, in one line.
+        lines, span = _lines(text), _span(text, (*place, name))
+        text = _joined([*lines[: span.first], *lines[span.end :]])
     lines, known = _lines(text), _known(text)
     at = known.get((*place, name))
-    if at is not None and (*place, name) not in _headers(text):
+    if at is not None:
         span = _statement(lines, at - 1)
         new = [] if value is None else f"{name} = {show(value)}{_comment(lines, span)}".split("\n")
         return _joined([*lines[: span.first], *new, *lines[span.end :]])

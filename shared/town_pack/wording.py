@@ -34,6 +34,8 @@ def texts_of(pack: TownPack) -> Iterator[Said]:
     for table, names in tables.items():
         for number, name in enumerate(names):
             yield Said(TOWN_FILE, (table, number, "ja"), name.ja, name.easy, name.en)
+    for number, reason in enumerate(pack.channels.reasons):
+        yield Said(TOWN_FILE, ("channels", "reasons", number, "ja"), reason.ja, reason.easy, reason.en)
     for number, procedure in enumerate(pack.procedures):
         names_in = (procedure.name_ja, procedure.name_plain_ja, procedure.name_en)
         yield Said(PROCEDURES_FILE, (number, "name_ja"), *names_in)

@@ -170,8 +170,8 @@ class Form:
             return ""
         return number
 
-    def postal_code(self, name: str, *, required: bool = True) -> str:
-        """Seven digits, typed with or without 〒 and hyphen."""
+    def postal_code(self, name: str, *, required: bool = True, example: str = "") -> str:
+        """Seven digits, typed with or without 〒 and hyphen. `example`: a code that people here know."""
         clean = unicodedata.normalize("NFKC", self.value(name)[: POSTAL_CODE_MAX_LENGTH * 2]).strip().removeprefix("〒")
         digits = "".join(
             char for char in clean if not (char.isspace() or char in _HYPHENS or unicodedata.category(char) == "Pd")
@@ -179,7 +179,8 @@ class Form:
         if not clean and not required:
             return ""
         if len(digits) != POSTAL_CODE_LENGTH or not (digits.isascii() and digits.isdigit()):
-            self.errors[name] = _("郵便番号は、7けたの数字で入力してください。例：259-0196")
+            said = _("郵便番号は、7けたの数字で入力してください。")
+            self.errors[name] = said + (_("例：%(code)s", code=example) if example else "")
             return ""
         return digits
 

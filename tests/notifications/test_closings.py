@@ -7,9 +7,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from services.notifications.domain.sms import PARTS_MAX, count_parts
 from shared.events.booking import AppointmentBooked, AppointmentProgressed
 from shared.events.routing import ContactGiven
+from shared.sms_parts import PARTS_MAX, count_parts
 from tests.notifications.harness import LINK_TOKEN, START, Notifications
 
 LATER = START + timedelta(days=1)

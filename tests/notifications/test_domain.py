@@ -32,7 +32,8 @@ from services.notifications.domain.reminders import (
     rule_for_trial,
 )
 from services.notifications.domain.retries import PAUSES, TRIES_MAX, next_try
-from services.notifications.domain.sms import count_parts, domestic_number
+from services.notifications.domain.sms import domestic_number
+from shared.sms_parts import count_parts
 
 JST = ZoneInfo("Asia/Tokyo")
 DAY_BEFORE = rule_for_before(1_440)

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from services.notifications.domain.notices import Newest, is_overtaken
-from services.notifications.domain.sms import PARTS_MAX, count_parts
 from shared.events.base import Event
 from shared.events.booking import AppointmentBooked, AppointmentProgressed
+from shared.sms_parts import PARTS_MAX, count_parts
 from tests.notifications.harness import LINK_TOKEN, START, Notifications
 
 EARLIER = START - timedelta(days=2)

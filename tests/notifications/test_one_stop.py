@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from icalendar import Calendar
 
-from services.notifications.domain.sms import PARTS_MAX, count_parts
 from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentProgressed
 from shared.events.routing import ContactGiven
+from shared.sms_parts import PARTS_MAX, count_parts
 from shared.town_pack import NoticeRules
 from tests.notifications.harness import LINK_TOKEN, START, Notifications
 from tests.notifications.test_reminders import load

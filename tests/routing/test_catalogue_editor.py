@@ -1,98 +1,54 @@
+# ruff: noqa: F811 -- fixtures of editing.py
 """`/office/catalogue`: what managers fill in is what the files say; seen by nobody before it is published."""
 
 import ast
 import asyncio
-import html
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 
 from services.routing.commands.catalogue import publish_catalogue
-from services.routing.commands.packs import keep_pack
 from services.routing.pages.catalogue_fields import NOT_HERE, look_of, usual_values
 from services.routing.pages.catalogue_problems import is_known
 from services.routing.pages.catalogue_wording import KIND_NAMES, LABELS
-from services.routing.queries.drafts import Draft, find_draft
 from services.routing.queries.packs import find_pack
 from shared.db import Database
-from shared.town_pack import checking, find_files, read_files
+from shared.town_pack import checking, checking_items, checking_templates, read_files
 from shared.town_pack.problems import Flaw
 from shared.town_pack.reading import examine_files
 from shared.town_pack.records import KINDS, fields_of, find_record, values_of
 from tests.routing.applying import sign_in
 from tests.routing.conftest import Visitor
-from tests.routing.makers import HOST, NOW, PACK_DIR, TOWN
+from tests.routing.editing import (
+    CONFLICT,
+    FILES,
+    NOT_FOUND,
+    OK,
+    PATH,
+    SEE_OTHER,
+    WRONG,
+    Loaded,
+    draft_of,
+    filled,
+    load,  # noqa: F401  a fixture
+    manager,  # noqa: F401  a fixture
+    save,
+    send,
+    undo,
+)
+from tests.routing.makers import HOST, NOW, TOWN
 from tests.shared.test_town_pack_records import PACKS, records
 
-OK, SEE_OTHER = httpx.codes.OK, httpx.codes.SEE_OTHER
-WRONG, CONFLICT, NOT_FOUND = httpx.codes.UNPROCESSABLE_ENTITY, httpx.codes.CONFLICT, httpx.codes.NOT_FOUND
-PATH = "/office/catalogue"
-FILES = find_files(PACK_DIR)
 # What residents' pages are made of, and what others are told.
 SHOWN = ("procedure", "catalogue", "life_event", "counter", "office_rule", "outbox")
 
-Loaded = Callable[[Mapping[str, str]], Any]
-
-
-@pytest_asyncio.fixture
-async def load(db: Database) -> Loaded:
-    """Keeps files as if they had been loaded from the command line."""
-
-    async def keep(files: Mapping[str, str]) -> None:
-        async with db.begin(TOWN) as session:
-            await keep_pack(session, TOWN, files, now=NOW)
-
-    return keep
-
-
-@pytest_asyncio.fixture
-async def manager(db: Database, new_visitor: Callable[..., Visitor], load: Loaded) -> Visitor:
-    await load(FILES)
-    return await sign_in(db, new_visitor(), roles=("manager",), office=None)
-
-
-async def draft_of(db: Database) -> Draft:
-    async with db.begin(TOWN) as session:
-        return await find_draft(session, TOWN)
-
-
-def filled(page: httpx.Response) -> dict[str, list[str]]:
-    """What a browser would send of the page's main form, untouched."""
-    assert page.status_code in (OK, CONFLICT, WRONG), page.text
-    form = re.search(r'<form class="stack" method="post"[^>]*>(.*?)</form>', page.text, re.DOTALL)
-    assert form
-    fields: dict[str, list[str]] = {}
-    for found in re.finditer(r"<input\b[^>]*>", form[1]):
-        tag = found[0]
-        name, value = (re.search(rf'\b{each}="([^"]*)"', tag) for each in ("name", "value"))
-        kind = re.search(r'type="(\w+)"', tag)
-        if name and (kind is None or kind[1] not in ("checkbox", "radio") or " checked" in tag):
-            fields.setdefault(name[1], []).append(html.unescape(value[1]) if value else "")
-    for name, inside in re.findall(r'<textarea\b[^>]*name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form[1], re.DOTALL):
-        fields[name] = [html.unescape(inside)]
-    for name, inside in re.findall(r'<select\b[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form[1], re.DOTALL):
-        options = re.findall(r'<option value="([^"]*)"( selected)?>', inside)
-        chosen = [value for value, selected in options if selected] or [options[0][0]]
-        fields[name] = [html.unescape(chosen[0])]
-    return fields
-
-
-async def save(manager: Visitor, path: str, deed: str = "save", **changes: Any) -> httpx.Response:
-    """Open a record, change some of it, and press the button."""
-    fields = filled(await manager.get(path)) | {
-        name: value if isinstance(value, list) else [value] for name, value in changes.items()
-    }
-    return await send(manager, path, fields, deed)
-
-
-async def send(manager: Visitor, path: str, fields: Mapping[str, list[str]], deed: str = "save") -> httpx.Response:
-    return await manager.post(path.partition("?")[0], dict(fields) | {"deed": deed})  # type: ignore[arg-type]
+# Files that the small pack of the tests does without.
+OPTIONAL = ("items.toml", "templates.toml")
+CHECKS = (checking, checking_items, checking_templates)
 
 
 def test_every_field_of_the_schema_has_an_input_and_words() -> None:
@@ -106,8 +62,8 @@ def test_every_field_of_the_schema_has_an_input_and_words() -> None:
 
 
 def test_every_check_of_a_pack_has_words_here() -> None:
-    """What `checking.py` can say is looked up by its own text: a new check without Japanese words is told here."""
-    tree = ast.parse(inspect.getsource(checking))
+    """What checks can say is looked up by its own text: a new check without Japanese words is told here."""
+    tree = ast.parse("\n".join(map(inspect.getsource, CHECKS)))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Flaw":
             scope = next(
@@ -147,16 +103,26 @@ async def test_every_form_sent_untouched_changes_nothing(
 
 CHANGES = {
     "yes_no": "no", "number": "7", "time": "10:10", "date": "2027-01-05", "text": "ちがうこと", "lines": "31",
+    "long_text": "ちがうこと",
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("folder", "kinds"),
+    [
+        ("tests/routing/pack", [kind.name for kind in KINDS.values() if kind.file not in OPTIONAL]),
+        ("deploy/towns/hoshimi", [kind.name for kind in KINDS.values() if kind.file in OPTIONAL]),
+    ],
+)
 async def test_every_field_that_is_filled_in_is_what_the_files_say(
-    db: Database, manager: Visitor, load: Loaded
+    db: Database, manager: Visitor, load: Loaded, folder: str, kinds: list[str]
 ) -> None:
     """Each field by itself, from the page into the file: only that one is different afterwards."""
-    pack = read_files(FILES)
+    await load(PACKS[folder])
+    pack = read_files(PACKS[folder])
     done: set[tuple[str, str]] = set()
-    for kind, key, parent, record in records(pack):
+    wanted = [found for found in records(pack) if found[0].name in kinds]
+    for kind, key, parent, record in wanted:
         page = await manager.get(f"{PATH}/{kind.name}/edit", params={"key": key, "parent": parent})
         for field in fields_of(kind):
             look = look_of(kind, field)
@@ -164,12 +130,18 @@ async def test_every_field_that_is_filled_in_is_what_the_files_say(
             if (kind.name, field.name) in NOT_HERE | done or field.name == kind.key:
                 continue
             fields = filled(page) | {"deed": ["save"]}
-            options = re.findall(rf'name="{name}(?:_1)?"[^>]*value="([^"]+)"', page.text)
+            if f'name="{name}' not in page.text:
+                # Nothing can be chosen here.
+                continue
+            options = re.findall(rf'name="{name}(?:_1|_one_of)?"[^>]*value="([^"]+)"', page.text)
             if look in ("choice", "ordered"):
                 at = re.search(rf'<select[^>]*name="{name}(?:_1)?"[^>]*>(.*?)</select>', page.text, re.DOTALL)
                 options = re.findall(r'value="([^"]+)"', at[1]) if at else []
             if look == "choices":
                 fields[name] = [each for each in options if each not in fields.get(name, [])][:1] or options[:1]
+            elif look == "condition":
+                fields[name] = [] if old else [""]
+                fields[f"{name}_one_of"] = options[:1] if not old else []
             elif look == "ordered":
                 fields[f"{name}_1"] = [next(each for each in options if [each] not in fields.values())]
             elif look == "choice":
@@ -189,14 +161,8 @@ async def test_every_field_that_is_filled_in_is_what_the_files_say(
                 done.add((kind.name, field.name))
                 await undo(manager, db)
             assert not (await draft_of(db)).is_changed
-    everything = {(kind.name, field.name) for kind, *_ in records(pack) for field in fields_of(kind)}
+    everything = {(kind.name, field.name) for kind, *_ in wanted for field in fields_of(kind)}
     assert everything - done - NOT_HERE - {(kind.name, kind.key) for kind in KINDS.values()} == set()
-
-
-async def undo(manager: Visitor, db: Database, deed: str = "undo") -> None:
-    seen = (await draft_of(db)).save
-    answer = await manager.post(f"{PATH}/history", {"deed": deed, "seen": str(seen)})
-    assert answer.status_code == SEE_OTHER or not seen, answer.text
 
 
 async def test_a_change_is_told_undone_and_done_again(db: Database, manager: Visitor) -> None:
@@ -303,9 +269,11 @@ async def test_two_saves_at_once_are_both_kept(
 
 async def test_records_are_added_moved_and_taken_out(db: Database, manager: Visitor) -> None:
     new = f"{PATH}/event/edit?new=1"
-    bare = await save(manager, new, v_code="birth", v_name_ja="出生", v_intro_ja="生まれたとき", first_step="")
+    bare = await save(manager, new, v_code="birth", v_name_ja="出生", v_intro_ja="生まれたとき", v_steps_procedure="")
     assert bare.status_code == WRONG
-    added = await save(manager, new, v_code="birth", v_name_ja="出生", v_intro_ja="生まれたとき", first_step="CHI02")
+    added = await save(
+        manager, new, v_code="birth", v_name_ja="出生", v_intro_ja="生まれたとき", v_steps_procedure="CHI02"
+    )
     assert added.headers["location"] == f"{PATH}/event/edit?key=birth"
     step = await save(manager, f"{PATH}/step/edit?new=1&parent=birth", v_procedure="CHI03", v_after=["CHI02"])
     assert step.status_code == SEE_OTHER
@@ -389,7 +357,8 @@ async def test_only_managers_edit_and_preview(
     staff = await sign_in(db, new_visitor())
     for who in (visitor, staff):
         for path in ("", "/procedure", "/procedure/edit?key=RES01", "/history", "/publish", "/preview",
-                     "/preview/search", "/preview/procedures/RES01", "/preview/life-events/move-in"):  # fmt: skip
+                     "/preview/search", "/preview/procedures/RES01", "/preview/life-events/move-in",
+                     "/preview/forms/RES01"):  # fmt: skip
             assert (await who.get(PATH + path)).status_code != OK, path
     for path in ("/procedure/edit", "/history", "/publish"):
         assert (await staff.post(PATH + path, {"deed": "undo"})).status_code == httpx.codes.FORBIDDEN

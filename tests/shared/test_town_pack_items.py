@@ -44,8 +44,8 @@ def test_a_change_is_one_line_of_the_difference(pack: Path) -> None:
     change(pack / ITEMS_FILE, "lowest = 2000", "lowest = 3000")
     changes = list(changes_between(read_town_pack(HOSHIMI), read_town_pack(pack)))
     assert [(line.kind, line.code, sorted(line.fields)) for line in changes] == [
-        ("item", "town_snack", ["parts"]),
-        ("form", "compost", ["groups"]),
+        ("part of an item", "town_snack/foods", ["at_most"]),
+        ("item of a form", "compost/処理機と補助金/bank_account", ["when"]),
     ]
 
 

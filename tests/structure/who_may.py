@@ -254,6 +254,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office/catalogue/preview/search": MANAGER,
     "routing GET /office/catalogue/preview/procedures/{code}": MANAGER,
     "routing GET /office/catalogue/preview/life-events/{code}": MANAGER,
+    "routing GET /office/catalogue/preview/forms/{code}": MANAGER,
     "routing GET /office/quality": MANAGER,
     "routing POST /office/quality": MANAGER,
     # What its own office read and used; a manager, all of them.

@@ -38,6 +38,7 @@ from services.notifications.tables import (
     attempt,
     catalogue_counter,
     catalogue_procedure,
+    catalogue_template,
     catalogue_town,
     contact_point,
     notice,
@@ -268,6 +269,9 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
                                              catalogue_procedure.c.code == _of_either("procedure")))
         .outerjoin(catalogue_counter, and_(catalogue_counter.c.municipality == town,
                                            catalogue_counter.c.code == appointment.c.counter))
+        .outerjoin(catalogue_template, and_(catalogue_template.c.municipality == town,
+                                            catalogue_template.c.kind == notice.c.kind,
+                                            catalogue_template.c.language == contact_point.c.language))
     )  # fmt: skip
     return (
         select(
@@ -299,6 +303,7 @@ def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             catalogue_counter.c.number.label("counter_number"),
             catalogue_counter.c.name_ja.label("counter_name"),
             catalogue_counter.c.place_ja.label("place"),
+            *(catalogue_template.c[name].label(f"own_{name}") for name in ("subject", "long", "short")),
         )
         .select_from(joined)
         .where(town == municipality, notice.c.notice_id.in_(notice_ids))
@@ -421,6 +426,9 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         town_phone=row.town_phone,
         public_url=row.public_url,
         language=row.language,
+        own_subject=row.own_subject or "",
+        own_long=row.own_long or "",
+        own_short=row.own_short or "",
         address=address,
         link_token=access.link_token if access else None,
         code=access.code if access else None,

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import delete, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.tables import catalogue_counter, catalogue_procedure, catalogue_town
+from services.notifications.tables import catalogue_counter, catalogue_procedure, catalogue_template, catalogue_town
 from shared.events.routing import CataloguePublished
 
 
@@ -32,6 +33,7 @@ async def apply_catalogue(session: AsyncSession, event: CataloguePublished, *, n
         return
     await session.execute(delete(catalogue_procedure).where(catalogue_procedure.c.municipality == town))
     await session.execute(delete(catalogue_counter).where(catalogue_counter.c.municipality == town))
+    await session.execute(delete(catalogue_template).where(catalogue_template.c.municipality == town))
     if event.procedures:
         await session.execute(
             insert(catalogue_procedure),
@@ -63,6 +65,9 @@ async def apply_catalogue(session: AsyncSession, event: CataloguePublished, *, n
                 for entry in event.counters
             ],
         )
+    if event.templates:
+        templates = [{"municipality": town, **msgspec.to_builtins(entry)} for entry in event.templates]
+        await session.execute(insert(catalogue_template), templates)
 
 
 def public_url_of(host: str) -> str:

@@ -25,12 +25,13 @@ from services.routing.tables import (
     town_item,
 )
 from shared.audit import Operator, record_deed
-from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, WalkEntry
+from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, TemplateEntry, WalkEntry
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack, Venue
 from shared.town_pack.office import OfficeRule
+from shared.town_pack.templates import LANGUAGES, TEXTS
 from shared.web.readings import bare
 
 # What only booking has to know of a procedure.
@@ -73,7 +74,9 @@ async def write_catalogue(session: AsyncSession, pack: TownPack, *, public_url: 
         "deadlines": [{"code": deadline.code, "ja": deadline.ja} for deadline in pack.deadlines],
         "online_payment": list(facts.online_payment),
         "places_confirmed": facts.places_confirmed,
-        "channels": msgspec.to_builtins(pack.channels),
+        "postal_example": facts.postal_example,
+        "channels": msgspec.to_builtins(pack.channels)
+        | {"reasons": {each.reason: each.ja for each in pack.channels.reasons}},
         "offices": msgspec.to_builtins(pack.offices),
         "published_at": now,
     }
@@ -176,7 +179,13 @@ def _office_rows(pack: TownPack) -> list[dict[str, Any]]:
 
 
 def _counter_rows(pack: TownPack) -> list[dict[str, Any]]:
-    return [*(_counter_row(line, pack.town.travel_ja) for line in pack.counters), *map(_venue_row, pack.venues)]
+    rows = [*(_counter_row(line, pack.town.travel_ja) for line in pack.counters), *map(_venue_row, pack.venues)]
+    return [row | {"travels": _travels(pack, row["code"])} for row in rows]
+
+
+def _travels(pack: TownPack, code: str) -> list[dict[str, Any]]:
+    ways = sorted((each for each in pack.travels if code in each.counters), key=lambda each: each.minutes)
+    return [{"district": each.district, "minutes": each.minutes} for each in ways]
 
 
 def _counter_row(line: PackCounter, travel_ja: str) -> dict[str, Any]:
@@ -253,6 +262,15 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
             WalkEntry(counter=counter, other=other, minutes=minutes)
             for (counter, other), minutes in sorted(pack.walk_minutes().items())
         ),
+        templates=tuple(
+            TemplateEntry(
+                kind=template.kind,
+                language=code,
+                **{name: getattr(template, f"{name}_{language}") for name in TEXTS},
+            )
+            for template in pack.templates
+            for language, code in LANGUAGES.items()
+        ),
     )
 
 
@@ -272,6 +290,7 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.items,
             pack.channels,
             pack.offices,
+            pack.templates,
         ),
         str_keys=True,
     )

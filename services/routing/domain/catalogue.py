@@ -1,6 +1,7 @@
 """The catalogue as the rules see it."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -32,6 +33,8 @@ class ChannelRules(msgspec.Struct, frozen=True, kw_only=True):
     online_per_item_min: int = 1
     # Sitting down together, and then the procedure itself.
     helper_extra_min: int = 15
+    # Why a channel is not possible, in the town's words, by the reason; of others we say it in ours.
+    reasons: Mapping[str, str] = {}
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,13 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
         return {"online": self.online, "counter": self.counter, "helper": self.helper}[channel]
 
 
+class Travel(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the way from a district of the town takes."""
+
+    district: str
+    minutes: int
+
+
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
     """A counter (窓口), whose `number` hangs above it, or a venue where helpers meet residents.
 
@@ -98,6 +108,8 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     payment: tuple[Payment, ...] = ()
     access: tuple[Access, ...] = ()
     travel_ja: str = ""
+    # From the districts, shortest first.
+    travels: tuple[Travel, ...] = ()
 
     @property
     def is_venue(self) -> bool:

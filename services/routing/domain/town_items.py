@@ -106,6 +106,8 @@ class TownItems(msgspec.Struct, frozen=True, kw_only=True):
 
     items: Mapping[str, TownItem] = {}
     forms: Mapping[str, ProcedureForm] = {}
+    # A postal code of the town, for the example where one is typed.
+    postal_example: str = ""
 
 
 PLAIN_FORM = ProcedureForm()
@@ -132,6 +134,11 @@ def use_town_items(town: TownItems) -> Iterator[None]:
 def form_of(procedure: str) -> ProcedureForm:
     """How a procedure's form asks in the current town."""
     return _current.get().forms.get(procedure, PLAIN_FORM)
+
+
+def postal_example() -> str:
+    """A postal code of the current town, for the example where one is typed; empty: it gives none."""
+    return _current.get().postal_example
 
 
 def town_item_name(item: str) -> str | None:

@@ -13,17 +13,20 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.drafts import Misfit, edit_draft
+from services.routing.pages.catalogue_changes import show_field
 from services.routing.pages.catalogue_fields import (
     EMPTY_ROWS,
     UNSAID,
     input_name,
+    make_first_inputs,
     make_inputs,
+    read_first_inputs,
     read_inputs,
-    record_title,
     usual_values,
 )
+from services.routing.pages.catalogue_options import record_title
 from services.routing.pages.catalogue_problems import Told, tell_flaws
-from services.routing.pages.catalogue_wording import ORDER_STATES, kind_name, label_of, show_value
+from services.routing.pages.catalogue_wording import ORDER_STATES, kind_name, label_of, message_examples
 from services.routing.pages.figures import MANAGER
 from services.routing.queries.drafts import Draft, find_content, find_draft, find_newest_order
 from services.routing.queries.office import logins_of
@@ -39,11 +42,14 @@ from shared.town_pack.records import (
     add_record,
     change_record,
     children_of,
+    find_by_path,
     find_record,
     key_of,
     list_records,
+    path_in,
     raise_record,
     remove_record,
+    split_path,
     values_of,
 )
 from shared.web.forms import Form, read_form
@@ -52,7 +58,6 @@ from shared.web.i18n import translate
 from shared.web.pages import page, see_other
 
 PATH = "/office/catalogue"
-FIRST_STEP = "first_step"
 
 Req = Request[Any, Any, Any]
 
@@ -175,20 +180,20 @@ async def post_record(
     else:
         deed = "save"
         values, errors = read_inputs(wanted, form, old)
-    first_step = form.value(FIRST_STEP)
-    if is_new and wanted.name == "event" and find_record(seen, KINDS["procedure"], first_step) is None:
-        errors[FIRST_STEP] = _("ひとつ選んでください。")
+    # A list that may not be empty begins with one.
+    first, wrong = read_first_inputs(wanted, form) if is_new else ({}, {})
+    errors |= wrong
     if errors:
         return _record_page(
-            request, wanted, draft, pack, problems, key, parent, values, errors,
-            is_new=is_new, status=422, seen=form.value("seen"), first_step=first_step,
+            request, wanted, draft, pack, problems, key, parent, values | first, errors,
+            is_new=is_new, status=422, seen=form.value("seen"),
         )  # fmt: skip
-    extra = {"steps": [{"procedure": first_step}]} if is_new and wanted.name == "event" else {}
 
     def edit(files: Mapping[str, str], current: TownPack) -> Mapping[str, str]:
+        _require_parent(wanted, current, parent)
         if is_new:
             _refuse_taken(wanted, current, parent, values, None)
-            return add_record(files, current, wanted, values | extra, parent)
+            return add_record(files, current, wanted, values | first, parent)
         at = _key_now(wanted, seen, current, key, parent)
         theirs = None if at is None else values_of(wanted, find_record(current, wanted, at, parent))
         if at is None or theirs is None:
@@ -212,7 +217,7 @@ async def post_record(
             draft = await find_draft(session, town)
         pack, problems = meaning_of(draft)
         _require_parent(wanted, pack, parent)
-        return _told_page(request, wanted, draft, pack, problems, key, parent, values, error, is_new, first_step)
+        return _told_page(request, wanted, draft, pack, problems, key, parent, values | first, error, is_new)
     return see_other(_after(wanted, saved, deed, values, key, parent))
 
 
@@ -227,7 +232,6 @@ def _told_page(
     values: Mapping[str, Any],
     error: Moved | Taken | Misfit,
     is_new: bool,
-    first_step: str,
 ) -> Template:
     """Not saved, with the reason; what was filled in is still there."""
     if isinstance(error, Moved):
@@ -240,7 +244,7 @@ def _told_page(
     errors = {input_name(kind.key): said}
     return _record_page(
         request, kind, draft, pack, problems, key, parent, values, errors,
-        is_new=is_new, status=422, first_step=first_step,
+        is_new=is_new, status=422,
     )  # fmt: skip
 
 
@@ -259,10 +263,8 @@ def _record_page(
     status: Literal[200, 409, 422] = 200,
     seen: str = "",
     moved: Moved | None = None,
-    first_step: str = "",
 ) -> Template:
     inner = [] if is_new else children_of(kind)
-    above = KINDS.get(kind.parent)
     shown = find_record(pack, kind, key, parent)
     title = kind_name(kind)
     if shown is not None and not kind.is_single and not is_new:
@@ -273,7 +275,7 @@ def _record_page(
         status=status,
         path_of=PATH,
         action=f"{PATH}/{kind.name}/edit",
-        back=record_path(above, parent) if above else PATH if kind.is_single else f"{PATH}/{kind.name}",
+        back=_around(kind, parent) or (PATH if kind.is_single else f"{PATH}/{kind.name}"),
         title=title,
         key=key,
         parent=parent,
@@ -287,16 +289,23 @@ def _record_page(
         errors={name: text for name, text in errors.items() if name != input_name("")},
         whole=errors.get(input_name(""), ""),
         moved=moved,
-        first_steps=[{"value": line.code, "label": line.name_ja} for line in pack.procedures]
-        if is_new and kind.name == "event"
-        else [],
-        first_step=first_step,
+        looks=[] if is_new else _looks(kind, shown),
+        first=make_first_inputs(kind, pack, values) if is_new else [],
         lists=[
             {"title": kind_name(each, many=True), "add_label": _("%(kind)sを足す", kind=kind_name(each)),
-             **_listed(each, pack, key, problems, draft)}
+             **_listed(each, pack, path_in(parent, key), problems, draft)}
             for each in inner
         ],
     )  # fmt: skip
+
+
+def _looks(kind: Kind, record: Any) -> list[dict[str, str]]:
+    """What a record becomes for residents, where no page of theirs shows it: a message, or a form."""
+    if kind.name == "template" and record is not None:
+        return message_examples(record)
+    if kind.name == "form" and record is not None:
+        return [{"title": _("見本を見る"), "href": f"{PATH}/preview/forms/{record.procedure}", "text": ""}]
+    return []
 
 
 def meaning_of(draft: Draft) -> tuple[TownPack, list[Told]]:
@@ -317,6 +326,15 @@ def record_path(kind: Kind, key: str, parent: str = "") -> str:
     return f"{PATH}/{kind.name}/edit" + (f"?{query}" if query else "")
 
 
+def _around(kind: Kind, parent: str) -> str:
+    """Where the record is edited in which a record stands; empty: it stands in none."""
+    if not kind.parent:
+        return ""
+    above = KINDS[kind.parent]
+    outer, key = split_path(above, parent)
+    return record_path(above, key, outer)
+
+
 def _problem(told: Told) -> dict[str, str]:
     href = record_path(KINDS[told.kind], told.key, told.parent) if told.kind else ""
     anchor = f"#f-{input_name(told.field)}" if told.field else ""
@@ -330,7 +348,7 @@ def _listed(kind: Kind, pack: TownPack, parent: str, problems: list[Told], draft
         {
             "title": record_title(kind, pack, record, number),
             "key": key,
-            "shown_key": key if kind.key not in ("", "ja") else "",
+            "shown_key": key if kind.key not in ("", "ja", "name") else "",
             "href": record_path(kind, key, parent),
             "is_wrong": (kind.name, key, parent) in wrong,
         }
@@ -354,7 +372,7 @@ def _kind(name: str) -> Kind:
 
 
 def _require_parent(kind: Kind, pack: TownPack, parent: str) -> None:
-    if kind.parent and find_record(pack, KINDS[kind.parent], parent) is None:
+    if kind.parent and find_by_path(pack, KINDS[kind.parent], parent) is None:
         raise Refusal("record_unknown", 404)
 
 
@@ -382,9 +400,9 @@ def _refuse_taken(kind: Kind, pack: TownPack, parent: str, values: Mapping[str, 
 def _told_line(
     kind: Kind, name: str, old: Mapping[str, Any], mine: Mapping[str, Any], theirs: Mapping[str, Any]
 ) -> str:
-    said = f"{label_of(kind, name)}：{show_value(old[name])} → {show_value(theirs[name])}"
+    said = f"{label_of(kind, name)}：{show_field(name, old[name])} → {show_field(name, theirs[name])}"
     if mine[name] not in (old[name], theirs[name]):
-        said += _("（あなたの入力：%(mine)s）", mine=show_value(mine[name]))
+        said += _("（あなたの入力：%(mine)s）", mine=show_field(name, mine[name]))
     return said
 
 
@@ -395,8 +413,8 @@ def _after(kind: Kind, saved: Draft, deed: str, values: Mapping[str, Any], key: 
         now_at = str(values[kind.key]) if kind.key else key
         if any((told.kind, told.key, told.parent) == (kind.name, now_at, parent) for told in problems):
             return record_path(kind, now_at, parent)
-        if children_of(kind) and find_record(pack, kind, now_at) is not None:
+        if children_of(kind) and find_record(pack, kind, now_at, parent) is not None:
             return record_path(kind, now_at, parent)
-    if kind.parent:
-        return record_path(KINDS[kind.parent], parent)
+    if around := _around(kind, parent):
+        return around
     return PATH if kind.is_single else f"{PATH}/{kind.name}"

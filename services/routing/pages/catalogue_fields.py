@@ -1,46 +1,32 @@
 """A record as a form: each field of the schema becomes something to fill in, and what was filled in a value again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, time
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 
-from services.routing.pages.catalogue_wording import WEEKDAYS, choice_name, hint_of, label_of
+from services.routing.pages.catalogue_conditions import fields_above, part_names, read_condition, show_condition
+from services.routing.pages.catalogue_options import ITEM, NAMES, NO_NAME, OFFICES, PARTS, info_of, options_of
+from services.routing.pages.catalogue_wording import hint_of, kind_name, label_of, names_hint
 from shared.town_pack import TownPack
 from shared.town_pack.fitting import misfits
-from shared.town_pack.records import KINDS, Kind, fields_of, key_of, list_records
-from shared.town_pack.schema import Item
+from shared.town_pack.records import KINDS, Kind, children_of, fields_of
+from shared.town_pack.templates import NOTICE_KINDS
 from shared.web.forms import Form
 from shared.web.i18n import gettext as _
 
-Look = Literal["text", "number", "yes_no", "choice", "choices", "ordered", "lines", "time", "date"]
+Look = Literal[
+    "text", "long_text", "number", "yes_no", "choice", "choices", "ordered", "lines", "time", "date", "condition",
+]  # fmt: skip
 # An address may be another town's: only the operator changes these, in the files.
 NOT_HERE = {("town", "code"), ("town", "hosts"), ("town", "public_url")}
-# What a field names: records of these kinds, by their keys.
-NAMES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("procedure", "counters"): ("counter",),
-    ("procedure", "bring"): ("thing",),
-    ("procedure", "bring_online"): ("thing",),
-    ("procedure", "attach"): ("thing",),
-    ("procedure", "deadline"): ("deadline",),
-    ("opening", "counters"): ("counter", "venue"),
-    ("walk", "counters"): ("counter",),
-    ("walk", "others"): ("counter",),
-    ("step", "procedure"): ("procedure",),
-    ("step", "when"): ("question",),
-    ("step", "after"): ("step",),
-    ("rule", "procedure"): ("procedure",),
-    ("rule", "enclose"): ("thing",),
-    ("town", "frequent"): ("procedure",),
-}
 # Lists whose order says something.
 ORDERED = {("procedure", "items"), ("town", "frequent")}
-# Texts that are one of the town's offices, where it lists them.
-OFFICES = {("procedure", "office"), ("counter", "office"), ("venue", "office"), ("town", "registrar")}
 EMPTY_ROWS = 3
 TEXT_MAX_LENGTH = 2_000
-WEEK_MAX = 7
+# A text that may be longer has several lines.
+LINE_MAX_LENGTH = 500
 # A text that may be unsaid, which is something else than empty.
 UNSAID = "unsaid"
 
@@ -63,10 +49,31 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 def make_inputs(kind: Kind, pack: TownPack, parent: str, values: Mapping[str, Any]) -> list[Input]:
     """What there is to fill in of a record, with the values that it has."""
     return [
-        _input(kind, field, pack, parent, values.get(field.name))
+        _input(kind, field, pack, parent, values)
         for field in fields_of(kind)
-        if (kind.name, field.name) not in NOT_HERE
+        if (kind.name, field.name) not in NOT_HERE and not _has_no_use(kind, field, pack, parent, values)
     ]
+
+
+def make_first_inputs(kind: Kind, pack: TownPack, values: Mapping[str, Any], prefix: str = "") -> list[Input]:
+    """What there is to fill in of the first record in a new one, of whose kind there has to be one; and in that."""
+    inner = needed_in(kind)
+    if inner is None:
+        return []
+    prefix = f"{prefix}{inner.place[-1]}_"
+    first = (values.get(inner.place[-1]) or [{}])[0]
+    own = [
+        msgspec.structs.replace(made, label=f"{kind_name(inner)}：{made.label}", name=input_name(field.name, prefix))
+        for field in _needed_fields(inner)
+        for made in [_input(inner, field, pack, "", usual_values(inner) | first)]
+    ]
+    return own + make_first_inputs(inner, pack, first, prefix)
+
+
+def needed_in(kind: Kind) -> Kind | None:
+    """The kind of which one at least stands in each record of a kind; None when there is no such."""
+    lists = {field.name for field in msgspec.structs.fields(kind.type) if field.required}
+    return next((each for each in children_of(kind) if each.place[-1] in lists), None)
 
 
 def usual_values(kind: Kind) -> dict[str, Any]:
@@ -76,61 +83,113 @@ def usual_values(kind: Kind) -> dict[str, Any]:
 
 def read_inputs(kind: Kind, form: Form, old: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """The values that were filled in, and what is wrong with them by the name of the input."""
-    values = dict(old)
-    for field in fields_of(kind):
-        if (kind.name, field.name) not in NOT_HERE:
-            values[field.name] = _read(kind, field, form, old.get(field.name))
+    fields = [field for field in fields_of(kind) if (kind.name, field.name) not in NOT_HERE]
+    values = dict(old) | {field.name: _read(kind, field, form, old.get(field.name)) for field in fields}
+    return values, _errors_of(kind, form, values, fields_of(kind))
+
+
+def read_first_inputs(kind: Kind, form: Form, prefix: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """The same of the first records in a new one, as lists of one."""
+    inner = needed_in(kind)
+    if inner is None:
+        return {}, {}
+    prefix = f"{prefix}{inner.place[-1]}_"
+    fields = _needed_fields(inner)
+    values = {field.name: _read(inner, field, form, None, prefix) for field in fields}
+    errors = _errors_of(inner, form, values, fields, prefix)
+    for field in fields:
+        if look_of(inner, field) == "choice" and not values[field.name]:
+            errors[input_name(field.name, prefix)] = _("ひとつ選んでください。")
+    deeper, more = read_first_inputs(inner, form, prefix)
+    return {inner.place[-1]: [values | deeper]}, errors | more
+
+
+def _needed_fields(kind: Kind) -> list[msgspec.structs.FieldInfo]:
+    return [field for field in fields_of(kind) if field.required]
+
+
+def _errors_of(
+    kind: Kind, form: Form, values: Mapping[str, Any], fields: list[msgspec.structs.FieldInfo], prefix: str = ""
+) -> dict[str, str]:
     errors = dict(form.errors)
-    inner = {field.name: values[field.name] for field in fields_of(kind)}
-    whole = msgspec.defstruct("Own", [(f.name, f.type) for f in fields_of(kind)])
+    inner = {field.name: values[field.name] for field in fields}
+    whole = msgspec.defstruct("Own", [(field.name, field.type) for field in fields])
     for flaw in misfits(kind.file, inner, whole):
-        field_name = str(flaw.place[0]) if flaw.place else fields_of(kind)[0].name
-        errors.setdefault(input_name(field_name), _wanted(kind, field_name))
-    return values, errors
+        field_name = str(flaw.place[0]) if flaw.place else fields[0].name
+        errors.setdefault(input_name(field_name, prefix), _wanted(kind, field_name))
+    return errors
 
 
-def input_name(field: str) -> str:
+def input_name(field: str, prefix: str = "") -> str:
     """The name of a field's input: no other field of a form has it."""
-    return f"v_{field}"
+    return f"v_{prefix}{field}"
 
 
-def _input(kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, value: Any) -> Input:
+def _has_no_use(
+    kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, values: Mapping[str, Any]
+) -> bool:
+    """What nothing can be chosen for: parts of no item yet, and what could depend on nothing."""
+    value = values.get(field.name)
+    match look_of(kind, field):
+        case "condition":
+            return not value and not fields_above(kind, pack, parent, str(values.get(kind.key) or ""))
+        case "choices" if (kind.name, field.name) == PARTS:
+            return not value and not part_names(pack, str(values.get("item") or ""))
+        case _:
+            return False
+
+
+def _input(
+    kind: Kind, field: msgspec.structs.FieldInfo, pack: TownPack, parent: str, values: Mapping[str, Any]
+) -> Input:
+    value = values.get(field.name)
     look = look_of(kind, field)
     if (kind.name, field.name) in OFFICES and pack.offices:
         look = "choice"
     may_be_unsaid = look == "text" and _is_optional(field.type)
+    shown = _shown(look, value)
+    if look == "condition":
+        shown = show_condition(fields_above(kind, pack, parent, str(values.get(kind.key) or "")), value)
     return Input(
         name=input_name(field.name),
         field=field.name,
         look=look,
         label=label_of(kind, field.name),
-        hint=hint_of(kind, field.name),
+        hint=_template_hint(field.name, values) if kind.name == "template" else hint_of(kind, field.name),
         required=field.required and _must_be_said(kind, field, look),
-        value=_shown(look, value),
-        options=_options(kind, field, look, pack, parent, value),
+        value=shown,
+        options=options_of(kind, field, look, pack, parent, values),
         unsaid=value is None if may_be_unsaid else None,
     )
+
+
+def _template_hint(field: str, values: Mapping[str, Any]) -> str | None:
+    """Beside a text in Japanese stands what it may name; the others name the same."""
+    name, _line, language = field.partition("_")
+    if language != "ja" or values.get("kind") not in NOTICE_KINDS:
+        return hint_of(KINDS["template"], field)
+    return names_hint(values["kind"], name)
 
 
 def _must_be_said(kind: Kind, field: msgspec.structs.FieldInfo, look: Look) -> bool:
     match look:
         case "number" | "time" | "date":
             return True
-        case "text":
+        case "text" | "long_text":
             return _min_length(field) > 0
         case "choice":
             # What names a record may name none.
-            return (kind.name, field.name) not in NAMES.keys() | OFFICES
+            return (kind.name, field.name) not in NAMES.keys() | OFFICES | {ITEM}
         case _:
             return False
 
 
-def look_of(kind: Kind, field: msgspec.structs.FieldInfo) -> Look:
+def look_of(kind: Kind, field: msgspec.structs.FieldInfo) -> Look:  # noqa: C901  a line for each type
     """How a field is filled in, by its type."""
     if (kind.name, field.name) in ORDERED:
         return "ordered"
-    is_named = (kind.name, field.name) in NAMES
-    match _info(field.type):
+    is_named = (kind.name, field.name) in NAMES.keys() | {ITEM, PARTS}
+    match info_of(field.type):
         case msgspec.inspect.BoolType():
             return "yes_no"
         case msgspec.inspect.IntType():
@@ -147,14 +206,24 @@ def look_of(kind: Kind, field: msgspec.structs.FieldInfo) -> Look:
             return "choices" if highest is not None else "lines"
         case msgspec.inspect.VarTupleType(item_type=msgspec.inspect.StrType()):
             return "choices" if is_named else "lines"
-        case msgspec.inspect.StrType():
+        case msgspec.inspect.StrType(max_length=longest):
+            if longest is not None and longest > LINE_MAX_LENGTH:
+                return "long_text"
             return "choice" if is_named else "text"
+        case msgspec.inspect.StructType():
+            return "condition"
     raise NotImplementedError(f"{kind.name}.{field.name}")
 
 
-def _read(kind: Kind, field: msgspec.structs.FieldInfo, form: Form, old: Any) -> Any:
-    name = input_name(field.name)
+def _read(kind: Kind, field: msgspec.structs.FieldInfo, form: Form, old: Any, prefix: str = "") -> Any:
+    name = input_name(field.name, prefix)
     match look_of(kind, field):
+        case "condition":
+            return read_condition(form, name, old)
+        case "long_text":
+            written = form.long_text(name, max_length=TEXT_MAX_LENGTH, required=False)
+            # As in the files, where the last line ends like all of them.
+            return f"{written}\n" if written and (old or "\n").endswith("\n") else written
         case "yes_no":
             return form.value(name) == "yes"
         case "number":
@@ -162,11 +231,12 @@ def _read(kind: Kind, field: msgspec.structs.FieldInfo, form: Form, old: Any) ->
         case "choice":
             return form.value(name)
         case "choices":
-            return _in_old_order(_typed(field, form.value(name).split()), old)
+            chosen = ["" if text == NO_NAME else text for text in form.value(name).split()]
+            return _in_old_order(_typed(field, chosen), old)
         case "ordered":
             rows = [key for key in form.values if key.startswith(f"{name}_")]
-            chosen = [form.value(key) for key in sorted(rows, key=lambda key: (len(key), key)) if form.value(key)]
-            return list(dict.fromkeys(chosen))
+            in_order = [form.value(key) for key in sorted(rows, key=lambda key: (len(key), key)) if form.value(key)]
+            return list(dict.fromkeys(in_order))
         case "lines":
             lines = form.long_text(name, max_length=TEXT_MAX_LENGTH, required=False).split("\n")
             return _typed(field, [line.strip() for line in lines if line.strip()])
@@ -180,73 +250,9 @@ def _read(kind: Kind, field: msgspec.structs.FieldInfo, form: Form, old: Any) ->
             return form.text(name, max_length=TEXT_MAX_LENGTH, required=field.required and _min_length(field) > 0)
 
 
-def _options(
-    kind: Kind, field: msgspec.structs.FieldInfo, look: Look, pack: TownPack, parent: str, value: Any
-) -> list[dict[str, str]]:
-    chosen = [str(each) for each in value] if isinstance(value, list) else [str(value or "")]
-    known: dict[str, str] = {}
-    if (kind.name, field.name) in NAMES:
-        for name in NAMES[kind.name, field.name]:
-            known |= dict(_named(KINDS[name], pack, parent))
-    elif (kind.name, field.name) == ("procedure", "items"):
-        own = {item.code: item.ja for item in pack.items.items}
-        known = {str(code): choice_name(str(code)) for code in get_args(Item)} | own
-    elif (kind.name, field.name) in OFFICES:
-        known = {office.name_ja: office.name_ja for office in pack.offices}
-    else:
-        known = _of_type(_info(field.type))
-    if look not in ("choice", "choices", "ordered"):
-        return []
-    # What is not known any more stays to be seen, and to be taken out.
-    known |= {code: code for code in chosen if code and code not in known}
-    options = [{"value": code, "label": label} for code, label in known.items()]
-    needs_none = look == "ordered" or (look == "choice" and (kind.name, field.name) in NAMES.keys() | OFFICES)
-    return [{"value": "", "label": "―"}, *options] if needs_none else options
-
-
-def _of_type(info: Any) -> dict[str, str]:
-    match info:
-        case msgspec.inspect.LiteralType(values=values):
-            return {str(value): choice_name(str(value)) for value in values}
-        case msgspec.inspect.VarTupleType(item_type=item):
-            return _of_type(item)
-        case msgspec.inspect.IntType(ge=int(lowest), le=int(highest)):
-            is_week = highest == WEEK_MAX
-            return {str(n): WEEKDAYS[n - 1] if is_week else str(n) for n in range(lowest, highest + 1)}
-        case _:
-            return {}
-
-
-def _named(kind: Kind, pack: TownPack, parent: str) -> Sequence[tuple[str, str]]:
-    records = list_records(pack, kind, parent if kind.parent else "")
-    return [(key_of(kind, record, number), record_title(kind, pack, record, number)) for number, record in
-            enumerate(records)]  # fmt: skip
-
-
-def record_title(kind: Kind, pack: TownPack, record: Any, number: int) -> str:
-    """By what people know a record."""
-    match kind.name:
-        case "step" | "rule":
-            names = {line.code: line.name_ja for line in pack.procedures}
-            return str(names.get(record.procedure, record.procedure))
-        case "counter":
-            return f"{record.number} {record.name_ja}"
-        case "opening":
-            days = "".join(WEEKDAYS[day - 1] for day in record.weekdays)
-            return f"{days} {record.opens_at:%H:%M}–{record.closes_at:%H:%M}（{'、'.join(record.counters)}）"
-        case "closure":
-            return f"{record.first_day}–{record.last_day} {record.reason_ja}"
-        case "walk":
-            return f"{'、'.join(record.counters)}{' ↔ ' if record.others else ''}{'、'.join(record.others)}"
-    for field in ("name_ja", "text_ja", "ja"):
-        if hasattr(record, field):
-            return str(getattr(record, field))
-    return key_of(kind, record, number)
-
-
 def _shown(look: Look, value: Any) -> Any:
     if look in ("choices", "ordered"):
-        return [str(each) for each in value or ()]
+        return [str(each) or NO_NAME for each in value or ()]
     if look == "lines":
         return "\n".join(str(each) for each in value or ())
     if look == "yes_no":
@@ -257,7 +263,7 @@ def _shown(look: Look, value: Any) -> Any:
 
 
 def _typed(field: msgspec.structs.FieldInfo, texts: list[str]) -> list[Any]:
-    match _info(field.type):
+    match info_of(field.type):
         case msgspec.inspect.VarTupleType(item_type=msgspec.inspect.IntType()):
             return [_number(text) for text in texts]
         case _:
@@ -291,7 +297,7 @@ def _nothing(field: msgspec.structs.FieldInfo) -> Any:
 def _usual(field: msgspec.structs.FieldInfo) -> Any:
     if not field.required:
         return list(field.default) if isinstance(field.default, tuple) else field.default
-    match _info(field.type):
+    match info_of(field.type):
         case msgspec.inspect.VarTupleType():
             return []
         case msgspec.inspect.BoolType():
@@ -304,19 +310,12 @@ def _usual(field: msgspec.structs.FieldInfo) -> Any:
             return None
 
 
-def _info(kind: Any) -> Any:
-    found = msgspec.inspect.type_info(kind)
-    if isinstance(found, msgspec.inspect.UnionType):
-        return next(each for each in found.types if not isinstance(each, msgspec.inspect.NoneType))
-    return found
-
-
 def _is_optional(kind: Any) -> bool:
     return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.UnionType)
 
 
 def _min_length(field: msgspec.structs.FieldInfo) -> int:
-    info = _info(field.type)
+    info = info_of(field.type)
     if isinstance(info, msgspec.inspect.StrType):
         return 1 if info.pattern else info.min_length or 0
     return 0
@@ -325,7 +324,7 @@ def _min_length(field: msgspec.structs.FieldInfo) -> int:
 def _wanted(kind: Kind, name: str) -> str:
     """What fits a field, in words."""
     field = next(each for each in fields_of(kind) if each.name == name)
-    match _info(field.type):
+    match info_of(field.type):
         case msgspec.inspect.IntType(ge=lowest, le=highest):
             if lowest is not None and highest is not None:
                 return _("%(lowest)sから%(highest)sまでの数字で入力してください。", lowest=lowest, highest=highest)
@@ -336,6 +335,8 @@ def _wanted(kind: Kind, name: str) -> str:
             return _("英字・数字・「-」「_」だけで、短く入力してください。")
         case msgspec.inspect.StrType(max_length=int(longest)):
             return _("1文字から%(max)s文字までで入力してください。", max=longest)
+        case msgspec.inspect.StructType():
+            return _("数字と日を、確かめてください。日は 2026-12-29 のように入力してください。")
         case msgspec.inspect.TimeType():
             return _("時刻を、08:30 のように入力してください。")
         case msgspec.inspect.DateType():

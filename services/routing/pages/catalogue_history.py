@@ -18,7 +18,8 @@ from services.routing.commands.drafts import (
     take_version,
 )
 from services.routing.pages.catalogue import PATH, meaning_of
-from services.routing.pages.catalogue_wording import DEEDS, ORDER_STATES, describe_changes, label_of, show_value
+from services.routing.pages.catalogue_changes import DEEDS, describe_changes, show_field
+from services.routing.pages.catalogue_wording import ORDER_STATES, label_of
 from services.routing.pages.figures import MANAGER
 from services.routing.queries.drafts import Draft, find_draft, find_newest_order, list_saves
 from services.routing.queries.office import logins_of
@@ -165,7 +166,7 @@ def _conflict(conflict: Conflict) -> str:
     if not conflict.field:
         return _("%(key)s：片方で消され、もう片方で変えられました。ファイルのとおりにしました。", key=conflict.key)
     label = f"{conflict.key} {label_of(kind, conflict.field)}"
-    theirs, mine = show_value(conflict.theirs), show_value(conflict.mine)
+    theirs, mine = show_field(conflict.field, conflict.theirs), show_field(conflict.field, conflict.mine)
     return _("%(label)s：ファイルは「%(theirs)s」、ここでの変更は「%(mine)s」。ここでの変更をのこしました。",
              label=label, theirs=theirs, mine=mine)  # fmt: skip
 

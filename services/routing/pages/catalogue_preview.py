@@ -19,13 +19,17 @@ from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.catalogue import write_catalogue
+from services.routing.domain.town_items import form_of, use_town_items
 from services.routing.pages.catalogue import PATH, meaning_of
 from services.routing.pages.figures import MANAGER
 from services.routing.pages.finding import search_page
 from services.routing.pages.front import front_page, procedure_page
+from services.routing.pages.item_fields import make_groups
 from services.routing.pages.plans import life_event_page
+from services.routing.queries.catalogue import get_procedure
 from services.routing.queries.catalogues import Catalogues
 from services.routing.queries.drafts import find_draft
+from services.routing.queries.town_items import read_town_items
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -132,6 +136,33 @@ async def show_preview_life_event(
     )
 
 
+@get(f"{PREVIEW_PATH}/forms/{{code:str}}", guards=MANAGER)
+async def show_preview_form(
+    request: Req,
+    code: FromPath[str],
+    db: NamedDependency[Database],
+    town: NamedDependency[Town],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+) -> Response[str] | Template:
+    """What a procedure's form asks for, as the draft has it."""
+    return await _show(
+        request,
+        db,
+        town,
+        now,
+        identity,
+        lambda session, _catalogues: _form_page(request, session, town.code, code),
+    )
+
+
+async def _form_page(request: Req, session: AsyncSession, town: str, code: str) -> Template:
+    procedure = await get_procedure(session, town, code)
+    form = form_of(code)
+    groups = make_groups(form.in_order(procedure.items), {}, {}, with_autofill=False, plan=form)
+    return page(request, "catalogue_form.html", procedure=procedure, groups=groups)
+
+
 async def _show(
     request: Req, db: Database, town: Town, now: datetime, identity: Identity, draw: Draw
 ) -> Response[str] | Template:
@@ -160,7 +191,7 @@ async def _preview(
     try:
         async with db.begin(town.code) as session:
             await write_catalogue(session, pack, public_url="", now=now)
-            with use_town_texts(collect_texts(pack)):
+            with use_town_texts(collect_texts(pack)), use_town_items(await read_town_items(session, town.code)):
                 # An index of its own: the one that all share is of what is published.
                 yield session, Catalogues()
             raise _Undone  # noqa: TRY301  leaving the block by an error is what undoes it

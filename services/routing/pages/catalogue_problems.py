@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from services.routing.pages.catalogue_fields import record_title
+from services.routing.pages.catalogue_options import record_title
 from services.routing.pages.catalogue_wording import kind_name, label_of
 from shared.town_pack import TownPack
 from shared.town_pack.problems import Flaw, Place
-from shared.town_pack.records import KINDS, Kind, fields_of, key_of, list_records, place_of
+from shared.town_pack.records import KINDS, Kind, fields_of, key_of, list_parents, list_records, place_of
 from shared.web.i18n import translate
 
 
@@ -54,6 +54,42 @@ _SAID: tuple[tuple[str, str], ...] = (
      _("くらしのできごとの「先にする手続き」が、ぐるぐる回っています：%(way)s")),
     (r"(?P<ja>.+) is said in two ways: .+",
      _("「%(ja)s」の言いかえが、ほかのところとちがいます。同じにするか、日本語を変えてください。")),
+    (r"one of several parts has no name", _("欄が2つ以上あるときは、どの欄にも名前（英字）がいります。")),
+    (r"a part asks within its own item", _("欄の条件は、同じ「書いてもらうこと」の中の欄で決めてください。")),
+    (r".+ could be (?P<n>\d+) letters long, of at most (?P<most>\d+)",
+     _("ぜんぶで%(n)s文字になることがあり、長すぎます（%(most)s文字まで）。長さか、くり返しの数を小さくしてください。")),
+    (r"a choice between fewer than two", _("選択肢を、2つ以上足してください。")),
+    (r"a .+ has no choices", _("選択肢は、種類が「ひとつ選ぶ」のときだけです。消してください。")),
+    (r"less than at_least, or none", _("くり返しの多いほうは、少ないほう以上で、1以上にしてください。")),
+    (r"less than .+", _("小さいほう・はじめより、大きくしてください。")),
+    (r"digits without a length", _("「数字」のときは、長さ（けたの数）も入力してください。")),
+    (r"a .+ has at most (?P<most>\d+)", _("この種類の長さは、%(most)sまでです。")),
+    (r"a .+ comes once", _("1回分の欄は、種類が「人」「もの」のときだけです。消してください。")),
+    (r"nothing is asked of each", _("1回分の欄を、1つ以上足してください。")),
+    (r"(?P<code>.+) cannot be done online, so it has no form",
+     _("「%(code)s」は、オンラインでできません。この用紙を消してください。")),
+    (r".+ does not need (?P<item>.+)",
+     _("この手続きは「%(item)s」を書いてもらいません。ここから消すか、手続きのほうに足してください。")),
+    (r"(?P<item>.+) has no part (?P<part>.+)", _("「%(item)s」に、欄「%(part)s」はありません。選びなおしてください。")),
+    (r"the form of .+ leaves out (?P<items>.+), which the procedure needs",
+     _("手続きに書いてあって、用紙にないものがあります：%(items)s。まとまりに足してください。")),
+    (r".+ depends on .+, which does not come before it",
+     _("条件は、自分より上でたずねることの答えで決めます。順を変えるか、選びなおしてください。")),
+    (r"a condition asks for a choice, a number or a day",
+     _("条件に使えるのは、「ひとつ選ぶ」「数」「日」の答えだけです。")),
+    (r"nothing that fits a .+", _("えらんだ質問に合うもの（答え、数、日）を、ひとつだけ決めてください。")),
+    (r".+ would ask for (?P<n>\d+) fields of the town's own, of at most (?P<most>\d+)",
+     _("町がきめた欄が%(n)sになります（%(most)sまで）。ひとつ消すか、くり返しの数を小さくしてください。")),
+    (r"nothing is said of .+", _("まだ、なにも書いてありません。文を書くか、消してください。")),
+    (r".+ is said in another language and not in .+",
+     _("この文は、ほかのことばでは書いてあります。日本語・やさしい日本語・英語の3つとも書いてください。")),
+    (r"the .+ of .+ does not know (?P<name>\{.+\})",
+     _("このお知らせでは「%(name)s」を使えません。使えることばは、上の説明を見てください。")),
+    (r"a brace around no name", _("「{」と「}」は、入れかわることばだけに使います。")),
+    (r"the message does not say (?P<name>\{.+\})", _("この文には「%(name)s」がいります。どこかに入れてください。")),
+    (r"an SMS in up to (?P<n>\d+) parts, of at most (?P<most>\d+)",
+     _("SMSが%(n)s通ぶんの長さになることがあります（%(most)s通まで）。短くしてください。")),
+    (r"a line break, or a sign that is none, in .+", _("ここでは、改行や、見えない文字は使えません。")),
 )  # fmt: skip
 _OTHER = _("つじつまが合いません（%(what)s）。")
 
@@ -107,9 +143,7 @@ def _told(flaw: Flaw, pack: TownPack, places: Mapping[tuple[str, Place], tuple[K
 def _records_by_place(pack: TownPack) -> dict[tuple[str, Place], tuple[Kind, str, str, int]]:
     found: dict[tuple[str, Place], tuple[Kind, str, str, int]] = {}
     for kind in KINDS.values():
-        above = KINDS.get(kind.parent)
-        parents = [key_of(above, each, n) for n, each in enumerate(list_records(pack, above))] if above else [""]
-        for parent in parents:
+        for parent in list_parents(pack, kind):
             for number, record in enumerate(list_records(pack, kind, parent)):
                 key = key_of(kind, record, number)
                 found[kind.file, place_of(pack, kind, number, parent)] = (kind, key, parent, number)

@@ -1,12 +1,9 @@
 """The editor's words: what records and fields are called, and what a change is, in Japanese. Only staff read them."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from services.routing.pages.channel_wording import ACCESS, PAYMENTS
-from services.routing.pages.wording import CHANNEL_TITLES, ITEMS
-from services.routing.queries.packs import UnderWay
+from services.routing.pages.wording import ITEMS
 from shared.town_pack.records import KINDS, Kind
+from shared.town_pack.templates import Template, fill, names_for
 from shared.web.i18n import gettext, translate
 
 
@@ -26,6 +23,7 @@ KIND_NAMES: dict[str, tuple[str, str]] = {
     "opening": (_("受付時間"), _("受付時間のきまり")),
     "closure": (_("休みの日"), _("休みの日")),
     "walk": (_("窓口の間を歩く時間"), _("窓口の間を歩く時間")),
+    "travel": (_("地区から行く時間"), _("地区から行く時間")),
     "thing": (_("持ち物のことば"), _("持ち物のことば")),
     "deadline": (_("期限のことば"), _("期限のことば")),
     "name": (_("名前の言いかえ（課・場所・種類）"), _("名前の言いかえ")),
@@ -34,18 +32,53 @@ KIND_NAMES: dict[str, tuple[str, str]] = {
     "notices": (_("お知らせのきまり"), _("お知らせのきまり")),
     "channels": (_("やり方のめやす"), _("やり方のめやす")),
     "queue": (_("窓口の順番のきまり"), _("窓口の順番のきまり")),
+    "reason": (_("できないわけの、町のことば"), _("できないわけ")),
     "desk": (_("課と連絡先"), _("課")),
     "office": (_("課の仕事のきまり（すべての手続き）"), _("課の仕事のきまり（すべての手続き）")),
     "rule": (_("課の仕事のきまり（手続きごと）"), _("課の仕事のきまり（手続きごと）")),
     "check": (_("確かめること"), _("確かめること")),
+    "template": (_("町のことばで送るお知らせ"), _("お知らせの文")),
+    "item": (_("町がきめた、書いてもらうこと"), _("書いてもらうこと")),
+    "part": (_("この中の欄"), _("欄")),
+    "choice": (_("欄の選択肢（「ひとつ選ぶ」のとき）"), _("選択肢")),
+    "own": (_("くり返しの1回分の欄（「人」「もの」のとき）"), _("1回分の欄")),
+    "own_choice": (_("1回分の欄の選択肢（「ひとつ選ぶ」のとき）"), _("選択肢")),
+    "form": (_("申請の用紙（たずねる順とまとまり）"), _("申請の用紙")),
+    "group": (_("用紙のまとまり"), _("まとまり")),
+    "entry": (_("このまとまりでたずねること"), _("たずねること")),
 }
 # A field of every kind that has it, or of one kind (`kind.field`).
 LABELS: dict[str, str] = {
+    "travel.minutes": _("行く時間（分）"),
+    "travel.counters": _("行き先"),
+    "template.kind": _("どのお知らせか"),
+    "subject_ja": _("メールの題"),
+    "subject_easy": _("メールの題（やさしい日本語）"),
+    "subject_en": _("メールの題（英語）"),
+    "long_ja": _("メールの文"),
+    "long_easy": _("メールの文（やさしい日本語）"),
+    "long_en": _("メールの文（英語）"),
+    "short_ja": _("SMSの文"),
+    "short_easy": _("SMSの文（やさしい日本語）"),
+    "short_en": _("SMSの文（英語）"),
+    "part.name": _("欄の名前（英字）"),
+    "own.name": _("欄の名前（英字）"),
+    "group.ja": _("見出し"),
+    "part.when": _("この欄をたずねるとき"),
+    "entry.when": _("これをたずねるとき"),
+    "part.hint_ja": _("説明"),
+    "part.hint_easy": _("説明（やさしい日本語）"),
+    "part.hint_en": _("説明（英語）"),
+    "own.hint_ja": _("説明"),
+    "own.hint_easy": _("説明（やさしい日本語）"),
+    "own.hint_en": _("説明（英語）"),
     "access": _("設備"),
     "address_ja": _("役場の住所"),
     "after": _("先にする手続き"),
     "appeal_first": _("裁判の前に、審査請求がいる（審査請求前置）"),
     "appeal_to": _("審査請求をする相手"),
+    "at_least": _("くり返しの少ないほう（回）"),
+    "at_most": _("くり返しの多いほう（回）"),
     "attach": _("いっしょに送ってもらう写真や書類"),
     "bring": _("窓口に持ってくるもの"),
     "bring_online": _("オンラインで手もとに用意するもの"),
@@ -59,6 +92,7 @@ LABELS: dict[str, str] = {
     "counters": _("窓口"),
     "deadline": _("期限"),
     "discreet": _("人に見られたくない手続き"),
+    "district": _("地区の名前"),
     "easy": _("やさしい日本語"),
     "en": _("英語"),
     "enclose": _("郵便に入れてもらうもの"),
@@ -68,8 +102,10 @@ LABELS: dict[str, str] = {
     "first_day": _("はじめの日"),
     "first_week": _("はじめの週（その週のどの日でもよい）"),
     "frequent": _("はじめのページに出す手続き"),
+    "from_days": _("日のはじめ（今日から何日あとか）"),
     "helper": _("スマホのサポーターとできるか"),
     "helper_extra_min": _("サポーターと始めるまでの時間（分）"),
+    "highest": _("数の大きいほう"),
     "hint_easy": _("質問の説明（やさしい日本語）"),
     "hint_en": _("質問の説明（英語）"),
     "hint_ja": _("質問の説明"),
@@ -82,14 +118,18 @@ LABELS: dict[str, str] = {
     "intro_easy": _("説明（やさしい日本語）"),
     "intro_en": _("説明（英語）"),
     "intro_ja": _("説明"),
+    "item": _("書いてもらうこと"),
     "items": _("書いてもらうこと（この順）"),
     "ja": _("日本語"),
     "kana": _("読み（カタカナ）"),
+    "kind": _("欄の種類"),
     "kiosk_places": _("そのうち、発券機だけで出す数"),
     "last_ticket_min": _("窓口が閉まる何分前まで番号札を出すか"),
     "late": _("予約の時間におくれた方の順番"),
     "late_min": _("何分おくれたら、おくれた方とするか"),
     "last_day": _("終わりの日"),
+    "length": _("長さ（文字の数。「数字」では、けたの数）"),
+    "lowest": _("数の小さいほう"),
     "lunch_from": _("昼休みのはじめ"),
     "lunch_to": _("昼休みの終わり"),
     "max_open_appointments": _("ひとりが持てる予約の数"),
@@ -123,13 +163,16 @@ LABELS: dict[str, str] = {
     "place_ja": _("場所"),
     "places": _("同時に受けられる数"),
     "places_confirmed": _("設備・行き方・払い方は、町が確かめたもの"),
+    "postal_example": _("郵便番号の例"),
     "procedure": _("手続き"),
     "process_days": _("決めるまでの日数（開庁日）"),
     "public_url": _("お知らせにのせる住所（URL）"),
     "quantity_max": _("1回の予約でできる数"),
     "reason_ja": _("わけ"),
+    "reason": _("できないわけ"),
     "registrar": _("住民基本台帳の課（支援措置を登録する課）"),
     "reminders_before_min": _("何分前に思い出しのお知らせを送るか"),
+    "required": _("かならず書いてもらう"),
     "retention_days": _("終わったあと、書かれたことをのこす日数"),
     "slot_min": _("1回の長さ（分）"),
     "source": _("もとになったもの"),
@@ -141,6 +184,7 @@ LABELS: dict[str, str] = {
     "trial_reminder_after_s": _("ためし用：予約の何秒後にお知らせを送るか"),
     "two_persons": _("受け付けた人とべつの人が終える"),
     "unit": _("数え方（人分、通など）"),
+    "until_days": _("日の終わり（今日から何日あとか）"),
     "weekdays": _("曜日"),
     "when": _("「はい」のときだけ（えらばなければ、だれでも）"),
     "words": _("さがすときのことば"),
@@ -156,9 +200,24 @@ HINTS: dict[str, str] = {
     "procedure.counters": _("ここに書いた窓口で、予約ができます。"),
     "procedure.name_plain_ja": _("ことばの間をあけて書きます。例：町に ひっこして きました"),
     "notices.reminders_before_min": _("1行に1つずつ、数字で書いてください。1440は1日前です。"),
+    "town.postal_example": _("町の郵便番号を1つ、000-0000 の形で書きます。住所を書くところに、例として出ます。"),
+    "travel.district": _("「名前の言いかえ」に、やさしい日本語と英語を書いてください。"),
     "town.frequent": _("6つまで、この順に出ます。えらばなければ、多く使われたものが出ます。"),
     "rule.identity_step": _("本人確認のしくみの名前です。システムの担当者に聞いてください。空なら、たずねません。"),
     "rule.appeal_to": _("空にして、「ここでは決めない」を外すと、審査請求の案内を出しません。"),
+    "template.kind": _("書いたところだけ、この町のことばで送ります。空のところは、いつもの文のままです。"),
+    "item.code": _("「town_」のあとに、英字と数字を15文字まで書きます。手続きの「書いてもらうこと」で選びます。"),
+    "part.name": _("欄が2つ以上あるときに、英字と数字で書きます。あとで変えると、前に書かれたことが読めません。"),
+    "part.kind": _("「人」「もの」は、何度もくり返してたずねます。1回分の欄は、保存したあとに足します。"),
+    "part.length": _("書かなければ、種類で決まります。"),
+    "part.from_days": _("前の日は「-」をつけます。例：-183は半年前"),
+    "own.from_days": _("前の日は「-」をつけます。例：-183は半年前"),
+    "part.lowest": _("種類が「数」のときだけ使います。"),
+    "own.lowest": _("種類が「数」のときだけ使います。"),
+    "part.at_least": _("種類が「人」「もの」のときだけ使います。"),
+    "part.when": _("上の欄の答えで決まります。"),
+    "entry.when": _("この用紙で、上にあることの答えで決まります。"),
+    "entry.required": _("ほかの手続きでは書かなくてもよい欄を、ここでは書いてもらうとき、えらびます。"),
     "name.ja": _("課や場所や種類の名前を、そのまま書いてください。"),
 }
 WEEKDAYS = ("月", "火", "水", "木", "金", "土", "日")
@@ -172,14 +231,63 @@ CHOICES: dict[str, str] = {
     "last": _("列のいちばん後ろ"),
     "first": _("いちばん先"),
     "walk_in": _("予約のない方の中でいちばん先"),
+    "text": _("短い文"),
+    "person": _("人の名前"),
+    "long_text": _("長い文"),
+    "day": _("日"),
+    "postal_code": _("郵便番号"),
+    "choice": _("ひとつ選ぶ"),
+    "number": _("数"),
+    "digits": _("数字（番号）"),
+    "people": _("人（くり返し）"),
+    "things": _("もの（くり返し）"),
+    "in_person_by_law": _("法律で、窓口に来ることが決まっている"),
+    "not_online": _("まだオンラインではできない"),
+    "no_counter": _("窓口の予約ではあつかわない"),
+    "not_with_helper": _("サポーターとはできない"),
+    "no_venue": _("サポーターと会う場所がない"),
+    "confirmation": _("予約ができた"),
+    "change": _("予約が変わった"),
+    "cancellation": _("予約を取り消した"),
+    "reminder": _("予約が近づいた"),
+    "helper_found": _("サポーターが決まった"),
+    "closure": _("予約の時間が休みになった"),
+    "reopened": _("休みを取りやめた"),
+    "earlier_offer": _("早い時間があいた"),
+    "application_received": _("申請を受けとった"),
+    "application_accepted": _("申請を受け付けた"),
+    "application_correction": _("申請をなおしてほしい"),
+    "application_visit": _("申請のことで来てほしい"),
+    "application_completed": _("申請の手続きが終わった"),
+    "application_refused": _("申請について決まった（認められない）"),
+    "application_withdrawn": _("申請を取り下げた"),
+    "draw_won": _("抽選に当たった"),
+    "draw_lost": _("抽選に外れた"),
+    "draw_called_off": _("抽選が取りやめになった"),
+    "case_switched": _("やり方が変わった"),
     **{str(code): text for code, text in (*ACCESS.items(), *PAYMENTS.items())},
     **ITEMS,
 }
-DEEDS = {
-    "begin": _("なおし始め"),
-    "edit": _("なおした"),
-    "back": _("前の版にもどした"),
-    "merge": _("読みこまれたファイルに、変更を移した"),
+EXAMPLES = {"number": "K4M-7RXA", "code": "123456"}
+# What a town's own message may name, and what is put there.
+FILLED_IN: dict[str, str] = {
+    "town": _("町の名前"),
+    "phone": _("町の電話番号"),
+    "number": _("予約番号・受付番号"),
+    "procedure": _("手続きの名前"),
+    "site": _("このサイトのURL"),
+    "when": _("日時"),
+    "place": _("場所"),
+    "address": _("役場の住所"),
+    "things": _("持ちもの"),
+    "link": _("その人のページへのリンク"),
+    "find_link": _("番号と確認コードで開くページのURL"),
+    "code": _("確認コード"),
+    "offer_when": _("おさえてある、もっと早い日時"),
+    "offer_until": _("いつまでおさえてあるか"),
+    "feedback_link": _("ご意見を送るリンク"),
+    "draws_link": _("抽選のページのURL"),
+    "my_link": _("手続きの一覧のページのURL"),
 }
 ORDER_STATES = {
     "waiting": _("公開を待っています"),
@@ -188,24 +296,6 @@ ORDER_STATES = {
     "failed": _("公開できませんでした：システムの担当者に聞いてください"),
     "called_off": _("公開を取りやめました"),
 }
-# As `difference.py` calls them.
-_CHANGED = {
-    "procedure": "procedure",
-    "counter": "counter",
-    "venue": "venue",
-    "life event": "event",
-    "thing to bring": "thing",
-    "deadline": "deadline",
-    "wording": "name",
-    "office rule": "rule",
-    "office": "desk",
-    "closure": "closure",
-    "walk": "walk",
-    "hours": "opening",
-}
-_NOTHING = _("なし")
-_SEPARATOR = _("、")
-SHOWN_MAX = 200
 
 
 def label_of(kind: Kind, field: str) -> str:
@@ -220,6 +310,25 @@ def hint_of(kind: Kind, field: str) -> str | None:
     return translate(known) if known else None
 
 
+def names_hint(kind: str, text: str) -> str:
+    """What one of a message's texts may name, and what is put there."""
+    known = ", ".join(f"{{{name}}}＝{translate(FILLED_IN[name])}" for name in names_for(kind, text))
+    return gettext("入れかわることば：%(names)s", names=known)
+
+
+def message_examples(template: Template) -> list[dict[str, str]]:
+    """Each text of a message as it could arrive, with something made up in the place of each name."""
+    values = {name: EXAMPLES.get(name) or f"（{translate(said)}）" for name, said in FILLED_IN.items()}
+    return [
+        {
+            "title": gettext("届く文の見本：%(text)s", text=label_of(KINDS["template"], f"{name}_{language}")),
+            "text": fill(text, values) or text,
+            "href": "",
+        }
+        for name, language, text in template.said()
+    ]
+
+
 def kind_name(kind: Kind, *, many: bool = False) -> str:
     """What a record of a kind, or all of them, are called."""
     return translate(KIND_NAMES[kind.name][0 if many else 1])
@@ -228,84 +337,3 @@ def kind_name(kind: Kind, *, many: bool = False) -> str:
 def choice_name(code: str) -> str:
     """What one of a few values is called."""
     return translate(CHOICES[code]) if code in CHOICES else code
-
-
-def describe_changes(changes: list[dict[str, Any]], under_way: UnderWay | None = None) -> list[dict[str, Any]]:
-    """Changes as people read them: `what` changed, and `lines` of how; with what is under way, whom it touches."""
-    return [
-        {
-            "what": _what(change),
-            "lines": list(_lines(change)),
-            "felt": list(_felt(change, under_way)) if under_way else [],
-        }
-        for change in changes
-    ]
-
-
-def _what(change: Mapping[str, Any]) -> str:
-    if change["kind"] == "town":
-        table, _dot, field = change["code"].partition(".")
-        kind = KINDS[table]
-        return f"{kind_name(kind)}：{label_of(kind, field)}"
-    name = kind_name(KINDS[_CHANGED[change["kind"]]]) if change["kind"] in _CHANGED else change["kind"]
-    return " ".join(filter(None, [name, change["name"], change["code"]]))
-
-
-def _lines(change: Mapping[str, Any]) -> Iterator[str]:
-    if change["is_gone"]:
-        yield translate(_("なくなります"))
-    elif change["what"] == "new":
-        yield translate(_("新しくできます"))
-    elif not change["moves"]:
-        yield translate(_("ならぶ順が変わります"))
-    kind = KINDS.get(_CHANGED.get(change["kind"], change["code"].partition(".")[0]))
-    for move in change["moves"]:
-        label = label_of(kind, move["field"]) if kind and move["field"] != "hours" else ""
-        said = f"{show_value(move['before'])} → {show_value(move['after'])}"
-        yield f"{label}：{said}" if label and change["kind"] != "town" else said
-
-
-def show_value(value: object) -> str:
-    """A value in words, short enough for a line."""
-    match value:
-        case None | "" | [] | {}:
-            said = translate(_NOTHING)
-        case bool():
-            said = gettext("はい") if value else gettext("いいえ")
-        case list():
-            said = translate(_SEPARATOR).join(map(show_value, value))
-        case dict():
-            said = "（" + translate(_SEPARATOR).join(show_value(each) for each in value.values() if each) + "）"
-        case _:
-            said = choice_name(str(value))
-    return said if len(said) <= SHOWN_MAX else f"{said[:SHOWN_MAX]}…"
-
-
-def _felt(change: Mapping[str, Any], under_way: UnderWay) -> Iterator[str]:
-    """Whom a change touches who is in the middle of something."""
-    cases, ahead = under_way.cases.get(change["code"], 0), under_way.appointments.get(change["code"], 0)
-    fields = {move["field"] for move in change["moves"]}
-    if change["kind"] == "procedure" and cases:
-        if change["is_gone"]:
-            yield gettext("始まっている%(count)s件は、終わりまで続きます。新しくは始められません。", count=cases)
-        for field, said in _FELT.items():
-            if field in fields:
-                yield translate(said) % {"count": cases}
-        if fields & CHANNEL_TITLES.keys():
-            yield gettext("始まっている%(count)s件は、選んだやり方のまま続けられます。", count=cases)
-    if change["kind"] in ("counter", "venue", "hours") and ahead:
-        if change["is_gone"]:
-            yield gettext(
-                "これからの予約が%(count)s件あります。予約はのこります。窓口のページで、移すか取り消してください。",
-                count=ahead,
-            )
-        else:
-            yield gettext("これからの予約%(count)s件は、そのままです。新しい時間は、あすから数えます。", count=ahead)
-
-
-_FELT = {
-    "items": _("始まっている%(count)s件：まだ送っていない人には、新しい項目をたずねます。送ったものは、そのままです。"),
-    "office": _("始まっている%(count)s件：送られたものは、送った先の課のままです。"),
-    "fee_yen": _("始まっている%(count)s件：新しい手数料が、これから出ます。"),
-    "retention_days": _("始まっている%(count)s件：書かれたことは、新しい日数だけのこします。"),
-}

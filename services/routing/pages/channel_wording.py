@@ -99,6 +99,8 @@ PAYMENTS: dict[Payment, str] = {
 PAID_BY = _("払い方：%(ways)s")
 PAYMENT_TOLD_LATER = _("払い方は、受け付けたあとにお知らせします。")
 PAYMENT_TO_ASK = _("払い方は、役場におたずねください。")
+FROM_HOME = _("家から行く時間のめやす：%(way)s")
+FROM_HOME_VARIES = _("家から行く時間のめやす：%(least)sから%(most)s（地区でちがいます）")
 WITHOUT_TRAVEL = _("行き帰りの時間は、ふくみません。")
 SURE: dict[Sure, str] = {
     "sure": _("確かです"),
@@ -132,6 +134,9 @@ class ChannelCard(msgspec.Struct, frozen=True, kw_only=True):
     why: tuple[str, ...]
     cautions: tuple[str, ...]
     travel: str | None
+    # How long the way is, and from each district where it differs.
+    way: str | None
+    districts: tuple[str, ...]
     without_travel: str | None
     access: tuple[str, ...]
     payment: str | None
@@ -178,6 +183,8 @@ def _card(
         why=_why(option, comparison) if is_suggested else (),
         cautions=tuple(translate(CAUTIONS[code]) for code in option.cautions),
         travel=town_text(option.counter.travel_ja) if option.counter and option.counter.travel_ja else None,
+        way=_way(option) if is_somewhere else None,
+        districts=_districts(option) if is_somewhere else (),
         without_travel=translate(WITHOUT_TRAVEL) if is_somewhere else None,
         access=tuple(translate(ACCESS[code]) for code in option.access),
         payment=_payment(option) if is_possible and procedure.fee_yen else None,
@@ -213,6 +220,8 @@ def _channel_reason(option: ChannelOption, town: Town, *, counter_is_ready: bool
         return translate(COUNTER_POSSIBLE)
     if option.reason == "possible" and option.channel == "helper":
         return translate(HELPER_POSSIBLE)
+    if own := town.channels.reasons.get(option.reason):
+        return town_text(own)
     return translate(REASONS[option.reason])
 
 
@@ -236,6 +245,24 @@ def _as_of(option: ChannelOption, now: datetime) -> str | None:
     is_today = to_day(option.as_of) == to_day(now)
     when = jst_time(option.as_of) if is_today else jst_datetime(option.as_of, year=False)
     return translate(_("%(when)s現在の空きです。")) % {"when": when}
+
+
+def _way(option: ChannelOption) -> str | None:
+    """The way from home, which is nobody's business: how long it is from the nearest district, and the farthest."""
+    minutes = [way.minutes for way in option.counter.travels] if option.counter else []
+    if not minutes:
+        return None
+    least, most = duration(min(minutes)), duration(max(minutes))
+    if least == most:
+        return translate(FROM_HOME) % {"way": least}
+    return translate(FROM_HOME_VARIES) % {"least": least, "most": most}
+
+
+def _districts(option: ChannelOption) -> tuple[str, ...]:
+    ways = option.counter.travels if option.counter else ()
+    if len({way.minutes for way in ways}) < 2:
+        return ()
+    return tuple(f"{town_text(way.district)} {duration(way.minutes)}" for way in ways)
 
 
 def _minutes(option: ChannelOption) -> str | None:

@@ -26,7 +26,7 @@ from services.routing.domain.items import (
     unpack_people,
     unpack_value,
 )
-from services.routing.domain.town_items import PLAIN_FORM, ProcedureForm
+from services.routing.domain.town_items import PLAIN_FORM, ProcedureForm, postal_example
 from services.routing.pages.application_wording import WHOLE
 from services.routing.pages.item_labels import choice_name, part_hint, part_label, show_when
 from services.routing.pages.item_wording import PARTS
@@ -112,7 +112,7 @@ def _look_up_address(form: Form, item: str) -> dict[str, str]:
     What the person typed after the place is kept. The form's errors say what is wrong with the code.
     """
     code, line = f"{item}_postal_code", f"{item}_line"
-    postal_code = form.postal_code(code)
+    postal_code = form.postal_code(code, example=postal_example())
     places = find_places(postal_code) if postal_code else ()
     if postal_code and not places:
         form.errors[code] = _("この郵便番号は見つかりません。数字を確かめるか、住所を書いてください。")
@@ -269,7 +269,7 @@ def _read_part(form: Form, name: str, item: str, part: Part, today: date) -> str
         case "phone":
             return form.phone(name, required=required)
         case "postal_code":
-            return form.postal_code(name, required=required)
+            return form.postal_code(name, required=required, example=postal_example())
         case "choice":
             return form.choice(name, part.choices, required=required)
         case "digits":

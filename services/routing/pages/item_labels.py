@@ -3,6 +3,7 @@
 from typing import Any
 
 from services.routing.domain.items import Condition, Part, field_of, parts_of
+from services.routing.domain.town_items import postal_example
 from services.routing.pages.item_wording import CHOICES, PARTS
 from services.routing.pages.wording import item_name
 from shared.web.i18n import gettext as _
@@ -24,7 +25,10 @@ def part_hint(item: str, part: Part, within: str = "") -> str | None:
     if part.hint:
         return town_text(part.hint)
     words = PARTS.get((item, within + part.name))
-    return translate(words.hint) if words and words.hint else None
+    if words is None or not words.hint:
+        return None
+    example = postal_example() if part.kind == "postal_code" else ""
+    return translate(words.hint) + (_("例：%(code)s", code=example) if example else "")
 
 
 def choice_name(item: str, part: Part, choice: str, within: str = "") -> str:

@@ -16,7 +16,7 @@ class PartWords(msgspec.Struct, frozen=True):
     autocomplete: str = "off"
 
 
-_POSTAL_CODE = PartWords(_("郵便番号"), _("7けたの数字です。例：259-0196"), "postal-code")
+_POSTAL_CODE = PartWords(_("郵便番号"), _("7けたの数字です。"), "postal-code")
 _LINE = PartWords(_("住所"), _("都道府県から、番地まで入力してください。"), "street-address")
 _BUILDING = PartWords(_("建物の名前と部屋の番号"))
 _PERSON_NAME = PartWords(_("この方のお名前"))

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.catalogue import ChannelRules, Counter, Office, Procedure, Town, Words, is_code
+from services.routing.domain.catalogue import ChannelRules, Counter, Office, Procedure, Town, Travel, Words, is_code
 from services.routing.domain.channels import Availability
 from services.routing.tables import availability, case_file, catalogue, counter, procedure
 from shared.errors import Refusal
@@ -109,6 +109,7 @@ async def list_counters(session: AsyncSession, municipality: str) -> dict[str, C
             payment=tuple(row.payment),
             access=tuple(row.access),
             travel_ja=row.travel_ja,
+            travels=msgspec.convert(row.travels, tuple[Travel, ...]),
         )
         for row in rows
     }

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.domain.town_items import FormGroup, ProcedureForm, TownItem, TownItems
-from services.routing.tables import procedure_form, town_item
+from services.routing.tables import catalogue, procedure_form, town_item
 from shared.db import Database
 from shared.log import describe, get_logger
 
@@ -71,6 +71,9 @@ class TownItemDirectory:
         try:
             async with self._db.begin(municipality) as session:
                 items = await read_town_items(session, municipality)
+                example = select(catalogue.c.postal_example).where(catalogue.c.municipality == municipality)
+                said = (await session.execute(example)).scalar_one_or_none() or ""
+                items = msgspec.structs.replace(items, postal_example=said)
         except Exception as error:
             if municipality not in self._read:
                 raise

@@ -29,6 +29,8 @@ catalogue = Table(
     # The town's minutes for channels, and how its offices are reached: `domain/catalogue.py: ChannelRules`, `Office`.
     Column("channels", JSONB, nullable=False, server_default="{}"),
     Column("offices", JSONB, nullable=False, server_default="[]"),
+    # A postal code of the town, for the example where one is typed; empty: there is none.
+    Column("postal_example", Text, nullable=False, server_default=""),
     Column("published_at", TIME, nullable=False),
 )
 
@@ -132,6 +134,8 @@ counter = Table(
     Column("payment", TEXTS, nullable=False, server_default="{}"),
     Column("access", TEXTS, nullable=False, server_default="{}"),
     Column("travel_ja", Text, nullable=False, server_default=""),
+    # How long the way from each district takes: `domain/catalogue.py: Travel`.
+    Column("travels", JSONB, nullable=False, server_default="[]"),
     CheckConstraint("kind IN ('counter', 'venue')", name="kind"),
 )
 

@@ -1,0 +1,114 @@
+"""`templates.toml` of a town pack: what the town says itself in its messages (お知らせ), where it has words of its own.
+
+A text is said as it stands, with `{names}` in it that are filled in: nothing else of it means anything, so that no text
+can do more than be read. It is for the usual case of its kind; where one of its names has nothing to stand for (a
+procedure whose name nobody else shall read, several procedures in one visit), our own text is sent.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, get_args
+
+import msgspec
+
+TEMPLATES_FILE: Final = "templates.toml"
+SUBJECT_MAX_LENGTH, LONG_MAX_LENGTH, SHORT_MAX_LENGTH = 100, 1_500, 200
+# As `services/notifications/domain/notices.py` has them; a test keeps both the same.
+NoticeKind = Literal[
+    "confirmation", "change", "cancellation", "reminder", "helper_found", "closure", "reopened", "earlier_offer",
+    "application_received", "application_accepted", "application_correction", "application_visit",
+    "application_completed", "application_refused", "application_withdrawn", "draw_won", "draw_lost",
+    "draw_called_off", "case_switched",
+]  # fmt: skip
+NOTICE_KINDS: Final[tuple[str, ...]] = get_args(NoticeKind)
+# A language of the pack, and as people choose it.
+LANGUAGES: Final = {"ja": "ja", "easy": "ja-easy", "en": "en"}
+TEXTS: Final = ("subject", "long", "short")
+
+_EVERYWHERE = ("town", "phone", "number", "procedure", "site")
+_OF_APPOINTMENTS = (*_EVERYWHERE, "when", "place", "address", "things", "link", "find_link", "code")
+_OF_APPLICATIONS = (*_EVERYWHERE, "link", "find_link", "code")
+# What each kind may name.
+PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(
+        ("confirmation", "change", "reminder", "helper_found", "closure", "reopened", "draw_won"), _OF_APPOINTMENTS
+    ),
+    "cancellation": (*_EVERYWHERE, "when", "place", "find_link"),
+    "earlier_offer": (*_OF_APPOINTMENTS, "offer_when", "offer_until"),
+    **dict.fromkeys(
+        ("application_received", "application_accepted", "application_correction", "application_visit",
+         "application_withdrawn"),
+        _OF_APPLICATIONS,
+    ),
+    **dict.fromkeys(("application_completed", "application_refused"), (*_OF_APPLICATIONS, "feedback_link")),
+    **dict.fromkeys(("draw_lost", "draw_called_off"), (*_EVERYWHERE, "draws_link")),
+    "case_switched": ("town", "phone", "procedure", "site", "my_link"),
+}  # fmt: skip
+# Without these nobody knows what a message is about, or can do anything with it: both its texts name them.
+NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link")
+# What stands where others read along says little; and no SMS has both ways in, link and code.
+IN_SUBJECTS: Final = ("town", "procedure", "number", "when", "place")
+NOT_IN_SHORT: Final = ("code",)
+_NAME = re.compile(r"\{([a-z_]+)\}")
+
+_Line = Annotated[str, msgspec.Meta(max_length=SUBJECT_MAX_LENGTH)]
+_Short = Annotated[str, msgspec.Meta(max_length=SHORT_MAX_LENGTH)]
+_Long = Annotated[str, msgspec.Meta(max_length=LONG_MAX_LENGTH)]
+
+
+class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the town says of one kind of notice: a mail's subject, its text (`long`), and an SMS (`short`).
+
+    What is empty is said in our words. What is said is said in all three languages.
+    """
+
+    kind: NoticeKind
+    subject_ja: _Line = ""
+    subject_easy: _Line = ""
+    subject_en: _Line = ""
+    long_ja: _Long = ""
+    long_easy: _Long = ""
+    long_en: _Long = ""
+    short_ja: _Short = ""
+    short_easy: _Short = ""
+    short_en: _Short = ""
+
+    def said(self) -> Iterator[tuple[str, str, str]]:
+        """Each of its texts: which one, in which language, and what it says."""
+        for name in TEXTS:
+            for language in LANGUAGES:
+                if text := getattr(self, f"{name}_{language}"):
+                    yield name, language, text
+
+
+class TemplatesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `templates.toml` holds."""
+
+    templates: Annotated[tuple[Template, ...], msgspec.Meta(max_length=len(NOTICE_KINDS))] = ()
+
+
+def names_for(kind: str, text: str) -> tuple[str, ...]:
+    """What one of a kind's texts may name."""
+    if text == "subject":
+        return tuple(name for name in PLACEHOLDERS[kind] if name in IN_SUBJECTS)
+    return tuple(name for name in PLACEHOLDERS[kind] if text == "long" or name not in NOT_IN_SHORT)
+
+
+def names_in(text: str) -> list[str]:
+    """What a text names, in its order."""
+    return _NAME.findall(text)
+
+
+def without_names(text: str) -> str:
+    """The text with nothing in the place of what it names."""
+    return _NAME.sub("", text)
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str | None:
+    """The text with what it names; None when something that it names has nothing to stand for.
+
+    What is filled in is filled in once: names inside of it are no names.
+    """
+    if not all(values.get(name) for name in names_in(text)):
+        return None
+    return _NAME.sub(lambda found: str(values[found[1]]), text)
