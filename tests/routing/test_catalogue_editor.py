@@ -147,7 +147,9 @@ async def test_every_field_that_is_filled_in_is_what_the_files_say(
             elif look == "choice":
                 fields[name] = [next(each for each in [*options, ""] if [each] != fields[name])]
             else:
-                few = {"every_weeks": "3", "identity_step": "sample"}.get(field.name, CHANGES[look])
+                few = {"every_weeks": "3", "identity_step": "sample", "postal_example": "123-4567"}.get(
+                    field.name, CHANGES[look]
+                )
                 fields[name] = ["yes" if look == "yes_no" and not old else few]
                 fields.pop(f"{name}_unsaid", None)
             answer = await manager.post(f"{PATH}/{kind.name}/edit", fields)  # type: ignore[arg-type]
