@@ -173,7 +173,9 @@ async def has_venue(session: AsyncSession, municipality: str) -> bool:
     return (await session.execute(venue)).one_or_none() is not None
 
 
-async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False) -> Row[Any]:
+async def get_own_case(
+    session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False, now: datetime
+) -> Row[Any]:
     """A case of the person who asks, at the device that it was begun with or at one that it was opened at.
 
     Raises:
@@ -182,7 +184,7 @@ async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID,
     query = select(case_file).where(
         case_file.c.municipality == identity.municipality,
         case_file.c.case_id == case_id,
-        or_(case_file.c.guest_ref == identity.ref, opened_at_device(identity)),
+        or_(case_file.c.guest_ref == identity.ref, opened_at_device(identity, now)),
     )
     row = (await session.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
@@ -190,23 +192,27 @@ async def get_own_case(session: AsyncSession, identity: Identity, case_id: UUID,
     return row
 
 
-def opened_at_device(identity: Identity) -> ColumnElement[bool]:
-    """Whether a case of `case_file` goes on at this visitor's device, which is not the one that it was begun with."""
+def opened_at_device(identity: Identity, now: datetime) -> ColumnElement[bool]:
+    """Whether a case of `case_file` goes on at this visitor's device, which is not the one that it was begun with.
+
+    What it was opened for ends with its time, whether or not anybody has worked that off.
+    """
     return exists().where(
         case_device.c.municipality == case_file.c.municipality,
         case_device.c.case_id == case_file.c.case_id,
         case_device.c.guest_ref == identity.ref,
         case_device.c.ended_at.is_(None),
+        case_device.c.expires_at > now,
     )
 
 
-async def lock_open_case(session: AsyncSession, identity: Identity, case_id: UUID) -> Row[Any]:
+async def lock_open_case(session: AsyncSession, identity: Identity, case_id: UUID, *, now: datetime) -> Row[Any]:
     """One's own case, locked, while its form may be changed: before it is sent, or while a correction is asked for.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     if case.state == "submitted":
         state = (
             await session.execute(
@@ -228,7 +234,7 @@ async def fill_form(
     The reading is written to the ledger; looking again at one's own form is kept out of the history, unless it is staff
     who look.
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return FilledForm(items={}, from_before=False, reach=case.reach, known_contact=None)
@@ -268,13 +274,13 @@ async def fill_form(
     )
 
 
-async def find_known_reach(session: AsyncSession, *, identity: Identity, case_id: UUID) -> str | None:
+async def find_known_reach(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> str | None:
     """How this person can be reached by a contact that they gave before: then its field may stay empty.
 
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return None
@@ -300,7 +306,7 @@ async def tell_about_you(
         Refusal: `case_unknown` (404), `application_sent` (409), `contact_needed` (422) when there is neither a new
             contact nor a former one.
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     town = identity.municipality
     subject_ref = await subject_of_case(session, identity, case, now=now)
     if told.items is not None:

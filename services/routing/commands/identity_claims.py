@@ -38,7 +38,7 @@ async def offer_claims(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     if case.subject_ref is None or case.acting_for is not None:
         return ()
     needed = typed_items((await procedure_of(session, case)).items)
@@ -68,7 +68,7 @@ async def take_claims(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     if case.subject_ref is None:
         return
     declined = {key: text for key, text in values.items() if key not in accepted}

@@ -134,9 +134,11 @@ async def take_out(session: AsyncSession, *, identity: Identity, made: Plan, cas
     )
 
 
-async def may_choose_for_all(session: AsyncSession, identity: Identity, members: Collection[Member]) -> bool:
+async def may_choose_for_all(
+    session: AsyncSession, identity: Identity, members: Collection[Member], *, now: datetime
+) -> bool:
     """Whether it can still be said whose the form is."""
-    cases = [await get_own_case(session, identity, member.case_id) for member in members]
+    cases = [await get_own_case(session, identity, member.case_id, now=now) for member in members]
     return all([await may_choose_person(session, identity, case) for case in cases])
 
 
@@ -153,7 +155,7 @@ async def choose_person_for_all(
         await choose_person(session, identity=identity, case_id=member.case_id, person=person, now=now)
         if person == "new":
             # Whoever is new is one person for all of them.
-            case = await get_own_case(session, identity, member.case_id)
+            case = await get_own_case(session, identity, member.case_id, now=now)
             person = (await list_persons(session, identity))[case.acting_for]
 
 
@@ -275,7 +277,7 @@ async def next_page(session: AsyncSession, *, identity: Identity, members: tuple
     asked = asked_by(members)
     is_complete = True
     for member in members:
-        case = await get_own_case(session, identity, member.case_id, lock=True)
+        case = await get_own_case(session, identity, member.case_id, lock=True, now=now)
         if await open_questions(session, identity, case, now):
             return "reuse"
         own = [item for item in member.applying if asked[item] == member.case_id]

@@ -86,10 +86,10 @@ async def post_identity(
     case = parse_uuid(case_id, code="case_unknown")
     tries.count_identity(identity.municipality, network_of_visitor(request))
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
-        row, provider = await get_asking_case(session, identity, case)
+        row, provider = await get_asking_case(session, identity, case, now=now)
         items = await ready_items(session, row)
     if isinstance(items, Incomplete):
         return see_other(f"/cases/{case}/{items.page}")
@@ -161,7 +161,7 @@ async def get_return(
         differing = await offer_claims(
             session, keys.vault, identity=identity, case_id=back.case_id, values=values, now=now
         )
-        online = await get_online_case(session, identity, back.case_id)
+        online = await get_online_case(session, identity, back.case_id, now=now)
     if not differing:
         return see_other(online.check_page)
     return claims_page(
@@ -193,10 +193,10 @@ async def _page(
     *,
     now: datetime,
 ) -> Template | Redirect:
-    online = await get_online_case(session, identity, case_id)
+    online = await get_online_case(session, identity, case_id, now=now)
     if (elsewhere := elsewhere_of(online)) is not None:
         return elsewhere
-    row, provider = await get_asking_case(session, identity, case_id)
+    row, provider = await get_asking_case(session, identity, case_id, now=now)
     items = await ready_items(session, row)
     if isinstance(items, Incomplete):
         return see_other(f"/cases/{case_id}/{items.page}")

@@ -133,7 +133,7 @@ async def show_form(
         if not members:
             return without_members(made)
         filled = await fill_together(session, keys.vault, identity=identity, members=members, now=now)
-        whose = await _whose(session, identity, members)
+        whose = await _whose(session, identity, members, now=now)
     return _form_page(request, made, members, whose, fill_fields(filled.values), {}, filled=filled)
 
 
@@ -170,7 +170,7 @@ async def post_form(
         values = read_items(form, in_order, jst_day(now), complete=whole, plan=plan).values
         await save_together(session, keys.vault, identity=identity, members=members, values=values, now=now)
         members = await lock_members(session, identity, made)
-        whose = await _whose(session, identity, members)
+        whose = await _whose(session, identity, members, now=now)
         then = await next_page(session, identity=identity, members=members, now=now) if form.ok else "form"
     if not form.ok:
         return _form_page(request, made, members, whose, form.values, form.errors, kept=set(values))
@@ -186,6 +186,7 @@ async def post_fields(
     request: Req,
     plan_id: FromPath[str],
     db: NamedDependency[Database],
+    now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
     """The form as it was typed, with what a button inside it asked for. Nothing is kept yet."""
@@ -195,7 +196,7 @@ async def post_fields(
         members = await lock_members(session, identity, made)
         if not members:
             return without_members(made)
-        whose = await _whose(session, identity, members)
+        whose = await _whose(session, identity, members, now=now)
     fields = extend_form(form, tuple(asked_by(members)))
     if fields is None:
         raise Refusal("form_unreadable", 400)
@@ -278,14 +279,16 @@ async def going_on_alone(
     ]
 
 
-async def _whose(session: AsyncSession, identity: Identity, members: tuple[Member, ...]) -> dict[str, Any]:
+async def _whose(
+    session: AsyncSession, identity: Identity, members: tuple[Member, ...], *, now: datetime
+) -> dict[str, Any]:
     """Whose the form is, as `person_parts.html` shows it."""
     persons = await list_persons(session, identity)
     acting_for = members[0].acting_for
     return {
         "person": persons.get(acting_for) if acting_for is not None else None,
         "persons": tuple(persons.values()),
-        "may_choose": await may_choose_for_all(session, identity, members),
+        "may_choose": await may_choose_for_all(session, identity, members, now=now),
     }
 
 

@@ -44,7 +44,7 @@ async def show_reuse(
     """What earlier procedures hold and this one needs; straight to the form when there is nothing."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -67,7 +67,7 @@ async def post_reuse(
     case = parse_uuid(case_id, code="case_unknown")
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         asked = (*online.needed, *online.attached)
