@@ -71,6 +71,7 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/appointments/{number}/earlier": "wait",
     # The office, the line, the helpers, and who could not be reached.
     "routing POST /office/applications/{application_id}/held-back": "view_held_back:decide",
+    "routing POST /office/applications/{application_id}/attachments/{file_id}": "view_held_back:decide",
     "routing POST /office/applications/{application_id}/assign": "application_take",
     "routing POST /office/applications/{application_id}/checks": "application_tick:ticket",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
