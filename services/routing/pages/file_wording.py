@@ -36,7 +36,7 @@ def attached_name(key: str, things: Sequence[Words]) -> str:
 def file_rows(files: Sequence[OpenedFile], base: str, why: str | None = None) -> dict[str, list[dict[str, Any]]]:
     """By item: each file with its name, what it is, where it opens, and its small picture as part of the page.
 
-    With a reason (`why`) it opens by a press that brings the reason along: in an address it would be kept and passed on.
+    With a reason (`why`) it opens by a press that brings it along: in an address it would be kept, and passed on.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     for file in files:
