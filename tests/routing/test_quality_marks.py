@@ -119,8 +119,11 @@ async def test_nobody_came_and_nothing_is_finished(db: Database, visitor: Visito
 
 async def test_visits_that_are_over_at_once_end_the_case(db: Database, visitor: Visitor) -> None:
     """Seen to fail without `_ALONE`: each saw another as still open, and the case never ended."""
-    case_id = case_of(await visitor.open_case("CHI02"))
-    visits = [{"case_id": case_id, "appointment_id": uuid4(), "number": number} for number in ("1", "2")]
+    await open_venue(db)
+    case_id = case_of(await visitor.open_case("CHI02", channel="helper"))
+    visits = [
+        {"case_id": case_id, "appointment_id": uuid4(), "number": number, "helper": "accepted"} for number in ("1", "2")
+    ]
     await hear(db, *(make_appointment(AppointmentBooked, 1, "booked", **each) for each in visits))
     one, other = (make_appointment(AppointmentProgressed, 3, "done", **each) for each in visits)
     async with db.begin(TOWN) as session:
@@ -128,7 +131,7 @@ async def test_visits_that_are_over_at_once_end_the_case(db: Database, visitor: 
         meanwhile = asyncio.create_task(hear(db, other))
         await asyncio.sleep(MEANWHILE_S)
     await meanwhile
-    assert (await counted(db))["finished", "counter"] == 1
+    assert (await counted(db))["finished", "helper"] == 1
 
 
 async def test_what_the_office_asks_for_is_no_switch_of_the_person(
