@@ -16,6 +16,7 @@ from services.routing.commands.one_form import (
     FilledTogether,
     asked_by,
     begin_one_form,
+    changed_together,
     choose_person_for_all,
     fill_together,
     joined_form,
@@ -23,6 +24,7 @@ from services.routing.commands.one_form import (
     may_choose_for_all,
     next_page,
     save_together,
+    saved_together,
     take_out,
 )
 from services.routing.domain.family import read_person
@@ -37,8 +39,10 @@ from services.routing.pages.item_fields import (
     item_name,
     make_groups,
     read_items,
+    show_value,
 )
 from services.routing.pages.one_form_wording import SECTIONS, names_of
+from services.routing.pages.online_case import read_versions, write_versions
 from services.routing.pages.tries import Tries
 from services.routing.queries.catalogue import list_procedures, procedure_names
 from services.routing.queries.family import list_persons
@@ -168,12 +172,26 @@ async def post_form(
         # From the top: what was answered in one section decides in another.
         in_order = [item for items in sections.values() for item in items]
         values = read_items(form, in_order, jst_day(now), complete=whole, plan=plan).values
+        seen = read_versions(form.value("seen"))
+        changed: tuple[str, ...] = ()
+        if "seen" in form.values:
+            changed = await changed_together(
+                session, keys.vault, identity=identity, members=members, seen=seen, values=values, now=now
+            )
+        if changed:
+            # Nothing is kept before the person has seen both; pressed again, it is.
+            filled = await fill_together(session, keys.vault, identity=identity, members=members, now=now)
+            whose = await _whose(session, identity, members, now=now)
+            return _form_page(request, made, members, whose, form.values, form.errors, filled=filled, changed=changed)
         await save_together(session, keys.vault, identity=identity, members=members, values=values, now=now)
         members = await lock_members(session, identity, made)
         whose = await _whose(session, identity, members, now=now)
         then = await next_page(session, identity=identity, members=members, now=now) if form.ok else "form"
+        # What was saved just now was seen by who saved it.
+        seen |= await saved_together(session, identity=identity, members=members, values=values, now=now)
     if not form.ok:
-        return _form_page(request, made, members, whose, form.values, form.errors, kept=set(values))
+        fields = dict(form.values) | ({"seen": write_versions(seen)} if "seen" in form.values else {})
+        return _form_page(request, made, members, whose, fields, form.errors, kept=set(values))
     if pressed in sections:
         codes = list(sections)
         following = codes[codes.index(pressed) + 1 :]
@@ -309,6 +327,7 @@ def _form_page(
     *,
     filled: FilledTogether | None = None,
     kept: set[str] | None = None,
+    changed: Sequence[str] = (),
 ) -> Template:
     items = tuple(asked_by(members))
     plan = joined_form(members)
@@ -319,7 +338,7 @@ def _form_page(
     return page(
         request,
         "one_form.html",
-        status=422 if errors else 200,
+        status=409 if changed else 422 if errors else 200,
         plan_id=made.plan_id,
         procedures=[member.procedure_name for member in members],
         whose=whose,
@@ -334,6 +353,11 @@ def _form_page(
         ],
         used_by=used_by(members),
         errors=errors_in_order(in_order, errors),
+        seen=write_versions(filled.versions) if filled else fields.get("seen", ""),
+        changed=[
+            {"term": item_name(item), "text": show_value(item, filled.values.get(item, "") if filled else "")}
+            for item in changed
+        ],
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,
         has_files=any(member.attached for member in members),
