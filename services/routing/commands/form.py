@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import PURPOSE_PREFILL, get_own_case, lock_open_case
+from services.routing.commands.about_you import PURPOSE_PREFILL
+from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.reuse import approved_offers, open_questions, usable_sources
 from services.routing.commands.subjects import find_subject_of, subject_of_case

@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import AboutYou, find_known_reach, get_own_case, tell_about_you
+from services.routing.commands.about_you import AboutYou, find_known_reach, tell_about_you
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.identity import find_proof, needed_provider
 from services.routing.commands.offers import Undecided

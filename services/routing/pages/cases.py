@@ -9,14 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from services.routing.commands.cases import (
-    AboutYou,
-    fill_form,
-    find_known_reach,
-    get_own_case,
-    open_case,
-    tell_about_you,
-)
+from services.routing.commands.about_you import AboutYou, fill_form, find_known_reach, tell_about_you
+from services.routing.commands.cases import get_own_case, open_case
 from services.routing.commands.handover import Preview, decide_handover, preview_handover
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, get_online_case

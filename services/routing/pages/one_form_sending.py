@@ -11,7 +11,8 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import fill_form, get_own_case
+from services.routing.commands.about_you import fill_form
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.offers import Undecided
 from services.routing.commands.one_form import asked_by, lock_members, offered_to
 from services.routing.commands.one_form_sending import (

@@ -101,7 +101,7 @@ def _reuse_page(
     rows = [
         {
             "item": offer.item,
-            "offer_id": offer.offer_id,
+            "offers": {f"offer_{offer.item}": offer.offer_id},
             "term": attached_name(offer.item, things),
             "text": show_value(offer.item, offer.value or ""),
             "answer": answers.get(offer.item, ""),
@@ -115,6 +115,8 @@ def _reuse_page(
         status=409 if is_stale else 422 if errors else 200,
         behalf=online.behalf,
         case=online,
+        action=f"/cases/{online.case_id}/reuse",
+        back=f"/procedures/{online.procedure}",
         offers=rows,
         errors=errors,
         is_stale=is_stale,
