@@ -71,7 +71,6 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/appointments/{number}/earlier": "wait",
     # The office, the line, the helpers, and who could not be reached.
     "routing POST /office/applications/{application_id}/held-back": "view_held_back:decide",
-    "routing POST /office/applications/{application_id}/attachments/{file_id}": "view_held_back:decide",
     "routing POST /office/applications/{application_id}/assign": "application_take",
     "routing POST /office/applications/{application_id}/checks": "application_tick:ticket",
     "routing POST /office/applications/{application_id}/{action}": "application_accept",
@@ -133,6 +132,7 @@ OF_FEEDBACK = {"routing POST /office/feedback/{case_id}/{action}"}
 OF_FILES = {
     "routing POST /cases/{case_id}/attachments",
     "routing POST /cases/{case_id}/attachments/{file_id}/remove",
+    "routing POST /office/applications/{application_id}/attachments/{file_id}",
 }
 # Only once the meeting has begun: `test_switching_ends.py` looks at the row.
 OF_SWITCHING = {"booking POST /helpers/requests/{assignment_id}/switch"}
