@@ -37,6 +37,7 @@ ADVISORY_LOCK_KEY: Final = 0x70726F766973
 SCRAM_ITERATIONS: Final = 4096
 SCRAM_SALT_BYTES: Final = 16
 
+PREVIEWING: Final = "routing"
 _URL_VARIABLES: Final = ("DATABASE_URL", "OWNER_DATABASE_URL")
 
 TOWN_TABLES: Final = """
@@ -106,6 +107,7 @@ async def clone_database(admin_url: str, template: str, name: str, environ: Mapp
         # Rights on the database itself are not copied.
         await connection.execute(f"REVOKE ALL ON DATABASE {_name(name)} FROM PUBLIC")
         await connection.execute(f"GRANT CONNECT ON DATABASE {_name(name)} TO {_names(*roles)}")
+        await _let_preview(connection, name, _role(environ, PREVIEWING, "DATABASE_URL"))
     finally:
         await connection.close()
 
@@ -151,8 +153,14 @@ async def _make_roles_and_database(
         everybody = _names(*apps.values(), *owners.values())
         await connection.execute(f"REVOKE ALL ON DATABASE {_name(database)} FROM PUBLIC")
         await connection.execute(f"GRANT CONNECT ON DATABASE {_name(database)} TO {everybody}")
+        await _let_preview(connection, database, apps[PREVIEWING])
     finally:
         await connection.close()
+
+
+async def _let_preview(connection: "asyncpg.Connection", database: str, app: Role) -> None:
+    """A catalogue that is looked at before it is published stands in temporary tables, which nobody else waits for."""
+    await connection.execute(f"GRANT TEMPORARY ON DATABASE {_name(database)} TO {_name(app.name)}")
 
 
 async def _make_role(

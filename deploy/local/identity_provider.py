@@ -86,8 +86,10 @@ class IdentityProvider:
         self._client_key = client_key
         self._assertions: set[str] = set()
         self._access: dict[str, str] = {}
-        self.claims: dict[str, str] = {}
+        self.claims: dict[str, Any] = {}
         """What it says of everybody, to who asks with an access token."""
+        self.pages_at = ""
+        """Where people are sent; empty: to itself."""
         self._wanted_port = port
         self.clock = clock
         self.port = 0
@@ -262,7 +264,7 @@ def make_app(provider: IdentityProvider) -> Litestar:
         provider.asked.append("metadata")
         return {
             "issuer": provider.issuer,
-            "authorization_endpoint": f"{provider.issuer}/authorize",
+            "authorization_endpoint": f"{provider.pages_at or provider.issuer}/authorize",
             "token_endpoint": f"{provider.issuer}/token",
             "jwks_uri": f"{provider.issuer}/keys",
             "userinfo_endpoint": f"{provider.issuer}/userinfo",

@@ -169,6 +169,7 @@ HANDLERS = (
     office_work.post_assign,
     office_work.post_checks,
     office_attachments.get_office_file,
+    office_attachments.post_office_file,
     office_papers.show_print,
     office_papers.get_export,
     office_papers.get_schema,

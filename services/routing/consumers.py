@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.erasure import on_erasure_done
 from services.routing.commands.quality import count_finished, count_sent, count_spared
 from services.routing.commands.switching import come_to_the_counter, on_switch_wished, replace_booked
+from services.routing.queries.switching import OVER
 from shared.db import Prepared
 from shared.events.booking import (
     AppointmentBooked,
@@ -86,7 +87,7 @@ _CHECKPOINT = Prepared("""
 async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now: datetime) -> None:
     """Keep the newest public state of an appointment: codes and times. What moves or ends is closed no more.
 
-    Of a case, the first that was booked and the first that is done are counted.
+    Of a case, the first that was booked and the end of the last visit are counted.
     """
     services = [each.procedure for each in event.services]
     told = {"closure": "none"} | structs.asdict(event) | {"services": services, "version": event.aggregate_version}
@@ -101,7 +102,7 @@ async def on_appointment(session: AsyncSession, event: AppointmentEvent, *, now:
     if isinstance(event, AppointmentBooked):
         await replace_booked(session, event, now=now)
         await count_sent(session, *case, by_application=False, at=at, now=now)
-    elif event.state == "done":
+    elif event.state in OVER:
         await count_finished(session, *case, by_application=False, at=at, now=now)
 
 

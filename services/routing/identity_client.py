@@ -11,7 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ import jwt
 import msgspec
 from authlib.deprecate import AuthlibDeprecationWarning
 
-from services.routing.domain.identity import ACR_MAX_LENGTH, CLAIM_MAX_LENGTH, Proven
+from services.routing.domain.identity import ACR_MAX_LENGTH, CLAIM_MAX_LENGTH, Claim, Proven
 from services.routing.identity_settings import Provider
 from shared.log import get_logger
 
@@ -103,6 +103,16 @@ class IdentityClient:
             )
         return Departure(url=url, nonce=nonce, verifier=verifier)
 
+    async def find_origin(self, *, now: datetime) -> str:
+        """Where people are sent, as a page that sends them there has to say it: scheme and host.
+
+        Raises:
+            ProviderAway: its addresses could not be asked.
+        """
+        async with self._conversation("") as client:
+            address = urlsplit((await self._metadata(client, now)).authorization_endpoint)
+        return f"{address.scheme}://{address.netloc}"
+
     async def arrive(self, *, code: str, nonce: str, verifier: str, redirect_uri: str, now: datetime) -> Proven:
         """Exchange the code for an ID token, and check that.
 
@@ -146,13 +156,15 @@ class IdentityClient:
             raise NotProven("userinfo")
         return said
 
-    def _claims(self, said: Mapping[str, Any]) -> dict[str, str]:
-        found = {item: said.get(claim) for item, claim in self.provider.claims.items()}
-        return {
-            item: value
-            for item, value in found.items()
-            if isinstance(value, str) and 0 < len(value) <= CLAIM_MAX_LENGTH
-        }
+    def _claims(self, said: Mapping[str, Any]) -> dict[str, Claim]:
+        found: dict[str, Claim] = {}
+        for item, claim in self.provider.claims.items():
+            value = said.get(claim)
+            if isinstance(value, dict):
+                found[item] = {str(name): part for name, part in value.items() if _is_text(part)}
+            elif _is_text(value):
+                found[item] = value
+        return found
 
     def _who_we_are(self, metadata: _Metadata, now: datetime) -> dict[str, str]:
         """private_key_jwt (RFC 7523), where there is a key; else the library sends the secret."""
@@ -205,11 +217,15 @@ class IdentityClient:
             address = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
             found = await _fetch(client, address, _Metadata)
             told = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri, found.userinfo_endpoint)
-            schemes = {urlsplit(each).scheme for each in told if each}
-            if found.issuer != provider.issuer or schemes != {urlsplit(provider.issuer).scheme}:
+            if found.issuer != provider.issuer or not all(self._may_be_at(each) for each in told if each):
                 raise ProviderAway("metadata")
             kept.metadata, kept.metadata_at = found, now
         return kept.metadata
+
+    def _may_be_at(self, address: str) -> bool:
+        """Whether an address that the issuer names is one of its own: our secret, and people, are sent there."""
+        there, issuer = urlsplit(address), urlsplit(self.provider.issuer)
+        return there.scheme == issuer.scheme and there.netloc in {issuer.netloc, *self.provider.hosts}
 
     async def _key_of(self, client: Any, metadata: _Metadata, id_token: str, now: datetime) -> jwt.PyJWK:
         """The provider's key that a token names. A name that is new makes us look once more: keys are changed."""
@@ -282,6 +298,10 @@ class IdentityClient:
         if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_MAX_LENGTH:
             raise NotProven("sub")
         return Proven(issuer=metadata.issuer, subject=subject, acr=acr), claims
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= CLAIM_MAX_LENGTH
 
 
 class _Bounded(httpx.AsyncBaseTransport):

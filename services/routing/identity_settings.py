@@ -23,13 +23,15 @@ VARIABLE = "CHOUDO_ROUTING_IDENTITY_PROVIDERS"
 # Signed with a key of the provider's: never "none", never with a secret that we share.
 ALGORITHMS = frozenset({"ES256", "ES384", "RS256", "PS256"})
 
-# An address comes without its postal code, which the form needs: it is not among them.
-ClaimItem = Literal["name", "kana", "birth_date"]
+ClaimItem = Literal["name", "kana", "birth_date", "sex", "address"]
+Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider (OpenID Connect). The endpoints that are empty are asked of the issuer.
+
+    They are on its own host, or on one of `hosts` (with the port, where there is one).
 
     `client_secret` or `client_key` (a private key in PEM, for private_key_jwt) says who we are. `acr` are the levels
     of assurance that are enough; empty: whatever the provider says is only noted.
@@ -43,6 +45,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     authorization_endpoint: str = ""
     token_endpoint: str = ""
     jwks_uri: str = ""
+    hosts: tuple[Host, ...] = ()
     scope: str = "openid"
     acr_values: str = ""
     acr: tuple[str, ...] = ()

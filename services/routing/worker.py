@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
+from services.routing.commands.about_you import DUE_CONTACT_DRAFT, blank_contact_draft
 from services.routing.commands.devices import DUE_DEVICE, end_device
 from services.routing.commands.offers import DUE_OFFERS, expire_offers
 from services.routing.commands.quality import DUE_ADDING_UP, add_up_and_go_on

@@ -14,7 +14,7 @@ import pytest
 from deploy.backup import BAD_INPUT, DONE, KEYS_KEPT, METADATA, REFUSED, Manifest, back_up, load
 from deploy.cli import main
 from deploy.erase import erase_again_in
-from services.routing.commands.cases import fill_form
+from services.routing.commands.about_you import fill_form
 from shared.events.subscriptions import SERVICES
 from tests.conftest import Clones, TestDatabase, in_database
 from tests.erasure.town import Town

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from deploy.cli import main
 from deploy.keys import DONE, SOME_LEFT, WRAPPED, read_batch, rewrap_batch
 from services.notifications.commands.contacts import Reading, read_addresses
-from services.routing.commands.cases import fill_form
+from services.routing.commands.about_you import fill_form
 from shared.crypto import SealBroken, SubjectVault
 from shared.events.subscriptions import SERVICES
 from shared.tokens import Identity

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from deploy.cli import main
-from services.routing.commands.cases import fill_form
+from services.routing.commands.about_you import fill_form
 from services.routing.commands.inquiries import ask
 from services.routing.commands.retention import Retention, erase_due
 from services.routing.commands.vault import keep_items

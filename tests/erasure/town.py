@@ -12,7 +12,8 @@ from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.visits import arrive
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import list_slots
-from services.routing.commands.cases import AboutYou, open_case, tell_about_you
+from services.routing.commands.about_you import AboutYou, tell_about_you
+from services.routing.commands.cases import open_case
 from services.routing.commands.erasure import erase_subject
 from services.routing.commands.handover import Decided, decide_handover, preview_handover
 from services.routing.commands.passes import make_pass

@@ -5,10 +5,12 @@ from typing import Any
 
 from tests.journeys.one_process import Browser, House, case_id_of, own_rows, seen_rows
 from tests.routing.applying import CHI02_FORM
-from tests.routing.makers import EMAIL, KANA, NAME
+from tests.routing.files import make_picture
+from tests.routing.makers import EMAIL, KANA, NAME, new_key
 
 OK, SEE_OTHER, CONFLICT = 200, 303, 409
 PROCEDURE = "CHI02"
+WITH_PHOTOS = "DIS01"
 WRITTEN = "もう一度、見てください。"
 HALF = ("name", "birth_date_era", "birth_date_year", "birth_date_month", "birth_date_day", "phone")
 # From each channel over both others and back, and between those: three times away from where one began.
@@ -169,6 +171,20 @@ async def booked_with_a_helper(place: Place) -> str:
     await place.resident.send("/you", name=NAME, kana=KANA, reach="none")
     await place.resident.book(case)
     await place.house.town.deliver()
+    return case
+
+
+async def file_attached(place: Place) -> str:
+    """A photo beside what was typed."""
+    case = await place.resident.begin(WITH_PHOTOS, "online")
+    await place.resident.get(f"{case}/form")
+    own = {key: text for key, text in CHI02_FORM.items() if key.startswith(("name", "address", "phone"))}
+    await place.resident.send("/form", **own)
+    assert place.resident.path == f"{case}/attachments", place.resident.path
+    fields = {"item": "photos", "idempotency_key": new_key(), "label": "屋根"}
+    files = {"file": ("photo.jpg", make_picture(), "image/jpeg")}
+    await place.resident.http.post(f"{case}/attachments", data=fields, files=files)
+    assert "写真1まい" in (await place.given(case)).values()
     return case
 
 

@@ -134,6 +134,7 @@ OF_FEEDBACK = {"routing POST /office/feedback/{case_id}/{action}"}
 OF_FILES = {
     "routing POST /cases/{case_id}/attachments",
     "routing POST /cases/{case_id}/attachments/{file_id}/remove",
+    "routing POST /office/applications/{application_id}/attachments/{file_id}",
 }
 # Only once the meeting has begun: `test_switching_ends.py` looks at the row.
 OF_SWITCHING = {"booking POST /helpers/requests/{assignment_id}/switch"}

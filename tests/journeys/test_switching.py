@@ -23,6 +23,7 @@ from tests.journeys.switching import (
     booked_at_a_counter,
     booked_with_a_helper,
     correction_asked,
+    file_attached,
     form_filled,
     form_half_filled,
     handed_over,
@@ -40,7 +41,8 @@ from tests.routing.test_invariants_of_reuse import assert_every_use_was_approved
 
 Step = Callable[[Place], Awaitable[str]]
 STEPS: tuple[Step, ...] = (
-    begun_online, begun_at_a_counter, person_chosen, reuse_answered, form_half_filled, form_filled, ready_to_send,
+    begun_online, begun_at_a_counter, person_chosen, reuse_answered, form_half_filled, form_filled, file_attached,
+    ready_to_send,
     name_told, handed_over, place_held, booked_at_a_counter, booked_with_a_helper, sent, accepted, correction_asked,
     visit_asked, visit_asked_and_booked, wished_and_booked,
 )  # fmt: skip

@@ -387,7 +387,17 @@ async def test_of_a_protected_person_files_are_held_back_and_more_can_be_added(
     # With a reason, once, and told.
     page = await staff.post(f"{office}/held-back", {"why": "decide"})
     assert LABEL in page.text
-    assert f"{office}/attachments/{file_id}?why=decide" in page.text
-    assert (await staff.get(f"{office}/attachments/{file_id}?why=decide")).status_code == httpx.codes.OK
+    opens = re.search(rf'<form [^>]*action="{office}/attachments/{file_id}".*?</form>', page.text, re.DOTALL)
+    assert opens
+    assert '<input type="hidden" name="why" value="decide">' in opens[0]
+    # No address opens it, whatever is added to it.
+    assert f'href="{office}/attachments' not in page.text
+    assert (await staff.get(f"{office}/attachments/{file_id}?why=decide")).status_code == httpx.codes.NOT_FOUND
+    for wrong in ({}, {"why": ""}, {"why": "curious"}):
+        assert (await staff.post(f"{office}/attachments/{file_id}", wrong)).status_code == httpx.codes.BAD_REQUEST
+    file = await staff.post(f"{office}/attachments/{file_id}", {"why": "decide"})
+    assert (file.status_code, file.headers["content-type"]) == (httpx.codes.OK, "image/jpeg")
+    assert "no-store" in file.headers["cache-control"]
     manager = await sign_in(db, new_visitor(), roles=("manager",), office="総務")
-    assert (await manager.get(f"{office}/attachments/{file_id}?why=decide")).status_code != httpx.codes.OK
+    refused = await manager.post(f"{office}/attachments/{file_id}", {"why": "decide"})
+    assert refused.status_code == httpx.codes.FORBIDDEN

@@ -8,19 +8,23 @@ import re
 from collections.abc import Callable
 
 import httpx
+import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.pages.catalogue_fields import NOT_HERE, look_of, usual_values
+from services.routing.pages.catalogue_preview import preview
 from services.routing.pages.catalogue_problems import is_known
 from services.routing.pages.catalogue_wording import KIND_NAMES, LABELS
 from services.routing.queries.packs import find_pack
+from services.routing.tables import catalogue
 from shared.db import Database
 from shared.town_pack import checking, checking_items, checking_templates, read_files
 from shared.town_pack.problems import Flaw
 from shared.town_pack.reading import examine_files
 from shared.town_pack.records import KINDS, fields_of, find_record, values_of
+from shared.web.town import Town
 from tests.routing.applying import sign_in
 from tests.routing.conftest import Visitor
 from tests.routing.editing import (
@@ -40,7 +44,7 @@ from tests.routing.editing import (
     send,
     undo,
 )
-from tests.routing.makers import HOST, NOW, TOWN
+from tests.routing.makers import HOST, NOW, TOWN, make_pack
 from tests.shared.test_town_pack_records import PACKS, records
 
 # What residents' pages are made of, and what others are told.
@@ -351,6 +355,27 @@ async def test_the_office_and_the_minutes_are_what_the_pack_says(
     page = await visitor.get("/procedures/CHI02")
     assert "わからないときは：子育て（電話 0463-71-9999）" in page.text
     assert "31分" in page.text
+
+
+async def test_nobody_waits_for_a_preview_and_a_preview_for_nobody(db: Database, manager: Visitor) -> None:
+    """Seen to fail without `cover_catalogue`: each waited for the other's rows until the time of a lock was over."""
+    await save(manager, f"{PATH}/procedure/edit?key=RES01", v_name_ja="新しい住民票")
+    pack = make_pack()
+    anew = msgspec.structs.replace(pack, town=msgspec.structs.replace(pack.town, phone="0463-00-0000"))
+    # A publication that is not finished.
+    async with db.begin(TOWN) as publishing:
+        await publish_catalogue(publishing, anew, public_url=f"http://{HOST}", now=NOW)
+        page = await manager.get(f"{PATH}/preview")
+        assert "新しい住民票" in page.text
+    # A preview that is not finished.
+    told = select(catalogue.c.town_phone)
+    async with preview(db, Town(TOWN, pack.town.name_ja), pack, NOW) as (session, _catalogues):
+        async with db.begin(TOWN) as publishing:
+            again = msgspec.structs.replace(pack, town=msgspec.structs.replace(pack.town, phone="0463-00-0001"))
+            await publish_catalogue(publishing, again, public_url=f"http://{HOST}", now=NOW)
+        assert (await session.execute(told)).scalar_one() == pack.town.phone
+    async with db.begin(TOWN) as session:
+        assert (await session.execute(told)).scalar_one() == "0463-00-0001"
 
 
 async def test_only_managers_edit_and_preview(

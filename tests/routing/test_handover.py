@@ -10,16 +10,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, text
 
-from services.routing.commands.accounts import open_staff_account
-from services.routing.commands.cases import (
+from services.routing.commands.about_you import (
     DRAFT_LIFETIME,
     DUE_CONTACT_DRAFT,
     AboutYou,
     blank_contact_draft,
     fill_form,
-    open_case,
     tell_about_you,
 )
+from services.routing.commands.accounts import open_staff_account
+from services.routing.commands.cases import open_case
 from services.routing.commands.handover import Decided, Preview, decide_handover, preview_handover
 from services.routing.commands.offers import Undecided
 from services.routing.commands.passes import HandedOver, make_pass

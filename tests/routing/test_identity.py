@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from deploy.local.identity_provider import ACR, CLIENT_ID, IdentityProvider, Mode
 from services.routing.app import create_app
 from services.routing.commands.catalogue import publish_catalogue
-from services.routing.domain.identity import ATTEMPT_LIFETIME, PROOF_LIFETIME
+from services.routing.domain.identity import ATTEMPT_LIFETIME, PROOF_LIFETIME, Claim
+from services.routing.pages.identity_claims import read_claims
 from services.routing.settings import Settings
 from shared.db import Database
 from shared.web.middleware import AroundRequest
@@ -23,6 +24,7 @@ from tests.conftest import TestDatabase
 from tests.routing.applying import CHI02_FORM, SEE_OTHER, fill_in, hidden, send, sign_in, submit_fields
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import HOST, NAME, NOW, TOWN, make_pack
+from tests.routing.test_protection import set_protected
 
 SECRET = "a secret of the test"
 WHO = "somebody-of-the-test"
@@ -59,6 +61,13 @@ def with_provider(settings: Settings, issuer: str) -> Settings:
         client_secret = "{SECRET}"
     """
     return msgspec.structs.replace(settings, identity_providers=table)
+
+
+def with_claims(settings: Settings, provider: IdentityProvider, **claims: str) -> Settings:
+    """The same, with what may be taken over."""
+    table = with_provider(settings, provider.issuer).identity_providers
+    named = "".join(f'{item} = "{claim}"\n' for item, claim in claims.items())
+    return msgspec.structs.replace(settings, identity_providers=f"{table}[card.claims]\n{named}")
 
 
 async def leave(visitor: Visitor, case: str) -> dict[str, str]:
@@ -357,6 +366,33 @@ async def test_a_provider_that_is_away_is_said_before_anybody_leaves(
     await nobody.http.aclose()
 
 
+async def test_people_are_sent_only_where_the_issuer_and_the_settings_say(
+    settings: Settings, clock: TestClock, db: Database, app: AroundRequest, provider: IdentityProvider
+) -> None:
+    """An issuer whose pages are on another host. Seen to fail without `find_origin` on the page (the browser would stop
+    the form), and without the look at `hosts` (the issuer would send people, and our secret, anywhere)."""
+    async with IdentityProvider(secret=SECRET, clock=clock) as pages:
+        provider.pages_at = pages.issuer
+        table = with_provider(settings, provider.issuer).identity_providers
+        unknown = Visitor(create_app(msgspec.structs.replace(settings, identity_providers=table), clock=clock, db=db))
+        case = await fill_in(unknown)
+        page = await unknown.get(f"{case}/identity")
+        assert "form-action 'self';" in page.headers["content-security-policy"]
+        answer = await unknown.post(f"{case}/identity")
+        assert answer.headers["location"] == f"{case}/identity?problem=away"
+        more = table + f'hosts = ["{urlsplit(pages.issuer).netloc}"]\n'
+        visitor = Visitor(create_app(msgspec.structs.replace(settings, identity_providers=more), clock=clock, db=db))
+        case = await fill_in(visitor)
+        page = await visitor.get(f"{case}/identity")
+        assert f"form-action 'self' {pages.issuer};" in page.headers["content-security-policy"]
+        answer = await visitor.post(f"{case}/identity")
+        assert answer.headers["location"].startswith(f"{pages.issuer}/authorize?")
+        # Everything else is asked where it is, and the proof is the issuer's.
+        assert pages.asked == []
+    await unknown.http.aclose()
+    await visitor.http.aclose()
+
+
 async def test_staff_saw_whom_they_write_for_at_the_desk_and_nobody_on_the_phone(
     visitor: Visitor, db: Database
 ) -> None:
@@ -379,9 +415,8 @@ async def test_a_procedure_that_asks_nobody_has_no_such_step(visitor: Visitor) -
 async def test_what_the_provider_says_is_taken_over_with_a_yes_and_only_then(
     settings: Settings, clock: TestClock, db: Database, app: AroundRequest, provider: IdentityProvider
 ) -> None:
-    table = with_provider(settings, provider.issuer).identity_providers
-    more = table + '[card.claims]\nname = "name"\nkana = "kana"\nbirth_date = "birthdate"\n'
-    visitor = Visitor(create_app(msgspec.structs.replace(settings, identity_providers=more), clock=clock, db=db))
+    claims = with_claims(settings, provider, name="name", kana="kana", birth_date="birthdate")
+    visitor = Visitor(create_app(claims, clock=clock, db=db))
     provider.claims = {"name": "吉田　さき子", "birthdate": "19880406", "kana": "ヨシダ サキコ", "gender": "2"}
     case = await fill_in(visitor)
     page = await prove(visitor, provider, case)
@@ -414,13 +449,83 @@ async def test_what_the_provider_says_is_taken_over_with_a_yes_and_only_then(
     await stranger.http.aclose()
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        # As 基本4情報 have it: no postal code, and everything in wide letters. That of the form fits.
+        ("神奈川県中郡二宮町二宮１２３番地　ハイツ梅２０１", "二宮123番地"),
+        # As OpenID Connect has it.
+        (
+            {"postal_code": "259-0124", "region": "神奈川県", "locality": "中郡二宮町", "street_address": "山西5"},
+            "山西5",
+        ),
+        ({"postal_code": "2590124", "formatted": "神奈川県中郡二宮町山西5"}, "山西5"),
+        # Somewhere else, and nobody says its postal code.
+        ("東京都千代田区千代田１", None),
+        ({"postal_code": "25901", "formatted": "神奈川県中郡二宮町山西5"}, None),
+        ({"formatted": ["x"]}, None),
+        # What the form has.
+        ("神奈川県中郡二宮町二宮９６１", None),
+    ],
+)
+async def test_an_address_is_offered_where_its_postal_code_is_known(
+    settings: Settings,
+    clock: TestClock,
+    db: Database,
+    app: AroundRequest,
+    provider: IdentityProvider,
+    said: object,
+    shown: str | None,
+) -> None:
+    visitor = Visitor(create_app(with_claims(settings, provider, address="address"), clock=clock, db=db))
+    provider.claims = {"address": said}
+    case = await fill_in(visitor)
+    page = await prove(visitor, provider, case)
+    if shown is None:
+        assert page.headers["location"] == f"{case}/check"
+    else:
+        assert shown in page.text
+        assert shown not in (await visitor.get(f"{case}/form")).text
+        fields = {"sealed": hidden(page, "sealed"), "take_address": "yes"}
+        assert (await visitor.post(f"{case}/identity/take", fields)).headers["location"] == f"{case}/check"
+        page = await visitor.get(f"{case}/check")
+        assert shown in page.text
+        assert "本人確認ができました" in page.text
+    await visitor.http.aclose()
+
+
+async def test_a_protected_persons_address_is_on_no_page_of_claims(
+    settings: Settings, clock: TestClock, db: Database, app: AroundRequest, provider: IdentityProvider
+) -> None:
+    """Seen to fail without the look at `is_protected` in `offer_claims`."""
+    visitor = Visitor(create_app(with_claims(settings, provider, name="name", address="address"), clock=clock, db=db))
+    provider.claims = {
+        "name": "吉田 さき子",
+        "address": {"postal_code": "2590124", "formatted": "神奈川県中郡二宮町山西5"},
+    }
+    case = await fill_in(visitor)
+    await set_protected(db, case)
+    # What was said of messages is gone with it.
+    await visitor.post(f"{case}/you", {"reach": "none"})
+    page = await prove(visitor, provider, case)
+    assert "吉田 さき子" in page.text
+    assert "山西" not in page.text
+    await visitor.http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("said", "value"), [("female", "female"), ("Male", "male"), ("1", "male"), ("2", "female"), ("9", None), ({}, None)]
+)
+def test_what_providers_call_a_sex_is_an_answer_of_the_form_or_none(said: Claim, value: str | None) -> None:
+    assert read_claims({"sex": said}, NOW.date()) == ({"sex": value} if value else {})
+
+
 async def test_what_is_the_same_is_not_asked_and_nothing_is_asked_for_without_claims(
     settings: Settings, clock: TestClock, db: Database, app: AroundRequest, provider: IdentityProvider
 ) -> None:
     provider.claims = {"name": NAME, "birthdate": "1988-04-05"}
-    table = with_provider(settings, provider.issuer).identity_providers
-    more = table + '[card.claims]\nname = "name"\nbirth_date = "birthdate"\n'
-    visitor = Visitor(create_app(msgspec.structs.replace(settings, identity_providers=more), clock=clock, db=db))
+    claims = with_claims(settings, provider, name="name", birth_date="birthdate")
+    visitor = Visitor(create_app(claims, clock=clock, db=db))
     case = await fill_in(visitor)
     assert (await prove(visitor, provider, case)).headers["location"] == f"{case}/check"
     assert provider.asked.count("userinfo") == 1

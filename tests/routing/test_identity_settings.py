@@ -61,6 +61,10 @@ def test_a_profile_says_what_is_particular_and_the_settings_who_we_are() -> None
             table(profile='"digital-auth-app"', client_id='"x"', client_key=f'"{SECRET}"', scope='"name"'),
             "openid",
         ),
+        (
+            table(profile='"digital-auth-app"', client_id='"x"', client_key=f'"{SECRET}"', hosts='["a.example; x"]'),
+            "hosts",
+        ),
         (table(profile='"digital-auth-app"', client_id='"x"', client_kee=f'"{SECRET}"'), "client_kee"),
     ],
 )

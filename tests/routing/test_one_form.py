@@ -38,6 +38,7 @@ from tests.routing.filling_together import (
 )
 from tests.routing.makers import EMAIL, NAME, TOWN, new_key
 from tests.routing.test_consumers import hear, make_appointment
+from tests.routing.test_devices import began, make_link
 from tests.routing.test_going_on import time_of
 from tests.routing.test_handover import contacts_given
 from tests.routing.test_invariants_of_reuse import assert_every_use_was_approved, entries_of
@@ -190,6 +191,42 @@ async def test_a_section_is_saved_by_itself_and_nothing_typed_elsewhere_is_lost(
     kept = await visitor.post(f"{plan}/form", {"phone": "0463-71-3311", "section": "keep"})
     assert kept.headers["location"] == f"{plan}/form"
     assert "0463-71-3311" in (await visitor.get(f"{plan}/form")).text
+
+
+async def test_what_was_saved_elsewhere_meanwhile_is_not_undone(
+    visitor: Visitor, new_visitor: NewVisitor, db: Database
+) -> None:
+    """At another device, where one of the cases goes on. Seen to fail without `changed_together`."""
+    plan = await begin(visitor)
+    await fill(visitor, plan)
+    case = f"/cases/{(await cases_of(db))['CHI02']}"
+    seen = hidden(await visitor.get(f"{plan}/form"), "seen")
+    other = await began(new_visitor, case, (await make_link(visitor, case))[0])
+    answer = await other.post(f"{case}/form", CHI02_FORM | {"child_name": "吉田 なつ"})
+    assert answer.status_code == SEE_OTHER
+    mine = FORM | {"child_name": "吉田 ふゆ", "seen": seen, "section": "child"}
+    page = await visitor.post(f"{plan}/form", mine)
+    assert page.status_code == httpx.codes.CONFLICT
+    assert "ほかの画面で、内容が書きかわりました" in page.text
+    assert "吉田 なつ" in page.text
+    assert 'value="吉田 ふゆ"' in page.text
+    assert "吉田 なつ" in (await other.get(f"{case}/form")).text, "nothing was saved yet"
+    # A button inside the form does not count as having seen it.
+    assert hidden(await visitor.post(f"{plan}/fields", mine | {"lookup": "address"}), "seen") == seen
+    answer = await visitor.post(f"{plan}/form", mine | {"seen": hidden(page, "seen")})
+    assert answer.status_code == SEE_OTHER
+    assert "吉田 ふゆ" in (await other.get(f"{case}/form")).text
+
+
+async def test_what_is_right_is_kept_and_is_no_quarrel_with_oneself(visitor: Visitor) -> None:
+    """Seen to fail without `saved_together`: what was kept beside a mistake was asked about as if by somebody else."""
+    plan = await begin(visitor)
+    seen = hidden(await visitor.get(f"{plan}/form"), "seen")
+    wrong = FORM | {"seen": seen, "tax_year": "1900"}
+    page = await visitor.post(f"{plan}/form", wrong)
+    assert page.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    answer = await visitor.post(f"{plan}/form", FORM | {"name": "吉田 さき子", "seen": hidden(page, "seen")})
+    assert answer.status_code == SEE_OTHER, re.findall(r"<h2[^>]*>([^<]+)", answer.text)
 
 
 async def test_a_button_inside_the_form_keeps_all_that_was_typed(visitor: Visitor) -> None:

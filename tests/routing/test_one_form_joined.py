@@ -193,6 +193,7 @@ async def test_an_answer_that_changes_asks_for_what_applies_by_it(visitor: Visit
 
 
 async def test_files_are_put_in_from_the_check_shown_there_and_sent(visitor: Visitor, db: Database) -> None:
+    """Seen to fail where a case of the form had a check of its own to go to."""
     plan = await begin(visitor, "CHI02", "TAX01")
     check = await reach_check(visitor, plan)
     case = f"/cases/{(await cases_of(db))['CHI02']}"
@@ -218,6 +219,7 @@ async def test_files_are_put_in_from_the_check_shown_there_and_sent(visitor: Vis
 
 
 async def test_a_file_that_was_exchanged_since_the_check_is_shown_first(visitor: Visitor, db: Database) -> None:
+    """Seen to fail without the versions that were shown, in `submit_application`."""
     plan = await begin(visitor, "CHI02", "TAX01")
     await reach_check(visitor, plan)
     case = f"/cases/{(await cases_of(db))['CHI02']}"

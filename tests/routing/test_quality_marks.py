@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -14,12 +14,13 @@ from services.routing.commands.quality import count_given_up, count_sent
 from services.routing.domain.quality import GIVEN_UP_AFTER
 from services.routing.worker import DUE_HANDLERS
 from shared.db import Database
-from shared.events.booking import AppointmentBooked, AppointmentProgressed
+from shared.events.booking import AppointmentBooked, AppointmentCancelled, AppointmentProgressed
 from shared.messaging.due import DueLoop
 from tests.routing.applying import SEE_OTHER, apply, fill_in, office_path, press, send, sign_in
 from tests.routing.conftest import Visitor
 from tests.routing.makers import NOW, TOWN
-from tests.routing.test_consumers import hear, make_appointment
+from tests.routing.test_consumers import HANDLERS, hear, make_appointment
+from tests.routing.test_helpers import open_venue
 from tests.routing.test_office import REASON
 from tests.routing.test_quality import case_of, close_day, counted
 from tests.routing.test_visits import VISIT
@@ -68,6 +69,69 @@ async def test_a_visit_after_an_application_that_was_taken_back_is_an_end(db: Da
         [case_id] = (await session.execute(text("SELECT case_id FROM case_file"))).scalars().all()
     await hear(db, make_appointment(AppointmentProgressed, 3, "done", case_id=case_id))
     assert (await counted(db))["finished", "counter"] == 1
+
+
+async def test_a_helpers_visit_ends_no_case_that_goes_on_at_the_counter(db: Database, visitor: Visitor) -> None:
+    """Seen to fail without the look at whose visit was done, and without the one at visits that are open."""
+    await open_venue(db)
+    case = await visitor.open_case("CHI02", channel="helper")
+    case_id, counter = case_of(case), uuid4()
+    met = make_appointment(AppointmentProgressed, 3, "done", case_id=case_id, helper="accepted")
+    await visitor.post(f"{case}/channel", {"channel": "counter"})
+    await hear(db, met)
+    assert ("finished", "counter") not in await counted(db), "the helper's visit is not what it goes on by"
+    await hear(db, make_appointment(AppointmentBooked, 1, "booked", case_id=case_id, appointment_id=counter))
+    await hear(db, make_appointment(AppointmentProgressed, 4, "done", case_id=case_id, helper="accepted"))
+    assert ("finished", "counter") not in await counted(db)
+    await hear(db, make_appointment(AppointmentProgressed, 3, "done", case_id=case_id, appointment_id=counter))
+    assert (await counted(db))["finished", "counter"] == 1
+    assert [key for key in await counted(db) if key[0] == "finished"] == [("finished", "counter")]
+
+
+@pytest.mark.parametrize("last", ["done", "no_show", "cancelled"])
+async def test_the_last_of_several_visits_ends_the_case_however_it_ends(
+    db: Database, visitor: Visitor, last: str
+) -> None:
+    """Seen to fail when only what is `done` is looked at."""
+    await open_venue(db)
+    case_id, other = case_of(await visitor.open_case("CHI02", channel="helper")), uuid4()
+    kind = AppointmentCancelled if last == "cancelled" else AppointmentProgressed
+    await hear(
+        db,
+        make_appointment(
+            AppointmentBooked, 1, "booked", case_id=case_id, appointment_id=other, number="9", helper="accepted"
+        ),
+        make_appointment(AppointmentProgressed, 3, "done", case_id=case_id, helper="accepted"),
+    )
+    assert ("finished", "helper") not in await counted(db)
+    await hear(
+        db,
+        make_appointment(kind, 2, last, case_id=case_id, appointment_id=other, number="9", helper="accepted"),
+    )
+    assert (await counted(db))["finished", "helper"] == 1
+
+
+async def test_nobody_came_and_nothing_is_finished(db: Database, visitor: Visitor) -> None:
+    case_id = case_of(await visitor.open_case("CHI02"))
+    await hear(db, make_appointment(AppointmentProgressed, 3, "no_show", case_id=case_id))
+    assert ("finished", "counter") not in await counted(db)
+
+
+async def test_visits_that_are_over_at_once_end_the_case(db: Database, visitor: Visitor) -> None:
+    """Seen to fail without `_ALONE`: each saw another as still open, and the case never ended."""
+    await open_venue(db)
+    case_id = case_of(await visitor.open_case("CHI02", channel="helper"))
+    visits = [
+        {"case_id": case_id, "appointment_id": uuid4(), "number": number, "helper": "accepted"} for number in ("1", "2")
+    ]
+    await hear(db, *(make_appointment(AppointmentBooked, 1, "booked", **each) for each in visits))
+    one, other = (make_appointment(AppointmentProgressed, 3, "done", **each) for each in visits)
+    async with db.begin(TOWN) as session:
+        await HANDLERS[AppointmentProgressed](session, one, now=NOW)
+        meanwhile = asyncio.create_task(hear(db, other))
+        await asyncio.sleep(MEANWHILE_S)
+    await meanwhile
+    assert (await counted(db))["finished", "helper"] == 1
 
 
 async def test_what_the_office_asks_for_is_no_switch_of_the_person(

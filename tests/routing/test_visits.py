@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from services.routing.commands.cases import DUE_CONTACT_DRAFT, blank_contact_draft
+from services.routing.commands.about_you import DUE_CONTACT_DRAFT, blank_contact_draft
 from services.routing.commands.catalogue import publish_catalogue
 from services.routing.queries.packs import count_under_way
 from shared.db import Database

@@ -18,7 +18,8 @@ from services.booking.commands.visits import arrive, release_hold
 from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import OpenSlot, find_procedure, list_slots
 from services.booking.queries.visits import get_visit
-from services.routing.commands.cases import AboutYou, open_case, tell_about_you
+from services.routing.commands.about_you import AboutYou, tell_about_you
+from services.routing.commands.cases import open_case
 from services.routing.commands.form import save_form
 from services.routing.commands.handover import Decided, decide_handover, preview_handover
 from services.routing.commands.passes import make_pass

@@ -217,6 +217,7 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /office/applications/{application_id}/{action}": OFFICE,
     "routing GET /office/applications/{application_id}/attachments/{file_id}": OFFICE,
     "routing POST /office/applications/{application_id}/{action}": OFFICE,
+    "routing POST /office/applications/{application_id}/attachments/{file_id}": OFFICE,
     # What is held back of a protected person: the office that decides. Which of these people may say so, each checks.
     "routing GET /office/applications/{application_id}/held-back": OFFICE,
     "routing POST /office/applications/{application_id}/held-back": OFFICE,

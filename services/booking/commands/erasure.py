@@ -84,6 +84,7 @@ _FORGET = tuple(
         "DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))",
         "DELETE FROM visit WHERE municipality = :municipality AND visit_id = ANY (CAST(:visits AS uuid[]))",
         "DELETE FROM name_withdrawn WHERE municipality = :municipality AND case_id = ANY (CAST(:cases AS uuid[]))",
+        "DELETE FROM case_switched WHERE municipality = :municipality AND case_id = ANY (CAST(:cases AS uuid[]))",
     )
 )
 _DESTROY_KEY = text("DELETE FROM subject_key WHERE municipality = :municipality AND subject_ref = :subject_ref")

@@ -26,6 +26,12 @@ Wished = Literal["online", "counter"]
 WISHED: tuple[Wished, ...] = ("online", "counter")
 APPOINTMENTS_MAX = 20
 
+_REMEMBER = text("""
+    INSERT INTO case_switched AS known (municipality, case_id, channel, switched_at)
+    VALUES (:municipality, :case_id, :channel, :at)
+    ON CONFLICT (municipality, case_id) DO UPDATE SET (channel, switched_at) = (excluded.channel, excluded.switched_at)
+    WHERE known.switched_at < excluded.switched_at
+""")
 # What was passed on after the switch is of the channel that was chosen then.
 _END_VISITS = text("""
     UPDATE visit SET draft_sealed = NULL, expires_at = least(expires_at, :now)
@@ -60,6 +66,7 @@ async def follow_switch(session: AsyncSession, event: CaseSwitched, *, now: date
         "now": now,
     }
     await stay_alone(session, event.municipality, event.case_id)
+    await session.execute(_REMEMBER, case)
     visits = (await session.execute(_END_VISITS, case)).scalars().all()
     not_needed = (await session.execute(_NOT_NEEDED, case)).scalars().all() if event.is_settled else []
     rows = [

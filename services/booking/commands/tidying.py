@@ -37,6 +37,12 @@ _OLD_WITHDRAWN = text(f"""
         WHERE municipality = :municipality AND withdrawn_at < :before LIMIT {BATCH})
     RETURNING 1
 """)
+_OLD_SWITCHED = text(f"""
+    DELETE FROM case_switched WHERE (municipality, case_id) IN (
+        SELECT municipality, case_id FROM case_switched
+        WHERE municipality = :municipality AND switched_at < :before LIMIT {BATCH})
+    RETURNING 1
+""")
 _OLD_MESSAGES = text(f"""
     DELETE FROM webhook_delivery WHERE (municipality, delivery_id) IN (
         SELECT municipality, delivery_id FROM webhook_delivery
@@ -54,7 +60,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         "oldest": oldest_day(now),
         "told_before": now - MESSAGES_KEPT,
     }
-    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS, _OLD_WITHDRAWN, _OLD_MESSAGES):
+    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS, _OLD_WITHDRAWN, _OLD_SWITCHED, _OLD_MESSAGES):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:
             pass

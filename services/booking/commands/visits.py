@@ -66,6 +66,11 @@ _WITHDRAWN = text("""
     SELECT item FROM name_withdrawn
     WHERE municipality = :municipality AND case_id = :case_id AND withdrawn_at >= :issued_at LIMIT 10
 """)
+# A pass for the channel that the case has left.
+_LEFT = text("""
+    SELECT 1 FROM case_switched
+    WHERE (municipality, case_id) = (:municipality, :case_id) AND switched_at >= :issued_at AND channel <> :channel
+""")
 # The places of several errands in the order of `commands/locking.py`.
 _RELEASE = text("""
     WITH mine AS MATERIALIZED (
@@ -125,7 +130,8 @@ async def arrive(
     Another pass of the same case ends the visits before it: what was approved then may have been declined since.
 
     Raises:
-        Refusal: `pass_used` (409), another browser brings it.
+        Refusal: `pass_used` (409), another browser brings it; `pass_expired` (410), its case went on by another channel
+            since, and another pass is made there.
     """
     if ticket.guest_ref != visitor:
         raise Refusal("pass_used", 409)
@@ -140,6 +146,8 @@ async def arrive(
     # What was withdrawn while the pass was on its way is left out.
     await stay_alone(session, ticket.municipality, ticket.case_id)
     passed = {"municipality": ticket.municipality, "case_id": ticket.case_id, "issued_at": ticket.issued_at}
+    if (await session.execute(_LEFT, passed | {"channel": ticket.channel})).one_or_none() is not None:
+        raise Refusal("pass_expired", 410, case_id=str(ticket.case_id))
     draft = draft.without(list((await session.execute(_WITHDRAWN, passed)).scalars()))
     sealed = seal_draft(keys, ticket.municipality, ticket.subject_ref, visit_id, wrapped_key, draft)
     opened = await session.execute(

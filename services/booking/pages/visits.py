@@ -84,16 +84,16 @@ async def post_arrive(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Redirect:
-    """The browser brings the pass. One that is too old is made again where it came from, without an error."""
+    """The browser brings the pass. One that is over is made again where it came from, without an error."""
     fields = await read_form(request)
     try:
         ticket = open_pass(keys.box, PASS_ISSUER, PASS_PURPOSE, fields.get("pass", ""), municipality=town.code, now=now)
+        async with db.begin(town.code) as session:
+            visit_id = await arrive(session, ticket, identity.ref, keys, staff=staff_of(identity), now=now)
     except Refusal as refusal:
         if refusal.code != "pass_expired":
             raise
         return see_other(f"/cases/{refusal.details['case_id']}/pass?late=1")
-    async with db.begin(town.code) as session:
-        visit_id = await arrive(session, ticket, identity.ref, keys, staff=staff_of(identity), now=now)
     return see_other(f"/booking/visits/{visit_id}")
 
 

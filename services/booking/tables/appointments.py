@@ -74,6 +74,15 @@ name_withdrawn = Table(
     Column("item", Text, primary_key=True),
     Column("withdrawn_at", TIME, nullable=False),
 )
+# By which channel a case went on last: a pass for another one may still be on its way.
+case_switched = Table(
+    "case_switched",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("case_id", UUID, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("switched_at", TIME, nullable=False),
+)
 appointment = Table(
     "appointment",
     metadata,

@@ -82,14 +82,14 @@ class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_attached(
-    session: AsyncSession, identity: Identity, case_id: UUID
+    session: AsyncSession, identity: Identity, case_id: UUID, *, now: datetime
 ) -> tuple[UUID | None, dict[str, int], dict[str, list[ListedFile]]]:
     """Whose one's own open case is, the version of each item of files that it has, and the files that they list.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     return case.subject_ref, *await _attached_of(session, case)
 
 
@@ -112,7 +112,7 @@ async def add_file(
         Refusal: `case_unknown` (404), `application_sent` (409), `attachment_unknown` (404), `attachment_too_many`
             (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     await _refuse_unknown(session, case, key)
     if await _was_sent(session, case, send_key):
         return
@@ -140,7 +140,7 @@ async def remove_file(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     _, files = await _attached_of(session, case)
     for key, mine in files.items():
         wanted = [file for file in mine if file.file_id != file_id]

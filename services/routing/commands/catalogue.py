@@ -1,12 +1,13 @@
 """Publishing a town's catalogue: from a town pack into the tables, and to the other services as an event."""
 
 import hashlib
+import re
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import Table, update
+from sqlalchemy import Table, event, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +16,7 @@ from services.routing.commands.tidying import plan_tidying
 from services.routing.commands.town_items import town_items_of
 from services.routing.domain.office import head_of
 from services.routing.tables import (
+    SERVICE,
     catalogue,
     counter,
     life_event,
@@ -40,6 +42,9 @@ BOOKINGS_OWN = ("notice_min", "horizon_days", "quantity_max", "more_min", "unit"
 TELLING = 2
 # A statement carries 32,767 values.
 ROWS_MAX = 500
+# What `write_catalogue` writes.
+COVERED = (catalogue, procedure, counter, life_event, office_rule, town_item, procedure_form)
+_COVERED = re.compile(rf"\b{SERVICE}\.({'|'.join(table.name for table in COVERED)})\b")
 
 
 async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int:
@@ -58,6 +63,24 @@ async def publish_catalogue(session: AsyncSession, pack: TownPack, *, public_url
     await outbox.publish(session, _published(pack, public_url, version, now))
     await record_deed(session, Operator(town), "publish_catalogue", str(version), now=now)
     return version
+
+
+async def cover_catalogue(session: AsyncSession, municipality: str) -> None:
+    """Let this session write a catalogue that nobody else sees or waits for.
+
+    Its tables are covered by temporary copies, which the session's statements name in their place from now on.
+    """
+    for table in COVERED:
+        copy = f"CREATE TEMPORARY TABLE {table.name} (LIKE {table.fullname} INCLUDING ALL) ON COMMIT DROP"
+        await session.execute(text(copy))
+        rows = f"INSERT INTO pg_temp.{table.name} SELECT * FROM {table.fullname} WHERE municipality = :municipality"
+        await session.execute(text(rows), {"municipality": municipality})
+    connection = (await session.connection()).sync_connection
+    event.listen(connection, "before_cursor_execute", _name_copies, retval=True)
+
+
+def _name_copies(_on: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> tuple[str, Any]:
+    return _COVERED.sub(r"pg_temp.\1", statement), values
 
 
 async def write_catalogue(session: AsyncSession, pack: TownPack, *, public_url: str, now: datetime) -> int | None:

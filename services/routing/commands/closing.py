@@ -27,7 +27,7 @@ async def close_case(session: AsyncSession, *, identity: Identity, case_id: UUID
     Raises:
         Refusal: `case_unknown` (404), `case_busy` (409) while an appointment or an application waits for it.
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     thread = await read_thread(session, case, now=now)
     if thread.standing in ("over", "closed"):
         return True

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import DUE_CONTACT_DRAFT
+from services.routing.commands.about_you import DUE_CONTACT_DRAFT
 from services.routing.commands.uses import case_use
 from services.routing.commands.vault import STEP_YOU, Source, read_values
 from services.routing.domain.handover import CONTACT, Reach

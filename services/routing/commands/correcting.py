@@ -23,7 +23,7 @@ async def read_asked(
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     newest = and_(
         application_step.c.municipality == application.c.municipality,
         application_step.c.application_id == application.c.application_id,

@@ -76,7 +76,7 @@ async def make_device(
         Refusal: `case_unknown` (404), `nothing_to_resume` (409): only what was kept can go on elsewhere, and only a
             resident's own case.
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     if not may_go_on(identity, case):
         raise Refusal("nothing_to_resume", 409)
     await session.execute(
@@ -222,7 +222,7 @@ async def end_devices(session: AsyncSession, *, identity: Identity, case_id: UUI
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     if case.guest_ref != identity.ref:
         raise Refusal("case_unknown", 404)
     await forget_devices(session, case, now=now)
@@ -239,17 +239,6 @@ async def end_device(session: AsyncSession, municipality: str, ref: str, now: da
         update(case_device)
         .where(case_device.c.municipality == municipality, case_device.c.device_id == UUID(ref), _live())
         .values(ended_at=now)
-    )
-
-
-async def end_expired_devices(session: AsyncSession, identity: Identity, *, now: datetime) -> None:
-    """What this device had of others' time is over, also while nobody works off what is due.
-
-    Asked where its token is renewed: so a case is kept no longer than a token lives.
-    """
-    over = (case_device.c.guest_ref == identity.ref, case_device.c.expires_at <= now, _live())
-    await session.execute(
-        update(case_device).where(case_device.c.municipality == identity.municipality, *over).values(ended_at=now)
     )
 
 

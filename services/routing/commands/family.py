@@ -48,7 +48,7 @@ async def choose_person(
     Raises:
         Refusal: `case_unknown` (404), `person_fixed` (409), `person_unknown` (404), `too_many_persons` (409).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     if person == "new" and case.acting_for is not None:
         return
     if not await may_choose_person(session, identity, case):
@@ -86,7 +86,7 @@ async def preview_family(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     await decline_expired(session, case, now)
     given = await _giver(session, case)
     if given is None:
@@ -110,7 +110,7 @@ async def decide_family(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     await decline_expired(session, case, now)
     given = await _giver(session, case)
     if given is None:

@@ -58,7 +58,7 @@ async def give_feedback(
         Refusal: `case_unknown` (404), `feedback_early` (409) before its end, `feedback_answered` (409) once the office
             has answered, `feedback_late` (409) after the week.
     """
-    case, known = await _find_own(session, identity, case_id, lock=True)
+    case, known = await _find_own(session, identity, case_id, lock=True, now=now)
     if known is not None and not _may_change(known, now):
         raise Refusal("feedback_answered" if known.answered_at is not None else "feedback_late", 409)
     await _keep(session, vault, identity, case, known, said, now=now)
@@ -109,7 +109,7 @@ async def read_own(
     Raises:
         Refusal: `case_unknown` (404), `feedback_early` (409).
     """
-    case, known = await _find_own(session, identity, case_id)
+    case, known = await _find_own(session, identity, case_id, now=now)
     name = (await procedure_of(session, case)).name_ja
     if known is None:
         return OwnFeedback(procedure=case.procedure, procedure_name=name, said=None, answer="", may_change=True)
@@ -295,12 +295,12 @@ async def _keep(
 
 
 async def _find_own(
-    session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False
+    session: AsyncSession, identity: Identity, case_id: UUID, *, lock: bool = False, now: datetime
 ) -> tuple[Row[Any], Row[Any] | None]:
     """One's own case, once it is done, and what was said of it. Staff who acted for somebody say nothing for them."""
     if identity.kind != "guest":
         raise Refusal("case_unknown", 404)
-    case = await get_own_case(session, identity, case_id, lock=lock)
+    case = await get_own_case(session, identity, case_id, lock=lock, now=now)
     if not await is_done(session, case.municipality, case_id):
         raise Refusal("feedback_early", 409)
     return case, await _find_row(session, case.municipality, case_id, lock=lock)

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import PURPOSE_PREFILL, get_own_case, lock_open_case
+from services.routing.commands.about_you import PURPOSE_PREFILL
+from services.routing.commands.cases import get_own_case, lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.reuse import approved_offers, open_questions, usable_sources
 from services.routing.commands.subjects import find_subject_of, subject_of_case
@@ -65,7 +66,7 @@ async def fill_items(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     subject_ref = await find_subject_of(session, identity, case)
     if subject_ref is None:
         return FilledItems(values={}, reused=(), can_reuse=False)
@@ -125,7 +126,7 @@ async def changed_meanwhile(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     usable = await usable_sources(session, case)
     newer = [key for key in values if key in usable and usable[key].version != seen.get(key)]
     if not newer or case.subject_ref is None:
@@ -137,23 +138,25 @@ async def changed_meanwhile(
     )
 
 
-async def saved_versions(session: AsyncSession, identity: Identity, case_id: UUID) -> dict[str, int]:
+async def saved_versions(session: AsyncSession, identity: Identity, case_id: UUID, *, now: datetime) -> dict[str, int]:
     """The versions of the items that a case may use.
 
     Raises:
         Refusal: `case_unknown` (404).
     """
-    usable = await usable_sources(session, await get_own_case(session, identity, case_id))
+    usable = await usable_sources(session, await get_own_case(session, identity, case_id, now=now))
     return {key: source.version for key, source in usable.items()}
 
 
-async def is_of_version(session: AsyncSession, identity: Identity, case_id: UUID, version: str) -> bool:
+async def is_of_version(
+    session: AsyncSession, identity: Identity, case_id: UUID, version: str, *, now: datetime
+) -> bool:
     """Whether a case is still as it was when a page was made of it; until the transaction ends, it stays so.
 
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    return str((await lock_open_case(session, identity, case_id)).version) == version
+    return str((await lock_open_case(session, identity, case_id, now=now)).version) == version
 
 
 async def save_form(
@@ -174,7 +177,7 @@ async def save_form(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     decides = values
     if beside:
         own = {key for key, source in (await usable_sources(session, case)).items() if source.case_id == case_id}
@@ -239,7 +242,7 @@ async def apply_approved(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     if case.subject_ref is None:
         return
     approved = await approved_offers(session, case)

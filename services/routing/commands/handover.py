@@ -60,7 +60,7 @@ async def preview_handover(
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     await decline_expired(session, case, now)
     passable = await passable_items(session, identity, case)
     if passable is None:
@@ -89,7 +89,7 @@ async def decide_handover(
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     await decline_expired(session, case, now)
     passable = await passable_items(session, identity, case)
     if passable is None:

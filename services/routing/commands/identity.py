@@ -63,7 +63,7 @@ async def begin_identity(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    await lock_open_case(session, identity, case_id)
+    await lock_open_case(session, identity, case_id, now=now)
     await session.execute(
         insert(identity_attempt).values(
             municipality=identity.municipality,
@@ -129,7 +129,7 @@ async def keep_proof(
             )
         )
     ).one()
-    case = await lock_open_case(session, identity, attempt.case_id)
+    case = await lock_open_case(session, identity, attempt.case_id, now=now)
     await session.execute(
         insert(identity_proof).values(
             municipality=case.municipality,
@@ -178,13 +178,15 @@ async def proof_of_sent(session: AsyncSession, municipality: str, case_id: UUID,
     return next((_proof(row) for row in found if row.items == items), None)
 
 
-async def get_asking_case(session: AsyncSession, identity: Identity, case_id: UUID) -> tuple[Row[Any], str]:
+async def get_asking_case(
+    session: AsyncSession, identity: Identity, case_id: UUID, *, now: datetime
+) -> tuple[Row[Any], str]:
     """One's own case that needs the identity step, and its provider.
 
     Raises:
         Refusal: `case_unknown` (404), `identity_not_asked` (404).
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     provider = await needed_provider(session, case)
     if not provider:
         raise Refusal("identity_not_asked", 404)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,15 +13,27 @@ from services.routing.commands.cases import lock_open_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.online import procedure_of
+from services.routing.commands.protection import is_protected
 from services.routing.commands.reuse import usable_sources
-from services.routing.commands.vault import Use, ensure_subject_key, keep_items, subject_context, write_use
+from services.routing.commands.vault import (
+    Use,
+    ensure_subject_key,
+    keep_items,
+    read_values,
+    seen_again,
+    subject_context,
+    write_use,
+)
 from services.routing.domain.identity import FROM_PROVIDER, STEP_IDENTITY
-from services.routing.domain.items import typed_items
+from services.routing.domain.items import typed_items, unpack_value
+from services.routing.domain.protection import may_open
 from services.routing.tables import SERVICE, identity_proof
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.events.ledger import EntryType
 from shared.tokens import Identity
+
+ADDRESS = "address"
 
 
 async def offer_claims(
@@ -38,16 +51,46 @@ async def offer_claims(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     if case.subject_ref is None or case.acting_for is not None:
         return ()
     needed = typed_items((await procedure_of(session, case)).items)
     usable = await usable_sources(session, case)
-    said = await _commitments(session, vault, case, {key: text for key, text in values.items() if key in needed}, now)
+    offered = {key: text for key, text in values.items() if key in needed}
+    if await is_protected(session, case.municipality, case.subject_ref):
+        # The page is no safer place for where they are than any other.
+        offered = {key: text for key, text in offered.items() if may_open(key, SERVICE)}
+    said = await _commitments(session, vault, case, offered, now)
     differing = {key: text for key, text in said.items() if key not in usable or usable[key].commitment != text}
     if differing:
         await write_use(session, identity, case.subject_ref, _use(case, "offered"), differing, now=now)
     return tuple(key for key in needed if key in differing)
+
+
+async def read_postal_code(
+    session: AsyncSession, vault: SubjectVault, *, identity: Identity, case_id: UUID, now: datetime
+) -> str:
+    """The postal code of the address that one's own form has; empty: none, or it is held back.
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    case = await lock_open_case(session, identity, case_id, now=now)
+    source = (await usable_sources(session, case)).get(ADDRESS)
+    if case.subject_ref is None or source is None:
+        return ""
+    use = msgspec.structs.replace(_use(case, "previewed"), outcome="own_form")
+    values = await read_values(
+        session,
+        vault,
+        identity=identity,
+        subject_ref=case.subject_ref,
+        keys=(ADDRESS,),
+        use=seen_again(identity, use),
+        versions={ADDRESS: source.version},
+        now=now,
+    )
+    return unpack_value(ADDRESS, values[ADDRESS].value).get("postal_code", "") if ADDRESS in values else ""
 
 
 async def take_claims(
@@ -68,7 +111,7 @@ async def take_claims(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     if case.subject_ref is None:
         return
     declined = {key: text for key, text in values.items() if key not in accepted}

@@ -33,7 +33,7 @@ async def open_own_file(
     Raises:
         Refusal: `case_unknown` (404), `attachment_unknown` (404), also when it is held back.
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     query = select(application.c["items"]).where(
         application.c.municipality == case.municipality, application.c.case_id == case_id
     )

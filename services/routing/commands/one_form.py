@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.cases import get_own_case
 from services.routing.commands.family import choose_person
-from services.routing.commands.form import apply_approved, fill_items, save_form
+from services.routing.commands.form import apply_approved, changed_meanwhile, fill_items, save_form, saved_versions
 from services.routing.commands.offers import ShownOffer
 from services.routing.commands.online import may_choose_person
 from services.routing.commands.plans import begin_steps
@@ -36,11 +36,15 @@ Page = Literal["reuse", "form", "you", "check"]
 
 
 class FilledTogether(msgspec.Struct, frozen=True, kw_only=True):
-    """What the form starts with. `reused` came from earlier cases; `can_reuse`: there is more that could."""
+    """What the form starts with. `reused` came from earlier cases; `can_reuse`: there is more that could.
+
+    `versions` are those of the values: whoever saves says which they saw.
+    """
 
     values: dict[str, str]
     reused: tuple[str, ...]
     can_reuse: bool
+    versions: dict[str, int] = {}
 
 
 class OfferedTogether(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +138,11 @@ async def take_out(session: AsyncSession, *, identity: Identity, made: Plan, cas
     )
 
 
-async def may_choose_for_all(session: AsyncSession, identity: Identity, members: Collection[Member]) -> bool:
+async def may_choose_for_all(
+    session: AsyncSession, identity: Identity, members: Collection[Member], *, now: datetime
+) -> bool:
     """Whether it can still be said whose the form is."""
-    cases = [await get_own_case(session, identity, member.case_id) for member in members]
+    cases = [await get_own_case(session, identity, member.case_id, now=now) for member in members]
     return all([await may_choose_person(session, identity, case) for case in cases])
 
 
@@ -153,7 +159,7 @@ async def choose_person_for_all(
         await choose_person(session, identity=identity, case_id=member.case_id, person=person, now=now)
         if person == "new":
             # Whoever is new is one person for all of them.
-            case = await get_own_case(session, identity, member.case_id)
+            case = await get_own_case(session, identity, member.case_id, now=now)
             person = (await list_persons(session, identity))[case.acting_for]
 
 
@@ -173,6 +179,7 @@ async def fill_together(
     asked = asked_by(members)
     values: dict[str, str] = {}
     reused: list[str] = []
+    versions: dict[str, int] = {}
     can_reuse = False
     for member in members:
         filled = await fill_items(
@@ -185,8 +192,46 @@ async def fill_together(
         )
         values |= filled.values
         reused += filled.reused
+        versions |= filled.versions
         can_reuse = can_reuse or filled.can_reuse
-    return FilledTogether(values=values, reused=tuple(reused), can_reuse=can_reuse)
+    return FilledTogether(values=values, reused=tuple(reused), can_reuse=can_reuse, versions=versions)
+
+
+async def changed_together(
+    session: AsyncSession,
+    vault: SubjectVault,
+    *,
+    identity: Identity,
+    members: tuple[Member, ...],
+    seen: Mapping[str, int],
+    values: Mapping[str, str],
+    now: datetime,
+) -> tuple[str, ...]:
+    """The items that were saved differently since the form was filled with the versions `seen` (`changed_meanwhile`).
+
+    Raises:
+        Refusal: `case_unknown` (404), `application_sent` (409).
+    """
+    changed: list[str] = []
+    for case_id, own in _by_case(members, values).items():
+        changed += await changed_meanwhile(
+            session, vault, identity=identity, case_id=case_id, seen=seen, values=own, now=now
+        )
+    return tuple(changed)
+
+
+async def saved_together(
+    session: AsyncSession, *, identity: Identity, members: tuple[Member, ...], values: Collection[str], now: datetime
+) -> dict[str, int]:
+    """The versions of what was saved just now.
+
+    Raises:
+        Refusal: `case_unknown` (404).
+    """
+    versions: dict[str, int] = {}
+    for member in members:
+        versions |= await saved_versions(session, identity, member.case_id, now=now)
+    return {item: version for item, version in versions.items() if item in values}
 
 
 async def save_together(
@@ -204,16 +249,8 @@ async def save_together(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    applying = {
-        member.case_id: [
-            item for item in member.needed if item not in form_of(member.procedure).not_asked(values, member.not_asked)
-        ]
-        for member in members
-    }
-    asked = askers(applying)
-    for member in members:
-        own = {item: text for item, text in values.items() if asked.get(item) == member.case_id}
-        await save_form(session, vault, identity=identity, case_id=member.case_id, values=own, beside=values, now=now)
+    for case_id, own in _by_case(members, values).items():
+        await save_form(session, vault, identity=identity, case_id=case_id, values=own, beside=values, now=now)
     for member in members:
         await apply_approved(session, identity=identity, case_id=member.case_id, items=values, now=now)
 
@@ -275,7 +312,7 @@ async def next_page(session: AsyncSession, *, identity: Identity, members: tuple
     asked = asked_by(members)
     is_complete = True
     for member in members:
-        case = await get_own_case(session, identity, member.case_id, lock=True)
+        case = await get_own_case(session, identity, member.case_id, lock=True, now=now)
         if await open_questions(session, identity, case, now):
             return "reuse"
         own = [item for item in member.applying if asked[item] == member.case_id]
@@ -299,6 +336,21 @@ def offered_to(members: tuple[Member, ...]) -> tuple[str, ...]:
 def joined_form(members: tuple[Member, ...]) -> JoinedForm:
     """How the form asks: as all of its procedures do."""
     return join_forms([(form_of(member.procedure), member.needed) for member in members])
+
+
+def _by_case(members: tuple[Member, ...], values: Mapping[str, str]) -> dict[UUID, dict[str, str]]:
+    """Which of the values each case keeps: the first to which an item applies by them."""
+    applying = {
+        member.case_id: [
+            item for item in member.needed if item not in form_of(member.procedure).not_asked(values, member.not_asked)
+        ]
+        for member in members
+    }
+    asked = askers(applying)
+    return {
+        member.case_id: {item: text for item, text in values.items() if asked.get(item) == member.case_id}
+        for member in members
+    }
 
 
 async def _lock_plan(session: AsyncSession, made: Plan, municipality: str) -> None:

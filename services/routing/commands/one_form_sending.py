@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import AboutYou, find_known_reach, get_own_case, tell_about_you
+from services.routing.commands.about_you import AboutYou, find_known_reach, tell_about_you
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.contact import update_case
 from services.routing.commands.identity import find_proof, needed_provider
 from services.routing.commands.offers import Undecided
@@ -45,13 +46,15 @@ class SentTogether(msgspec.Struct, frozen=True):
     """All of it is sent (or was already)."""
 
 
-async def find_reach_of_all(session: AsyncSession, *, identity: Identity, members: tuple[Member, ...]) -> str | None:
+async def find_reach_of_all(
+    session: AsyncSession, *, identity: Identity, members: tuple[Member, ...], now: datetime
+) -> str | None:
     """How this person can be reached by a contact that every one of these cases knows: then its field may stay empty.
 
     Raises:
         Refusal: `case_unknown` (404).
     """
-    known = {await find_known_reach(session, identity=identity, case_id=member.case_id) for member in members}
+    known = {await find_known_reach(session, identity=identity, case_id=member.case_id, now=now) for member in members}
     return known.pop() if len(known) == 1 else None
 
 
@@ -97,7 +100,7 @@ async def check_together(
         if isinstance(checked, Incomplete):
             shown.append(CheckedTogether(member=member, checked=None))
             continue
-        case = await get_own_case(session, identity, member.case_id)
+        case = await get_own_case(session, identity, member.case_id, now=now)
         provider = await needed_provider(session, case)
         proof = await find_proof(session, case, provider, checked.versions, now=now) if provider else None
         shown.append(CheckedTogether(member=member, checked=checked, provider=provider, proof=proof))
@@ -131,7 +134,7 @@ async def submit_together(
         return Undecided(missing=(), is_stale=True)
     async with session.begin_nested() as all_of_them:
         for member in members:
-            await _take_over_contact(session, identity, member.case_id, members)
+            await _take_over_contact(session, identity, member.case_id, members, now=now)
             outcome = await submit_application(
                 session,
                 keys,
@@ -152,13 +155,13 @@ async def submit_together(
 
 
 async def _take_over_contact(
-    session: AsyncSession, identity: Identity, case_id: UUID, members: tuple[Member, ...]
+    session: AsyncSession, identity: Identity, case_id: UUID, members: tuple[Member, ...], *, now: datetime
 ) -> None:
     """Notifications gets one address, with an approval of each case, not the same address again for each.
 
     A protected person's stays in its case.
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     if case.contact_sealed is None or await is_protected(session, case.municipality, case.subject_ref):
         return
     given = (

@@ -82,13 +82,13 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
         return form_of(self.procedure)
 
 
-async def get_online_case(session: AsyncSession, identity: Identity, case_id: UUID) -> OnlineCase:
+async def get_online_case(session: AsyncSession, identity: Identity, case_id: UUID, *, now: datetime) -> OnlineCase:
     """One's own case with what its pages need to know.
 
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     row = await procedure_of(session, case)
     sent = (
         await session.execute(

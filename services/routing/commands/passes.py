@@ -43,7 +43,7 @@ async def make_pass(
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     passable = await passable_items(session, identity, case) if case.state == "handed_over" else None
     if passable is None:
         return None

@@ -17,13 +17,13 @@ STEP_SHEET = "sheet"
 PURPOSE_SHEET = "書いたものを、紙で持っていくため"
 
 
-async def list_written(session: AsyncSession, *, identity: Identity, case_id: UUID) -> frozenset[str]:
+async def list_written(session: AsyncSession, *, identity: Identity, case_id: UUID, now: datetime) -> frozenset[str]:
     """The items that one's own case holds; no values.
 
     Raises:
         Refusal: `case_unknown` (404).
     """
-    return frozenset(await usable_sources(session, await get_own_case(session, identity, case_id)))
+    return frozenset(await usable_sources(session, await get_own_case(session, identity, case_id, now=now)))
 
 
 async def read_sheet(
@@ -34,7 +34,7 @@ async def read_sheet(
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id)
+    case = await get_own_case(session, identity, case_id, now=now)
     sources = await usable_sources(session, case)
     await record_deed(session, identity, "view_sheet", case_id, now=now)
     if not sources:

@@ -39,13 +39,25 @@ _SENT = Prepared(f"""
     SELECT c.municipality, :month, c.procedure, c.channel, 'sent', {_TOOK}
     FROM routing.case_file c JOIN marked USING (municipality, case_id)
 """)
+# A visit ends a case that goes on by no other channel, in no application and with no other visit: a helper may be met
+# first, and the counter is still to come.
+_VISITED = """(c.channel <> 'online'
+            AND NOT EXISTS (SELECT FROM routing.application a WHERE (a.municipality, a.case_id)
+                = (c.municipality, c.case_id) AND a.state <> 'withdrawn')
+            AND NOT EXISTS (SELECT FROM routing.appointment a WHERE (a.municipality, a.case_id)
+                = (c.municipality, c.case_id) AND a.state NOT IN ('done', 'no_show', 'cancelled'))
+            AND EXISTS (SELECT FROM routing.appointment a WHERE (a.municipality, a.case_id)
+                = (c.municipality, c.case_id) AND a.state = 'done'
+                AND (a.helper = 'none') = (c.channel = 'counter')))"""
+# Of two visits that are over at once, each would see the other as open.
+_ALONE = Prepared("""
+    SELECT FROM routing.case_file WHERE municipality = :municipality AND case_id = :case_id FOR NO KEY UPDATE
+""")
 _ENDED = Prepared(f"""
     WITH marked AS (
         INSERT INTO routing.case_course AS known (municipality, case_id, ended_at, ended_how)
         SELECT c.municipality, c.case_id, CAST(:at AS timestamptz), 'finished' FROM routing.case_file c
-        WHERE c.municipality = :municipality AND c.case_id = :case_id AND (:by_application OR c.channel <> 'online'
-            AND NOT EXISTS (SELECT FROM routing.application a WHERE (a.municipality, a.case_id)
-                = (c.municipality, c.case_id) AND a.state <> 'withdrawn'))
+        WHERE c.municipality = :municipality AND c.case_id = :case_id AND (:by_application OR {_VISITED})
         FOR KEY SHARE OF c
         ON CONFLICT (municipality, case_id) DO UPDATE
         SET (ended_at, ended_how) = (excluded.ended_at, excluded.ended_how) WHERE known.ended_at IS NULL
@@ -55,14 +67,12 @@ _ENDED = Prepared(f"""
     FROM routing.case_file c JOIN marked USING (municipality, case_id)
 """)
 # Given up, and done all the same: what was counted stays counted, and its person may say how it went.
-_DONE_AFTER_ALL = Prepared("""
+_DONE_AFTER_ALL = Prepared(f"""
     UPDATE routing.case_course k SET ended_at = CAST(:at AS timestamptz), ended_how = 'finished'
     FROM routing.case_file c
     WHERE k.municipality = :municipality AND k.case_id = :case_id AND k.ended_how = 'given_up'
       AND (c.municipality, c.case_id) = (k.municipality, k.case_id)
-      AND (:by_application OR c.channel <> 'online'
-        AND NOT EXISTS (SELECT FROM routing.application a WHERE (a.municipality, a.case_id)
-            = (c.municipality, c.case_id) AND a.state <> 'withdrawn'))
+      AND (:by_application OR {_VISITED})
 """)
 # Cases and items are counted apart: five items of one person are one person's.
 _SPARED = Prepared("""
@@ -153,8 +163,10 @@ async def count_sent(
 async def count_finished(
     session: AsyncSession, municipality: str, case_id: UUID, *, by_application: bool, at: datetime, now: datetime
 ) -> None:
-    """A case is done: its application decided, or its appointment over, unless it went on online."""
+    """A case is done: its application decided, or its last appointment over, unless it goes on another way."""
     case = _of(municipality, case_id, at, now) | {"by_application": by_application}
+    if not by_application:
+        await _ALONE.rows(session, case)
     await _ENDED.rows(session, case)
     await _DONE_AFTER_ALL.rows(session, case)
 

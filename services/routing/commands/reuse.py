@@ -44,7 +44,7 @@ async def preview_reuse(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     await decline_expired(session, case, now)
     case, reusable = await reusable_items(session, identity, case, now)
     if not reusable:
@@ -67,7 +67,7 @@ async def decide_reuse(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     await decline_expired(session, case, now)
     case, reusable = await reusable_items(session, identity, case, now)
     offers = await standing_offers(session, case, reusable, now, step=STEP_FORM)
@@ -123,7 +123,7 @@ async def reusable_items(
         return case, {}
     if case.subject_ref is None:
         await session.execute(update_case(case).values(subject_ref=subject_ref))
-        case = await get_own_case(session, identity, case.case_id, lock=True)
+        case = await get_own_case(session, identity, case.case_id, lock=True, now=now)
     stopped = await stopped_keys(session, case.municipality, subject_ref)
     row = await procedure_of(session, case)
     asked = (*typed_items(row.items), *attached_items(row.items, row.attach))

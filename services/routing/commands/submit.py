@@ -87,7 +87,7 @@ async def check_application(
     Raises:
         Refusal: `case_unknown` (404), `application_sent` (409).
     """
-    case = await lock_open_case(session, identity, case_id)
+    case = await lock_open_case(session, identity, case_id, now=now)
     set_town_items(await read_town_items(session, case.municipality))
     await decline_expired(session, case, now)
     versions = await ready_items(session, case)
@@ -150,7 +150,7 @@ async def submit_application(
     Raises:
         Refusal: `case_unknown` (404).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     before = await _find_of_case(session, case)
     if before is not None and (before.submit_key == submit_key or before.state not in EDITABLE):
         return Sent(before.number)

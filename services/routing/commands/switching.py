@@ -45,7 +45,7 @@ async def change_channel(
         Refusal: `case_unknown` (404), `channel_not_ready` (409), `channel_impossible` (409), `case_closed` (409),
             `case_done` (409), `case_at_counter` (409).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     if await _switch(session, case, channel, said=case.behalf or "self", office=identity.office, now=now):
         await record_deed(session, identity, "change_channel", case_id, now=now)
 
@@ -110,7 +110,7 @@ async def go_to_the_counter(session: AsyncSession, *, identity: Identity, case_i
     Raises:
         Refusal: `case_unknown` (404), `visit_not_asked` (409), `channel_not_ready` (409), `channel_impossible` (409).
     """
-    case = await get_own_case(session, identity, case_id, lock=True)
+    case = await get_own_case(session, identity, case_id, lock=True, now=now)
     state = (
         await session.execute(
             select(application.c.state).where(

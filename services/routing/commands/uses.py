@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from services.routing.commands.cases import PURPOSE_CONTACT, PURPOSE_CONTACT_ONLINE, PURPOSE_PREFILL
+from services.routing.commands.about_you import PURPOSE_CONTACT, PURPOSE_CONTACT_ONLINE, PURPOSE_PREFILL
 from services.routing.commands.vault import STEP_FORM, Use
 from services.routing.domain.behalf import SAID
 from services.routing.domain.family import STEP_FAMILY

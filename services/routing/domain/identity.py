@@ -11,6 +11,8 @@ ATTEMPT_LIFETIME = timedelta(minutes=15)
 PROOF_LIFETIME = timedelta(hours=1)
 ACR_MAX_LENGTH = 100
 CLAIM_MAX_LENGTH = 200
+# A text; or of an address the parts that OpenID Connect names.
+Claim = str | dict[str, str]
 # Of an item that came from a provider: where it was given, how it came, and the ledger's outcome.
 STEP_IDENTITY = "identity"
 FROM_PROVIDER: Final = "from_provider"
@@ -31,7 +33,7 @@ class Proven(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     acr: str
     # By item, as the provider writes them; only what the settings let us take over, and nowhere kept.
-    claims: dict[str, str] = {}
+    claims: dict[str, Claim] = {}
 
     def __repr__(self) -> str:
         return "Proven()"

@@ -211,7 +211,7 @@ async def _application_page(
     by_counter = is_asked and await has_counter(session, row.municipality, row.procedure)
     next_words = COME_BY if is_asked and not by_counter else NEXT[row.state]
     visit = await find_live_appointment(session, row.municipality, row.case_id, now=now) if opened.is_owner else None
-    case = await get_own_case(session, opened.identity, row.case_id) if opened.is_owner else None
+    case = await get_own_case(session, opened.identity, row.case_id, now=now) if opened.is_owner else None
     switches = await list_switches(session, row.municipality, row.case_id) if case is not None else []
     return page(
         request,

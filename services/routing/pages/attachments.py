@@ -83,7 +83,7 @@ async def post_attachment(
     tries.count_file(identity.municipality, address, identity.ref)
     async with db.begin(identity.municipality) as session:
         # Before a byte of it is read.
-        await get_own_case(session, identity, case)
+        await get_own_case(session, identity, case, now=now)
     form, item = Form({}), ""
     try:
         async with receiving.receiving(address):
@@ -93,11 +93,11 @@ async def post_attachment(
             send_key = parse_uuid(form.value("idempotency_key"), code="form_unreadable", status=400)
             replaces = parse_uuid(form.value("replace"), code="attachment_unknown") if form.value("replace") else None
             async with db.begin(identity.municipality) as session:
-                online = await get_online_case(session, identity, case)
+                online = await get_online_case(session, identity, case, now=now)
                 if (elsewhere := _elsewhere_of(online)) is not None:
                     return elsewhere
                 # Before anything is made of the file.
-                await list_attached(session, identity, case)
+                await list_attached(session, identity, case, now=now)
             if data is None:
                 form.errors["file"] = _("ファイルを選んでから、押してください。")
             if data is not None and form.ok:
@@ -230,13 +230,13 @@ async def _attachments_page(
     refusal: Refusal | None = None,
 ) -> Template | Redirect:
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case_id)
+        online = await get_online_case(session, identity, case_id, now=now)
         if (elsewhere := _elsewhere_of(online)) is not None:
             return elsewhere
         if not online.attached:
             return see_other(online.check_page)
         town = await get_town(session, identity.municipality)
-        subject_ref, versions, files = await list_attached(session, identity, case_id)
+        subject_ref, versions, files = await list_attached(session, identity, case_id, now=now)
         opened = []
         if files and subject_ref is not None:
             await record_deed(session, identity, "view_attachments", case_id, now=now)

@@ -51,7 +51,9 @@ async def open_case_page(
     if row is not None:
         if identity is not None and identity.ref == row.guest_ref:
             return OpenedCase(row=row, identity=identity, is_owner=True)
-        if await _is_here(session, identity, case_id) or await _has_cookie(request, session, row, keys, now=now):
+        if await _is_here(session, identity, case_id, now=now) or await _has_cookie(
+            request, session, row, keys, now=now
+        ):
             bearer = Identity(municipality=municipality, kind="resident", ref=str(case_id), session_id="")
             return OpenedCase(row=row, identity=bearer, is_owner=False)
     token = token_of(request)
@@ -93,12 +95,12 @@ def forgotten_cases(sent: Mapping[str, str], *, secure: bool) -> list[Cookie]:
     return [gone_cookie(COOKIE_PREFIX + case_id, secure=secure) for case_id in named if _is_uuid(case_id)]
 
 
-async def _is_here(session: AsyncSession, identity: Identity | None, case_id: UUID) -> bool:
+async def _is_here(session: AsyncSession, identity: Identity | None, case_id: UUID, *, now: datetime) -> bool:
     """Whether it goes on at this device, which is not the one that it was begun with."""
     if identity is None:
         return False
     try:
-        await get_own_case(session, identity, case_id)
+        await get_own_case(session, identity, case_id, now=now)
     except Refusal:
         return False
     return True

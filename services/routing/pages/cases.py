@@ -9,14 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
-from services.routing.commands.cases import (
-    AboutYou,
-    fill_form,
-    find_known_reach,
-    get_own_case,
-    open_case,
-    tell_about_you,
-)
+from services.routing.commands.about_you import AboutYou, fill_form, find_known_reach, tell_about_you
+from services.routing.commands.cases import get_own_case, open_case
 from services.routing.commands.handover import Preview, decide_handover, preview_handover
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, get_online_case
@@ -95,9 +89,9 @@ async def show_case(
 ) -> Redirect:
     """Where this case goes on; once it is sent, booked by its channel, or over, to its thread."""
     async with db.begin(identity.municipality) as session:
-        case = await get_own_case(session, identity, _case_id(case_id))
+        case = await get_own_case(session, identity, _case_id(case_id), now=now)
         one_form = await find_one_form(session, identity, case)
-        online = await get_online_case(session, identity, case.case_id)
+        online = await get_online_case(session, identity, case.case_id, now=now)
         standing = await get_standing(session, case)
         booked = await find_live_appointment(
             session, identity.municipality, case.case_id, channel=case.channel, now=now
@@ -123,7 +117,7 @@ async def show_you(
     """The form about oneself, with what was given before."""
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if _is_closed(online):
             return see_other(f"/applications/{online.sent}")
         filled = await fill_form(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -146,8 +140,8 @@ async def post_you(
     case = _case_id(case_id)
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
-        known_contact = await find_known_reach(session, identity=identity, case_id=case)
-        online = await get_online_case(session, identity, case)
+        known_contact = await find_known_reach(session, identity=identity, case_id=case, now=now)
+        online = await get_online_case(session, identity, case, now=now)
         if _is_closed(online):
             return see_other(f"/applications/{online.sent}")
         told = read_you(form, known_contact, is_online=online.channel == "online")
@@ -171,7 +165,7 @@ async def show_handover(
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
         preview = await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
     if preview is None:
         return _before_handover(online)
     answers = {offer.item: offer.answer for offer in preview.offers}
@@ -212,7 +206,7 @@ async def post_handover(
             language=current_language().code,
             now=now,
         )
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         # Shown again with what is true now; what was answered stays.
         preview = (
             await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -248,7 +242,7 @@ async def show_pass(
     """The pass in a form to booking. `late`: it was brought to booking too late, which sent its bearer back."""
     case = _case_id(case_id)
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         # Whoever comes through the browser's history, perhaps days later, may have booked: one case, one booking.
         booked = await find_live_appointment(session, identity.municipality, case, channel=online.channel, now=now)
         if booked is not None:

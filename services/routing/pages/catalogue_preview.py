@@ -1,8 +1,8 @@
 """`/office/catalogue/preview`: the draft as residents will see it. What they see is shown, and nothing can be begun.
 
-A preview is a publication that is never finished: in a transaction that is undone, the draft is written into the
-tables, and the residents' own pages are made from them. So there is no
-second way in which a catalogue is read or shown.
+A preview is a publication that is never finished: in a transaction that is undone, the draft is written into copies of
+the tables that only this transaction sees, and the residents' own pages are made from them. So there is no second way
+in which a catalogue is read or shown, and nobody waits for a preview.
 """
 
 import re
@@ -18,7 +18,7 @@ from litestar.params import FromPath
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.catalogue import write_catalogue
+from services.routing.commands.catalogue import cover_catalogue, write_catalogue
 from services.routing.domain.town_items import form_of, use_town_items
 from services.routing.pages.catalogue import PATH, meaning_of
 from services.routing.pages.figures import MANAGER
@@ -169,7 +169,7 @@ async def _show(
     pack = await _pack(db, identity)
     if pack is None:
         return _not_yet(request)
-    async with _preview(db, town, pack, now) as (session, catalogues):
+    async with preview(db, town, pack, now) as (session, catalogues):
         return _marked(request, await draw(session, catalogues))
     raise AssertionError("a preview is shown before it is undone")
 
@@ -183,13 +183,14 @@ async def _pack(db: Database, identity: Identity) -> TownPack | None:
 
 
 @asynccontextmanager
-async def _preview(
+async def preview(
     db: Database, town: Town, pack: TownPack, now: datetime
 ) -> AsyncIterator[tuple[AsyncSession, Catalogues]]:
     if pack.town.code != town.code:
         raise Refusal("operators_only", 422)
     try:
         async with db.begin(town.code) as session:
+            await cover_catalogue(session, town.code)
             await write_catalogue(session, pack, public_url="", now=now)
             with use_town_texts(collect_texts(pack)), use_town_items(await read_town_items(session, town.code)):
                 # An index of its own: the one that all share is of what is published.

@@ -56,7 +56,7 @@ async def post_channel(
     channel = form.value("channel")[:CODE_MAX_LENGTH]
     unsaved: tuple[str, ...] = ()
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         has_form = (online.channel == "online" or online.is_draft) and online.sent is None
         if has_form:
             typed = read_items(form, online.needed, jst_day(now), complete=False, plan=online.form)
@@ -93,7 +93,7 @@ async def show_switched(
     """What could not be kept on the way to another channel, by name; what stays, and until when."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         booked = await list_booked(session, identity.municipality, case, now=now)
     named = request.query_params.get("unsaved", "")[:UNSAVED_MAX_LENGTH].split(".")
     unsaved = [item_name(item) for item in online.needed if item in named]

@@ -62,7 +62,7 @@ async def show_check(
     """Everything that would be sent, each with the way back to change it."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
         if online.one_form is not None:
@@ -84,7 +84,7 @@ async def post_submit(
     case = parse_uuid(case_id, code="case_unknown")
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online, sending=True)) is not None:
             return elsewhere
         # What is cancelled by sending was said on the page; booked meanwhile, it is said now.
@@ -109,7 +109,7 @@ async def post_submit(
         if isinstance(outcome, Incomplete):
             return see_other(f"/cases/{case}/{outcome.page}")
         if cancelled and fields.get("keep_booking") != "yes":
-            settled = await get_own_case(session, identity, case)
+            settled = await get_own_case(session, identity, case, now=now)
             await tell_settled(session, settled, version=settled.version, now=now)
         sent = await find_application(session, identity.municipality, outcome.number)
     response = see_other(f"/applications/{outcome.number}")
@@ -134,7 +134,7 @@ async def _check_page(
     if isinstance(checked, Incomplete):
         return see_other(f"/cases/{online.case_id}/{checked.page}")
     town = await get_town(session, identity.municipality)
-    case = await get_own_case(session, identity, online.case_id)
+    case = await get_own_case(session, identity, online.case_id, now=now)
     provider = await needed_provider(session, case)
     proof = await find_proof(session, case, provider, checked.versions, now=now) if provider else None
     rows = [

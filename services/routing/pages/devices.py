@@ -50,8 +50,8 @@ async def show_device(
     """What it does, a button for the link, and how to take it back."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
-        row = await get_own_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
+        row = await get_own_case(session, identity, case, now=now)
         devices = await count_devices(session, identity, case, now=now)
     return page(
         request,
@@ -76,7 +76,7 @@ async def post_device(
     """The link, shown once. Asked for again, the one before is over."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         made = await make_device(session, keys, identity=identity, case_id=case, now=now)
         devices = await count_devices(session, identity, case, now=now)
     scheme = "https" if request.scope["state"]["secure"] else "http"

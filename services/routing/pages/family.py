@@ -47,7 +47,7 @@ async def post_person(
     case = parse_uuid(case_id, code="case_unknown")
     person = read_person((await read_form(request)).get("person", "")[:PERSON_MAX_LENGTH])
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if identity.kind == "guest":
             if person is None:
                 raise Refusal("person_unknown", 404)
@@ -67,7 +67,7 @@ async def show_family(
     """What the visitor gave for themselves and this form needs too; on to the form when there is nothing."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := _elsewhere(online)) is not None:
             return elsewhere
         offers = await preview_family(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -91,7 +91,7 @@ async def post_family(
     shown = {item: fields[f"offer_{item}"] for item in SHARED_ITEMS if f"offer_{item}" in fields}
     answers = {item: fields.get(f"use_{item}", "") for item in shown}
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := _elsewhere(online)) is not None:
             return elsewhere
         outcome = await decide_family(

@@ -33,8 +33,11 @@ def attached_name(key: str, things: Sequence[Words]) -> str:
     return item_name(key) if word is None else town_text(word)
 
 
-def file_rows(files: Sequence[OpenedFile], base: str, query: str = "") -> dict[str, list[dict[str, Any]]]:
-    """By item: each file with its name, what it is, where it opens, and its small picture as part of the page."""
+def file_rows(files: Sequence[OpenedFile], base: str, why: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """By item: each file with its name, what it is, where it opens, and its small picture as part of the page.
+
+    With a reason (`why`) it opens by a press that brings it along: in an address it would be kept, and passed on.
+    """
     rows: dict[str, list[dict[str, Any]]] = {}
     for file in files:
         mine = rows.setdefault(file.key, [])
@@ -46,7 +49,8 @@ def file_rows(files: Sequence[OpenedFile], base: str, query: str = "") -> dict[s
                 "name": name,
                 "label": file.label,
                 "about": _about(file),
-                "href": f"{base}/{file.file_id}{query}",
+                "href": f"{base}/{file.file_id}",
+                "why": why,
                 "src": f"data:image/jpeg;base64,{base64.b64encode(file.small).decode()}" if file.small else None,
             }
         )

@@ -62,7 +62,7 @@ async def show_form(
     """The procedure's form, with what was given in it before and what was approved for it."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -84,7 +84,7 @@ async def post_form(
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         # What is written before coming may be written in part.
@@ -114,7 +114,7 @@ async def post_fields(
     case = parse_uuid(case_id, code="case_unknown")
     form = Form(await read_form(request))
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
         fee = await fee_of(session, identity, online, {})
     if (elsewhere := elsewhere_of(online)) is not None:
@@ -143,7 +143,7 @@ async def post_draft(
     form = Form(await read_form(request))
     typing = form.values.pop(TYPING, "")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         finished = [item for item in online.needed if not (typing == item or typing.startswith(f"{item}_"))]
@@ -151,13 +151,13 @@ async def post_draft(
         is_pressed = form.value("keep") == "yes"
         if is_pressed and (stale := await _stale_form(request, session, keys, identity, online, form, typed, now)):
             return stale
-        is_saved = is_pressed or await is_of_version(session, identity, case, form.value("version"))
+        is_saved = is_pressed or await is_of_version(session, identity, case, form.value("version"), now=now)
         if is_saved:
             await save_form(session, keys.vault, identity=identity, case_id=case, values=typed.values, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         fee = await fee_of(session, identity, online, typed.values)
-        seen = await saved_versions(session, identity, case) if is_saved else None
+        seen = await saved_versions(session, identity, case, now=now) if is_saved else None
     not_asked = online.form.not_asked(typed.values)
     missing = [item_name(item) for item in online.needed if item not in typed.values and item not in not_asked]
     return form_page(

@@ -1,10 +1,10 @@
 """The identity step (本人確認): leaving for who can say who somebody is, coming back, and the ways round it."""
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Request, get, post
@@ -21,7 +21,7 @@ from services.routing.commands.identity import (
     keep_proof,
     take_return,
 )
-from services.routing.commands.identity_claims import offer_claims
+from services.routing.commands.identity_claims import offer_claims, read_postal_code
 from services.routing.commands.online import OnlineCase, get_online_case
 from services.routing.commands.submit import Incomplete, ready_items
 from services.routing.domain.channels import READY_CHANNELS
@@ -69,7 +69,12 @@ async def show_identity(
     case = parse_uuid(case_id, code="case_unknown")
     known = next((each for each in PROBLEMS if each == problem), None)
     async with db.begin(identity.municipality) as session:
-        return await _page(request, session, identity, case, identity_clients, known, now=now)
+        answer, client = await _page(request, session, identity, case, identity_clients, known, now=now)
+    if client is not None:
+        # Asked with nothing open in the database. Of who does not answer, the press says so.
+        with contextlib.suppress(ProviderAway):
+            answer.headers["content-security-policy"] = _policy_with(await client.find_origin(now=now))
+    return answer
 
 
 @post("/cases/{case_id:str}/identity", guards=[require_visitor])
@@ -86,10 +91,10 @@ async def post_identity(
     case = parse_uuid(case_id, code="case_unknown")
     tries.count_identity(identity.municipality, network_of_visitor(request))
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
-        row, provider = await get_asking_case(session, identity, case)
+        row, provider = await get_asking_case(session, identity, case, now=now)
         items = await ready_items(session, row)
     if isinstance(items, Incomplete):
         return see_other(f"/cases/{case}/{items.page}")
@@ -157,11 +162,14 @@ async def get_return(
         return see_other(f"/cases/{back.case_id}/identity?problem=failed")
     async with db.begin(identity.municipality) as session:
         await keep_proof(session, keys, identity=identity, attempt_id=back.attempt_id, proven=proven, now=now)
-        values = read_claims(proven.claims, jst_day(now))
+        code = ""
+        if "address" in proven.claims:
+            code = await read_postal_code(session, keys.vault, identity=identity, case_id=back.case_id, now=now)
+        values = read_claims(proven.claims, jst_day(now), postal_code=code)
         differing = await offer_claims(
             session, keys.vault, identity=identity, case_id=back.case_id, values=values, now=now
         )
-        online = await get_online_case(session, identity, back.case_id)
+        online = await get_online_case(session, identity, back.case_id, now=now)
     if not differing:
         return see_other(online.check_page)
     return claims_page(
@@ -192,16 +200,17 @@ async def _page(
     problem: Problem | None,
     *,
     now: datetime,
-) -> Template | Redirect:
-    online = await get_online_case(session, identity, case_id)
+) -> tuple[Template | Redirect, IdentityClient | None]:
+    """The page, and who is asked from it."""
+    online = await get_online_case(session, identity, case_id, now=now)
     if (elsewhere := elsewhere_of(online)) is not None:
-        return elsewhere
-    row, provider = await get_asking_case(session, identity, case_id)
+        return elsewhere, None
+    row, provider = await get_asking_case(session, identity, case_id, now=now)
     items = await ready_items(session, row)
     if isinstance(items, Incomplete):
-        return see_other(f"/cases/{case_id}/{items.page}")
+        return see_other(f"/cases/{case_id}/{items.page}"), None
     if await find_proof(session, row, provider, items, now=now) is not None:
-        return see_other(online.check_page)
+        return see_other(online.check_page), None
     if problem is None and await has_older_proof(session, row):
         problem = "changed"
     client = clients.get(provider) if online.behalf is None else None
@@ -225,16 +234,13 @@ async def _page(
         town_name=town.name_ja,
         office=online.office,
     )
-    if client is not None:
-        # A form that leads on to another site is stopped by the browser, unless its page says which.
-        answer.headers["content-security-policy"] = _policy_with(client)
-    return answer
+    return answer, client
 
 
-def _policy_with(client: IdentityClient) -> str:
-    address = urlsplit(client.provider.authorization_endpoint or client.provider.issuer)
+def _policy_with(origin: str) -> str:
+    # A form that leads on to another site is stopped by the browser, unless its page says which.
     policy = SECURITY_HEADERS["content-security-policy"]
-    return policy.replace("form-action 'self'", f"form-action 'self' {address.scheme}://{address.netloc}")
+    return policy.replace("form-action 'self'", f"form-action 'self' {origin}")
 
 
 def _lost_page(request: Req, problem: Problem) -> Template:

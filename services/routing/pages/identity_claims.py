@@ -3,6 +3,7 @@
 What is shown is sealed inside the page, for whoever proved it and for their case: it is nowhere else until a yes.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -14,11 +15,13 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from services.routing.commands.identity_claims import take_claims
-from services.routing.domain.identity import ATTEMPT_LIFETIME
-from services.routing.domain.items import ITEM_PARTS
+from services.routing.domain.addresses import tidy_line
+from services.routing.domain.identity import ATTEMPT_LIFETIME, Claim
+from services.routing.domain.items import in_order
 from services.routing.keys import Keys
 from services.routing.pages.carried import open_carried, seal_carried
-from services.routing.pages.item_fields import item_name, show_value
+from services.routing.pages.item_fields import fill_fields, item_name, read_items, show_value
+from services.routing.queries.postal_codes import find_places
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -29,24 +32,30 @@ from shared.web.pages import page, see_other
 Req = Request[Any, Any, Any]
 # What is carried beside the items.
 PROOF, UNTIL = "_proof", "_until"
+# OpenID Connect Core 5.1, and ISO 5218 (JIS X 0303) as 基本4情報 have it.
+SEXES = {"female": "female", "2": "female", "male": "male", "1": "male"}
+ADDRESS_PARTS = ("region", "locality", "street_address")
+_NUMBERED = re.compile(r"(?P<line>.*?[0-9]\S*) (?P<building>.+)")
 
 
-def read_claims(claims: Mapping[str, str], today: date) -> dict[str, str]:
-    """Claims as the form would keep them; what a person could not type is left out."""
-    form = Form(dict(claims))
-    values = {}
-    for item in claims:
-        part = ITEM_PARTS[item][0]
-        match part.kind:
-            case "kana":
-                value = form.kana(item, max_length=part.length, required=False)
-            case "day":
-                value = _read_day(claims[item], today)
+def read_claims(claims: Mapping[str, Claim], today: date, *, postal_code: str = "") -> dict[str, str]:
+    """Claims as the form would keep them; what a person could not type is left out.
+
+    `postal_code`: what the form has. An address comes mostly without one, and the form needs it.
+    """
+    fields: dict[str, str] = {}
+    for item, said in claims.items():
+        match item:
+            case "address":
+                fields |= _address_fields(said, postal_code)
+            case "birth_date":
+                fields |= fill_fields({item: _read_day(said)})
+            case "sex":
+                fields[item] = SEXES.get(str(said).lower(), "")
             case _:
-                value = " ".join(form.text(item, max_length=part.length, required=False).split())
-        if value and item not in form.errors:
-            values[item] = value
-    return values
+                fields[item] = said if isinstance(said, str) else ""
+    values = read_items(Form(fields), in_order(claims), today, complete=False).values
+    return {item: value for item, value in values.items() if value}
 
 
 def claims_page(
@@ -111,12 +120,28 @@ async def get_take_address(case_id: FromPath[str]) -> Redirect:
     return see_other(f"/cases/{parse_uuid(case_id, code='case_unknown')}/check")
 
 
-def _read_day(text: str, today: date) -> str:
+def _address_fields(said: Claim, known_code: str) -> dict[str, str]:
+    """The fields of an address. Without a postal code of its own it has the known one, where that is its area's."""
+    parts = {"formatted": said} if isinstance(said, str) else said
+    written = "".join(parts.get(name, "") for name in ADDRESS_PARTS) or parts.get("formatted", "")
+    line = tidy_line(written)
+    # Whatever follows the numbers after a space is a building.
+    if found := _NUMBERED.fullmatch(line):
+        line, building = found["line"], found["building"]
+    else:
+        building = ""
+    line = line.replace(" ", "")
+    code = parts.get("postal_code", "")
+    if not code and any(line.startswith(place.line) for place in find_places(known_code)):
+        code = known_code
+    return {"address_postal_code": code, "address_line": line, "address_building": building} if code else {}
+
+
+def _read_day(said: Claim) -> str:
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(str(said)).isoformat()
     except ValueError:
         return ""
-    return day.isoformat() if day <= today else ""
 
 
 def _action(case_id: UUID) -> str:

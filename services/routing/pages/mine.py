@@ -98,8 +98,8 @@ async def print_my(
 
 async def _read_cards(session: AsyncSession, identity: Identity, *, now: datetime) -> list[dict[str, Any]]:
     """The visitor's cases, newest first, each with everything that came out of it."""
-    cases = await list_my_cases(session, identity)
-    appointments = await list_my_appointments(session, identity)
+    cases = await list_my_cases(session, identity, now=now)
+    appointments = await list_my_appointments(session, identity, now=now)
     sent = {each.case_id: each for each in await list_my_applications(session, identity)}
     names = await procedure_names(session, identity.municipality)
     counters = await list_counters(session, identity.municipality)

@@ -234,8 +234,6 @@ async def detail_page(
     work = await work_panel(session, identity, row, rule, now=now)
     values = {item.key: item.value for item in seen}
     files = await open_files(session, keys.vault, row.municipality, row.subject_ref, values)
-    # A file that is opened from what was just opened is opened for the same reason.
-    query = f"?why={reason}" if reason is not None else ""
     offered = await procedure_of(session, row)
     # What was not attached can be asked for as well.
     correctable = dict.fromkeys([*row.items, *attached_items(offered.items, offered.attach)])
@@ -254,7 +252,8 @@ async def detail_page(
             names,
             held_back,
             town=town,
-            files=file_rows(files, f"/office/applications/{row.application_id}/attachments", query),
+            # A file that is opened from what was just opened is opened for the same reason.
+            files=file_rows(files, f"/office/applications/{row.application_id}/attachments", reason),
         ),
         written=written_parts(seen),
         proof=await proof_of_sent(session, row.municipality, row.case_id, row.items),

@@ -16,6 +16,7 @@ from services.routing.commands.one_form import (
     FilledTogether,
     asked_by,
     begin_one_form,
+    changed_together,
     choose_person_for_all,
     fill_together,
     joined_form,
@@ -23,6 +24,7 @@ from services.routing.commands.one_form import (
     may_choose_for_all,
     next_page,
     save_together,
+    saved_together,
     take_out,
 )
 from services.routing.domain.family import read_person
@@ -37,8 +39,10 @@ from services.routing.pages.item_fields import (
     item_name,
     make_groups,
     read_items,
+    show_value,
 )
 from services.routing.pages.one_form_wording import SECTIONS, names_of
+from services.routing.pages.online_case import read_versions, write_versions
 from services.routing.pages.tries import Tries
 from services.routing.queries.catalogue import list_procedures, procedure_names
 from services.routing.queries.family import list_persons
@@ -133,7 +137,7 @@ async def show_form(
         if not members:
             return without_members(made)
         filled = await fill_together(session, keys.vault, identity=identity, members=members, now=now)
-        whose = await _whose(session, identity, members)
+        whose = await _whose(session, identity, members, now=now)
     return _form_page(request, made, members, whose, fill_fields(filled.values), {}, filled=filled)
 
 
@@ -168,12 +172,26 @@ async def post_form(
         # From the top: what was answered in one section decides in another.
         in_order = [item for items in sections.values() for item in items]
         values = read_items(form, in_order, jst_day(now), complete=whole, plan=plan).values
+        seen = read_versions(form.value("seen"))
+        changed: tuple[str, ...] = ()
+        if "seen" in form.values:
+            changed = await changed_together(
+                session, keys.vault, identity=identity, members=members, seen=seen, values=values, now=now
+            )
+        if changed:
+            # Nothing is kept before the person has seen both; pressed again, it is.
+            filled = await fill_together(session, keys.vault, identity=identity, members=members, now=now)
+            whose = await _whose(session, identity, members, now=now)
+            return _form_page(request, made, members, whose, form.values, form.errors, filled=filled, changed=changed)
         await save_together(session, keys.vault, identity=identity, members=members, values=values, now=now)
         members = await lock_members(session, identity, made)
-        whose = await _whose(session, identity, members)
+        whose = await _whose(session, identity, members, now=now)
         then = await next_page(session, identity=identity, members=members, now=now) if form.ok else "form"
+        # What was saved just now was seen by who saved it.
+        seen |= await saved_together(session, identity=identity, members=members, values=values, now=now)
     if not form.ok:
-        return _form_page(request, made, members, whose, form.values, form.errors, kept=set(values))
+        fields = dict(form.values) | ({"seen": write_versions(seen)} if "seen" in form.values else {})
+        return _form_page(request, made, members, whose, fields, form.errors, kept=set(values))
     if pressed in sections:
         codes = list(sections)
         following = codes[codes.index(pressed) + 1 :]
@@ -186,6 +204,7 @@ async def post_fields(
     request: Req,
     plan_id: FromPath[str],
     db: NamedDependency[Database],
+    now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
     """The form as it was typed, with what a button inside it asked for. Nothing is kept yet."""
@@ -195,7 +214,7 @@ async def post_fields(
         members = await lock_members(session, identity, made)
         if not members:
             return without_members(made)
-        whose = await _whose(session, identity, members)
+        whose = await _whose(session, identity, members, now=now)
     fields = extend_form(form, tuple(asked_by(members)))
     if fields is None:
         raise Refusal("form_unreadable", 400)
@@ -278,14 +297,16 @@ async def going_on_alone(
     ]
 
 
-async def _whose(session: AsyncSession, identity: Identity, members: tuple[Member, ...]) -> dict[str, Any]:
+async def _whose(
+    session: AsyncSession, identity: Identity, members: tuple[Member, ...], *, now: datetime
+) -> dict[str, Any]:
     """Whose the form is, as `person_parts.html` shows it."""
     persons = await list_persons(session, identity)
     acting_for = members[0].acting_for
     return {
         "person": persons.get(acting_for) if acting_for is not None else None,
         "persons": tuple(persons.values()),
-        "may_choose": await may_choose_for_all(session, identity, members),
+        "may_choose": await may_choose_for_all(session, identity, members, now=now),
     }
 
 
@@ -306,6 +327,7 @@ def _form_page(
     *,
     filled: FilledTogether | None = None,
     kept: set[str] | None = None,
+    changed: Sequence[str] = (),
 ) -> Template:
     items = tuple(asked_by(members))
     plan = joined_form(members)
@@ -316,7 +338,7 @@ def _form_page(
     return page(
         request,
         "one_form.html",
-        status=422 if errors else 200,
+        status=409 if changed else 422 if errors else 200,
         plan_id=made.plan_id,
         procedures=[member.procedure_name for member in members],
         whose=whose,
@@ -331,6 +353,11 @@ def _form_page(
         ],
         used_by=used_by(members),
         errors=errors_in_order(in_order, errors),
+        seen=write_versions(filled.versions) if filled else fields.get("seen", ""),
+        changed=[
+            {"term": item_name(item), "text": show_value(item, filled.values.get(item, "") if filled else "")}
+            for item in changed
+        ],
         reused=[item_name(item) for item in filled.reused] if filled else [],
         can_reuse=filled is not None and filled.can_reuse,
         has_files=any(member.attached for member in members),

@@ -11,7 +11,8 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.cases import fill_form, get_own_case
+from services.routing.commands.about_you import fill_form
+from services.routing.commands.cases import get_own_case
 from services.routing.commands.offers import Undecided
 from services.routing.commands.one_form import asked_by, lock_members, offered_to
 from services.routing.commands.one_form_sending import (
@@ -71,7 +72,7 @@ async def show_you(
             return without_members(made)
         first = members[0].case_id
         filled = await fill_form(session, keys.vault, identity=identity, case_id=first, now=now)
-        known = await find_reach_of_all(session, identity=identity, members=members)
+        known = await find_reach_of_all(session, identity=identity, members=members, now=now)
     phone = filled.items.get("phone", "")
     values = {"reach": filled.reach or "", "phone": show_phone(phone) if is_mobile(phone) else ""}
     return _you_page(request, made, members, values, {}, known, from_before=filled.from_before)
@@ -93,7 +94,7 @@ async def post_you(
         members = await lock_members(session, identity, made)
         if not members:
             return without_members(made)
-        known = await find_reach_of_all(session, identity=identity, members=members)
+        known = await find_reach_of_all(session, identity=identity, members=members, now=now)
         told = read_you(form, known, is_online=True)
         if told is not None:
             await tell_for_all(session, keys.vault, identity=identity, members=members, told=told, now=now)
@@ -153,7 +154,7 @@ async def post_submit(
             return await _check_page(request, session, keys.vault, identity, made, now=now, is_stale=True)
         if isinstance(outcome, SentTogether) and fields.get("keep_booking") != "yes":
             for case_id in cancelled:
-                settled = await get_own_case(session, identity, case_id)
+                settled = await get_own_case(session, identity, case_id, now=now)
                 await tell_settled(session, settled, version=settled.version, now=now)
     if isinstance(outcome, Incomplete):
         return see_other(f"/plans/{made.plan_id}/{'you' if outcome.page == 'you' else 'check'}")

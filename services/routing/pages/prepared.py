@@ -34,15 +34,19 @@ Req = Request[Any, Any, Any]
 
 @get("/cases/{case_id:str}/prepared", guards=[require_visitor])
 async def show_prepared(
-    request: Req, case_id: FromPath[str], db: NamedDependency[Database], identity: NamedDependency[Identity]
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
 ) -> Template | Redirect:
     """書いたもの and 予約: each can be changed without the other. No values."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if not online.is_draft:
             return see_other(f"/cases/{case}")
-        written = await list_written(session, identity=identity, case_id=case)
+        written = await list_written(session, identity=identity, case_id=case, now=now)
         booked = await find_booked(session, identity.municipality, case)
         counters = await list_counters(session, identity.municipality)
     return page(
@@ -70,7 +74,7 @@ async def show_sheet(
     """What was written, on paper: one's own values, the number of the case as a QR code, and room for a signature."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if not online.is_draft:
             return see_other(f"/cases/{case}")
         values = await read_sheet(session, keys.vault, identity=identity, case_id=case, now=now)

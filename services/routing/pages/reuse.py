@@ -44,7 +44,7 @@ async def show_reuse(
     """What earlier procedures hold and this one needs; straight to the form when there is nothing."""
     case = parse_uuid(case_id, code="case_unknown")
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now)
@@ -67,7 +67,7 @@ async def post_reuse(
     case = parse_uuid(case_id, code="case_unknown")
     fields = await read_form(request)
     async with db.begin(identity.municipality) as session:
-        online = await get_online_case(session, identity, case)
+        online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
         asked = (*online.needed, *online.attached)
@@ -101,7 +101,7 @@ def _reuse_page(
     rows = [
         {
             "item": offer.item,
-            "offer_id": offer.offer_id,
+            "offers": {f"offer_{offer.item}": offer.offer_id},
             "term": attached_name(offer.item, things),
             "text": show_value(offer.item, offer.value or ""),
             "answer": answers.get(offer.item, ""),
@@ -115,6 +115,8 @@ def _reuse_page(
         status=409 if is_stale else 422 if errors else 200,
         behalf=online.behalf,
         case=online,
+        action=f"/cases/{online.case_id}/reuse",
+        back=f"/procedures/{online.procedure}",
         offers=rows,
         errors=errors,
         is_stale=is_stale,

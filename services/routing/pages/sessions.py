@@ -8,7 +8,6 @@ from litestar.di import NamedDependency
 from litestar.response import Redirect, Template
 
 from services.routing.commands.accounts import Candidate, check_password, count_try, forget_tries, stronger_hash
-from services.routing.commands.devices import end_expired_devices
 from services.routing.commands.sessions import (
     NewSession,
     end_session,
@@ -206,8 +205,6 @@ async def _renew(
     if refresh_token:
         async with db.begin(town.code) as session:
             live = await find_session(session, municipality=town.code, refresh_token=refresh_token, now=now)
-            if live is not None and live.identity.kind == "guest":
-                await end_expired_devices(session, live.identity, now=now)
         if live is not None:
             response = Redirect(next_path, status_code=status)
             give_token(response, live.identity, keys, expires_at=live.expires_at, now=now, secure=secure)

@@ -45,7 +45,7 @@ async def show_ways(
 ) -> Template:
     """The other ways that a case can go, what becomes of what there is, and how it went before."""
     async with db.begin(identity.municipality) as session:
-        case = await get_own_case(session, identity, parse_uuid(case_id, code="case_unknown"))
+        case = await get_own_case(session, identity, parse_uuid(case_id, code="case_unknown"), now=now)
         found = await _ways(session, case, case.behalf or "self", now=now)
     return page(request, "ways.html", case_id=case.case_id, behalf=case.behalf, **found)
 

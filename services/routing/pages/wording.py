@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import phonenumbers
 
-from services.routing.commands.cases import PURPOSE_CONTACT
+from services.routing.commands.about_you import PURPOSE_CONTACT
 from services.routing.commands.uses import PURPOSE_CALL, PURPOSE_CALL_BY_HELPER
 from services.routing.domain.catalogue import Counter, Procedure, Town
 from services.routing.domain.channels import IDENTITY_LATER, OWN_PHONE

@@ -71,14 +71,14 @@ async def list_subjects(session: AsyncSession, identity: Identity) -> list[UUID]
     return [*([own] if own else []), *await list_persons(session, identity)]
 
 
-async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCase]:
+async def list_my_cases(session: AsyncSession, identity: Identity, *, now: datetime) -> list[MyCase]:
     """The visitor's cases, newest first."""
     persons = await list_persons(session, identity)
     rows = await session.execute(
         select(case_file, is_given_up().label("is_given_up"))
         .where(
             case_file.c.municipality == identity.municipality,
-            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity))),
+            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity, now))),
         )
         .order_by(case_file.c.created_at.desc())
         .limit(CASES_MAX)
@@ -98,16 +98,17 @@ async def list_my_cases(session: AsyncSession, identity: Identity) -> list[MyCas
     ]
 
 
-def _opened_here(identity: Identity) -> Select[tuple[UUID]]:
+def _opened_here(identity: Identity, now: datetime) -> Select[tuple[UUID]]:
     """Cases that go on at this device, and were begun with another."""
     return select(case_device.c.case_id).where(
         case_device.c.municipality == identity.municipality,
         case_device.c.guest_ref == identity.ref,
         case_device.c.ended_at.is_(None),
+        case_device.c.expires_at > now,
     )
 
 
-async def list_my_appointments(session: AsyncSession, identity: Identity) -> list[MyAppointment]:
+async def list_my_appointments(session: AsyncSession, identity: Identity, *, now: datetime) -> list[MyAppointment]:
     """The appointments that came out of the visitor's cases, the newest of them, by their time."""
     persons = await list_persons(session, identity)
     rows = await session.execute(
@@ -121,7 +122,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity) -> lis
         )
         .where(
             appointment.c.municipality == identity.municipality,
-            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity))),
+            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity, now))),
         )
         .order_by(appointment.c.starts_at.desc())
         .limit(APPOINTMENTS_MAX)
