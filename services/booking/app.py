@@ -27,6 +27,7 @@ from services.booking.pages.counter import (
     get_ticket,
     post_action,
     post_check_in,
+    post_next,
     post_walk_in,
 )
 from services.booking.pages.draw_entries import (
@@ -145,6 +146,7 @@ HANDLERS = [
     post_walk_in,
     get_ticket,
     post_action,
+    post_next,
     get_kiosk,
     get_kiosk_procedure,
     get_kiosk_address,

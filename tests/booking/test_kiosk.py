@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands.kiosk import AHEAD_MAX, TICKETS_MAX, BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
 from services.booking.commands.line import TakeWalkIn
-from services.booking.domain.kiosk import KANA_ROWS, kana_row, wait_min
+from services.booking.domain.kiosk import KANA_ROWS, kana_row
 from services.booking.flow import Rush
 from services.booking.queries.slots import OpenSlot
 from shared.clock import JST
@@ -470,11 +470,3 @@ def test_a_reading_stands_in_its_row(kana: str, row: str | None) -> None:
 
 def test_every_row_begins_with_its_own_name() -> None:
     assert all(signs.startswith(name) for name, signs in KANA_ROWS.items())
-
-
-@pytest.mark.parametrize(
-    ("ahead", "served_at_once", "minutes"),
-    [((), 1, 0), ((15,), 2, 10), ((15, 15, 15), 2, 25), ((5,), 1, 5), ((6,), 1, 10), ((30,), 0, 30)],
-)
-def test_a_wait_is_told_in_steps_of_five_minutes(ahead: tuple[int, ...], served_at_once: int, minutes: int) -> None:
-    assert wait_min(ahead, served_at_once=served_at_once) == minutes
