@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -368,8 +369,10 @@ async def test_from_the_first_touch_to_the_ticket(bare_town: BookingTown) -> Non
         assert answers[0].headers["location"] == answers[1].headers["location"]
         ticket = await browser.get(answers[0].headers["location"])
         assert "7-001" in ticket.text
+        # Two are served at once: a third waits until the first is done.
+        await take_ticket(town, machine=msgspec.structs.replace(MACHINE, ref="other"))
         waiting = await browser.get(f"/kiosk/procedures/{CHILD}")
-        assert "待っている人 1人。およそ15分お待ちください。" in re.sub(r"</?\w+[^>]*>", "", waiting.text)
+        assert "待っている人 2人。およそ30分お待ちください。" in re.sub(r"</?\w+[^>]*>", "", waiting.text)
         for shown in (start, page, ticket):
             assert 'content="60;url=/booking/language?to=ja&amp;next=%2Fkiosk"' in shown.text
             assert 'data-back-after="60"' in shown.text

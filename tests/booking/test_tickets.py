@@ -52,7 +52,7 @@ async def test_moving_drops_a_ticket_whatever_left_it_there(town: BookingTown) -
     moved = await town.booked("moved")
     async with town.db.begin(TOWN) as session:
         connection = await session.connection()
-        await connection.exec_driver_sql("UPDATE appointment SET ticket_no = 1")
+        await connection.exec_driver_sql("UPDATE appointment SET ticket_no = 1, ticket_counter = counter")
     await move(town, moved.appointment_id, (await town.slots(day=TOMORROW))[0].slot_id, 1)
     assert await ticket_of(town, moved.appointment_id) is None
     town.now += timedelta(days=1)
