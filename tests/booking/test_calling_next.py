@@ -47,7 +47,7 @@ async def test_whose_turn_it_is_is_called(bare_town: BookingTown) -> None:
 
 
 async def test_two_tablets_never_call_the_same_person(bare_town: BookingTown) -> None:
-    """Seen to fail without the lock of `call_next`: both look before either has called, and the second is refused."""
+    """Seen to fail where `call_next` calls the first of the line as it was read: all call the same person."""
     town = bare_town
     await open_town(town)
     people = [await walk_in(town) for _ in range(8)]
@@ -58,7 +58,6 @@ async def test_two_tablets_never_call_the_same_person(bare_town: BookingTown) ->
 
 
 async def test_a_button_of_somebodys_own_beside_it(bare_town: BookingTown) -> None:
-    """Seen to fail where the first is called by what was read: the version has moved, and the tablet is refused."""
     town = bare_town
     await open_town(town)
     first, second = await walk_in(town), await walk_in(town)

@@ -65,7 +65,7 @@ async def test_what_is_much_later_is_not_waited_for(house: BookingTown) -> None:
     await arrive(house, move.number)
     house.now = child.starts_at - timedelta(minutes=61)
     for action in ("call", "start", "done"):
-        await take(house, move, action)  # type: ignore[arg-type]
+        await take(house, move, action)
     assert (await states(house))[CHILD] == ("booked", "3-001")
     house.now = child.starts_at
     await arrive(house, child.number)
@@ -94,7 +94,7 @@ async def test_nobody_is_called_to_two_counters_at_once(house: BookingTown) -> N
 
 
 async def test_two_counters_that_call_at_once(house: BookingTown) -> None:
-    """Seen to fail without the lock on the arrival: the index refuses the second, and the page is an error."""
+    """By the lock on the arrival; without it the index refuses the second, who tries once more."""
     move, child = await booked(house)
     house.now = child.starts_at
     await arrive(house, move.number)

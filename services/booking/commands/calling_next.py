@@ -23,9 +23,7 @@ class CallNext(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
-# Before anybody is looked at: who asks second sees whom the first has called.
-_ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended('next/' || :municipality || '/' || :counter, 0))")
-# Somebody's own button is not held back by that: whom it has just called, we see once it is done.
+# Whoever another tablet has just called is seen once that is done, and passed over.
 _VERSION = text("""
     SELECT version FROM appointment
     WHERE (municipality, appointment_id, counter) = (:municipality, :appointment_id, :counter)
@@ -57,15 +55,18 @@ async def call_next(session: AsyncSession, actor: Identity, order: CallNext, *, 
 async def _call_first(session: AsyncSession, actor: Identity, counter: str, *, now: datetime) -> Moved:
     town, day = actor.municipality, jst_day(now)
     here = {"municipality": town, "counter": counter}
-    await session.execute(_ONE_BY_ONE, here)
     lines = await list_waiting_in_order(session, town, day, counters=[counter], now=now)
     for first in lines.get(counter, []):
-        if first.is_parked:
-            continue
         await lock_chain(session, town, first.appointment_id)
         key = here | {"appointment_id": first.appointment_id}
         version = (await session.execute(_VERSION, key)).scalar_one_or_none()
-        if version is not None:
-            step = MoveAlong(appointment_id=first.appointment_id, action="call", version=version)
+        if version is None:
+            continue
+        step = MoveAlong(appointment_id=first.appointment_id, action="call", version=version)
+        try:
             return await move_along(session, actor, step, now=now)
+        except Refusal as refusal:
+            # They were called to another counter just now.
+            if refusal.code != "called_elsewhere":
+                raise
     raise Refusal("nobody_waits", 409)
