@@ -11,7 +11,7 @@ from tests.booking.conftest import TOWN, BookingTown
 from tests.booking.day_hall import PEOPLE, Hall, Outcome
 
 # The longest that the wait may be told wrong on average; what it is stands in docs/benchmarks.md.
-MEAN_ERROR_MIN = 15
+MEAN_ERROR_MIN = 8
 
 
 async def live(town: BookingTown, *, seed: int, people: int, rules: QueueRules) -> Outcome:
