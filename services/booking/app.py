@@ -28,6 +28,7 @@ from services.booking.pages.counter import (
     get_ticket,
     post_action,
     post_check_in,
+    post_next,
     post_walk_in,
 )
 from services.booking.pages.draw_entries import (
@@ -151,6 +152,7 @@ HANDLERS = [
     post_finish,
     get_cash,
     get_cash_csv,
+    post_next,
     get_kiosk,
     get_kiosk_procedure,
     get_kiosk_address,

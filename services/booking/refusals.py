@@ -220,6 +220,11 @@ REFUSALS: dict[str, RefusalText] = {
     "line_moved": RefusalText(
         _("ほかの端末で先に操作されました"), _("一覧で今の状態を確かめてから、もう一度操作してください。")
     ),
+    "called_elsewhere": RefusalText(
+        _("ほかの窓口で、お呼びしているか対応中です"),
+        _("一度に二つの窓口にはお呼びできません。先の窓口が終わってから、お呼びください。"),
+    ),
+    "nobody_waits": RefusalText(_("今、この窓口でお待ちの方はいません"), _("保留の方は、番号を選んでお呼びください。")),
     "step_impossible": RefusalText(_("今の状態では、この操作はできません"), _("一覧で今の状態を確かめてください。")),
     "no_show_too_early": RefusalText(
         _("まだ不在にできません"), _("一度お呼びするか、予約の時間が過ぎてから、不在にしてください。")
@@ -240,6 +245,13 @@ REFUSALS: dict[str, RefusalText] = {
     ),
     "counter_closed_now": RefusalText(
         _("この窓口は、今お休みです"), _("あとの時間を予約するか、近くの窓口の職員におたずねください。")
+    ),
+    "tickets_not_yet": RefusalText(
+        _("番号札は、窓口が開く30分前からお取りいただけます"), _("時間になりましたら、もう一度お越しください。")
+    ),
+    "tickets_over": RefusalText(
+        _("今日の番号札の受付は終わりました"),
+        _("あとの日を予約するか、近くの窓口の職員におたずねください。"),
     ),
     "not_today": RefusalText(_("今日の予約ではありません"), _("予約の日をご本人と確かめてください。")),
     "closing_unfit": RefusalText(

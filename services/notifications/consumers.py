@@ -11,6 +11,7 @@ from services.notifications.commands.contacts import record_contact
 from services.notifications.commands.draws import follow_entry
 from services.notifications.commands.erasure import on_case_erased, on_subject_erased
 from services.notifications.commands.switches import follow_switch
+from services.notifications.commands.turns import follow_turn
 from services.notifications.keys import Keys
 from services.notifications.tables import ended_sessions
 from shared.events.booking import (
@@ -19,6 +20,7 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     DrawEntryProgressed,
+    TurnNear,
 )
 from shared.events.routing import (
     ApplicationProgressed,
@@ -60,4 +62,5 @@ def make_handlers(keys: Keys) -> Handlers:
         AppointmentCancelled: on_appointment,
         AppointmentProgressed: on_appointment,
         DrawEntryProgressed: on_entry,
+        TurnNear: follow_turn,
     }

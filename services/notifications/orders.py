@@ -41,6 +41,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     together: int = 1
     chain_id: UUID | None = None
     together_until: datetime | None = None
+    # Whose turn is near: how many are before them, and the number in their hand.
+    turn_before: int = 0
+    turn_ticket: str = ""
     counter_number: str | None
     counter_name: str | None
     place: str

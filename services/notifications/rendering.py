@@ -8,7 +8,7 @@ from pathlib import Path
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
-from services.notifications.domain.notices import CASE_SWITCHED, DRAW_NOTICES
+from services.notifications.domain.notices import CASE_SWITCHED, DRAW_NOTICES, TURN_NEAR
 from services.notifications.domain.sms import domestic_number
 from services.notifications.orders import Order
 from services.notifications.own_words import own_long, own_short, own_subject
@@ -44,12 +44,16 @@ def render(order: Order, *, mail_from: str) -> Message:
 
 
 def render_sms(order: Order) -> str:
-    """The text of an SMS, in as few parts as may be: the place is left out when it would need too many."""
+    """The text of an SMS, in as few parts as may be: the place is left out when it would need too many.
+
+    Whose turn is near reads it on the way: one part.
+    """
     own = own_short(order, place=_place(order))
     if own is not None and count_parts(own) <= PARTS_MAX:
         return own
+    most = 1 if order.kind == TURN_NEAR else PARTS_MAX
     text = _fill("sms.txt", order, place=_place(order))
-    return text if count_parts(text) <= PARTS_MAX else _fill("sms.txt", order, place="")
+    return text if count_parts(text) <= most else _fill("sms.txt", order, place="")
 
 
 def message_id(order: Order) -> str:
@@ -151,6 +155,8 @@ def _fill(template: str, order: Order, *, place: str = "") -> str:
         template = f"draw_{template}"
     elif order.kind == CASE_SWITCHED:
         template = f"case_{template}"
+    elif order.kind == TURN_NEAR:
+        template = f"turn_{template}"
     elif order.is_application:
         template = f"application_{template}"
     text = _environment.get_template(template).render(

@@ -213,6 +213,9 @@ notice = Table(
     # How many appointments of one arrival it tells of, and when they are all done.
     Column("together", Integer, nullable=False, server_default="1"),
     Column("together_until", _TIME),
+    # Whose turn is near: how many are before them, and the number in their hand.
+    Column("turn_before", Integer),
+    Column("turn_ticket", Text),
     Column("created_at", _TIME, nullable=False),
     Column("useful_until", _TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default="0"),

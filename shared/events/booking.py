@@ -79,6 +79,18 @@ class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="b
     offer_until: datetime | None = None
 
 
+class TurnNear(Event, frozen=True, kw_only=True, tag="booking.turn_near.v1"):
+    """Only so many are `before` somebody who waits at a counter as the town tells them of. Told once of an appointment.
+
+    The aggregate is the appointment. `ticket` is the number in their hand.
+    """
+
+    appointment_id: UUID
+    counter: str
+    ticket: str
+    before: int
+
+
 class SealedAccess(msgspec.Struct, frozen=True, kw_only=True):
     """Inside an appointment's `sealed`, purpose `access`: the way to open it. Stored by booking as hashes only."""
 

@@ -9,6 +9,7 @@ from shared.events.booking import (
     AvailabilityChanged,
     DrawEntryProgressed,
     SwitchWished,
+    TurnNear,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -45,6 +46,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     AvailabilityChanged: ("routing",),
     DrawEntryProgressed: ("notifications",),
     SwitchWished: ("routing",),
+    TurnNear: ("notifications",),
     NoticeProgressed: ("routing",),
     ReuseRecorded: ("routing",),
     CheckpointMade: ("routing",),

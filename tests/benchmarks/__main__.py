@@ -24,6 +24,7 @@ from deploy.secrets import load_environment
 from tests.benchmarks import (
     beside_bulk,
     compare,
+    day,
     history,
     ledger,
     notices,
@@ -62,6 +63,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "history": history.measure,
     "compare": compare.measure,
     "search": search.measure,
+    "day": day.measure,
 }
 
 

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands.kiosk import AHEAD_MAX, TICKETS_MAX, BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
 from services.booking.commands.line import TakeWalkIn
-from services.booking.domain.kiosk import KANA_ROWS, kana_row, wait_min
+from services.booking.domain.kiosk import KANA_ROWS, kana_row
 from services.booking.flow import Rush
 from services.booking.queries.slots import OpenSlot
 from shared.clock import JST
@@ -368,8 +369,10 @@ async def test_from_the_first_touch_to_the_ticket(bare_town: BookingTown) -> Non
         assert answers[0].headers["location"] == answers[1].headers["location"]
         ticket = await browser.get(answers[0].headers["location"])
         assert "7-001" in ticket.text
+        # Two are served at once: a third waits until the first is done.
+        await take_ticket(town, machine=msgspec.structs.replace(MACHINE, ref="other"))
         waiting = await browser.get(f"/kiosk/procedures/{CHILD}")
-        assert "待っている人 1人。およそ15分お待ちください。" in re.sub(r"</?\w+[^>]*>", "", waiting.text)
+        assert "待っている人 2人。およそ30分お待ちください。" in re.sub(r"</?\w+[^>]*>", "", waiting.text)
         for shown in (start, page, ticket):
             assert 'content="60;url=/booking/language?to=ja&amp;next=%2Fkiosk"' in shown.text
             assert 'data-back-after="60"' in shown.text
@@ -470,11 +473,3 @@ def test_a_reading_stands_in_its_row(kana: str, row: str | None) -> None:
 
 def test_every_row_begins_with_its_own_name() -> None:
     assert all(signs.startswith(name) for name, signs in KANA_ROWS.items())
-
-
-@pytest.mark.parametrize(
-    ("ahead", "served_at_once", "minutes"),
-    [((), 1, 0), ((15,), 2, 10), ((15, 15, 15), 2, 25), ((5,), 1, 5), ((6,), 1, 10), ((30,), 0, 30)],
-)
-def test_a_wait_is_told_in_steps_of_five_minutes(ahead: tuple[int, ...], served_at_once: int, minutes: int) -> None:
-    assert wait_min(ahead, served_at_once=served_at_once) == minutes

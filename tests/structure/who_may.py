@@ -368,6 +368,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/events": COUNTER,
     "booking GET /counter/check-in": COUNTER,
     "booking POST /counter/check-in": COUNTER,
+    "booking GET /counter/next": COUNTER,
+    "booking POST /counter/next": COUNTER,
     "booking GET /counter/walk-ins": COUNTER,
     "booking POST /counter/walk-ins": COUNTER,
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
@@ -435,6 +437,7 @@ WHO_MAY: dict[str, Who] = {
     # The same in JSON, by numbers and tickets: no name is opened.
     "booking GET /booking/api/line/today": COUNTER,
     "booking POST /booking/api/line/check-in": COUNTER,
+    "booking POST /booking/api/line/next": COUNTER,
     "booking POST /booking/api/line/walk-ins": COUNTER,
     "booking POST /booking/api/line/{appointment_id}/step": COUNTER,
     "booking GET /booking/api/kiosk/procedures": KIOSK,

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
 from services.booking.api.bodies import Code, CounterCode, Typed, Version
-from services.booking.api.refused import AT_COUNTER, CHECK_IN, STEP
+from services.booking.api.refused import AT_COUNTER, CALL_NEXT, CHECK_IN, STEP
+from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.line import (
     MoveAlong,
@@ -83,6 +84,12 @@ class PostWalkIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     procedure: Code
 
 
+class PostNext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Call whoever's turn it is at a counter."""
+
+    counter: Code
+
+
 class PostStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Take one step with somebody in the line."""
 
@@ -126,7 +133,7 @@ async def get_line_today(
     Who is called or served, who waits, who is expected, who did not come, and who is done.
     """
     async with db.begin(town.code) as session:
-        rows = await list_line_rows(session, town.code, jst_day(now), identity.office, counter=counter)
+        rows = await list_line_rows(session, town.code, jst_day(now), identity.office, counter=counter, now=now)
     return [_in_line(row, now=now) for row in rows]
 
 
@@ -182,6 +189,30 @@ async def post_line_walk_in(
     """Give somebody without an appointment a ticket. No name is needed."""
     order = TakeWalkIn(procedure=(await read_json(request, PostWalkIn)).procedure, key=key)
     return make_stands(await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now)))
+
+
+@post(
+    f"{ROOT}/next",
+    guards=GUARDS,
+    tags=TAGS,
+    status_code=200,
+    opt=documented(body=PostNext, example={"counter": examples.COUNTER}, returns=STANDS_EXAMPLE, refusals=CALL_NEXT),
+)
+async def post_line_next(
+    request: Req,
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    key: NeededIdempotencyKey,
+) -> Stands:
+    """Call the first who waits at a counter, by the town's rules. Two who ask at once call two different people.
+
+    Who is set aside is not called.
+    """
+    order = CallNext(counter=(await read_json(request, PostNext)).counter, key=key)
+    return make_stands(await rush.run(db, town.code, lambda session: call_next(session, identity, order, now=now)))
 
 
 @post(

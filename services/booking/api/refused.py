@@ -42,6 +42,7 @@ STEP = APPOINTMENT | {
     "step_impossible": 409,
     "no_show_too_early": 409,
     "not_today": 409,
+    "called_elsewhere": 409,
 }
 FINISH = STEP | {
     "delivered_unfit": 400,
@@ -58,12 +59,18 @@ CHECK_IN = APPOINTMENT | {
     "step_impossible": 409,
 }
 AT_COUNTER = {"procedure_unknown": 400}
-KIOSK_TICKET = AT_COUNTER | {"counter_closed_now": 409, "kiosk_full": 409}
+KIOSK_TICKET = AT_COUNTER | {
+    "counter_closed_now": 409,
+    "kiosk_full": 409,
+    "tickets_not_yet": 409,
+    "tickets_over": 409,
+}
 KIOSK_BOOK = AT_COUNTER | SLOT | {"kiosk_full": 409}
 ROSTER = {"roster_missing": 409}
 SHIFT = ROSTER | {"shift_unfit": 422, "venue_unknown": 404, "shift_overlaps": 409, "too_many_shifts": 409}
 REQUEST = {"request_unknown": 404, "request_over": 409}
 WEBHOOK = {"webhook_unknown": 404}
 COUNTER = {"counter_unknown": 404}
+CALL_NEXT = COUNTER | {"other_office": 403, "nobody_waits": 409}
 RULE = COUNTER | {"rule_unfit": 422, "rule_start_unfit": 422}
 CLOSING = {"closing_unfit": 400, "closing_reason_missing": 400}

@@ -32,7 +32,13 @@ from services.booking.api.helpers import (
 from services.booking.api.holds import delete_hold, get_visit_answer, post_appointment, post_hold, post_visit
 from services.booking.api.kiosk import get_kiosk_now, get_kiosk_procedures, post_kiosk_ticket_now, post_kiosk_time
 from services.booking.api.line import get_line_now
-from services.booking.api.line_staff import get_line_today, post_line_check_in, post_line_step, post_line_walk_in
+from services.booking.api.line_staff import (
+    get_line_today,
+    post_line_check_in,
+    post_line_next,
+    post_line_step,
+    post_line_walk_in,
+)
 from services.booking.api.moves import get_moves, post_move
 from services.booking.api.offers import delete_offer, get_chain_offer, get_offer, post_offer
 from services.booking.api.one_stop import get_chains, post_chain, post_chain_hold
@@ -100,6 +106,7 @@ API_ROUTES = [
     get_line_today,
     post_line_check_in,
     post_line_walk_in,
+    post_line_next,
     post_line_step,
     post_line_finish,
     get_line_payments,

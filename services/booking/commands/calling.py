@@ -40,7 +40,7 @@ async def show_line(
     Whoever's name it shows finds one `staff_viewed` a day and office in their history, written in this transaction: a
     tablet that stands on the line all day looks at it hundreds of times, and nobody would read as many entries.
     """
-    rows = await list_line_rows(session, actor.municipality, day, actor.office, counter=counter)
+    rows = await list_line_rows(session, actor.municipality, day, actor.office, counter=counter, now=now)
     opened = [(row, _open_names(row, keys)) for row in rows]
     await _write_who_saw(session, actor, day, [(row, names) for row, names in opened if names], keys, now=now)
     return [make_line_item(row, name=names.get(NAME), kana=names.get(KANA), now=now) for row, names in opened]

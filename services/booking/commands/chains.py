@@ -50,13 +50,16 @@ _ARRIVAL = text(f"""
         WHERE (municipality, appointment_id) = (:municipality, :appointment_id))
     {WITH_ARRIVALS}
 """)
+# The number in the hand stays with the others.
 _LEAVE = text("""
-    UPDATE appointment me SET chain_id = NULL, chain_person = NULL, chain_until = NULL
+    UPDATE appointment me
+    SET chain_id = NULL, chain_person = NULL, chain_until = NULL, ticket_counter = NULL, ticket_no = NULL
     WHERE (me.municipality, me.appointment_id) = (:municipality, :appointment_id) AND me.state = 'no_show'
       AND EXISTS (SELECT FROM appointment a
                   WHERE (a.municipality, a.chain_id, a.chain_person) = (me.municipality, me.chain_id, me.chain_person)
                     AND a.appointment_id <> me.appointment_id AND a.state NOT IN ('cancelled', 'no_show')
                     AND tstzrange(a.starts_at, a.chain_until) && tstzrange(me.starts_at, me.chain_until))
+    RETURNING me.appointment_id
 """)
 
 
@@ -114,9 +117,15 @@ def by_arrival(rows: Iterable[Any]) -> list[list[Any]]:
     return list(arrivals.values())
 
 
-async def leave_chain_if_in_the_way(session: AsyncSession, municipality: str, appointment_id: UUID) -> None:
-    """Who was missed and comes after all is served apart, if another part of their arrival has moved into its time."""
-    await session.execute(_LEAVE, {"municipality": municipality, "appointment_id": appointment_id})
+async def leave_chain_if_in_the_way(session: AsyncSession, row: Any) -> bool:
+    """Who was missed and comes after all is served apart, if another part of their arrival has moved into its time.
+
+    Returns whether they have left, and have no number any more: they need one of their own.
+    """
+    if row.chain_id is None:
+        return False
+    mine = {"municipality": row.municipality, "appointment_id": row.appointment_id}
+    return (await session.execute(_LEAVE, mine)).one_or_none() is not None
 
 
 async def watch_chain(

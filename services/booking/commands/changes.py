@@ -88,9 +88,9 @@ _MOVE = text("""
     SET slot_id = :slot_id, place_no = :place_no, counter = :counter, office = :office, starts_at = :starts_at,
         ends_at = :ends_at, parts = :parts, day = :day, version = version + 1, sequence = sequence + 1,
         changed_at = :now,
-        -- A ticket belongs to a counter and a day.
-        ticket_no = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_no END,
-        ticket_counter = CASE WHEN (counter, day) = (:counter, :day) THEN ticket_counter END,
+        -- A ticket belongs to a counter and a day; that of an arrival, to the day.
+        ticket_no = CASE WHEN day = :day AND (counter = :counter OR chain_id IS NOT NULL) THEN ticket_no END,
+        ticket_counter = CASE WHEN day = :day AND (counter = :counter OR chain_id IS NOT NULL) THEN ticket_counter END,
         helper = CASE WHEN helper = 'none' THEN 'none' ELSE 'asked' END, closure = 'none', closing_id = NULL,
         chain_until = CAST(:starts_at AS timestamptz) + (chain_until - starts_at)
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,8 +14,10 @@ from services.booking.commands.chains import is_ahead
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.tickets import next_ticket
 from services.booking.commands.visits import KANA, NAME
 from services.booking.commands.webhooks import tell_webhooks
+from services.booking.domain.line import PRESENT
 from services.booking.tables import NAME_SUBJECTS, ledger, outbox
 from shared.erasure import bury, erased_entry, forget_told, list_risen
 from shared.events.booking import SubjectErasureDone
@@ -67,6 +70,9 @@ _FORGET_APPOINTMENT = text("""
     UPDATE appointment
     SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, visit_id = NULL, guest_ref = NULL, name_sealed = NULL,
         kana_sealed = NULL, chain_id = NULL, chain_person = NULL, chain_until = NULL, number = :number,
+        -- Of an arrival, all had the same; who still waits has one of their own now.
+        ticket_counter = CASE WHEN chain_id IS NULL THEN ticket_counter ELSE CAST(:ticket_counter AS text) END,
+        ticket_no = CASE WHEN chain_id IS NULL THEN ticket_no ELSE CAST(:ticket_no AS integer) END,
         version = version + 1, changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
@@ -202,7 +208,10 @@ async def _forget(
         await mark_availability(session, municipality, counters, now=now)
     for row in appointments:
         mine = town | {"appointment_id": row.appointment_id}
-        await session.execute(_FORGET_APPOINTMENT, mine | {"number": make_number(secrets.choice)})
+        own = {"number": make_number(secrets.choice), "ticket_counter": None, "ticket_no": None}
+        if row.chain_id is not None and row.state in PRESENT:
+            own |= msgspec.structs.asdict(await next_ticket(session, municipality, row.counter, row.day))
+        await session.execute(_FORGET_APPOINTMENT, mine | own)
         await session.execute(_FORGET_PLACE, mine)
     ids = [row.appointment_id for row in appointments]
     owners = [f"visit:{visit_id}" for visit_id in visits] + [f"appointment:{appointment_id}" for appointment_id in ids]

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.delivered import record_delivered
-from services.booking.commands.line import MoveAlong, Moved, lock_in_line, step_without_record
+from services.booking.commands.line import MoveAlong, Moved, bring_on, lock_in_line, step_without_record
 from services.booking.domain.cash import DELIVERED_MAX, QUANTITY_MAX, Delivered, Handed, Paid
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -61,4 +61,5 @@ async def finish(session: AsyncSession, actor: Identity, order: Finish, *, now: 
         if "payment_receipt_idx" not in str(error):
             raise
         raise Refusal("receipt_known", 409) from None
+    await bring_on(session, actor, row, now=now)
     return moved

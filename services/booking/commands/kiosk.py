@@ -26,9 +26,11 @@ from services.booking.commands.line import (
 )
 from services.booking.commands.marks import mark_availability
 from services.booking.domain.kiosk import kiosk_policy
+from services.booking.domain.queue import open_spans, tickets_now
 from services.booking.domain.rules import SlotTaken, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.closings import is_closed_now
+from services.booking.queries.queue import list_plans_of_day
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import find_procedure
@@ -117,7 +119,8 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
     """A ticket for now, from the machine in the lobby. Ordered again, it is the ticket that was given.
 
     Raises:
-        Refusal: as `give_ticket`; `key_reused` (422), `role_missing` (403), `counter_closed_now`, `kiosk_full` (409).
+        Refusal: as `give_ticket`; `key_reused` (422), `role_missing` (403), `counter_closed_now`, `kiosk_full`,
+            `tickets_not_yet`, `tickets_over` (409).
     """
     if not kiosk.has_role(KIOSK):
         raise Refusal("role_missing", 403)
@@ -125,8 +128,10 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
 
     async def give() -> Moved:
         _, counters = await find_counters(session, town, order.procedure)
-        if await is_closed_now(session, town, counter_for(counters, kiosk.office), now=now):
+        counter = counter_for(counters, kiosk.office)
+        if await is_closed_now(session, town, counter, now=now):
             raise Refusal("counter_closed_now", 409)
+        await refuse_no_tickets(session, town, counter, now=now)
         given = {"municipality": town, "kiosk_ref": kiosk.ref, "day": jst_day(now), "since": now - TICKETS_WITHIN}
         await session.execute(_ONE_BY_ONE, given)
         if (await session.execute(_TICKETS, given)).scalar_one() >= TICKETS_MAX:
@@ -134,6 +139,23 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
         return await give_ticket(session, kiosk, order.procedure, now=now)
 
     return await take_once(session, kiosk, order, give, now=now)
+
+
+async def refuse_no_tickets(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> None:
+    """Whether whoever serves themselves can still, or already, have a ticket. Staff may always give one.
+
+    Raises:
+        Refusal: `tickets_not_yet` (409, with `opens_at`), `tickets_over` (409).
+    """
+    day = jst_day(now)
+    plan = (await list_plans_of_day(session, municipality, day, counters=[counter], now=now)).get(counter)
+    if plan is None:
+        return
+    tickets = tickets_now(plan, (await get_rules(session, municipality)).queue, now=now)
+    if tickets == "not_yet":
+        raise Refusal("tickets_not_yet", 409, opens_at=open_spans(plan)[0][0].isoformat())
+    if tickets != "given":
+        raise Refusal("tickets_over", 409)
 
 
 async def book_at_kiosk(

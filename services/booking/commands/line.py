@@ -10,13 +10,18 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.chains import leave_chain_if_in_the_way
+from services.booking.commands.chains import leave_chain_if_in_the_way, lock_chain
 from services.booking.commands.delivered import as_booked, record_delivered
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
+from services.booking.commands.near_turn import tell_near_turns
 from services.booking.commands.offers import tell_progress
+from services.booking.commands.tickets import next_ticket, ticket_for
+from services.booking.domain.arrival import ready_parts
 from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
+from services.booking.queries.arrival import lock_parts_of_day, where_called
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
+from services.booking.queries.waits import estimate_own_wait
 from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -63,7 +68,7 @@ _LOCK = text("""
     SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
 """)
 _BY_NUMBER = text("""
-    SELECT * FROM appointment WHERE (municipality, number) = (:municipality, :number) FOR UPDATE
+    SELECT appointment_id FROM appointment WHERE (municipality, number) = (:municipality, :number)
 """)
 _STEP = text("""
     UPDATE appointment
@@ -78,19 +83,14 @@ _STEP = text("""
 _REMEMBER = text("""
     INSERT INTO line_step
         (municipality, appointment_id, version, action, day, counter, office, from_state, to_state, at, recorded_at,
-         actor_ref, before, undo_before)
+         actor_ref, before, undo_before, told_min)
     VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :now,
-            :now, :actor_ref, CAST(:before AS jsonb), :undo_before)
+            :now, :actor_ref, CAST(:before AS jsonb), :undo_before, :told_min)
 """)
 _TAKE_BACK = text("""
     UPDATE line_step SET is_undone = true
     WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
     RETURNING before, undo_before
-""")
-_TICKET = text("""
-    INSERT INTO ticket_roll (municipality, counter, day, last_no) VALUES (:municipality, :counter, :day, 1)
-    ON CONFLICT (municipality, counter, day) DO UPDATE SET last_no = ticket_roll.last_no + 1
-    RETURNING last_no
 """)
 _WALK_IN = text("""
     INSERT INTO appointment
@@ -107,9 +107,13 @@ async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *
 
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
-            `step_impossible`, `no_show_too_early`, `not_today` (409).
+            `step_impossible`, `no_show_too_early`, `not_today`, `called_elsewhere` (409).
     """
-    return await _step(session, actor, await lock_in_line(session, actor, order), order.action, now=now)
+    row = await lock_in_line(session, actor, order)
+    moved = await _step(session, actor, row, order.action, now=now)
+    if order.action in ("check-in", "done"):
+        await bring_on(session, actor, row, now=now)
+    return moved
 
 
 async def lock_in_line(session: AsyncSession, actor: Identity, order: MoveAlong) -> Any:
@@ -118,6 +122,7 @@ async def lock_in_line(session: AsyncSession, actor: Identity, order: MoveAlong)
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409).
     """
+    await lock_chain(session, actor.municipality, order.appointment_id)
     key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
     row = (await session.execute(_LOCK, key)).one_or_none()
     if row is None:
@@ -132,6 +137,8 @@ async def lock_in_line(session: AsyncSession, actor: Identity, order: MoveAlong)
 async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str, *, now: datetime) -> Moved:
     """Check in by the number of a QR code or as typed, at any counter: who came to the wrong one is told where to go.
 
+    Of several errands in one arrival, what comes first is checked in, whichever number was shown.
+
     Raises:
         Refusal: `number_unreadable` (400), `appointment_unknown` (404), `arrival_cancelled`, `not_today`,
             `arrival_known` (they are here already), `arrival_done` (409).
@@ -139,16 +146,23 @@ async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str,
     number = read_number(typed)
     if number is None:
         raise Refusal("number_unreadable", 400)
-    row = (await session.execute(_BY_NUMBER, {"municipality": actor.municipality, "number": number})).one_or_none()
-    if row is None:
+    town = {"municipality": actor.municipality}
+    appointment_id = (await session.execute(_BY_NUMBER, town | {"number": number})).scalar_one_or_none()
+    if appointment_id is None:
         raise Refusal("appointment_unknown", 404)
+    await lock_chain(session, actor.municipality, appointment_id)
+    row = (await session.execute(_LOCK, town | {"appointment_id": appointment_id})).one()
     if row.state == "cancelled":
         raise Refusal("arrival_cancelled", 409)
     if row.day == jst_day(now) and row.state in PRESENT:
         raise Refusal("arrival_known", 409, state=row.state)
     if row.day == jst_day(now) and row.state == "done":
         raise Refusal("arrival_done", 409, state=row.state)
-    return await _step(session, actor, row, "check-in", now=now)
+    ready = await _list_ready(session, row, now=now)
+    first = next((part for part in ready if part.chain_person == row.chain_person), row)
+    moved = await _step(session, actor, first if row.state == "booked" else row, "check-in", now=now)
+    await bring_on(session, actor, row, now=now)
+    return moved
 
 
 async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn, *, now: datetime) -> Moved:
@@ -189,6 +203,7 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
     procedure, counters = await find_counters(session, municipality, code)
     counter = counter_for(counters, actor.office)
     day = jst_day(now)
+    ticket = await next_ticket(session, municipality, counter, day)
     row = (
         await session.execute(
             _WALK_IN,
@@ -201,12 +216,13 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
                 "office": counters[counter].office,
                 "ends_at": now + timedelta(minutes=max(1, procedure.minutes)),
                 "day": day,
-                "ticket_no": await _next_ticket(session, municipality, counter, day),
+                "ticket_no": ticket.ticket_no,
                 "kiosk_ref": actor.ref if actor.has_role(KIOSK) else None,
                 "now": now,
             },
         )
     ).one()
+    await _remember(session, actor, row, row.version, "walk-in", standing_of(row), now=now)
     await record_deed(session, actor, "walk-in", row.appointment_id, version=row.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
     return _moved(row)
@@ -275,11 +291,27 @@ async def step_without_record(
 async def take_step(
     session: AsyncSession, actor: Identity, row: Any, action: str, standing: Standing, *, now: datetime
 ) -> Moved:
-    """Bring somebody whose row is locked to another standing, as a step that can be taken back."""
+    """Bring somebody whose row is locked, and their arrival, to another standing, as a step that can be taken back.
+
+    Raises:
+        Refusal: `called_elsewhere` (409, with the `counter`).
+    """
+    moved = await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now)
+    await _remember(session, actor, row, row.version + 1, action, standing, now=now)
+    return moved
+
+
+async def _remember(
+    session: AsyncSession, actor: Identity, row: Any, version: int, action: str, standing: Standing, *, now: datetime
+) -> None:
+    """Write a step down; of who comes into the line, with how long they were told that they would wait."""
+    told_min = None
+    if action in ("check-in", "walk-in"):
+        told_min = await estimate_own_wait(session, row.municipality, standing.counter, row.appointment_id, now=now)
     step = {
         "municipality": row.municipality,
         "appointment_id": row.appointment_id,
-        "version": row.version + 1,
+        "version": version,
         "action": action,
         "day": row.day,
         "counter": standing.counter,
@@ -289,10 +321,22 @@ async def take_step(
         "actor_ref": actor.ref,
         "before": msgspec.json.encode(standing_of(row)).decode(),
         "undo_before": row.undo_version,
+        "told_min": told_min,
         "now": now,
     }
     await session.execute(_REMEMBER, step)
-    return await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now)
+
+
+async def bring_on(session: AsyncSession, actor: Identity, row: Any, *, now: datetime) -> None:
+    """Who is here is checked in for what they can be called to next."""
+    for part in await _list_ready(session, row, now=now):
+        await _step(session, actor, part, "check-in", now=now)
+
+
+async def _list_ready(session: AsyncSession, row: Any, *, now: datetime) -> list[Any]:
+    if row.chain_id is None or row.day != jst_day(now):
+        return []
+    return ready_parts(await lock_parts_of_day(session, row.municipality, row.chain_id, row.day), now=now)
 
 
 async def _undo(session: AsyncSession, actor: Identity, row: Any, *, now: datetime) -> Moved:
@@ -317,12 +361,18 @@ async def _stand(
 ) -> Moved:
     # A ticket stays the person's, also when a check-in is undone: the paper in their hand must not become wrong.
     # Only moving to another time elsewhere takes it away (commands/changes.py).
-    ticket = {"ticket_counter": row.ticket_counter, "ticket_no": row.ticket_no}
-    if row.ticket_no is None and standing.state in PRESENT:
-        ticket_no = await _next_ticket(session, row.municipality, standing.counter, row.day)
-        ticket = {"ticket_counter": standing.counter, "ticket_no": ticket_no}
-    if row.state == "no_show" and row.chain_id is not None:
-        await leave_chain_if_in_the_way(session, row.municipality, row.appointment_id)
+    ticket: dict[str, Any] = {"ticket_counter": row.ticket_counter, "ticket_no": row.ticket_no}
+    has_left = row.state == "no_show" and await leave_chain_if_in_the_way(session, row)
+    if has_left:
+        # The number goes on with the others of the arrival.
+        given = await next_ticket(session, row.municipality, standing.counter, row.day)
+        ticket = msgspec.structs.asdict(given)
+    elif row.ticket_no is None and standing.state in PRESENT:
+        ticket = msgspec.structs.asdict(await ticket_for(session, row, standing.counter))
+    if standing.state in ("called", "serving") and row.chain_id is not None and not has_left:
+        counter = await where_called(session, row)
+        if counter is not None:
+            raise Refusal("called_elsewhere", 409, counter=counter)
     key = {"municipality": row.municipality, "appointment_id": row.appointment_id}
     values = key | ticket | msgspec.structs.asdict(standing) | {"undo_version": undo_version, "now": now}
     stepped = (await session.execute(_STEP, values)).one()
@@ -331,6 +381,12 @@ async def _stand(
         await outbox.publish(session, await tell_progress(session, stepped, now=now))
     else:
         await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
+    if action == "check-in":
+        arrived = {row.appointment_id}
+        await tell_near_turns(session, row.municipality, row.counter, row.day, at_the_desk=arrived, now=now)
+    elif "checked_in" in (row.state, stepped.state):
+        for counter in sorted({row.counter, stepped.counter}):
+            await tell_near_turns(session, row.municipality, counter, row.day, now=now)
     return _moved(stepped)
 
 
@@ -351,11 +407,6 @@ def _after(before: Standing, state: State, action: Action, *, now: datetime) -> 
     if action == "check-in":
         stamps["queued_at"] = now
     return msgspec.structs.replace(before, state=state, parked_at=None, **dict.fromkeys(later), **stamps)
-
-
-async def _next_ticket(session: AsyncSession, municipality: str, counter: str, day: Any) -> int:
-    key = {"municipality": municipality, "counter": counter, "day": day}
-    return int((await session.execute(_TICKET, key)).scalar_one())
 
 
 def _moved(row: Any) -> Moved:

@@ -61,18 +61,17 @@ _TAKE = text("""
                      changed_at = :now
     WHERE (municipality, slot_id, place_no) = (:municipality, :slot_id, :place_no)
 """)
-# While they move they are no chain: one may come to where another still is.
+# While they move they are no chain: one may come to where another still is. The number in their hand is the chain's.
 _LOOSEN = text("""
-    UPDATE appointment SET chain_id = NULL, chain_person = NULL, chain_until = NULL
+    UPDATE appointment
+    SET chain_id = NULL, chain_person = NULL, chain_until = NULL, ticket_counter = NULL, ticket_no = NULL
     WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))
 """)
 _MOVE = text("""
     UPDATE appointment a
     SET slot_id = s.slot_id, place_no = :place_no, counter = s.counter, office = coalesce(c.office, r.office, a.office),
         starts_at = s.starts_at, ends_at = s.ends_at, day = :day, version = a.version + 1, sequence = a.sequence + 1,
-        changed_at = :now, closure = 'none', closing_id = NULL,
-        ticket_no = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_no END,
-        ticket_counter = CASE WHEN (a.counter, a.day) = (s.counter, :day) THEN a.ticket_counter END
+        changed_at = :now, closure = 'none', closing_id = NULL
     FROM slot s
     LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.counter)
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (s.municipality, s.counter)
@@ -80,7 +79,11 @@ _MOVE = text("""
       AND (s.municipality, s.slot_id) = (:municipality, :slot_id)
 """)
 _BIND = text("""
-    UPDATE appointment SET chain_id = :chain_id, chain_person = :person, chain_until = :until
+    UPDATE appointment
+    SET chain_id = :chain_id, chain_person = :person, chain_until = :until,
+        -- A number is of a day.
+        ticket_counter = CASE WHEN day = :had_day THEN CAST(:ticket_counter AS text) END,
+        ticket_no = CASE WHEN day = :had_day THEN CAST(:ticket_no AS integer) END
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
@@ -154,7 +157,8 @@ async def move_parts(
     for part in moving:
         row = old[part.procedure]
         bound = {"chain_id": row.chain_id, "person": part.person, "until": part.done_at}
-        moved = (await session.execute(_BIND, names | {"appointment_id": row.appointment_id} | bound)).one()
+        had = {"had_day": row.day, "ticket_counter": row.ticket_counter, "ticket_no": row.ticket_no}
+        moved = (await session.execute(_BIND, names | {"appointment_id": row.appointment_id} | bound | had)).one()
         facts.append(tell(AppointmentChanged, moved, now=now))
         await record_deed(session, staff, "change", moved.appointment_id, version=moved.version, now=now)
         numbers.append(moved.number)

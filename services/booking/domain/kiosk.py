@@ -1,8 +1,6 @@
 """The ticket machine in the lobby (発券機): what can be booked there, by which reading, and how long people wait."""
 
-import math
 import unicodedata
-from collections.abc import Sequence
 
 import msgspec
 
@@ -10,8 +8,6 @@ from services.booking.domain.rules import Policy
 
 # Whoever stands there is in the house already: only the way to the counter lies between them and their time.
 KIOSK_NOTICE_MIN = 5
-# Waits are told in steps of so many minutes: nobody knows them better.
-WAIT_STEP_MIN = 5
 # The rows of the kana table, and what begins with each; found by the first sign, without its marks.
 KANA_ROWS: dict[str, str] = {
     "あ": "あいうえお",
@@ -42,9 +38,3 @@ def kana_row(kana: str) -> str | None:
         first = chr(ord(first) - _TO_HIRAGANA)
     plain = first.translate(_SMALL)
     return next((row for row, signs in KANA_ROWS.items() if plain and plain in signs), None)
-
-
-def wait_min(ahead: Sequence[int], *, served_at_once: int) -> int:
-    """About how long whoever comes last waits: the minutes of those before them, shared by those who serve."""
-    alone = sum(ahead) / max(1, served_at_once)
-    return math.ceil(alone / WAIT_STEP_MIN) * WAIT_STEP_MIN

@@ -13,6 +13,7 @@ from litestar.response import Redirect, ServerSentEvent, ServerSentEventMessage,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.calling import show_line
+from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.line import (
     MoveAlong,
@@ -23,6 +24,7 @@ from services.booking.commands.line import (
     take_walk_in,
 )
 from services.booking.domain.line import ACTIONS, Action, ticket_of
+from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.line_rows import draw_line
@@ -138,7 +140,10 @@ async def get_events(
     return ServerSentEvent(stream())
 
 
-@get(["/counter/check-in", "/counter/walk-ins", "/counter/{appointment_id:str}/{action:str}"], guards=GUARDS)
+@get(
+    ["/counter/check-in", "/counter/next", "/counter/walk-ins", "/counter/{appointment_id:str}/{action:str}"],
+    guards=GUARDS,
+)
 async def get_form_address() -> Redirect:
     """Where forms are sent, opened as a page: by hand, or by the way back from signing in."""
     return see_other("/counter")
@@ -187,6 +192,30 @@ async def post_walk_in(
         return see_other(path_refused(refusal, counter=counter, procedure=order.procedure, now=now))
     only = f"?{urlencode({'counter': counter})}" if counter else ""
     return see_other(f"/counter/tickets/{moved.appointment_id}{only}")
+
+
+@post("/counter/next", guards=GUARDS)
+async def post_next(
+    request: Req,
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """The next please: whoever's turn it is at the counter."""
+    fields = await read_form(request)
+    counter = fields.get("counter", "")
+    order = CallNext(counter=counter, key=fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4()))
+    try:
+        moved = await rush.run(db, town.code, lambda session: call_next(session, identity, order, now=now))
+    except Refusal as refusal:
+        if HTMX in request.headers:
+            said = Said(refused=refusal.code, at=at_now(now))
+            return await _swap(request, db, keys, town, identity, counter, said, status=refusal.status, now=now)
+        return see_other(path_refused(refusal, counter=counter, now=now))
+    return await _moved(request, db, keys, town, identity, counter, moved, "call", now=now)
 
 
 @get("/counter/tickets/{appointment_id:str}", guards=GUARDS)

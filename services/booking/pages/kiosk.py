@@ -54,7 +54,7 @@ BACK_AFTER = timedelta(seconds=60)
 TIMES_SHOWN_MAX = 12
 SHOWN_HERE = frozenset({
     "slot_taken", "slot_unknown", "slot_unfit", "slot_too_soon", "slot_too_far", "slot_closed", "kiosk_full",
-    "counter_closed_now", "key_reused", "key_unreadable", "procedure_unknown",
+    "counter_closed_now", "key_reused", "key_unreadable", "procedure_unknown", "tickets_not_yet", "tickets_over",
 })  # fmt: skip
 
 Req = Request[Any, Any, Any]

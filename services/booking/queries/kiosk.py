@@ -8,15 +8,15 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.kiosk import kana_row, kiosk_policy, wait_min
+from services.booking.domain.kiosk import kana_row, kiosk_policy
 from services.booking.domain.rules import Policy, earliest_start
 from services.booking.queries.closings import is_closed_now
-from services.booking.queries.slots import OpenSlot, start_of_day, window_end
+from services.booking.queries.slots import OpenSlot, window_end
+from services.booking.queries.waits import estimate_waits
 from shared.clock import jst_day
 
 PROCEDURES_MAX = 1_000
 TIMES_MAX = 60
-WAITING_MAX = 500
 # What people ask for most is counted over so many days, and so many stand on the first page.
 COUNTED = timedelta(days=28)
 USUAL_MAX = 6
@@ -50,17 +50,6 @@ _PROCEDURES = text(f"""
          ON seen.procedure = p.code
     WHERE p.municipality = :municipality AND cardinality(p.counters) > 0
     ORDER BY p.name_kana, p.code LIMIT {PROCEDURES_MAX}
-""")
-_AHEAD = text(f"""
-    SELECT a.state, greatest(coalesce(a.minutes, p.minutes, 1), 1) AS minutes
-    FROM appointment a LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
-    WHERE a.municipality = :municipality AND a.day = :day AND a.counter = :counter
-      AND a.state IN ('checked_in', 'called', 'serving')
-    LIMIT {WAITING_MAX}
-""")
-_SERVED_AT_ONCE = text("""
-    SELECT coalesce(max(capacity), 1) FROM slot
-    WHERE municipality = :municipality AND counter = :counter AND starts_at >= :first AND starts_at < :until
 """)
 # What is kept for whoever comes here is free for them, and so is what nobody at home can book any more.
 _TIMES = text(f"""
@@ -105,15 +94,10 @@ def usual_procedures(procedures: Sequence[KioskProcedure]) -> list[KioskProcedur
 
 async def find_line_ahead(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> LineAhead:
     """How many wait at a counter, and about how long whoever comes now will wait there."""
-    day = jst_day(now)
-    first = start_of_day(day)
-    asked = {"municipality": municipality, "counter": counter}
-    rows = (await session.execute(_AHEAD, asked | {"day": day})).all()
-    today = asked | {"first": first, "until": first + timedelta(days=1)}
-    served_at_once = int((await session.execute(_SERVED_AT_ONCE, today)).scalar_one())
+    wait = (await estimate_waits(session, municipality, jst_day(now), now, counters=[counter]))[counter]
     return LineAhead(
-        waiting=sum(row.state == "checked_in" for row in rows),
-        wait_min=wait_min([row.minutes for row in rows], served_at_once=served_at_once),
+        waiting=wait.waiting,
+        wait_min=wait.wait_min,
         is_closed=await is_closed_now(session, municipality, counter, now=now),
     )
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import Action, State, possible_actions, progress_of
 from services.booking.domain.services import say_services
+from services.booking.queries.queue import order_rows
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
@@ -64,7 +65,7 @@ class LineMark(msgspec.Struct, frozen=True):
 
 # A venue has no number: it is called by its name.
 _CALLED = "coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_number"
-# Who is called or served; who waits, in the order of the tickets; who is expected, by time; who did not come; the rest.
+# Who is called or served; who waits; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
     SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key,
            {NAMED_SERVICES} AS named
@@ -101,14 +102,21 @@ _WAITING = text("""
 
 
 async def list_line_rows(
-    session: AsyncSession, municipality: str, day: date, office: str | None, *, counter: str | None = None
+    session: AsyncSession,
+    municipality: str,
+    day: date,
+    office: str | None,
+    *,
+    counter: str | None = None,
+    now: datetime,
 ) -> Sequence[Any]:
-    """The line of an office, or of all; with `counter` of that counter alone.
+    """The line of an office, or of all; with `counter` of that counter alone. Who waits, in the order of their turns.
 
     Names are sealed: `commands/calling.py` opens them.
     """
     asked = {"municipality": municipality, "day": day, "office": office, "counter": counter}
-    return (await session.execute(_LINE, asked)).all()
+    rows = list((await session.execute(_LINE, asked)).all())
+    return await order_rows(session, municipality, day, rows, now=now)
 
 
 def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetime) -> LineItem:

@@ -119,6 +119,8 @@ appointment = Table(
     Column("queued_at", TIME),
     Column("parked_at", TIME),
     Column("is_preferred", Boolean, nullable=False, server_default="false"),
+    # When they were told that their turn is near.
+    Column("near_turn_at", TIME),
     # The version of the step in the line that an undo takes back.
     Column("undo_version", Integer),
     # One arrival for several errands: which of its people this one is for, and when they can go on.
@@ -204,6 +206,16 @@ appointment = Table(
         using="gist",
         where=text("ticket_no IS NOT NULL"),
         name="appointment_one_ticket_excl",
+    ),
+    # Whatever the application does: nobody is called to two counters at once.
+    Index(
+        "appointment_called_once_idx",
+        "municipality",
+        "chain_id",
+        "chain_person",
+        "day",
+        unique=True,
+        postgresql_where=text("chain_id IS NOT NULL AND state IN ('called', 'serving')"),
     ),
     Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
     # Whose name is withdrawn.

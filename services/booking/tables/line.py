@@ -27,6 +27,8 @@ line_step = Table(
     # Where they stood before: an undo brings that back, and goes on to the step of version `undo_before`.
     Column("before", JSONB, nullable=False),
     Column("undo_before", Integer),
+    # Of who came into the line: how many minutes they were told that they would wait.
+    Column("told_min", Integer),
     Column("is_undone", Boolean, nullable=False, server_default="false"),
     Index("line_step_municipality_day_counter_idx", "municipality", "day", "counter"),
 )

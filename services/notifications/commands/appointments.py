@@ -83,7 +83,8 @@ _FORGET_ACCESS = Prepared("""
 _SUPERSEDE = Prepared("""
     UPDATE notifications.notice SET state = 'superseded', reason = 'overtaken', settled_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
-      AND kind <> 'cancellation' AND state = ANY (CAST(:waiting AS text[])) AND sequence < :before
+      AND kind <> 'cancellation' AND (kind <> 'turn_near' OR NOT CAST(:waits AS boolean))
+      AND state = ANY (CAST(:waiting AS text[])) AND sequence < :before
     RETURNING kind, together, together_until
 """)
 # The first that stands of the rest of an arrival.
@@ -296,7 +297,8 @@ async def _supersede(session: AsyncSession, event: AppointmentEvent, *, now: dat
     if before == 0:  # the first word of it
         return []
     town = event.municipality
-    overtaken = _key(town, event.appointment_id) | {"waiting": WAITING, "before": before, "now": now}
+    waits = event.state in ("booked", "checked_in")
+    overtaken = _key(town, event.appointment_id) | {"waiting": WAITING, "before": before, "waits": waits, "now": now}
     told_of_more = [row for row in await _SUPERSEDE.rows(session, overtaken) if row.together > 1]
     # Whoever tells of one alone does not tell of the others.
     if event.together != 1 or event.chain_id is None or not told_of_more:

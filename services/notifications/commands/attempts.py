@@ -412,6 +412,8 @@ def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_de
         together=row.together,
         chain_id=row.chain_id,
         together_until=row.together_until,
+        turn_before=row.turn_before or 0,
+        turn_ticket=row.turn_ticket or "",
         # A venue has no number: its name is part of the place.
         counter_number=row.counter_number,
         counter_name=row.counter_name,

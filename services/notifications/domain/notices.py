@@ -27,6 +27,7 @@ Kind = Literal[
     "draw_lost",
     "draw_called_off",
     "case_switched",
+    "turn_near",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -44,13 +45,15 @@ LAST_OF_APPLICATION: tuple[Kind, ...] = ("application_completed", "application_r
 DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
 # Somebody else chose the channel of a case for the person. It is told on their page as well.
 CASE_SWITCHED: Kind = "case_switched"
+# Only so many are before whoever waits at a counter.
+TURN_NEAR: Kind = "turn_near"
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
 # Of what a closing does, and of a draw that is called off, everybody is told: whom no message reaches, by staff.
 TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened", "draw_called_off")
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
-MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED)
+MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR)
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -58,6 +61,8 @@ WAITING: tuple[State, ...] = ("pending", "unknown")
 CONTACT_WAIT = timedelta(minutes=10)
 CONTACT_LOOK_AGAIN = timedelta(seconds=5)
 USEFUL = timedelta(hours=24)
+# Then they were called, or it goes slower than anybody thought: the board says it.
+TURN_USEFUL = timedelta(minutes=20)
 # Even of an appointment that has begun, one is told that it was cancelled.
 USEFUL_AT_LEAST = timedelta(minutes=30)
 
@@ -120,6 +125,8 @@ def useful_until(
     """Until when sending it makes sense."""
     if kind == "earlier_offer" and offer_until is not None:
         return offer_until
+    if kind == TURN_NEAR:
+        return now + TURN_USEFUL
     if starts_at is None or kind in ("cancellation", "closure"):
         return now + USEFUL
     if kind == "reminder":
@@ -133,6 +140,9 @@ def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
         return newest.sequence > sequence
     if kind == "cancellation":
         return False
+    if kind == TURN_NEAR:
+        # That they have come may be heard after it.
+        return newest.state not in ("booked", "checked_in")
     if kind in TOLD_BY_STAFF_TOO and (newest.closure == "none") != (kind == "reopened"):
         return True
     if kind == "earlier_offer" and (newest.offer_until is None or newest.closure != "none"):

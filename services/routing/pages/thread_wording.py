@@ -69,6 +69,7 @@ NOTICES: dict[str, str] = {
     "closure": _("窓口の休み"),
     "reopened": _("休みの取りやめ"),
     "earlier_offer": _("早い時間があいたこと"),
+    "turn_near": _("順番が近いこと"),
     "application_received": _("申請を受けとったこと"),
     "application_accepted": _("申請を受け付けたこと"),
     "application_correction": _("なおすことのお願い"),
