@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
+from services.booking.commands.nudge import nudge_line
 from services.booking.commands.offers import tell_progress
+from services.booking.domain.late import fit_moment
 from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
 from services.booking.tables import outbox
@@ -78,8 +80,11 @@ _REMEMBER = text("""
     INSERT INTO line_step
         (municipality, appointment_id, version, action, day, counter, office, from_state, to_state, at, recorded_at,
          actor_ref, before, undo_before)
-    VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :now,
+    VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :at,
             :now, :actor_ref, CAST(:before AS jsonb), :undo_before)
+""")
+_LAST_STEP = text("""
+    SELECT max(at) FROM line_step WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
 _TAKE_BACK = text("""
     UPDATE line_step SET is_undone = true
@@ -101,12 +106,16 @@ _WALK_IN = text("""
 """)
 
 
-async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *, now: datetime) -> Moved:
+async def move_along(
+    session: AsyncSession, actor: Identity, order: MoveAlong, *, now: datetime, at: datetime | None = None
+) -> Moved:
     """Take one step. Of two tablets that press at once, one wins.
+
+    `at`: when it was pressed, on a tablet that had no network then.
 
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
-            `step_impossible`, `no_show_too_early`, `not_today` (409).
+            `step_impossible`, `no_show_too_early`, `not_today`, `step_time_unfit` (409).
     """
     key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
     row = (await session.execute(_LOCK, key)).one_or_none()
@@ -116,15 +125,19 @@ async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *
         raise Refusal("other_office", 403)
     if row.version != order.version:
         raise Refusal("line_moved", 409, state=row.state)
-    return await _step(session, actor, row, order.action, now=now)
+    return await _step(session, actor, row, order.action, now=now, at=at)
 
 
-async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str, *, now: datetime) -> Moved:
+async def check_in_by_number(
+    session: AsyncSession, actor: Identity, typed: str, *, now: datetime, at: datetime | None = None
+) -> Moved:
     """Check in by the number of a QR code or as typed, at any counter: who came to the wrong one is told where to go.
+
+    `at`: as `move_along`.
 
     Raises:
         Refusal: `number_unreadable` (400), `appointment_unknown` (404), `arrival_cancelled`, `not_today`,
-            `arrival_known` (they are here already), `arrival_done` (409).
+            `arrival_known` (they are here already), `arrival_done`, `step_time_unfit` (409).
     """
     number = read_number(typed)
     if number is None:
@@ -138,7 +151,7 @@ async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str,
         raise Refusal("arrival_known", 409, state=row.state)
     if row.day == jst_day(now) and row.state == "done":
         raise Refusal("arrival_done", 409, state=row.state)
-    return await _step(session, actor, row, "check-in", now=now)
+    return await _step(session, actor, row, "check-in", now=now, at=at)
 
 
 async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn, *, now: datetime) -> Moved:
@@ -199,6 +212,7 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
     ).one()
     await record_deed(session, actor, "walk-in", row.appointment_id, version=row.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
+    await nudge_line(session, municipality)
     return _moved(row)
 
 
@@ -239,19 +253,40 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     no_show_at: datetime | None
 
 
-async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime) -> Moved:
+async def _step(
+    session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime, at: datetime | None = None
+) -> Moved:
     if row.day != jst_day(now):
         raise Refusal("not_today", 409, day=row.day.isoformat())
     if action == "undo":
         return await _undo(session, actor, row, now=now)
-    state = next_state(progress_of(row), action, now=now)
-    return await take_step(session, actor, row, action, _after(standing_of(row), state, action, now=now), now=now)
+    if at is None:
+        at = now
+    else:
+        if jst_day(at) != row.day:
+            raise Refusal("not_today", 409, day=row.day.isoformat())
+        key = {"municipality": row.municipality, "appointment_id": row.appointment_id}
+        last_at = (await session.execute(_LAST_STEP, key)).scalar_one()
+        at = fit_moment(at, since=last_at or row.booked_at, now=now)
+    state = next_state(progress_of(row), action, now=at)
+    standing = _after(standing_of(row), state, action, now=at)
+    return await take_step(session, actor, row, action, standing, now=now, at=at)
 
 
 async def take_step(
-    session: AsyncSession, actor: Identity, row: Any, action: str, standing: Standing, *, now: datetime
+    session: AsyncSession,
+    actor: Identity,
+    row: Any,
+    action: str,
+    standing: Standing,
+    *,
+    now: datetime,
+    at: datetime | None = None,
 ) -> Moved:
-    """Bring somebody whose row is locked to another standing, as a step that can be taken back."""
+    """Bring somebody whose row is locked to another standing, as a step that can be taken back.
+
+    `at`: when it happened, if that was not now.
+    """
     step = {
         "municipality": row.municipality,
         "appointment_id": row.appointment_id,
@@ -265,6 +300,7 @@ async def take_step(
         "actor_ref": actor.ref,
         "before": msgspec.json.encode(standing_of(row)).decode(),
         "undo_before": row.undo_version,
+        "at": at or now,
         "now": now,
     }
     await session.execute(_REMEMBER, step)
@@ -307,6 +343,7 @@ async def _stand(
         await outbox.publish(session, await tell_progress(session, stepped, now=now))
     else:
         await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
+    await nudge_line(session, row.municipality)
     return _moved(stepped)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from litestar import Request, get, post
+from litestar import MediaType, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, ServerSentEvent, ServerSentEventMessage, Template
@@ -31,17 +31,21 @@ from services.booking.pages.wording import counter_label, where_is
 from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
 from services.booking.queries.slots import CounterView, list_counters, list_procedures
 from services.booking.queries.waitlist import count_waiting
-from shared.clock import Clock, jst_day
+from shared.clock import Clock, jst_day, steady
 from shared.db import Database
 from shared.errors import Refusal
+from shared.shared_reads import SharedReads
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
 from shared.web.identity import require_role, token_of
-from shared.web.pages import page, see_other
+from shared.web.i18n import current_language
+from shared.web.pages import page, render, see_other
 from shared.web.town import Town
 
 GUARDS = [require_role("counter")]
 RETRY_MS = 2_000
+SESSION_LOOK_S = 10.0
+LAST_EVENT_ID = "last-event-id"
 # Sent by htmx: the page stays, and only the line is swapped.
 HTMX = "hx-request"
 
@@ -97,18 +101,22 @@ async def get_line(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
+    reads: NamedDependency[SharedReads],
     counter: FromQuery[str] = "",
-) -> Template:
-    """The list alone, for swapping in."""
-    async with db.begin(town.code) as session:
-        counters = await _list_counters(session, town.code, identity)
-        chosen = counter if counter in counters else None
-        items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
-    return page(
-        request,
-        "line.html",
-        line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
-    )
+) -> Response[str]:
+    """The list alone, for swapping in: all tablets of an office ask for it when it changes, and get one drawing."""
+
+    async def draw() -> str:
+        async with db.begin(town.code) as session:
+            counters = await _list_counters(session, town.code, identity)
+            chosen = counter if counter in counters else None
+            items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
+        line = draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen)
+        return render(request, page(request, "line.html", line=line))
+
+    # Nothing in it is for one viewer alone.
+    asked = ("line", town.code, identity.office, identity.roles, current_language().code, counter)
+    return Response(await reads.read(asked, draw), media_type=MediaType.HTML)
 
 
 @get("/counter/events", guards=GUARDS)
@@ -121,17 +129,27 @@ async def get_events(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> ServerSentEvent:
-    """An event `line` whenever the line changed; ends with the token, and the browser comes again with a new one."""
+    """An event `line` whenever the line changed; ends with the token, and the browser comes again with a new one.
+
+    Its id is what the line is known by. Who comes again says which one they had, and is told at once if it is another.
+    """
     token = token_of(request)
 
     async def stream() -> AsyncIterator[ServerSentEventMessage]:
         yield ServerSentEventMessage(data=None, comment="here", retry=RETRY_MS)
-        async for changed in watch.follow(town.code, identity.office):
-            over = token is None or token.is_expired(clock())
-            if over or await is_ended(db, town.code, identity.session_id):
+        looked_at = steady()
+        async for changed in watch.follow(town.code, identity.office, seen=request.headers.get(LAST_EVENT_ID)):
+            mark = watch.mark(town.code, identity.office)
+            if token is None or token.is_expired(clock()):
                 return
+            # An event tells nothing but that there is something to ask for, and who asks is looked at again: with many
+            # tablets, a question for each of them at every change would be most of what a change costs.
+            if steady() - looked_at >= SESSION_LOOK_S:
+                if await is_ended(db, town.code, identity.session_id):
+                    return
+                looked_at = steady()
             if changed:
-                yield ServerSentEventMessage(event="line", data="changed")
+                yield ServerSentEventMessage(event="line", data="changed", id=mark)
             else:
                 yield ServerSentEventMessage(data=None, comment="still here")
 

@@ -14,7 +14,7 @@ from services.booking.domain.services import say_services
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
-LINE_MAX = 500
+LINE_MAX = 1_000
 BOARD_MAX = 60
 
 
