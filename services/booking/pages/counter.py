@@ -1,6 +1,6 @@
 """`/counter`: today's line on the staff's tablet, live, and what staff do with it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -14,14 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.calling import show_line
 from services.booking.commands.keyed import KEY_MAX_LENGTH
-from services.booking.commands.line import (
-    MoveAlong,
-    Moved,
-    TakeWalkIn,
-    check_in_by_number,
-    move_along,
-    take_walk_in,
-)
+from services.booking.commands.late_steps import check_in_once, step_once
+from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
 from services.booking.domain.line import ACTIONS, Action, ticket_of
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
@@ -37,12 +31,13 @@ from shared.errors import Refusal
 from shared.shared_reads import SharedReads
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
-from shared.web.identity import require_role, token_of
 from shared.web.i18n import current_language
+from shared.web.identity import require_role, token_of
 from shared.web.pages import page, render, see_other
 from shared.web.town import Town
 
 GUARDS = [require_role("counter")]
+IDEMPOTENCY_FIELD = "idempotency_key"
 RETRY_MS = 2_000
 SESSION_LOOK_S = 10.0
 LAST_EVENT_ID = "last-event-id"
@@ -176,7 +171,7 @@ async def post_check_in(
     counter, typed = fields.get("counter"), fields.get("number", "")
     try:
         async with db.begin(town.code) as session:
-            moved = await check_in_by_number(session, identity, typed, now=now)
+            moved = await check_in_once(session, identity, typed, _key(fields), now=now)
     except Refusal as refusal:
         if HTMX in request.headers:
             said = Said(refused=refusal.code, at=at_now(now), number=typed)
@@ -196,7 +191,7 @@ async def post_walk_in(
     """A ticket for somebody without an appointment."""
     fields = await read_form(request)
     counter = fields.get("counter", "")
-    key = fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4())
+    key = _key(fields) or str(uuid4())
     order = TakeWalkIn(procedure=fields.get("procedure", ""), key=key)
     try:
         async with db.begin(town.code) as session:
@@ -260,7 +255,7 @@ async def post_action(
     )
     try:
         async with db.begin(town.code) as session:
-            moved = await move_along(session, identity, order, now=now)
+            moved = await step_once(session, identity, order, _key(fields), now=now)
     except Refusal as refusal:
         if HTMX in request.headers:
             said = Said(refused=refusal.code, at=at_now(now), row=str(order.appointment_id))
@@ -312,6 +307,11 @@ async def _swap(
         line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
         told=told,
     )
+
+
+def _key(fields: Mapping[str, str]) -> str | None:
+    """Under which a tablet that heard no answer sends the step again (static/src/counter.js)."""
+    return fields.get(IDEMPOTENCY_FIELD, "")[:KEY_MAX_LENGTH] or None
 
 
 def _said(request: Req) -> Said:
