@@ -26,6 +26,7 @@ from tests.benchmarks import (
     compare,
     history,
     ledger,
+    live,
     notices,
     one_stop,
     opening,
@@ -62,6 +63,8 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "history": history.measure,
     "compare": compare.measure,
     "search": search.measure,
+    "live": live.measure,
+    "line": live.measure_line,
 }
 
 

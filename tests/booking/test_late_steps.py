@@ -39,7 +39,7 @@ async def steps_of(town: BookingTown, appointment_id: UUID) -> list[tuple[str, d
         "SELECT action, at, recorded_at FROM booking.line_step WHERE appointment_id = :id ORDER BY version",
         id=appointment_id,
     )
-    return [tuple(row) for row in rows]  # type: ignore[arg-type]
+    return [(row.action, row.at, row.recorded_at) for row in rows]  # type: ignore[attr-defined]
 
 
 async def test_a_visit_without_network_is_merged_with_the_times_at_which_it_happened(town: BookingTown) -> None:

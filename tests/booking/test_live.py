@@ -1,4 +1,4 @@
-"""Live: a step is heard at once, what nobody says is found, who comes again is told what they missed and nothing else."""
+"""Live: a step is heard at once, what nobody says is found, who comes again is told what they missed and no more."""
 
 import asyncio
 import time

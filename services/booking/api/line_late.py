@@ -21,7 +21,6 @@ from shared.tokens import Identity
 from shared.web.documented import KEY_PATTERN, documented, read_json
 from shared.web.i18n import translate, without_readings
 from shared.web.refusals import REFUSALS as COMMON_REFUSALS
-from shared.web.town import Town
 
 BATCH_MAX = 100
 
@@ -82,7 +81,6 @@ async def post_line_merge(
     db: NamedDependency[Database],
     rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
-    town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> list[Merged]:
     """Take the steps that were pressed without network, one by one, each once under its key, with its own time.
@@ -96,19 +94,21 @@ async def post_line_merge(
     for each in given:
         late = msgspec.convert(each, LateStep, from_attributes=True)
         if late.appointment_id in refused:
-            answers.append(_refused(late, Refusal("step_before_refused", 409)))
-            continue
-        try:
-            moved = await rush.run(
-                db, town.code, lambda session, late=late: merge_step(session, identity, late, now=now)
-            )  # type: ignore[misc]
-        except Refusal as refusal:
-            if late.appointment_id is not None:
-                refused.add(late.appointment_id)
-            answers.append(_refused(late, refusal))
+            merged = _refused(late, Refusal("step_before_refused", 409))
         else:
-            answers.append(Merged(key=late.key, is_merged=True, stands=show_stands(moved)))
+            merged = await _merge(db, rush, identity, late, now=now)
+        if late.appointment_id is not None and not merged.is_merged:
+            refused.add(late.appointment_id)
+        answers.append(merged)
     return answers
+
+
+async def _merge(db: Database, rush: Rush, identity: Identity, late: LateStep, *, now: datetime) -> Merged:
+    try:
+        moved = await rush.run(db, identity.municipality, lambda session: merge_step(session, identity, late, now=now))
+    except Refusal as refusal:
+        return _refused(late, refusal)
+    return Merged(key=late.key, is_merged=True, stands=show_stands(moved))
 
 
 def _refused(late: LateStep, refusal: Refusal) -> Merged:

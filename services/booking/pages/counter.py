@@ -20,6 +20,7 @@ from services.booking.domain.line import ACTIONS, Action, ticket_of
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.line_rows import draw_line
+from services.booking.pages.offline import owner_of
 from services.booking.pages.told import VERSION_DIGITS, Said, at_now, find_told, path_after, path_refused
 from services.booking.pages.wording import counter_label, where_is
 from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
@@ -73,6 +74,7 @@ async def get_counter(
         "counter.html",
         day=jst_day(now),
         office=identity.office,
+        owner=owner_of(identity),
         counters=[
             {"value": item.code, "label": counter_label(item.number, item.name_ja)} for item in counters.values()
         ],
