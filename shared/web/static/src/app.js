@@ -415,6 +415,7 @@
     document.querySelectorAll("form[data-busy]").forEach(release);
     if (event.persisted) regions.forEach((region) => region.open());
   });
+  document.addEventListener("choudo:look", () => regions.forEach((region) => region.refresh()));
   window.addEventListener("online", () => regions.forEach((region) => region.refresh()));
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) regions.forEach((region) => region.refresh());

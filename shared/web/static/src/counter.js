@@ -29,6 +29,7 @@
   const BATCH = 100;
   const SEND_TIMEOUT_MS = 15_000;
   const PROBE_MS = 3_000;
+  const AGAIN_MS = 3_000;
   const DAY_MS = 24 * 60 * 60 * 1_000;
   const LINE_DAY = "choudo-line-day";
   const STEP_PATH = /^\/counter\/([0-9a-f-]{36})\/(check-in|call|start|done|no-show)$/;
@@ -40,6 +41,7 @@
   let offset = 0; // between this tablet's clock and the server's
   let isLost = !region;
   let losses = 0;
+  let asking; // the timer of the next try
   let isGone = false; // signed out: nothing of the line is kept any more
   const sending = new Map(); // forms under way → their steps' keys, and when those are written down
 
@@ -214,7 +216,17 @@
     }));
   };
 
+  const askAgain = () => {
+    clearTimeout(asking);
+    asking = setTimeout(async () => {
+      if (!isLost && !(await readSteps()).some(isPending)) return;
+      document.dispatchEvent(new CustomEvent("choudo:look"));
+      askAgain();
+    }, AGAIN_MS);
+  };
+
   const lose = () => {
+    askAgain();
     isLost = true;
     losses += 1;
     return draw();
