@@ -159,7 +159,7 @@ def fetch(route: Route) -> None:
     headers = asked.headers | {
         "host": HOST,
         "sec-fetch-site": "same-origin",
-        "cookie": "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies),  # type: ignore[typeddict-item]
+        "cookie": "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in cookies),
     }
     url = asked.url.replace(HOST, "127.0.0.1")
     answer = httpx.request(

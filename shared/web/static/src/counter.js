@@ -205,7 +205,8 @@
     byId("line-unmerged-list").replaceChildren(...steps.map((step) => {
       const line = byId("line-unmerged-row").content.firstElementChild.cloneNode(true);
       const what = [clockOf(new Date(step.at)), step.label || step.number, ACTIONS[step.action]];
-      const why = step.refused ? [step.refused.title, STATES[step.refused.state], step.refused.advice] : [panel.dataset.textOther];
+      const no = step.refused;
+      const why = no ? [no.title, STATES[no.state], no.advice] : [panel.dataset.textOther];
       say(line.querySelector("[data-fill=what]"), what.filter(Boolean).join("　"));
       say(line.querySelector("[data-fill=why]"), why.filter(Boolean).join("　"));
       line.querySelector("button").addEventListener("click", async () => {
@@ -330,7 +331,8 @@
   };
   const refuse = (step, why) => put(STEPS, step.key, { ...step, refused: why });
 
-  /* Sends all that is kept, in order. What one batch cannot say is asked step by step, so that none holds up others. */
+  /* Sends all that is kept, in order; true if something is left for later. Where a batch is refused as a whole it is sent
+     step by step, so that none holds up the others. */
   const merge = () => alone(async () => {
     const stuck = new Set();
     let size = BATCH;
@@ -338,7 +340,7 @@
       const underWay = [...sending.values()].map((sent) => sent.key);
       const waiting = (await readSteps()).filter((step) => isPending(step) && !underWay.includes(step.key));
       const steps = waiting.filter((step) => !stuck.has(step.appointment_id || step.key)).slice(0, size);
-      if (!steps.length) return;
+      if (!steps.length) return stuck.size > 0;
       const answer = await post(steps);
       if (answer.ok) {
         for (const told of await answer.json()) {
@@ -362,10 +364,12 @@
     const before = losses;
     await keepLine();
     try {
-      await merge();
+      if (await merge()) askAgain();
       // What was true when this began may not be true any more.
       if (losses === before && navigator.onLine) isLost = false;
-    } catch { /* not yet: the next answer of the server is the next try */ }
+    } catch {
+      askAgain();
+    }
     await draw();
   };
 
