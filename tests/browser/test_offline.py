@@ -310,7 +310,7 @@ def test_opened_without_network_it_shows_the_line_as_it_was(
     assert "児童手当" not in tablet.get_by_role("main").inner_text()
     kept_row(tablet, ticket).get_by_role("button", name="呼び出す").click()
     kept_row(tablet, NAME_KANA).get_by_role("button", name="呼び出す").click()
-    tablet.get_by_label("予約番号").fill("K4M-7RXA")
+    tablet.get_by_label("番号で受け付ける").fill("K4M-7RXA")
     tablet.get_by_role("button", name="受け付ける").click()
     expect(tablet.locator("#line-kept")).to_contain_text("3件")
     tablet.context.set_offline(False)

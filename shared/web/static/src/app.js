@@ -198,7 +198,7 @@
         this.show("off");
         // A server that is not there (502 … 504: says the proxy) is no network, too.
         const isAway = !/^[1-4]/.test(problem.message) && problem.message !== "500";
-        if (isAway) document.dispatchEvent(new CustomEvent("choudo:lost", { detail: { element: this.element } }));
+        if (isAway && !this.stopped) document.dispatchEvent(new CustomEvent("choudo:lost", { detail: { element: this.element } }));
       } finally {
         clearTimeout(timeout);
         this.loading = false;

@@ -193,7 +193,10 @@
     drawUnmerged(steps.filter((step) => step.refused || isOthers(step)));
     panel.hidden = !isLost;
     if (region) region.hidden = isLost;
-    if (!isLost) return;
+    if (!isLost) {
+      byId("line-offline-list").replaceChildren();
+      return;
+    }
     const [h, m] = asOf ? clockOf(new Date(asOf)).split(":").map(Number) : [0, 0];
     say(byId("line-offline-told"), rows.length ? fill(panel.dataset.textLost, { h, m }) : panel.dataset.textNone);
     byId("line-offline-number").hidden = !owner; // nobody's step would never be sent
