@@ -145,6 +145,26 @@ class Database:
                 await self._stop_looking()
                 raise
 
+    @asynccontextmanager
+    async def listen(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[asyncio.Event]:
+        """Call `heard` with each text that is notified on the channel, on a connection kept for it.
+
+        Gives the event that tells that the connection was lost: from then on nothing is heard.
+        """
+        async with self.engine.connect() as connection:
+            driver = await _live_driver(connection)
+            lost = asyncio.Event()
+            driver.add_termination_listener(lambda _: lost.set())
+            try:
+                try:
+                    await driver.add_listener(channel, lambda _connection, _pid, _channel, told: heard(told))
+                except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    raise _as_sqlalchemy(error, "LISTEN", driver) from error
+                yield lost
+            finally:
+                # In the pool it would go on listening.
+                await connection.invalidate()
+
     async def tell_time(self) -> tuple[datetime, float, float]:
         """The database's time, and between which moments of the steady clock it was so.
 

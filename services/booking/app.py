@@ -65,6 +65,7 @@ from services.booking.pages.kiosk import (
     post_kiosk_ticket,
 )
 from services.booking.pages.moves import get_move_page, post_move_page
+from services.booking.pages.offline import get_manifest, get_offline_page, get_worker
 from services.booking.pages.one_stop import (
     get_chain_confirm_page,
     get_chains_page,
@@ -144,6 +145,9 @@ HANDLERS = [
     get_counter,
     get_line,
     get_events,
+    get_worker,
+    get_manifest,
+    get_offline_page,
     post_check_in,
     post_walk_in,
     get_ticket,

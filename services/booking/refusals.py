@@ -226,6 +226,13 @@ REFUSALS: dict[str, RefusalText] = {
     ),
     "nobody_waits": RefusalText(_("今、この窓口でお待ちの方はいません"), _("保留の方は、番号を選んでお呼びください。")),
     "step_impossible": RefusalText(_("今の状態では、この操作はできません"), _("一覧で今の状態を確かめてください。")),
+    "step_time_unfit": RefusalText(
+        _("押した時刻が、記録と合いません"), _("一覧で今の状態を確かめて、必要なら、もう一度操作してください。")
+    ),
+    "step_before_refused": RefusalText(
+        _("この前の操作が入らなかったため、入れていません"),
+        _("一覧で今の状態を確かめて、必要なら、もう一度操作してください。"),
+    ),
     "no_show_too_early": RefusalText(
         _("まだ不在にできません"), _("一度お呼びするか、予約の時間が過ぎてから、不在にしてください。")
     ),

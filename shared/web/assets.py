@@ -54,14 +54,16 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
         "form.js": (SOURCE_DIR / "form.js").read_text(encoding="utf-8"),
         "receipt.js": (SOURCE_DIR / "receipt.js").read_text(encoding="utf-8"),
         "signature.js": (SOURCE_DIR / "signature.js").read_text(encoding="utf-8"),
+        "counter.js": (SOURCE_DIR / "counter.js").read_text(encoding="utf-8"),
+        "counter-worker.js": (SOURCE_DIR / "counter-worker.js").read_text(encoding="utf-8"),
         "htmx.js": HTMX_NOTICE + _read_package(packages_dir, HTMX),
         "icons.svg": make_sprite(ICON_DIR),
         "favicon.svg": (SOURCE_DIR / "favicon.svg").read_text(encoding="utf-8"),
     }
+    pictures = {path.name: path.read_bytes() for path in sorted(SOURCE_DIR.glob("*.png"))}
     build_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, str] = {}
-    for name, text in assets.items():
-        content = text.encode()
+    for name, content in ({name: text.encode() for name, text in assets.items()} | pictures).items():
         stem, _, suffix = name.rpartition(".")
         manifest[name] = f"{stem}.{hashlib.sha256(content).hexdigest()[:HASH_LEN]}.{suffix}"
         _write(build_dir / manifest[name], content)

@@ -43,6 +43,15 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
     return Template(template_name=name, context=common | context, status_code=status, media_type=MediaType.HTML)
 
 
+def render(request: Request[Any, Any, Any], made: Template) -> str:
+    """A page as text, for several who get the same."""
+    engine = request.app.template_engine
+    if engine is None or made.template_name is None:
+        raise RuntimeError("a page is made from a template")
+    text: str = engine.get_template(made.template_name).render(**made.create_template_context(request))
+    return text
+
+
 def see_other(path: str) -> Redirect:
     """After a form: the browser GETs another page, so that reloading does not post again."""
     return Redirect(path, status_code=303)

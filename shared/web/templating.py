@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
+import msgspec
 from babel.dates import format_date, format_time
 
 from shared.reference_number import show_number
@@ -36,6 +37,8 @@ WEEKDAYS = "月火水木金土日"
 NOON_HOUR = 12
 BEFORE_MEIJI = 1867
 HOUR_MIN = 60
+# Of one process: several lists of some hundred entries.
+DRAWN_MAX = 4_000
 _PHONE = re.compile(r"[+(]?\d[\d() -]*")
 _NOT_DIALLED = re.compile(r"[^\d+]")
 
@@ -96,9 +99,36 @@ def make_environment(*template_dirs: Path) -> jinja2.Environment:
         town_name=town_name,
     )
     environment.globals.update(
-        static=asset, current_language=current_language, languages=tuple(LANGUAGES.values()), SOURCE_LANGUAGE=SOURCE
+        static=asset,
+        current_language=current_language,
+        languages=tuple(LANGUAGES.values()),
+        SOURCE_LANGUAGE=SOURCE,
+        drawn=Drawn(),
     )
     return environment
+
+
+class Drawn:
+    """In a template, `drawn(macro, item)`: what the macro makes of the item, or made of one that was equal to it.
+
+    For long lists of which little changes between one look and the next. The macro draws from its item alone, and the
+    item names the town, if only by an id: words of ours differ between towns.
+    """
+
+    def __init__(self, kept_max: int = DRAWN_MAX) -> None:
+        self._kept: dict[tuple[str, str, bytes], str] = {}
+        self._kept_max = kept_max
+
+    def __call__(self, macro: Any, item: Any) -> str:
+        key = (macro.name, current_language().code, msgspec.msgpack.encode(item, enc_hook=str))
+        drawn: str | None = self._kept.pop(key, None)
+        if drawn is None:
+            drawn = macro(item)
+            if len(self._kept) >= self._kept_max:
+                # The one that nobody has asked for the longest.
+                del self._kept[next(iter(self._kept))]
+        self._kept[key] = drawn
+        return drawn
 
 
 def to_jst(moment: datetime) -> datetime:

@@ -27,6 +27,7 @@ from tests.benchmarks import (
     day,
     history,
     ledger,
+    live,
     notices,
     one_stop,
     opening,
@@ -64,6 +65,8 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "compare": compare.measure,
     "search": search.measure,
     "day": day.measure,
+    "live": live.measure,
+    "line": live.measure_line,
 }
 
 

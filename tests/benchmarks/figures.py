@@ -99,7 +99,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
 
 PARTS = (
     "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "rate", "ledger", "history",
-    "compare", "search", "day", "start", "soak",
+    "compare", "search", "day", "live", "line", "start", "soak",
 )  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
@@ -118,6 +118,8 @@ TITLES = {
     "compare": "The front page and the comparison",
     "search": "Search over 2,000 procedures",
     "day": "A day at the counters",
+    "live": "The line, live",
+    "line": "Today's line",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
 }

@@ -10,6 +10,7 @@ import pytest
 from shared.web import assets, i18n
 from shared.web.i18n import LANGUAGES, current_language, gettext, set_language, translations, use_language
 from shared.web.templating import (
+    Drawn,
     duration,
     iso,
     jst_date,
@@ -249,3 +250,23 @@ def test_a_services_own_template_comes_before_the_shared_one(tmp_path: Path) -> 
     (tmp_path / "error.html").write_text("ours")
     assert make_environment(tmp_path).get_template("error.html").render() == "ours"
     assert make_environment(tmp_path).get_template("components.html").name == "components.html"
+
+
+def test_what_was_drawn_of_an_equal_item_is_not_drawn_again() -> None:
+    drawn, made = Drawn(kept_max=2), []
+
+    class Macro:
+        name = "row"
+
+        def __call__(self, item: dict[str, object]) -> str:
+            made.append(item["id"])
+            return f"<li>{item['id']}</li>"
+
+    macro = Macro()
+    for number in (1, 1, 2, 1, 3, 1, 2):
+        assert drawn(macro, {"id": number}) == f"<li>{number}</li>"
+    # Two are kept: 2 was asked for the longest ago when 3 came.
+    assert made == [1, 2, 3, 2]
+    with use_language("en"):
+        drawn(macro, {"id": 1})
+    assert made[-1] == 1

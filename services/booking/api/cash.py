@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
 from services.booking.api.bodies import Code, Version
-from services.booking.api.line_staff import GUARDS, ROOT, STANDS_EXAMPLE, TAGS, Stands, make_stands
+from services.booking.api.line_staff import GUARDS, ROOT, STANDS_EXAMPLE, TAGS, Stands, show_stands
 from services.booking.api.refused import FINISH
 from services.booking.commands.finishing import Finish, finish
 from services.booking.commands.keyed import do_once, request_hash
@@ -115,7 +115,7 @@ async def post_line_finish(
         hashed = request_hash("finish", order)
         return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, end, Moved, now=now)
 
-    return make_stands(await rush.run(db, town.code, once))
+    return show_stands(await rush.run(db, town.code, once))
 
 
 @get(

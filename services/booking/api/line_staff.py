@@ -8,21 +8,13 @@ import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
 from services.booking.api.bodies import Code, CounterCode, Typed, Version
 from services.booking.api.refused import AT_COUNTER, CALL_NEXT, CHECK_IN, STEP
 from services.booking.commands.calling_next import CallNext, call_next
-from services.booking.commands.keyed import do_once, request_hash
-from services.booking.commands.line import (
-    MoveAlong,
-    Moved,
-    TakeWalkIn,
-    check_in_by_number,
-    move_along,
-    take_walk_in,
-)
+from services.booking.commands.late_steps import check_in_once, step_once
+from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
 from services.booking.domain.line import Action, State, ticket_of
 from services.booking.flow import Rush
 from services.booking.queries.line import list_line_rows, make_line_item
@@ -159,14 +151,9 @@ async def post_line_check_in(
     """
     typed = (await read_json(request, PostCheckIn)).number
 
-    async def once(session: AsyncSession) -> Moved:
-        async def check_in() -> Moved:
-            return await check_in_by_number(session, identity, typed, now=now)
-
-        hashed = request_hash("check-in", typed)
-        return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, check_in, Moved, now=now)
-
-    return make_stands(await rush.run(db, town.code, once))
+    return show_stands(
+        await rush.run(db, town.code, lambda session: check_in_once(session, identity, typed, key, now=now))
+    )
 
 
 @post(
@@ -188,7 +175,7 @@ async def post_line_walk_in(
 ) -> Stands:
     """Give somebody without an appointment a ticket. No name is needed."""
     order = TakeWalkIn(procedure=(await read_json(request, PostWalkIn)).procedure, key=key)
-    return make_stands(await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now)))
+    return show_stands(await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now)))
 
 
 @post(
@@ -212,7 +199,7 @@ async def post_line_next(
     Who is set aside is not called.
     """
     order = CallNext(counter=(await read_json(request, PostNext)).counter, key=key)
-    return make_stands(await rush.run(db, town.code, lambda session: call_next(session, identity, order, now=now)))
+    return show_stands(await rush.run(db, town.code, lambda session: call_next(session, identity, order, now=now)))
 
 
 @post(
@@ -249,15 +236,7 @@ async def post_line_step(
         action=wanted.action,
         version=wanted.version,
     )
-
-    async def once(session: AsyncSession) -> Moved:
-        async def step() -> Moved:
-            return await move_along(session, identity, order, now=now)
-
-        hashed = request_hash("step", order)
-        return await do_once(session, town.code, f"staff:{identity.ref}", key, hashed, step, Moved, now=now)
-
-    return make_stands(await rush.run(db, town.code, once))
+    return show_stands(await rush.run(db, town.code, lambda session: step_once(session, identity, order, key, now=now)))
 
 
 def _in_line(row: Any, *, now: datetime) -> InLine:
@@ -278,8 +257,8 @@ def _in_line(row: Any, *, now: datetime) -> InLine:
     )
 
 
-def make_stands(moved: Moved) -> Stands:
-    """Where somebody stands, as it is answered."""
+def show_stands(moved: Moved) -> Stands:
+    """Where somebody stands, as the API says it."""
     return Stands(
         appointment_id=moved.appointment_id,
         number=moved.number,

@@ -32,6 +32,7 @@ from services.booking.api.helpers import (
 from services.booking.api.holds import delete_hold, get_visit_answer, post_appointment, post_hold, post_visit
 from services.booking.api.kiosk import get_kiosk_now, get_kiosk_procedures, post_kiosk_ticket_now, post_kiosk_time
 from services.booking.api.line import get_line_now
+from services.booking.api.line_late import post_line_merge
 from services.booking.api.line_staff import (
     get_line_today,
     post_line_check_in,
@@ -110,6 +111,7 @@ API_ROUTES = [
     post_line_step,
     post_line_finish,
     get_line_payments,
+    post_line_merge,
     get_kiosk_procedures,
     get_kiosk_now,
     post_kiosk_ticket_now,

@@ -15,9 +15,11 @@ from services.booking.commands.delivered import as_booked, record_delivered
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.near_turn import tell_near_turns
+from services.booking.commands.nudge import nudge_line
 from services.booking.commands.offers import tell_progress
 from services.booking.commands.tickets import next_ticket, ticket_for
 from services.booking.domain.arrival import ready_parts
+from services.booking.domain.late import fit_moment
 from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
 from services.booking.queries.arrival import lock_parts_of_day, where_called
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
@@ -84,8 +86,11 @@ _REMEMBER = text("""
     INSERT INTO line_step
         (municipality, appointment_id, version, action, day, counter, office, from_state, to_state, at, recorded_at,
          actor_ref, before, undo_before, told_min)
-    VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :now,
+    VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :at,
             :now, :actor_ref, CAST(:before AS jsonb), :undo_before, :told_min)
+""")
+_LAST_STEP = text("""
+    SELECT max(at) FROM line_step WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
 _TAKE_BACK = text("""
     UPDATE line_step SET is_undone = true
@@ -102,15 +107,19 @@ _WALK_IN = text("""
 """)
 
 
-async def move_along(session: AsyncSession, actor: Identity, order: MoveAlong, *, now: datetime) -> Moved:
+async def move_along(
+    session: AsyncSession, actor: Identity, order: MoveAlong, *, now: datetime, at: datetime | None = None
+) -> Moved:
     """Take one step. Of two tablets that press at once, one wins.
+
+    `at`: when it was pressed, on a tablet that had no network then.
 
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
-            `step_impossible`, `no_show_too_early`, `not_today`, `called_elsewhere` (409).
+            `step_impossible`, `no_show_too_early`, `not_today`, `step_time_unfit`, `called_elsewhere` (409).
     """
     row = await lock_in_line(session, actor, order)
-    moved = await _step(session, actor, row, order.action, now=now)
+    moved = await _step(session, actor, row, order.action, now=now, at=at)
     if order.action in ("check-in", "done"):
         await bring_on(session, actor, row, now=now)
     return moved
@@ -134,14 +143,18 @@ async def lock_in_line(session: AsyncSession, actor: Identity, order: MoveAlong)
     return row
 
 
-async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str, *, now: datetime) -> Moved:
+async def check_in_by_number(
+    session: AsyncSession, actor: Identity, typed: str, *, now: datetime, at: datetime | None = None
+) -> Moved:
     """Check in by the number of a QR code or as typed, at any counter: who came to the wrong one is told where to go.
 
     Of several errands in one arrival, what comes first is checked in, whichever number was shown.
 
+    `at`: as `move_along`.
+
     Raises:
         Refusal: `number_unreadable` (400), `appointment_unknown` (404), `arrival_cancelled`, `not_today`,
-            `arrival_known` (they are here already), `arrival_done` (409).
+            `arrival_known` (they are here already), `arrival_done`, `step_time_unfit` (409).
     """
     number = read_number(typed)
     if number is None:
@@ -160,7 +173,7 @@ async def check_in_by_number(session: AsyncSession, actor: Identity, typed: str,
         raise Refusal("arrival_done", 409, state=row.state)
     ready = await _list_ready(session, row, now=now)
     first = next((part for part in ready if part.chain_person == row.chain_person), row)
-    moved = await _step(session, actor, first if row.state == "booked" else row, "check-in", now=now)
+    moved = await _step(session, actor, first if row.state == "booked" else row, "check-in", now=now, at=at)
     await bring_on(session, actor, row, now=now)
     return moved
 
@@ -222,9 +235,10 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
             },
         )
     ).one()
-    await _remember(session, actor, row, row.version, "walk-in", standing_of(row), now=now)
+    await _remember(session, actor, row, row.version, "walk-in", standing_of(row), now=now, at=now)
     await record_deed(session, actor, "walk-in", row.appointment_id, version=row.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
+    await nudge_line(session, municipality)
     return _moved(row)
 
 
@@ -265,44 +279,72 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     no_show_at: datetime | None
 
 
-async def _step(session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime) -> Moved:
-    moved = await step_without_record(session, actor, row, action, now=now)
+async def _step(
+    session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime, at: datetime | None = None
+) -> Moved:
+    moved = await step_without_record(session, actor, row, action, now=now, at=at)
     if action == "done":
         await record_delivered(session, row, as_booked(row), "counter")
     return moved
 
 
 async def step_without_record(
-    session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime
+    session: AsyncSession, actor: Identity, row: Any, action: Action, *, now: datetime, at: datetime | None = None
 ) -> Moved:
     """Take a step with somebody whose row is locked; what `done` delivers is written by whoever ends the turn.
 
     Raises:
-        Refusal: `step_impossible`, `no_show_too_early`, `not_today` (409).
+        Refusal: `step_impossible`, `no_show_too_early`, `not_today`, `step_time_unfit` (409).
     """
     if row.day != jst_day(now):
         raise Refusal("not_today", 409, day=row.day.isoformat())
     if action == "undo":
         return await _undo(session, actor, row, now=now)
-    state = next_state(progress_of(row), action, now=now)
-    return await take_step(session, actor, row, action, _after(standing_of(row), state, action, now=now), now=now)
+    if at is None:
+        at = now
+    else:
+        if jst_day(at) != row.day:
+            raise Refusal("not_today", 409, day=row.day.isoformat())
+        key = {"municipality": row.municipality, "appointment_id": row.appointment_id}
+        last_at = (await session.execute(_LAST_STEP, key)).scalar_one()
+        at = fit_moment(at, since=last_at or row.booked_at, now=now)
+    state = next_state(progress_of(row), action, now=at)
+    standing = _after(standing_of(row), state, action, now=at)
+    return await take_step(session, actor, row, action, standing, now=now, at=at)
 
 
 async def take_step(
-    session: AsyncSession, actor: Identity, row: Any, action: str, standing: Standing, *, now: datetime
+    session: AsyncSession,
+    actor: Identity,
+    row: Any,
+    action: str,
+    standing: Standing,
+    *,
+    now: datetime,
+    at: datetime | None = None,
 ) -> Moved:
     """Bring somebody whose row is locked, and their arrival, to another standing, as a step that can be taken back.
+
+    `at`: when it happened, if that was not now.
 
     Raises:
         Refusal: `called_elsewhere` (409, with the `counter`).
     """
     moved = await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now)
-    await _remember(session, actor, row, row.version + 1, action, standing, now=now)
+    await _remember(session, actor, row, row.version + 1, action, standing, now=now, at=at or now)
     return moved
 
 
 async def _remember(
-    session: AsyncSession, actor: Identity, row: Any, version: int, action: str, standing: Standing, *, now: datetime
+    session: AsyncSession,
+    actor: Identity,
+    row: Any,
+    version: int,
+    action: str,
+    standing: Standing,
+    *,
+    now: datetime,
+    at: datetime,
 ) -> None:
     """Write a step down; of who comes into the line, with how long they were told that they would wait."""
     told_min = None
@@ -322,6 +364,7 @@ async def _remember(
         "before": msgspec.json.encode(standing_of(row)).decode(),
         "undo_before": row.undo_version,
         "told_min": told_min,
+        "at": at,
         "now": now,
     }
     await session.execute(_REMEMBER, step)
@@ -387,6 +430,7 @@ async def _stand(
     elif "checked_in" in (row.state, stepped.state):
         for counter in sorted({row.counter, stepped.counter}):
             await tell_near_turns(session, row.municipality, counter, row.day, now=now)
+    await nudge_line(session, row.municipality)
     return _moved(stepped)
 
 

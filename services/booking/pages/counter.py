@@ -1,12 +1,12 @@
 """`/counter`: today's line on the staff's tablet, live, and what staff do with it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from litestar import Request, get, post
+from litestar import MediaType, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, ServerSentEvent, ServerSentEventMessage, Template
@@ -15,35 +15,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.calling import show_line
 from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.keyed import KEY_MAX_LENGTH
-from services.booking.commands.line import (
-    MoveAlong,
-    Moved,
-    TakeWalkIn,
-    check_in_by_number,
-    move_along,
-    take_walk_in,
-)
+from services.booking.commands.late_steps import check_in_once, step_once
+from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
 from services.booking.domain.line import ACTIONS, Action, ticket_of
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.line_rows import draw_line
+from services.booking.pages.offline import owner_of
 from services.booking.pages.told import VERSION_DIGITS, Said, at_now, find_told, path_after, path_refused
 from services.booking.pages.wording import counter_label, where_is
 from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
 from services.booking.queries.slots import CounterView, list_counters, list_procedures
 from services.booking.queries.waitlist import count_waiting
-from shared.clock import Clock, jst_day
+from shared.clock import Clock, jst_day, steady
 from shared.db import Database
 from shared.errors import Refusal
+from shared.shared_reads import SharedReads
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
+from shared.web.i18n import current_language
 from shared.web.identity import require_role, token_of
-from shared.web.pages import page, see_other
+from shared.web.pages import page, render, see_other
 from shared.web.town import Town
 
 GUARDS = [require_role("counter")]
+IDEMPOTENCY_FIELD = "idempotency_key"
 RETRY_MS = 2_000
+SESSION_LOOK_S = 10.0
+LAST_EVENT_ID = "last-event-id"
 # Sent by htmx: the page stays, and only the line is swapped.
 HTMX = "hx-request"
 
@@ -76,6 +76,7 @@ async def get_counter(
         "counter.html",
         day=jst_day(now),
         office=identity.office,
+        owner=owner_of(identity),
         counters=[
             {"value": item.code, "label": counter_label(item.number, item.name_ja)} for item in counters.values()
         ],
@@ -99,18 +100,22 @@ async def get_line(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
+    reads: NamedDependency[SharedReads],
     counter: FromQuery[str] = "",
-) -> Template:
-    """The list alone, for swapping in."""
-    async with db.begin(town.code) as session:
-        counters = await _list_counters(session, town.code, identity)
-        chosen = counter if counter in counters else None
-        items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
-    return page(
-        request,
-        "line.html",
-        line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
-    )
+) -> Response[str]:
+    """The list alone, for swapping in: all tablets of an office ask for it when it changes, and get one drawing."""
+
+    async def draw() -> str:
+        async with db.begin(town.code) as session:
+            counters = await _list_counters(session, town.code, identity)
+            chosen = counter if counter in counters else None
+            items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
+        line = draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen)
+        return render(request, page(request, "line.html", line=line))
+
+    # Nothing in it is for one viewer alone.
+    asked = ("line", town.code, identity.office, identity.roles, current_language().code, counter)
+    return Response(await reads.read(asked, draw), media_type=MediaType.HTML)
 
 
 @get("/counter/events", guards=GUARDS)
@@ -123,17 +128,27 @@ async def get_events(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> ServerSentEvent:
-    """An event `line` whenever the line changed; ends with the token, and the browser comes again with a new one."""
+    """An event `line` whenever the line changed; ends with the token, and the browser comes again with a new one.
+
+    Its id is what the line is known by. Who comes again says which one they had, and is told at once if it is another.
+    """
     token = token_of(request)
 
     async def stream() -> AsyncIterator[ServerSentEventMessage]:
         yield ServerSentEventMessage(data=None, comment="here", retry=RETRY_MS)
-        async for changed in watch.follow(town.code, identity.office):
-            over = token is None or token.is_expired(clock())
-            if over or await is_ended(db, town.code, identity.session_id):
+        looked_at = steady()
+        async for changed in watch.follow(town.code, identity.office, seen=request.headers.get(LAST_EVENT_ID)):
+            mark = watch.mark(town.code, identity.office)
+            if token is None or token.is_expired(clock()):
                 return
+            # An event tells nothing but that there is something to ask for, and who asks is looked at again: with many
+            # tablets, a question for each of them at every change would be most of what a change costs.
+            if steady() - looked_at >= SESSION_LOOK_S:
+                if await is_ended(db, town.code, identity.session_id):
+                    return
+                looked_at = steady()
             if changed:
-                yield ServerSentEventMessage(event="line", data="changed")
+                yield ServerSentEventMessage(event="line", data="changed", id=mark)
             else:
                 yield ServerSentEventMessage(data=None, comment="still here")
 
@@ -163,7 +178,7 @@ async def post_check_in(
     counter, typed = fields.get("counter"), fields.get("number", "")
     try:
         async with db.begin(town.code) as session:
-            moved = await check_in_by_number(session, identity, typed, now=now)
+            moved = await check_in_once(session, identity, typed, _key(fields), now=now)
     except Refusal as refusal:
         if HTMX in request.headers:
             said = Said(refused=refusal.code, at=at_now(now), number=typed)
@@ -183,7 +198,7 @@ async def post_walk_in(
     """A ticket for somebody without an appointment."""
     fields = await read_form(request)
     counter = fields.get("counter", "")
-    key = fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4())
+    key = _key(fields) or str(uuid4())
     order = TakeWalkIn(procedure=fields.get("procedure", ""), key=key)
     try:
         async with db.begin(town.code) as session:
@@ -271,7 +286,7 @@ async def post_action(
     )
     try:
         async with db.begin(town.code) as session:
-            moved = await move_along(session, identity, order, now=now)
+            moved = await step_once(session, identity, order, _key(fields), now=now)
     except Refusal as refusal:
         if HTMX in request.headers:
             said = Said(refused=refusal.code, at=at_now(now), row=str(order.appointment_id))
@@ -323,6 +338,11 @@ async def _swap(
         line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
         told=told,
     )
+
+
+def _key(fields: Mapping[str, str]) -> str | None:
+    """Under which a tablet that heard no answer sends the step again (static/src/counter.js)."""
+    return fields.get(IDEMPOTENCY_FIELD, "")[:KEY_MAX_LENGTH] or None
 
 
 def _said(request: Req) -> Said:

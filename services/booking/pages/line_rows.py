@@ -1,5 +1,6 @@
 """Today's line as the shared macro draws it: what staff call the states and steps, and the rows."""
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -7,11 +8,15 @@ from services.booking.domain.line import Action, State, ticket_of
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.line import LineItem
 from shared.reference_number import show_number
+from shared.web.i18n import current_language
 from shared.web.i18n import gettext as _
 from shared.web.templating import jst_time
 
 # The region of the page that follows the line; what staff press swaps it.
 REGION = "line-region"
+
+# Several lines of a town of any size.
+ROWS_KEPT_MAX = 4_000
 
 # The names that the shared style knows for the states.
 LOOKS: dict[State, str] = {
@@ -50,14 +55,50 @@ def short_counter(number: str) -> str:
 
 def draw_line(items: list[LineItem], *, shows_counter: bool, counter: str | None) -> dict[str, Any]:
     """What `line.html` shows. `counter` is the one that the list is limited to."""
-    rows = [_row(item, shows_counter=shows_counter, counter=counter) for item in items if item.state != "done"]
-    over = [_row(item, shows_counter=shows_counter, counter=counter) for item in items if item.state == "done"]
+    language = current_language().code
+    rows = [_row(language, item, shows_counter, counter) for item in items if item.state != "done"]
+    over = [_row(language, item, shows_counter, counter) for item in items if item.state == "done"]
     return {
         "rows": rows,
         "over": over,
         "waiting": sum(item.state == "checked_in" for item in items),
         "expected": sum(item.state == "booked" for item in items),
+        "kept": copy_line(items),
     }
+
+
+def copy_line(items: list[LineItem]) -> list[dict[str, Any]]:
+    """What a tablet keeps for when it has no network: who is to be called, by what, and where they stand.
+
+    Not what they came for, and nobody who is done. `absent_from`: from when they may be noted as absent.
+    """
+    language = current_language().code
+    return [_kept(language, item) for item in items if item.state != "done"]
+
+
+@lru_cache(ROWS_KEPT_MAX)
+def _kept(_language: str, item: LineItem) -> dict[str, Any]:
+    return {
+        "id": str(item.appointment_id),
+        "version": item.version,
+        "state": item.state,
+        "number": called_number(item),
+        "time": jst_time(item.starts_at, short=True),
+        "title": _called_by(item),
+        "booking": item.number if item.kind == "booked" else None,
+        "absent_from": _absent_from(item),
+    }
+
+
+def _absent_from(item: LineItem) -> str | None:
+    if "no-show" in item.actions:
+        return ""
+    return item.starts_at.isoformat() if item.kind == "booked" else None
+
+
+def _called_by(item: LineItem) -> str:
+    name = item.kana or item.name
+    return _("%(name)sさま", name=name) if name else _("番号でお呼びください")
 
 
 def row_action(item: LineItem, action: Action, *, counter: str | None) -> dict[str, Any]:
@@ -89,10 +130,11 @@ def _action_label(action: Action, state: State) -> str:
     }[action]
 
 
-def _row(item: LineItem, *, shows_counter: bool, counter: str | None) -> dict[str, Any]:
+@lru_cache(ROWS_KEPT_MAX)
+def _row(_language: str, item: LineItem, shows_counter: bool, counter: str | None) -> dict[str, Any]:
+    """A row as it is drawn. Most of a line is as it was a moment ago: only what is new of it is made again."""
     actions = [row_action(item, action, counter=counter) for action in item.actions]
     usual = bool(actions) and item.state != "done"
-    called_by = item.kana or item.name
     note = f"{item.procedure_name}・{short_counter(item.counter_number)}" if shows_counter else item.procedure_name
     has_ticket = item.ticket_no is not None and item.state != "booked"
     return {
@@ -105,7 +147,7 @@ def _row(item: LineItem, *, shows_counter: bool, counter: str | None) -> dict[st
         "time": jst_time(item.starts_at, short=True),
         "state": LOOKS.get(item.state, "done"),
         "state_label": state_label(item.state),
-        "title": _("%(name)sさま", name=called_by) if called_by else _("番号でお呼びください"),
+        "title": _called_by(item),
         "written": item.name if item.kana and item.name else None,
         "note": note,
         "badges": _badges(item),

@@ -15,7 +15,7 @@ from services.booking.queries.queue import order_rows
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
-LINE_MAX = 500
+LINE_MAX = 1_000
 BOARD_MAX = 60
 
 

@@ -43,6 +43,7 @@
   const AGAIN_MS = 60 * SECOND;
   const GET_TIMEOUT_MS = 10 * SECOND;
   const SETTLE_MS = 250;
+  const SIGN_IN = "/sign-in";
 
   class LiveRegion {
     constructor(element) {
@@ -80,9 +81,10 @@
         this.retryMs = RECONNECT_FIRST_MS;
         clearInterval(this.poller);
         this.show("on");
-        this.refresh(); // what happened while we were not listening
+        // What happened while nobody listened the server says by itself: it knows by the last event's id what is here.
+        if (this.missed) this.refresh();
       });
-      this.source.addEventListener(this.element.dataset.liveEvent || "line", () => this.soon());
+      this.source.addEventListener(this.element.dataset.liveEvent || "line", () => this.refresh());
       this.source.addEventListener("error", () => {
         this.show("off");
         this.poll();
@@ -163,7 +165,7 @@
       this.poller = setInterval(() => this.refresh(), POLL_MS);
     }
 
-    soon() { // several events at once are one look at the list
+    soon() { // what came while a look was under way is one more look
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.refresh(), SETTLE_MS);
     }
@@ -182,13 +184,21 @@
           credentials: "same-origin",
           signal: given.signal,
         });
+        if (answer.status === 403 || (answer.redirected && new URL(answer.url).pathname === SIGN_IN)) {
+          document.dispatchEvent(new CustomEvent("choudo:signed-out"));
+        }
         // A redirect is a sign-in page, an error an error page: neither belongs inside the list.
         if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
         const text = await answer.text();
         if (this.pressed || this.stopped || steps !== this.steps) this.wanted = true;
         else await this.swap(text);
+        this.missed = false;
       } catch (problem) {
+        this.missed = true;
         this.show("off");
+        // A server that is not there (502 … 504: says the proxy) is no network, too.
+        const isAway = !/^[1-4]/.test(problem.message) && problem.message !== "500";
+        if (isAway && !this.stopped) document.dispatchEvent(new CustomEvent("choudo:lost", { detail: { element: this.element } }));
       } finally {
         clearTimeout(timeout);
         this.loading = false;
@@ -355,6 +365,23 @@
     again();
   };
 
+  /* ---- What a tablet keeps of the line (counter.js) -------------------------------------------------------------- */
+
+  // Gone when somebody signs out, when nobody is signed in, and on the next day: whatever page is opened then.
+  const LINE_DAY = "choudo-line-day";
+  const forgetLine = () => {
+    if (!localStorage.getItem(LINE_DAY)) return;
+    indexedDB.deleteDatabase("choudo-line");
+    localStorage.removeItem(LINE_DAY);
+  };
+  document.addEventListener("submit", (event) => {
+    if (event.target.getAttribute("action") === "/sign-out") forgetLine();
+  });
+  const forgetOldLine = () => {
+    const isOver = localStorage.getItem(LINE_DAY) !== new Date().toDateString();
+    if (isOver || document.querySelector(`form[action="${SIGN_IN}"]`)) forgetLine();
+  };
+
   /* ---- Wiring --------------------------------------------------------------------------------------------------- */
 
   document.addEventListener("click", (event) => {
@@ -375,6 +402,7 @@
   const regions = [];
   const start = () => {
     forgetSending();
+    try { forgetOldLine(); } catch { /* a browser that keeps nothing */ }
     setTextSize((document.cookie.match(/(?:^|; )text_size=(\w+)/) || [])[1] || root.dataset.text || "normal");
     for (const element of document.querySelectorAll("[data-live-src]")) regions.push(new LiveRegion(element));
     document.querySelectorAll("[data-until]").forEach(startCountdown);
@@ -387,6 +415,8 @@
     document.querySelectorAll("form[data-busy]").forEach(release);
     if (event.persisted) regions.forEach((region) => region.open());
   });
+  document.addEventListener("choudo:look", () => regions.forEach((region) => region.refresh()));
+  window.addEventListener("online", () => regions.forEach((region) => region.refresh()));
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) regions.forEach((region) => region.refresh());
   });
