@@ -36,8 +36,11 @@ STAFF_ONLY: Final = {
         "services/booking/pages/line.html",
         "services/booking/pages/line_moved.html",
         "services/booking/pages/line_rows.py",
+        "services/booking/pages/found.py",
         "services/booking/pages/told.html",
         "services/booking/pages/told.py",
+        "services/booking/pages/transfer.html",
+        "services/booking/pages/transfers.py",
     ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
     "opening rules": (

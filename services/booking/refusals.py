@@ -202,6 +202,12 @@ REFUSALS: dict[str, RefusalText] = {
     "line_moved": RefusalText(
         _("ほかの端末で先に操作されました"), _("一覧で今の状態を確かめてから、もう一度操作してください。")
     ),
+    "transfer_unfit": RefusalText(
+        _("どの窓口へ、なぜ送るのかが分かりません"), _("ほかの窓口と理由を選んで、もう一度押してください。")
+    ),
+    "nobody_found": RefusalText(
+        _("今日の列に見つかりません"), _("番号・番号札か、お名前のカナを確かめて、もう一度入力してください。")
+    ),
     "step_impossible": RefusalText(_("今の状態では、この操作はできません"), _("一覧で今の状態を確かめてください。")),
     "no_show_too_early": RefusalText(
         _("まだ不在にできません"), _("一度お呼びするか、予約の時間が過ぎてから、不在にしてください。")

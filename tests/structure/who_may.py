@@ -371,6 +371,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
     "booking GET /counter/{appointment_id}/{action}": COUNTER,
     "booking POST /counter/{appointment_id}/{action}": COUNTER,
+    "booking GET /counter/{appointment_id}/transfer": COUNTER,
+    "booking POST /counter/{appointment_id}/transfer": COUNTER,
     # The ticket machine in the lobby: nothing else is open to it, and it is open to nobody else.
     "booking GET /kiosk": KIOSK,
     "booking GET /kiosk/procedures/{code}": KIOSK,
