@@ -86,6 +86,7 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
     "booking POST /counter/{appointment_id}/{action}": "call",
+    "booking POST /counter/{appointment_id}/transfer": "transfer",
     "booking POST /counter/webhooks": "webhook-register",
     "booking POST /counter/webhooks/{endpoint_id}/{action}": "webhook-test",
     "booking POST /counter/close": "close",
@@ -394,6 +395,10 @@ def _receives_who_booked_by_a_program(desk: Desk) -> None:
     desk.get("/counter")
     desk.send("/counter/check-in", number=number)
     desk.send("/call")
+    sent_on = re.search(r'href="(/counter/[^"]+/transfer)"', desk.page.text)
+    assert sent_on, desk.page.text
+    desk.get(sent_on[1])
+    desk.send("/transfer", to="1", reason="papers")
     desk.get("/counter")
     desk.send("/counter/walk-ins", procedure="CHI02")
 

@@ -42,6 +42,7 @@ from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import TYPED_MAX_LENGTH
 from shared.tokens import Identity
+from shared.web.cookies import OURS, gone_cookie, make_cookie, read_cookie
 from shared.web.forms import parse_uuid, read_form
 from shared.web.identity import require_role, token_of
 from shared.web.pages import page, see_other
@@ -49,6 +50,10 @@ from shared.web.town import Town
 
 GUARDS = [require_role("counter")]
 RETRY_MS = 2_000
+# At which counter a tablet stands, for a working day.
+COUNTER_COOKIE = f"{OURS}counter"
+COUNTER_PATH = "/counter"
+REMEMBERED_S = 12 * 60 * 60
 # Sent by htmx: the page stays, and only the line is swapped.
 HTMX = "hx-request"
 
@@ -64,14 +69,26 @@ async def get_counter(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    counter: FromQuery[str] = "",
+    counter: FromQuery[str | None] = None,
 ) -> Template:
-    """Today's line of the signed-in person's office, or of all; of one counter if the address names one."""
+    """Today's line of the signed-in person's office, or of all; of one counter if the address names one.
+
+    The tablet remembers where it stands: whoever comes back from another page is at that counter again.
+    """
     said = _said(request)
+    wanted = counter if counter is not None else read_cookie(request, COUNTER_COOKIE, path=COUNTER_PATH)
     async with db.begin(town.code) as session:
-        shown = await _show(session, identity, keys, counter, now=now)
+        shown = await _show(session, identity, keys, wanted, now=now)
         told = await find_told(session, identity, said, shown.items, counter=shown.counter, now=now)
-        return await _page(request, session, identity, shown, told, said, now=now)
+        answer = await _page(request, session, identity, shown, told, said, now=now)
+    if counter is not None:
+        is_secure = request.scope["state"]["secure"]
+        answer.set_cookie(
+            make_cookie(COUNTER_COOKIE, shown.counter, max_age_s=REMEMBERED_S, secure=is_secure, path=COUNTER_PATH)
+            if shown.counter
+            else gone_cookie(COUNTER_COOKIE, secure=is_secure, path=COUNTER_PATH)
+        )
+    return answer
 
 
 @get("/counter/line", guards=GUARDS)

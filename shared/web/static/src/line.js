@@ -3,7 +3,7 @@
   the camera. Nothing that is typed leaves the page for this.
 
   form[data-find]   the field that finds in the element of that selector; data-found says how many
-  [data-scan]       a button for the camera: its script is loaded when it is asked for
+  form[data-scan]   its button for the camera: that script is loaded when it is asked for
 */
 (() => {
   "use strict";
@@ -72,12 +72,11 @@
   };
 
   const startScanning = (element) => {
-    const button = element.querySelector("button");
+    const button = element.querySelector("[data-scan-button]");
     const words = button.querySelector("span");
     const ask = words.textContent;
     const now = element.querySelector("#scan-now");
-    const says = element.querySelector("[role=status]");
-    const form = document.querySelector("form[data-find]");
+    const says = element.querySelector("[data-scan-says]");
     let stop = null;
     const show = (isOpen, text) => {
       now.hidden = !isOpen;
@@ -97,10 +96,10 @@
           return;
         }
         show(false, "");
-        form.querySelector("input[name=number]").value = text;
-        form.requestSubmit();
+        element.querySelector("input[name=number]").value = text;
+        element.requestSubmit();
       } catch (problem) {
-        show(false, element.dataset.textNone);
+        show(false, element.dataset.textNoCamera);
       } finally {
         stop = null;
       }
