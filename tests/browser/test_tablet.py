@@ -152,7 +152,7 @@ def test_sent_to_another_counter_with_a_note(at_seven: Page, new_tablet: Callabl
     look_all_around(at_seven, "transfer-refused")
     at_seven.get_by_role("radio", name=re.compile("^1番")).check(force=True)
     at_seven.get_by_role("radio", name="お支払いに行きます").check(force=True)
-    at_seven.get_by_label("伝言").fill("領収書の名前を聞いてください")
+    at_seven.get_by_role("textbox", name="伝言").fill("領収書の名前を聞いてください")
     look_all_around(at_seven, "transfer-filled")
     at_seven.get_by_role("button", name="この窓口へ送る").click()
     at_seven.wait_for_url("**/counter?**")

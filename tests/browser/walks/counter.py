@@ -115,7 +115,7 @@ def test_somebody_is_sent_to_another_counter(tablet: Page, see: See) -> None:
     tablet.get_by_role("button", name="この窓口へ送る").click()
     expect(tablet.locator("[data-error-summary]")).to_be_visible()
     see(tablet, "transfer-refused")
-    tablet.get_by_label("伝言").fill("鑑札を、あとで渡します")
+    tablet.get_by_role("textbox", name="伝言").fill("鑑札を、あとで渡します")
     tablet.get_by_role("button", name="この窓口へ送る").click()
     expect(tablet.locator("#counter-told")).to_contain_text("を1番へ送りました")
     tablet.locator("#line-recent > summary").click()
