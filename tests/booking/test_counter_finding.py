@@ -49,9 +49,11 @@ def test_a_way_to_write_it_is_written_once() -> None:
         ("K4M-7RXA", False),
         ("222222A", False),
         ("K4M-7RXAA", False),
-        ("123456", False),
+        ("H11-012", True),
         ("", False),
         ("--", False),
+        ("X", False),
+        ("???", False),
     ],
 )
 def test_a_number_is_no_search_and_a_mistyped_one_neither(typed: str, is_searched: bool) -> None:

@@ -360,7 +360,9 @@ async def _find(
         everybody = shown.items
         if shown.counter is not None:
             everybody = await show_line(session, identity, jst_day(now), keys, now=now)
-        told = say_found([item for item in everybody if is_meant(typed, known_of(item))], counter=shown.counter)
+        told = say_found(
+            [item for item in everybody if is_meant(typed[:TYPED_MAX_LENGTH], known_of(item))], counter=shown.counter
+        )
         status = 200 if told.kind == "info" else 404
         if HTMX in request.headers:
             return page(request, "line_moved.html", status=status, line=shown.line, next=shown.next, told=told)

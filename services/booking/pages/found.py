@@ -1,9 +1,9 @@
 """What staff type into the one field at the counter: a number to check in, a case to open, or somebody to look for."""
 
 import re
-import unicodedata
 from urllib.parse import urlencode
 
+from services.booking.domain.finding import plain
 from services.booking.domain.line import ticket_of
 from services.booking.pages.line_rows import called_number, short_counter, state_label
 from services.booking.pages.told import Found, Told
@@ -20,8 +20,6 @@ SCANNED_MAX_LENGTH = 500
 # What stands in the QR code of a sheet that is filled in by hand.
 _BLANK_SHEET = re.compile(r"https?://[^/\s]+/p/\w+", re.ASCII)
 _NUMBER_SIGNS = re.compile(r"[0-9A-Z]+")
-# A ticket is shorter; a number with a slip of the finger is no search.
-_TICKET_DIGITS_MAX = 5
 
 
 def is_of_a_case(typed: str) -> bool:
@@ -31,13 +29,12 @@ def is_of_a_case(typed: str) -> bool:
 
 
 def may_be_searched(typed: str) -> bool:
-    """Whether it is no number of an appointment, right or mistyped: a ticket, or kana."""
-    signs = re.sub(r"[\s\-ー]", "", unicodedata.normalize("NFKC", typed)).upper()
-    if not signs:
-        return False
-    if _NUMBER_SIGNS.fullmatch(signs) is None:
+    """Whether it is no number of an appointment, right or mistyped, but kana, or a ticket, which is shorter."""
+    signs = plain(typed)
+    if any(sign.isalpha() and not sign.isascii() for sign in signs):
         return True
-    return signs.isdigit() and len(signs) <= _TICKET_DIGITS_MAX and len(signs) != APPOINTMENT_LENGTH
+    is_short = _NUMBER_SIGNS.fullmatch(signs) is not None and len(signs) < APPOINTMENT_LENGTH
+    return is_short and any(sign.isdigit() for sign in signs)
 
 
 def known_of(item: LineItem) -> list[str | None]:
