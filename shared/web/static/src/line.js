@@ -57,8 +57,10 @@
       if (!found.length) return;
       event.preventDefault();
       event.stopImmediatePropagation();
+      delete form.dataset.busy; // app.js guards a form that is on its way: this one stays
       found[0].scrollIntoView({ block: "center" });
-      found[0].querySelector("button, summary, a")?.focus({ preventScroll: true, focusVisible: true });
+      const next = found[0].querySelector(".line__primary button") || found[0].querySelector("button, summary");
+      next?.focus({ preventScroll: true, focusVisible: true });
     }, true);
     // A hand scanner types as a keyboard does, wherever the focus is; the space bar and Enter stay the button's.
     document.addEventListener("keydown", (event) => {
