@@ -63,7 +63,9 @@ def test_what_an_earlier_build_left_is_removed(tmp_path: Path) -> None:
 
 @needs_packages
 def test_the_first_view_stays_light(built: Path) -> None:
-    assert sum(path.stat().st_size for path in built.glob("*.gz")) < FIRST_VIEW_MAX_BYTES / 2
+    # The camera's reader is loaded on a tablet, when somebody asks for it.
+    first = [path for path in built.glob("*.gz") if not path.name.startswith(("qr-", "scan."))]
+    assert sum(path.stat().st_size for path in first) < FIRST_VIEW_MAX_BYTES / 2
 
 
 @needs_packages
