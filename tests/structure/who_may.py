@@ -369,10 +369,10 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/walk-ins": COUNTER,
     "booking POST /counter/walk-ins": COUNTER,
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
-    "booking GET /counter/{appointment_id}/{action}": COUNTER,
-    "booking POST /counter/{appointment_id}/{action}": COUNTER,
     "booking GET /counter/{appointment_id}/transfer": COUNTER,
     "booking POST /counter/{appointment_id}/transfer": COUNTER,
+    "booking GET /counter/{appointment_id}/{action}": COUNTER,
+    "booking POST /counter/{appointment_id}/{action}": COUNTER,
     # The ticket machine in the lobby: nothing else is open to it, and it is open to nobody else.
     "booking GET /kiosk": KIOSK,
     "booking GET /kiosk/procedures/{code}": KIOSK,
