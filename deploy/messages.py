@@ -39,8 +39,11 @@ STAFF_ONLY: Final = {
         "services/booking/pages/offline.html",
         "services/booking/pages/offline.py",
         "services/booking/pages/offline_parts.html",
+        "services/booking/pages/found.py",
         "services/booking/pages/told.html",
         "services/booking/pages/told.py",
+        "services/booking/pages/transfer.html",
+        "services/booking/pages/transfers.py",
     ),
     "the end of a turn, and the payments": (
         "services/booking/pages/cash.html",

@@ -83,6 +83,7 @@ from services.booking.pages.rules import (
 )
 from services.booking.pages.services import post_services_page
 from services.booking.pages.shifts import get_remove_shift_page, get_shifts, post_remove_shift, post_shift
+from services.booking.pages.transfers import get_transfer, post_transfer
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
     get_confirm_page,
@@ -151,6 +152,8 @@ HANDLERS = [
     post_check_in,
     post_walk_in,
     get_ticket,
+    get_transfer,
+    post_transfer,
     post_action,
     get_finish,
     post_finish,

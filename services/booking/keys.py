@@ -75,6 +75,11 @@ def draw_context(municipality: str, draw_id: UUID) -> str:
     return f"{municipality}/draw/{draw_id}"
 
 
+def transfer_context(municipality: str, transfer_id: UUID) -> str:
+    """What the key of a note to another counter is bound to."""
+    return f"{municipality}/transfer/{transfer_id}"
+
+
 def webhook_context(municipality: str, endpoint_id: UUID) -> str:
     """What the key of another system of the town is bound to."""
     return f"{municipality}/webhook/{endpoint_id}"

@@ -29,6 +29,8 @@ HASH_LEN = 12
 
 TOKENS = Path("@digital-go-jp/design-tokens/dist/tokens.css")
 HTMX = Path("htmx.org/dist/htmx.min.js")
+QR = Path("qr")
+QR_IMPORT = "'./index.js'"
 TOKENS_NOTICE = "/*! Design tokens: @digital-go-jp/design-tokens, (c) Digital Agency, MIT License */\n"
 HTMX_NOTICE = "/*! htmx.org, (c) Big Sky Software, BSD-0-Clause */\n"
 
@@ -56,6 +58,9 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
         "signature.js": (SOURCE_DIR / "signature.js").read_text(encoding="utf-8"),
         "counter.js": (SOURCE_DIR / "counter.js").read_text(encoding="utf-8"),
         "counter-worker.js": (SOURCE_DIR / "counter-worker.js").read_text(encoding="utf-8"),
+        "line.js": (SOURCE_DIR / "line.js").read_text(encoding="utf-8"),
+        "scan.js": (SOURCE_DIR / "scan.js").read_text(encoding="utf-8"),
+        **_qr_reader(packages_dir),
         "htmx.js": HTMX_NOTICE + _read_package(packages_dir, HTMX),
         "icons.svg": make_sprite(ICON_DIR),
         "favicon.svg": (SOURCE_DIR / "favicon.svg").read_text(encoding="utf-8"),
@@ -64,8 +69,7 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
     build_dir.mkdir(parents=True, exist_ok=True)
     manifest: dict[str, str] = {}
     for name, content in ({name: text.encode() for name, text in assets.items()} | pictures).items():
-        stem, _, suffix = name.rpartition(".")
-        manifest[name] = f"{stem}.{hashlib.sha256(content).hexdigest()[:HASH_LEN]}.{suffix}"
+        manifest[name] = _file_name(name, content)
         _write(build_dir / manifest[name], content)
         # A fixed time in the gzip header: the same source gives the same bytes.
         _write(build_dir / f"{manifest[name]}.gz", gzip.compress(content, compresslevel=9, mtime=0))
@@ -127,6 +131,19 @@ def asset(name: str) -> str:
     if name not in manifest:
         raise AssetsMissingError(f"No static file is called {name!r}. There are: {', '.join(sorted(manifest))}.")
     return URL_PREFIX + manifest[name]
+
+
+def _qr_reader(packages_dir: Path) -> dict[str, str]:
+    """The reader of QR codes: a module that imports the other by its hashed name."""
+    index = _read_package(packages_dir, QR / "index.js")
+    decode = _read_package(packages_dir, QR / "decode.js")
+    named = _file_name("qr-index.js", index.encode())
+    return {"qr-index.js": index, "qr-decode.js": decode.replace(QR_IMPORT, f"'./{named}'")}
+
+
+def _file_name(name: str, content: bytes) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{hashlib.sha256(content).hexdigest()[:HASH_LEN]}.{suffix}"
 
 
 def _read_package(packages_dir: Path, path: Path) -> str:

@@ -351,7 +351,7 @@ async def test_refusals_come_by_an_address_that_may_be_reloaded_and_keep_what_wa
         assert "予約が見つかりません" not in later
         # Who types a name into the wrong field does not find it in an address.
         answer = await staff.post("/counter/check-in", data={"number": "吉﨑 花子"})
-        assert "number=" not in answer.headers["location"]
+        assert (answer.status_code, "location" in answer.headers) == (404, False)
         for path in ("/counter/check-in", "/counter/walk-ins", "/counter/x/call"):
             answer = await staff.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, "/counter")

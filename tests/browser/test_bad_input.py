@@ -407,7 +407,7 @@ def test_what_staff_typed_survives_signing_in_again(tablet: Page, stack: Stack, 
     tablet.get_by_label("予約番号").fill("ZZZ-ZZZZ")
     # The session ends while the page is open, as at the end of a day.
     end_session(tablet, stack)
-    tablet.locator("form[action='/counter/check-in']").get_by_role("button").click()
+    tablet.locator("form[action='/counter/check-in']").get_by_role("button", name="受け付ける").click()
     expect(tablet.get_by_role("main")).to_contain_text("入力したことは残っています")
     look(tablet, "bad-signed-out")
     tablet.get_by_label("ログインID").fill(STAFF_LOGIN)

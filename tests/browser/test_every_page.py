@@ -21,6 +21,7 @@ from tests.browser.walks.asked import UNKNOWN
 from tests.browser.walks.beginning import test_before_anybody_came, test_what_is_refused
 from tests.browser.walks.counter import (
     test_a_counter_from_the_booking_to_the_end,
+    test_somebody_is_sent_to_another_counter,
     test_what_was_given_stands_beside_the_line,
     test_a_day_is_closed,
     test_an_earlier_time,

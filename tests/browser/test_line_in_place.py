@@ -146,7 +146,7 @@ def test_without_javascript_the_page_comes_back_at_the_row(new_phone: Callable[.
     expect(told(page)).to_be_in_viewport()
     expect(page.locator(".line__row").filter(has_text=ticket).locator(".line__number")).to_be_in_viewport()
     page.get_by_label("予約番号").fill("ZZZ-ZZZZ")
-    page.locator("form[action='/counter/check-in']").get_by_role("button").click()
+    page.locator("form[action='/counter/check-in']").get_by_role("button", name="受け付ける").click()
     expect(told(page)).to_contain_text("予約が見つかりません")
     expect(page.get_by_label("予約番号")).to_have_value("ZZZ-ZZZZ")
     page.reload()

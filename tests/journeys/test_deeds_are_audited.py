@@ -85,6 +85,7 @@ AUDITED: dict[str, str] = {
     "booking POST /kiosk/appointments": "kiosk-book",
     "booking POST /counter/check-in": "check-in",
     "booking POST /counter/walk-ins": "walk-in",
+    "booking POST /counter/{appointment_id}/transfer": "transfer",
     "booking POST /counter/{appointment_id}/{action}": "call",
     "booking POST /counter/{appointment_id}/finish": "done",
     "booking POST /counter/webhooks": "webhook-register",
@@ -401,6 +402,10 @@ def _receives_who_booked_by_a_program(desk: Desk) -> None:
     assert finish is not None
     desk.get(finish[1])
     desk.send("/finish", means="cash", amount="300")
+    sent_on = re.search(r'href="(/counter/[^"]+/transfer)"', desk.page.text)
+    assert sent_on, desk.page.text
+    desk.get(sent_on[1])
+    desk.send("/transfer", to="1", reason="papers")
     desk.get("/counter")
     desk.send("/counter/walk-ins", procedure="CHI02")
 

@@ -377,6 +377,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /counter/walk-ins": COUNTER,
     "booking POST /counter/walk-ins": COUNTER,
     "booking GET /counter/tickets/{appointment_id}": COUNTER,
+    "booking GET /counter/{appointment_id}/transfer": COUNTER,
+    "booking POST /counter/{appointment_id}/transfer": COUNTER,
     "booking GET /counter/{appointment_id}/{action}": COUNTER,
     "booking POST /counter/{appointment_id}/{action}": COUNTER,
     "booking GET /counter/{appointment_id}/finish": COUNTER,

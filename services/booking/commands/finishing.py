@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.delivered import record_delivered
-from services.booking.commands.line import MoveAlong, Moved, bring_on, lock_in_line, step_without_record
+from services.booking.commands.line import Moved, bring_on, lock_in_line, step_without_record
 from services.booking.domain.cash import DELIVERED_MAX, QUANTITY_MAX, Delivered, Handed, Paid
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -46,8 +46,7 @@ async def finish(session: AsyncSession, actor: Identity, order: Finish, *, now: 
     town = actor.municipality
     if (await session.execute(_UNKNOWN, {"municipality": town, "codes": codes})).first() is not None:
         raise Refusal("delivered_unfit", 400)
-    along = MoveAlong(appointment_id=order.appointment_id, action="done", version=order.version)
-    row = await lock_in_line(session, actor, along)
+    row = await lock_in_line(session, actor, order.appointment_id, order.version)
     if order.paid is not None:
         means = (await session.execute(_MEANS, {"municipality": town, "counter": row.counter})).scalar_one_or_none()
         # A counter whose means the town has not told takes any.

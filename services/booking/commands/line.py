@@ -97,6 +97,14 @@ _TAKE_BACK = text("""
     WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
     RETURNING before, undo_before
 """)
+# What was told to the other counter goes with it.
+_FORGET_TRANSFER = text("""
+    DELETE FROM transfer WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
+""")
+_SENT_BY = text("""
+    SELECT from_office FROM transfer
+    WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
+""")
 _WALK_IN = text("""
     INSERT INTO appointment
         (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office, starts_at,
@@ -118,27 +126,30 @@ async def move_along(
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
             `step_impossible`, `no_show_too_early`, `not_today`, `step_time_unfit`, `called_elsewhere` (409).
     """
-    row = await lock_in_line(session, actor, order)
+    row = await lock_in_line(session, actor, order.appointment_id, order.version, is_undo=order.action == "undo")
     moved = await _step(session, actor, row, order.action, now=now, at=at)
     if order.action in ("check-in", "done"):
         await bring_on(session, actor, row, now=now)
     return moved
 
 
-async def lock_in_line(session: AsyncSession, actor: Identity, order: MoveAlong) -> Any:
-    """The row of whom an order is about, locked, as the tablet showed it.
+async def lock_in_line(
+    session: AsyncSession, actor: Identity, appointment_id: UUID, version: int, *, is_undo: bool = False
+) -> Any:
+    """The locked row of somebody with whom the actor may take a step, as their tablet showed it.
 
     Raises:
-        Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409).
+        Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state`).
     """
-    await lock_chain(session, actor.municipality, order.appointment_id)
-    key = {"municipality": actor.municipality, "appointment_id": order.appointment_id}
+    await lock_chain(session, actor.municipality, appointment_id)
+    key = {"municipality": actor.municipality, "appointment_id": appointment_id}
     row = (await session.execute(_LOCK, key)).one_or_none()
     if row is None:
         raise Refusal("appointment_unknown", 404)
-    if actor.office is not None and row.office != actor.office:
+    is_theirs = actor.office is None or row.office == actor.office
+    if not is_theirs and not (is_undo and await _sent_by(session, row) == actor.office):
         raise Refusal("other_office", 403)
-    if row.version != order.version:
+    if row.version != version:
         raise Refusal("line_moved", 409, state=row.state)
     return row
 
@@ -382,12 +393,20 @@ async def _list_ready(session: AsyncSession, row: Any, *, now: datetime) -> list
     return ready_parts(await lock_parts_of_day(session, row.municipality, row.chain_id, row.day), now=now)
 
 
+async def _sent_by(session: AsyncSession, row: Any) -> str | None:
+    """The office that sent them here, as long as nothing else was done with them since: it can take that back."""
+    key = {"municipality": row.municipality, "appointment_id": row.appointment_id, "version": row.undo_version}
+    office: str | None = (await session.execute(_SENT_BY, key)).scalar_one_or_none()
+    return office
+
+
 async def _undo(session: AsyncSession, actor: Identity, row: Any, *, now: datetime) -> Moved:
     """Back to where they were before the last step that was not taken back yet."""
     if not progress_of(row).can_undo:
         raise Refusal("step_impossible", 409, state=row.state)
     key = {"municipality": row.municipality, "appointment_id": row.appointment_id, "version": row.undo_version}
     step = (await session.execute(_TAKE_BACK, key)).one()
+    await session.execute(_FORGET_TRANSFER, key)
     before = msgspec.convert(step.before, Standing)
     return await _stand(session, actor, row, "undo", before, undo_version=step.undo_before, now=now)
 
@@ -443,6 +462,8 @@ def _after(before: Standing, state: State, action: Action, *, now: datetime) -> 
     """The standing after a step: the moment of the new state is now, those of later ones are not yet."""
     if action in ("prefer", "unprefer"):
         return msgspec.structs.replace(before, is_preferred=action == "prefer")
+    if action == "withdraw":
+        return msgspec.structs.replace(before, state=state, parked_at=None)
     if action in ("park", "resume"):
         parked_at = now if action == "park" else None
         return msgspec.structs.replace(before, state=state, parked_at=parked_at, called_at=None)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.access import oldest_day
 from services.booking.domain.webhooks import MESSAGES_KEPT
+from shared.clock import jst_day
 
 KEPT = timedelta(days=2)
 BATCH = 5_000
@@ -43,6 +44,13 @@ _OLD_SWITCHED = text(f"""
         WHERE municipality = :municipality AND switched_at < :before LIMIT {BATCH})
     RETURNING 1
 """)
+# What counters told each other is for that day.
+_OLD_TRANSFERS = text(f"""
+    DELETE FROM transfer WHERE (municipality, transfer_id) IN (
+        SELECT municipality, transfer_id FROM transfer
+        WHERE municipality = :municipality AND day < :today LIMIT {BATCH})
+    RETURNING 1
+""")
 _OLD_MESSAGES = text(f"""
     DELETE FROM webhook_delivery WHERE (municipality, delivery_id) IN (
         SELECT municipality, delivery_id FROM webhook_delivery
@@ -52,15 +60,24 @@ _OLD_MESSAGES = text(f"""
 
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
-    """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, and old
-    messages to other systems."""
+    """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, what
+    counters told each other, and old messages to other systems."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
         "oldest": oldest_day(now),
+        "today": jst_day(now),
         "told_before": now - MESSAGES_KEPT,
     }
-    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS, _OLD_WITHDRAWN, _OLD_SWITCHED, _OLD_MESSAGES):
+    for old in (
+        _OLD_KEYS,
+        _OLD_VISITS,
+        _OLD_ACCESS,
+        _OLD_WITHDRAWN,
+        _OLD_SWITCHED,
+        _OLD_TRANSFERS,
+        _OLD_MESSAGES,
+    ):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:
             pass

@@ -9,11 +9,14 @@ import msgspec
 from shared.errors import Refusal
 
 State = Literal["booked", "checked_in", "called", "serving", "done", "no_show", "cancelled"]
-Action = Literal["check-in", "call", "start", "done", "no-show", "park", "resume", "prefer", "unprefer", "undo"]
+Action = Literal[
+    "check-in", "call", "start", "done", "no-show", "park", "resume", "prefer", "unprefer", "withdraw", "undo"
+]
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 # From which states an action may be taken, and where it leads. Calling again (再呼出) stays "called". Whoever is parked
-# (保留) waits without being called next; whoever is preferred (優先) is called before others.
+# (保留) waits without being called next; whoever is preferred (優先) is called before others. A ticket that was given
+# by mistake is withdrawn; what was booked is cancelled elsewhere.
 STEPS: Mapping[Action, tuple[frozenset[State], State]] = {
     "check-in": (frozenset({"booked", "no_show"}), "checked_in"),
     "call": (frozenset({"checked_in", "called", "no_show"}), "called"),
@@ -24,6 +27,7 @@ STEPS: Mapping[Action, tuple[frozenset[State], State]] = {
     "resume": (frozenset({"checked_in"}), "checked_in"),
     "prefer": (frozenset({"checked_in"}), "checked_in"),
     "unprefer": (frozenset({"checked_in"}), "checked_in"),
+    "withdraw": (frozenset({"checked_in", "called"}), "cancelled"),
 }
 # The column that keeps when a state was reached; "booked" has none that an undo could clear.
 STAMPS: Mapping[State, str] = {
@@ -129,10 +133,11 @@ def _was_expected(progress: Progress, *, now: datetime) -> bool:
 
 
 def _fits(progress: Progress, action: Action) -> bool:
-    """Whether it changes anything: who is parked, or preferred, is so already."""
+    """Whether it is for them, and changes anything: who is parked, or preferred, is so already."""
     return {
         "park": not progress.is_parked,
         "resume": progress.is_parked,
         "prefer": not progress.is_preferred,
         "unprefer": progress.is_preferred,
+        "withdraw": progress.kind == "walk_in",
     }.get(action, True)

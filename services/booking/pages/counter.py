@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import msgspec
 from litestar import MediaType, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
@@ -17,22 +18,29 @@ from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.late_steps import check_in_once, step_once
 from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
+from services.booking.commands.transfer import list_sent_on
+from services.booking.domain.finding import is_meant
 from services.booking.domain.line import ACTIONS, Action, ticket_of
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
-from services.booking.pages.line_rows import draw_line
+from services.booking.pages.found import DESK_FIND, is_of_a_case, known_of, may_be_searched, say_found
+from services.booking.pages.line_rows import draw_line, draw_next
 from services.booking.pages.offline import owner_of
-from services.booking.pages.told import VERSION_DIGITS, Said, at_now, find_told, path_after, path_refused
+from services.booking.pages.told import VERSION_DIGITS, Said, Told, at_now, find_told, path_after, path_refused
 from services.booking.pages.wording import counter_label, where_is
 from services.booking.queries.appointments import find_appointment_by_id, find_town_facts
+from services.booking.queries.line import LineItem
 from services.booking.queries.slots import CounterView, list_counters, list_procedures
+from services.booking.queries.steps import list_recent_steps
 from services.booking.queries.waitlist import count_waiting
 from shared.clock import Clock, jst_day, steady
 from shared.db import Database
 from shared.errors import Refusal
+from shared.reference_number import TYPED_MAX_LENGTH
 from shared.shared_reads import SharedReads
 from shared.tokens import Identity
+from shared.web.cookies import OURS, gone_cookie, make_cookie, read_cookie
 from shared.web.forms import parse_uuid, read_form
 from shared.web.i18n import current_language
 from shared.web.identity import require_role, token_of
@@ -44,6 +52,12 @@ IDEMPOTENCY_FIELD = "idempotency_key"
 RETRY_MS = 2_000
 SESSION_LOOK_S = 10.0
 LAST_EVENT_ID = "last-event-id"
+# At which counter a tablet stands, for a working day.
+COUNTER_COOKIE = f"{OURS}counter"
+COUNTER_PATH = "/counter"
+REMEMBERED_S = 12 * 60 * 60
+# Stands in a drawing that several tablets get, where each has a key of its own.
+KEY_PLACE = "key-of-this-tablet"
 # Sent by htmx: the page stays, and only the line is swapped.
 HTMX = "hx-request"
 
@@ -59,37 +73,26 @@ async def get_counter(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    counter: FromQuery[str] = "",
+    counter: FromQuery[str | None] = None,
 ) -> Template:
-    """Today's line of the signed-in person's office, or of all; of one counter if the address names one."""
+    """Today's line of the signed-in person's office, or of all; of one counter if the address names one.
+
+    The tablet remembers where it stands: whoever comes back from another page is at that counter again.
+    """
     said = _said(request)
+    wanted = counter if counter is not None else read_cookie(request, COUNTER_COOKIE, path=COUNTER_PATH)
     async with db.begin(town.code) as session:
-        counters = await _list_counters(session, town.code, identity)
-        chosen = counter if counter in counters else None
-        items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
-        told = await find_told(session, identity, said, items, counter=chosen, now=now)
-        procedures = await list_procedures(session, town.code)
-        waits = await count_waiting(session, town.code, [chosen] if chosen else list(counters), now=now)
-    mine = [item for item in procedures if identity.office in (None, item.office)] or procedures
-    return page(
-        request,
-        "counter.html",
-        day=jst_day(now),
-        office=identity.office,
-        owner=owner_of(identity),
-        counters=[
-            {"value": item.code, "label": counter_label(item.number, item.name_ja)} for item in counters.values()
-        ],
-        counter=chosen,
-        only=f"?{urlencode({'counter': chosen})}" if chosen else "",
-        line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
-        procedures=[{"value": item.code, "label": item.name_ja} for item in mine],
-        waits=waits,
-        told=told,
-        typed=said.number if told is not None and told.kind == "error" else "",
-        wanted=said.procedure if told is not None and told.kind == "error" else "",
-        key=str(uuid4()),
-    )
+        shown = await _show(session, identity, keys, wanted, now=now)
+        told = await find_told(session, identity, said, shown.items, counter=shown.counter, now=now)
+        answer = await _page(request, session, identity, shown, told, said, now=now)
+    if counter is not None:
+        is_secure = request.scope["state"]["secure"]
+        answer.set_cookie(
+            make_cookie(COUNTER_COOKIE, shown.counter, max_age_s=REMEMBERED_S, secure=is_secure, path=COUNTER_PATH)
+            if shown.counter
+            else gone_cookie(COUNTER_COOKIE, secure=is_secure, path=COUNTER_PATH)
+        )
+    return answer
 
 
 @get("/counter/line", guards=GUARDS)
@@ -107,15 +110,13 @@ async def get_line(
 
     async def draw() -> str:
         async with db.begin(town.code) as session:
-            counters = await _list_counters(session, town.code, identity)
-            chosen = counter if counter in counters else None
-            items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
-        line = draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen)
-        return render(request, page(request, "line.html", line=line))
+            shown = await _show(session, identity, keys, counter, key=KEY_PLACE, now=now)
+        return render(request, page(request, "line.html", line=shown.line, next=shown.next))
 
-    # Nothing in it is for one viewer alone.
+    # Nothing in it is for one viewer alone, but the key with which they call the next.
     asked = ("line", town.code, identity.office, identity.roles, current_language().code, counter)
-    return Response(await reads.read(asked, draw), media_type=MediaType.HTML)
+    drawn = (await reads.read(asked, draw)).replace(KEY_PLACE, str(uuid4()))
+    return Response(drawn, media_type=MediaType.HTML)
 
 
 @get("/counter/events", guards=GUARDS)
@@ -173,9 +174,14 @@ async def post_check_in(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
-    """By the number of a QR code, or as typed."""
+    """By the number of a QR code, or as typed: checks in. Of a case: leads to its desk. Anything else is looked for."""
     fields = await read_form(request)
     counter, typed = fields.get("counter"), fields.get("number", "")
+    if is_of_a_case(typed):
+        # Sent on as it came: a number stands in no address.
+        return Redirect(DESK_FIND, status_code=307)
+    if may_be_searched(typed):
+        return await _find(request, db, keys, identity, counter, typed, now=now)
     try:
         async with db.begin(town.code) as session:
             moved = await check_in_once(session, identity, typed, _key(fields), now=now)
@@ -222,7 +228,7 @@ async def post_next(
     """The next please: whoever's turn it is at the counter."""
     fields = await read_form(request)
     counter = fields.get("counter", "")
-    order = CallNext(counter=counter, key=fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or str(uuid4()))
+    order = CallNext(counter=counter, key=_key(fields) or str(uuid4()))
     try:
         moved = await rush.run(db, town.code, lambda session: call_next(session, identity, order, now=now))
     except Refusal as refusal:
@@ -327,22 +333,104 @@ async def _swap(
 ) -> Template:
     """The line as it is now, and what there is to say, for putting into the page."""
     async with db.begin(town.code) as session:
-        counters = await _list_counters(session, town.code, identity)
-        chosen = counter if counter in counters else None
-        items = await show_line(session, identity, jst_day(now), keys, counter=chosen, now=now)
-        told = await find_told(session, identity, said, items, counter=chosen, now=now)
+        shown = await _show(session, identity, keys, counter, now=now)
+        told = await find_told(session, identity, said, shown.items, counter=shown.counter, now=now)
+    return page(request, "line_moved.html", status=status, line=shown.line, next=shown.next, told=told)
+
+
+class _Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """The line as one tablet sees it: limited to `counter`, if the tablet is."""
+
+    items: list[LineItem]
+    counters: dict[str, CounterView]
+    counter: str | None
+    line: dict[str, Any]
+    next: dict[str, Any]
+
+
+async def _show(
+    session: AsyncSession,
+    identity: Identity,
+    keys: Keys,
+    counter: str | None,
+    *,
+    key: str | None = None,
+    now: datetime,
+) -> _Shown:
+    municipality, day = identity.municipality, jst_day(now)
+    counters = await _list_counters(session, municipality, identity)
+    chosen = counter if counter in counters else None
+    items = await show_line(session, identity, day, keys, counter=chosen, now=now)
+    line = draw_line(
+        items,
+        shows_counter=len(counters) > 1 and chosen is None,
+        counter=chosen,
+        sent_on=await list_sent_on(session, identity, day, keys),
+        recent=await list_recent_steps(session, municipality, day, identity.office, counter=chosen),
+    )
+    following = draw_next(items, counters, counter=chosen, key=key or str(uuid4()))
+    return _Shown(items=items, counters=counters, counter=chosen, line=line, next=following)
+
+
+async def _page(
+    request: Req,
+    session: AsyncSession,
+    identity: Identity,
+    shown: _Shown,
+    told: Told | None,
+    said: Said,
+    *,
+    status: int = 200,
+    now: datetime,
+) -> Template:
+    municipality, chosen = identity.municipality, shown.counter
+    procedures = await list_procedures(session, municipality)
+    mine = [item for item in procedures if identity.office in (None, item.office)] or procedures
     return page(
         request,
-        "line_moved.html",
+        "counter.html",
         status=status,
-        line=draw_line(items, shows_counter=len(counters) > 1 and chosen is None, counter=chosen),
+        day=jst_day(now),
+        office=identity.office,
+        owner=owner_of(identity),
+        counters=[
+            {"value": item.code, "label": counter_label(item.number, item.name_ja)} for item in shown.counters.values()
+        ],
+        counter=chosen,
+        only=f"?{urlencode({'counter': chosen})}" if chosen else "",
+        line=shown.line,
+        next=shown.next,
+        procedures=[{"value": item.code, "label": item.name_ja} for item in mine],
+        waits=await count_waiting(session, municipality, [chosen] if chosen else list(shown.counters), now=now),
         told=told,
+        typed=said.number if told is not None and told.kind == "error" else "",
+        wanted=said.procedure if told is not None and told.kind == "error" else "",
+        key=str(uuid4()),
     )
 
 
 def _key(fields: Mapping[str, str]) -> str | None:
     """Under which a tablet that heard no answer sends the step again (static/src/counter.js)."""
     return fields.get(IDEMPOTENCY_FIELD, "")[:KEY_MAX_LENGTH] or None
+
+
+async def _find(
+    request: Req, db: Database, keys: Keys, identity: Identity, counter: str | None, typed: str, *, now: datetime
+) -> Template:
+    """Whom staff look for by a part of the ticket or name. What was typed stands in no address and no log."""
+    async with db.begin(identity.municipality) as session:
+        shown = await _show(session, identity, keys, counter, now=now)
+        everybody = shown.items
+        if shown.counter is not None:
+            everybody = await show_line(session, identity, jst_day(now), keys, now=now)
+        told = say_found(
+            [item for item in everybody if is_meant(typed[:TYPED_MAX_LENGTH], known_of(item))], counter=shown.counter
+        )
+        status = 200 if told.kind == "info" else 404
+        if HTMX in request.headers:
+            return page(request, "line_moved.html", status=status, line=shown.line, next=shown.next, told=told)
+        said = Said(number=typed[:TYPED_MAX_LENGTH])
+        return await _page(request, session, identity, shown, told, said, status=status, now=now)
 
 
 def _said(request: Req) -> Said:

@@ -6,7 +6,7 @@ shown, so that going back or reloading neither posts again nor says what is no l
 
 import unicodedata
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -32,7 +32,18 @@ from shared.web.templating import jst_date
 REFUSAL_SHOWN = timedelta(minutes=2)
 PROCEDURE_MAX_LENGTH = 20
 VERSION_DIGITS = 9
+# The steps that the page can say it took.
+TRANSFER: Final = "transfer"
+Taken = Action | Literal["transfer"]
+TAKEN: tuple[Taken, ...] = (*ACTIONS, TRANSFER)
 SECONDS_DIGITS = 12
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody in the line, with the way to their row."""
+
+    label: str
+    href: str
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +55,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     # The line's row that it is about.
     row: str = ""
     ticket_href: str | None = None
+    found: tuple[Found, ...] = ()
     undo: dict[str, Any] | None = None
 
 
@@ -60,7 +72,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     procedure: str = ""
 
 
-def path_after(moved: Moved, action: Action, *, counter: str | None) -> str:
+def path_after(moved: Moved, action: Taken, *, counter: str | None) -> str:
     """Where a step leads without JavaScript: to the same row, with what happened."""
     said = {"told": moved.number, "did": action, "v": str(moved.version)}
     return f"/counter?{_query(said, counter)}#line-{moved.appointment_id}"
@@ -98,7 +110,7 @@ async def find_told(
     if said.refused:
         found = await _find(session, identity.municipality, said)
         return say_refused(said.refused, found, now=now) if _is_fresh(said.at, now=now) else None
-    action = next((name for name in ACTIONS if name == said.did), None)
+    action = next((name for name in TAKEN if name == said.did), None)
     number = read_number(said.told)
     version = said.version
     if action is None or number is None or not (version.isascii() and version.isdigit()):
@@ -106,13 +118,13 @@ async def find_told(
     found = await find_appointment(session, identity.municipality, number)
     if found is None or jst_day(found.starts_at) != jst_day(now) or found.version != int(version[:VERSION_DIGITS]):
         return None
-    if action != "undo" and found.state != STEPS[action][1]:
+    if action != "undo" and found.state != ("checked_in" if action == TRANSFER else STEPS[action][1]):
         return None
     return say_done(found, action, identity, items, counter=counter)
 
 
 def say_done(
-    found: AppointmentView, action: Action, identity: Identity, items: list[LineItem], *, counter: str | None
+    found: AppointmentView, action: Taken, identity: Identity, items: list[LineItem], *, counter: str | None
 ) -> Told:
     """That a step was taken, with a way back, and the ticket to hand over after a check-in."""
     number = called_number(found)
@@ -126,23 +138,29 @@ def say_done(
         "resume": _("%(number)sを列にもどしました", number=number),
         "prefer": _("%(number)sを優先にしました", number=number),
         "unprefer": _("%(number)sの優先をやめました", number=number),
+        "withdraw": _("%(number)sの番号札を取り消しました", number=number),
+        "transfer": _(
+            "%(number)sを%(counter)sへ送りました", number=number, counter=short_counter(found.counter_number)
+        ),
         "undo": _("%(number)sを「%(state)s」にもどしました", number=number, state=state_label(found.state)),
     }[action]
-    is_elsewhere = identity.office not in (None, found.office)
+    is_elsewhere = identity.office not in (None, found.office) and action != TRANSFER
     if found.channel == "helper":
         where = _("サポーターとの予約です。%(place)sにご案内ください。", place=found.counter_name)
     else:
         where = _("ほかの課の予約です。%(counter)sにご案内ください。", counter=short_counter(found.counter_number))
     ticket = f"/counter/tickets/{found.appointment_id}" + (f"?{_query({}, counter)}" if counter else "")
+    # Who was sent on, or whose ticket was taken back, is not in this line any more.
+    is_gone = action in (TRANSFER, "withdraw")
     item = next((item for item in items if item.appointment_id == found.appointment_id), None)
-    can_undo = item is not None and action != "undo" and "undo" in item.actions
+    can_undo = is_gone or (item is not None and action != "undo" and "undo" in item.actions)
     return Told(
         kind="success",
         title=title,
         lines=(where,) if is_elsewhere else (),
         row=f"line-{found.appointment_id}",
         ticket_href=ticket if action == "check-in" else None,
-        undo=row_action(item, "undo", counter=counter) if item is not None and can_undo else None,
+        undo=row_action(found, "undo", counter=counter) if can_undo else None,
     )
 
 

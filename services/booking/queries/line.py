@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.line import Action, State, possible_actions, progress_of
+from services.booking.domain.line import PRESENT, Action, State, possible_actions, progress_of
 from services.booking.domain.services import say_services
 from services.booking.queries.queue import order_rows
 from services.booking.queries.services import NAMED_SERVICES, NamedService
@@ -42,6 +42,8 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     # Set aside for a while; to be called before others.
     is_parked: bool
     is_preferred: bool
+    # To another counter: whoever meets a helper is not.
+    can_be_sent: bool
     actions: tuple[Action, ...]
 
 
@@ -140,6 +142,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         kana=kana,
         is_parked=row.parked_at is not None,
         is_preferred=row.is_preferred,
+        can_be_sent=row.state in PRESENT and row.helper == "none",
         actions=tuple(
             possible_actions(
                 progress_of(row),

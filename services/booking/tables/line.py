@@ -1,6 +1,17 @@
-"""The line at the counters: what staff did in it, step by step."""
+"""The line at the counters: what staff did in it, step by step, and what they told each other of it."""
 
-from sqlalchemy import Boolean, Column, Date, Index, Integer, Table, Text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.booking.tables.schema import TIME, UUID, metadata
@@ -31,4 +42,30 @@ line_step = Table(
     Column("told_min", Integer),
     Column("is_undone", Boolean, nullable=False, server_default="false"),
     Index("line_step_municipality_day_counter_idx", "municipality", "day", "counter"),
+)
+# Somebody was sent to another counter: why, and a note for the staff there. It is gone when the day is over, when the
+# step is taken back, and when the person is erased.
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("transfer_id", UUID, primary_key=True),
+    Column("appointment_id", UUID, nullable=False),
+    # Of the step (`line_step`).
+    Column("version", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("from_counter", Text, nullable=False),
+    Column("from_office", Text, nullable=False),
+    Column("to_counter", Text, nullable=False),
+    Column("to_office", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # The note, by a key of its own.
+    Column("note_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("sent_at", TIME, nullable=False),
+    UniqueConstraint("municipality", "appointment_id", "version"),
+    CheckConstraint("from_counter <> to_counter", name="elsewhere"),
+    CheckConstraint("(note_sealed IS NULL) = (wrapped_key IS NULL)", name="note_whole"),
+    CheckConstraint("reason <> 'other' OR note_sealed IS NOT NULL", name="reason_given"),
+    Index("transfer_municipality_day_idx", "municipality", "day"),
 )

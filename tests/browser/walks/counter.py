@@ -62,7 +62,7 @@ def test_a_counter_from_the_booking_to_the_end(
     row = tablet.locator("ol.line > li").filter(has_text="ニノミヤ ハナコ")
     see(tablet, "counter-booked")
     tablet.get_by_label("予約番号").fill("ZZZ-ZZZZ")
-    tablet.locator("form[action='/counter/check-in']").get_by_role("button").click()
+    tablet.locator("form[action='/counter/check-in']").get_by_role("button", name="受け付ける").click()
     expect(tablet.locator("#counter-told")).to_contain_text("予約が見つかりません")
     see(tablet, "counter-refused")
     for step, state in (
@@ -121,6 +121,31 @@ def see_what_was_paid(tablet: Page, row: Locator, see: See) -> None:
     tablet.goto("/counter/cash?day=2026-11-02")
     see(tablet, "counter-cash-empty")
     tablet.goto("/counter")
+
+
+def test_somebody_is_sent_to_another_counter(tablet: Page, see: See) -> None:
+    tablet.get_by_label("手続き").select_option("ENV01")
+    tablet.get_by_role("button", name="番号札を出す").click()
+    tablet.wait_for_url("**/counter/tickets/**")
+    tablet.goto("/counter")
+    row = tablet.locator("#line-now > li").filter(has_text="犬の登録").last
+    row.locator(".line__more > summary").click()
+    see(tablet, "counter-more")
+    row.get_by_role("link", name="ほかの窓口へ送る").click()
+    tablet.wait_for_url("**/transfer**")
+    see(tablet, "transfer")
+    tablet.get_by_role("radio", name=re.compile("^1番")).check(force=True)
+    tablet.get_by_role("radio", name="その他").check(force=True)
+    tablet.get_by_role("button", name="この窓口へ送る").click()
+    expect(tablet.locator("[data-error-summary]")).to_be_visible()
+    see(tablet, "transfer-refused")
+    tablet.get_by_role("textbox", name="伝言").fill("鑑札を、あとで渡します")
+    tablet.get_by_role("button", name="この窓口へ送る").click()
+    expect(tablet.locator("#counter-told")).to_contain_text("を1番へ送りました")
+    tablet.locator("#line-recent > summary").click()
+    see(tablet, "counter-sent")
+    tablet.get_by_label("予約番号").fill("いぬ")
+    see(tablet, "counter-nobody-found")
 
 
 def test_what_was_given_stands_beside_the_line(phone: Page, tablet: Page, see: See) -> None:

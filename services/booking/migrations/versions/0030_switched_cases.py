@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0030", "0028", None, None
+revision, down_revision, branch_labels, depends_on = "0030", "0029", None, None
 
 
 def upgrade() -> None:
