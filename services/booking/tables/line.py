@@ -1,6 +1,6 @@
 """The line at the counters: what staff did in it, step by step."""
 
-from sqlalchemy import Boolean, Column, Date, Index, Integer, Table, Text
+from sqlalchemy import Boolean, Column, Date, Index, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.booking.tables.schema import TIME, UUID, metadata
@@ -28,5 +28,33 @@ line_step = Table(
     Column("before", JSONB, nullable=False),
     Column("undo_before", Integer),
     Column("is_undone", Boolean, nullable=False, server_default="false"),
+    # What reports are made of; a trigger (0033) fills it in. How they came and for what; where they were before; how
+    # many seconds they waited until the first call, walked, and were served, each at the step that ends it.
+    Column("procedure", Text),
+    Column("came_by", Text),
+    Column("from_counter", Text),
+    Column("waited_s", Integer),
+    Column("walked_s", Integer),
+    Column("served_s", Integer),
     Index("line_step_municipality_day_counter_idx", "municipality", "day", "counter"),
+    Index(
+        "line_step_report_idx",
+        "municipality",
+        "day",
+        postgresql_include=[
+            "counter",
+            "from_counter",
+            "procedure",
+            "came_by",
+            "to_state",
+            "at",
+            "waited_s",
+            "walked_s",
+            "served_s",
+        ],
+        postgresql_where=text(
+            "NOT is_undone AND (waited_s IS NOT NULL OR walked_s IS NOT NULL OR served_s IS NOT NULL"
+            " OR to_state = 'done')"
+        ),
+    ),
 )
