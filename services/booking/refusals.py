@@ -223,6 +223,13 @@ REFUSALS: dict[str, RefusalText] = {
     "counter_closed_now": RefusalText(
         _("この窓口は、今お休みです"), _("あとの時間を予約するか、近くの窓口の職員におたずねください。")
     ),
+    "counter_changed": RefusalText(
+        _("この窓口のようすは、もう変わっています"), _("今のようすを確かめてから、もう一度操作してください。")
+    ),
+    "staff_unfit": RefusalText(
+        _("担当の人数をこのようには変えられません"), _("今の人数を確かめて、ほかの窓口を選んでください。")
+    ),
+    "alarm_unknown": RefusalText(_("この知らせは見つかりません"), _("画面を新しくして、確かめてください。")),
     "not_today": RefusalText(_("今日の予約ではありません"), _("予約の日をご本人と確かめてください。")),
     "closing_unfit": RefusalText(
         _("この時間は休みにできません"), _("窓口、日、始まりと終わりの時刻を確かめて、もう一度選んでください。")

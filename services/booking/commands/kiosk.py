@@ -19,7 +19,6 @@ from services.booking.commands.line import (
     KIOSK,
     Moved,
     TakeWalkIn,
-    counter_for,
     find_counters,
     give_ticket,
     take_once,
@@ -29,6 +28,7 @@ from services.booking.domain.kiosk import kiosk_policy
 from services.booking.domain.rules import SlotTaken, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.closings import is_closed_now
+from services.booking.queries.counter_days import counter_now
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import find_procedure
@@ -125,7 +125,8 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
 
     async def give() -> Moved:
         _, counters = await find_counters(session, town, order.procedure)
-        if await is_closed_now(session, town, counter_for(counters, kiosk.office), now=now):
+        counter = await counter_now(session, town, counters, kiosk.office, jst_day(now))
+        if await is_closed_now(session, town, counter, now=now):
             raise Refusal("counter_closed_now", 409)
         given = {"municipality": town, "kiosk_ref": kiosk.ref, "day": jst_day(now), "since": now - TICKETS_WITHIN}
         await session.execute(_ONE_BY_ONE, given)
