@@ -37,7 +37,7 @@ def built(tmp_path: Path) -> Path:
 def test_every_file_is_named_after_its_content_and_has_a_compressed_twin(built: Path) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
     assert set(manifest) == {
-        "app.css", "app.js", "form.js", "receipt.js", "signature.js", "htmx.js", "icons.svg", "favicon.svg",
+        "alarm.js", "app.css", "app.js", "form.js", "receipt.js", "signature.js", "htmx.js", "icons.svg", "favicon.svg",
     }  # fmt: skip
     for name, file in manifest.items():
         stem, suffix = name.split(".")
