@@ -69,6 +69,7 @@ from services.booking.pages.one_stop import (
     post_book_chain_page,
     post_chain_page,
 )
+from services.booking.pages.reports import get_report_csv, get_report_xlsx, get_reports
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
 from services.booking.pages.rules import (
     get_rule_address,
@@ -203,6 +204,9 @@ HANDLERS = [
     get_alarms,
     get_alarm_address,
     post_alarm_seen,
+    get_reports,
+    get_report_csv,
+    get_report_xlsx,
     get_today,
     get_today_now,
     get_today_events,

@@ -396,6 +396,9 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /counter/today/open": ROSTER,
     "booking POST /counter/today/staff": ROSTER,
     "booking POST /counter/today/move": ROSTER,
+    "booking GET /counter/reports": ROSTER,
+    "booking GET /counter/reports/report.csv": ROSTER,
+    "booking GET /counter/reports/report.xlsx": ROSTER,
     # When counters and venues are open: looked at before it is published.
     "booking GET /counter/opening": ROSTER,
     "booking GET /counter/opening/{counter}": ROSTER,

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.chains import leave_chain_if_in_the_way
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
+from services.booking.commands.locking import refuse_closed_counter
 from services.booking.commands.marks import watch_waits
 from services.booking.commands.offers import tell_progress
 from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
@@ -20,7 +21,6 @@ from services.booking.queries.counter_days import (
     counter_now,
     list_closed_counters,
     list_counters_for,
-    refuse_closed_counter,
 )
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
 from services.booking.tables import outbox

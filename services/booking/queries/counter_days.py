@@ -8,7 +8,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.queries.slots import CounterView
-from shared.errors import Refusal
 
 COUNTERS_MAX = 1_000
 
@@ -49,16 +48,6 @@ async def list_counter_days(session: AsyncSession, municipality: str, day: date)
 async def list_closed_counters(session: AsyncSession, municipality: str, day: date) -> set[str]:
     """The counters that staff have closed for the rest of this day."""
     return set((await session.execute(_CLOSED, {"municipality": municipality, "day": day})).scalars())
-
-
-async def refuse_closed_counter(session: AsyncSession, municipality: str, counter: str, day: date) -> None:
-    """Nobody comes into the line of a closed counter. A trigger (0033) keeps those apart who come just then.
-
-    Raises:
-        Refusal: `counter_closed_now` (409).
-    """
-    if counter in await list_closed_counters(session, municipality, day):
-        raise Refusal("counter_closed_now", 409)
 
 
 async def counter_now(

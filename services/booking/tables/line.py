@@ -36,6 +36,8 @@ line_step = Table(
     Column("waited_s", Integer),
     Column("walked_s", Integer),
     Column("served_s", Integer),
+    # How many seconds longer they waited than they had been told.
+    Column("told_off_s", Integer),
     Index("line_step_municipality_day_counter_idx", "municipality", "day", "counter"),
     Index(
         "line_step_report_idx",
@@ -51,6 +53,7 @@ line_step = Table(
             "waited_s",
             "walked_s",
             "served_s",
+            "told_off_s",
         ],
         postgresql_where=text(
             "NOT is_undone AND (waited_s IS NOT NULL OR walked_s IS NOT NULL OR served_s IS NOT NULL"

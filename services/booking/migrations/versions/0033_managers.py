@@ -66,6 +66,7 @@ END $$
 """
 # How long they waited until they were first called (once for each time that they came into a line), walked from the
 # last call to the desk, and were served: at the counter where that was, whatever becomes of them there or elsewhere.
+# What they were told of the wait may not be known (yet): a column that may not be there is read by its name.
 MEASURE = f"""
 CREATE FUNCTION booking.measure_line_step() RETURNS trigger LANGUAGE plpgsql
     SET search_path = booking, pg_catalog AS $$
@@ -83,6 +84,10 @@ BEGIN
               AND NOT s.is_undone AND s.waited_s IS NOT NULL AND s.before ->> 'queued_at' = NEW.before ->> 'queued_at')
     THEN
         NEW.waited_s := greatest(0, extract(epoch FROM NEW.at - CAST(NEW.before ->> 'queued_at' AS timestamptz)));
+        SELECT NEW.waited_s - 60 * CAST(to_jsonb(s) ->> 'told_min' AS integer) INTO NEW.told_off_s FROM line_step s
+        WHERE (s.municipality, s.appointment_id, s.counter) = (NEW.municipality, NEW.appointment_id, NEW.counter)
+          AND s.to_state = 'checked_in' AND NOT s.is_undone AND to_jsonb(s) ->> 'told_min' IS NOT NULL
+        ORDER BY s.version DESC LIMIT 1;
     END IF;
     IF NEW.from_state = 'called' AND NEW.to_state = 'serving' THEN
         NEW.walked_s := greatest(0, extract(epoch FROM NEW.at - CAST(NEW.before ->> 'called_at' AS timestamptz)));
@@ -117,7 +122,7 @@ WHERE (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
 # What a report reads of a year, and nothing beside it.
 REPORT_INDEX = """
 CREATE INDEX line_step_report_idx ON booking.line_step (municipality, day)
-    INCLUDE (counter, from_counter, procedure, came_by, to_state, at, waited_s, walked_s, served_s)
+    INCLUDE (counter, from_counter, procedure, came_by, to_state, at, waited_s, walked_s, served_s, told_off_s)
     WHERE NOT is_undone AND (waited_s IS NOT NULL OR walked_s IS NOT NULL OR served_s IS NOT NULL OR to_state = 'done')
 """
 
@@ -141,7 +146,8 @@ def upgrade() -> None:
     """)
     op.execute("""
         ALTER TABLE booking.line_step ADD COLUMN procedure text, ADD COLUMN came_by text, ADD COLUMN from_counter text,
-            ADD COLUMN waited_s integer, ADD COLUMN walked_s integer, ADD COLUMN served_s integer
+            ADD COLUMN waited_s integer, ADD COLUMN walked_s integer, ADD COLUMN served_s integer,
+            ADD COLUMN told_off_s integer
     """)
     op.execute("ALTER TABLE booking.line_step DISABLE TRIGGER guard_line_step")
     op.execute(MEASURED_LATE)
@@ -157,7 +163,8 @@ def downgrade() -> None:
     op.execute("DROP INDEX booking.line_step_report_idx")
     op.execute("""
         ALTER TABLE booking.line_step DROP COLUMN procedure, DROP COLUMN came_by, DROP COLUMN from_counter,
-            DROP COLUMN waited_s, DROP COLUMN walked_s, DROP COLUMN served_s
+            DROP COLUMN waited_s, DROP COLUMN walked_s, DROP COLUMN served_s,
+            DROP COLUMN told_off_s
     """)
     op.execute("ALTER TABLE booking.appointment DROP COLUMN came_by")
     op.execute("DROP TABLE booking.wait_alarm")
