@@ -33,6 +33,7 @@ from tests.benchmarks import (
     race,
     rate,
     relay,
+    reports,
     search,
     slots,
     soak,
@@ -62,6 +63,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "history": history.measure,
     "compare": compare.measure,
     "search": search.measure,
+    "reports": reports.measure,
 }
 
 

@@ -99,7 +99,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
 
 PARTS = (
     "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "rate", "ledger", "history",
-    "compare", "search", "start", "soak",
+    "compare", "search", "reports", "start", "soak",
 )  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
@@ -117,6 +117,7 @@ TITLES = {
     "history": "One's own history",
     "compare": "The front page and the comparison",
     "search": "Search over 2,000 procedures",
+    "reports": "Reports over a year of a town",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
 }

@@ -150,7 +150,7 @@ async def read_report(
         "from_at": start_of_day(first),
         "until": start_of_day(last + timedelta(days=1)),
     }
-    statements = [_steps(by), _people(by)] + ([_places(by)] if by in ("day", "month", "counter") else [])
+    statements = [steps_statement(by), _people(by)] + ([_places(by)] if by in ("day", "month", "counter") else [])
     whole: dict[str, Any] = {"key": ""}
     lines: dict[str, dict[str, Any]] = {}
     for statement in statements:
@@ -172,7 +172,8 @@ async def read_history(session: AsyncSession, municipality: str, first: date, la
     return found
 
 
-def _steps(by: By) -> str:
+def steps_statement(by: By) -> str:
+    """How the steps of the line are counted: all of it from one index."""
     return _STEPS.format(key=_STEP_KEYS[by], done=_DONE, hour=_HOUR, most=LINES_MAX)
 
 
