@@ -13,14 +13,15 @@ from tests.benchmarks.house import House
 TOWN = "990011"
 PEOPLE_A_DAY, COUNTERS, DAYS = 600, 9, 250
 TARGET_MS = 1_500
-# Written as a copy is, without triggers: of the days of a year, those on which a town hall is open, one after another.
+# Written as a copy is, without triggers: as many days as a town hall is open in a year, one after another.
 _PEOPLE = """
     SET session_replication_role = replica;
     INSERT INTO booking.appointment
         (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office, starts_at,
          ends_at, day, reach, came_by, booked_at, changed_at)
     SELECT '{town}', md5('report-' || n)::uuid, 'R' || n, 'walk_in', 'done', 4, 0, 'P' || n % 40,
-           (n % {counters})::text, 'office', at, at, CAST(at AT TIME ZONE 'Asia/Tokyo' AS date), 'none', 'walk_in', at, at
+           (n % {counters})::text, 'office', at, at, CAST(at AT TIME ZONE 'Asia/Tokyo' AS date), 'none', 'walk_in',
+           at, at
     FROM (SELECT n, CAST('{first}' AS date) + n / {people} + (n % {people}) * interval '48 s' AS at
           FROM generate_series({start}, {end}) AS n) AS coming
 """
