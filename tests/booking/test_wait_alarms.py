@@ -1,16 +1,19 @@
 """Somebody waits longer than the town promises: raised once, shown until seen, over when nobody does, and kept."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from services.booking.commands.alarms import see_alarm
 from services.booking.worker import DUE_HANDLERS
+from shared.errors import Refusal
 from shared.messaging.due import DueLoop
 from tests.booking.conftest import FAMILY, TOWN, BookingTown
-from tests.booking.hall import open_hall, step, walk_in
+from tests.booking.hall import MANAGER, open_hall, step, walk_in
 
 PROMISE = timedelta(minutes=20)
 SECOND = timedelta(seconds=1)
@@ -61,7 +64,7 @@ async def test_it_is_raised_once_when_the_promise_is_over_and_ends_with_the_wait
 
 
 async def test_the_database_keeps_one_alarm_for_a_counter(hall: BookingTown) -> None:
-    """Seen to fail without `wait_alarm_one_each_idx`: two workers raise two."""
+    """Seen to fail without `wait_alarm_one_each_idx` and its ON CONFLICT: two workers raise two."""
     await walk_in(hall)
     hall.now += PROMISE + SECOND
     for _ in range(2):
@@ -105,6 +108,12 @@ async def test_it_ends_with_the_day(hall: BookingTown) -> None:
     assert await alarms(hall) == [("7", True, False)]
 
 
+async def test_an_alarm_that_nobody_raised_is_seen_by_nobody(hall: BookingTown) -> None:
+    with pytest.raises(Refusal, match="alarm_unknown"):
+        async with hall.db.begin(TOWN) as session:
+            await see_alarm(session, MANAGER, uuid4(), now=hall.now)
+
+
 @pytest.mark.parametrize("swaps", [True, False])
 async def test_staff_see_it_and_say_so(hall: BookingTown, *, swaps: bool) -> None:
     await walk_in(hall)
@@ -127,7 +136,7 @@ async def test_staff_see_it_and_say_so(hall: BookingTown, *, swaps: bool) -> Non
         # Who comes second changes nothing.
         hall.now += SECOND
         await clerk.post(address, headers=headers)
-        unknown = await clerk.post("/counter/alarms/00000000-0000-0000-0000-000000000000/seen")
+        unknown = await clerk.post("/counter/alarms/00000000-0000-0000-0000-000000000000/seen", headers=headers)
         assert unknown.status_code == httpx.codes.NOT_FOUND
     assert await alarms(hall) == [("3", False, False), ("7", False, True)]
     seen = await hall.rows("SELECT seen_by FROM booking.wait_alarm WHERE seen_by IS NOT NULL")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.api import examples
 from services.booking.api.bodies import Code, CounterCode, Typed, Version
-from services.booking.api.refused import AT_COUNTER, CHECK_IN, STEP
+from services.booking.api.refused import CHECK_IN, STEP, WALK_IN
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.line import (
     MoveAlong,
@@ -167,7 +167,7 @@ async def post_line_check_in(
     guards=GUARDS,
     tags=TAGS,
     opt=documented(
-        body=PostWalkIn, example={"procedure": examples.PROCEDURE}, returns=STANDS_EXAMPLE, refusals=AT_COUNTER
+        body=PostWalkIn, example={"procedure": examples.PROCEDURE}, returns=STANDS_EXAMPLE, refusals=WALK_IN
     ),
 )
 async def post_line_walk_in(

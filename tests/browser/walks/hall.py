@@ -4,6 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.helping import sign_in
 from tests.browser.residents import See
+from tests.browser.walks.asked import NewPhone
 from tests.journeys.database import ask
 from tests.stack import COORDINATOR_LOGIN, Stack
 
@@ -43,8 +44,8 @@ STEPS = """
 """
 
 
-def test_the_hall_as_those_see_it_who_run_it(tablet: Page, new_tablet: object, stack: Stack, see: See) -> None:
-    boss = sign_in(new_tablet(), COORDINATOR_LOGIN, "/helpers/roster")  # type: ignore[operator]
+def test_the_hall_as_those_see_it_who_run_it(tablet: Page, new_tablet: NewPhone, stack: Stack, see: See) -> None:
+    boss = sign_in(new_tablet(), COORDINATOR_LOGIN, "/helpers/roster")
     boss.goto("/counter/today")
     see(boss, "today")
     boss.goto("/counter/reports?first=2020-01-01&last=2020-01-07")
