@@ -73,7 +73,7 @@ async def test_the_times_are_those_that_people_had(hall: BookingTown) -> None:
 
 
 async def test_steps_that_were_taken_back_do_not_count(hall: BookingTown) -> None:
-    """Seen to fail without `NOT is_undone` in the statement, and in the trigger's look for an earlier call."""
+    """By `NOT is_undone` in the statement, and in the trigger's look for an earlier call."""
     who = await walk_in(hall)
     hall.now += timedelta(minutes=1)
     who = await step(hall, who, "call", "start", "done", "undo", "undo", "undo")
@@ -285,7 +285,7 @@ async def test_pages_and_files_say_the_same_and_nothing_of_persons(hall: Booking
 
 
 async def test_the_index_of_reports_has_all_that_their_statement_reads(hall: BookingTown) -> None:
-    """With a year of steps nothing else is read: seen to fail when a column is missing in the index."""
+    """With a year of steps nothing else is read."""
     asked = {"municipality": TOWN, "first": DAY, "last": DAY, "promise_s": 60}
     for by in ("day", "counter", "procedure", "came_by"):
         async with hall.db.begin(TOWN) as session:

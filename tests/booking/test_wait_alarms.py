@@ -64,7 +64,7 @@ async def test_it_is_raised_once_when_the_promise_is_over_and_ends_with_the_wait
 
 
 async def test_the_database_keeps_one_alarm_for_a_counter(hall: BookingTown) -> None:
-    """Seen to fail without `wait_alarm_one_each_idx` and its ON CONFLICT: two workers raise two."""
+    """By `wait_alarm_one_each_idx`, when two workers look at once."""
     await walk_in(hall)
     hall.now += PROMISE + SECOND
     for _ in range(2):
