@@ -73,7 +73,7 @@ async def test_the_times_are_those_that_people_had(hall: BookingTown) -> None:
 
 
 async def test_steps_that_were_taken_back_do_not_count(hall: BookingTown) -> None:
-    """By `NOT is_undone` in the statement, and in the trigger's look for an earlier call."""
+    """Seen to fail without `NOT is_undone` in the statement."""
     who = await walk_in(hall)
     hall.now += timedelta(minutes=1)
     who = await step(hall, who, "call", "start", "done", "undo", "undo", "undo")
