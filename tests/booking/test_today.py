@@ -153,7 +153,7 @@ async def test_nobody_comes_into_a_line_where_all_is_closed(hall: BookingTown) -
 
 
 async def test_the_database_keeps_everybody_out_of_a_closed_line(hall: BookingTown) -> None:
-    """By the look in `arrive_appointment` (0033), whatever the application does."""
+    """Seen to fail without the look in `arrive_appointment` (0033): the copy stands in the closed line."""
     there = await walk_in(hall)
     await close(hall, "7")
     copy = """
@@ -168,7 +168,7 @@ async def test_the_database_keeps_everybody_out_of_a_closed_line(hall: BookingTo
 
 
 async def test_who_comes_while_it_is_being_closed_is_refused(hall: BookingTown) -> None:
-    """By the lock in `refuse_closed_counter`, and in the trigger behind it."""
+    """Seen to fail without the locks in `refuse_closed_counter` and the trigger: the ticket is given all the same."""
     order, holding, closed = await seen(hall, "3"), asyncio.Event(), asyncio.Event()
 
     async def shut() -> None:
