@@ -52,6 +52,16 @@ STAFF_ONLY: Final = {
         "services/booking/pages/finish.html",
         "services/booking/pages/finish.py",
     ),
+    "the counters now, and reports": (
+        "services/booking/pages/alarms.html",
+        "services/booking/pages/alarms.py",
+        "services/booking/pages/report_wording.py",
+        "services/booking/pages/reports.html",
+        "services/booking/pages/reports.py",
+        "services/booking/pages/today.html",
+        "services/booking/pages/today.py",
+        "services/booking/pages/today_now.html",
+    ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
     "opening rules": (
         "services/booking/pages/rule.html",

@@ -7,6 +7,7 @@ from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
+from services.booking.pages.alarms import get_alarm_address, get_alarms, post_alarm_seen
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
 from services.booking.pages.board import get_board, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
@@ -72,6 +73,7 @@ from services.booking.pages.one_stop import (
     post_book_chain_page,
     post_chain_page,
 )
+from services.booking.pages.reports import get_report_csv, get_report_xlsx, get_reports
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
 from services.booking.pages.rules import (
     get_rule_address,
@@ -83,6 +85,16 @@ from services.booking.pages.rules import (
 )
 from services.booking.pages.services import post_services_page
 from services.booking.pages.shifts import get_remove_shift_page, get_shifts, post_remove_shift, post_shift
+from services.booking.pages.today import (
+    get_today,
+    get_today_address,
+    get_today_events,
+    get_today_now,
+    post_close_counter,
+    post_move_staff,
+    post_move_waiting,
+    post_open_counter,
+)
 from services.booking.pages.transfers import get_transfer, post_transfer
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
@@ -204,6 +216,20 @@ HANDLERS = [
     post_rule_preview,
     post_rule,
     post_rule_withdrawal,
+    get_alarms,
+    get_alarm_address,
+    post_alarm_seen,
+    get_reports,
+    get_report_csv,
+    get_report_xlsx,
+    get_today,
+    get_today_now,
+    get_today_events,
+    get_today_address,
+    post_close_counter,
+    post_open_counter,
+    post_move_staff,
+    post_move_waiting,
     get_close_page,
     get_close_preview,
     post_close,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from services.booking.commands.alarms import on_wait_watch_due
 from services.booking.commands.asking import HELPER_ANSWER
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
@@ -19,7 +20,7 @@ from services.booking.commands.closings import (
 )
 from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
-from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK
+from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK, WAIT_WATCH
 from services.booking.commands.replanning import on_watch_chain_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.commands.waitlist import WAITING
@@ -53,6 +54,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     WATCH_CHAIN: on_watch_chain_due,
     WAITING: on_waiting_due,
     WAITING_ANSWER: on_waiting_answer_due,
+    WAIT_WATCH: on_wait_watch_due,
 }
 
 

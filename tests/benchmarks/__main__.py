@@ -35,6 +35,7 @@ from tests.benchmarks import (
     race,
     rate,
     relay,
+    reports,
     search,
     slots,
     soak,
@@ -67,6 +68,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "day": day.measure,
     "live": live.measure,
     "line": live.measure_line,
+    "reports": reports.measure,
 }
 
 

@@ -44,6 +44,7 @@ from tests.browser.walks.running import (
     test_another_system_is_told,
 )
 from tests.browser.walks.following import test_the_thread_of_a_case_and_its_prints, test_another_way_after_all
+from tests.browser.walks.hall import test_the_hall_as_those_see_it_who_run_it
 from tests.browser.walks.editing import test_the_catalogue_is_edited_looked_at_and_published
 from tests.browser.walks.sending import (
     test_one_form_for_a_birth,
@@ -76,7 +77,7 @@ def see(seen_paths: set[str]) -> Iterator[See]:
 
 
 # Pieces of pages, which stand on a page that was looked at.
-PIECES = {"/board/now", "/counter/line"}
+PIECES = {"/board/now", "/counter/line", "/counter/alarms", "/counter/today/now"}
 
 
 def test_no_page_was_left_out(seen_paths: set[str], routes: list[Route]) -> None:

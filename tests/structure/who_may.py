@@ -24,6 +24,7 @@ OFFICE_AND_COUNTER = only("counter", "back_office", "manager")
 KIOSK = only("kiosk")
 HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
+LINE_AND_HALL = only("counter", "coordinator", "manager")
 NOTICES = only("counter", "manager")
 OPERATOR = only("operator")
 PRIVACY = only("privacy_officer")
@@ -396,6 +397,24 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /kiosk/appointments": KIOSK,
     "booking POST /kiosk/appointments": KIOSK,
     "booking GET /kiosk/appointments/{appointment_id}": KIOSK,
+    # The town hall now; alarms of waits are for whoever can do something about them.
+    "booking GET /counter/alarms": LINE_AND_HALL,
+    "booking GET /counter/alarms/{alarm_id}/seen": LINE_AND_HALL,
+    "booking POST /counter/alarms/{alarm_id}/seen": LINE_AND_HALL,
+    "booking GET /counter/today": ROSTER,
+    "booking GET /counter/today/now": ROSTER,
+    "booking GET /counter/today/events": ROSTER,
+    "booking GET /counter/today/close": ROSTER,
+    "booking GET /counter/today/open": ROSTER,
+    "booking GET /counter/today/staff": ROSTER,
+    "booking GET /counter/today/move": ROSTER,
+    "booking POST /counter/today/close": ROSTER,
+    "booking POST /counter/today/open": ROSTER,
+    "booking POST /counter/today/staff": ROSTER,
+    "booking POST /counter/today/move": ROSTER,
+    "booking GET /counter/reports": ROSTER,
+    "booking GET /counter/reports/report.csv": ROSTER,
+    "booking GET /counter/reports/report.xlsx": ROSTER,
     # When counters and venues are open: looked at before it is published.
     "booking GET /counter/opening": ROSTER,
     "booking GET /counter/opening/{counter}": ROSTER,

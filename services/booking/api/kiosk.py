@@ -14,10 +14,11 @@ from services.booking.api.bodies import Code
 from services.booking.api.examples import ID
 from services.booking.api.refused import KIOSK_BOOK, KIOSK_TICKET
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
-from services.booking.commands.line import TakeWalkIn, counter_for, find_counters
+from services.booking.commands.line import TakeWalkIn, find_counters
 from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush
 from services.booking.keys import Keys
+from services.booking.queries.counter_days import counter_now
 from services.booking.queries.kiosk import (
     KioskProcedure,
     LineAhead,
@@ -29,6 +30,7 @@ from services.booking.queries.kiosk import (
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import OpenSlot
+from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -142,7 +144,7 @@ async def get_kiosk_now(
             found, counters = await find_counters(session, town.code, procedure)
         except Refusal as refusal:
             raise Refusal(refusal.code, 404) from refusal
-        counter = counter_for(counters, identity.office)
+        counter = await counter_now(session, town.code, counters, identity.office, jst_day(now))
         in_one = [] if await outlasts_slots(session, town.code, found.code) else list(counters)
         policy = (await get_rules(session, town.code)).policy
         return KioskNow(

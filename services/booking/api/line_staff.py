@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from services.booking.api import examples
 from services.booking.api.bodies import Code, CounterCode, Typed, Version
-from services.booking.api.refused import AT_COUNTER, CALL_NEXT, CHECK_IN, STEP
+from services.booking.api.refused import CALL_NEXT, CHECK_IN, STEP, WALK_IN
 from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.late_steps import check_in_once, step_once
 from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
@@ -161,7 +161,7 @@ async def post_line_check_in(
     guards=GUARDS,
     tags=TAGS,
     opt=documented(
-        body=PostWalkIn, example={"procedure": examples.PROCEDURE}, returns=STANDS_EXAMPLE, refusals=AT_COUNTER
+        body=PostWalkIn, example={"procedure": examples.PROCEDURE}, returns=STANDS_EXAMPLE, refusals=WALK_IN
     ),
 )
 async def post_line_walk_in(

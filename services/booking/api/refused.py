@@ -43,6 +43,7 @@ STEP = APPOINTMENT | {
     "no_show_too_early": 409,
     "not_today": 409,
     "called_elsewhere": 409,
+    "counter_closed_now": 409,
 }
 FINISH = STEP | {
     "delivered_unfit": 400,
@@ -57,14 +58,11 @@ CHECK_IN = APPOINTMENT | {
     "arrival_done": 409,
     "not_today": 409,
     "step_impossible": 409,
+    "counter_closed_now": 409,
 }
 AT_COUNTER = {"procedure_unknown": 400}
-KIOSK_TICKET = AT_COUNTER | {
-    "counter_closed_now": 409,
-    "kiosk_full": 409,
-    "tickets_not_yet": 409,
-    "tickets_over": 409,
-}
+WALK_IN = AT_COUNTER | {"counter_closed_now": 409}
+KIOSK_TICKET = WALK_IN | {"kiosk_full": 409, "tickets_not_yet": 409, "tickets_over": 409}
 KIOSK_BOOK = AT_COUNTER | SLOT | {"kiosk_full": 409}
 ROSTER = {"roster_missing": 409}
 SHIFT = ROSTER | {"shift_unfit": 422, "venue_unknown": 404, "shift_overlaps": 409, "too_many_shifts": 409}

@@ -19,7 +19,6 @@ from services.booking.commands.line import (
     KIOSK,
     Moved,
     TakeWalkIn,
-    counter_for,
     find_counters,
     give_ticket,
     take_once,
@@ -30,6 +29,7 @@ from services.booking.domain.queue import open_spans, tickets_now
 from services.booking.domain.rules import SlotTaken, refuse_unbookable
 from services.booking.keys import Keys
 from services.booking.queries.closings import is_closed_now
+from services.booking.queries.counter_days import counter_now
 from services.booking.queries.queue import list_plans_of_day
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
@@ -128,7 +128,7 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
 
     async def give() -> Moved:
         _, counters = await find_counters(session, town, order.procedure)
-        counter = counter_for(counters, kiosk.office)
+        counter = await counter_now(session, town, counters, kiosk.office, jst_day(now))
         if await is_closed_now(session, town, counter, now=now):
             raise Refusal("counter_closed_now", 409)
         await refuse_no_tickets(session, town, counter, now=now)

@@ -1,7 +1,7 @@
 """What staff do at the counter: check in, call, serve, finish, mark as absent, take back; and walk-ins."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +14,8 @@ from services.booking.commands.chains import leave_chain_if_in_the_way, lock_cha
 from services.booking.commands.delivered import as_booked, record_delivered
 from services.booking.commands.facts import tell
 from services.booking.commands.keyed import do_once, request_hash
+from services.booking.commands.locking import refuse_closed_counter
+from services.booking.commands.marks import watch_waits
 from services.booking.commands.near_turn import tell_near_turns
 from services.booking.commands.nudge import nudge_line
 from services.booking.commands.offers import tell_progress
@@ -22,6 +24,7 @@ from services.booking.domain.arrival import ready_parts
 from services.booking.domain.late import fit_moment
 from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
 from services.booking.queries.arrival import lock_parts_of_day, where_called
+from services.booking.queries.counter_days import counter_now, list_closed_counters, list_counters_for
 from services.booking.queries.slots import CounterView, ProcedureView, find_procedure, list_counters
 from services.booking.queries.waits import estimate_own_wait
 from services.booking.tables import outbox
@@ -124,7 +127,8 @@ async def move_along(
 
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state` it is in now),
-            `step_impossible`, `no_show_too_early`, `not_today`, `step_time_unfit`, `called_elsewhere` (409).
+            `step_impossible`, `no_show_too_early`, `not_today`, `step_time_unfit`, `called_elsewhere`,
+            `counter_closed_now` (409).
     """
     row = await lock_in_line(session, actor, order.appointment_id, order.version, is_undo=order.action == "undo")
     moved = await _step(session, actor, row, order.action, now=now, at=at)
@@ -165,7 +169,7 @@ async def check_in_by_number(
 
     Raises:
         Refusal: `number_unreadable` (400), `appointment_unknown` (404), `arrival_cancelled`, `not_today`,
-            `arrival_known` (they are here already), `arrival_done`, `step_time_unfit` (409).
+            `arrival_known` (they are here already), `arrival_done`, `step_time_unfit`, `counter_closed_now` (409).
     """
     number = read_number(typed)
     if number is None:
@@ -193,7 +197,7 @@ async def take_walk_in(session: AsyncSession, actor: Identity, order: TakeWalkIn
     """Put somebody without an appointment into the line, with a ticket.
 
     Raises:
-        Refusal: `procedure_not_chosen`, `procedure_unknown` (400), `key_reused` (422).
+        Refusal: `procedure_not_chosen`, `procedure_unknown` (400), `counter_closed_now` (409), `key_reused` (422).
     """
     if not order.procedure:
         raise Refusal("procedure_not_chosen", 400)
@@ -221,12 +225,13 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
     """A ticket for this procedure, each time.
 
     Raises:
-        Refusal: `procedure_unknown` (400).
+        Refusal: `procedure_unknown` (400), `counter_closed_now` (409).
     """
     municipality = actor.municipality
     procedure, counters = await find_counters(session, municipality, code)
-    counter = counter_for(counters, actor.office)
     day = jst_day(now)
+    counter = await counter_now(session, municipality, counters, actor.office, day)
+    await refuse_closed_counter(session, municipality, counter, day)
     ticket = await next_ticket(session, municipality, counter, day)
     row = (
         await session.execute(
@@ -247,6 +252,7 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
         )
     ).one()
     await _remember(session, actor, row, row.version, "walk-in", standing_of(row), now=now, at=now)
+    await watch_waits(session, municipality, now=now)
     await record_deed(session, actor, "walk-in", row.appointment_id, version=row.version, now=now)
     await outbox.publish(session, tell(AppointmentProgressed, row, now=now))
     await nudge_line(session, municipality)
@@ -267,11 +273,6 @@ async def find_counters(
     if procedure is None or not found:
         raise Refusal("procedure_unknown", 400)
     return procedure, found
-
-
-def counter_for(counters: Mapping[str, CounterView], office: str | None) -> str:
-    """Where somebody without an appointment is sent: to the office that gives the ticket, if it is done there."""
-    return next((code for code, counter in counters.items() if counter.office == office), next(iter(counters)))
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -321,7 +322,23 @@ async def step_without_record(
         at = fit_moment(at, since=last_at or row.booked_at, now=now)
     state = next_state(progress_of(row), action, now=at)
     standing = _after(standing_of(row), state, action, now=at)
+    if action == "check-in":
+        standing = await stand_where_open(session, row, standing)
     return await take_step(session, actor, row, action, standing, now=now, at=at)
+
+
+async def stand_where_open(session: AsyncSession, row: Any, standing: Standing) -> Standing:
+    """Whoever comes to a counter that is closed is sent to another where all of it is done, if one is open."""
+    closed = await list_closed_counters(session, row.municipality, row.day)
+    if standing.counter not in closed:
+        return standing
+    procedures = [row.procedure, *(each["procedure"] for each in row.services or ())]
+    counters = await list_counters(session, row.municipality)
+    fitting = await list_counters_for(session, row.municipality, procedures)
+    found = next((code for code in fitting if code in counters and code not in closed), None)
+    if found is None:
+        return standing
+    return msgspec.structs.replace(standing, counter=found, office=counters[found].office)
 
 
 async def take_step(
@@ -339,8 +356,13 @@ async def take_step(
     `at`: when it happened, if that was not now.
 
     Raises:
-        Refusal: `called_elsewhere` (409, with the `counter`).
+        Refusal: `called_elsewhere` (409, with the `counter`); `counter_closed_now` (409): it would bring them into the
+            line of a closed counter.
     """
+    comes = row.state in ("booked", "no_show") or standing.counter != row.counter
+    if standing.state == "checked_in" and comes:
+        await refuse_closed_counter(session, row.municipality, standing.counter, row.day)
+        await watch_waits(session, row.municipality, now=now)
     moved = await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now)
     await _remember(session, actor, row, row.version + 1, action, standing, now=now, at=at or now)
     return moved

@@ -4,7 +4,7 @@
 2. Appointments, by their id.
 3. Places, by slot and number: those that one has (booked, held or kept). A place that is only wanted is never waited
    for (`SKIP LOCKED`), so it may be taken later.
-4. What is offered; then the marks of `commands/marks.py`.
+4. What is offered; then a counter's line, by whoever comes into it; then the marks of `commands/marks.py`.
 
 Whoever needs several of a kind asks for all of them at once, before any of the next kind. A closing has places only: it
 locks all of its time and of the holds that reach into it, in the same order, and leaves what concerns appointments to
@@ -12,11 +12,15 @@ transactions of their own.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.queries.counter_days import list_closed_counters
+from shared.errors import Refusal
 
 # A batch of a closing, each with an arrival of as many errands as there may be.
 APPOINTMENTS_MAX = 500
@@ -48,6 +52,23 @@ _PLACES = text("""
     WHERE p.municipality = :municipality
     ORDER BY p.slot_id, p.place_no FOR UPDATE OF p
 """)
+# Of those who come into a counter's line any number at once; whoever closes it (a trigger, 0033) waits for them, and
+# they for it.
+_ENTER = text("""
+    SELECT pg_advisory_xact_lock_shared(
+        hashtextextended('counter_day/' || CAST(:municipality AS text) || '/' || CAST(:counter AS text), 0))
+""")
+
+
+async def refuse_closed_counter(session: AsyncSession, municipality: str, counter: str, day: date) -> None:
+    """Whoever comes into a counter's line, before they do: it is not being closed until they are there.
+
+    Raises:
+        Refusal: `counter_closed_now` (409).
+    """
+    await session.execute(_ENTER, {"municipality": municipality, "counter": counter})
+    if counter in await list_closed_counters(session, municipality, day):
+        raise Refusal("counter_closed_now", 409)
 
 
 async def lock_appointments(session: AsyncSession, municipality: str, appointments: Collection[UUID]) -> Sequence[Any]:

@@ -17,7 +17,7 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
-from services.booking.commands.line import TakeWalkIn, counter_for, find_counters
+from services.booking.commands.line import TakeWalkIn, find_counters
 from services.booking.domain.kiosk import KANA_ROWS
 from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush
@@ -26,6 +26,7 @@ from services.booking.pages.appointments import PAPER, QR_BORDER, QR_SCALE
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import counter_label, place_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_appointment_by_id, find_town_facts
+from services.booking.queries.counter_days import counter_now
 from services.booking.queries.kiosk import (
     find_line_ahead,
     list_kiosk_procedures,
@@ -35,6 +36,7 @@ from services.booking.queries.kiosk import (
 )
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
+from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -102,7 +104,7 @@ async def get_kiosk_procedure(
     try:
         async with db.begin(town.code) as session:
             procedure, counters = await find_counters(session, town.code, code)
-            counter = counters[counter_for(counters, identity.office)]
+            counter = counters[await counter_now(session, town.code, counters, identity.office, jst_day(now))]
             ahead = await find_line_ahead(session, town.code, counter.code, now=now)
             policy = (await get_rules(session, town.code)).policy
             # What takes longer than a slot is booked at the desk.

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import SlotTime
 from services.booking.domain.closings import ClosedTime, Reason, is_closed, on_each_day
+from services.booking.queries.counter_days import list_closed_counters
+from shared.clock import jst_day
 
 # Of those that are not over; a town has a handful.
 CLOSINGS_MAX = 500
@@ -190,7 +192,9 @@ async def preview_closing(
 
 
 async def is_closed_now(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> bool:
-    """Whether a closing covers this counter at this moment."""
+    """Whether a closing covers this counter at this moment, or staff have closed it for today."""
+    if counter in await list_closed_counters(session, municipality, jst_day(now)):
+        return True
     moment = SlotTime(now, now + timedelta(minutes=1))
     return is_closed(counter, moment, await list_closed_times(session, municipality, now=now))
 

@@ -146,6 +146,8 @@ appointment = Table(
     Column("parts", SmallInteger, nullable=False, server_default=text("1")),
     # The ticket machine that gave it out: it knows of nobody who they are.
     Column("kiosk_ref", Text),
+    # A trigger (0033) says it: `web`, or `phone` and `desk` by the staff who booked for them; `walk_in`, or `kiosk`.
+    Column("came_by", Text, nullable=False),
     UniqueConstraint("municipality", "number"),
     ForeignKeyConstraint(
         ["municipality", "slot_id", "place_no"],
@@ -170,6 +172,7 @@ appointment = Table(
         name="kiosk_knows_nobody",
     ),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    CheckConstraint("came_by IN ('web', 'phone', 'desk', 'walk_in', 'kiosk')", name="came_by"),
     CheckConstraint(
         "(chain_id IS NULL) = (chain_person IS NULL) AND (chain_id IS NULL) = (chain_until IS NULL)"
         " AND (chain_id IS NULL OR chain_until > starts_at)",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -41,7 +42,38 @@ line_step = Table(
     # Of who came into the line: how many minutes they were told that they would wait.
     Column("told_min", Integer),
     Column("is_undone", Boolean, nullable=False, server_default="false"),
+    # What reports are made of; a trigger (0033) fills it in. How they came and for what; where they were before; how
+    # many seconds they waited until the first call, walked, and were served, each at the step that ends it.
+    Column("procedure", Text),
+    Column("came_by", Text),
+    Column("from_counter", Text),
+    Column("waited_s", Integer),
+    Column("walked_s", Integer),
+    Column("served_s", Integer),
+    # How many seconds longer they waited than they had been told.
+    Column("told_off_s", Integer),
     Index("line_step_municipality_day_counter_idx", "municipality", "day", "counter"),
+    Index(
+        "line_step_report_idx",
+        "municipality",
+        "day",
+        postgresql_include=[
+            "counter",
+            "from_counter",
+            "procedure",
+            "came_by",
+            "to_state",
+            "at",
+            "waited_s",
+            "walked_s",
+            "served_s",
+            "told_off_s",
+        ],
+        postgresql_where=text(
+            "NOT is_undone AND (waited_s IS NOT NULL OR walked_s IS NOT NULL OR served_s IS NOT NULL"
+            " OR to_state = 'done')"
+        ),
+    ),
 )
 # Somebody was sent to another counter: why, and a note for the staff there. It is gone when the day is over, when the
 # step is taken back, and when the person is erased.
