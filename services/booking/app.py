@@ -8,7 +8,7 @@ from services.booking.keys import Keys
 from services.booking.live import LineWatch
 from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
-from services.booking.pages.board import get_board, get_board_now
+from services.booking.pages.board import get_board, get_board_events, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
 from services.booking.pages.changes import get_cancel_page, get_change_page, post_cancel_page, post_change_page
 from services.booking.pages.closings import (
@@ -28,6 +28,14 @@ from services.booking.pages.counter import (
     post_action,
     post_check_in,
     post_walk_in,
+)
+from services.booking.pages.door import (
+    get_door,
+    get_door_code,
+    get_door_procedure,
+    get_poster,
+    post_own_check_in,
+    post_phone_ticket,
 )
 from services.booking.pages.draw_entries import (
     get_enter_page,
@@ -62,12 +70,14 @@ from services.booking.pages.kiosk import (
     post_kiosk_ticket,
 )
 from services.booking.pages.moves import get_move_page, post_move_page
+from services.booking.pages.now import get_now_page, get_waits_csv
 from services.booking.pages.one_stop import (
     get_chain_confirm_page,
     get_chains_page,
     post_book_chain_page,
     post_chain_page,
 )
+from services.booking.pages.phone_ticket import get_phone_ticket, post_phone_ticket_action
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
 from services.booking.pages.rules import (
     get_rule_address,
@@ -77,8 +87,10 @@ from services.booking.pages.rules import (
     post_rule_preview,
     post_rule_withdrawal,
 )
+from services.booking.pages.screens import get_screens
 from services.booking.pages.services import post_services_page
 from services.booking.pages.shifts import get_remove_shift_page, get_shifts, post_remove_shift, post_shift
+from services.booking.pages.streams import Streams
 from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
     get_confirm_page,
@@ -137,6 +149,18 @@ HANDLERS = [
     get_forget,
     get_board,
     get_board_now,
+    get_board_events,
+    get_screens,
+    get_now_page,
+    get_waits_csv,
+    get_door,
+    get_door_code,
+    get_door_procedure,
+    get_poster,
+    post_phone_ticket,
+    get_phone_ticket,
+    post_phone_ticket_action,
+    post_own_check_in,
     get_form_address,
     get_counter,
     get_line,
@@ -222,6 +246,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
             "destinations": settings.webhook_destinations,
             "reads": SharedReads(),
             "tries": CodeTries(),
+            "streams": Streams(),
             "watch": watch,
             "clock": clock,
             "is_ended": ended_sessions.is_ended,

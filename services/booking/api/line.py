@@ -8,7 +8,8 @@ from litestar.di import NamedDependency
 
 from services.booking.api import examples
 from services.booking.domain.line import show_ticket
-from services.booking.queries.line import list_board, list_waiting
+from services.booking.queries.board import list_board
+from services.booking.queries.line import list_waiting
 from shared.clock import jst_day
 from shared.db import Database
 from shared.web.documented import documented

@@ -43,18 +43,25 @@ _OLD_MESSAGES = text(f"""
         WHERE municipality = :municipality AND told_at < :told_before LIMIT {BATCH})
     RETURNING 1
 """)
+# Whose browser held a ticket is nobody's business once the day is over.
+_OLD_PHONES = text(f"""
+    DELETE FROM phone_ticket WHERE (municipality, appointment_id) IN (
+        SELECT municipality, appointment_id FROM phone_ticket
+        WHERE municipality = :municipality AND taken_at < :before LIMIT {BATCH})
+    RETURNING 1
+""")
 
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
-    """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, and old
-    messages to other systems."""
+    """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, old
+    messages to other systems, and who held which ticket."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
         "oldest": oldest_day(now),
         "told_before": now - MESSAGES_KEPT,
     }
-    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS, _OLD_WITHDRAWN, _OLD_MESSAGES):
+    for old in (_OLD_KEYS, _OLD_VISITS, _OLD_ACCESS, _OLD_WITHDRAWN, _OLD_MESSAGES, _OLD_PHONES):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:
             pass
