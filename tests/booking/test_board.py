@@ -12,7 +12,7 @@ from services.booking.pages.board import COUNTERS_MAX, Screen, read_screen
 from services.booking.pages.streams import OPEN_MAX, OPEN_PER_NETWORK_MAX, Streams
 from shared.tokens import Identity
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
-from tests.booking.test_counter import STAFF, step
+from tests.booking.test_counter import step
 
 ANYWHERE = Identity(municipality=TOWN, kind="staff", ref="s2", session_id="s2", roles=("counter",))
 
@@ -191,10 +191,10 @@ def test_only_so_many_streams_are_open() -> None:
     streams = Streams()
     with streams.counted("a"):
         assert not streams.is_full("a")
-        streams._open["a"] = OPEN_PER_NETWORK_MAX  # noqa: SLF001
+        streams._open["a"] = OPEN_PER_NETWORK_MAX
         assert streams.is_full("a")
         assert not streams.is_full("b")
-        streams._open["b"] = OPEN_MAX - OPEN_PER_NETWORK_MAX  # noqa: SLF001
+        streams._open["b"] = OPEN_MAX - OPEN_PER_NETWORK_MAX
         assert streams.is_full("c")
-        streams._open["a"] = 1  # noqa: SLF001
+        streams._open["a"] = 1
     assert not streams.is_full("a")
