@@ -40,6 +40,8 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     # Set aside for a while; to be called before others.
     is_parked: bool
     is_preferred: bool
+    # They came for something discreet: no board shows them and no voice calls them, so that somebody fetches them.
+    is_discreet: bool
     actions: tuple[Action, ...]
 
 
@@ -56,7 +58,7 @@ _CALLED = "coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_numbe
 # Who is called or served; who waits, in the order of the tickets; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
     SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key,
-           {NAMED_SERVICES} AS named
+           coalesce(p.discreet, true) AS discreet, {NAMED_SERVICES} AS named
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
@@ -114,6 +116,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         kana=kana,
         is_parked=row.parked_at is not None,
         is_preferred=row.is_preferred,
+        is_discreet=row.discreet or any(each["discreet"] for each in row.named or ()),
         actions=tuple(
             possible_actions(
                 progress_of(row),
