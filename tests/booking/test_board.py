@@ -198,3 +198,12 @@ def test_only_so_many_streams_are_open() -> None:
         assert streams.is_full("c")
         streams._open["a"] = 1
     assert not streams.is_full("a")
+
+
+async def test_who_comes_when_too_many_listen_is_refused(town: BookingTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board asks now and then all the same. Seen to fail where the stream does not ask."""
+    monkeypatch.setattr("services.booking.pages.streams.OPEN_MAX", 0)
+    async with town.browser(None) as anybody:
+        answer = await anybody.get("/board/events", headers={"accept": "application/json"})
+    assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    assert answer.json()["code"] == "too_many_streams"

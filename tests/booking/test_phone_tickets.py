@@ -22,7 +22,6 @@ from services.booking.commands.phone_tickets import (
 )
 from services.booking.commands.tidying import KEPT, tidy_up
 from services.booking.pages.at_door import DOOR_COOKIE, HOLDER_COOKIE
-from services.booking.queries.place import share_of
 from shared.clock import JST, jst_day
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -353,10 +352,3 @@ async def test_an_appointment_of_another_day_is_not_checked_in(town: BookingTown
         answer = await phone.post(f"/booking/appointments/{booked.number}/check-in", data={"version": "1"})
         assert answer.headers["location"] == f"/booking/appointments/{booked.number}"
     assert await states(town) == ["booked"]
-
-
-@pytest.mark.parametrize(
-    ("wait", "before", "waiting", "left"), [(0, 0, 1, 0), (30, 3, 3, 30), (30, 1, 3, 10), (20, 1, 3, 10), (7, 1, 2, 5)]
-)
-def test_ones_own_wait_is_a_share_of_the_whole(wait: int, before: int, waiting: int, left: int) -> None:
-    assert share_of(wait, before, waiting) == left

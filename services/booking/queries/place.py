@@ -7,22 +7,12 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.domain.kiosk import WAIT_STEP_MIN
 from services.booking.domain.line import State
-from services.booking.domain.queue import Waiting, order_line
-from services.booking.queries.rules import get_rules
-from services.booking.queries.waits import estimate_waits
+from services.booking.queries.waits import count_before, estimate_own_wait
 from shared.clock import jst_day
 
-WAITING_MAX = 500
 TICKETS_MAX = 10
 
-_WAITING = text(f"""
-    SELECT appointment_id, kind, starts_at, queued_at, ticket_no, is_preferred, parked_at IS NOT NULL AS is_parked
-    FROM appointment
-    WHERE municipality = :municipality AND day = :day AND counter = :counter AND state = 'checked_in'
-    ORDER BY queued_at, ticket_no LIMIT {WAITING_MAX}
-""")
 _HELD = """
     SELECT a.appointment_id, a.state, a.ticket_counter, a.ticket_no, a.parked_at, t.stepped_out_at, t.back_at
     FROM phone_ticket t JOIN appointment a USING (municipality, appointment_id)
@@ -67,22 +57,11 @@ async def find_place(
     session: AsyncSession, municipality: str, appointment_id: UUID, counter: str, *, now: datetime
 ) -> OwnPlace | None:
     """The place of somebody who waits at a counter; None when they wait for no call, or not there."""
-    day = jst_day(now)
-    rows = (await session.execute(_WAITING, {"municipality": municipality, "day": day, "counter": counter})).all()
-    waiting = [msgspec.convert(row, Waiting, from_attributes=True) for row in rows]
-    rules = (await get_rules(session, municipality)).queue
-    line = [each for each in order_line(waiting, rules, now=now) if not each.is_parked]
-    before = next((place for place, each in enumerate(line) if each.appointment_id == appointment_id), None)
+    before = await count_before(session, municipality, counter, appointment_id, now=now)
     if before is None:
         return None
-    wait = (await estimate_waits(session, municipality, day, now=now)).get(counter)
-    return OwnPlace(before=before, wait_min=share_of(wait.wait_min, before, len(line)) if wait else None)
-
-
-def share_of(wait_min: int, before: int, waiting: int) -> int:
-    """What is left of the wait of whoever comes last, with so many of all before: in steps, and never too little."""
-    exact = wait_min * before / max(1, waiting)
-    return -(-int(exact + 0.999) // WAIT_STEP_MIN) * WAIT_STEP_MIN
+    wait_min = await estimate_own_wait(session, municipality, counter, appointment_id, now=now)
+    return OwnPlace(before=before, wait_min=wait_min)
 
 
 async def find_held_ticket(
