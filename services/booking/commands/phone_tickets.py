@@ -53,9 +53,12 @@ _TAKEN = text("""
 _ONE_BY_ONE = text("""
     SELECT pg_advisory_xact_lock(hashtextextended('phone/' || :municipality || '/' || :what, 0))
 """)
+# Only what is over: where one is live, the index refuses another.
 _END_OLD = text("""
-    UPDATE phone_ticket SET is_open = false
-    WHERE municipality = :municipality AND holder_hash = :holder_hash AND counter = :counter AND is_open
+    UPDATE phone_ticket t SET is_open = false FROM appointment a
+    WHERE t.municipality = :municipality AND t.holder_hash = :holder_hash AND t.counter = :counter AND t.is_open
+      AND (a.municipality, a.appointment_id) = (t.municipality, t.appointment_id)
+      AND (a.day <> :day OR a.state NOT IN ('checked_in', 'called', 'serving'))
 """)
 _KEEP = text("""
     INSERT INTO phone_ticket (municipality, appointment_id, holder_hash, counter, taken_at)
