@@ -62,6 +62,10 @@ STAFF_ONLY: Final = {
         "services/booking/pages/today.py",
         "services/booking/pages/today_now.html",
     ),
+    "screens and the poster": (
+        "services/booking/pages/poster.html",
+        "services/booking/pages/screens.html",
+    ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
     "opening rules": (
         "services/booking/pages/rule.html",

@@ -9,7 +9,7 @@ from services.booking.live import LineWatch
 from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
 from services.booking.pages.alarms import get_alarm_address, get_alarms, post_alarm_seen
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
-from services.booking.pages.board import get_board, get_board_now
+from services.booking.pages.board import get_board, get_board_events, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
 from services.booking.pages.cash import get_cash, get_cash_csv
 from services.booking.pages.changes import get_cancel_page, get_change_page, post_cancel_page, post_change_page
@@ -31,6 +31,14 @@ from services.booking.pages.counter import (
     post_check_in,
     post_next,
     post_walk_in,
+)
+from services.booking.pages.door import (
+    get_door,
+    get_door_code,
+    get_door_procedure,
+    get_poster,
+    post_own_check_in,
+    post_phone_ticket,
 )
 from services.booking.pages.draw_entries import (
     get_enter_page,
@@ -66,6 +74,7 @@ from services.booking.pages.kiosk import (
     post_kiosk_ticket,
 )
 from services.booking.pages.moves import get_move_page, post_move_page
+from services.booking.pages.now import get_now_page, get_waits_csv
 from services.booking.pages.offline import get_manifest, get_offline_page, get_worker
 from services.booking.pages.one_stop import (
     get_chain_confirm_page,
@@ -73,6 +82,7 @@ from services.booking.pages.one_stop import (
     post_book_chain_page,
     post_chain_page,
 )
+from services.booking.pages.phone_ticket import get_phone_ticket, post_phone_ticket_action
 from services.booking.pages.reports import get_report_csv, get_report_xlsx, get_reports
 from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
 from services.booking.pages.rules import (
@@ -83,8 +93,10 @@ from services.booking.pages.rules import (
     post_rule_preview,
     post_rule_withdrawal,
 )
+from services.booking.pages.screens import get_screens
 from services.booking.pages.services import post_services_page
 from services.booking.pages.shifts import get_remove_shift_page, get_shifts, post_remove_shift, post_shift
+from services.booking.pages.streams import Streams
 from services.booking.pages.today import (
     get_today,
     get_today_address,
@@ -154,6 +166,18 @@ HANDLERS = [
     get_forget,
     get_board,
     get_board_now,
+    get_board_events,
+    get_screens,
+    get_now_page,
+    get_waits_csv,
+    get_door,
+    get_door_code,
+    get_door_procedure,
+    get_poster,
+    post_phone_ticket,
+    get_phone_ticket,
+    post_phone_ticket_action,
+    post_own_check_in,
     get_form_address,
     get_counter,
     get_line,
@@ -263,6 +287,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
             "destinations": settings.webhook_destinations,
             "reads": SharedReads(),
             "tries": CodeTries(),
+            "streams": Streams(),
             "watch": watch,
             "clock": clock,
             "is_ended": ended_sessions.is_ended,

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from services.booking.settings import Settings
@@ -12,6 +12,8 @@ from shared.reference_number import CODE_LENGTH
 
 ACCESS_LIFETIME = timedelta(hours=12)
 ACCESS_MAX_LENGTH = 200
+# Nobody guesses 64 bits in a day.
+DOOR_CODE_LENGTH = 16
 
 
 class Keys:
@@ -23,6 +25,7 @@ class Keys:
         self._code_keys = [_derive(master, "code") for master in master_keys]
         self._access_keys = [_derive(master, "access") for master in master_keys]
         self._kiosk_key = _derive(master_keys[0], "kiosk-code")
+        self._door_keys = [_derive(master, "door") for master in master_keys]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Keys":
@@ -45,6 +48,16 @@ class Keys:
         """Whether a typed code is the one stored."""
         text = f"{appointment_id}/{code}"
         return any(hmac.compare_digest(_mac(key, text), stored) for key in self._code_keys)
+
+    def door_code(self, municipality: str, day: date) -> str:
+        """What the QR code at the door (入口のQRコード) says on this day: who knows it was there, or heard of it."""
+        return _door_code(self._door_keys[0], municipality, day)
+
+    def is_door_code(self, code: str, municipality: str, day: date) -> bool:
+        """Whether somebody was at the door on this day."""
+        if not code.isascii():
+            return False
+        return any(hmac.compare_digest(_door_code(key, municipality, day), code) for key in self._door_keys)
 
     def grant_access(self, municipality: str, appointment_id: UUID, *, now: datetime) -> str:
         """The value of the cookie that opens this appointment, and only this one, for `ACCESS_LIFETIME`."""
@@ -83,6 +96,10 @@ def transfer_context(municipality: str, transfer_id: UUID) -> str:
 def webhook_context(municipality: str, endpoint_id: UUID) -> str:
     """What the key of another system of the town is bound to."""
     return f"{municipality}/webhook/{endpoint_id}"
+
+
+def _door_code(key: bytes, municipality: str, day: date) -> str:
+    return _mac(key, f"{municipality}/{day.isoformat()}").hex()[:DOOR_CODE_LENGTH]
 
 
 def _derive(master: bytes, purpose: str) -> bytes:

@@ -21,6 +21,7 @@ from services.booking.commands.closings import (
 from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK, WAIT_WATCH
+from services.booking.commands.phone_tickets import PHONE_BACK, on_phone_back_due
 from services.booking.commands.replanning import on_watch_chain_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.commands.waitlist import WAITING
@@ -55,6 +56,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     WAITING: on_waiting_due,
     WAITING_ANSWER: on_waiting_answer_due,
     WAIT_WATCH: on_wait_watch_due,
+    PHONE_BACK: on_phone_back_due,
 }
 
 

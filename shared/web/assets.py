@@ -54,6 +54,7 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
         "app.css": TOKENS_NOTICE + select_tokens(_read_package(packages_dir, TOKENS), css) + squeeze_css(css),
         "app.js": (SOURCE_DIR / "app.js").read_text(encoding="utf-8"),
         "alarm.js": (SOURCE_DIR / "alarm.js").read_text(encoding="utf-8"),
+        "calls.js": (SOURCE_DIR / "calls.js").read_text(encoding="utf-8"),
         "form.js": (SOURCE_DIR / "form.js").read_text(encoding="utf-8"),
         "receipt.js": (SOURCE_DIR / "receipt.js").read_text(encoding="utf-8"),
         "signature.js": (SOURCE_DIR / "signature.js").read_text(encoding="utf-8"),

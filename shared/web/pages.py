@@ -73,7 +73,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/counter/opening", _("受付時間"), "clock", ("coordinator", "manager")),
             ("/counter/close", _("臨時の休み"), "close", ("manager",)),
             ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),
-            ("/board", _("よびだし表示"), "info", ("counter", "manager")),
+            ("/board/screens", _("よびだし表示"), "info", ("counter", "manager")),
             ("/kiosk", _("発券機"), "paper", ("kiosk",)),
             ("/office/watch", _("閲覧の点検"), "lock", ("privacy_officer",)),
             # Of the service that made this page: the others may be stopped.

@@ -151,19 +151,6 @@ async def test_the_board_shows_numbers_only(town: BookingTown) -> None:
         assert secret not in board
 
 
-async def test_the_board_says_nothing_of_what_somebody_came_for(town: BookingTown) -> None:
-    """A discreet procedure (おくやみ, welfare) stands there as a number at a counter, like every other."""
-    booked = await town.booked(procedure=FAMILY)
-    async with town.staff(office="戸籍") as staff, town.browser(None) as anybody:
-        await staff.post("/counter/check-in", data={"number": booked.number})
-        for version, action in enumerate(("call", "start"), start=2):
-            await staff.post(f"/counter/{booked.appointment_id}/{action}", data={"version": str(version)})
-            shown = (await anybody.get("/board/now")).text
-            assert "3-001" in shown
-            for secret in ("転入届", FAMILY, "戸籍", "届出", "ハナコ", "花子", booked.number):
-                assert secret not in shown
-
-
 async def until_changed(heard: AsyncIterator[bool]) -> None:
     """A busy machine may take longer than a heartbeat to look."""
     while not await anext(heard):

@@ -27,6 +27,7 @@ from tests.browser.walks.counter import (
     test_an_earlier_time,
     test_one_visit_for_everything,
 )
+from tests.browser.walks.door import test_a_phone_at_the_door
 from tests.browser.walks.online import test_online_from_a_life_event_to_the_end, test_what_people_say_and_everybody_sees
 from tests.browser.walks.own_data import (
     test_a_person_has_their_information_erased,

@@ -288,6 +288,20 @@ WHO_MAY: dict[str, Who] = {
     # Numbers only, for a screen in the hall.
     "booking GET /board": ANYBODY,
     "booking GET /board/now": ANYBODY,
+    "booking GET /board/events": ANYBODY,
+    "booking GET /booking/now": ANYBODY,
+    "booking GET /booking/now/waits.csv": ANYBODY,
+    "booking GET /booking/api/waits": ANYBODY,
+    # At the door: the code of the day, and a cookie of the phone's own, which each checks.
+    "booking GET /booking/d/{code}": ANYBODY,
+    "booking GET /booking/door": ANYBODY,
+    "booking GET /booking/door/{code}": ANYBODY,
+    "booking POST /booking/tickets": ANYBODY,
+    "booking GET /booking/tickets/{appointment_id}": ANYBODY,
+    "booking POST /booking/tickets/{appointment_id}/{action}": ANYBODY,
+    "booking POST /booking/appointments/{number}/check-in": ANYBODY,
+    "booking GET /board/screens": NOTICES,
+    "booking GET /counter/door": NOTICES,
     # Opened by number and code, or by the link; afterwards by a cookie for this appointment alone, which each checks.
     "booking GET /booking/find": ANYBODY,
     "booking POST /booking/find": ANYBODY,

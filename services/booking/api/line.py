@@ -8,7 +8,8 @@ from litestar.di import NamedDependency
 
 from services.booking.api import examples
 from services.booking.domain.line import show_ticket
-from services.booking.queries.line import list_board, list_waiting
+from services.booking.queries.board import list_board, list_discreet_counters
+from services.booking.queries.line import list_waiting
 from shared.clock import jst_day
 from shared.db import Database
 from shared.web.documented import documented
@@ -45,7 +46,12 @@ async def get_line_now(
     """Who is called, and how many wait."""
     async with db.begin(town.code) as session:
         items = await list_board(session, town.code, jst_day(now))
-        waiting = await list_waiting(session, town.code, jst_day(now))
+        discreet = await list_discreet_counters(session, town.code)
+        waiting = {
+            counter: count
+            for counter, count in (await list_waiting(session, town.code, jst_day(now))).items()
+            if counter not in discreet
+        }
     counters = sorted({item.counter for item in items} | waiting.keys())
     return LineNow(
         counters=[

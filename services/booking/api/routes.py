@@ -54,6 +54,7 @@ from services.booking.api.roster import get_roster_requests, get_roster_shifts, 
 from services.booking.api.services import get_services, put_services
 from services.booking.api.times import get_alternatives, get_days, get_earliest, get_free, get_slots
 from services.booking.api.waitlist import delete_waiting, get_waiting, put_waiting
+from services.booking.api.waits import get_waits
 from services.booking.api.webhooks import (
     delete_webhook,
     get_webhook,
@@ -104,6 +105,7 @@ API_ROUTES = [
     post_draw,
     post_call_off_draw,
     get_line_now,
+    get_waits,
     get_line_today,
     post_line_check_in,
     post_line_walk_in,

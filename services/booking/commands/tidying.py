@@ -57,11 +57,18 @@ _OLD_MESSAGES = text(f"""
         WHERE municipality = :municipality AND told_at < :told_before LIMIT {BATCH})
     RETURNING 1
 """)
+# Whose browser held a ticket is nobody's business once the day is over.
+_OLD_PHONES = text(f"""
+    DELETE FROM phone_ticket WHERE (municipality, appointment_id) IN (
+        SELECT municipality, appointment_id FROM phone_ticket
+        WHERE municipality = :municipality AND taken_at < :before LIMIT {BATCH})
+    RETURNING 1
+""")
 
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, what
-    counters told each other, and old messages to other systems."""
+    counters told each other, old messages to other systems, and who held which ticket."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
@@ -77,6 +84,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         _OLD_SWITCHED,
         _OLD_TRANSFERS,
         _OLD_MESSAGES,
+        _OLD_PHONES,
     ):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:

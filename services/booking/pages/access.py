@@ -11,6 +11,7 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.access import open_link, try_code
 from services.booking.keys import Keys
+from services.booking.pages.at_door import cookies_gone
 from services.booking.pages.opening import access_cookie, forgotten_cookies
 from services.booking.pages.tries import CodeTries
 from shared.clock import JST
@@ -135,5 +136,6 @@ async def get_forget(
 
     Only the browser knows which cookies it has, and shows them to booking's own paths alone.
     """
+    cookies = [*forgotten_cookies(request.cookies, secure=secure), *cookies_gone(secure=secure)]
     target = next_path if is_local_path(next_path) and not next_path.startswith(FORGET_PATH) else "/"
-    return Redirect(target, status_code=303, cookies=forgotten_cookies(request.cookies, secure=secure))
+    return Redirect(target, status_code=303, cookies=cookies)

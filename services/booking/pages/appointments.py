@@ -14,6 +14,7 @@ from services.booking.commands.chain_offers import find_chain_offer
 from services.booking.commands.offers import find_offer
 from services.booking.domain.line import ticket_of
 from services.booking.keys import Keys
+from services.booking.pages.at_door import call_mark, is_at_door
 from services.booking.pages.changes import REFUSED_HERE, check_not_too_late, read_linked
 from services.booking.pages.one_stop import draw_chain
 from services.booking.pages.opening import ask_for_code, open_appointment
@@ -23,6 +24,7 @@ from services.booking.pages.wording import closing_reason, place_label, short_co
 from services.booking.queries.appointments import AppointmentView, find_town_facts
 from services.booking.queries.closings import find_own_closure
 from services.booking.queries.one_stop import list_movable
+from services.booking.queries.place import find_place
 from services.booking.queries.slots import list_counters
 from services.booking.queries.visits import VisitView, get_visit
 from services.booking.queries.waitlist import find_window
@@ -74,6 +76,7 @@ async def get_appointment_page(
         **await _offered(db, town, found, now=now),
         is_past=jst_day(found.starts_at) < jst_day(now),
         is_live=found.state in LIVE and jst_day(found.starts_at) == jst_day(now),
+        **await _arrived(request, found, db, keys, town, now=now),
     )
 
 
@@ -143,6 +146,20 @@ async def _details(
         "linked": linked,
         "opening": _open_case(found, keys, town, now=now),
     }
+
+
+async def _arrived(
+    request: Req, found: AppointmentView, db: Database, keys: Keys, town: Town, *, now: datetime
+) -> dict[str, Any]:
+    """For who is here: their place in the line; or, at the door, that they may say so themselves."""
+    is_today = jst_day(found.starts_at) == jst_day(now) and found.channel == "counter"
+    place = None
+    if is_today and found.state == "checked_in":
+        async with db.begin(town.code) as session:
+            place = await find_place(session, town.code, found.appointment_id, found.counter, now=now)
+    at_door = is_today and found.state == "booked" and is_at_door(request, keys, town, now=now)
+    called = call_mark(found.called_at) if is_today and found.state == "called" else ""
+    return {"place": place, "can_check_in": at_door, "called": called}
 
 
 def _open_case(found: AppointmentView, keys: Keys, town: Town, *, now: datetime) -> str | None:

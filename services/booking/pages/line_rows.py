@@ -287,6 +287,8 @@ def _badges(item: LineItem) -> list[dict[str, str]]:
     found = [] if item.kind == "booked" else [{"label": _("当日")}]
     found += [{"label": _("優先")}] if item.is_preferred else []
     found += [{"label": _("保留"), "kind": "warning"}] if item.is_parked else []
+    if item.is_discreet and item.state in ("checked_in", "called"):
+        found.append({"label": _("画面に出ません。お迎えに行く")})
     # Whoever comes all the same has to be told.
     if item.closure != "none" and item.state == "booked":
         found.append({"label": _("臨時の休みの時間"), "kind": "warning"})

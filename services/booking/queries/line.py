@@ -1,4 +1,4 @@
-"""Today's line: for the tablets (names for calling, still sealed), and for the board (numbers only)."""
+"""Today's line, for the tablets: names for calling, still sealed."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -16,7 +16,6 @@ from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
 LINE_MAX = 1_000
-BOARD_MAX = 60
 
 
 class LineItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,17 +43,9 @@ class LineItem(msgspec.Struct, frozen=True, kw_only=True):
     is_preferred: bool
     # To another counter: whoever meets a helper is not.
     can_be_sent: bool
+    # They came for something discreet: no board shows them and no voice calls them, so that somebody fetches them.
+    is_discreet: bool
     actions: tuple[Action, ...]
-
-
-class BoardItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket on the public call display."""
-
-    counter: str
-    counter_number: str
-    ticket_counter: str
-    ticket_no: int
-    state: State
 
 
 class LineMark(msgspec.Struct, frozen=True):
@@ -70,7 +61,7 @@ _CALLED = "coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_numbe
 # Who is called or served; who waits; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
     SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key,
-           {NAMED_SERVICES} AS named
+           coalesce(p.discreet, true) AS discreet, {NAMED_SERVICES} AS named
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
@@ -88,13 +79,6 @@ _LINE = text(f"""
 _MARKS = text("""
     SELECT office, count(*) AS people, sum(version) AS versions, count(name_sealed) + count(kana_sealed) AS names
     FROM appointment WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
-""")
-_BOARD = text(f"""
-    SELECT a.counter, {_CALLED}, a.ticket_counter, a.ticket_no, a.state
-    FROM appointment a LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
-    WHERE a.municipality = :municipality AND a.day = :day AND a.state IN ('called', 'serving')
-      AND a.ticket_no IS NOT NULL
-    ORDER BY a.counter, a.called_at DESC NULLS LAST, a.ticket_no LIMIT {BOARD_MAX}
 """)
 _WAITING = text("""
     SELECT counter, count(*) AS waiting FROM appointment
@@ -143,6 +127,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         is_parked=row.parked_at is not None,
         is_preferred=row.is_preferred,
         can_be_sent=row.state in PRESENT and row.helper == "none",
+        is_discreet=row.discreet or any(each["discreet"] for each in row.named or ()),
         actions=tuple(
             possible_actions(
                 progress_of(row),
@@ -163,12 +148,6 @@ async def read_line_marks(session: AsyncSession, municipality: str, day: date) -
     """One mark per office, cheap enough to be asked twice a second."""
     rows = (await session.execute(_MARKS, {"municipality": municipality, "day": day})).all()
     return {row.office: LineMark(row.people, int(row.versions), row.names) for row in rows}
-
-
-async def list_board(session: AsyncSession, municipality: str, day: date) -> list[BoardItem]:
-    """The tickets that are called or served now."""
-    rows = (await session.execute(_BOARD, {"municipality": municipality, "day": day})).all()
-    return [msgspec.convert(row, BoardItem, from_attributes=True) for row in rows]
 
 
 async def list_waiting(session: AsyncSession, municipality: str, day: date) -> dict[str, int]:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.opening import DayPlan
 from services.booking.domain.queue import Waiting, lane_of, open_spans
 from services.booking.domain.waits import Lamp, Taking, Turn, forecast_calls, lamp_of, mean_minutes, told_min
+from services.booking.queries.counter_days import CounterDay, list_counter_days
 from services.booking.queries.queue import list_plans_of_day, list_waiting_in_order
 from services.booking.queries.rules import get_rules
 from shared.clock import jst_day
@@ -121,9 +122,10 @@ async def measure_told(session: AsyncSession, municipality: str, first: date, la
     return ToldError(people=row.people, mean_error_min=row.mean_error, bias_min=row.bias)
 
 
-def count_staff(plan: DayPlan | None) -> int:
-    """How many serve at a counter at once: as many as it has places, as long as nobody says who is there today."""
-    return max(1, plan.places if plan is not None else 1)
+def count_staff(plan: DayPlan | None, today: CounterDay | None) -> int:
+    """How many serve at a counter at once: as managers say today, or else as many as it has places."""
+    planned = plan.places if plan is not None else 1
+    return max(1, today.staff if today is not None else planned)
 
 
 class _Town(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +135,7 @@ class _Town(msgspec.Struct, frozen=True, kw_only=True):
     lines: Mapping[str, Sequence[Waiting]]
     taken: Mapping[tuple[str, str], Sequence[float]]
     asked: Sequence[str] | None
+    days: Mapping[str, CounterDay]
 
     @property
     def counters(self) -> list[str]:
@@ -164,7 +167,7 @@ class _Town(msgspec.Struct, frozen=True, kw_only=True):
             line.append(Turn(appointment_id=None, minutes=1))
         plan = self.plans.get(counter)
         spans = open_spans(plan) if plan is not None else []
-        return forecast_calls(taking, line, staff=count_staff(plan), open_spans=spans, now=now)
+        return forecast_calls(taking, line, staff=count_staff(plan, self.days.get(counter)), open_spans=spans, now=now)
 
     def _minutes(self, row: Any) -> float:
         # What is done several times, or with other things, takes as long as was reckoned for it.
@@ -189,4 +192,5 @@ async def _look(
         lines=await list_waiting_in_order(session, municipality, day, counters=counters, now=now),
         taken=taken,
         asked=counters,
+        days=await list_counter_days(session, municipality, day),
     )

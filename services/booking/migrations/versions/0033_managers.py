@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0033", "0031", None, None
+revision, down_revision, branch_labels, depends_on = "0033", "0032", None, None
 
 COUNTER_DAY = """
 CREATE TABLE booking.counter_day (
