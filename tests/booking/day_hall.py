@@ -16,17 +16,10 @@ from sqlalchemy import text
 
 from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
-from services.booking.commands.line import (
-    MoveAlong,
-    Moved,
-    TakeWalkIn,
-    check_in_by_number,
-    move_along,
-    standing_of,
-    take_step,
-    take_walk_in,
-)
+from services.booking.commands.line import MoveAlong, check_in_by_number, move_along
 from services.booking.commands.opening import load_opening_rules
+from services.booking.commands.steps import Moved, standing_of, take_step
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.consumers import on_catalogue_published
 from services.booking.domain.line import Action
 from services.booking.domain.rules import Policy

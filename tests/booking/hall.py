@@ -6,7 +6,9 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.booking.commands.counter_days import Seen, close_counter, open_counter
-from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, move_along, take_walk_in
+from services.booking.commands.line import MoveAlong, move_along
+from services.booking.commands.steps import Moved
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.consumers import on_catalogue_published
 from services.booking.queries.today import CounterNow, read_today
 from shared.clock import jst_day

@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 import msgspec
 
 from services.booking.commands.calling_next import CallNext, call_next
-from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, check_in_by_number, move_along, take_walk_in
+from services.booking.commands.line import MoveAlong, check_in_by_number, move_along
+from services.booking.commands.steps import Moved
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.line import Action
 from services.booking.flow import Rush
 from shared.clock import JST

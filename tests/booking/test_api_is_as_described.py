@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.booking.commands.line import TakeWalkIn, take_walk_in
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from shared.clock import utc_now
 from shared.tokens import Identity
 from tests.booking import draws_town, one_stop_town

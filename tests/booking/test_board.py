@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.booking.commands.line import TakeWalkIn, take_walk_in
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.speaking import NUMBER_MAX, say_call_en, say_call_ja, say_number
 from services.booking.pages.board import COUNTERS_MAX, Screen, read_screen
 from services.booking.pages.streams import OPEN_MAX, OPEN_PER_NETWORK_MAX, Streams

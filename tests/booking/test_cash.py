@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands.finishing import Finish, finish
-from services.booking.commands.line import Moved
+from services.booking.commands.steps import Moved
 from services.booking.consumers import on_catalogue_published
 from services.booking.domain.cash import Delivered, Paid, read_paid
 from shared.errors import Refusal

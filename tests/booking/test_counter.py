@@ -9,7 +9,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.booking.commands.line import MoveAlong, TakeWalkIn, move_along, take_walk_in
+from services.booking.commands.line import MoveAlong, move_along
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.live import LineWatch
 from shared.clock import utc_now
 from shared.errors import Refusal

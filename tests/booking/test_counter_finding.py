@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.booking.commands.line import MoveAlong, TakeWalkIn, move_along, take_walk_in
+from services.booking.commands.line import MoveAlong, move_along
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.finding import is_meant, plain
 from services.booking.pages.found import is_of_a_case, may_be_searched
 from shared.errors import Refusal

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands.kiosk import AHEAD_MAX, TICKETS_MAX, BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
-from services.booking.commands.line import TakeWalkIn
+from services.booking.commands.walk_ins import TakeWalkIn
 from services.booking.domain.kiosk import KANA_ROWS, kana_row
 from services.booking.flow import Rush
 from services.booking.queries.slots import OpenSlot

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.booking.commands.line import TakeWalkIn, take_walk_in
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.late import AHEAD_MAX, fit_moment
 from shared.errors import Refusal
 from tests.booking.conftest import FAMILY, MORNING, TOWN, BookingTown

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from services.booking import live
-from services.booking.commands.line import TakeWalkIn, take_walk_in
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.live import LineWatch
 from shared.clock import utc_now
 from shared.web.identity import SESSION_COOKIE
@@ -57,7 +57,7 @@ async def await_listener(town: BookingTown, *, other_than: tuple[int, ...] = ())
 
 
 async def test_a_step_is_heard_without_a_poll(town: BookingTown, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen to fail without `nudge_line` in `commands/line.py`."""
+    """Seen to fail without `nudge_line` in `commands/steps.py`."""
     booked = await town.booked()
     with without_polls(monkeypatch):
         watch = LineWatch(town.db, town.clock, heartbeat_s=0.2)

@@ -13,7 +13,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from services.booking.commands.counter_days import move_waiting
-from services.booking.commands.line import standing_of, take_step
+from services.booking.commands.steps import standing_of, take_step
 from services.booking.pages.reports import read_asked
 from services.booking.queries.reports import DAYS_MAX, By, Report, read_history, read_report, steps_statement
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown

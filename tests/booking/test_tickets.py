@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from services.booking.commands.changes import ChangeAppointment, change_appointment
-from services.booking.commands.line import TakeWalkIn, take_walk_in
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from tests.booking.conftest import CHILD, TOWN, BookingTown
 from tests.booking.test_counter import STAFF, step
 

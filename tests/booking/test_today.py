@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands.counter_days import close_counter, move_staff, move_waiting
 from services.booking.commands.kiosk import take_ticket_at_kiosk
-from services.booking.commands.line import TakeWalkIn, check_in_by_number, take_walk_in
+from services.booking.commands.line import check_in_by_number
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.queries.today import CounterNow
 from shared.errors import Refusal
 from tests.booking.conftest import FAMILY, TOWN, BookingTown

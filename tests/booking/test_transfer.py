@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands.erasure import erase_subject
-from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, check_in_by_number, move_along, take_walk_in
+from services.booking.commands.line import MoveAlong, check_in_by_number, move_along
+from services.booking.commands.steps import Moved
 from services.booking.commands.tidying import tidy_up
 from services.booking.commands.transfer import SendOn, list_sent_on, send_on
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.keys import transfer_context
 from shared.clock import jst_day
 from shared.errors import Refusal

@@ -3,7 +3,8 @@
 from typing import Any
 
 from services.booking.commands.calling import show_line
-from services.booking.commands.line import MoveAlong, TakeWalkIn, check_in_by_number, move_along, take_walk_in
+from services.booking.commands.line import MoveAlong, check_in_by_number, move_along
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.line import ACTIONS as STEPS
 from services.routing.commands.progress import move_application
 from services.routing.domain.applications import LEADS_TO, may_move

@@ -15,7 +15,7 @@ from services.booking.api.line_staff import GUARDS, ROOT, STANDS_EXAMPLE, TAGS, 
 from services.booking.api.refused import FINISH
 from services.booking.commands.finishing import Finish, finish
 from services.booking.commands.keyed import do_once, request_hash
-from services.booking.commands.line import Moved
+from services.booking.commands.steps import Moved
 from services.booking.domain.cash import (
     AMOUNT_MAX_YEN,
     DELIVERED_MAX,

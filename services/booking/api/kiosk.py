@@ -14,7 +14,7 @@ from services.booking.api.bodies import Code
 from services.booking.api.examples import ID
 from services.booking.api.refused import KIOSK_BOOK, KIOSK_TICKET
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
-from services.booking.commands.line import TakeWalkIn, find_counters
+from services.booking.commands.walk_ins import TakeWalkIn, find_counters
 from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush
 from services.booking.keys import Keys

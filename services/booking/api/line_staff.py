@@ -14,7 +14,9 @@ from services.booking.api.bodies import Code, CounterCode, Typed, Version
 from services.booking.api.refused import CALL_NEXT, CHECK_IN, STEP, WALK_IN
 from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.late_steps import check_in_once, step_once
-from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
+from services.booking.commands.line import MoveAlong
+from services.booking.commands.steps import Moved
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.line import Action, State, ticket_of
 from services.booking.flow import Rush
 from services.booking.queries.line import list_line_rows, make_line_item

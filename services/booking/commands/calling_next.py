@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.chains import lock_chain
 from services.booking.commands.keyed import do_once, request_hash
-from services.booking.commands.line import MoveAlong, Moved, move_along
+from services.booking.commands.line import MoveAlong, move_along
+from services.booking.commands.steps import Moved
 from services.booking.queries.queue import list_waiting_in_order
 from services.booking.queries.slots import list_counters
 from shared.clock import jst_day

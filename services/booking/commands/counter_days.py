@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.line import standing_of, take_step
+from services.booking.commands.steps import standing_of, take_step
 from services.booking.queries.counter_days import CounterDay, list_closed_counters, list_counter_days
 from services.booking.queries.rules import list_counter_rules
 from services.booking.queries.slots import list_counters

@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.delivered import record_delivered
-from services.booking.commands.line import Moved, bring_on, lock_in_line, step_without_record
+from services.booking.commands.line import bring_on, lock_in_line, step_without_record
+from services.booking.commands.steps import Moved
 from services.booking.domain.cash import DELIVERED_MAX, QUANTITY_MAX, Delivered, Handed, Paid
 from shared.errors import Refusal
 from shared.tokens import Identity

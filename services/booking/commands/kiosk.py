@@ -15,15 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.facts import tell
 from services.booking.commands.holds import FREE_PREDICATE
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.commands.line import (
-    KIOSK,
-    Moved,
-    TakeWalkIn,
-    find_counters,
-    give_ticket,
-    take_once,
-)
 from services.booking.commands.marks import mark_availability
+from services.booking.commands.steps import Moved
+from services.booking.commands.walk_ins import KIOSK, TakeWalkIn, find_counters, give_ticket, take_once
 from services.booking.domain.kiosk import kiosk_policy
 from services.booking.domain.queue import open_spans, tickets_now
 from services.booking.domain.rules import SlotTaken, refuse_unbookable

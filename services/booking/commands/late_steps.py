@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import do_once, request_hash
-from services.booking.commands.line import MoveAlong, Moved, check_in_by_number, move_along
+from services.booking.commands.line import MoveAlong, check_in_by_number, move_along
+from services.booking.commands.steps import Moved
 from services.booking.domain.line import Action
 from shared.errors import Refusal
 from shared.tokens import Identity

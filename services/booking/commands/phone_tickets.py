@@ -12,15 +12,9 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.line import (
-    MoveAlong,
-    Moved,
-    find_counters,
-    give_ticket,
-    move_along,
-    standing_of,
-    take_step,
-)
+from services.booking.commands.line import MoveAlong, move_along
+from services.booking.commands.steps import Moved, standing_of, take_step
+from services.booking.commands.walk_ins import find_counters, give_ticket
 from services.booking.queries.counter_days import counter_now
 from services.booking.queries.open_now import list_open_counters
 from services.booking.queries.rules import get_rules

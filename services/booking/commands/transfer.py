@@ -7,7 +7,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.line import Moved, lock_in_line, standing_of, take_step
+from services.booking.commands.line import lock_in_line
+from services.booking.commands.steps import Moved, standing_of, take_step
 from services.booking.domain.line import PRESENT
 from services.booking.domain.transfer import OTHER, REASONS, Reason
 from services.booking.keys import Keys, transfer_context

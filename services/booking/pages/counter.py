@@ -17,8 +17,10 @@ from services.booking.commands.calling import show_line
 from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.late_steps import check_in_once, step_once
-from services.booking.commands.line import MoveAlong, Moved, TakeWalkIn, take_walk_in
+from services.booking.commands.line import MoveAlong
+from services.booking.commands.steps import Moved
 from services.booking.commands.transfer import list_sent_on
+from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.domain.finding import is_meant
 from services.booking.domain.line import ACTIONS, Action, ticket_of
 from services.booking.flow import Rush

@@ -13,8 +13,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
-from services.booking.commands.line import find_counters
 from services.booking.commands.phone_tickets import TakePhoneTicket, check_in_at_door, take_phone_ticket
+from services.booking.commands.walk_ins import find_counters
 from services.booking.domain.kiosk import KANA_ROWS
 from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush

@@ -17,7 +17,7 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.kiosk import BookAtKiosk, book_at_kiosk, take_ticket_at_kiosk
-from services.booking.commands.line import TakeWalkIn, find_counters
+from services.booking.commands.walk_ins import TakeWalkIn, find_counters
 from services.booking.domain.kiosk import KANA_ROWS
 from services.booking.domain.line import ticket_of
 from services.booking.flow import Rush

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.line import Moved
+from services.booking.commands.steps import Moved
 from services.booking.domain.line import ACTIONS, STEPS, Action
 from services.booking.pages.line_rows import called_number, row_action, short_counter, state_label
 from services.booking.queries.appointments import AppointmentView, find_appointment, find_appointment_by_id
