@@ -29,6 +29,8 @@ STEPS = {
     "resume": ({"checked_in"}, "checked_in"),
     "prefer": ({"checked_in"}, "checked_in"),
     "unprefer": ({"checked_in"}, "checked_in"),
+    # Only the ticket of somebody who walked in; here everybody booked.
+    "withdraw": (set(), "cancelled"),
 }
 LINE = ("checked_in", "called", "serving", "done")
 
