@@ -6,7 +6,7 @@ choudo town load FOLDER           load it: catalogue, opening rules, reminder ru
 choudo town export FOLDER …       write the newest loaded pack, or --version N, to an empty folder: 0 done, 1 none there
 choudo town versions TOWN         which packs were loaded when: 0 some, 1 none
 choudo town publish               load what managers want published on /office/catalogue; --follow: go on doing so
-choudo practice open TOWN         a practice town for its staff: 0 opened, 1 there already, 2 bad input
+choudo practice open TOWN         a practice town for its staff: 0 opened or there already, 2 bad input
 choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
 choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check all three ledgers and their checkpoints: 0 intact, 1 broken, 2 bad input

@@ -34,7 +34,7 @@ from shared.practice import practice_code, read_practice_code
 from shared.town_pack import read_files
 from shared.town_pack.practice import practice_files
 
-DONE, THERE_ALREADY = 0, 1
+DONE = 0
 PASSWORD_BYTES = 9
 # A load takes seconds; one that died is begun again after this.
 RESET_LEASE = timedelta(minutes=3)
@@ -56,7 +56,7 @@ def add_practice(commands: Any) -> None:
 
 
 async def decide_practice(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Open a town's first practice town; return the exit status.
+    """Open a town's first practice town, unless there is one; return the exit status.
 
     Raises:
         Refusal: `no_such_town`, `pack_missing`, `practice_code`, `host_taken`.
@@ -68,7 +68,7 @@ async def decide_practice(given: argparse.Namespace, environ: Mapping[str, str])
         towns = [read_practice_code(code) for code in await list_towns(db)]
     if any(found is not None and found[0] == given.town for found in towns):
         print(f"{given.town}: there is a practice town already; staff begin anew on its page /office/practice")
-        return THERE_ALREADY
+        return DONE
     password = environ.get("CHOUDO_NEW_PASSWORD") or secrets.token_urlsafe(PASSWORD_BYTES)
     address = await _open(given.town, 1, await first_accounts(password), environ)
     shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
