@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
@@ -78,6 +79,14 @@ def ask(database: TestDatabase, statement: str) -> list[tuple[object, ...]]:
     return asyncio.run(do())
 
 
+async def seal_something(database: TestDatabase, municipality: str) -> None:
+    keys = "INSERT INTO {}.subject_key (municipality, subject_ref, wrapped_key{}) VALUES (:town, :ref, 'k'{})"
+    async with database.admin_engine().begin() as connection:
+        for service in ("routing", "booking", "notifications"):
+            made = ("", "") if service == "booking" else (", made_at", ", now()")
+            await connection.execute(text(keys.format(service, *made)), {"town": municipality, "ref": uuid4()})
+
+
 def test_a_fresh_town_takes_the_place_of_the_one_before(
     run: Run, database: TestDatabase, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +103,8 @@ def test_a_fresh_town_takes_the_place_of_the_one_before(
     assert [row[0] for row in before] == ["renshu", "renshu-helper"]
     with pytest.raises(Refusal, match="not_practice"):
         order(database, CODE)
+    # Whatever somebody typed into it, though they should not have.
+    asyncio.run(seal_something(database, f"{CODE}-r1"))
     order(database, f"{CODE}-r1")
     order(database, f"{CODE}-r1")
     status, told = run("publish")
