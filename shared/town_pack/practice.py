@@ -54,7 +54,5 @@ def practice_files(files: Mapping[str, str], number: int, base_url: str) -> dict
         # Who says who somebody is (本人確認) is somebody else's house.
         for position, rule in enumerate(pack.office.procedures):
             if rule.identity_step:
-                made[OFFICE_FILE] = change_table(
-                    made[OFFICE_FILE], ("procedures", position), {"identity_step": None}
-                )
+                made[OFFICE_FILE] = change_table(made[OFFICE_FILE], ("procedures", position), {"identity_step": None})
     return made

@@ -82,9 +82,7 @@ async def first_accounts(password: str) -> list[Account]:
     hashed = await hash_password(password)
     return [
         Account(login=LOGIN, password_hash=hashed, roles=STAFF_ROLES),
-        Account(
-            login=HELPER_LOGIN, password_hash=hashed, roles=(HELPER,), display_name="練習", languages=(LANGUAGE,)
-        ),
+        Account(login=HELPER_LOGIN, password_hash=hashed, roles=(HELPER,), display_name="練習", languages=(LANGUAGE,)),
     ]
 
 
@@ -179,9 +177,7 @@ async def _choose(session: AsyncSession, municipality: str, person: Person) -> R
             office_rule.c.municipality == municipality, office_rule.c.identity_step != ""
         )
         proven = set((await session.execute(asked)).scalars())
-        rows = [
-            row for row in rows if row.online == "yes" and set(row.items) <= {*KNOWN} and row.code not in proven
-        ]
+        rows = [row for row in rows if row.online == "yes" and set(row.items) <= {*KNOWN} and row.code not in proven]
     return Random(f"{municipality}/{person.number}").choice(rows) if rows else None  # noqa: S311  who comes for what
 
 
