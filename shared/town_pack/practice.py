@@ -40,7 +40,7 @@ def practice_files(files: Mapping[str, str], number: int, base_url: str) -> dict
     for _ in pack.opening[1:]:
         text = remove_table(text, ("opening", 0))
     opening = {
-        "counters": [place.code for place in (*pack.counters, *pack.venues)],
+        "counters": [*(each.code for each in pack.counters), *(each.code for each in pack.venues)],
         "weekdays": WEEKDAYS,
         "opens_at": OPENS_AT,
         "closes_at": CLOSES_AT,

@@ -69,7 +69,8 @@ async def let_people_come(house: House) -> None:
 async def send_all(house: House, sink: Sink) -> None:
     """Whatever notifications has to send goes to its senders."""
     town = house.town
-    environ = town.environ | {
+    environ = {
+        **town.environ,
         "CHOUDO_SMTP_URL": sink.smtp_url,
         "CHOUDO_SMS_GATEWAY_URL": sink.sms_url,
         "CHOUDO_SMS_GATEWAY_TOKEN": TOKEN,

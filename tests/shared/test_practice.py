@@ -50,7 +50,7 @@ def test_a_practice_town_has_the_same_procedures_at_any_hour(name: str) -> None:
     assert (pack.counters, pack.queue) == (real.counters, real.queue)
     assert pack.procedures == tuple(replace(each, horizon_days=None, notice_min=None) for each in real.procedures)
     [opening] = pack.opening
-    assert set(opening.counters) == {place.code for place in (*real.counters, *real.venues)}
+    assert set(opening.counters) == {each.code for each in real.counters} | {each.code for each in real.venues}
     assert (set(opening.weekdays), pack.closures, pack.booking.notice_min) == (set(range(1, 8)), (), 0)
     assert not any(rule.identity_step for rule in pack.office.procedures)
 
