@@ -6,6 +6,7 @@ choudo town load FOLDER           load it: catalogue, opening rules, reminder ru
 choudo town export FOLDER …       write the newest loaded pack, or --version N, to an empty folder: 0 done, 1 none there
 choudo town versions TOWN         which packs were loaded when: 0 some, 1 none
 choudo town publish               load what managers want published on /office/catalogue; --follow: go on doing so
+choudo practice open TOWN         a practice town for its staff: 0 opened or there already, 2 bad input
 choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
 choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check all three ledgers and their checkpoints: 0 intact, 1 broken, 2 bad input
@@ -46,6 +47,7 @@ from deploy.draw import add_draw, replay
 from deploy.erase import add_erase, erase
 from deploy.keys import add_keys, keep_keys
 from deploy.ledger import add_ledger, decide_ledger
+from deploy.practice import add_practice, decide_practice, open_anew
 from deploy.retention import add_retention, retention
 from deploy.secrets import MissingVariable, required
 from deploy.town import add_town, decide_town
@@ -80,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     closing.add_argument("login")
     closing.add_argument("--town", required=True)
 
+    add_practice(commands)
     add_ledger(commands)
     add_dead_letters(commands)
     add_draw(commands)
@@ -107,7 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
 async def _run(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
     match given.command, given.action:
         case "town", _:
-            return await decide_town(given, environ)
+            return await decide_town(given, environ, open_anew)
+        case "practice", _:
+            return await decide_practice(given, environ)
         case "account", "open":
             return await _open_account(given, environ)
         case "account", "close":

@@ -142,6 +142,7 @@ STAFF_ONLY: Final = {
         "services/routing/pages/catalogue_preview.py",
         "services/routing/pages/catalogue_problems.py",
         "services/routing/pages/catalogue_publish.html",
+        "services/routing/pages/practice.html",
         "services/routing/pages/catalogue_record.html",
         "services/routing/pages/catalogue_refusals.py",
         "services/routing/pages/catalogue_wording.py",

@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +30,10 @@ from services.routing.commands.drafts import Wanted, addresses_of, end_order, fi
 from services.routing.commands.packs import keep_pack
 from services.routing.queries.packs import LoadedPack, UnderWay, count_under_way, find_pack, is_kept, list_packs
 from shared.clock import JST
+from shared.db import Database
 from shared.errors import Refusal
 from shared.log import describe
+from shared.practice import is_practice
 from shared.town_pack import BadTownPack, TownPack, find_files, read_files
 from shared.town_pack.difference import Change, changes_between
 from shared.town_texts import TownTexts, collect_texts
@@ -42,6 +44,9 @@ TOWN_COMMAND_TIMEOUT_S = 60
 PUBLISH_EVERY_S = 2.0
 # What went wrong for no reason of the files is tried again.
 TRY_AGAIN_AFTER_S = 30.0
+
+# What is done with routing's database, each time that the publisher has looked for orders.
+Beside = Callable[[Database, Mapping[str, str]], Awaitable[None]]
 
 _TOWN = """
     INSERT INTO town.municipality (code, name_ja, name_kana, name_en, phone) VALUES ($1, $2, $3, $4, $5)
@@ -80,12 +85,12 @@ def add_town(commands: Any) -> None:
     publishing.add_argument("--follow", action="store_true", help="and go on doing so")
 
 
-async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Do what was asked; return the exit status.
+async def decide_town(given: argparse.Namespace, environ: Mapping[str, str], beside: Beside) -> int:
+    """Do what was asked; return the exit status. `beside` is what the publisher looks after, too.
 
     Raises:
         BadTownPack: the pack cannot be used.
-        Refusal: `no_such_town`.
+        Refusal: `no_such_town`, `practice_code` (422): it is the code of a practice town.
     """
     match given.action:
         case "export":
@@ -93,14 +98,16 @@ async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> 
         case "versions":
             return await _versions(given.town, environ)
         case "publish":
-            return await _publish(environ, is_followed=given.follow)
+            return await _publish(environ, beside, is_followed=given.follow)
     files = find_files(given.folder)
     pack = read_files(files)
+    if is_practice(pack.town.code):
+        raise Refusal("practice_code", 422, town=pack.town.code)
     match given.action:
         case "load":
             if given.unless_known and (kept := await _find_kept(pack, files, environ)) is not None:
-                return await _load(read_files(kept), kept, environ)
-            return await _load(pack, files, environ)
+                return await load_pack(read_files(kept), kept, environ)
+            return await load_pack(pack, files, environ)
         case "diff":
             return await _diff(pack, environ)
         case _:
@@ -110,7 +117,7 @@ async def decide_town(given: argparse.Namespace, environ: Mapping[str, str]) -> 
             return DONE
 
 
-async def _load(
+async def load_pack(
     pack: TownPack, files: Mapping[str, str], environ: Mapping[str, str], wanted: Wanted | None = None
 ) -> int:
     """Load a town pack into all three services; again, it changes only what differs. `wanted` is who asked on a page.
@@ -153,7 +160,7 @@ async def _find_kept(pack: TownPack, files: Mapping[str, str], environ: Mapping[
 @asynccontextmanager
 async def _alone(town: str, environ: Mapping[str, str]) -> AsyncIterator[None]:
     """One load of a town at a time: of two, the second finds in all three services what the first left."""
-    connection = await _connect(environ)
+    connection = await connect_as_administrator(environ)
     try:
         lock = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
         await connection.execute(lock, f"choudo town load {town}", timeout=TOWN_COMMAND_TIMEOUT_S)
@@ -162,7 +169,7 @@ async def _alone(town: str, environ: Mapping[str, str]) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def _publish(environ: Mapping[str, str], *, is_followed: bool) -> int:
+async def _publish(environ: Mapping[str, str], beside: Beside, *, is_followed: bool) -> int:
     """Load what is wanted, of every town, by the door of `load`; with `is_followed`, for ever."""
     failed_at: dict[str, float] = {}
     first: Exception | None = None
@@ -181,6 +188,11 @@ async def _publish(environ: Mapping[str, str], *, is_followed: bool) -> int:
                 except Exception as error:  # noqa: BLE001 - whatever it is, the other towns go on
                     failed_at[town], first = time.monotonic(), first or error
                     print(f"{town}: not published, to be tried again: {describe(error)}", file=sys.stderr, flush=True)
+            try:
+                await beside(db, environ)
+            except Exception as error:  # noqa: BLE001 - it is tried again, and keeps no town waiting
+                first = first or error
+                print(f"practice towns: to be tried again: {describe(error)}", file=sys.stderr, flush=True)
             if not is_followed:
                 if first is not None:
                     raise first
@@ -192,7 +204,7 @@ async def _publish_one(town: str, wanted: Wanted, environ: Mapping[str, str]) ->
     try:
         pack = read_files(wanted.files)
         if pack.town.code == town:
-            await _load(pack, wanted.files, environ, wanted)
+            await load_pack(pack, wanted.files, environ, wanted)
             return
         print(f"{town}: what is to be published is {pack.town.code}'s", file=sys.stderr)
     except BadTownPack as error:
@@ -320,7 +332,7 @@ def _when(moment: datetime) -> str:
 
 
 async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str, str]) -> None:
-    connection = await _connect(environ)
+    connection = await connect_as_administrator(environ)
     try:
         async with connection.transaction():
             facts = pack.town
@@ -334,7 +346,12 @@ async def _register_town(pack: TownPack, texts: TownTexts, environ: Mapping[str,
         await connection.close()
 
 
-async def _connect(environ: Mapping[str, str]) -> Any:
+async def connect_as_administrator(environ: Mapping[str, str]) -> Any:
+    """A connection to the database of the services, to be closed.
+
+    Raises:
+        MissingVariable: the environment does not say where it is.
+    """
     # The list of towns, their hosts and texts is global: only the administrator of the database may write it.
     database = urlsplit(required(environ, "CHOUDO_ROUTING_DATABASE_URL")).path
     url = urlunsplit(urlsplit(required(environ, "DATABASE_URL"))._replace(path=database))

@@ -278,6 +278,26 @@ async def add_shifts(environ: Mapping[str, str], data_dir: Path) -> None:
         mark.write_text(key)
 
 
+async def open_practice(environ: Mapping[str, str], data_dir: Path, admin_url: str) -> None:
+    """Let the sample town's staff have a practice town, once for each database. Without it, everything else still runs.
+
+    It takes seconds, and nobody waits for it.
+    """
+    mark, key = data_dir / "practice-opened", _database_in_use()
+    if mark.exists() and mark.read_text() == key:
+        return
+    password = sample_staff_password(data_dir)
+    environ = {**environ, "CHOUDO_NEW_PASSWORD": password, "DATABASE_URL": admin_url}
+    arguments = ["practice", "open", SAMPLE_MUNICIPALITY]
+    try:
+        said = await _command("deploy.cli", arguments, environ, data_dir / "logs" / "practice.log")
+    except StartError as error:
+        say(f"there is no practice town yet: {error}")
+    else:
+        mark.write_text(key)
+        say(said.replace("(as given)", password))
+
+
 def _database_in_use() -> str:
     if "DATABASE_URL" not in os.environ:
         return "embedded"
@@ -350,6 +370,7 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
     signalled = asyncio.create_task(stopping.wait())
     running: list[Child] = []
     tasks: list[asyncio.Task[None]] = []
+    practising: asyncio.Task[None] | None = None
 
     def run(chosen: Sequence[Child]) -> None:
         running.extend(chosen)
@@ -375,9 +396,12 @@ async def supervise(environ: Mapping[str, str], admin_url: str, port: int, data_
         else:
             town_says = starting.result()
             say(banner(f"http://localhost:{port}", environ, running, data_dir, town_says, time.monotonic() - began))
+            practising = asyncio.create_task(open_practice(environ, data_dir, admin_url))
         await signalled
     finally:
         stopping.set()
+        if practising is not None:
+            practising.cancel()
         say("stopping …")
         await stop_all(running, tasks)
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.erasure import on_case_erased, on_subject_erased
 from services.booking.commands.names import forget_names
+from services.booking.commands.practice import bring_visitor
 from services.booking.commands.roster import follow_account
 from services.booking.commands.switching import follow_switch
 from services.booking.keys import Keys
@@ -20,6 +21,7 @@ from shared.events.routing import (
     CaseSwitched,
     CataloguePublished,
     NameWithdrawn,
+    PracticeVisitorSent,
     SessionEnded,
     SubjectErased,
 )
@@ -121,10 +123,14 @@ def make_handlers(keys: Keys) -> Handlers:
     async def on_name_withdrawn(session: AsyncSession, event: NameWithdrawn, *, now: datetime) -> None:
         await forget_names(session, keys, event, now=now)
 
+    async def on_practice_visitor_sent(session: AsyncSession, event: PracticeVisitorSent, *, now: datetime) -> None:
+        await bring_visitor(session, keys, event, now=now)
+
     return {
         CataloguePublished: on_catalogue_published,
         AccountOpened: on_account_opened,
         NameWithdrawn: on_name_withdrawn,
+        PracticeVisitorSent: on_practice_visitor_sent,
         CaseSwitched: follow_switch,
         SessionEnded: ended_sessions.on_session_ended,
         SubjectErased: on_subject_erased,

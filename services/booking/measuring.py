@@ -8,6 +8,7 @@ from services.booking.metrics import WEBHOOKS_STOPPED
 from services.booking.queries.webhooks import count_stopped
 from shared.db import Database
 from shared.log import describe, get_logger
+from shared.practice import is_practice
 
 log = get_logger(__name__)
 
@@ -36,7 +37,7 @@ class Measuring:
     async def measure(self) -> None:
         """Set the metric: how many systems are stopped."""
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(_TOWNS)).scalars().all()
+            towns = [town for town in (await session.execute(_TOWNS)).scalars() if not is_practice(town)]
         stopped = 0
         for municipality in towns:
             async with self._db.begin(municipality) as session:

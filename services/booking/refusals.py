@@ -312,6 +312,9 @@ REFUSALS: dict[str, RefusalText] = {
     "waiting_unfit": RefusalText(
         _("この予約では、早い時間のお知らせを使えません"), _("早い時間があいているかどうかは、電話でお聞きください。")
     ),
+    "practice_town": RefusalText(
+        _("練習用の町では、ほかのシステムに知らせません"), _("ほんとうの町のページで、登録してください。")
+    ),
     "webhook_unknown": RefusalText(_("このシステムは登録されていません"), _("一覧にもどって、選びなおしてください。")),
     "webhook_url_unfit": RefusalText(
         _("送り先のURLを確かめてください"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.notifications.commands.attempts import LEASE, Result, begin_attempts, end_attempts
+from services.notifications.commands.attempts import LEASE, SIMULATED, Result, begin_attempts, end_attempts
 from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.keys import Keys
@@ -23,6 +23,7 @@ from shared.db import Database, Prepared
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.due import DueRows
+from shared.practice import is_practice
 from shared.timekeeping import NOTICED_WITHIN_S, may_differ, may_outlive, was_set_within
 
 log = get_logger(__name__)
@@ -175,11 +176,11 @@ class _Dispatch:
             self._orders[order.key] = order
             message = await self._render(order)
             if message is not None:
-                messages[order.reach].append(message)
-            if order.attempt_no == 1:
+                messages[_way_of(order)].append(message)
+            if order.attempt_no == 1 and not is_practice(order.municipality):
                 DISPATCH_SECONDS.labels(order.kind).observe(max(0.0, (now - order.created_at).total_seconds()))
         pass_step("sending.begun")
-        await asyncio.gather(*(self._hand_over(reach, batch) for reach, batch in messages.items()))
+        await asyncio.gather(*(self._hand_over(way, batch) for way, batch in messages.items()))
 
     async def _render(self, order: Order) -> Message | None:
         try:
@@ -189,8 +190,8 @@ class _Dispatch:
             await self._report(order.key, Outcome(kind="permanent", error_code="rendering"))
             return None
 
-    async def _hand_over(self, reach: str, messages: Sequence[Message]) -> None:
-        sender = self._senders.get(reach)
+    async def _hand_over(self, way: str, messages: Sequence[Message]) -> None:
+        sender = self._senders.get(way)
         if sender is None:
             for message in messages:
                 await self._report(message.key, Outcome(kind="permanent", error_code="no_provider"))
@@ -198,12 +199,13 @@ class _Dispatch:
         try:
             await sender.send_batch(messages, self._report)
         except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
-            log.error("sender_failed", channel=reach, **describe(error))
+            log.error("sender_failed", channel=way, **describe(error))
 
     async def _report(self, key: str, outcome: Outcome) -> None:
         pass_step("sending.reported")
         order = self._orders[key]
-        ATTEMPTS.labels(order.reach, order.kind, outcome.kind).inc()
+        if not is_practice(order.municipality):
+            ATTEMPTS.labels(order.reach, order.kind, outcome.kind).inc()
         log.info(
             "notice_attempt",
             municipality=order.municipality,
@@ -230,3 +232,8 @@ class _Dispatch:
                     await end_attempts(session, municipality, group, now=now, chance=random.random)
             except Exception as error:  # noqa: BLE001 - unknown what became of them: their leases run out
                 log.error("attempts_not_ended", count=len(group), **describe(error))
+
+
+def _way_of(order: Order) -> str:
+    """By which sender an order goes. Nothing of a practice town leaves."""
+    return SIMULATED if is_practice(order.municipality) else order.reach

@@ -24,6 +24,7 @@ from shared.db import service_metadata
 from shared.erasure import erased_subject_table
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
+from shared.practice import PATTERN
 from shared.web.sessions import EndedSessions
 
 SERVICE = "notifications"
@@ -249,6 +250,8 @@ attempt = Table(
     Column("provider", Text, nullable=False),
     Column("provider_ref", Text),
     Column("error_code", Text),
+    # Nothing of a practice town leaves, and nothing real is only said to be sent.
+    CheckConstraint(f"(municipality ~ '{PATTERN}') = (provider = 'simulated')", name="practice"),
     ForeignKeyConstraint(
         ["municipality", "notice_id"], [f"{SERVICE}.notice.municipality", f"{SERVICE}.notice.notice_id"]
     ),

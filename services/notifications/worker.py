@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from services.notifications.commands.applications import DUE_FORGET, forget_application_access
 from services.notifications.commands.appointments import forget_access, remind
+from services.notifications.commands.attempts import SIMULATED
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
 from services.notifications.senders.sender import Sender
+from services.notifications.senders.simulated import SimulatedSender
 from services.notifications.senders.sms_gateway import SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
 from services.notifications.sending import SendingLoop
@@ -35,8 +37,8 @@ BAD_SETTINGS = 2
 
 
 def make_senders(settings: Settings) -> dict[str, Sender]:
-    """The ways out, by how a person is reached."""
-    senders: dict[str, Sender] = {"email": SmtpSender(settings.smtp_url)}
+    """The ways out, by how a person is reached, and the one that leads nowhere."""
+    senders: dict[str, Sender] = {"email": SmtpSender(settings.smtp_url), SIMULATED: SimulatedSender()}
     if settings.sms_gateway_url:
         senders["sms"] = SmsGatewaySender(settings.sms_gateway_url, settings.sms_gateway_token)
     return senders

@@ -9,6 +9,7 @@ from services.routing.queries.inquiries import find_oldest_unanswered
 from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
+from shared.practice import is_practice
 
 log = get_logger(__name__)
 
@@ -37,7 +38,7 @@ class Measuring:
         """Set the metric: how long the inquiry waits that has waited longest."""
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(_TOWNS)).scalars().all()
+            towns = [town for town in (await session.execute(_TOWNS)).scalars() if not is_practice(town)]
         oldest = now
         for municipality in towns:
             async with self._db.begin(municipality) as session:

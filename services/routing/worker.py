@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from services.routing.commands.about_you import DUE_CONTACT_DRAFT, blank_contact_draft
 from services.routing.commands.devices import DUE_DEVICE, end_device
 from services.routing.commands.offers import DUE_OFFERS, expire_offers
+from services.routing.commands.practice import practice_handlers
 from services.routing.commands.quality import DUE_ADDING_UP, add_up_and_go_on
 from services.routing.commands.retention import Retention
 from services.routing.commands.tidying import DUE_TIDYING, tidy_up
@@ -43,14 +44,15 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging(SERVICE)
     settings = load_settings(os.environ)
+    keys = make_keys(settings)
     Worker(
         database_url=settings.database_url,
         pool_size=settings.database_pool_size,
         service=SERVICE,
         redis_url=settings.redis_url,
-        box=make_keys(settings).box,
+        box=keys.box,
         make_handlers=lambda _: make_handlers(),
-        due_handlers=DUE_HANDLERS,
+        due_handlers={**DUE_HANDLERS, **practice_handlers(keys)},
         make_loops=make_loops,
         clock=clock_from(os.environ),
         metrics_address=settings.metrics_address,

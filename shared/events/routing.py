@@ -123,6 +123,16 @@ class NameWithdrawn(Event, frozen=True, kw_only=True, tag="routing.name_withdraw
     items: tuple[str, ...]
 
 
+class PracticeVisitorSent(Event, frozen=True, kw_only=True, tag="routing.practice_visitor_sent.v1"):
+    """In a practice town, an invented person goes on to booking. The aggregate is the case.
+
+    `sealed` is the pass that a browser would carry; `number` tells the invented people apart, from 0.
+    """
+
+    guest_ref: str
+    number: int
+
+
 class CaseSwitched(Event, frozen=True, kw_only=True, tag="routing.case_switched.v1"):
     """A case goes on by `channel`: what is chosen, and not yet booked, for another one is given back.
 

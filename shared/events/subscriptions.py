@@ -23,6 +23,7 @@ from shared.events.routing import (
     CataloguePublished,
     ContactGiven,
     NameWithdrawn,
+    PracticeVisitorSent,
     SessionEnded,
     SubjectErased,
 )
@@ -36,6 +37,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     CaseSwitched: ("booking", "notifications"),
     SessionEnded: ("booking", "notifications"),
     AccountOpened: ("booking",),
+    PracticeVisitorSent: ("booking",),
     ApplicationProgressed: ("notifications",),
     SubjectErased: ("booking", "notifications"),
     CaseErased: ("booking", "notifications"),
@@ -58,6 +60,7 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
 SEALED_FOR: dict[type[Event], str] = {
     ContactGiven: "notifications",
     AccountOpened: "booking",
+    PracticeVisitorSent: "booking",
     ApplicationProgressed: "notifications",
     AppointmentBooked: "notifications",
     AppointmentChanged: "notifications",

@@ -27,6 +27,7 @@ from shared.events.routing import (
     CataloguePublished,
     ContactGiven,
     NameWithdrawn,
+    PracticeVisitorSent,
     SessionEnded,
     SubjectErased,
 )
@@ -67,6 +68,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     SwitchWished: _("やり方を変える希望（サポーターから）"),
     SessionEnded: _("ログアウトなど、利用の終わり"),
     AccountOpened: _("職員・サポーターのアカウントの変更"),
+    PracticeVisitorSent: _("練習用の町に来る、作りものの人"),
     ApplicationProgressed: _("オンライン申請の進みぐあい"),
     AppointmentBooked: _("予約の確定"),
     AppointmentChanged: _("予約の変更"),

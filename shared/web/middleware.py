@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from shared.errors import Refusal
 from shared.events.subscriptions import SERVICES
 from shared.log import get_logger
+from shared.practice import is_practice
 from shared.telemetry import REQUEST_SECONDS
 from shared.tokens import BadToken, Token, verify_token
 from shared.web.cookies import OURS, cookie_name
@@ -34,6 +35,7 @@ TOWNLESS_PATHS = frozenset(
 )
 STATIC_PREFIX = "/static/"
 
+PUBLISHED = ("/open-data", "/quality")
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -110,7 +112,7 @@ class KnowVisitor:
         headers = Headers.from_scope(scope)
         state, parts = scope["state"], parts_of(scope)
         town = await parts.towns.find(headers.get("host", ""))
-        if town is None:
+        if town is None or (is_practice(town.code) and _is_published(scope["path"])):
             raise NotFoundException
         state["town"] = town
         set_municipality(town.name_ja)
@@ -127,6 +129,11 @@ class KnowVisitor:
         state["token"] = token
         if token.identity.kind in STAFF_KINDS:
             state["session_ended"] = await parts.is_session_ended(parts.db, town.code, token.identity.session_id)
+
+
+def _is_published(path: str) -> bool:
+    """Whether somebody takes what is there for the town's own figures: a practice town has none."""
+    return any(path == root or path.startswith(f"{root}/") for root in PUBLISHED)
 
 
 def _token(headers: Headers, parts: Parts) -> Token | None:

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import MediaType, Request
 from litestar.response import Redirect, Template
 
+from shared.practice import is_practice
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
 from shared.web.language import language_links
@@ -16,6 +17,8 @@ LEDGER_ROOTS = "/open-data/ledger"
 QUALITY = "/quality"
 # Booking's draws, for everybody to read.
 DRAWS = "/booking/draws"
+# Routing's page about the practice town, for staff.
+PRACTICE = "/office/practice"
 TEXT_SIZES = ("normal", "large", "xlarge")
 
 
@@ -25,17 +28,16 @@ def page(request: Request[Any, Any, Any], name: str, *, status: int = 200, **con
     token = state.get("token")
     signed_in = token.identity if token and not state.get("session_ended") else None
     text_size = request.cookies.get("text_size")
+    town = state.get("town")
+    practice = town is not None and is_practice(town.code)
     common = {
-        "town": state.get("town"),
+        "town": town,
+        "practice": practice,
         "now": state["now"],
         "signed_in": signed_in,
         "path": request.scope["path"],
         "nav": _navigation(signed_in, request.scope["path"]),
-        "footer_links": [
-            {"href": DRAWS, "label": _("抽選の一覧")},
-            {"href": QUALITY, "label": _("手続きの使われ方と、よくしたこと")},
-            {"href": LEDGER_ROOTS, "label": _("記録のまとめ番号の公開")},
-        ],
+        "footer_links": _footer(signed_in, practice=practice),
         "language_links": language_links(request.scope["path"]),
         "text_size": text_size if text_size in TEXT_SIZES else None,
         "request_id": state["request_id"],
@@ -55,6 +57,18 @@ def render(request: Request[Any, Any, Any], made: Template) -> str:
 def see_other(path: str) -> Redirect:
     """After a form: the browser GETs another page, so that reloading does not post again."""
     return Redirect(path, status_code=303)
+
+
+def _footer(identity: Identity | None, *, practice: bool) -> list[dict[str, object]]:
+    # A practice town publishes nothing.
+    public = [
+        (QUALITY, _("手続きの使われ方と、よくしたこと")),
+        (LEDGER_ROOTS, _("記録のまとめ番号の公開")),
+    ]
+    links = [(DRAWS, _("抽選の一覧")), *([] if practice else public)]
+    if identity is not None and identity.kind == "staff":
+        links.append((PRACTICE, _("練習用の町")))
+    return [{"href": href, "label": label} for href, label in links]
 
 
 def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]:

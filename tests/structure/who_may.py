@@ -21,6 +21,7 @@ COUNTER = only("counter")
 OFFICE = only("back_office", "manager")
 MANAGER = only("manager")
 OFFICE_AND_COUNTER = only("counter", "back_office", "manager")
+PRACTISE = only("counter", "back_office", "coordinator", "manager")
 KIOSK = only("kiosk")
 HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
@@ -251,6 +252,9 @@ WHO_MAY: dict[str, Who] = {
     "routing POST /office/catalogue/history": MANAGER,
     "routing GET /office/catalogue/publish": MANAGER,
     "routing POST /office/catalogue/publish": MANAGER,
+    # The way to the practice town; in it, to begin anew.
+    "routing GET /office/practice": PRACTISE,
+    "routing POST /office/practice": PRACTISE,
     # The draft as residents will see it: nobody else may.
     "routing GET /office/catalogue/preview": MANAGER,
     "routing GET /office/catalogue/preview/search": MANAGER,

@@ -23,6 +23,7 @@ from services.booking.keys import Keys, webhook_context
 from shared.audit import record_deed
 from shared.errors import Refusal
 from shared.messaging.due import schedule, unschedule
+from shared.practice import is_practice
 from shared.tokens import Identity
 
 # Kind of `due`, for an endpoint's id: when it has its next turn.
@@ -114,8 +115,10 @@ async def register_webhook(
 
     Raises:
         Refusal: `webhook_url_unfit`, `webhook_url_inside`, `webhook_kinds_missing` (422), `too_many_webhooks` (409),
-            `key_reused` (422).
+            `key_reused` (422), `practice_town` (409): nothing of it leaves.
     """
+    if is_practice(actor.municipality):
+        raise Refusal("practice_town", 409)
     destinations.check(order.url)
     if not order.kinds or not set(order.kinds) <= set(KINDS):
         raise Refusal("webhook_kinds_missing", 422)

@@ -4,6 +4,7 @@ from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, Tab
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.booking.tables.schema import TIME, UUID, metadata
+from shared.practice import PATTERN
 
 # Another system of the town, and how it is told: where, of what, and by which secret the receiver knows us. `stopped`:
 # it took nothing for too long. Its `due` row (kind `webhook`) stands as long as it does.
@@ -30,6 +31,8 @@ webhook_endpoint = Table(
     CheckConstraint("cardinality(kinds) > 0", name="kinds"),
     CheckConstraint("(old_secret_sealed IS NULL) = (old_secret_until IS NULL)", name="old_secret"),
     CheckConstraint("(failures = 0) = (failing_since IS NULL)", name="failing"),
+    # Nothing of a practice town leaves.
+    CheckConstraint(f"municipality !~ '{PATTERN}'", name="practice"),
 )
 # What an endpoint is to be told: written by `tell_webhooks` (0019), a trigger's for what is published. No foreign key:
 # whoever books would wait for whoever deletes an endpoint, and a row of one that is gone is sent to nobody.

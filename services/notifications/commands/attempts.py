@@ -51,6 +51,7 @@ from shared.events.booking import SealedAccess
 from shared.events.notifications import NoticeProgressed
 from shared.log import get_logger
 from shared.messaging.due import NEVER, schedule
+from shared.practice import is_practice
 from shared.town_texts import SOURCE_LANGUAGE, read_town_texts
 
 log = get_logger(__name__)
@@ -61,6 +62,8 @@ LEASE = timedelta(seconds=30)
 HANDED_BACK_PAUSE = timedelta(seconds=1)
 OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_sealed")
 PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
+# Of a practice town; the database takes no other there.
+SIMULATED = "simulated"
 
 _DONE_WITH = Prepared(f"""
     DELETE FROM {SERVICE}.due WHERE municipality = :municipality
@@ -489,7 +492,7 @@ async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: d
         "notices": [order.notice_id for order in orders],
         "numbers": [order.attempt_no for order in orders],
         "leases": [order.lease_token for order in orders],
-        "providers": [PROVIDERS[order.reach] for order in orders],
+        "providers": [SIMULATED if is_practice(order.municipality) else PROVIDERS[order.reach] for order in orders],
         "reaches": [order.reach for order in orders],
     }
     await _BEGIN.row(session, begun)

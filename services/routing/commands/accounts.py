@@ -165,6 +165,20 @@ async def close_account(session: AsyncSession, *, municipality: str, login: str,
     return account_id
 
 
+async def tell_accounts(session: AsyncSession, municipality: str, box: ServiceBox, *, now: datetime) -> None:
+    """Tell of every account as it is: those of a practice town are written by who has no key to seal a name."""
+    rows = (await session.execute(select(account).where(account.c.municipality == municipality))).all()
+    for row in rows:
+        roles = tuple(row.roles)
+        event = _opened(
+            municipality, row.account_id, row.version, roles, row.office, is_open=row.closed_at is None, now=now
+        )
+        if row.display_name:
+            profile = Profile(display_name=row.display_name, languages=tuple(row.languages))
+            event = msgspec.structs.replace(event, sealed=_seal_profile(box, profile))
+        await outbox.publish(session, event)
+
+
 async def count_try(session: AsyncSession, *, municipality: str, login: str, now: datetime) -> Candidate | None:
     """Count a try to sign in before the password is looked at, so that many at once are not more than the limit.
 

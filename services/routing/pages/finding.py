@@ -30,6 +30,7 @@ from services.routing.queries.catalogue import list_frequent_codes, procedure_na
 from services.routing.queries.catalogues import Catalogues, TownCatalogue
 from shared.db import Database
 from shared.errors import Refusal
+from shared.practice import is_practice
 from shared.town_pack import FREQUENT_MAX
 from shared.web.errors import wants_json
 from shared.web.i18n import SOURCE, current_language, translate
@@ -60,7 +61,7 @@ async def show_search(
     """What was found for a word, or all of a category; without either what most people need, and everything."""
     async with db.begin(town.code) as session:
         shown = await search_page(request, session, town, catalogues, now=now)
-    if shown.context["query"] and not shown.context["category"]:
+    if shown.context["query"] and not shown.context["category"] and not is_practice(town.code):
         # What was typed is kept nowhere: it may say something about somebody.
         SEARCHES.inc()
         if not shown.context["found"]:

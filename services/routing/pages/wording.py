@@ -26,6 +26,7 @@ REFUSALS: dict[str, RefusalText] = {
     "behalf_unsaid": RefusalText(
         _("だれのための入力か、わかりません"), _("「代わりに予約・申請をする」から、始めなおしてください。")
     ),
+    "not_practice": RefusalText(_("ここは練習用の町ではありません"), _("ほんとうの町は、はじめからやりなおせません。")),
     "catalogue_missing": RefusalText(
         _("準備をしているところです"), _("手続きの一覧を読みこんでいます。少し待ってから、もう一度お試しください。")
     ),

@@ -164,6 +164,8 @@ def test_online_from_a_life_event_to_the_end(
     see(phone, "data-item-refused")
     tablet.goto("/office/figures")
     see(tablet, "figures")
+    tablet.goto("/office/practice")
+    see(tablet, "practice")
 
 
 def test_what_people_say_and_everybody_sees(phone: Page, tablet: Page, stack: Stack, see: See) -> None:
