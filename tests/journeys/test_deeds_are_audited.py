@@ -138,11 +138,11 @@ AUDITED: dict[str, str] = {
 }
 # Only once the meeting has begun: `test_switching_ends.py` looks at the row.
 OF_SWITCHING = {"booking POST /helpers/requests/{assignment_id}/switch"}
-# Nobody does anything to anything there.
-# Theirs need a day at the counters: tests/booking/test_today.py and test_wait_alarms.py.
 # Only in a practice town: tests/journeys/test_practice.py.
 OF_PRACTICE = {"routing POST /office/practice"}
+# Theirs need a day at the counters: tests/booking/test_today.py and test_wait_alarms.py.
 OF_THE_HALL = {"booking POST /counter/today/move", "booking POST /counter/alarms/{alarm_id}/seen"}
+# Nobody does anything to anything there.
 NO_DEEDS = {
     # What somebody at the door does with their own phone.
     "booking POST /booking/appointments/{number}/check-in",
