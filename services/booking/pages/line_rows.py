@@ -138,7 +138,7 @@ def draw_next(
     waiting = Counter(item.counter for item in here if item.state == "checked_in" and not item.is_parked)
     return {
         "counter": only,
-        "counters": [] if only else [(code, short_counter(each.number), waiting[code]) for code, each in counters.items()],
+        "counters": [] if only else [(code, short_counter(one.number), waiting[code]) for code, one in counters.items()],
         "waiting": waiting.total(),
         # Somebody is called already: what is to be done with them comes first.
         "is_later": any(item.state == "called" for item in here) and only is not None,
