@@ -136,9 +136,10 @@ def draw_next(
     only = counter or (next(iter(counters)) if len(counters) == 1 else None)
     here = [item for item in items if only is None or item.counter == only]
     waiting = Counter(item.counter for item in here if item.state == "checked_in" and not item.is_parked)
+    choices = [(code, short_counter(each.number), waiting[code]) for code, each in counters.items()]
     return {
         "counter": only,
-        "counters": [] if only else [(code, short_counter(one.number), waiting[code]) for code, one in counters.items()],
+        "counters": [] if only else choices,
         "waiting": waiting.total(),
         # Somebody is called already: what is to be done with them comes first.
         "is_later": any(item.state == "called" for item in here) and only is not None,
