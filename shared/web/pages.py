@@ -83,7 +83,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/counter", _("今日の受付"), "counter", ("counter",)),
             ("/office", _("オンライン申請"), "online", ("back_office", "manager")),
             ("/helpers/roster", _("サポーター"), "helper", ("coordinator", "manager")),
-            ("/counter/today", _("窓口の今"), "counter", ("coordinator", "manager")),
+            ("/counter/today", _("窓口の今"), "user", ("coordinator", "manager")),
             ("/counter/opening", _("受付時間"), "clock", ("coordinator", "manager")),
             ("/counter/close", _("臨時の休み"), "close", ("manager",)),
             ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),

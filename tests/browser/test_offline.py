@@ -39,7 +39,7 @@ MERGE = "**/booking/api/line/merge"
 STEPS = """
     SELECT s.action, s.at < s.recorded_at FROM booking.line_step s
     JOIN booking.appointment a USING (municipality, appointment_id)
-    WHERE a.ticket_counter = $1 AND a.ticket_no = $2::text::integer ORDER BY s.version
+    WHERE a.ticket_counter = $1 AND a.ticket_no = $2::text::integer AND s.action <> 'walk-in' ORDER BY s.version
 """
 GIVE_NAME = """
     WITH known AS (INSERT INTO booking.subject_key VALUES ($1, $2, $3))

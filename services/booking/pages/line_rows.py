@@ -1,5 +1,6 @@
 """Today's line as the shared macro draws it: what staff call the states and steps, and the rows."""
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Protocol
@@ -134,11 +135,12 @@ def draw_next(
     """The button that calls the next person to a counter; without one chosen it is chosen with it."""
     only = counter or (next(iter(counters)) if len(counters) == 1 else None)
     here = [item for item in items if only is None or item.counter == only]
-    waiting = sum(item.state == "checked_in" and not item.is_parked for item in here)
+    waiting = Counter(item.counter for item in here if item.state == "checked_in" and not item.is_parked)
+    choices = [(code, short_counter(each.number), waiting[code]) for code, each in counters.items()]
     return {
         "counter": only,
-        "counters": [] if only else [(each.code, short_counter(each.number)) for each in counters.values()],
-        "waiting": waiting,
+        "counters": [] if only else choices,
+        "waiting": waiting.total(),
         # Somebody is called already: what is to be done with them comes first.
         "is_later": any(item.state == "called" for item in here) and only is not None,
         "key": key,

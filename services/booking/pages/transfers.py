@@ -63,6 +63,8 @@ async def post_transfer(
     if not (version.isascii() and version.isdigit()):
         raise Refusal("form_unreadable", 400)
     note = form.text("note", max_length=NOTE_MAX_LENGTH, required=form.value("reason") == OTHER)
+    if "note" in form.errors and not form.value("note").strip():
+        form.errors["note"] = _("「その他」のときは、伝言を書いてください。")
     if not form.value("to"):
         form.errors["to"] = _("送る窓口を、ひとつ選んでください。")
     if form.value("reason") not in REASONS:

@@ -10,12 +10,13 @@ from tests.stack import COORDINATOR_LOGIN, Stack
 
 TOWN = "143421"
 # Whoever waits at the counter of the procedure that is chosen has done so for longer than any town promises.
-LATE = (
-    "UPDATE booking.appointment SET queued_at = queued_at - interval '5 h' WHERE state = 'checked_in' RETURNING counter"
-)
+LATE = """
+    UPDATE booking.appointment SET queued_at = queued_at - interval '5 h' WHERE state = 'checked_in'
+    RETURNING counter, day, procedure
+"""
 ALARM = """
     INSERT INTO booking.wait_alarm (municipality, alarm_id, counter, day, promise_min, raised_at)
-    VALUES ($1, gen_random_uuid(), $2, (now() AT TIME ZONE 'Asia/Tokyo')::date, 30, now())
+    VALUES ($1, gen_random_uuid(), $2, $3, 30, now())
     ON CONFLICT (municipality, counter) WHERE over_at IS NULL DO NOTHING
 """
 # People of the weeks before, each waiting for another time.
@@ -25,7 +26,7 @@ BEFORE = """
          ends_at, day, reach, booked_at, changed_at)
     SELECT $1, gen_random_uuid(), 'H' || n, 'walk_in', 'done', 4, 0, 'CHI02', $2, 'office', at, at, at::date, 'none',
            at, at
-    FROM (SELECT n, (now() AT TIME ZONE 'Asia/Tokyo')::date - n % 40 - 1 + interval '1 h' AS at
+    FROM (SELECT n, $3::date - n % 40 - 1 + interval '1 h' AS at
           FROM generate_series(1, 400) AS n) AS days
 """
 STEPS = """
@@ -54,8 +55,9 @@ def test_the_hall_as_those_see_it_who_run_it(tablet: Page, new_tablet: NewPhone,
     tablet.get_by_label("手続き").select_option("CHI02")
     tablet.get_by_role("button", name="番号札を出す").click()
     tablet.wait_for_url("**/counter/tickets/**")
-    counter = ask(stack, LATE)[0]["counter"]
-    ask(stack, ALARM, TOWN, counter)
+    late = next(each for each in ask(stack, LATE) if each["procedure"] == "CHI02")
+    counter, day = late["counter"], late["day"]
+    ask(stack, ALARM, TOWN, counter, day)
     tablet.goto("/counter")
     expect(tablet.locator(".alarm")).to_contain_text("約束の30分をこえて")
     see(tablet, "counter-alarm")
@@ -82,7 +84,7 @@ def test_the_hall_as_those_see_it_who_run_it(tablet: Page, new_tablet: NewPhone,
     tablet.get_by_label("手続き").select_option("CHI02")
     tablet.get_by_role("button", name="番号札を出す").click()
     expect(boss.locator(f"#now-{counter} dd").first).not_to_have_text(before)
-    ask(stack, BEFORE, TOWN, counter)
+    ask(stack, BEFORE, TOWN, counter, day)
     ask(stack, STEPS, TOWN)
     for by in ("day", "counter", "procedure", "came_by"):
         boss.goto(f"/counter/reports?by={by}")

@@ -173,7 +173,7 @@
       (row.absent_from && Date.parse(row.absent_from) <= serverNow().getTime());
     for (const [place, action] of NEXT[state].filter((each) => each !== "no-show" || mayBeAbsent).entries()) {
       const button = byId("line-offline-button").content.firstElementChild.cloneNode(true);
-      say(button, ACTIONS[action]);
+      say(button, ACTIONS[action === "call" && state !== "checked_in" ? "call-again" : action]);
       button.classList.add(place ? "button--secondary" : "button--primary");
       button.addEventListener("click", async (event) => {
         if (event.detail > 1) return; // the second of two taps
@@ -193,6 +193,8 @@
     drawUnmerged(steps.filter((step) => step.refused || isOthers(step)));
     panel.hidden = !isLost;
     if (region) region.hidden = isLost;
+    const told = byId("counter-told"); // of before, with a way back that needs the network
+    if (told) told.hidden = isLost;
     if (!isLost) {
       byId("line-offline-list").replaceChildren();
       return;

@@ -15,6 +15,7 @@
   const SHOWN = ".line__number, .line__reference, .line__title";
   const HIDDEN_WORDS = ".visually-hidden";
   const NUMBER_LENGTHS = [7, 11];
+  const isWholeNumber = (signs) => /^[0-9A-Z]+$/.test(signs) && NUMBER_LENGTHS.includes(signs.length);
 
   const textsOf = (row) => [...row.querySelectorAll(SHOWN)].flatMap((element) => {
     const copy = element.cloneNode(true);
@@ -31,13 +32,10 @@
     const rows = () => [...region.querySelectorAll(".line__row")];
     const find = () => {
       const wanted = plain(field.value).replace(/サマ$/, "");
-      let found = [];
-      for (const row of rows()) {
-        const fits = !wanted || textsOf(row).some((text) => text.includes(wanted));
-        row.hidden = !fits;
-        if (fits) found.push(row);
-      }
-      if (!wanted) found = [];
+      const found = wanted ? rows().filter((row) => textsOf(row).some((text) => text.includes(wanted))) : [];
+      // A whole number that stands in no row is for the server to know: the line stays in sight meanwhile, and afterwards.
+      const isAll = !wanted || (!found.length && isWholeNumber(wanted));
+      for (const row of rows()) row.hidden = !isAll && !found.includes(row);
       const over = region.querySelector("#line-over");
       if (over && found.some((row) => over.contains(row))) over.open = true;
       const text = !wanted ? "" : found.length ? form.dataset.textFound.replace("{count}", String(found.length))
@@ -52,7 +50,7 @@
     form.addEventListener("submit", (event) => {
       const signs = plain(field.value);
       // A number is checked in, or leads to its case: the server knows. Whoever is found here is gone to.
-      if (/^[0-9A-Z]+$/.test(signs) && NUMBER_LENGTHS.includes(signs.length)) return;
+      if (isWholeNumber(signs)) return;
       const found = find();
       if (!found.length) return;
       event.preventDefault();
