@@ -10,10 +10,9 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
-from services.booking.domain.hours import OpenState, band_of
-from services.booking.queries.board import list_discreet_counters
+from services.booking.domain.hours import OpenState
+from services.booking.queries.board import PublicWait, estimate_public_waits, list_discreet_counters
 from services.booking.queries.open_now import OpenCounter, list_open_counters
-from services.booking.queries.waits import CounterWait, estimate_waits
 from shared.clock import JST, jst_day
 from shared.db import Database
 from shared.shared_reads import SharedReads
@@ -41,7 +40,7 @@ Req = Request[Any, Any, Any]
 class Waits(msgspec.Struct, frozen=True):
     """All counters of a town that are told to everybody, and the wait at each that is open."""
 
-    counters: list[tuple[OpenCounter, CounterWait | None]]
+    counters: list[tuple[OpenCounter, PublicWait | None]]
     as_of: datetime
 
 
@@ -86,7 +85,7 @@ async def get_waits_csv(
     as_of = found.as_of.astimezone(JST).isoformat(timespec="seconds")
     for each, wait in found.counters:
         closes_at = f"{each.now.closes_at.astimezone(JST):%H:%M}" if each.now.closes_at else ""
-        told = (LAMPS[wait.lamp], band_of(wait.waiting), wait.wait_min) if wait else ("", "", "")
+        told = (LAMPS[wait.lamp], wait.waiting, wait.wait_min) if wait else ("", "", "")
         counter = each.counter
         table.writerow((
             town.code, town.name_ja, counter.code, counter.number, counter.name_ja, counter.place_ja,
@@ -103,7 +102,7 @@ async def read_waits(db: Database, reads: SharedReads, town: Town, now: datetime
         async with db.begin(town.code) as session:
             discreet = await list_discreet_counters(session, town.code)
             counters = await list_open_counters(session, town.code, now=now)
-            waits = await estimate_waits(session, town.code, jst_day(now), now=now)
+            waits = await estimate_public_waits(session, town.code, jst_day(now), now=now)
         shown = sorted((each for code, each in counters.items() if code not in discreet), key=_by_number)
         return Waits(
             [(each, waits.get(each.counter.code) if each.now.state in ("open", "break") else None) for each in shown],
