@@ -52,7 +52,7 @@ VERSION_DIGITS = 9
 POSTER_SCALE = 12
 SHOWN_HERE = frozenset({
     "door_code_old", "door_first", "door_busy", "phone_tickets_enough", "counter_closed_now", "procedure_unknown",
-    "ticket_unknown",
+    "ticket_unknown", "other_office",
 })  # fmt: skip
 
 Req = Request[Any, Any, Any]
@@ -185,11 +185,14 @@ async def post_own_check_in(
     version = fields.get("version", "")
     if not (version.isascii() and version.isdigit()):
         raise Refusal("form_unreadable", 400)
-    if found.state in ("booked", "no_show"):  # sent twice, they are here already: their page says so
+    # Sent twice, they are here already; or it is not at a counter at all: their page says so.
+    if found.channel == "counter" and found.state in ("booked", "no_show"):
         try:
             async with db.begin(town.code) as session:
                 await check_in_at_door(session, town.code, found.appointment_id, int(version[:VERSION_DIGITS]), now=now)
         except Refusal as refusal:
+            if refusal.code in ("counter_closed_now", "other_office"):
+                return see_other(f"{PATH}?refused={refusal.code}")
             # Staff were quicker, or it is another day: its page says so.
             if refusal.code not in ("line_moved", "step_impossible", "not_today"):
                 raise

@@ -1,7 +1,5 @@
 """`/booking/now`: how long people wait at the counters, for everybody; and the same as open data. No persons."""
 
-import csv
-import io
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +17,7 @@ from shared.shared_reads import SharedReads
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
 from shared.web.places import counter_label
+from shared.web.spreadsheets import CSV_TYPE, write_csv
 from shared.web.town import Town
 from shared.web.town_texts import town_text
 
@@ -77,22 +76,20 @@ async def get_waits_csv(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Response[bytes]:
-    """As a table, in UTF-8 with a byte order mark: spreadsheets take it for Shift_JIS without."""
+    """As a table."""
     found = await read_waits(db, reads, town, now)
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
+    rows = []
     as_of = found.as_of.astimezone(JST).isoformat(timespec="seconds")
     for each, wait in found.counters:
         closes_at = f"{each.now.closes_at.astimezone(JST):%H:%M}" if each.now.closes_at else ""
         told = (LAMPS[wait.lamp], wait.waiting, wait.wait_min) if wait else ("", "", "")
         counter = each.counter
-        table.writerow((
+        rows.append((
             town.code, town.name_ja, counter.code, counter.number, counter.name_ja, counter.place_ja,
             STATES[each.now.state], closes_at, *told, as_of,
         ))  # fmt: skip
     named = {"content-disposition": f'attachment; filename="{town.code}_waits.csv"'}
-    return Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=CACHED | named)
+    return Response(write_csv(COLUMNS, rows), media_type=CSV_TYPE, headers=CACHED | named)
 
 
 async def read_waits(db: Database, reads: SharedReads, town: Town, now: datetime) -> Waits:

@@ -36,7 +36,10 @@ class KioskProcedure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineAhead(msgspec.Struct, frozen=True, kw_only=True):
-    """Who waits at a counter now, or null where it is discreet; `is_closed`: nobody is served there for the time being."""
+    """Who waits at a counter now; `is_closed`: nobody is served there for the time being.
+
+    Of what is discreet nothing is told: `waiting` and `wait_min` are null.
+    """
 
     waiting: int | None
     wait_min: int | None
