@@ -1,6 +1,10 @@
 """The end of a turn at a counter: what was delivered, what was paid, and the day's sums."""
 
 import asyncio
+import csv
+import io
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,6 +17,7 @@ from services.booking.commands.finishing import Finish, finish
 from services.booking.commands.steps import Moved
 from services.booking.consumers import on_catalogue_published
 from services.booking.domain.cash import Delivered, Paid, read_paid
+from services.booking.pages import cash
 from shared.errors import Refusal
 from tests.booking.conftest import CHILD, TOWN, BookingTown, make_catalogue
 from tests.booking.test_counter import STAFF, step
@@ -160,7 +165,7 @@ async def test_the_sheet_keeps_what_was_typed_and_says_what_is_wrong(town: Booki
         assert late.status_code == 409
         table = (await staff.get("/counter/cash.csv")).text
         assert ",7," in table
-        assert table.rstrip().endswith(",900,A-1")
+        assert table.rstrip().endswith(",900,'A-1")
 
 
 async def test_what_the_catalogue_does_not_have_cannot_be_delivered(town: BookingTown) -> None:
@@ -215,3 +220,34 @@ async def test_other_systems_end_a_turn_once_and_read_the_payments(town: Booking
         assert (await staff.get("/booking/api/line/payments?day=2026-01-01")).json() == []
         card = body | {"version": 5, "paid": {"amount_yen": 600, "means": "credit", "receipt_no": "4111 1111"}}
         assert (await staff.post(path, json=card)).json()["code"] == "receipt_unreadable"
+
+
+async def test_the_file_keeps_names_and_receipts_as_texts(town: BookingTown) -> None:
+    """Seen to fail where cells are written as they are: a counter's name is a formula, and 0012 becomes 12."""
+    known = make_catalogue(version=2)
+    counters = tuple(msgspec.structs.replace(each, number="＝1+1") for each in known.counters)
+    async with town.db.begin(TOWN) as session:
+        await on_catalogue_published(session, msgspec.structs.replace(known, counters=counters), now=town.now)
+    await end(town, await served(town), paid=Paid(amount_yen=300, means="cash", receipt_no="0012"))
+    async with town.staff() as staff:
+        table = (await staff.get("/counter/cash.csv")).content.decode("utf-8-sig")
+    [_, cells] = csv.reader(io.StringIO(table))
+    assert cells[2] == "'＝1+1"
+    assert cells[5:] == ["300", "'0012"]
+
+
+async def test_a_page_that_does_not_list_all_payments_says_so(town: BookingTown, monkeypatch: Any) -> None:
+    """Seen to fail where the list just ends."""
+    monkeypatch.setattr(cash, "LISTED_MAX", 1)
+    for guest, receipt in (("one", "R-1"), ("two", "R-2")):
+        await end(town, await served(town, guest), paid=Paid(amount_yen=300, means="cash", receipt_no=receipt))
+        if receipt == "R-1":
+            async with town.staff() as staff:
+                assert "はじめの" not in (await staff.get("/counter/cash")).text
+        town.now += timedelta(minutes=1)
+    async with town.staff() as staff:
+        shown = (await staff.get("/counter/cash")).text
+        table = (await staff.get("/counter/cash.csv")).text
+    assert "はじめの1件です" in shown
+    assert "R-2" not in shown
+    assert table.rstrip().endswith("R-2")

@@ -189,3 +189,21 @@ async def test_a_batch_has_its_limits(town: BookingTown) -> None:
         # Undoing looks at what is, and needs the network.
         assert (await guest.post(MERGE, json={"steps": [kept]})).status_code in (401, 403)
     assert await steps_of(town, booked.appointment_id) == []
+
+
+async def test_a_number_is_the_same_in_every_spelling_and_nothing_else_is_kept_by_number(town: BookingTown) -> None:
+    """Seen to fail where the key is of what was typed; and where a name may be sent."""
+    booked = await town.booked()
+    number = booked.number
+    key = str(uuid4())
+    async with town.staff() as staff:
+        typed = f" {number[:3]}ー{number[3:].lower()} "
+        sent = await staff.post("/counter/check-in", data={"number": typed, "idempotency_key": key})
+        assert "did=check-in" in sent.headers["location"]
+        for spelling in (number, f"{number[:3]}-{number[3:]}", f" {number.lower()}"):
+            [merged] = await merge(town, late("check-in", town.now, number=spelling) | {"key": key})
+            assert merged["is_merged"]
+        for name in ("tanashi yuri", "yuri", "K4M7RXAC", "タナシ"):
+            answer = await staff.post(MERGE, json={"steps": [late("check-in", town.now, number=name)]})
+            assert answer.status_code == 400
+    assert [action for action, _, _ in await steps_of(town, booked.appointment_id)] == ["check-in"]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -21,11 +22,12 @@ from services.booking.commands.phone_tickets import (
     take_phone_ticket,
 )
 from services.booking.commands.tidying import KEPT, tidy_up
+from services.booking.consumers import on_catalogue_published
 from services.booking.pages.at_door import DOOR_COOKIE, HOLDER_COOKIE
 from shared.clock import JST, jst_day
 from shared.errors import Refusal
 from shared.reference_number import show_number
-from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown, make_catalogue
 from tests.booking.test_counter import step
 
 SEE_OTHER = httpx.codes.SEE_OTHER
@@ -58,6 +60,16 @@ async def take_as(town: BookingTown, holder: str, procedure: str = CHILD) -> UUI
 async def states(town: BookingTown) -> list[str]:
     rows = await town.rows("SELECT state FROM booking.appointment ORDER BY booked_at, ticket_no")
     return [row.state for row in rows]  # type: ignore[attr-defined]
+
+
+async def close_for_today(town: BookingTown, counter: str) -> None:
+    async with town.db.begin(TOWN) as session:
+        await session.execute(
+            text("""INSERT INTO counter_day
+                        (municipality, counter, day, is_open, staff, closed_from, changed_at, version)
+                    VALUES (:town, :counter, :day, false, 1, :now, :now, 1)"""),
+            {"town": TOWN, "counter": counter, "day": jst_day(town.now), "now": town.now},
+        )
 
 
 async def back_is_due(town: BookingTown) -> None:
@@ -147,6 +159,20 @@ async def test_a_phone_has_one_live_ticket_at_a_counter(town: BookingTown) -> No
     for version, action in enumerate(("call", "done"), start=1):
         await step(town, given[0], action, version)
     assert await take_as(town, "phone") not in given
+
+
+async def test_for_one_thing_a_phone_has_one_ticket_wherever_people_are_sent_now(town: BookingTown) -> None:
+    """Seen to fail where its ticket is looked for at today's counter only."""
+    known = make_catalogue(version=2)
+    procedures = tuple(msgspec.structs.replace(each, counters=("7", "3")) for each in known.procedures)
+    async with town.db.begin(TOWN) as session:
+        await on_catalogue_published(session, msgspec.structs.replace(known, procedures=procedures), now=town.now)
+    own = await take_as(town, "phone")
+    await close_for_today(town, "7")
+    assert await take_as(town, "phone") == own
+    assert await take_as(town, "other") != own
+    rows = await town.rows("SELECT counter FROM booking.appointment ORDER BY counter")
+    assert [row.counter for row in rows] == ["3", "7"]  # type: ignore[attr-defined]
 
 
 async def test_the_database_keeps_a_phone_to_one_ticket(town: BookingTown) -> None:
@@ -351,4 +377,27 @@ async def test_an_appointment_of_another_day_is_not_checked_in(town: BookingTown
         assert show_number(booked.number) not in (await phone.get("/booking/door")).text
         answer = await phone.post(f"/booking/appointments/{booked.number}/check-in", data={"version": "1"})
         assert answer.headers["location"] == f"/booking/appointments/{booked.number}"
+    assert await states(town) == ["booked"]
+
+
+async def test_a_closed_counter_says_so_to_whoever_checks_in_at_the_door(town: BookingTown) -> None:
+    """Seen to fail where the refusal is an error page."""
+    booked = await town.booked("guest")
+    await close_for_today(town, "7")
+    async with at_the_door(town, "guest") as phone:
+        answer = await phone.post(f"/booking/appointments/{booked.number}/check-in", data={"version": "1"})
+        assert answer.headers["location"] == "/booking/door?refused=counter_closed_now"
+        assert "この窓口は、今お休みです" in (await phone.get(answer.headers["location"])).text
+    assert await states(town) == ["booked"]
+
+
+async def test_only_an_appointment_at_a_counter_is_checked_in_at_the_door(town: BookingTown) -> None:
+    """Seen to fail where only the list asks for the channel."""
+    booked = await town.booked("guest")
+    async with town.db.begin(TOWN) as session:
+        await session.execute(text("UPDATE appointment SET helper = 'asked'"))
+    async with at_the_door(town, "guest") as phone:
+        path = f"/booking/appointments/{booked.number}"
+        assert show_number(booked.number) not in (await phone.get("/booking/door")).text
+        assert (await phone.post(f"{path}/check-in", data={"version": "1"})).headers["location"] == path
     assert await states(town) == ["booked"]

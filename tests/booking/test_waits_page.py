@@ -2,16 +2,19 @@
 
 import csv
 import io
+import json
+import re
 from datetime import datetime, timedelta
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.booking.domain.hours import OpenNow, Span, band_of, open_at
 from services.booking.queries.waits import CounterWait
 from shared.clock import JST, jst_day
 from tests.booking.closing_town import close
-from tests.booking.conftest import TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
 from tests.booking.test_board import called
 
 DAY = datetime(2026, 6, 1, tzinfo=JST)
@@ -114,3 +117,60 @@ async def test_the_page_is_as_old_as_it_says(town: BookingTown) -> None:
 
 def test_a_wait_has_the_agreed_shape() -> None:
     assert CounterWait(waiting=1, wait_min=5, lamp="quiet").waiting == 1
+
+
+async def test_nobody_learns_that_somebody_waits_for_what_is_discreet(town: BookingTown) -> None:
+    """Neither at the door nor at the machine. Seen to fail where only the board and the waits leave it out."""
+    for key in ("a", "b", "c"):
+        await called(town, key, FAMILY, "prefer")
+    async with town.browser(None) as anybody, town.browser("lobby", kind="staff", roles=("kiosk",)) as machine:
+        pages = {
+            procedure: [
+                (await anybody.get(f"/booking/door/{procedure}")).text,
+                (await machine.get(f"/kiosk/procedures/{procedure}")).text,
+            ]
+            for procedure in (CHILD, FAMILY)
+        }
+        told = (await machine.get(f"/booking/api/kiosk/procedures/{FAMILY}")).json()
+    for shown in pages[FAMILY]:
+        assert "転入届" in shown
+        for secret in ("待っている人", "お待ちの時間", "およそ", "すぐにご案内", "空いて", "混んで"):
+            assert secret not in shown
+    assert all("すぐにご案内" in shown for shown in pages[CHILD])
+    assert (told["ahead"]["waiting"], told["ahead"]["wait_min"]) == (None, None)
+
+
+async def test_small_numbers_are_told_nowhere_and_whoever_is_here_discreetly_is_not_counted(
+    town: BookingTown,
+) -> None:
+    """Seen to fail where pages tell the number itself; and where everybody who waits is counted."""
+    for key in ("a", "b", "c", "d", "e"):
+        await called(town, key, CHILD, "prefer")
+    paths = (
+        "/board/now",
+        "/booking/api/line",
+        "/booking/api/waits",
+        "/booking/now/waits.csv",
+        f"/booking/door/{CHILD}",
+    )
+    for people, band, ja in ((5, "5-9", "5〜9人"), (4, "1-4", "1〜4人"), (0, "0", "")):
+        # The others are here for something discreet, which is done at the same counter.
+        async with town.db.begin(TOWN) as session:
+            await session.execute(
+                text("""UPDATE appointment SET procedure = :other WHERE appointment_id IN (
+                            SELECT appointment_id FROM appointment ORDER BY ticket_no OFFSET :people)"""),
+                {"other": FAMILY, "people": people},
+            )
+        async with town.browser(None) as anybody:
+            board, line, waits, table, door = [(await anybody.get(path)).text for path in paths]
+        if people:
+            assert ja in board
+            assert f"待っている人 {ja}" in re.sub(r"</?\w+[^>]*>", "", door)
+            assert [each["waiting"] for each in json.loads(line)["counters"]] == [band]
+        else:
+            assert "待ち" not in board
+            assert json.loads(line)["counters"] == []
+            assert "待っている人" not in door
+        assert [each["waiting"] for each in json.loads(waits)["counters"]] == [band]
+        assert f",{band}," in table
+        assert not re.search("(?<!〜)[0-9]人(?!以上)", board + door)

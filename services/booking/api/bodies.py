@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 
 from services.booking.domain.services import SERVICES_MAX
 from services.booking.queries.slots import Channel
+from shared.reference_number import APPOINTMENT_LENGTH
 
 CODE_MAX_LENGTH = 20
 # Of counters, venues and procedures.
@@ -18,6 +19,8 @@ _SERVICE = f"{CODE_SIGNS}:[1-9][0-9]{{0,2}}"
 SERVICES_PATTERN = f"^{_SERVICE}(,{_SERVICE}){{0,{SERVICES_MAX - 1}}}$"
 VERSION_MAX = 1_000_000
 TYPED_PATTERN = "^[ -~]{1,40}$"
+# As long as an appointment's number: what is kept until it is sent can be no name.
+TYPED_NUMBER_PATTERN = f"^([ ._-]{{0,4}}[0-9A-Za-z]){{{APPOINTMENT_LENGTH}}}[ ._-]{{0,4}}$"
 
 Code = Annotated[str, msgspec.Meta(pattern=CODE_PATTERN, examples=["CHI02"])]
 Version = Annotated[
@@ -26,6 +29,7 @@ Version = Annotated[
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 # A number and a code as somebody typed them.
 Typed = Annotated[str, msgspec.Meta(pattern=TYPED_PATTERN)]
+TypedNumber = Annotated[str, msgspec.Meta(pattern=TYPED_NUMBER_PATTERN)]
 
 ProcedureCode = Annotated[str, QueryParameter(name="procedure", pattern=CODE_PATTERN, description="Its code.")]
 CounterCode = Annotated[

@@ -150,7 +150,7 @@ async def get_kiosk_now(
         return KioskNow(
             procedure=found.code,
             counter=counter,
-            ahead=await find_line_ahead(session, town.code, counter, now=now),
+            ahead=await find_line_ahead(session, town.code, found, counter, now=now),
             times=await list_kiosk_times(session, town.code, in_one, policy, now=now),
         )
 

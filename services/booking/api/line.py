@@ -7,9 +7,9 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from services.booking.api import examples
+from services.booking.domain.hours import band_of
 from services.booking.domain.line import show_ticket
-from services.booking.queries.board import list_board, list_discreet_counters
-from services.booking.queries.line import list_waiting
+from services.booking.queries.board import count_public_waiting, list_board
 from shared.clock import jst_day
 from shared.db import Database
 from shared.web.documented import documented
@@ -18,12 +18,12 @@ from shared.web.town import Town
 
 
 class AtCounter(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter now: the tickets that are called and served, the newest first; and how many others wait."""
+    """A counter now: the tickets that are called and served, the newest first; and how many others wait, as ``1-4``."""
 
     counter: str
     called: tuple[str, ...]
     serving: tuple[str, ...]
-    waiting: int
+    waiting: str
 
 
 class LineNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class LineNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LINE_EXAMPLE = LineNow(
-    counters=[AtCounter(counter=examples.COUNTER, called=("7-012",), serving=("7-011",), waiting=3)],
+    counters=[AtCounter(counter=examples.COUNTER, called=("7-012",), serving=("7-011",), waiting="1-4")],
     as_of=examples.NOW,
 )
 
@@ -46,12 +46,7 @@ async def get_line_now(
     """Who is called, and how many wait."""
     async with db.begin(town.code) as session:
         items = await list_board(session, town.code, jst_day(now))
-        discreet = await list_discreet_counters(session, town.code)
-        waiting = {
-            counter: count
-            for counter, count in (await list_waiting(session, town.code, jst_day(now))).items()
-            if counter not in discreet
-        }
+        waiting = await count_public_waiting(session, town.code, jst_day(now))
     counters = sorted({item.counter for item in items} | waiting.keys())
     return LineNow(
         counters=[
@@ -67,7 +62,7 @@ async def get_line_now(
                     for item in items
                     if (item.counter, item.state) == (counter, "serving")
                 ),
-                waiting=waiting.get(counter, 0),
+                waiting=waiting.get(counter, band_of(0)),
             )
             for counter in counters
         ],

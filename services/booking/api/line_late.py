@@ -9,7 +9,7 @@ from litestar import Request, post
 from litestar.di import NamedDependency
 
 from services.booking.api import examples
-from services.booking.api.bodies import Moment, Typed, Version
+from services.booking.api.bodies import Moment, TypedNumber, Version
 from services.booking.api.line_staff import GUARDS, ROOT, STANDS_EXAMPLE, TAGS, Stands, show_stands
 from services.booking.commands.late_steps import LateStep, merge_step
 from services.booking.domain.line import State
@@ -35,7 +35,7 @@ class PostLateStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     at: Annotated[Moment, msgspec.Meta(description="When it was pressed: today, and not before their last step.")]
     appointment_id: UUID | None = None
     version_seen: Version | None = None
-    number: Typed | None = None
+    number: TypedNumber | None = None
 
 
 class PostMerge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from services.booking.api import examples
-from services.booking.domain.hours import OpenState, band_of
+from services.booking.domain.hours import OpenState
 from services.booking.pages.now import read_waits
 from shared.db import Database
 from shared.shared_reads import SharedReads
@@ -66,7 +66,7 @@ async def get_waits(
                 state=each.now.state,
                 closes_at=each.now.closes_at,
                 lamp=wait.lamp if wait else None,
-                waiting=band_of(wait.waiting) if wait else None,
+                waiting=wait.waiting if wait else None,
                 wait_min=wait.wait_min if wait else None,
             )
             for each, wait in found.counters

@@ -130,7 +130,7 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
         await session.execute(_ONE_BY_ONE, given)
         if (await session.execute(_TICKETS, given)).scalar_one() >= TICKETS_MAX:
             raise Refusal("kiosk_full", 409)
-        return await give_ticket(session, kiosk, order.procedure, now=now)
+        return await give_ticket(session, kiosk, order.procedure, counter=counter, now=now)
 
     return await take_once(session, kiosk, order, give, now=now)
 

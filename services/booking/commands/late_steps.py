@@ -11,6 +11,7 @@ from services.booking.commands.line import MoveAlong, check_in_by_number, move_a
 from services.booking.commands.steps import Moved
 from services.booking.domain.line import Action
 from shared.errors import Refusal
+from shared.reference_number import read_number
 from shared.tokens import Identity
 
 
@@ -59,7 +60,8 @@ async def check_in_once(
     async def check_in() -> Moved:
         return await check_in_by_number(session, actor, typed, now=now, at=at)
 
-    hashed = request_hash("check-in", typed)
+    # Written in another way, it is the same number.
+    hashed = request_hash("check-in", read_number(typed) or typed.strip())
     return await do_once(session, actor.municipality, f"staff:{actor.ref}", key, hashed, check_in, Moved, now=now)
 
 

@@ -33,7 +33,7 @@ STEP_OUT = timedelta(minutes=15)
 PHONE_BACK = "phone_back"
 
 _LIVE = text(f"""
-    SELECT a.appointment_id, a.counter, t.counter AS taken_for, a.number, a.state, a.version, a.office,
+    SELECT a.appointment_id, a.counter, t.counter AS taken_for, a.procedure, a.number, a.state, a.version, a.office,
            a.ticket_counter, a.ticket_no
     FROM phone_ticket t JOIN appointment a USING (municipality, appointment_id)
     WHERE t.municipality = :municipality AND t.holder_hash = :holder_hash AND t.is_open AND a.day = :day
@@ -88,7 +88,8 @@ def themselves(municipality: str) -> Identity:
 
 
 async def take_phone_ticket(session: AsyncSession, order: TakePhoneTicket, *, now: datetime) -> Moved:
-    """A ticket at the counter of a procedure, if it is open. Ordered again while it lives, it is the same ticket.
+    """A ticket at the counter of a procedure, if it is open. Ordered again while it lives, it is the same ticket,
+    wherever they were sent.
 
     Raises:
         Refusal: `procedure_unknown` (400), `counter_closed_now`, `phone_tickets_enough`, `door_busy` (409).
@@ -106,7 +107,8 @@ async def take_phone_ticket(session: AsyncSession, order: TakePhoneTicket, *, no
     for what in (held["holder_hash"].hex(), f"at/{counter}"):
         await session.execute(_ONE_BY_ONE, {"municipality": town, "what": what})
     live = (await session.execute(_LIVE, held)).all()
-    own = next((row for row in live if row.taken_for == counter), None)
+    # For the same thing it is the same ticket, though another counter does it by now.
+    own = next((row for row in live if row.taken_for == counter or row.procedure == order.procedure), None)
     if own is not None:
         return _as_moved(own)
     if len(live) >= LIVE_MAX:
@@ -115,7 +117,7 @@ async def take_phone_ticket(session: AsyncSession, order: TakePhoneTicket, *, no
     taken = {"municipality": town, "counter": counter, "since": now - TICKETS_WITHIN}
     if (await session.execute(_TAKEN, taken)).scalar_one() >= TICKETS_MAX:
         raise Refusal("door_busy", 409)
-    moved = await give_ticket(session, themselves(town), order.procedure, now=now)
+    moved = await give_ticket(session, themselves(town), order.procedure, counter=counter, now=now)
     await session.execute(_END_OLD, held)
     await session.execute(_KEEP, held | {"appointment_id": moved.appointment_id, "now": now})
     return moved

@@ -75,8 +75,10 @@ async def take_once(
     return await do_once(session, actor.municipality, owner, order.key, hashed, give, Moved, now=now)
 
 
-async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now: datetime) -> Moved:
-    """A ticket for this procedure, each time.
+async def give_ticket(
+    session: AsyncSession, actor: Identity, code: str, *, counter: str | None = None, now: datetime
+) -> Moved:
+    """A ticket for this procedure, each time; at this counter, or where people are sent now.
 
     Raises:
         Refusal: `procedure_unknown` (400), `counter_closed_now` (409).
@@ -84,7 +86,7 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
     municipality = actor.municipality
     procedure, counters = await find_counters(session, municipality, code)
     day = jst_day(now)
-    counter = await counter_now(session, municipality, counters, actor.office, day)
+    counter = counter or await counter_now(session, municipality, counters, actor.office, day)
     await refuse_closed_counter(session, municipality, counter, day)
     ticket = await next_ticket(session, municipality, counter, day)
     row = (

@@ -17,13 +17,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from litestar.response import ServerSentEvent, ServerSentEventMessage, Template
 
+from services.booking.domain.hours import band_of
 from services.booking.domain.line import show_ticket
 from services.booking.domain.speaking import say_call_en, say_call_ja
 from services.booking.live import LineWatch
 from services.booking.pages.streams import Streams
-from services.booking.queries.board import BoardItem, list_board, list_discreet_counters
+from services.booking.queries.board import BoardItem, PublicWait, estimate_public_waits, list_board
 from services.booking.queries.slots import CounterView, list_counters
-from services.booking.queries.waits import CounterWait, estimate_waits
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
@@ -69,7 +69,7 @@ class Read(msgspec.Struct, frozen=True):
 
     items: list[BoardItem]
     counters: dict[str, CounterView]
-    waits: dict[str, CounterWait]
+    waits: dict[str, PublicWait]
 
 
 def read_screen(office: str, counters: str) -> Screen:
@@ -151,13 +151,10 @@ async def _read(db: Database, reads: SharedReads, town: Town, now: datetime) -> 
     async def work() -> Read:
         async with db.begin(town.code) as session:
             day = jst_day(now)
-            discreet = await list_discreet_counters(session, town.code)
-            known = await list_counters(session, town.code)
-            waits = await estimate_waits(session, town.code, day, now=now)
             return Read(
                 await list_board(session, town.code, day),
-                known,
-                {code: wait for code, wait in waits.items() if code not in discreet},
+                await list_counters(session, town.code),
+                await estimate_public_waits(session, town.code, day, now=now),
             )
 
     return await reads.read(("board", town.code), work)
@@ -190,7 +187,7 @@ def _draw(found: Read, screen: Screen, turn: str) -> dict[str, Any]:
     }
 
 
-def _tile(counter: CounterView, items: list[BoardItem], wait: CounterWait | None) -> dict[str, Any]:
+def _tile(counter: CounterView, items: list[BoardItem], wait: PublicWait | None) -> dict[str, Any]:
     tickets = {
         state: [show_ticket(item.ticket_counter, item.ticket_no) for item in items if item.state == state][:CALLED_MAX]
         for state in ("called", "serving")
@@ -212,7 +209,7 @@ def _call(item: BoardItem, turn: int) -> dict[str, Any]:
 
 def _waits(found: Read, counter: CounterView) -> bool:
     wait = found.waits.get(counter.code)
-    return wait is not None and wait.waiting > 0
+    return wait is not None and wait.waiting != band_of(0)
 
 
 def _by_number(counter: CounterView) -> tuple[bool, int, str]:

@@ -1,7 +1,5 @@
 """`/counter/cash`: a day's payments, for closing the tills: sums by counter and means, each payment, and as a file."""
 
-import csv
-import io
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,11 +18,14 @@ from shared.reference_number import show_number
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
 from shared.web.pages import page
+from shared.web.spreadsheets import CSV_TYPE, as_text, write_csv
 from shared.web.templating import jst_time
 from shared.web.town import Town
 
 # Nobody has kept accounts here before.
 FIRST_DAY = date(2020, 1, 1)
+# On the page; the file has all of them.
+LISTED_MAX = 2_000
 
 Req = Request[Any, Any, Any]
 
@@ -43,7 +44,7 @@ async def get_cash(
     shown = _read_day(day, today)
     async with db.begin(town.code) as session:
         sums = await sum_day(session, town.code, shown, identity.office)
-        taken = await list_taken(session, town.code, shown, identity.office)
+        taken = await list_taken(session, town.code, shown, identity.office, limit=LISTED_MAX)
         counters = await list_counter_means(session, town.code, identity.office)
     totals: dict[str, int] = {}
     for each in sums:
@@ -62,6 +63,7 @@ async def get_cash(
             (jst_time(each.taken_at, short=True), short_counter(each.counter_number), means_label(each.means), each)
             for each in taken
         ],
+        is_cut=len(taken) < sum(each.payments for each in sums),
         counters=[
             (short_counter(each.number), each.name_ja, [means_label(means) for means in each.payment])
             for each in counters
@@ -81,16 +83,17 @@ async def get_cash_csv(
     shown = _read_day(day, jst_day(now))
     async with db.begin(town.code) as session:
         taken = await list_taken(session, town.code, shown, identity.office)
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow([_("日"), _("時刻"), _("窓口"), _("受付番号"), _("払い方"), _("金額（円）"), _("レシートの番号")])
-    for each in taken:
-        at, number = jst_time(each.taken_at, short=True), show_number(each.number)
-        means = means_label(each.means)
-        table.writerow([shown.isoformat(), at, each.counter_number, number, means, each.amount_yen, each.receipt_no])
+    heads = [_("日"), _("時刻"), _("窓口"), _("受付番号"), _("払い方"), _("金額（円）"), _("レシートの番号")]
+    rows = [
+        (
+            shown.isoformat(), jst_time(each.taken_at, short=True), each.counter_number, show_number(each.number),
+            means_label(each.means), each.amount_yen, as_text(each.receipt_no),
+        )
+        for each in taken
+    ]  # fmt: skip
     return Response(
-        text.getvalue().encode("utf-8-sig"),
-        media_type="text/csv; charset=utf-8",
+        write_csv(heads, rows),
+        media_type=CSV_TYPE,
         headers={"content-disposition": f'attachment; filename="cash_{shown.isoformat()}.csv"'},
     )
 

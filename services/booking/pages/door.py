@@ -26,12 +26,12 @@ from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import refusal_words
 from services.booking.pages.wording import place_label, where_is
 from services.booking.queries.appointments import AppointmentView, find_appointment
+from services.booking.queries.board import estimate_public_waits
 from services.booking.queries.counter_days import counter_now
 from services.booking.queries.kiosk import list_kiosk_procedures, usual_procedures
 from services.booking.queries.open_now import list_open_counters
 from services.booking.queries.place import list_held_tickets, list_numbers_of_guest
 from services.booking.queries.rules import get_rules
-from services.booking.queries.waits import estimate_waits
 from shared.clock import jst_day
 from shared.crypto import new_link_token, token_hash
 from shared.db import Database
@@ -52,7 +52,7 @@ VERSION_DIGITS = 9
 POSTER_SCALE = 12
 SHOWN_HERE = frozenset({
     "door_code_old", "door_first", "door_busy", "phone_tickets_enough", "counter_closed_now", "procedure_unknown",
-    "ticket_unknown",
+    "ticket_unknown", "other_office",
 })  # fmt: skip
 
 Req = Request[Any, Any, Any]
@@ -124,7 +124,7 @@ async def get_door_procedure(
             procedure, counters = await find_counters(session, town.code, code)
             counter = counters[await counter_now(session, town.code, counters, None, jst_day(now))]
             is_open = (await list_open_counters(session, town.code, now=now)).get(counter.code)
-            waits = await estimate_waits(session, town.code, jst_day(now), now=now)
+            waits = await estimate_public_waits(session, town.code, jst_day(now), now=now)
             queue = (await get_rules(session, town.code)).queue
     except Refusal as refusal:
         return see_other(f"{PATH}?refused={refusal.code}")
@@ -134,7 +134,7 @@ async def get_door_procedure(
         at_door=is_at_door(request, keys, town, now=now),
         procedure=procedure,
         where=place_label(counter.place_ja, counter.number, counter.name_ja),
-        wait=waits.get(counter.code),
+        wait=None if procedure.discreet else waits.get(counter.code),
         is_open=is_open is not None and is_open.now.gives_tickets(last_ticket_min=queue.last_ticket_min, now=now),
     )
 
@@ -185,11 +185,14 @@ async def post_own_check_in(
     version = fields.get("version", "")
     if not (version.isascii() and version.isdigit()):
         raise Refusal("form_unreadable", 400)
-    if found.state in ("booked", "no_show"):  # sent twice, they are here already: their page says so
+    # Sent twice, they are here already; or it is not at a counter at all: their page says so.
+    if found.channel == "counter" and found.state in ("booked", "no_show"):
         try:
             async with db.begin(town.code) as session:
                 await check_in_at_door(session, town.code, found.appointment_id, int(version[:VERSION_DIGITS]), now=now)
         except Refusal as refusal:
+            if refusal.code in ("counter_closed_now", "other_office"):
+                return see_other(f"{PATH}?refused={refusal.code}")
             # Staff were quicker, or it is another day: its page says so.
             if refusal.code not in ("line_moved", "step_impossible", "not_today"):
                 raise

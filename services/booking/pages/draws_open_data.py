@@ -1,7 +1,5 @@
 """`/open-data/draws`: every draw's commitment, seed and result, for everybody to keep and draw again. No persons."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +17,7 @@ from shared.clock import JST
 from shared.db import Database
 from shared.web.identity import PUBLIC
 from shared.web.pages import DRAWS, page
+from shared.web.spreadsheets import CSV_TYPE, write_csv
 from shared.web.town import Town
 
 PATH = "/open-data/draws"
@@ -54,8 +53,6 @@ RESULT_COLUMNS = (
 )
 # Of the files, which are Japanese as the other open data is.
 STATES = {"announced": "公告", "drawn": "抽選済み", "called_off": "取りやめ"}
-# A spreadsheet takes what begins so for a formula.
-FORMULAS = ("=", "+", "-", "@")
 
 Req = Request[Any, Any, Any]
 
@@ -119,7 +116,7 @@ async def get_open_draws_csv(db: NamedDependency[Database], town: NamedDependenc
     """The same as a table."""
     rows = [
         (
-            town.code, each.draw_id, town.name_ja, _as_text(each.title_ja), each.procedure, each.counter,
+            town.code, each.draw_id, town.name_ja, each.title_ja, each.procedure, each.counter,
             _when(each.opens_at), _when(each.closes_at), each.seats, each.entries, STATES[each.state], each.commitment,
             each.seed or "", each.entries_digest or "", _when(each.drawn_at), _when(each.called_off_at),
             _record_of(each),
@@ -163,18 +160,9 @@ def _record_of(draw: DrawView) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> Response[bytes]:
-    """In UTF-8 with a byte order mark: spreadsheets take it for Shift_JIS without."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(columns)
-    table.writerows(rows)
     named = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=CACHED | named)
+    return Response(write_csv(columns, rows), media_type=CSV_TYPE, headers=CACHED | named)
 
 
 def _when(moment: datetime | None) -> str:
     return moment.astimezone(JST).isoformat(timespec="seconds") if moment else ""
-
-
-def _as_text(typed: str) -> str:
-    return f"'{typed}" if typed.startswith(FORMULAS) else typed

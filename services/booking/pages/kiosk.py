@@ -105,7 +105,7 @@ async def get_kiosk_procedure(
         async with db.begin(town.code) as session:
             procedure, counters = await find_counters(session, town.code, code)
             counter = counters[await counter_now(session, town.code, counters, identity.office, jst_day(now))]
-            ahead = await find_line_ahead(session, town.code, counter.code, now=now)
+            ahead = await find_line_ahead(session, town.code, procedure, counter.code, now=now)
             policy = (await get_rules(session, town.code)).policy
             # What takes longer than a slot is booked at the desk.
             in_one = [] if await outlasts_slots(session, town.code, code) else list(counters)

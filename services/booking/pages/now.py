@@ -1,7 +1,5 @@
 """`/booking/now`: how long people wait at the counters, for everybody; and the same as open data. No persons."""
 
-import csv
-import io
 from datetime import datetime
 from typing import Any
 
@@ -10,16 +8,16 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.response import Template
 
-from services.booking.domain.hours import OpenState, band_of
-from services.booking.queries.board import list_discreet_counters
+from services.booking.domain.hours import OpenState
+from services.booking.queries.board import PublicWait, estimate_public_waits, list_discreet_counters
 from services.booking.queries.open_now import OpenCounter, list_open_counters
-from services.booking.queries.waits import CounterWait, estimate_waits
 from shared.clock import JST, jst_day
 from shared.db import Database
 from shared.shared_reads import SharedReads
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
 from shared.web.places import counter_label
+from shared.web.spreadsheets import CSV_TYPE, write_csv
 from shared.web.town import Town
 from shared.web.town_texts import town_text
 
@@ -41,7 +39,7 @@ Req = Request[Any, Any, Any]
 class Waits(msgspec.Struct, frozen=True):
     """All counters of a town that are told to everybody, and the wait at each that is open."""
 
-    counters: list[tuple[OpenCounter, CounterWait | None]]
+    counters: list[tuple[OpenCounter, PublicWait | None]]
     as_of: datetime
 
 
@@ -78,22 +76,20 @@ async def get_waits_csv(
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Response[bytes]:
-    """As a table, in UTF-8 with a byte order mark: spreadsheets take it for Shift_JIS without."""
+    """As a table."""
     found = await read_waits(db, reads, town, now)
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
+    rows = []
     as_of = found.as_of.astimezone(JST).isoformat(timespec="seconds")
     for each, wait in found.counters:
         closes_at = f"{each.now.closes_at.astimezone(JST):%H:%M}" if each.now.closes_at else ""
-        told = (LAMPS[wait.lamp], band_of(wait.waiting), wait.wait_min) if wait else ("", "", "")
+        told = (LAMPS[wait.lamp], wait.waiting, wait.wait_min) if wait else ("", "", "")
         counter = each.counter
-        table.writerow((
+        rows.append((
             town.code, town.name_ja, counter.code, counter.number, counter.name_ja, counter.place_ja,
             STATES[each.now.state], closes_at, *told, as_of,
         ))  # fmt: skip
     named = {"content-disposition": f'attachment; filename="{town.code}_waits.csv"'}
-    return Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=CACHED | named)
+    return Response(write_csv(COLUMNS, rows), media_type=CSV_TYPE, headers=CACHED | named)
 
 
 async def read_waits(db: Database, reads: SharedReads, town: Town, now: datetime) -> Waits:
@@ -103,7 +99,7 @@ async def read_waits(db: Database, reads: SharedReads, town: Town, now: datetime
         async with db.begin(town.code) as session:
             discreet = await list_discreet_counters(session, town.code)
             counters = await list_open_counters(session, town.code, now=now)
-            waits = await estimate_waits(session, town.code, jst_day(now), now=now)
+            waits = await estimate_public_waits(session, town.code, jst_day(now), now=now)
         shown = sorted((each for code, each in counters.items() if code not in discreet), key=_by_number)
         return Waits(
             [(each, waits.get(each.counter.code) if each.now.state in ("open", "break") else None) for each in shown],

@@ -1,6 +1,5 @@
 """Reports as files: CSV as spreadsheets read it, and a workbook (XLSX)."""
 
-import csv
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +7,10 @@ from typing import Any
 import msgspec
 import xlsxwriter
 
-CSV_TYPE = "text/csv; charset=utf-8"
+from shared.web.spreadsheets import write_csv
+
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 COLUMN_WIDTH = 18
-# What a spreadsheet takes for a formula, at the beginning of a name.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,12 +22,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_csv(sheet: Sheet) -> bytes:
-    """UTF-8 with its mark. What would be read as a formula is kept a text."""
-    text = io.StringIO()
-    lines = csv.writer(text)
-    lines.writerow(sheet.headers)
-    lines.writerows([[_plain(cell) for cell in row] for row in sheet.rows])
-    return text.getvalue().encode("utf-8-sig")
+    """A table as a file."""
+    return write_csv(sheet.headers, sheet.rows)
 
 
 def as_xlsx(sheets: Sequence[Sheet]) -> bytes:
@@ -46,7 +40,3 @@ def as_xlsx(sheets: Sequence[Sheet]) -> bytes:
             for number, row in enumerate(sheet.rows, start=1):
                 page.write_row(number, 0, row)
     return content.getvalue()
-
-
-def _plain(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_SIGNS) else cell

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import days_between
 from services.booking.domain.forecast import HISTORY_DAYS, WEEKS, Expected, forecast
-from services.booking.pages.report_files import CSV_TYPE, XLSX_TYPE, Sheet, as_csv, as_xlsx
+from services.booking.pages.report_files import XLSX_TYPE, Sheet, as_csv, as_xlsx
 from services.booking.pages.report_wording import BAR_WIDTH, came_by_label, draw_line, draw_lines, sureness_label
 from services.booking.pages.wording import counter_label
 from services.booking.queries.reports import DAYS_MAX, By, Report, ReportLine, read_history, read_report
@@ -25,6 +25,7 @@ from shared.db import Database
 from shared.web.i18n import gettext as _
 from shared.web.identity import require_role
 from shared.web.pages import page
+from shared.web.spreadsheets import CSV_TYPE
 from shared.web.templating import jst_date
 from shared.web.town import Town
 

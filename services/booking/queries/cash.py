@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.cash import Means
 
-PAYMENTS_MAX = 2_000
+# More than any town hall takes in a day.
+PAYMENTS_MAX = 50_000
 COUNTERS_MAX = 1_000
 OFFERED_MAX = 40
 
@@ -87,7 +88,7 @@ _TAKEN = text(f"""
     LEFT JOIN counter c ON (c.municipality, c.code) = (p.municipality, p.counter)
     WHERE p.municipality = :municipality AND p.day = :day AND NOT p.is_undone
       AND (CAST(:office AS text) IS NULL OR p.office = :office)
-    ORDER BY p.taken_at, a.number LIMIT {PAYMENTS_MAX}
+    ORDER BY p.taken_at, a.number LIMIT :limit
 """)
 _SUMS = text(f"""
     SELECT p.counter, {_NUMBER} AS counter_number, p.means, count(*) AS payments, sum(p.amount_yen) AS amount_yen
@@ -121,9 +122,11 @@ async def list_means(session: AsyncSession, municipality: str, counter: str) -> 
     return tuple((await session.execute(_MEANS_OF, key)).scalar_one_or_none() or ())
 
 
-async def list_taken(session: AsyncSession, municipality: str, day: date, office: str | None) -> list[Taken]:
+async def list_taken(
+    session: AsyncSession, municipality: str, day: date, office: str | None, *, limit: int = PAYMENTS_MAX
+) -> list[Taken]:
     """A day's payments of an office, or of all, in the order in which they were taken."""
-    asked = {"municipality": municipality, "day": day, "office": office}
+    asked = {"municipality": municipality, "day": day, "office": office, "limit": limit}
     return [msgspec.convert(row, Taken, from_attributes=True) for row in await session.execute(_TAKEN, asked)]
 
 

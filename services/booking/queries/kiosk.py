@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.kiosk import kana_row, kiosk_policy
 from services.booking.domain.rules import Policy, earliest_start
+from services.booking.queries.board import list_discreet_counters
 from services.booking.queries.closings import is_closed_now
-from services.booking.queries.slots import OpenSlot, window_end
+from services.booking.queries.slots import OpenSlot, ProcedureView, window_end
 from services.booking.queries.waits import estimate_waits
 from shared.clock import jst_day
 
@@ -35,10 +36,13 @@ class KioskProcedure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineAhead(msgspec.Struct, frozen=True, kw_only=True):
-    """Who waits at a counter now; `is_closed`: nobody is served there for the time being."""
+    """Who waits at a counter now; `is_closed`: nobody is served there for the time being.
 
-    waiting: int
-    wait_min: int
+    Of what is discreet nothing is told: `waiting` and `wait_min` are null.
+    """
+
+    waiting: int | None
+    wait_min: int | None
     is_closed: bool
 
 
@@ -92,12 +96,15 @@ def usual_procedures(procedures: Sequence[KioskProcedure]) -> list[KioskProcedur
     return sorted(shown, key=lambda procedure: -procedure.asked)[:USUAL_MAX]
 
 
-async def find_line_ahead(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> LineAhead:
-    """How many wait at a counter, and about how long whoever comes now will wait there."""
+async def find_line_ahead(
+    session: AsyncSession, municipality: str, procedure: ProcedureView, counter: str, *, now: datetime
+) -> LineAhead:
+    """How many wait at a counter, and about how long whoever comes now for this will wait there."""
     wait = (await estimate_waits(session, municipality, jst_day(now), now, counters=[counter]))[counter]
+    is_told = not (procedure.discreet or counter in await list_discreet_counters(session, municipality))
     return LineAhead(
-        waiting=wait.waiting,
-        wait_min=wait.wait_min,
+        waiting=wait.waiting if is_told else None,
+        wait_min=wait.wait_min if is_told else None,
         is_closed=await is_closed_now(session, municipality, counter, now=now),
     )
 

@@ -1,7 +1,5 @@
 """`/office/figures`: what once-only spares the town's people, by month, procedure and channel; also as a file."""
 
-import csv
-import io
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -21,6 +19,7 @@ from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page
+from shared.web.spreadsheets import CSV_TYPE, write_csv
 
 FIGURES_PATH = "/office/figures"
 MONTHS = 12
@@ -70,12 +69,10 @@ async def copy_figures(
     identity: NamedDependency[Identity],
     month: FromQuery[str] = "",
 ) -> Response[bytes]:
-    """The same for a spreadsheet: UTF-8 with its mark, as municipal open data is written."""
+    """The same for a spreadsheet."""
     first = _month(month, jst_day(now))
     figures, names = await _read(db, identity, first)
-    text = io.StringIO()
-    lines = csv.writer(text)
-    lines.writerow(COPY_HEADERS)
+    lines = []
     for figure in figures:
         name = names[figure.procedure][0] if figure.procedure in names else ""
         which = (
@@ -85,10 +82,10 @@ async def copy_figures(
             name,
             CHANNEL_TITLES.get(figure.channel, ""),
         )
-        lines.writerow((*which, figure.collected, figure.reused, figure.declined, figure.stale))
+        lines.append((*which, figure.collected, figure.reused, figure.declined, figure.stale))
     return Response(
-        text.getvalue().encode("utf-8-sig"),
-        media_type="text/csv; charset=utf-8",
+        write_csv(COPY_HEADERS, lines),
+        media_type=CSV_TYPE,
         headers={"content-disposition": f'attachment; filename="once-only-{first:%Y-%m}.csv"'},
     )
 

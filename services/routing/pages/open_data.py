@@ -1,7 +1,5 @@
 """Open data about the ledgers: what each came to, day by day, for everybody to read, to keep and to hang out."""
 
-import csv
-import io
 from datetime import date
 from typing import Any
 
@@ -22,6 +20,7 @@ from shared.ledger.export import Roots
 from shared.web.i18n import translate
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
+from shared.web.spreadsheets import CSV_TYPE, write_csv
 from shared.web.town import Town
 
 PATH = "/open-data/ledger"
@@ -79,17 +78,15 @@ async def get_ledger_roots_json(db: NamedDependency[Database], town: NamedDepend
 
 @get(f"{PATH}/checkpoints.csv", opt=PUBLIC)
 async def get_ledger_roots_csv(db: NamedDependency[Database], town: NamedDependency[Town]) -> Response[bytes]:
-    """The same as a table, in UTF-8 with a byte order mark: spreadsheets take it for Shift_JIS without."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
+    """The same as a table."""
+    rows = []
     for each in await _all(db, town):
         made_at = each.made_at.astimezone(JST).isoformat(timespec="seconds")
         name, day = SERVICE_NAMES[each.service], each.day.isoformat()
         whose = (town.code, f"{each.service}-{day}", town.name_ja)
-        table.writerow((*whose, day, each.service, name, each.tree_size, each.root, made_at))
+        rows.append((*whose, day, each.service, name, each.tree_size, each.root, made_at))
     named = {"content-disposition": f'attachment; filename="{town.code}_ledger_checkpoints.csv"'}
-    return Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=CACHED | named)
+    return Response(write_csv(COLUMNS, rows), media_type=CSV_TYPE, headers=CACHED | named)
 
 
 @get(f"{PATH}/{{day:str}}", opt=PUBLIC)

@@ -1,7 +1,5 @@
 """`/open-data/quality`: the public figures as files, for everybody to use."""
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -22,6 +20,7 @@ from shared.clock import jst_day
 from shared.db import Database
 from shared.web.identity import PUBLIC
 from shared.web.pages import page
+from shared.web.spreadsheets import CSV_TYPE, write_csv
 from shared.web.town import Town
 
 FILE_CACHED = {"cache-control": "public, max-age=300"}
@@ -94,23 +93,19 @@ async def get_quality_json(
 async def get_quality_csv(
     db: NamedDependency[Database], now: NamedDependency[datetime], town: NamedDependency[Town]
 ) -> Response[bytes]:
-    """The same as a table, in UTF-8 with a byte order mark: spreadsheets take it for Shift_JIS without."""
+    """The same as a table."""
     rows, names = await _read(db, town, now)
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
+    lines = []
     for row in rows:
         name = names[row.procedure][0] if row.procedure in names else "その他" if row.procedure == OTHERS else ""
-        table.writerow((
+        lines.append((
             town.code, town.name_ja, row.year, row.month, row.procedure, name, row.channel,
             CHANNEL_TITLES[row.channel], row.kind, KINDS[next(kind for kind in KINDS if kind == row.kind)],
             row.to_channel, row.step, row.people, NOT_SHOWN if row.people is None else "", row.items,
             row.half_within_min,
         ))  # fmt: skip
     named = {"content-disposition": f'attachment; filename="{town.code}_quality.csv"'}
-    return Response(
-        text.getvalue().encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=FILE_CACHED | named
-    )
+    return Response(write_csv(COLUMNS, lines), media_type=CSV_TYPE, headers=FILE_CACHED | named)
 
 
 def rows_of(year: int, published: Published) -> Iterator[Row]:

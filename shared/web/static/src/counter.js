@@ -26,6 +26,7 @@
   };
   const LOOKS = { checked_in: "arrived", no_show: "absent" };
   const AWAY = [502, 503, 504];
+  const REFUSALS = [400, 404, 409, 422]; // the server looked at the step; all else says nothing of it
   const BATCH = 100;
   const SEND_TIMEOUT_MS = 15_000;
   const PROBE_MS = 3_000;
@@ -34,6 +35,7 @@
   const LINE_DAY = "choudo-line-day";
   const STEP_PATH = /^\/counter\/([0-9a-f-]{36})\/(check-in|call|start|done|no-show)$/;
   const CHECK_IN_PATH = "/counter/check-in";
+  const NUMBER = /^[0-9A-Z]{7}$/; // of an appointment; a name or a case that is looked for is never kept
 
   let owner = panel.dataset.owner;
   let rows = [];
@@ -47,6 +49,7 @@
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
   const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+  const plain = (typed) => typed.normalize("NFKC").replaceAll(/[\s\p{Pd}ー−_・.]/gu, "").toUpperCase();
   const serverNow = () => new Date(Date.now() + offset);
   const inJapan = (date, options) => new Intl.DateTimeFormat("sv-SE", { timeZone: "Asia/Tokyo", ...options }).format(date);
   const dayOf = (date) => inJapan(date, { dateStyle: "short" });
@@ -140,10 +143,22 @@
     const [hours, minutes] = clockOf(serverNow()).split(":").map(Number);
     setTimeout(async () => {
       await forgetLine();
-      if (isLost) draw();
+      await endSteps();
+      await draw();
       forgetAtDaysEnd();
     }, DAY_MS - (hours * 60 + minutes) * 60_000);
   };
+
+  // What was not sent on its day never will be: staff are told so, without the number of an appointment.
+  const endSteps = () => alone(async () => {
+    const today = dayOf(serverNow());
+    for (const step of await readSteps()) {
+      if (step.refused || dayOf(new Date(step.at)) >= today) continue;
+      const { key, action, owner: whose, at, order: place, label } = step;
+      const shown = label && !NUMBER.test(plain(label)) ? { label } : {};
+      await put(STEPS, key, { key, action, owner: whose, at, order: place, ...shown, refused: { title: panel.dataset.textUnsent } });
+    }
+  });
 
   /* ---- What is shown -------------------------------------------------------------------------------------------- */
 
@@ -209,15 +224,19 @@
     byId("line-unmerged").hidden = !steps.length;
     byId("line-unmerged-list").replaceChildren(...steps.map((step) => {
       const line = byId("line-unmerged-row").content.firstElementChild.cloneNode(true);
-      const what = [clockOf(new Date(step.at)), step.label || step.number, ACTIONS[step.action]];
+      const at = new Date(step.at);
+      const what = [dayOf(at) === dayOf(serverNow()) ? "" : dayOf(at), clockOf(at), step.label || step.number, ACTIONS[step.action]];
       const no = step.refused;
       const why = no ? [no.title, STATES[no.state], no.advice] : [panel.dataset.textOther];
       say(line.querySelector("[data-fill=what]"), what.filter(Boolean).join("　"));
       say(line.querySelector("[data-fill=why]"), why.filter(Boolean).join("　"));
-      line.querySelector("button").addEventListener("click", async () => {
-        await remove(STEPS, step.key);
-        draw();
-      });
+      const button = line.querySelector("button");
+      if (no) {
+        button.addEventListener("click", async () => {
+          await remove(STEPS, step.key);
+          draw();
+        });
+      } else button.remove(); // it is still to be sent
       return line;
     }));
   };
@@ -254,8 +273,8 @@
       const version = Number(fields.get("version"));
       return makeStep(action, { appointment_id: id, version_seen: version, label: labelOf(id) });
     }
-    const number = String(fields.get("number") || "").trim();
-    return path === CHECK_IN_PATH && number ? makeStep("check-in", { number }) : null;
+    const number = plain(String(fields.get("number") || ""));
+    return path === CHECK_IN_PATH && NUMBER.test(number) ? makeStep("check-in", { number }) : null;
   };
 
   // Before every other script: a step is written down before it is sent, under the key with which it is sent.
@@ -290,11 +309,14 @@
   }, true);
 
   const checkInByNumber = async (form) => {
-    const number = form.elements.number.value.trim();
-    const plain = number.normalize("NFKC").replaceAll(/[-\s]/g, "").toUpperCase();
-    const row = rows.find((each) => each.booking === plain);
+    const number = plain(form.elements.number.value);
+    if (!NUMBER.test(number)) {
+      say(byId("line-offline-told"), panel.dataset.textNumber);
+      return;
+    }
+    const row = rows.find((each) => each.booking === number);
     const pending = (await readSteps()).filter(isPending);
-    if (row && pending.some((step) => step.appointment_id === row.id || step.number === plain)) return;
+    if (row && pending.some((step) => step.appointment_id === row.id || step.number === number)) return;
     const about = row && row.state === "booked"
       ? { appointment_id: row.id, version_seen: row.version, label: row.number }
       : { number };
@@ -306,10 +328,12 @@
     const { ctx } = event.detail;
     const sent = sending.get(ctx.sourceElement);
     if (!sent) return;
-    if (AWAY.includes(ctx.response.status)) {
+    const { status } = ctx.response;
+    if (AWAY.includes(status)) {
       event.preventDefault(); // nobody's answer: the step stays, and so does the page
       lose();
-    } else sent.written.then(() => remove(STEPS, sent.key)).then(draw);
+    } else if (status >= 400 && !REFUSALS.includes(status)) sent.written.then(draw).then(askAgain);
+    else sent.written.then(() => remove(STEPS, sent.key)).then(draw);
   });
   document.addEventListener("htmx:error", (event) => {
     if (sending.has(event.detail.ctx?.sourceElement)) lose();
@@ -368,6 +392,7 @@
   const comeBack = async () => {
     const before = losses;
     await keepLine();
+    await endSteps();
     try {
       if (await merge()) askAgain();
       // What was true when this began may not be true any more.
@@ -395,6 +420,7 @@
     }
     if (!region) {
       forgetAtDaysEnd();
+      await endSteps();
       await draw();
       setTimeout(probe, PROBE_MS);
       return;
