@@ -1,5 +1,6 @@
 """What a town says itself in a notice, filled in. Pure: an order in, a text out, or nothing when ours is to be said."""
 
+from services.notifications.domain.notices import TURN_NEAR
 from services.notifications.orders import Order
 from shared.reference_number import show_number
 from shared.town_pack.templates import fill
@@ -35,6 +36,9 @@ def _fill(text: str, order: Order, *, place: str = "", address: str = "", is_sho
 
 def _is_usual(order: Order) -> bool:
     """Whether nothing is to be said that a text for the usual case cannot know."""
+    if order.kind == TURN_NEAR:
+        # Who is next is told so, not that nobody is before them.
+        return bool(order.turn_before)
     if order.together > 1 or (order.kind == "closure" and order.offer_starts_at is not None):
         return False
     if order.is_application:
@@ -59,6 +63,8 @@ def _values(order: Order, place: str, address: str, *, is_short: bool) -> dict[s
         "feedback_link": order.feedback_link or "",
         "draws_link": order.draws_link,
         "my_link": f"{order.public_url}/my",
+        "ticket": order.turn_ticket or "",
+        "before": str(order.turn_before),
     }
     times = {"when": order.starts_at, "offer_when": order.offer_starts_at, "offer_until": order.offer_until}
     for name, moment in times.items():

@@ -48,10 +48,10 @@ def render_sms(order: Order) -> str:
 
     Whose turn is near reads it on the way: one part.
     """
-    own = own_short(order, place=_place(order))
-    if own is not None and count_parts(own) <= PARTS_MAX:
-        return own
     most = 1 if order.kind == TURN_NEAR else PARTS_MAX
+    own = own_short(order, place=_place(order))
+    if own is not None and count_parts(own) <= most:
+        return own
     text = _fill("sms.txt", order, place=_place(order))
     return text if count_parts(text) <= most else _fill("sms.txt", order, place="")
 

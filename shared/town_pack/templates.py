@@ -18,7 +18,7 @@ NoticeKind = Literal[
     "confirmation", "change", "cancellation", "reminder", "helper_found", "closure", "reopened", "earlier_offer",
     "application_received", "application_accepted", "application_correction", "application_visit",
     "application_completed", "application_refused", "application_withdrawn", "draw_won", "draw_lost",
-    "draw_called_off", "case_switched",
+    "draw_called_off", "case_switched", "turn_near",
 ]  # fmt: skip
 NOTICE_KINDS: Final[tuple[str, ...]] = get_args(NoticeKind)
 # A language of the pack, and as people choose it.
@@ -43,11 +43,12 @@ PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("application_completed", "application_refused"), (*_OF_APPLICATIONS, "feedback_link")),
     **dict.fromkeys(("draw_lost", "draw_called_off"), (*_EVERYWHERE, "draws_link")),
     "case_switched": ("town", "phone", "procedure", "site", "my_link"),
+    "turn_near": ("town", "phone", "site", "place", "ticket", "before"),
 }  # fmt: skip
 # Without these nobody knows what a message is about, or can do anything with it: both its texts name them.
-NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link")
+NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link", "ticket", "before")
 # What stands where others read along says little; and no SMS has both ways in, link and code.
-IN_SUBJECTS: Final = ("town", "procedure", "number", "when", "place")
+IN_SUBJECTS: Final = ("town", "procedure", "number", "when", "place", "ticket")
 NOT_IN_SHORT: Final = ("code",)
 _NAME = re.compile(r"\{([a-z_]+)\}")
 

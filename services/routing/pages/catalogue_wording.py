@@ -265,6 +265,7 @@ CHOICES: dict[str, str] = {
     "draw_lost": _("抽選に外れた"),
     "draw_called_off": _("抽選が取りやめになった"),
     "case_switched": _("やり方が変わった"),
+    "turn_near": _("順番が近づいた"),
     **{str(code): text for code, text in (*ACCESS.items(), *PAYMENTS.items())},
     **ITEMS,
 }
@@ -288,6 +289,8 @@ FILLED_IN: dict[str, str] = {
     "feedback_link": _("ご意見を送るリンク"),
     "draws_link": _("抽選のページのURL"),
     "my_link": _("手続きの一覧のページのURL"),
+    "ticket": _("番号札の番号"),
+    "before": _("前にお待ちの人数"),
 }
 ORDER_STATES = {
     "waiting": _("公開を待っています"),
