@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.queries.slots import CounterView
+from services.booking.queries.slots import CounterView, list_counters
 
 COUNTERS_MAX = 1_000
 
@@ -58,6 +59,18 @@ async def counter_now(
     closed = await list_closed_counters(session, municipality, day)
     found = {code: counter for code, counter in counters.items() if code not in closed} or counters
     return next((code for code, counter in found.items() if counter.office == office), next(iter(found)))
+
+
+async def find_open_counter(session: AsyncSession, row: Any) -> str | None:
+    """Where somebody who comes for this appointment is served: where they are, or if that is closed, at another counter
+    where all of it is done; None: at none that is open."""
+    closed = await list_closed_counters(session, row.municipality, row.day)
+    if row.counter not in closed:
+        return str(row.counter)
+    procedures = [row.procedure, *(each["procedure"] for each in row.services or ())]
+    counters = await list_counters(session, row.municipality)
+    fitting = await list_counters_for(session, row.municipality, procedures)
+    return next((code for code in fitting if code in counters and code not in closed), None)
 
 
 async def list_counters_for(session: AsyncSession, municipality: str, procedures: Collection[str]) -> list[str]:

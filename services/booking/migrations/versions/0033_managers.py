@@ -98,6 +98,27 @@ BEGIN
     RETURN NEW;
 END $$
 """
+# Who is brought back into a line by taking a step back comes into it as well.
+RETURNING = """
+CREATE FUNCTION booking.return_line_step() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = booking, pg_catalog AS $$
+BEGIN
+    IF NEW.is_undone AND NEW.before ->> 'state' = 'checked_in' AND EXISTS (
+            SELECT FROM appointment a
+            WHERE (a.municipality, a.appointment_id) = (NEW.municipality, NEW.appointment_id)
+              AND (a.counter <> NEW.before ->> 'counter' OR a.state NOT IN ('checked_in', 'called', 'serving'))) THEN
+        PERFORM pg_advisory_xact_lock_shared(
+            hashtextextended('counter_day/' || NEW.municipality || '/' || (NEW.before ->> 'counter'), 0));
+        IF EXISTS (SELECT FROM counter_day c
+                   WHERE (c.municipality, c.counter, c.day) = (NEW.municipality, NEW.before ->> 'counter', NEW.day)
+                     AND NOT c.is_open) THEN
+            RAISE EXCEPTION 'nobody comes into the line of a closed counter'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'counter_closed_guard';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$
+"""
 TRIGGERS = (
     """CREATE TRIGGER lock_counter_day BEFORE INSERT OR UPDATE ON booking.counter_day
        FOR EACH ROW EXECUTE FUNCTION booking.lock_counter_day()""",
@@ -105,6 +126,8 @@ TRIGGERS = (
        FOR EACH ROW EXECUTE FUNCTION booking.arrive_appointment()""",
     """CREATE TRIGGER measure_line_step BEFORE INSERT ON booking.line_step
        FOR EACH ROW EXECUTE FUNCTION booking.measure_line_step()""",
+    """CREATE TRIGGER return_line_step BEFORE UPDATE ON booking.line_step
+       FOR EACH ROW EXECUTE FUNCTION booking.return_line_step()""",
 )
 # Steps that were taken before are measured as they are now; what was parked and called again counts twice there.
 MEASURED_LATE = """
@@ -152,12 +175,16 @@ def upgrade() -> None:
     op.execute("ALTER TABLE booking.line_step DISABLE TRIGGER guard_line_step")
     op.execute(MEASURED_LATE)
     op.execute("ALTER TABLE booking.line_step ENABLE TRIGGER guard_line_step")
-    for statement in (REPORT_INDEX, CLOSING, ARRIVING, MEASURE, *TRIGGERS):
+    for statement in (REPORT_INDEX, CLOSING, ARRIVING, MEASURE, RETURNING, *TRIGGERS):
         op.execute(statement)
 
 
 def downgrade() -> None:
-    for trigger, table in (("measure_line_step", "line_step"), ("arrive_appointment", "appointment")):
+    for trigger, table in (
+        ("return_line_step", "line_step"),
+        ("measure_line_step", "line_step"),
+        ("arrive_appointment", "appointment"),
+    ):
         op.execute(f"DROP TRIGGER {trigger} ON booking.{table}")
         op.execute(f"DROP FUNCTION booking.{trigger}()")
     op.execute("DROP INDEX booking.line_step_report_idx")
