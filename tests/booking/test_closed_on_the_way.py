@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from services.booking.commands import line
 from services.booking.commands.chains import lock_arrival
+from services.booking.worker import DUE_HANDLERS
 from shared.errors import Refusal
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
-from tests.booking.hall import close, open_hall, reopen
+from tests.booking.hall import close, open_hall, picture, reopen
 from tests.booking.one_stop_town import booked, open_town
 from tests.booking.queue_town import arrive, row_of, take, walk_in
 from tests.booking.test_deadlocks import until_somebody_waits
@@ -131,6 +132,32 @@ async def test_the_next_errand_does_not_begin_before_its_own_last_step(house: Bo
     house.now += 10 * MINUTE
     await merge(house, late("done", pressed, move.appointment_id, started.version))
     assert (await row_of(house, child.appointment_id)).queued_at == last
+
+
+async def test_taking_the_end_back_takes_back_whom_it_brought_on(house: BookingTown) -> None:
+    """Seen to fail without: they would wait at a counter to which nobody can call them, longer and longer."""
+    move, child = await booked(house)
+    house.now = move.starts_at
+    await arrive(house, move.number)
+    async with house.browser("all", kind="staff", roles=("counter",)) as staff:
+        for version, action in enumerate(("call", "start", "done"), 2):
+            await staff.post(f"/counter/{move.appointment_id}/{action}", data={"version": str(version)})
+        assert await states(house) == {FAMILY: "done", CHILD: "checked_in"}
+        await staff.post(f"/counter/{move.appointment_id}/undo", data={"version": "5"})
+        assert await states(house) == {FAMILY: "serving", CHILD: "booked"}
+        await staff.post(f"/counter/{move.appointment_id}/done", data={"version": "6"})
+        assert await states(house) == {FAMILY: "done", CHILD: "checked_in"}
+        # Whoever was touched since stays.
+        await take(house, child, "prefer")
+        await staff.post(f"/counter/{move.appointment_id}/undo", data={"version": "7"})
+        assert await states(house) == {FAMILY: "serving", CHILD: "checked_in"}
+    # They are served elsewhere, and wait nowhere.
+    house.now += timedelta(hours=1)
+    async with house.db.begin(TOWN) as session:
+        await DUE_HANDLERS["wait_watch"](session, TOWN, "", house.now)
+    assert await house.rows("SELECT 1 FROM booking.wait_alarm") == []
+    found = (await picture(house))["7"].picture
+    assert (found.waiting, found.since) == (0, None)
 
 
 async def test_taking_a_move_back_brings_nobody_into_a_closed_line(bare_town: BookingTown) -> None:

@@ -20,6 +20,7 @@ from services.booking.queries.counter_days import find_open_counter
 from services.booking.queries.slots import list_counters
 from shared.clock import jst_day
 from shared.errors import Refusal
+from shared.passes import ERRANDS_MAX
 from shared.reference_number import read_number
 from shared.tokens import Identity
 
@@ -40,6 +41,18 @@ _BY_NUMBER = text("""
 _LAST_STEP = text("""
     SELECT max(at) FROM line_step WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
 """)
+# Steps of one transaction have one moment at which they were recorded.
+_BROUGHT = text(f"""
+    SELECT a.* FROM line_step done
+    JOIN line_step brought ON (brought.municipality, brought.recorded_at, brought.actor_ref, brought.action)
+                              = (done.municipality, done.recorded_at, done.actor_ref, 'check-in')
+    JOIN appointment a ON (a.municipality, a.appointment_id, a.version)
+                          = (brought.municipality, brought.appointment_id, brought.version)
+    WHERE (done.municipality, done.appointment_id, done.version, done.action)
+          = (:municipality, :appointment_id, :version, 'done')
+      AND a.chain_id = :chain_id AND a.appointment_id <> done.appointment_id AND a.undo_version = brought.version
+    ORDER BY a.appointment_id LIMIT {ERRANDS_MAX}
+""")
 _SENT_BY = text("""
     SELECT from_office FROM transfer
     WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
@@ -59,7 +72,10 @@ async def move_along(
             `counter_closed_now` (409).
     """
     row = await lock_in_line(session, actor, order.appointment_id, order.version, is_undo=order.action == "undo")
+    brought = await _list_brought(session, row) if order.action == "undo" else []
     moved = await _step(session, actor, row, order.action, now=now, at=at)
+    for part in brought:
+        await _step(session, actor, part, "undo", now=now)
     if order.action in ("check-in", "done"):
         await bring_on(session, actor, row, now=now, at=at)
     return moved
@@ -111,7 +127,7 @@ async def check_in_by_number(
         raise Refusal("arrival_known", 409, state=row.state)
     if row.day == jst_day(now) and row.state == "done":
         raise Refusal("arrival_done", 409, state=row.state)
-    ready = await _list_open(session, await _list_ready(session, row, now=now))
+    ready = await _list_open(session, await _list_ready(session, row, now=now), now=now)
     first = next((part for part in ready if part.chain_person == row.chain_person), row)
     moved = await _step(session, actor, first if row.state == "booked" else row, "check-in", now=now, at=at)
     await bring_on(session, actor, row, now=now, at=at)
@@ -148,13 +164,13 @@ async def step_without_record(
     state = next_state(progress_of(row), action, now=at)
     standing = _after(standing_of(row), state, action, now=at)
     if action == "check-in":
-        standing = await stand_where_open(session, row, standing)
+        standing = await stand_where_open(session, row, standing, now=now)
     return await take_step(session, actor, row, action, standing, now=now, at=at)
 
 
-async def stand_where_open(session: AsyncSession, row: Any, standing: Standing) -> Standing:
+async def stand_where_open(session: AsyncSession, row: Any, standing: Standing, *, now: datetime) -> Standing:
     """Whoever comes to a counter that is closed is sent to another where all of it is done, if one is open."""
-    found = await find_open_counter(session, row)
+    found = await find_open_counter(session, row, now=now)
     if found is None or found == standing.counter:
         return standing
     counters = await list_counters(session, row.municipality)
@@ -168,9 +184,23 @@ async def bring_on(
 
     `at`: since when they are here, as `move_along`; for each part not before what was last done with it.
     """
-    for part in await _list_open(session, await _list_ready(session, row, now=now)):
+    for part in await _list_open(session, await _list_ready(session, row, now=now), now=now):
         since = None if at is None else max(at, await _since(session, part))
         await _step(session, actor, part, "check-in", now=now, at=since)
+
+
+async def _list_brought(session: AsyncSession, row: Any) -> list[Any]:
+    """Whom the end of the turn that is about to be taken back brought into other lines, and nobody has touched since:
+    they are not there."""
+    if row.chain_id is None:
+        return []
+    asked = {
+        "municipality": row.municipality,
+        "appointment_id": row.appointment_id,
+        "version": row.undo_version,
+        "chain_id": row.chain_id,
+    }
+    return list((await session.execute(_BROUGHT, asked)).all())
 
 
 async def _since(session: AsyncSession, row: Any) -> datetime:
@@ -186,11 +216,11 @@ async def _lock(session: AsyncSession, municipality: str, appointment_id: UUID) 
     return next((row for row in rows if row.appointment_id == appointment_id), None)
 
 
-async def _list_open(session: AsyncSession, parts: list[Any]) -> list[Any]:
+async def _list_open(session: AsyncSession, parts: list[Any], *, now: datetime) -> list[Any]:
     """Those that can come into a line now; until the transaction ends, nobody closes where that is."""
     if not parts:
         return []
-    there = {part.appointment_id: await find_open_counter(session, part) for part in parts}
+    there = {part.appointment_id: await find_open_counter(session, part, now=now) for part in parts}
     counters = {counter for counter in there.values() if counter is not None}
     closed = await enter_counters(session, parts[0].municipality, counters, parts[0].day)
     return [part for part in parts if there[part.appointment_id] in counters - closed]

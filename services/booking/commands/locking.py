@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.queries.counter_days import list_closed_counters
+from services.booking.queries.day_changes import list_closed_counters
 from shared.errors import Refusal
 
 # A batch of a closing, each with an arrival of as many errands as there may be.

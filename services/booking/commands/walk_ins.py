@@ -84,7 +84,7 @@ async def give_ticket(session: AsyncSession, actor: Identity, code: str, *, now:
     municipality = actor.municipality
     procedure, counters = await find_counters(session, municipality, code)
     day = jst_day(now)
-    counter = await counter_now(session, municipality, counters, actor.office, day)
+    counter = await counter_now(session, municipality, counters, actor.office, now=now)
     await refuse_closed_counter(session, municipality, counter, day)
     ticket = await next_ticket(session, municipality, counter, day)
     row = (

@@ -124,7 +124,7 @@ async def find_told(
     told = say_done(found, action, identity, items, counter=counter)
     shut = []
     if action in ("check-in", "done"):
-        shut = await list_shut_out(session, identity.municipality, found.appointment_id)
+        shut = await list_shut_out(session, identity.municipality, found.appointment_id, now=now)
     lines = [_say_shut(short_counter(counter)) for counter in shut]
     return msgspec.structs.replace(told, lines=(*told.lines, *lines))
 

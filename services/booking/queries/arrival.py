@@ -1,6 +1,6 @@
 """The parts of an arrival that are in the line, or come into it."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,12 +38,12 @@ async def list_parts_of_day(session: AsyncSession, municipality: str, chain_id: 
     return list((await session.execute(_PARTS, asked)).all())
 
 
-async def list_shut_out(session: AsyncSession, municipality: str, appointment_id: UUID) -> list[str]:
+async def list_shut_out(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> list[str]:
     """Counters of the same arrival that staff have closed today, with nobody else who does it: what was booked there is
     still booked, and nobody is checked in for it. As they are called."""
     asked = {"municipality": municipality, "appointment_id": appointment_id}
     rows = (await session.execute(_STILL_BOOKED, asked)).all()
-    shut = [row.counter_number for row in rows if await find_open_counter(session, row) is None]
+    shut = [row.counter_number for row in rows if await find_open_counter(session, row, now=now) is None]
     return list(dict.fromkeys(shut))
 
 

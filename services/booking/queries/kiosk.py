@@ -12,7 +12,7 @@ from services.booking.domain.kiosk import kana_row, kiosk_policy
 from services.booking.domain.rules import Policy, earliest_start
 from services.booking.queries.closings import is_closed_now
 from services.booking.queries.slots import OpenSlot, window_end
-from services.booking.queries.waits import estimate_waits
+from services.booking.queries.waits import count_in_line, estimate_waits
 from shared.clock import jst_day
 
 PROCEDURES_MAX = 1_000
@@ -35,10 +35,11 @@ class KioskProcedure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineAhead(msgspec.Struct, frozen=True, kw_only=True):
-    """Who waits at a counter now; `is_closed`: nobody is served there for the time being."""
+    """Who waits at a counter now; `is_closed`: nobody is served there for the time being. `wait_min` None: nobody can
+    say, as nobody serves there now."""
 
     waiting: int
-    wait_min: int
+    wait_min: int | None
     is_closed: bool
 
 
@@ -94,10 +95,10 @@ def usual_procedures(procedures: Sequence[KioskProcedure]) -> list[KioskProcedur
 
 async def find_line_ahead(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> LineAhead:
     """How many wait at a counter, and about how long whoever comes now will wait there."""
-    wait = (await estimate_waits(session, municipality, jst_day(now), now, counters=[counter]))[counter]
+    wait = (await estimate_waits(session, municipality, jst_day(now), now, counters=[counter])).get(counter)
     return LineAhead(
-        waiting=wait.waiting,
-        wait_min=wait.wait_min,
+        waiting=wait.waiting if wait else await count_in_line(session, municipality, counter, now=now),
+        wait_min=wait.wait_min if wait else None,
         is_closed=await is_closed_now(session, municipality, counter, now=now),
     )
 
