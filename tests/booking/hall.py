@@ -22,13 +22,19 @@ CLERK = Identity(municipality=TOWN, kind="staff", ref="clerk", session_id="c", r
 KIOSK = Identity(municipality=TOWN, kind="staff", ref="machine", session_id="k", roles=("kiosk",))
 
 
-async def open_hall(town: BookingTown, *, promise_min: int = 30) -> None:
-    """Counters 7 and 8 do 児童手当, 3 does 転入届: on weekdays, with lunch from 12:00 to 13:00."""
+WEEKDAYS = (1, 2, 3, 4, 5)
+
+
+async def open_hall(town: BookingTown, *, promise_min: int = 30, eight_on: tuple[int, ...] = WEEKDAYS) -> None:
+    """Counters 7 and 8 do 児童手当, 3 does 転入届: on weekdays, 8 on some of them, with lunch from 12:00 to 13:00."""
     pack = make_pack()
     counters = (*pack.counters, Counter("8", "8", "子育て2", "子育て", "町役場 2階 8番", 30, 1, 0))
-    opening = Opening(("7", "3", "8"), (1, 2, 3, 4, 5), time(8, 30), time(17, 15), time(12), time(13))
+    opening = [
+        Opening(counters, days, time(8, 30), time(17, 15), time(12), time(13))
+        for counters, days in ((("7", "3"), WEEKDAYS), (("8",), eight_on))
+    ]
     queue = QueueRules(promise_min=promise_min)
-    pack = msgspec.structs.replace(pack, counters=counters, opening=(opening,), queue=queue)
+    pack = msgspec.structs.replace(pack, counters=counters, opening=tuple(opening), queue=queue)
     await town.open(pack, catalogue=False)
     found = make_catalogue()
     child, family = found.procedures

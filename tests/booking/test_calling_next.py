@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from services.booking.commands.calling_next import CallNext, call_next
 from services.booking.flow import Rush
@@ -76,6 +77,20 @@ async def test_the_same_order_again_is_the_same_person(bare_town: BookingTown) -
     twice = [await next_please(town, key="k") for _ in range(2)]
     assert [each.appointment_id for each in twice] == [first.appointment_id] * 2
     assert await count(town, "appointment WHERE state = 'called'") == 1
+
+
+async def test_who_booked_before_the_counter_changed_its_office_holds_up_nobody(bare_town: BookingTown) -> None:
+    """Seen to fail where the office of the booking counts: nobody at the counter can be called any more."""
+    await open_town(bare_town)
+    first, second = await walk_in(bare_town), await walk_in(bare_town)
+    async with bare_town.database.owner_engine("booking").begin() as connection:
+        change = text("UPDATE booking.appointment SET office = '総務' WHERE appointment_id = :id")
+        await connection.execute(change, {"id": first.appointment_id})
+    async with bare_town.staff() as staff:
+        for _ in range(2):
+            await staff.post("/counter/next", data={"counter": "7"})
+    rows = [await row_of(bare_town, each.appointment_id) for each in (first, second)]
+    assert [(row.state, row.office) for row in rows] == [("called", "子育て")] * 2
 
 
 async def test_only_at_a_counter_of_ones_own_office(bare_town: BookingTown) -> None:

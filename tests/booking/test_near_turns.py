@@ -7,7 +7,7 @@ import msgspec
 
 from shared.events.booking import TurnNear
 from tests.booking.conftest import BookingTown
-from tests.booking.queue_town import arrive, next_please, open_town, take, walk_in
+from tests.booking.queue_town import arrive, next_please, open_town, row_of, take, walk_in
 
 TYPE = "booking.turn_near.v1"
 
@@ -38,6 +38,32 @@ async def test_told_once_when_so_many_are_left(bare_town: BookingTown) -> None:
     await next_please(town)
     assert len(await told(town)) == 1
     assert len(before) == 4
+
+
+async def test_who_was_sent_on_is_told_again_there(bare_town: BookingTown) -> None:
+    """Seen to fail where `near_turn_at` stays: at the next counter nobody tells them."""
+    await open_town(bare_town)
+    mine = await bare_town.booked()
+    await arrive(bare_town, mine.number)
+    assert (await row_of(bare_town, mine.appointment_id)).near_turn_at == bare_town.now
+    async with bare_town.browser("all", kind="staff", roles=("counter",)) as staff:
+        fields = {"version": "2", "to": "3", "reason": "other", "note": "こちらへ"}
+        await staff.post(f"/counter/{mine.appointment_id}/transfer", data=fields)
+    assert (await row_of(bare_town, mine.appointment_id)).counter == "3"
+    assert [(event.counter, event.before) for event in await told(bare_town)] == [("3", 0)]
+
+
+async def test_who_checked_in_without_network_is_not_at_the_desk_any_more(bare_town: BookingTown) -> None:
+    """Seen to fail where each check-in counts as told there."""
+    await open_town(bare_town)
+    mine = await bare_town.booked()
+    pressed = bare_town.now + timedelta(minutes=1)
+    bare_town.now += timedelta(minutes=9)
+    step = {"key": "k", "action": "check-in", "at": pressed.isoformat(), "number": mine.number}
+    async with bare_town.browser("all", kind="staff", roles=("counter",)) as staff:
+        [merged] = (await staff.post("/booking/api/line/merge", json={"steps": [step]})).json()
+    assert merged["is_merged"], merged
+    assert [event.before for event in await told(bare_town)] == [0]
 
 
 async def test_who_comes_to_a_short_line_was_told_at_the_desk(bare_town: BookingTown) -> None:

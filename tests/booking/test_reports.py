@@ -16,6 +16,7 @@ from services.booking.commands.counter_days import move_waiting
 from services.booking.commands.steps import standing_of, take_step
 from services.booking.pages.reports import read_asked
 from services.booking.queries.reports import DAYS_MAX, By, Report, read_history, read_report, steps_statement
+from shared.clock import jst_day
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
 from tests.booking.hall import CLERK, KIOSK, MANAGER, close, open_hall, step, walk_in
 
@@ -165,6 +166,20 @@ async def test_how_people_came_and_who_did_not(hall: BookingTown) -> None:
     async with hall.db.begin(TOWN) as session:
         next_day = await read_report(session, TOWN, DAY, DAY, "came_by", promise_min=PROMISE, today=date(2026, 6, 2))
     assert (next_day.lines["web"].people, next_day.lines["web"].no_show) == (2, 1)
+
+
+async def test_who_could_not_come_as_it_was_closed_is_not_missing(hall: BookingTown) -> None:
+    """Seen to fail where each who booked and did not come counts."""
+    await hall.booked("b")
+    async with hall.database.owner_engine("booking").begin() as connection:
+        await connection.execute(
+            text("UPDATE booking.appointment SET closure = 'staff', closing_id = gen_random_uuid()")
+        )
+    day = jst_day(hall.now)
+    async with hall.db.begin(TOWN) as session:
+        tomorrow = day + timedelta(days=1)
+        found = await read_report(session, TOWN, day, day, "day", promise_min=30, today=tomorrow)
+    assert (found.whole.people, found.whole.no_show) == (0, 0)
 
 
 async def test_places_are_used_by_who_booked(hall: BookingTown) -> None:

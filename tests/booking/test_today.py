@@ -16,7 +16,7 @@ from services.booking.commands.line import check_in_by_number
 from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
 from services.booking.queries.today import CounterNow
 from shared.errors import Refusal
-from tests.booking.conftest import FAMILY, TOWN, BookingTown
+from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
 from tests.booking.hall import (
     CLERK,
     KIOSK,
@@ -30,6 +30,7 @@ from tests.booking.hall import (
     step,
     walk_in,
 )
+from tests.booking.queue_town import arrive
 from tests.journeys.resident import read_forms
 
 
@@ -227,6 +228,7 @@ async def test_who_waits_at_a_closed_counter_is_moved_in_one_touch(hall: Booking
     audit = await hall.rows("SELECT actor_ref, action, ref FROM booking.audit WHERE action = 'close-counter'")
     assert [tuple(row) for row in audit] == [("boss", "close-counter", "7")]  # type: ignore[arg-type]
     # The number in the hand does not change, and each step is taken back by itself.
+    await reopen(hall, "7")
     back = await step(hall, msgspec.structs.replace(first, version=first.version + 1), "undo")
     assert (back.counter, back.ticket_counter, back.ticket_no) == ("7", "7", first.ticket_no)
 
@@ -288,6 +290,59 @@ async def test_a_counter_without_hours_today_can_be_opened(hall: BookingTown) ->
         page = await press(browser, await browser.get("/counter/today"), "/open", counter="7")
         assert "7番窓口（子育て）を開けました。" in page.text
     assert (await picture(hall))["7"].openness == "open"
+
+
+async def test_nobody_is_sent_to_a_counter_without_hours_today(bare_town: BookingTown) -> None:
+    """A Monday; counter 8 serves on Tuesdays. Seen to fail where only closing is looked at, at each of the four."""
+    await open_hall(bare_town, eight_on=(2,))
+    waiting, booked = await walk_in(bare_town), await bare_town.booked("b")
+    await close(bare_town, "7")
+    assert (await picture(bare_town))["7"].targets == ()
+    async with boss(bare_town) as browser:
+        answer = await browser.post("/counter/today/move", data={"source": "7", "target": "8"})
+        assert "refused=counter_closed_now" in answer.headers["location"]
+    with pytest.raises(Refusal, match="counter_closed_now"):
+        await walk_in(bare_town)
+    with pytest.raises(Refusal, match="counter_closed_now"):
+        await arrive(bare_town, booked.number)
+    assert await counter_of(bare_town, waiting.appointment_id) == "7"
+    # On a Tuesday it is like the other.
+    bare_town.now += timedelta(days=1)
+    waiting = await walk_in(bare_town)
+    await close(bare_town, "7")
+    assert [each.counter for each in (await picture(bare_town))["7"].targets] == ["8"]
+    assert (await walk_in(bare_town)).counter == "8"
+
+
+async def test_what_is_opened_without_hours_is_open_for_everybody(hall: BookingTown) -> None:
+    """A Saturday. Seen to fail where only the managers' page knows it."""
+    hall.now = datetime(2026, 6, 6, 1, 0, tzinfo=UTC)
+    async with hall.browser(None) as anybody:
+        before = (await anybody.get("/booking/api/waits")).json()["counters"]
+        assert {each["state"] for each in before} == {"closed"}
+        await reopen(hall, "8")
+        told = {each["counter"]: each for each in (await anybody.get("/booking/api/waits")).json()["counters"]}
+        assert (told["8"]["state"], told["8"]["closes_at"], told["8"]["lamp"]) == ("open", None, "quiet")
+        assert "までです" not in (await anybody.get("/booking/now")).text
+    order = TakeWalkIn(procedure=CHILD, key="k")
+    async with hall.db.begin(TOWN) as session:
+        assert (await take_ticket_at_kiosk(session, KIOSK, order, now=hall.now)).counter == "8"
+
+
+async def test_where_nobody_serves_no_wait_is_told(hall: BookingTown) -> None:
+    """Seen to fail where nobody counts as one: an empty counter is 「空いています」."""
+    order = await seen(hall, "8")
+    async with hall.db.begin(TOWN) as session:
+        await move_staff(session, MANAGER, order, None, now=hall.now)
+    async with hall.browser(None) as anybody:
+        told = {each["counter"]: each for each in (await anybody.get("/booking/api/waits")).json()["counters"]}
+    assert (told["8"]["state"], told["8"]["lamp"], told["8"]["wait_min"]) == ("open", None, None)
+    assert told["7"]["lamp"] == "quiet"
+    await close(hall, "7")
+    async with hall.browser("machine", kind="staff", roles=("kiosk",)) as machine:
+        shown = (await machine.get(f"/kiosk/procedures/{CHILD}")).text
+    assert "今は分かりません" in shown
+    assert "すぐにご案内できます" not in shown
 
 
 async def test_a_page_that_is_old_is_told_so(hall: BookingTown) -> None:

@@ -13,7 +13,7 @@ from services.booking.worker import DUE_HANDLERS
 from shared.errors import Refusal
 from shared.messaging.due import DueLoop
 from tests.booking.conftest import FAMILY, TOWN, BookingTown
-from tests.booking.hall import MANAGER, open_hall, step, walk_in
+from tests.booking.hall import MANAGER, open_hall, picture, step, walk_in
 
 PROMISE = timedelta(minutes=20)
 SECOND = timedelta(seconds=1)
@@ -97,6 +97,38 @@ async def test_nobody_looks_while_nobody_waits(hall: BookingTown) -> None:
     hall.now += LOOK
     await look(hall)
     assert await marks() == []
+
+
+@pytest.mark.parametrize("back", [("undo",), ("park", "resume")])
+async def test_whoever_is_back_in_the_line_is_looked_at_again(hall: BookingTown, back: tuple[str, ...]) -> None:
+    """Seen to fail where only who comes into the line sets the watch: it has ended when nobody waited."""
+    called = await step(hall, await walk_in(hall), "call")
+    hall.now += LOOK
+    await look(hall)
+    await step(hall, called, *back)
+    hall.now += PROMISE + LOOK
+    await look(hall)
+    assert await alarms(hall) == [("7", False, False)]
+
+
+async def test_who_comes_early_waits_from_their_time(hall: BookingTown) -> None:
+    """Seen to fail where the time of the check-in counts: in the alarm, in the picture and in the reports."""
+    booked = await hall.booked("b")
+    hall.now = booked.starts_at - 2 * PROMISE
+    async with hall.browser("all", kind="staff", roles=("counter",)) as staff:
+        await staff.post("/counter/check-in", data={"number": booked.number})
+    hall.now = booked.starts_at + PROMISE
+    await look(hall)
+    assert await alarms(hall) == []
+    found = (await picture(hall))["7"]
+    assert (found.picture.since, found.wait_min) == (booked.starts_at, 20)
+    hall.now += LOOK
+    await look(hall)
+    assert await alarms(hall) == [("7", False, False)]
+    async with hall.browser("all", kind="staff", roles=("counter",)) as staff:
+        await staff.post("/counter/next", data={"counter": "7"})
+    rows = await hall.rows("SELECT waited_s FROM booking.line_step WHERE waited_s IS NOT NULL")
+    assert [row.waited_s for row in rows] == [(PROMISE + LOOK).total_seconds()]  # type: ignore[attr-defined]
 
 
 async def test_it_ends_with_the_day(hall: BookingTown) -> None:

@@ -46,8 +46,11 @@ def calls(
         ([taking(-4, 10)], [turn("a", 10)], 1, "a6"),
         ([taking(-60, 20)], [turn("a", 10)], 1, "a5"),
         ([taking(-4, 10)], [turn("a", 10)], 2, "a0"),
-        # More serve than anybody said.
-        ([taking(0, 10), taking(0, 20)], [turn("a", 10)], 1, "a10"),
+        # Whoever is called while the only one who serves is busy is before them.
+        ([taking(0, 10), taking(0, 20)], [turn("a", 10)], 1, "a30"),
+        ([taking(-1, 10), taking(0, 5), taking(0, 7)], [turn("a", 10), turn("b", 1)], 2, "a9 b12"),
+        # Where nobody serves, nobody can say.
+        ([], [turn("a", 10)], 0, ""),
         # Who booked is called at their time, before those who wait, and never before.
         ([], [turn("w", 10), turn("v", 10), turn("b", 10, 5)], 1, "w0 b10 v20"),
         ([], [turn("b", 10, 5)], 1, "b5"),

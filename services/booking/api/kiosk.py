@@ -30,7 +30,6 @@ from services.booking.queries.kiosk import (
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import OpenSlot
-from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -144,7 +143,7 @@ async def get_kiosk_now(
             found, counters = await find_counters(session, town.code, procedure)
         except Refusal as refusal:
             raise Refusal(refusal.code, 404) from refusal
-        counter = await counter_now(session, town.code, counters, identity.office, jst_day(now))
+        counter = await counter_now(session, town.code, counters, identity.office, now=now)
         in_one = [] if await outlasts_slots(session, town.code, found.code) else list(counters)
         policy = (await get_rules(session, town.code)).policy
         return KioskNow(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.marks import LOOK_EVERY, WAIT_WATCH
+from services.booking.queries.queue import NOT_CALLED_ELSEWHERE
 from services.booking.queries.rules import get_rules
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -17,11 +18,12 @@ from shared.errors import Refusal
 from shared.messaging.due import schedule
 from shared.tokens import Identity
 
-# Whoever was set aside (保留) is not waiting to be called.
-_LATE = """
+# Whoever was set aside (保留), or is served elsewhere, is not waiting to be called; who came early is not yet.
+_LATE = f"""
     SELECT a.counter FROM appointment a
     WHERE a.municipality = :municipality AND a.day = :day AND a.state = 'checked_in' AND a.parked_at IS NULL
-    GROUP BY a.counter HAVING min(a.queued_at) < :since"""
+      AND {NOT_CALLED_ELSEWHERE}
+    GROUP BY a.counter HAVING min(greatest(a.queued_at, a.starts_at)) < :since"""
 _OVER = text(f"""
     UPDATE wait_alarm SET over_at = :now
     WHERE municipality = :municipality AND over_at IS NULL AND (day <> :day OR counter NOT IN ({_LATE}))

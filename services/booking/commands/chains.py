@@ -104,7 +104,8 @@ async def lock_whole(session: AsyncSession, municipality: str, appointment_id: U
 
 
 async def lock_arrival(session: AsyncSession, municipality: str, appointment_id: UUID) -> Sequence[Any]:
-    """All appointments of the arrival that one belongs to, or it alone: locked, by their id."""
+    """The arrival that an appointment belongs to, and all of its appointments, or it alone: locked, by their id."""
+    await lock_chain(session, municipality, appointment_id)
     asked = {"municipality": municipality, "appointment_id": appointment_id}
     return (await session.execute(_ARRIVAL, asked)).all()
 

@@ -7,8 +7,10 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.locking import refuse_closed_counter
 from services.booking.commands.steps import standing_of, take_step
-from services.booking.queries.counter_days import CounterDay, list_closed_counters, list_counter_days
+from services.booking.queries.counter_days import list_open_today
+from services.booking.queries.day_changes import CounterDay, list_closed_counters, list_counter_days
 from services.booking.queries.rules import list_counter_rules
 from services.booking.queries.slots import list_counters
 from services.booking.queries.today import FITS, planned_staff
@@ -101,7 +103,9 @@ async def move_waiting(session: AsyncSession, actor: Identity, source: str, targ
     closed = await list_closed_counters(session, municipality, day)
     if source not in closed:
         raise Refusal("counter_changed", 409)
-    if target in closed:
+    # Before anybody of the line is locked: who closes the target waits for nobody who waits for them.
+    await refuse_closed_counter(session, municipality, target, day)
+    if target not in await list_open_today(session, municipality, now=now):
         raise Refusal("counter_closed_now", 409)
     asked = {"municipality": municipality, "day": day, "source": source, "target": target}
     waiting = (await session.execute(_WAITING, asked)).all()

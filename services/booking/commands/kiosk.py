@@ -122,7 +122,7 @@ async def take_ticket_at_kiosk(session: AsyncSession, kiosk: Identity, order: Ta
 
     async def give() -> Moved:
         _, counters = await find_counters(session, town, order.procedure)
-        counter = await counter_now(session, town, counters, kiosk.office, jst_day(now))
+        counter = await counter_now(session, town, counters, kiosk.office, now=now)
         if await is_closed_now(session, town, counter, now=now):
             raise Refusal("counter_closed_now", 409)
         await refuse_no_tickets(session, town, counter, now=now)

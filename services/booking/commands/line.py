@@ -8,17 +8,19 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.chains import lock_chain
+from services.booking.commands.chains import lock_arrival
 from services.booking.commands.delivered import as_booked, record_delivered
+from services.booking.commands.locking import enter_counters
 from services.booking.commands.steps import Moved, Standing, standing_of, take_step, undo_step
 from services.booking.domain.arrival import ready_parts
 from services.booking.domain.late import fit_moment
 from services.booking.domain.line import PRESENT, STAMPS, Action, State, next_state, progress_of
-from services.booking.queries.arrival import lock_parts_of_day
-from services.booking.queries.counter_days import list_closed_counters, list_counters_for
+from services.booking.queries.arrival import list_parts_of_day
+from services.booking.queries.counter_days import find_open_counter
 from services.booking.queries.slots import list_counters
 from shared.clock import jst_day
 from shared.errors import Refusal
+from shared.passes import ERRANDS_MAX
 from shared.reference_number import read_number
 from shared.tokens import Identity
 
@@ -33,14 +35,23 @@ class MoveAlong(msgspec.Struct, frozen=True, kw_only=True):
 
 # The columns of the moments, in the order of the line.
 _STAMPED = [column for state, column in STAMPS.items() if state != "no_show"]
-_LOCK = text("""
-    SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
-""")
 _BY_NUMBER = text("""
     SELECT appointment_id FROM appointment WHERE (municipality, number) = (:municipality, :number)
 """)
 _LAST_STEP = text("""
     SELECT max(at) FROM line_step WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
+""")
+# Steps of one transaction have one moment at which they were recorded.
+_BROUGHT = text(f"""
+    SELECT a.* FROM line_step done
+    JOIN line_step brought ON (brought.municipality, brought.recorded_at, brought.actor_ref, brought.action)
+                              = (done.municipality, done.recorded_at, done.actor_ref, 'check-in')
+    JOIN appointment a ON (a.municipality, a.appointment_id, a.version)
+                          = (brought.municipality, brought.appointment_id, brought.version)
+    WHERE (done.municipality, done.appointment_id, done.version, done.action)
+          = (:municipality, :appointment_id, :version, 'done')
+      AND a.chain_id = :chain_id AND a.appointment_id <> done.appointment_id AND a.undo_version = brought.version
+    ORDER BY a.appointment_id LIMIT {ERRANDS_MAX}
 """)
 _SENT_BY = text("""
     SELECT from_office FROM transfer
@@ -61,9 +72,12 @@ async def move_along(
             `counter_closed_now` (409).
     """
     row = await lock_in_line(session, actor, order.appointment_id, order.version, is_undo=order.action == "undo")
+    brought = await _list_brought(session, row) if order.action == "undo" else []
     moved = await _step(session, actor, row, order.action, now=now, at=at)
+    for part in brought:
+        await _step(session, actor, part, "undo", now=now)
     if order.action in ("check-in", "done"):
-        await bring_on(session, actor, row, now=now)
+        await bring_on(session, actor, row, now=now, at=at)
     return moved
 
 
@@ -75,9 +89,7 @@ async def lock_in_line(
     Raises:
         Refusal: `appointment_unknown` (404), `other_office` (403), `line_moved` (409, with the `state`).
     """
-    await lock_chain(session, actor.municipality, appointment_id)
-    key = {"municipality": actor.municipality, "appointment_id": appointment_id}
-    row = (await session.execute(_LOCK, key)).one_or_none()
+    row = await _lock(session, actor.municipality, appointment_id)
     if row is None:
         raise Refusal("appointment_unknown", 404)
     is_theirs = actor.office is None or row.office == actor.office
@@ -108,18 +120,17 @@ async def check_in_by_number(
     appointment_id = (await session.execute(_BY_NUMBER, town | {"number": number})).scalar_one_or_none()
     if appointment_id is None:
         raise Refusal("appointment_unknown", 404)
-    await lock_chain(session, actor.municipality, appointment_id)
-    row = (await session.execute(_LOCK, town | {"appointment_id": appointment_id})).one()
-    if row.state == "cancelled":
+    row = await _lock(session, actor.municipality, appointment_id)
+    if row is None or row.state == "cancelled":
         raise Refusal("arrival_cancelled", 409)
     if row.day == jst_day(now) and row.state in PRESENT:
         raise Refusal("arrival_known", 409, state=row.state)
     if row.day == jst_day(now) and row.state == "done":
         raise Refusal("arrival_done", 409, state=row.state)
-    ready = await _list_ready(session, row, now=now)
+    ready = await _list_open(session, await _list_ready(session, row, now=now), now=now)
     first = next((part for part in ready if part.chain_person == row.chain_person), row)
     moved = await _step(session, actor, first if row.state == "booked" else row, "check-in", now=now, at=at)
-    await bring_on(session, actor, row, now=now)
+    await bring_on(session, actor, row, now=now, at=at)
     return moved
 
 
@@ -149,40 +160,76 @@ async def step_without_record(
     else:
         if jst_day(at) != row.day:
             raise Refusal("not_today", 409, day=row.day.isoformat())
-        key = {"municipality": row.municipality, "appointment_id": row.appointment_id}
-        last_at = (await session.execute(_LAST_STEP, key)).scalar_one()
-        at = fit_moment(at, since=last_at or row.booked_at, now=now)
+        at = fit_moment(at, since=await _since(session, row), now=now)
     state = next_state(progress_of(row), action, now=at)
     standing = _after(standing_of(row), state, action, now=at)
     if action == "check-in":
-        standing = await stand_where_open(session, row, standing)
+        standing = await stand_where_open(session, row, standing, now=now)
     return await take_step(session, actor, row, action, standing, now=now, at=at)
 
 
-async def stand_where_open(session: AsyncSession, row: Any, standing: Standing) -> Standing:
+async def stand_where_open(session: AsyncSession, row: Any, standing: Standing, *, now: datetime) -> Standing:
     """Whoever comes to a counter that is closed is sent to another where all of it is done, if one is open."""
-    closed = await list_closed_counters(session, row.municipality, row.day)
-    if standing.counter not in closed:
+    found = await find_open_counter(session, row, now=now)
+    if found is None or found == standing.counter:
         return standing
-    procedures = [row.procedure, *(each["procedure"] for each in row.services or ())]
     counters = await list_counters(session, row.municipality)
-    fitting = await list_counters_for(session, row.municipality, procedures)
-    found = next((code for code in fitting if code in counters and code not in closed), None)
-    if found is None:
-        return standing
     return msgspec.structs.replace(standing, counter=found, office=counters[found].office)
 
 
-async def bring_on(session: AsyncSession, actor: Identity, row: Any, *, now: datetime) -> None:
-    """Who is here is checked in for what they can be called to next."""
-    for part in await _list_ready(session, row, now=now):
-        await _step(session, actor, part, "check-in", now=now)
+async def bring_on(
+    session: AsyncSession, actor: Identity, row: Any, *, now: datetime, at: datetime | None = None
+) -> None:
+    """Who is here is checked in for what they can be called to next. What is done at closed counters stays booked.
+
+    `at`: since when they are here, as `move_along`; for each part not before what was last done with it.
+    """
+    for part in await _list_open(session, await _list_ready(session, row, now=now), now=now):
+        since = None if at is None else max(at, await _since(session, part))
+        await _step(session, actor, part, "check-in", now=now, at=since)
+
+
+async def _list_brought(session: AsyncSession, row: Any) -> list[Any]:
+    """Whom the end of the turn that is about to be taken back brought into other lines, and nobody has touched since:
+    they are not there."""
+    if row.chain_id is None:
+        return []
+    asked = {
+        "municipality": row.municipality,
+        "appointment_id": row.appointment_id,
+        "version": row.undo_version,
+        "chain_id": row.chain_id,
+    }
+    return list((await session.execute(_BROUGHT, asked)).all())
+
+
+async def _since(session: AsyncSession, row: Any) -> datetime:
+    """When the last step with somebody was, or when they booked: nothing is done with them before that."""
+    key = {"municipality": row.municipality, "appointment_id": row.appointment_id}
+    last_at: datetime | None = (await session.execute(_LAST_STEP, key)).scalar_one()
+    return last_at or row.booked_at
+
+
+async def _lock(session: AsyncSession, municipality: str, appointment_id: UUID) -> Any:
+    """An appointment, locked with all of its arrival: a step with one part may lead to steps with the others."""
+    rows = await lock_arrival(session, municipality, appointment_id)
+    return next((row for row in rows if row.appointment_id == appointment_id), None)
+
+
+async def _list_open(session: AsyncSession, parts: list[Any], *, now: datetime) -> list[Any]:
+    """Those that can come into a line now; until the transaction ends, nobody closes where that is."""
+    if not parts:
+        return []
+    there = {part.appointment_id: await find_open_counter(session, part, now=now) for part in parts}
+    counters = {counter for counter in there.values() if counter is not None}
+    closed = await enter_counters(session, parts[0].municipality, counters, parts[0].day)
+    return [part for part in parts if there[part.appointment_id] in counters - closed]
 
 
 async def _list_ready(session: AsyncSession, row: Any, *, now: datetime) -> list[Any]:
     if row.chain_id is None or row.day != jst_day(now):
         return []
-    return ready_parts(await lock_parts_of_day(session, row.municipality, row.chain_id, row.day), now=now)
+    return ready_parts(await list_parts_of_day(session, row.municipality, row.chain_id, row.day), now=now)
 
 
 async def _sent_by(session: AsyncSession, row: Any) -> str | None:

@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.queries.counter_days import list_closed_counters
+from services.booking.queries.day_changes import list_closed_counters
 from shared.errors import Refusal
 
 # A batch of a closing, each with an arrival of as many errands as there may be.
@@ -60,14 +60,23 @@ _ENTER = text("""
 """)
 
 
+async def enter_counters(session: AsyncSession, municipality: str, counters: Collection[str], day: date) -> set[str]:
+    """Before anybody comes into the lines of these counters: none of them is being closed until they are there.
+
+    Returns those that are closed.
+    """
+    for counter in sorted(set(counters)):
+        await session.execute(_ENTER, {"municipality": municipality, "counter": counter})
+    return set(counters) & await list_closed_counters(session, municipality, day)
+
+
 async def refuse_closed_counter(session: AsyncSession, municipality: str, counter: str, day: date) -> None:
     """Whoever comes into a counter's line, before they do: it is not being closed until they are there.
 
     Raises:
         Refusal: `counter_closed_now` (409).
     """
-    await session.execute(_ENTER, {"municipality": municipality, "counter": counter})
-    if counter in await list_closed_counters(session, municipality, day):
+    if await enter_counters(session, municipality, [counter], day):
         raise Refusal("counter_closed_now", 409)
 
 

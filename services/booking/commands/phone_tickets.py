@@ -96,7 +96,7 @@ async def take_phone_ticket(session: AsyncSession, order: TakePhoneTicket, *, no
     """
     town = order.municipality
     _, counters = await find_counters(session, town, order.procedure)
-    counter = await counter_now(session, town, counters, None, jst_day(now))
+    counter = await counter_now(session, town, counters, None, now=now)
     held: dict[str, Any] = {
         "municipality": town,
         "holder_hash": token_hash(order.holder),

@@ -45,7 +45,8 @@ _STEP = text("""
         changed_at = :now, counter = :counter, office = :office, ticket_counter = :ticket_counter,
         ticket_no = :ticket_no, queued_at = :queued_at, parked_at = :parked_at, is_preferred = :is_preferred,
         checked_in_at = :checked_in_at, called_at = :called_at, serving_at = :serving_at, done_at = :done_at,
-        no_show_at = :no_show_at
+        no_show_at = :no_show_at,
+        near_turn_at = CASE WHEN counter = :counter THEN near_turn_at END
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id)
     RETURNING *
 """)
@@ -56,10 +57,14 @@ _REMEMBER = text("""
     VALUES (:municipality, :appointment_id, :version, :action, :day, :counter, :office, :from_state, :to_state, :at,
             :now, :actor_ref, CAST(:before AS jsonb), :undo_before, :told_min)
 """)
+_BEFORE = text("""
+    SELECT before FROM line_step
+    WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
+""")
 _TAKE_BACK = text("""
     UPDATE line_step SET is_undone = true
     WHERE (municipality, appointment_id, version) = (:municipality, :appointment_id, :version)
-    RETURNING before, undo_before
+    RETURNING undo_before
 """)
 # What was told to the other counter goes with it.
 _FORGET_TRANSFER = text("""
@@ -101,11 +106,9 @@ async def take_step(
         Refusal: `called_elsewhere` (409, with the `counter`); `counter_closed_now` (409): it would bring them into the
             line of a closed counter.
     """
-    comes = row.state in ("booked", "no_show") or standing.counter != row.counter
-    if standing.state == "checked_in" and comes:
+    if _comes(row, standing):
         await refuse_closed_counter(session, row.municipality, standing.counter, row.day)
-        await watch_waits(session, row.municipality, now=now)
-    moved = await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now)
+    moved = await _stand(session, actor, row, action, standing, undo_version=row.version + 1, now=now, at=at)
     await remember(session, actor, row, row.version + 1, action, standing, now=now, at=at or now)
     return moved
 
@@ -146,13 +149,19 @@ async def remember(
 
 
 async def undo_step(session: AsyncSession, actor: Identity, row: Any, *, now: datetime) -> Moved:
-    """Back to where they were before the last step that was not taken back yet."""
+    """Back to where they were before the last step that was not taken back yet.
+
+    Raises:
+        Refusal: `step_impossible` (409), there is none; `counter_closed_now` (409): that line is closed by now.
+    """
     if not progress_of(row).can_undo:
         raise Refusal("step_impossible", 409, state=row.state)
     key = {"municipality": row.municipality, "appointment_id": row.appointment_id, "version": row.undo_version}
+    before = msgspec.convert((await session.execute(_BEFORE, key)).scalar_one(), Standing)
+    if _comes(row, before):
+        await refuse_closed_counter(session, row.municipality, before.counter, row.day)
     step = (await session.execute(_TAKE_BACK, key)).one()
     await session.execute(_FORGET_TRANSFER, key)
-    before = msgspec.convert(step.before, Standing)
     return await _stand(session, actor, row, "undo", before, undo_version=step.undo_before, now=now)
 
 
@@ -165,6 +174,7 @@ async def _stand(
     *,
     undo_version: int | None,
     now: datetime,
+    at: datetime | None = None,
 ) -> Moved:
     # A ticket stays the person's, also when a check-in is undone: the paper in their hand must not become wrong.
     # Only moving to another time elsewhere takes it away (commands/changes.py).
@@ -189,13 +199,22 @@ async def _stand(
     else:
         await outbox.publish(session, tell(AppointmentProgressed, stepped, now=now))
     if action == "check-in":
-        arrived = {row.appointment_id}
+        # Who came while a tablet had no network is not at the desk any more.
+        arrived = {row.appointment_id} if at in (None, now) else set()
         await tell_near_turns(session, row.municipality, stepped.counter, row.day, at_the_desk=arrived, now=now)
     elif "checked_in" in (row.state, stepped.state):
         for counter in sorted({row.counter, stepped.counter}):
             await tell_near_turns(session, row.municipality, counter, row.day, now=now)
+    # Also who was called, or parked, and waits again: the watch has ended if nobody else waited.
+    if stepped.state == "checked_in":
+        await watch_waits(session, row.municipality, now=now)
     await nudge_line(session, row.municipality)
     return moved_of(stepped)
+
+
+def _comes(row: Any, standing: Standing) -> bool:
+    """Whether this brings somebody into a line in which they are not yet."""
+    return standing.state == "checked_in" and (row.state not in PRESENT or standing.counter != row.counter)
 
 
 def standing_of(row: Any) -> Standing:

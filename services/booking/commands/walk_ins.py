@@ -86,7 +86,7 @@ async def give_ticket(
     municipality = actor.municipality
     procedure, counters = await find_counters(session, municipality, code)
     day = jst_day(now)
-    counter = counter or await counter_now(session, municipality, counters, actor.office, day)
+    counter = counter or await counter_now(session, municipality, counters, actor.office, now=now)
     await refuse_closed_counter(session, municipality, counter, day)
     ticket = await next_ticket(session, municipality, counter, day)
     row = (

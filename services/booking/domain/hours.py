@@ -21,7 +21,8 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class OpenNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A counter at one moment. `opens_at`: when it opens next today; `closes_at`: when it closes for today."""
+    """A counter at one moment. `opens_at`: when it opens next today; `closes_at`: when it closes for today, if that is
+    planned: what staff open outside of its hours is open until they close it."""
 
     state: OpenState
     opens_at: datetime | None = None
@@ -29,9 +30,9 @@ class OpenNow(msgspec.Struct, frozen=True, kw_only=True):
 
     def gives_tickets(self, *, last_ticket_min: int, now: datetime) -> bool:
         """Whether somebody who comes now may still wait there."""
-        if self.state != "open" or self.closes_at is None:
+        if self.state != "open":
             return False
-        return now < self.closes_at - timedelta(minutes=last_ticket_min)
+        return self.closes_at is None or now < self.closes_at - timedelta(minutes=last_ticket_min)
 
 
 def join_spans(times: Sequence[Span]) -> list[Span]:

@@ -51,11 +51,17 @@ def forecast_calls(
 ) -> list[tuple[Turn, datetime]]:
     """When each of the line is called, in this order; nobody is called in a break, and all are served at the end.
 
-    Those who booked may stand anywhere in it: at their time they come first.
+    Those who booked may stand anywhere in it: at their time they come first. Of those who are called or served, who
+    is one too many for the `staff` is served when one of them is free. Where nobody serves, nobody can say.
     """
-    free = [_done_at(each, now) for each in taking]
-    free += [now] * (max(1, staff) - len(free))
+    if staff < 1:
+        return []
+    here = sorted(taking, key=lambda each: each.since)
+    free = [_done_at(each, now) for each in here[:staff]]
+    free += [now] * (staff - len(free))
     heapq.heapify(free)
+    for each in here[staff:]:
+        heapq.heapreplace(free, free[0] + timedelta(minutes=each.minutes))
     timed = sorted((each for each in line if each.not_before is not None), key=lambda each: each.not_before or now)
     others = [each for each in line if each.not_before is None]
     next_timed, next_other = 0, 0

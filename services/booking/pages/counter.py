@@ -171,6 +171,7 @@ async def get_form_address() -> Redirect:
 async def post_check_in(
     request: Req,
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
@@ -185,8 +186,9 @@ async def post_check_in(
     if may_be_searched(typed):
         return await _find(request, db, keys, identity, counter, typed, now=now)
     try:
-        async with db.begin(town.code) as session:
-            moved = await check_in_once(session, identity, typed, _key(fields), now=now)
+        moved = await rush.run(
+            db, town.code, lambda session: check_in_once(session, identity, typed, _key(fields), now=now)
+        )
     except Refusal as refusal:
         if HTMX in request.headers:
             said = Said(refused=refusal.code, at=at_now(now), number=typed)
@@ -199,6 +201,7 @@ async def post_check_in(
 async def post_walk_in(
     request: Req,
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -209,8 +212,7 @@ async def post_walk_in(
     key = _key(fields) or str(uuid4())
     order = TakeWalkIn(procedure=fields.get("procedure", ""), key=key)
     try:
-        async with db.begin(town.code) as session:
-            moved = await take_walk_in(session, identity, order, now=now)
+        moved = await rush.run(db, town.code, lambda session: take_walk_in(session, identity, order, now=now))
     except Refusal as refusal:
         return see_other(path_refused(refusal, counter=counter, procedure=order.procedure, now=now))
     only = f"?{urlencode({'counter': counter})}" if counter else ""
@@ -273,6 +275,7 @@ async def post_action(
     appointment_id: FromPath[str],
     action: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
@@ -293,8 +296,9 @@ async def post_action(
         version=int(version[:VERSION_DIGITS]),
     )
     try:
-        async with db.begin(town.code) as session:
-            moved = await step_once(session, identity, order, _key(fields), now=now)
+        moved = await rush.run(
+            db, town.code, lambda session: step_once(session, identity, order, _key(fields), now=now)
+        )
     except Refusal as refusal:
         if HTMX in request.headers:
             said = Said(refused=refusal.code, at=at_now(now), row=str(order.appointment_id))

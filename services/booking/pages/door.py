@@ -122,7 +122,7 @@ async def get_door_procedure(
     try:
         async with db.begin(town.code) as session:
             procedure, counters = await find_counters(session, town.code, code)
-            counter = counters[await counter_now(session, town.code, counters, None, jst_day(now))]
+            counter = counters[await counter_now(session, town.code, counters, None, now=now)]
             is_open = (await list_open_counters(session, town.code, now=now)).get(counter.code)
             waits = await estimate_public_waits(session, town.code, jst_day(now), now=now)
             queue = (await get_rules(session, town.code)).queue

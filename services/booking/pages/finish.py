@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.finishing import Finish, finish
 from services.booking.domain.cash import HANDED, MEANS, RECEIPT_MAX_LENGTH, Delivered, Paid, read_paid
+from services.booking.flow import Rush
 from services.booking.pages.cash_wording import handed_label, means_label
 from services.booking.pages.counter import GUARDS
 from services.booking.pages.line_rows import called_number, state_label
@@ -71,6 +72,7 @@ async def post_finish(
     request: Req,
     appointment_id: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -93,8 +95,7 @@ async def post_finish(
             handed=next((each for each in HANDED if each == fields.get("handed")), "counter"),
             paid=_read_paid(fields),
         )
-        async with db.begin(town.code) as session:
-            moved = await finish(session, identity, order, now=now)
+        moved = await rush.run(db, town.code, lambda session: finish(session, identity, order, now=now))
     except Refusal as refusal:
         counter = fields.get("counter", "")
         return _sheet(request, found, offered, means, fields, counter=counter, refused=refusal)

@@ -36,7 +36,6 @@ from services.booking.queries.kiosk import (
 )
 from services.booking.queries.rules import get_rules
 from services.booking.queries.services import outlasts_slots
-from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -104,7 +103,7 @@ async def get_kiosk_procedure(
     try:
         async with db.begin(town.code) as session:
             procedure, counters = await find_counters(session, town.code, code)
-            counter = counters[await counter_now(session, town.code, counters, identity.office, jst_day(now))]
+            counter = counters[await counter_now(session, town.code, counters, identity.office, now=now)]
             ahead = await find_line_ahead(session, town.code, procedure, counter.code, now=now)
             policy = (await get_rules(session, town.code)).policy
             # What takes longer than a slot is booked at the desk.

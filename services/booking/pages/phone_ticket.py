@@ -10,6 +10,7 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.phone_tickets import STEP_OUT, come_back, give_back_ticket, step_out
 from services.booking.domain.line import ticket_of
+from services.booking.flow import Rush
 from services.booking.pages.at_door import call_mark, holder_of
 from services.booking.pages.door import PATH as DOOR
 from services.booking.pages.visits import refusal_words
@@ -76,6 +77,7 @@ async def post_phone_ticket_action(
     appointment_id: FromPath[str],
     action: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
 ) -> Redirect:
@@ -87,8 +89,7 @@ async def post_phone_ticket_action(
         raise Refusal("ticket_unknown", 404)
     path = f"/booking/tickets/{wanted}"
     try:
-        async with db.begin(town.code) as session:
-            await do(session, town.code, wanted, holder, now=now)
+        await rush.run(db, town.code, lambda session: do(session, town.code, wanted, holder, now=now))
     except Refusal as refusal:
         if refusal.code not in SHOWN_HERE:
             raise

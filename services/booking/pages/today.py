@@ -18,6 +18,7 @@ from services.booking.commands.counter_days import (
     move_waiting,
     open_counter,
 )
+from services.booking.flow import Rush
 from services.booking.live import LineWatch
 from services.booking.pages.alarms import draw_alarms
 from services.booking.pages.counter import RETRY_MS, IsEnded
@@ -125,6 +126,7 @@ async def get_today_address() -> Redirect:
 async def post_close_counter(
     request: Req,
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -135,13 +137,14 @@ async def post_close_counter(
     async def close(session: AsyncSession) -> None:
         await close_counter(session, identity, _needed(_seen(fields, "counter")), now=now)
 
-    return await _done(db, town, close, "closed", fields.get("counter", ""))
+    return await _done(db, rush, town, close, "closed", fields.get("counter", ""))
 
 
 @post(f"{ROOT}/open", guards=GUARDS)
 async def post_open_counter(
     request: Req,
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -152,13 +155,14 @@ async def post_open_counter(
     async def reopen(session: AsyncSession) -> None:
         await open_counter(session, identity, _needed(_seen(fields, "counter")), now=now)
 
-    return await _done(db, town, reopen, "opened", fields.get("counter", ""))
+    return await _done(db, rush, town, reopen, "opened", fields.get("counter", ""))
 
 
 @post(f"{ROOT}/staff", guards=GUARDS)
 async def post_move_staff(
     request: Req,
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -172,13 +176,14 @@ async def post_move_staff(
         await move_staff(session, identity, source, target, now=now)
 
     shown = fields.get("target") or fields.get("source", "")
-    return await _done(db, town, move, "staff", shown)
+    return await _done(db, rush, town, move, "staff", shown)
 
 
 @post(f"{ROOT}/move", guards=GUARDS)
 async def post_move_waiting(
     request: Req,
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
@@ -190,15 +195,14 @@ async def post_move_waiting(
     async def move(session: AsyncSession) -> int:
         return await move_waiting(session, identity, source, target, now=now)
 
-    return await _done(db, town, move, "moved", target)
+    return await _done(db, rush, town, move, "moved", target)
 
 
 async def _done(
-    db: Database, town: Town, act: Callable[[AsyncSession], Awaitable[int | None]], told: str, counter: str
+    db: Database, rush: Rush, town: Town, act: Callable[[AsyncSession], Awaitable[int | None]], told: str, counter: str
 ) -> Redirect:
     try:
-        async with db.begin(town.code) as session:
-            people = await act(session)
+        people = await rush.run(db, town.code, act)
     except Refusal as refusal:
         if refusal.code not in SHOWN_HERE:
             raise

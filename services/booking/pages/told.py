@@ -17,6 +17,7 @@ from services.booking.commands.steps import Moved
 from services.booking.domain.line import ACTIONS, STEPS, Action
 from services.booking.pages.line_rows import called_number, row_action, short_counter, state_label
 from services.booking.queries.appointments import AppointmentView, find_appointment, find_appointment_by_id
+from services.booking.queries.arrival import list_shut_out
 from services.booking.queries.line import LineItem
 from services.booking.refusals import REFUSALS
 from shared.clock import jst_day
@@ -120,7 +121,16 @@ async def find_told(
         return None
     if action != "undo" and found.state != ("checked_in" if action == TRANSFER else STEPS[action][1]):
         return None
-    return say_done(found, action, identity, items, counter=counter)
+    told = say_done(found, action, identity, items, counter=counter)
+    shut = []
+    if action in ("check-in", "done"):
+        shut = await list_shut_out(session, identity.municipality, found.appointment_id, now=now)
+    lines = [_say_shut(short_counter(counter)) for counter in shut]
+    return msgspec.structs.replace(told, lines=(*told.lines, *lines))
+
+
+def _say_shut(counter: str) -> str:
+    return _("次の用事の%(counter)sは、今日は閉めました。予約のまま残っています。ご案内ください。", counter=counter)
 
 
 def say_done(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.transfer import SendOn, send_on
 from services.booking.domain.line import PRESENT
 from services.booking.domain.transfer import NOTE_MAX_LENGTH, OTHER, REASONS
+from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.counter import GUARDS
 from services.booking.pages.line_rows import called_number, reason_label, short_counter
@@ -52,6 +53,7 @@ async def post_transfer(
     request: Req,
     appointment_id: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
@@ -81,8 +83,7 @@ async def post_transfer(
     )
     counter = form.value("counter") or None
     try:
-        async with db.begin(town.code) as session:
-            moved = await send_on(session, identity, keys, order, now=now)
+        moved = await rush.run(db, town.code, lambda session: send_on(session, identity, keys, order, now=now))
     except Refusal as refusal:
         if refusal.code == "transfer_unfit":
             form.errors["to"] = translate(REFUSALS["transfer_unfit"].advice)

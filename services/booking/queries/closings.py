@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import SlotTime
 from services.booking.domain.closings import ClosedTime, Reason, is_closed, on_each_day
-from services.booking.queries.counter_days import list_closed_counters
+from services.booking.queries.day_changes import list_closed_counters
 from shared.clock import jst_day
 
 # Of those that are not over; a town has a handful.

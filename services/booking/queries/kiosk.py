@@ -13,7 +13,7 @@ from services.booking.domain.rules import Policy, earliest_start
 from services.booking.queries.board import list_discreet_counters
 from services.booking.queries.closings import is_closed_now
 from services.booking.queries.slots import OpenSlot, ProcedureView, window_end
-from services.booking.queries.waits import estimate_waits
+from services.booking.queries.waits import count_in_line, estimate_waits
 from shared.clock import jst_day
 
 PROCEDURES_MAX = 1_000
@@ -38,7 +38,8 @@ class KioskProcedure(msgspec.Struct, frozen=True, kw_only=True):
 class LineAhead(msgspec.Struct, frozen=True, kw_only=True):
     """Who waits at a counter now; `is_closed`: nobody is served there for the time being.
 
-    Of what is discreet nothing is told: `waiting` and `wait_min` are null.
+
+    Of what is discreet nothing is told: `waiting` and `wait_min` are null; the wait alone is, where nobody serves now.
     """
 
     waiting: int | None
@@ -100,11 +101,13 @@ async def find_line_ahead(
     session: AsyncSession, municipality: str, procedure: ProcedureView, counter: str, *, now: datetime
 ) -> LineAhead:
     """How many wait at a counter, and about how long whoever comes now for this will wait there."""
-    wait = (await estimate_waits(session, municipality, jst_day(now), now, counters=[counter]))[counter]
-    is_told = not (procedure.discreet or counter in await list_discreet_counters(session, municipality))
+    wait = (await estimate_waits(session, municipality, jst_day(now), now, counters=[counter])).get(counter)
+    waiting: int | None = wait.waiting if wait else await count_in_line(session, municipality, counter, now=now)
+    if procedure.discreet or counter in await list_discreet_counters(session, municipality):
+        waiting, wait = None, None
     return LineAhead(
-        waiting=wait.waiting if is_told else None,
-        wait_min=wait.wait_min if is_told else None,
+        waiting=waiting,
+        wait_min=wait.wait_min if wait else None,
         is_closed=await is_closed_now(session, municipality, counter, now=now),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import PRESENT, Action, State, possible_actions, progress_of
 from services.booking.domain.services import say_services
-from services.booking.queries.queue import order_rows
+from services.booking.queries.queue import NOT_CALLED_ELSEWHERE, order_rows
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
@@ -80,10 +80,10 @@ _MARKS = text("""
     SELECT office, count(*) AS people, sum(version) AS versions, count(name_sealed) + count(kana_sealed) AS names
     FROM appointment WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
 """)
-_WAITING = text("""
-    SELECT counter, count(*) AS waiting FROM appointment
-    WHERE municipality = :municipality AND day = :day AND state = 'checked_in'
-    GROUP BY counter ORDER BY counter LIMIT 1000
+_WAITING = text(f"""
+    SELECT a.counter, count(*) AS waiting FROM appointment a
+    WHERE a.municipality = :municipality AND a.day = :day AND a.state = 'checked_in' AND {NOT_CALLED_ELSEWHERE}
+    GROUP BY a.counter ORDER BY a.counter LIMIT 1000
 """)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.opening import DayPlan, plan_day, without_closed
 from services.booking.domain.queue import Waiting, order_line, waits_as_walk_in
 from services.booking.queries.closings import list_closed_times
+from services.booking.queries.day_changes import hours_of_day, list_counter_days
 from services.booking.queries.rules import find_days_off, get_rules, list_counter_rules
 from services.booking.queries.slots import start_of_day
 from shared.town_pack import QueueRules
@@ -19,16 +20,18 @@ WAITING_MAX = 2_000
 # More booked in a row than a town can allow need not be counted.
 IN_A_ROW_MAX = 20
 
-# Whoever is called or served at another counter cannot be called here.
+# Whoever (`a`) is called or served at another counter cannot be called here.
+NOT_CALLED_ELSEWHERE = """
+    NOT EXISTS (SELECT FROM appointment o
+                WHERE (o.municipality, o.chain_id, o.chain_person) = (a.municipality, a.chain_id, a.chain_person)
+                  AND o.appointment_id <> a.appointment_id AND o.day = a.day AND o.state IN ('called', 'serving'))"""
 _WAITING = text(f"""
     SELECT a.appointment_id, a.kind, a.starts_at, coalesce(a.queued_at, a.checked_in_at, a.starts_at) AS queued_at,
            a.ticket_no, a.is_preferred, a.parked_at IS NOT NULL AS is_parked, a.counter
     FROM appointment a
     WHERE a.municipality = :municipality AND a.day = :day AND a.state = 'checked_in'
       AND (CAST(:counters AS text[]) IS NULL OR a.counter = ANY (CAST(:counters AS text[])))
-      AND NOT EXISTS (SELECT FROM appointment o
-                      WHERE (o.municipality, o.chain_id, o.chain_person) = (a.municipality, a.chain_id, a.chain_person)
-                        AND o.appointment_id <> a.appointment_id AND o.day = a.day AND o.state IN ('called', 'serving'))
+      AND {NOT_CALLED_ELSEWHERE}
     ORDER BY a.counter, a.queued_at, a.ticket_no LIMIT {WAITING_MAX}
 """)
 # Who was called last, the last first. Calling again, and what was taken back, are not counted.
@@ -102,16 +105,18 @@ async def order_rows(
 async def list_plans_of_day(
     session: AsyncSession, municipality: str, day: date, *, counters: list[str] | None = None, now: datetime
 ) -> dict[str, DayPlan]:
-    """When each of these counters, or all, serves on a day, what a closing takes out of it left out."""
+    """When each of these counters, or all, serves on a day, what a closing takes out of it left out; with what staff
+    opened that has no hours then."""
     rules = await list_counter_rules(session, municipality, today=day)
     closed, holidays = await find_days_off(session, municipality, await get_rules(session, municipality), [day])
     # Of closings that are over, those of the day still tell how long it was.
     since = min(now, start_of_day(day) + timedelta(microseconds=1))
     closed_times = await list_closed_times(session, municipality, now=since)
-    return {
-        rule.counter: without_closed(
-            plan_day(rule.versions, day, closed=closed, holidays=holidays), rule.counter, closed_times
-        )
-        for rule in rules
-        if counters is None or rule.counter in counters
-    }
+    changes = await list_counter_days(session, municipality, day)
+    plans = {}
+    for rule in rules:
+        if counters is None or rule.counter in counters:
+            plan = plan_day(rule.versions, day, closed=closed, holidays=holidays)
+            plan = msgspec.structs.replace(plan, hours=hours_of_day(plan.hours, changes.get(rule.counter)))
+            plans[rule.counter] = without_closed(plan, rule.counter, closed_times)
+    return plans

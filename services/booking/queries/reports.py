@@ -104,13 +104,13 @@ _STEPS = """
       AND (s.waited_s IS NOT NULL OR s.walked_s IS NOT NULL OR s.served_s IS NOT NULL OR s.to_state = 'done')
     GROUP BY GROUPING SETS (({key}), ()) LIMIT {most}
 """
-# Whoever booked for today may still come.
+# Whoever booked for today may still come; whoever was to come at a time that was closed could not.
 _PEOPLE = """
     SELECT {key} AS key, GROUPING({key}) = 1 AS is_whole, count(*) AS people,
            count(*) FILTER (WHERE a.state IN ('no_show', 'booked')) AS no_show
     FROM appointment a
     WHERE a.municipality = :municipality AND a.day BETWEEN :first AND :last AND a.state <> 'cancelled'
-      AND (a.state <> 'booked' OR a.day < :today)
+      AND (a.state <> 'booked' OR a.day < :today AND a.closure = 'none')
     GROUP BY GROUPING SETS (({key}), ()) LIMIT {most}
 """
 # At venues, what no helper is there for is not planned.

@@ -14,7 +14,9 @@ from services.booking.domain.calendar import SlotTime
 from services.booking.domain.closings import is_closed
 from services.booking.domain.opening import Hours, plan_day, version_on
 from services.booking.queries.closings import list_closed_times
-from services.booking.queries.counter_days import CounterDay, list_counter_days
+from services.booking.queries.counter_days import list_open_today
+from services.booking.queries.day_changes import CounterDay, list_counter_days
+from services.booking.queries.queue import NOT_CALLED_ELSEWHERE
 from services.booking.queries.rules import CounterRules, find_days_off, get_rules, list_counter_rules
 from services.booking.queries.slots import list_counters
 from shared.clock import JST, jst_day
@@ -84,15 +86,18 @@ FITS = """
         WHERE NOT EXISTS (SELECT FROM procedure q
                           WHERE (q.municipality, q.code) = (a.municipality, wanted.code)
                             AND {counter} = ANY (q.counters)))"""
+# Who came early waits from the time that they booked.
 _PICTURE = text(f"""
     SELECT counter,
-           count(*) FILTER (WHERE state = 'checked_in' AND parked_at IS NULL) AS waiting,
+           count(*) FILTER (WHERE waits) AS waiting,
            count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked,
            count(*) FILTER (WHERE state IN ('called', 'serving')) AS serving,
            count(*) FILTER (WHERE state = 'done') AS served,
            count(*) FILTER (WHERE state = 'booked') AS expected,
-           min(queued_at) FILTER (WHERE state = 'checked_in' AND parked_at IS NULL) AS since
-    FROM appointment WHERE municipality = :municipality AND day = :day GROUP BY counter LIMIT {COUNTERS_MAX}
+           min(greatest(queued_at, starts_at)) FILTER (WHERE waits) AS since
+    FROM (SELECT a.*, a.state = 'checked_in' AND a.parked_at IS NULL AND {NOT_CALLED_ELSEWHERE} AS waits
+          FROM appointment a WHERE a.municipality = :municipality AND a.day = :day) AS a
+    GROUP BY counter LIMIT {COUNTERS_MAX}
 """)
 _TARGETS = text(f"""
     SELECT a.counter AS source, target.code AS counter, count(*) AS people
@@ -107,9 +112,9 @@ _TARGETS = text(f"""
 _ALARMS = text(f"""
     SELECT w.alarm_id, w.counter, coalesce(nullif(c.number, ''), c.name_ja, w.counter) AS number, w.promise_min,
            w.raised_at, w.seen_at,
-           (SELECT min(a.queued_at) FROM appointment a
+           (SELECT min(greatest(a.queued_at, a.starts_at)) FROM appointment a
             WHERE (a.municipality, a.day, a.counter, a.state) = (w.municipality, w.day, w.counter, 'checked_in')
-              AND a.parked_at IS NULL) AS since
+              AND a.parked_at IS NULL AND {NOT_CALLED_ELSEWHERE}) AS since
     FROM wait_alarm w LEFT JOIN counter c ON (c.municipality, c.code) = (w.municipality, w.counter)
     LEFT JOIN counter_rule r ON (r.municipality, r.counter) = (w.municipality, w.counter)
     WHERE w.municipality = :municipality AND w.day = :day AND w.over_at IS NULL
@@ -156,7 +161,7 @@ async def read_today(session: AsyncSession, municipality: str, *, now: datetime)
                 is_late=picture.since is not None and now - picture.since > timedelta(minutes=rules.queue.promise_min),
             )
         )
-    return await _with_targets(session, municipality, today, found)
+    return await _with_targets(session, municipality, found, now=now)
 
 
 def openness_of(hours: Sequence[Hours], differs: CounterDay | None, now: datetime) -> Openness:
@@ -205,16 +210,15 @@ async def list_alarms(session: AsyncSession, municipality: str, office: str | No
 
 
 async def _with_targets(
-    session: AsyncSession, municipality: str, today: date, found: Sequence[CounterNow]
+    session: AsyncSession, municipality: str, found: Sequence[CounterNow], *, now: datetime
 ) -> list[CounterNow]:
     closed = [each.code for each in found if each.openness == "closed"]
     if not closed:
         return list(found)
-    barred = {each.code for each in found if each.closing}
-    known = {each.code for each in found}
+    serving = {each.code for each in found} & await list_open_today(session, municipality, now=now)
     targets: Mapping[str, list[Target]] = defaultdict(list)
-    for row in await session.execute(_TARGETS, {"municipality": municipality, "day": today, "closed": closed}):
-        if row.counter in known and row.counter not in barred:
+    for row in await session.execute(_TARGETS, {"municipality": municipality, "day": jst_day(now), "closed": closed}):
+        if row.counter in serving:
             targets[row.source].append(Target(counter=row.counter, people=row.people))
     return [msgspec.structs.replace(each, targets=tuple(targets.get(each.code, ()))) for each in found]
 

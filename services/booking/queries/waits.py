@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.opening import DayPlan
 from services.booking.domain.queue import Waiting, lane_of, open_spans
 from services.booking.domain.waits import Lamp, Taking, Turn, forecast_calls, lamp_of, mean_minutes, told_min
-from services.booking.queries.counter_days import CounterDay, list_counter_days
+from services.booking.queries.day_changes import CounterDay, list_counter_days
 from services.booking.queries.queue import list_plans_of_day, list_waiting_in_order
 from services.booking.queries.rules import get_rules
 from shared.clock import jst_day
@@ -83,13 +83,18 @@ _TOLD = text("""
 async def estimate_waits(
     session: AsyncSession, municipality: str, day: date, now: datetime, *, counters: list[str] | None = None
 ) -> dict[str, CounterWait]:
-    """Each counter's wait for whoever comes now without an appointment; of these counters only, or of all."""
+    """Each counter's wait for whoever comes now without an appointment; of these counters only, or of all.
+
+    Where nobody serves now, nobody can say: such a counter is left out.
+    """
     town = await _look(session, municipality, day, counters, now=now)
     waits = {}
     for counter in town.counters:
         here = [each for each in town.lines.get(counter, []) if not each.is_parked]
         calls = town.forecast(counter, newcomer=True, now=now)
-        comes_last = next(at for turn, at in calls if turn.appointment_id is None)
+        comes_last = next((at for turn, at in calls if turn.appointment_id is None), None)
+        if comes_last is None:
+            continue
         wait_min = told_min(comes_last - now)
         waits[counter] = CounterWait(
             waiting=len(here), wait_min=wait_min, lamp=lamp_of(wait_min, town.rules.promise_min)
@@ -100,10 +105,17 @@ async def estimate_waits(
 async def estimate_own_wait(
     session: AsyncSession, municipality: str, counter: str, appointment_id: UUID, *, now: datetime
 ) -> int | None:
-    """About how many minutes somebody who waits at a counter still does; None: they are parked, or elsewhere."""
+    """About how many minutes somebody who waits at a counter still does; None: they are parked, or elsewhere, or
+    nobody serves there now."""
     town = await _look(session, municipality, jst_day(now), [counter], now=now)
     calls = town.forecast(counter, newcomer=False, now=now)
     return next((told_min(at - now) for turn, at in calls if turn.appointment_id == appointment_id), None)
+
+
+async def count_in_line(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> int:
+    """How many wait to be called at a counter."""
+    lines = await list_waiting_in_order(session, municipality, jst_day(now), counters=[counter], now=now)
+    return sum(not each.is_parked for each in lines.get(counter, []))
 
 
 async def count_before(
@@ -124,8 +136,9 @@ async def measure_told(session: AsyncSession, municipality: str, first: date, la
 
 def count_staff(plan: DayPlan | None, today: CounterDay | None) -> int:
     """How many serve at a counter at once: as managers say today, or else as many as it has places."""
-    planned = plan.places if plan is not None else 1
-    return max(1, today.staff if today is not None else planned)
+    if today is not None:
+        return today.staff
+    return max(1, plan.places) if plan is not None else 1
 
 
 class _Town(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,14 +64,18 @@ BEGIN
     RETURN NEW;
 END $$
 """
-# How long they waited until they were first called (once for each time that they came into a line), walked from the
-# last call to the desk, and were served: at the counter where that was, whatever becomes of them there or elsewhere.
+# How long they waited until they were first called (once for each time that they came into a line; who came early, from
+# the time that they booked), walked from the last call to the desk, and were served: at the counter where that was,
+# whatever becomes of them there or elsewhere.
 # What they were told of the wait may not be known (yet): a column that may not be there is read by its name.
 MEASURE = f"""
 CREATE FUNCTION booking.measure_line_step() RETURNS trigger LANGUAGE plpgsql
     SET search_path = booking, pg_catalog AS $$
+DECLARE
+    booked_for timestamptz;
+    came_at timestamptz := CAST(NEW.before ->> 'queued_at' AS timestamptz);
 BEGIN
-    SELECT a.procedure, a.came_by INTO NEW.procedure, NEW.came_by FROM appointment a
+    SELECT a.procedure, a.came_by, a.starts_at INTO NEW.procedure, NEW.came_by, booked_for FROM appointment a
     WHERE (a.municipality, a.appointment_id) = (NEW.municipality, NEW.appointment_id);
     NEW.from_counter := coalesce(NEW.before ->> 'counter', NEW.counter);
     IF NEW.to_state = 'checked_in'
@@ -83,8 +87,9 @@ BEGIN
             WHERE (s.municipality, s.appointment_id, s.counter) = (NEW.municipality, NEW.appointment_id, NEW.counter)
               AND NOT s.is_undone AND s.waited_s IS NOT NULL AND s.before ->> 'queued_at' = NEW.before ->> 'queued_at')
     THEN
-        NEW.waited_s := greatest(0, extract(epoch FROM NEW.at - CAST(NEW.before ->> 'queued_at' AS timestamptz)));
-        SELECT NEW.waited_s - 60 * CAST(to_jsonb(s) ->> 'told_min' AS integer) INTO NEW.told_off_s FROM line_step s
+        NEW.waited_s := greatest(0, extract(epoch FROM NEW.at - greatest(came_at, booked_for)));
+        SELECT extract(epoch FROM NEW.at - came_at) - 60 * CAST(to_jsonb(s) ->> 'told_min' AS integer)
+        INTO NEW.told_off_s FROM line_step s
         WHERE (s.municipality, s.appointment_id, s.counter) = (NEW.municipality, NEW.appointment_id, NEW.counter)
           AND s.to_state = 'checked_in' AND NOT s.is_undone AND to_jsonb(s) ->> 'told_min' IS NOT NULL
         ORDER BY s.version DESC LIMIT 1;
@@ -98,6 +103,27 @@ BEGIN
     RETURN NEW;
 END $$
 """
+# Who is brought back into a line by taking a step back comes into it as well.
+RETURNING = """
+CREATE FUNCTION booking.return_line_step() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = booking, pg_catalog AS $$
+BEGIN
+    IF NEW.is_undone AND NEW.before ->> 'state' = 'checked_in' AND EXISTS (
+            SELECT FROM appointment a
+            WHERE (a.municipality, a.appointment_id) = (NEW.municipality, NEW.appointment_id)
+              AND (a.counter <> NEW.before ->> 'counter' OR a.state NOT IN ('checked_in', 'called', 'serving'))) THEN
+        PERFORM pg_advisory_xact_lock_shared(
+            hashtextextended('counter_day/' || NEW.municipality || '/' || (NEW.before ->> 'counter'), 0));
+        IF EXISTS (SELECT FROM counter_day c
+                   WHERE (c.municipality, c.counter, c.day) = (NEW.municipality, NEW.before ->> 'counter', NEW.day)
+                     AND NOT c.is_open) THEN
+            RAISE EXCEPTION 'nobody comes into the line of a closed counter'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'counter_closed_guard';
+        END IF;
+    END IF;
+    RETURN NEW;
+END $$
+"""
 TRIGGERS = (
     """CREATE TRIGGER lock_counter_day BEFORE INSERT OR UPDATE ON booking.counter_day
        FOR EACH ROW EXECUTE FUNCTION booking.lock_counter_day()""",
@@ -105,13 +131,16 @@ TRIGGERS = (
        FOR EACH ROW EXECUTE FUNCTION booking.arrive_appointment()""",
     """CREATE TRIGGER measure_line_step BEFORE INSERT ON booking.line_step
        FOR EACH ROW EXECUTE FUNCTION booking.measure_line_step()""",
+    """CREATE TRIGGER return_line_step BEFORE UPDATE ON booking.line_step
+       FOR EACH ROW EXECUTE FUNCTION booking.return_line_step()""",
 )
 # Steps that were taken before are measured as they are now; what was parked and called again counts twice there.
 MEASURED_LATE = """
 UPDATE booking.line_step s SET
     procedure = a.procedure, came_by = a.came_by, from_counter = coalesce(s.before ->> 'counter', s.counter),
     waited_s = CASE WHEN s.from_state = 'checked_in' AND s.to_state IN ('called', 'serving')
-               THEN greatest(0, extract(epoch FROM s.at - CAST(s.before ->> 'queued_at' AS timestamptz))) END,
+               THEN greatest(0, extract(
+                   epoch FROM s.at - greatest(CAST(s.before ->> 'queued_at' AS timestamptz), a.starts_at))) END,
     walked_s = CASE WHEN s.from_state = 'called' AND s.to_state = 'serving'
                THEN greatest(0, extract(epoch FROM s.at - CAST(s.before ->> 'called_at' AS timestamptz))) END,
     served_s = CASE WHEN s.from_state = 'serving' AND s.to_state = 'done'
@@ -152,12 +181,16 @@ def upgrade() -> None:
     op.execute("ALTER TABLE booking.line_step DISABLE TRIGGER guard_line_step")
     op.execute(MEASURED_LATE)
     op.execute("ALTER TABLE booking.line_step ENABLE TRIGGER guard_line_step")
-    for statement in (REPORT_INDEX, CLOSING, ARRIVING, MEASURE, *TRIGGERS):
+    for statement in (REPORT_INDEX, CLOSING, ARRIVING, MEASURE, RETURNING, *TRIGGERS):
         op.execute(statement)
 
 
 def downgrade() -> None:
-    for trigger, table in (("measure_line_step", "line_step"), ("arrive_appointment", "appointment")):
+    for trigger, table in (
+        ("return_line_step", "line_step"),
+        ("measure_line_step", "line_step"),
+        ("arrive_appointment", "appointment"),
+    ):
         op.execute(f"DROP TRIGGER {trigger} ON booking.{table}")
         op.execute(f"DROP FUNCTION booking.{trigger}()")
     op.execute("DROP INDEX booking.line_step_report_idx")
