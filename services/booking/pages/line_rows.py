@@ -182,6 +182,8 @@ def done_label(action: str) -> str:
     """A step that was taken, in a list of them."""
     return {
         "check-in": _("受け付けました"),
+        "walk-in": _("番号札を出しました"),
+        "move": _("ほかの窓口へ移しました"),
         "call": _("呼び出しました"),
         "start": _("対応を始めました"),
         "done": _("対応を終えました"),

@@ -27,7 +27,7 @@ class RecentStep(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
-# Whoever was sent to another counter is in the list of both.
+# What somebody did with their own phone is theirs to take back. Whoever was sent to another counter is in the list of both.
 _RECENT = text(f"""
     SELECT a.appointment_id, a.number, a.kind, s.action, a.state, a.version, a.ticket_counter, a.ticket_no,
            coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_number, s.recorded_at
@@ -36,6 +36,7 @@ _RECENT = text(f"""
                           = (s.municipality, s.appointment_id, s.version)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
     WHERE s.municipality = :municipality AND s.day = :day AND NOT s.is_undone
+      AND s.action <> 'give-back'
       AND (CAST(:office AS text) IS NULL OR a.office = :office
            OR s.action = 'transfer' AND s.before->>'office' = :office)
       AND (CAST(:counter AS text) IS NULL OR :counter IN (s.counter, s.before->>'counter'))
