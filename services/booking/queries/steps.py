@@ -27,7 +27,8 @@ class RecentStep(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
-# What somebody did with their own phone is theirs to take back. Whoever was sent to another counter is in the list of both.
+# What somebody did with their own phone is theirs to take back. Whoever was sent to another counter is in the list of
+# both.
 _RECENT = text(f"""
     SELECT a.appointment_id, a.number, a.kind, s.action, a.state, a.version, a.ticket_counter, a.ticket_no,
            coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_number, s.recorded_at
