@@ -17,7 +17,7 @@ from tests.routing.applying import SEE_OTHER
 from tests.routing.conftest import Visitor
 from tests.routing.filling_together import agree, send, tell
 from tests.routing.makers import new_key
-from tests.routing.test_every_procedure import pack, visitor  # noqa: F401  the towns' own packs
+from tests.routing.test_every_procedure import database, pack, visitor  # noqa: F401  the towns' own packs
 from tests.routing.test_items import typed_for
 
 
