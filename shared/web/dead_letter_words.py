@@ -14,6 +14,7 @@ from shared.events.booking import (
     AvailabilityChanged,
     DrawEntryProgressed,
     SwitchWished,
+    TurnNear,
 )
 from shared.events.booking import SubjectErasureDone as BookingErasureDone
 from shared.events.ledger import CheckpointMade, ReuseRecorded
@@ -76,6 +77,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     AppointmentProgressed: _("当日の進みぐあい（受付・よびだしなど）"),
     AvailabilityChanged: _("窓口の空きの変化"),
     DrawEntryProgressed: _("抽選の結果（外れ・取りやめ）"),
+    TurnNear: _("窓口の順番が近いこと"),
     NoticeProgressed: _("お知らせを送った結果"),
     ReuseRecorded: _("情報のやりとりの記録"),
     CheckpointMade: _("記録の一日のまとめ番号"),

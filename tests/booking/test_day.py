@@ -19,8 +19,6 @@ async def live(town: BookingTown, *, seed: int, people: int, rules: QueueRules) 
 
 
 async def test_a_day_of_four_hundred_people(bare_town: BookingTown) -> None:
-    """Seen to fail where `call_next` calls the first as it was read, and where the streak or the parked are not
-    looked at (`domain/queue.py`)."""
     outcome = await live(bare_town, seed=1, people=PEOPLE, rules=QueueRules(booked_in_a_row=3))
     print(outcome)
     assert outcome.came + outcome.sent_away > PEOPLE * 0.9
