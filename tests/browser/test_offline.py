@@ -387,7 +387,8 @@ def test_of_another_day_or_person_nothing_is_shown(tablet: Page) -> None:
                 const store = base.transaction("kept", "readwrite").objectStore("kept");
                 const copy = await new Promise((done) => { const asked = store.get("copy");
                     asked.onsuccess = () => done(asked.result); });
-                store.put({ ...copy, [field]: value }, "copy");
+                await new Promise((done) => { const put = store.put({ ...copy, [field]: value }, "copy");
+                    put.onsuccess = () => done(); });
                 base.close();
             }""",
             [field, value],
