@@ -392,6 +392,7 @@ def test_of_another_day_or_person_nothing_is_shown(tablet: Page) -> None:
     for field, value in (("day", "2026-11-23"), ("owner", "somebody else")):
         tablet.goto("/counter")
         expect(tablet.locator(".live-status")).to_have_attribute("data-state", "on")
+        tablet.wait_for_timeout(3_000)  # whoever has just come is told of the line once more, and keeps it anew
         tablet.evaluate(
             """async ([field, value]) => {
                 const base = await new Promise((done) => { const asked = indexedDB.open("choudo-line");
@@ -399,7 +400,8 @@ def test_of_another_day_or_person_nothing_is_shown(tablet: Page) -> None:
                 const store = base.transaction("kept", "readwrite").objectStore("kept");
                 const copy = await new Promise((done) => { const asked = store.get("copy");
                     asked.onsuccess = () => done(asked.result); });
-                store.put({ ...copy, [field]: value }, "copy");
+                await new Promise((done) => { const put = store.put({ ...copy, [field]: value }, "copy");
+                    put.onsuccess = () => done(); });
                 base.close();
             }""",
             [field, value],
