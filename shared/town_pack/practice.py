@@ -11,6 +11,7 @@ from shared.practice import HOST_PREFIX, practice_code
 from shared.town_pack.csv_text import change_line
 from shared.town_pack.reading import read_files
 from shared.town_pack.schema import OFFICE_FILE, PROCEDURES_FILE, TOWN_FILE
+from shared.town_pack.templates import TEMPLATES_FILE
 from shared.town_pack.toml_text import add_table, change_table, remove_table
 
 NAME_MARK, NAME_MARK_EN = "（練習）", " (practice)"
@@ -46,7 +47,8 @@ def practice_files(files: Mapping[str, str], number: int, base_url: str) -> dict
         "closes_at": CLOSES_AT,
     }
     text = remove_table(add_table(text, ("opening",), opening), ("opening", 0))
-    made = {**files, TOWN_FILE: text}
+    # Its own messages may be too long with the name of the practice town; ours say the same.
+    made = {name: each for name, each in files.items() if name != TEMPLATES_FILE} | {TOWN_FILE: text}
     for position, each in enumerate(pack.procedures):
         if each.horizon_days is not None or each.notice_min is not None:
             made[PROCEDURES_FILE] = change_line(made[PROCEDURES_FILE], position, OWN_BOOKING)

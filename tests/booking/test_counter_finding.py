@@ -151,7 +151,7 @@ async def test_the_next_button_knows_its_counter(town: BookingTown) -> None:
         assert 'name="counter" value="7"' in own
         assert "button--primary next__button" in own
         chosen = (await everywhere.get("/counter")).text.split('id="line-next"')[1].split("</form>")[0]
-        assert '<option value="3">3番</option>' in chosen
+        assert 'value="3"' in chosen
         [row] = await town.rows("SELECT appointment_id FROM booking.appointment")
         await step(town, row.appointment_id, "park", 1)  # type: ignore[attr-defined]
         # Whoever is set aside is not called next.

@@ -319,7 +319,7 @@ async def test_the_calendar_file_has_the_uid_of_the_mails(town: BookingTown) -> 
 async def test_the_phone_shows_the_number_that_is_called_and_where_to_go(town: BookingTown) -> None:
     booked = await town.booked("guest")
     path = f"/booking/appointments/{booked.number}"
-    live = f'hx-get="{path}" hx-trigger="every 15s"'
+    live = f'hx-get="{path}" hx-trigger="every 15s, place"'
     async with town.browser() as browser:
         before = (await browser.get(path)).text
         assert "お呼びする番号" not in before

@@ -93,7 +93,10 @@ async def test_forgetting_drops_every_appointments_cookie_and_leads_on(town: Boo
         browser.cookies.set("choudo_appointment_<x>", "y", domain=HOST)
         answer = await browser.get("/booking/forget", params={"next": "/search?q=a"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/search?q=a")
-        assert len(answer.headers.get_list("set-cookie")) == 2
+        gone = answer.headers.get_list("set-cookie")
+        assert sum(each.startswith("choudo_appointment_") for each in gone) == 2
+        # And what was given at the door.
+        assert {each.partition("=")[0] for each in gone[2:]} == {"choudo_door", "choudo_phone"}
         for booked in (first, second):
             assert (await browser.get(f"/booking/appointments/{booked.number}")).status_code == 303
         assert browser.cookies.get("text_size") == "large"
@@ -111,7 +114,7 @@ async def test_in_production_an_appointments_cookie_is_taken_over_https_alone(to
         assert given.startswith(f"__Secure-choudo_appointment_{booked.number}=")
         assert all(part in given for part in ("Secure", "HttpOnly", "Path=/booking", "SameSite=lax"))
         assert (await browser.get(opened.headers["location"])).status_code == 200
-        [gone] = (await browser.get("/booking/forget")).headers.get_list("set-cookie")
+        [gone, *_] = (await browser.get("/booking/forget")).headers.get_list("set-cookie")
         assert gone.startswith(f"__Secure-choudo_appointment_{booked.number}=")
         assert "Secure" in gone
         assert (await browser.get(opened.headers["location"])).status_code == 303
