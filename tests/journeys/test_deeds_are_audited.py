@@ -429,7 +429,7 @@ def _receives_who_booked_by_a_program(desk: Desk) -> None:
         desk.send("/counter/walk-ins", procedure="CHI02")
     desk.get("/counter")
     desk.send("/counter/next", counter=AT)
-    sent_on = re.search(r'href="(/counter/[^"]+/transfer)"', desk.page.text)
+    sent_on = re.search(r'href="(/counter/[^"?]+/transfer)', desk.page.text)
     assert sent_on, desk.page.text
     desk.get(sent_on[1])
     desk.send("/transfer", to="1", reason="papers")
