@@ -247,7 +247,7 @@ def test_cut_before_the_send_the_line_is_readable_and_what_is_pressed_is_merged(
 
 
 def test_cut_after_the_server_took_it_nothing_is_done_twice(tablet: Page, hall: Hall) -> None:
-    """Seen to fail without the form's key: the step comes back as one that could not be merged."""
+    """The key of the form: the step would come back as one that could not be merged."""
     ticket = take_ticket(tablet)
 
     def lose_answer(route: Route) -> None:
@@ -446,7 +446,7 @@ def test_who_is_looked_for_is_not_kept(tablet: Page, hall: Hall) -> None:
 
 
 def test_what_another_person_pressed_is_not_taken_away_and_ends_with_its_day(tablet: Page, hall: Hall) -> None:
-    """Seen to fail where what is not sent yet may be taken away; and where it is kept as it is for ever."""
+    """What is not sent yet is nobody's to take away, and is not kept as it is for ever."""
     ticket = take_ticket(tablet)
     cut(tablet)
     kept_row(tablet, ticket).get_by_role("button", name="呼び出す").click()
@@ -476,7 +476,7 @@ def test_what_another_person_pressed_is_not_taken_away_and_ends_with_its_day(tab
 
 
 def test_an_answer_that_says_nothing_of_the_step_takes_it_away_from_nobody(tablet: Page, hall: Hall) -> None:
-    """The server failed, or was asked too often. Seen to fail where any answer but a proxy's takes the step away."""
+    """The server failed, or was asked too often: the step is still to be sent."""
     for status in (500, 429):
         ticket = take_ticket(tablet)
         tablet.route("**/counter/*/call", partial(Route.fulfill, status=status, body=""), times=1)
