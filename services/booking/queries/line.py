@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import PRESENT, Action, State, possible_actions, progress_of
 from services.booking.domain.services import say_services
-from services.booking.queries.queue import NOT_CALLED_ELSEWHERE, order_rows
+from services.booking.queries.queue import order_rows
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
@@ -80,11 +80,6 @@ _MARKS = text("""
     SELECT office, count(*) AS people, sum(version) AS versions, count(name_sealed) + count(kana_sealed) AS names
     FROM appointment WHERE municipality = :municipality AND day = :day GROUP BY office LIMIT 1000
 """)
-_WAITING = text(f"""
-    SELECT a.counter, count(*) AS waiting FROM appointment a
-    WHERE a.municipality = :municipality AND a.day = :day AND a.state = 'checked_in' AND {NOT_CALLED_ELSEWHERE}
-    GROUP BY a.counter ORDER BY a.counter LIMIT 1000
-""")
 
 
 async def list_line_rows(
@@ -148,9 +143,3 @@ async def read_line_marks(session: AsyncSession, municipality: str, day: date) -
     """One mark per office, cheap enough to be asked twice a second."""
     rows = (await session.execute(_MARKS, {"municipality": municipality, "day": day})).all()
     return {row.office: LineMark(row.people, int(row.versions), row.names) for row in rows}
-
-
-async def list_waiting(session: AsyncSession, municipality: str, day: date) -> dict[str, int]:
-    """How many wait to be called, at each counter where somebody does."""
-    rows = (await session.execute(_WAITING, {"municipality": municipality, "day": day})).all()
-    return {row.counter: row.waiting for row in rows}
