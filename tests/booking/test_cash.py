@@ -18,6 +18,7 @@ from services.booking.commands.steps import Moved
 from services.booking.consumers import on_catalogue_published
 from services.booking.domain.cash import Delivered, Paid, read_paid
 from services.booking.pages import cash
+from shared.clock import jst_day
 from shared.errors import Refusal
 from tests.booking.conftest import CHILD, TOWN, BookingTown, make_catalogue
 from tests.booking.test_counter import STAFF, step
@@ -215,7 +216,8 @@ async def test_other_systems_end_a_turn_once_and_read_the_payments(town: Booking
         assert first.status_code == again.status_code == 200
         assert first.json() == again.json()
         assert first.json()["state"] == "done"
-        [taken] = (await staff.get("/booking/api/line/payments")).json()
+        path_of_day = f"/booking/api/line/payments?day={jst_day(town.now)}"
+        [taken] = (await staff.get(path_of_day)).json()
         assert (taken["amount_yen"], taken["means"], taken["receipt_no"]) == (600, "cash", "R-9")
         assert (await staff.get("/booking/api/line/payments?day=2026-01-01")).json() == []
         card = body | {"version": 5, "paid": {"amount_yen": 600, "means": "credit", "receipt_no": "4111 1111"}}

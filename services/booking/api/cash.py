@@ -29,7 +29,6 @@ from services.booking.domain.cash import (
 )
 from services.booking.flow import Rush
 from services.booking.queries.cash import list_taken
-from shared.clock import jst_day
 from shared.db import Database
 from shared.tokens import Identity
 from shared.web.documented import IdempotencyKey, documented, read_json
@@ -137,14 +136,13 @@ async def post_line_finish(
 )
 async def get_line_payments(
     db: NamedDependency[Database],
-    now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    day: FromQuery[date | None] = None,
+    day: FromQuery[date],
 ) -> list[TakenToday]:
-    """A day's payments of one's office, or of all; today's without a day."""
+    """A day's payments of one's office, or of all."""
     async with db.begin(town.code) as session:
-        taken = await list_taken(session, town.code, day or jst_day(now), identity.office)
+        taken = await list_taken(session, town.code, day, identity.office)
     return [msgspec.convert(each, TakenToday, from_attributes=True) for each in taken]
 
 

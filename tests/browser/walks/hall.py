@@ -11,8 +11,8 @@ from tests.stack import COORDINATOR_LOGIN, Stack
 TOWN = "143421"
 # Whoever waits at the counter of the procedure that is chosen has done so for longer than any town promises.
 LATE = """
-    UPDATE booking.appointment SET queued_at = queued_at - interval '5 h' WHERE state = 'checked_in'
-    RETURNING counter, day, procedure
+    UPDATE booking.appointment SET queued_at = queued_at - interval '5 h', starts_at = starts_at - interval '5 h'
+    WHERE state = 'checked_in' RETURNING counter, day, procedure
 """
 ALARM = """
     INSERT INTO booking.wait_alarm (municipality, alarm_id, counter, day, promise_min, raised_at)

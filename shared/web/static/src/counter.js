@@ -203,6 +203,7 @@
 
   const draw = async () => {
     const steps = await readSteps();
+    if (!panel.isConnected) return; // another page stands here by now: the one to sign in again
     const pending = steps.filter(isPending);
     say(byId("line-kept"), pending.length ? fill(byId("line-kept").dataset.textKept, { n: pending.length }) : "");
     drawUnmerged(steps.filter((step) => step.refused || isOthers(step)));
