@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 import msgspec
 from babel.dates import format_date, format_time
+from markupsafe import Markup
 
 from shared.reference_number import show_number
 from shared.web.assets import asset
@@ -116,14 +117,15 @@ class Drawn:
     """
 
     def __init__(self, kept_max: int = DRAWN_MAX) -> None:
-        self._kept: dict[tuple[str, str, bytes], str] = {}
+        self._kept: dict[tuple[str, str, bytes], Markup] = {}
         self._kept_max = kept_max
 
-    def __call__(self, macro: Any, item: Any) -> str:
+    def __call__(self, macro: Any, item: Any) -> Markup:
         key = (macro.name, current_language().code, msgspec.msgpack.encode(item, enc_hook=str))
-        drawn: str | None = self._kept.pop(key, None)
+        drawn: Markup | None = self._kept.pop(key, None)
         if drawn is None:
-            drawn = macro(item)
+            # A long list is sent to many screens: its rows are not indented as their templates are.
+            drawn = Markup("\n").join(line.strip() for line in macro(item).splitlines())
             if len(self._kept) >= self._kept_max:
                 # The one that nobody has asked for the longest.
                 del self._kept[next(iter(self._kept))]

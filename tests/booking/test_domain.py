@@ -16,7 +16,7 @@ from services.booking.domain.calendar import (
     days_between,
     is_year_end,
 )
-from services.booking.domain.line import ACTIONS, STAMPS, Progress, next_state, possible_actions, show_ticket
+from services.booking.domain.line import ACTIONS, Progress, next_state, possible_actions, show_ticket
 from services.booking.domain.rules import Policy, refuse_too_late, refuse_unbookable
 from services.booking.pages.wording import closure_reason, place_label
 from shared.errors import Refusal
@@ -124,8 +124,8 @@ def test_changing_ends_with_the_limit() -> None:
 
 
 def progress(state: str, kind: str = "booked", *reached: str, starts_at: datetime = NOON) -> Progress:
-    stamps = {column: NOON if column in reached else None for column in STAMPS.values()}
-    return Progress(kind=kind, state=state, reached=stamps, starts_at=starts_at)  # type: ignore[arg-type]
+    was_called = "called_at" in reached
+    return Progress(kind=kind, state=state, was_called=was_called, starts_at=starts_at)  # type: ignore[arg-type]
 
 
 def after(at: Progress, action: str) -> str:

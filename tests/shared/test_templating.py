@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+from markupsafe import Markup
 
 from shared.web import assets, i18n
 from shared.web.i18n import LANGUAGES, current_language, gettext, set_language, translations, use_language
@@ -258,13 +259,13 @@ def test_what_was_drawn_of_an_equal_item_is_not_drawn_again() -> None:
     class Macro:
         name = "row"
 
-        def __call__(self, item: dict[str, object]) -> str:
+        def __call__(self, item: dict[str, object]) -> Markup:
             made.append(item["id"])
-            return f"<li>{item['id']}</li>"
+            return Markup("  <li>{}\n    </li>").format(item["id"])
 
     macro = Macro()
     for number in (1, 1, 2, 1, 3, 1, 2):
-        assert drawn(macro, {"id": number}) == f"<li>{number}</li>"
+        assert drawn(macro, {"id": number}) == f"<li>{number}\n</li>"
     # Two are kept: 2 was asked for the longest ago when 3 came.
     assert made == [1, 2, 3, 2]
     with use_language("en"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -23,6 +24,8 @@ log = get_logger(__name__)
 
 STEP_LINE = "line"
 AUDIT_COMMAND = "view-names"
+# Everybody in several lines.
+OPENED_KEPT_MAX = 4_000
 
 _KNOWN = text(f"""
     SELECT entry_id FROM ledger_entry
@@ -55,7 +58,7 @@ async def _write_who_saw(
     *,
     now: datetime,
 ) -> None:
-    by_id = {_entry_id(actor, row.appointment_id, day): (row, names) for row, names in seen}
+    by_id = {_entry_id(actor.municipality, actor.office, row.appointment_id, day): (row, names) for row, names in seen}
     if not await _unknown(session, actor, by_id):
         return
     await session.execute(_ONE_AT_A_TIME, {"municipality": actor.municipality, "office": f"/{actor.office or ''}"})
@@ -75,9 +78,10 @@ async def _unknown(session: AsyncSession, actor: Identity, entry_ids: Iterable[U
     return [entry_id for entry_id in asked if entry_id not in known]
 
 
-def _entry_id(actor: Identity, appointment_id: UUID, day: date) -> UUID:
+@lru_cache(OPENED_KEPT_MAX)
+def _entry_id(municipality: str, office: str | None, appointment_id: UUID, day: date) -> UUID:
     """The ledger's key says once: the same appointment, office and day is the same entry."""
-    return uuid5(NAMESPACE_URL, f"view-names:{actor.municipality}/{appointment_id}/{actor.office or ''}/{day}")
+    return uuid5(NAMESPACE_URL, f"view-names:{municipality}/{appointment_id}/{office or ''}/{day}")
 
 
 def _entry(entry_id: UUID, actor: Identity, row: Any, names: dict[str, str], keys: Keys, *, now: datetime) -> Entry:
@@ -112,13 +116,26 @@ def _open_names(row: Any, keys: Keys) -> dict[str, str]:
     """For calling only, the purpose that the booking's `applied` entry states. The only reader of these columns."""
     if row.wrapped_key is None:
         return {}
-    context = subject_context(row.municipality, row.subject_ref)
-    opened = {}
-    for item, sealed in ((NAME, row.name_sealed), (KANA, row.kana_sealed)):
-        if sealed is None:
-            continue
-        try:
-            opened[item] = keys.vault.open(row.wrapped_key, context, f"{item}/{row.appointment_id}", sealed)
-        except SealBroken:
-            log.error("name_unreadable", appointment_id=str(row.appointment_id))
+    names = _open(
+        keys, row.wrapped_key, row.municipality, row.subject_ref, row.appointment_id, row.name_sealed, row.kana_sealed
+    )
+    opened = {item: name for item, name in zip((NAME, KANA), names, strict=True) if name is not None}
+    if len(opened) < (row.name_sealed is not None) + (row.kana_sealed is not None):
+        log.error("name_unreadable", appointment_id=str(row.appointment_id))
     return opened
+
+
+@lru_cache(OPENED_KEPT_MAX)
+def _open(
+    keys: Keys, wrapped_key: bytes, municipality: str, subject_ref: UUID, appointment_id: UUID, *sealed: bytes | None
+) -> tuple[str | None, ...]:
+    """A tablet asks for the same names all day. Without the subject's key, which erasing destroys, none is found."""
+    context = subject_context(municipality, subject_ref)
+    opened: list[str | None] = []
+    for item, text_sealed in zip((NAME, KANA), sealed, strict=True):
+        try:
+            place = f"{item}/{appointment_id}"
+            opened.append(None if text_sealed is None else keys.vault.open(wrapped_key, context, place, text_sealed))
+        except SealBroken:
+            opened.append(None)
+    return tuple(opened)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, Protocol, get_args
 
 import msgspec
@@ -50,12 +51,11 @@ USUAL: Mapping[State, Action] = {
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where somebody stands. `reached` are the moments of the states passed so far, by column; `can_undo`: there
-    is a step in the line that can be taken back."""
+    """Where somebody stands. `was_called`: at least once; `can_undo`: there is a step in the line to be taken back."""
 
     kind: Literal["booked", "walk_in"]
     state: State
-    reached: Mapping[str, datetime | None]
+    was_called: bool
     starts_at: datetime
     is_parked: bool = False
     is_preferred: bool = False
@@ -67,7 +67,7 @@ def progress_of(row: Any) -> Progress:
     return Progress(
         kind=row.kind,
         state=row.state,
-        reached={column: getattr(row, column) for column in STAMPS.values()},
+        was_called=row.called_at is not None,
         starts_at=row.starts_at,
         is_parked=row.parked_at is not None,
         is_preferred=row.is_preferred,
@@ -83,26 +83,36 @@ def next_state(progress: Progress, action: Action, *, now: datetime) -> State:
             their time is still to come.
     """
     allowed, target = STEPS[action]
-    if progress.state not in allowed or not _fits(progress, action):
+    fits = _fits(action, progress.kind, is_parked=progress.is_parked, is_preferred=progress.is_preferred)
+    if progress.state not in allowed or not fits:
         raise Refusal("step_impossible", 409, state=progress.state)
     if action == "no-show" and not _was_expected(progress, now=now):
         raise Refusal("no_show_too_early", 409, state=progress.state)
     return target
 
 
-def possible_actions(progress: Progress, *, now: datetime) -> list[Action]:
+def possible_actions(progress: Progress, *, now: datetime) -> tuple[Action, ...]:
     """What may be done next, the usual step first."""
+    place = (progress.state, progress.kind, progress.is_parked, progress.is_preferred, progress.can_undo)
+    return _possible(*place, _was_expected(progress, now=now))
+
+
+@cache
+def _possible(
+    state: State, kind: str, is_parked: bool, is_preferred: bool, can_undo: bool, was_expected: bool
+) -> tuple[Action, ...]:
+    """There are few such places, and hundreds of people in a line."""
     actions: list[Action] = [
         action
         for action, (allowed, _) in STEPS.items()
-        if progress.state in allowed
-        and _fits(progress, action)
-        and (action != "no-show" or _was_expected(progress, now=now))
+        if state in allowed
+        and _fits(action, kind, is_parked=is_parked, is_preferred=is_preferred)
+        and (action != "no-show" or was_expected)
     ]
-    if progress.can_undo:
+    if can_undo:
         actions.append("undo")
-    usual = USUAL.get(progress.state)
-    return sorted(actions, key=lambda action: action != usual)
+    usual = USUAL.get(state)
+    return tuple(sorted(actions, key=lambda action: action != usual))
 
 
 def show_ticket(counter: str, ticket_no: int) -> str:
@@ -128,16 +138,15 @@ def ticket_of(found: HoldsTicket) -> str | None:
 
 def _was_expected(progress: Progress, *, now: datetime) -> bool:
     """Whether they can be said to be missing: called at least once, or past the time that they booked."""
-    was_called = progress.reached.get(STAMPS["called"]) is not None
-    return was_called or (progress.kind == "booked" and progress.starts_at <= now)
+    return progress.was_called or (progress.kind == "booked" and progress.starts_at <= now)
 
 
-def _fits(progress: Progress, action: Action) -> bool:
+def _fits(action: Action, kind: str, *, is_parked: bool, is_preferred: bool) -> bool:
     """Whether it is for them, and changes anything: who is parked, or preferred, is so already."""
     return {
-        "park": not progress.is_parked,
-        "resume": progress.is_parked,
-        "prefer": not progress.is_preferred,
-        "unprefer": progress.is_preferred,
-        "withdraw": progress.kind == "walk_in",
+        "park": not is_parked,
+        "resume": is_parked,
+        "prefer": not is_preferred,
+        "unprefer": is_preferred,
+        "withdraw": kind == "walk_in",
     }.get(action, True)

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 from uuid import UUID
 
+import msgspec
+from markupsafe import Markup, escape
+
 from services.booking.commands.transfer import SentOn
 from services.booking.domain.line import Action, State, ticket_of
 from services.booking.queries.appointments import AppointmentView
@@ -17,9 +20,6 @@ from shared.reference_number import show_number
 from shared.web.i18n import current_language
 from shared.web.i18n import gettext as _
 from shared.web.templating import jst_time
-
-# The region of the page that follows the line; what staff press swaps it.
-REGION = "line-region"
 
 # Several lines of a town of any size.
 ROWS_KEPT_MAX = 4_000
@@ -95,18 +95,19 @@ def draw_line(
     }
 
 
-def copy_line(items: list[LineItem]) -> list[dict[str, Any]]:
-    """What a tablet keeps for when it has no network: who is to be called, by what, and where they stand.
+def copy_line(items: list[LineItem]) -> Markup:
+    """What a tablet keeps for when it has no network: who is to be called, by what, and where they stand; as JSON for
+    an attribute.
 
     Not what they came for, and nobody who is done. `absent_from`: from when they may be noted as absent.
     """
     language = current_language().code
-    return [_kept(language, item) for item in items if item.state != "done"]
+    return Markup("[{}]").format(Markup(",").join(_kept(language, item) for item in items if item.state != "done"))
 
 
 @lru_cache(ROWS_KEPT_MAX)
-def _kept(_language: str, item: LineItem) -> dict[str, Any]:
-    return {
+def _kept(_language: str, item: LineItem) -> Markup:
+    kept = {
         "id": str(item.appointment_id),
         "version": item.version,
         "state": item.state,
@@ -116,6 +117,7 @@ def _kept(_language: str, item: LineItem) -> dict[str, Any]:
         "booking": item.number if item.kind == "booked" else None,
         "absent_from": _absent_from(item),
     }
+    return escape(msgspec.json.encode(kept).decode())
 
 
 def _absent_from(item: LineItem) -> str | None:
@@ -155,7 +157,7 @@ def row_action(item: Stepped, action: Action, *, counter: str | None) -> dict[st
         "url": f"/counter/{item.appointment_id}/{action}",
         "fields": {"version": str(item.version)} | ({"counter": counter} if counter else {}),
         "danger": action in ("no-show", "withdraw"),
-        "target": f"#{REGION}",
+        "swaps": True,
     }
 
 

@@ -60,7 +60,11 @@ class LineMark(msgspec.Struct, frozen=True):
 _CALLED = "coalesce(nullif(c.number, ''), c.name_ja, a.counter) AS counter_number"
 # Who is called or served; who waits; who is expected, by time; who did not come; the rest.
 _LINE = text(f"""
-    SELECT a.*, coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED}, k.wrapped_key,
+    SELECT a.municipality, a.appointment_id, a.number, a.kind, a.state, a.version, a.procedure, a.counter,
+           a.ticket_counter, a.ticket_no, a.starts_at, a.case_id, a.reach, a.closure, a.helper, a.subject_ref,
+           a.name_sealed, a.kana_sealed, a.parked_at, a.is_preferred, a.undo_version,
+           a.called_at, k.wrapped_key,
+           coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED},
            coalesce(p.discreet, true) AS discreet, {NAMED_SERVICES} AS named
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
@@ -123,12 +127,7 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         is_preferred=row.is_preferred,
         can_be_sent=row.state in PRESENT and row.helper == "none",
         is_discreet=row.discreet or any(each["discreet"] for each in row.named or ()),
-        actions=tuple(
-            possible_actions(
-                progress_of(row),
-                now=now,
-            )
-        ),
+        actions=possible_actions(progress_of(row), now=now),
     )
 
 

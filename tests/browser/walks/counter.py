@@ -124,6 +124,11 @@ def see_what_was_paid(tablet: Page, row: Locator, see: See) -> None:
 
 
 def test_somebody_is_sent_to_another_counter(tablet: Page, see: See) -> None:
+    tablet.goto(
+        "/counter/offline"
+    )  # what stands in for a page without network; filled in by tests/browser/test_offline.py
+    see(tablet, "counter-offline")
+    tablet.goto("/counter")
     tablet.get_by_label("手続き").select_option("ENV01")
     tablet.get_by_role("button", name="番号札を出す").click()
     tablet.wait_for_url("**/counter/tickets/**")
