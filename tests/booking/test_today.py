@@ -14,7 +14,9 @@ from services.booking.commands.counter_days import close_counter, move_staff, mo
 from services.booking.commands.kiosk import take_ticket_at_kiosk
 from services.booking.commands.line import check_in_by_number
 from services.booking.commands.walk_ins import TakeWalkIn, take_walk_in
+from services.booking.queries.slots import start_of_day
 from services.booking.queries.today import CounterNow
+from shared.clock import jst_day
 from shared.errors import Refusal
 from tests.booking.conftest import CHILD, FAMILY, TOWN, BookingTown
 from tests.booking.hall import (
@@ -134,6 +136,13 @@ async def test_who_comes_to_a_closed_counter_is_sent_to_the_other_that_is_open(h
     assert (arrived.counter, arrived.ticket_counter) == ("8", "8")
     back = await step(hall, arrived, "undo")
     assert (back.counter, back.state) == ("7", "booked")
+
+
+async def test_after_hours_too_nobody_is_sent_to_a_counter_that_staff_have_closed(hall: BookingTown) -> None:
+    """Seen to fail when all counters count again as soon as none is open: a refusal, with the other one free."""
+    await close(hall, "7")
+    hall.now = start_of_day(jst_day(hall.now)) + timedelta(hours=20)
+    assert (await walk_in(hall)).counter == "8"
 
 
 async def test_nobody_comes_into_a_line_where_all_is_closed(hall: BookingTown) -> None:

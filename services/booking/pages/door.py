@@ -171,6 +171,7 @@ async def post_own_check_in(
     request: Req,
     number: FromPath[str],
     db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
     keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
@@ -187,9 +188,11 @@ async def post_own_check_in(
         raise Refusal("form_unreadable", 400)
     # Sent twice, they are here already; or it is not at a counter at all: their page says so.
     if found.channel == "counter" and found.state in ("booked", "no_show"):
+        seen = int(version[:VERSION_DIGITS])
         try:
-            async with db.begin(town.code) as session:
-                await check_in_at_door(session, town.code, found.appointment_id, int(version[:VERSION_DIGITS]), now=now)
+            await rush.run(
+                db, town.code, lambda session: check_in_at_door(session, town.code, found.appointment_id, seen, now=now)
+            )
         except Refusal as refusal:
             if refusal.code in ("counter_closed_now", "other_office"):
                 return see_other(f"{PATH}?refused={refusal.code}")

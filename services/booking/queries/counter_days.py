@@ -42,11 +42,13 @@ async def counter_now(
     now: datetime,
 ) -> str:
     """Where somebody without an appointment is sent: to a counter of the office that gives the ticket, if it is done
-    there and open today, or else to another that is; where none is, as if all were."""
+    there and open today, or else to another that is; where none is, as if all were that staff have not closed."""
     if len(counters) == 1:
         return next(iter(counters))
     serving = await list_open_today(session, municipality, now=now)
-    found = {code: counter for code, counter in counters.items() if code in serving} or counters
+    closed = await list_closed_counters(session, municipality, jst_day(now))
+    found = {code: counter for code, counter in counters.items() if code in serving}
+    found = found or {code: counter for code, counter in counters.items() if code not in closed} or dict(counters)
     return next((code for code, counter in found.items() if counter.office == office), next(iter(found)))
 
 

@@ -16,7 +16,7 @@ phone_ticket = Table(
     Column("taken_at", TIME, nullable=False),
     # Until its holder takes another one there: then this one was over.
     Column("is_open", Boolean, nullable=False, server_default="true"),
-    # すぐ もどります: once, and until when.
+    # すぐもどります: once, and until when.
     Column("stepped_out_at", TIME),
     Column("back_at", TIME),
     ForeignKeyConstraint(

@@ -27,7 +27,7 @@ def test_a_phone_at_the_door(new_phone: Callable[..., Page], tablet: Page, stack
     phone.get_by_role("button", name="番号札をとる").click()
     phone.wait_for_url("**/booking/tickets/*")
     see(phone, "phone-ticket")
-    phone.get_by_role("button", name="すぐ もどります").click()
+    phone.get_by_role("button", name="すぐもどります").click()
     expect(phone.get_by_role("main")).to_contain_text("お呼びしません")
     see(phone, "phone-ticket-out")
     phone.get_by_role("button", name="もどりました").click()
