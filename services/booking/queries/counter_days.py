@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.queue import open_spans
 from services.booking.queries.day_changes import list_closed_counters
 from services.booking.queries.queue import list_plans_of_day
-from services.booking.queries.slots import CounterView, list_counters
+from services.booking.queries.slots import CounterView, list_counters, start_of_day
 from shared.clock import jst_day
 
 _PLACES = text("""
@@ -42,13 +42,14 @@ async def counter_now(
     now: datetime,
 ) -> str:
     """Where somebody without an appointment is sent: to a counter of the office that gives the ticket, if it is done
-    there and open today, or else to another that is; where none is, as if all were that staff have not closed."""
+    there and open now or later today, or else to another that is, or was; where none was, as if all were."""
     if len(counters) == 1:
         return next(iter(counters))
-    serving = await list_open_today(session, municipality, now=now)
-    closed = await list_closed_counters(session, municipality, jst_day(now))
-    found = {code: counter for code, counter in counters.items() if code in serving}
-    found = found or {code: counter for code, counter in counters.items() if code not in closed} or dict(counters)
+    found: Mapping[str, CounterView] = {}
+    for since in (now, start_of_day(jst_day(now))):
+        serving = await list_open_today(session, municipality, now=since)
+        found = found or {code: counter for code, counter in counters.items() if code in serving}
+    found = found or counters
     return next((code for code, counter in found.items() if counter.office == office), next(iter(found)))
 
 
