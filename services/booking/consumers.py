@@ -55,6 +55,10 @@ _COUNTER = text("""
     INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, kind, payment, version)
     VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :kind, :payment, :version)
 """)
+_FORGET_TOPICS = text("DELETE FROM topic WHERE municipality = :municipality")
+_TOPIC = text("""
+    INSERT INTO topic (municipality, code, name_ja, version) VALUES (:municipality, :code, :name_ja, :version)
+""")
 
 
 async def on_catalogue_published(session: AsyncSession, event: CataloguePublished, *, now: datetime) -> None:  # noqa: ARG001  every handler is given the time
@@ -112,6 +116,9 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
         await session.execute(_COUNTER, counters)
     if walks := [{"municipality": event.municipality, **msgspec.to_builtins(entry)} for entry in event.walks]:
         await session.execute(_WALK, walks)
+    await session.execute(_FORGET_TOPICS, {"municipality": event.municipality})
+    if topics := [town | msgspec.to_builtins(entry) for entry in event.topics]:
+        await session.execute(_TOPIC, topics)
 
 
 def make_handlers(keys: Keys) -> Handlers:

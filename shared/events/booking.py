@@ -53,6 +53,8 @@ class _AppointmentEvent(Event, frozen=True, kw_only=True):
     # What is done in it and how many of each, its procedure first, and how long it takes; without: its procedure, once.
     services: tuple[BookedService, ...] = ()
     minutes: int | None = None
+    # The account of the helper who comes, once they have accepted.
+    helper_ref: str | None = None
 
 
 class AppointmentBooked(_AppointmentEvent, frozen=True, kw_only=True, tag="booking.appointment_booked.v1"):
@@ -76,6 +78,79 @@ class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="b
     closure: ClosureState = "none"
     # The other time that is kept for them, and until when: instead of a closed one, or an earlier one they waited for.
     offer_starts_at: datetime | None = None
+    offer_until: datetime | None = None
+
+
+# What a helper is told: asked to meet somebody; asked together with others, of whom the first who accepts comes
+# (`cover`); it will not take place; it is at another time; it is soon; and what a coordinator writes to a group.
+HelperMatter = Literal["offer", "cover", "cancelled", "changed", "reminder", "message"]
+
+
+class HelperTold(Event, frozen=True, kw_only=True, tag="booking.helper_told.v1"):
+    """A helper is to be told something, by the way that they chose. The aggregate is what is told (`told_id`).
+
+    `answer_by`: until when an answer is waited for. `sealed` holds `SealedMessage` for notifications, of messages only.
+    """
+
+    told_id: UUID
+    helper_ref: str
+    matter: HelperMatter
+    assignment_id: UUID | None = None
+    venue: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    answer_by: datetime | None = None
+
+
+class SealedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside `HelperTold.sealed`, purpose `helper_message`: what a coordinator wrote."""
+
+    subject: str
+    body: str
+
+
+# `open`: a helper is looked for; `met`: there is an appointment; `unmet`: nobody was found in time.
+HelpRequestState = Literal["open", "met", "unmet", "withdrawn"]
+
+
+class HelpRequestProgressed(Event, frozen=True, kw_only=True, tag="booking.help_request_progressed.v1"):
+    """Somebody asked for a helper without choosing a time; how it stands. The aggregate is the request.
+
+    Who is met has an appointment: `AppointmentBooked`. `topic` is a code of the town's; empty: it is for `procedure`.
+    `sealed` holds `SealedAccess` for notifications, once, with the first.
+    """
+
+    request_id: UUID
+    number: str
+    subject_ref: UUID | None
+    contact_ref: UUID | None
+    case_id: UUID | None
+    procedure: str
+    topic: str
+    state: HelpRequestState
+    until: datetime
+
+
+# `waiting`: on the list, should a seat be given back; `offered` one, to be taken in time; `lost` in the draw.
+ClassEntryState = Literal["entered", "waiting", "offered", "lost", "withdrawn", "called_off"]
+
+
+class ClassEntryProgressed(Event, frozen=True, kw_only=True, tag="booking.class_entry_progressed.v1"):
+    """Somebody's seat in a class (教室), as it stands now. The aggregate is the entry.
+
+    `sealed` holds `SealedAccess` for notifications, once, with the first.
+    """
+
+    entry_id: UUID
+    class_id: UUID
+    number: str
+    subject_ref: UUID | None
+    contact_ref: UUID | None
+    title_ja: str
+    venue: str
+    starts_at: datetime
+    ends_at: datetime
+    state: ClassEntryState
     offer_until: datetime | None = None
 
 

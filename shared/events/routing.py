@@ -78,6 +78,13 @@ class TemplateEntry(msgspec.Struct, frozen=True, kw_only=True):
     short: str = ""
 
 
+class TopicEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that helpers explain (LINE, カメラ …), beside the procedures."""
+
+    code: str
+    name_ja: str
+
+
 class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogue_published.v1"):
     """A town's catalogue took effect. The aggregate is the municipality."""
 
@@ -90,6 +97,7 @@ class CataloguePublished(Event, frozen=True, kw_only=True, tag="routing.catalogu
     town_address_ja: str = ""
     walks: tuple[WalkEntry, ...] = ()
     templates: tuple[TemplateEntry, ...] = ()
+    topics: tuple[TopicEntry, ...] = ()
 
 
 class ContactGiven(Event, frozen=True, kw_only=True, tag="routing.contact_given.v1"):
@@ -175,6 +183,47 @@ class SealedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     display_name: str
     languages: tuple[str, ...] = ("ja",)
+
+
+class AccountContactChanged(Event, frozen=True, kw_only=True, tag="routing.account_contact_changed.v1"):
+    """By which way somebody with an account is told things, as it is now. The aggregate is the account's contact.
+
+    `none`: they look at their page. `sealed` holds `SealedContact` for notifications.
+    """
+
+    account_ref: str
+    reach: Reach
+    language: str
+
+
+class SignInAsked(Event, frozen=True, kw_only=True, tag="routing.sign_in_asked.v1"):
+    """Somebody with an account wants to sign in without a password; `sealed` holds `SealedSignIn` for notifications.
+
+    The aggregate is the asking (`asked_id`).
+    """
+
+    asked_id: UUID
+    account_ref: str
+    expires_at: datetime
+
+
+class SealedSignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Inside `SignInAsked.sealed`, purpose `sign_in`: the link's token, and the digits to type instead."""
+
+    link_token: str
+    code: str
+
+
+class MeetingAgreed(Event, frozen=True, kw_only=True, tag="routing.meeting_agreed.v1"):
+    """The person of a case agreed to go through it together with the helper who sits beside them, until then.
+
+    The aggregate is the appointment.
+    """
+
+    appointment_id: UUID
+    case_id: UUID
+    agreed_at: datetime
+    until: datetime
 
 
 class ApplicationProgressed(Event, frozen=True, kw_only=True, tag="routing.application_progressed.v1"):

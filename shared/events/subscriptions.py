@@ -7,7 +7,10 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     AvailabilityChanged,
+    ClassEntryProgressed,
     DrawEntryProgressed,
+    HelperTold,
+    HelpRequestProgressed,
     SwitchWished,
     TurnNear,
 )
@@ -16,15 +19,18 @@ from shared.events.ledger import CheckpointMade, ReuseRecorded
 from shared.events.notifications import NoticeProgressed
 from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.events.routing import (
+    AccountContactChanged,
     AccountOpened,
     ApplicationProgressed,
     CaseErased,
     CaseSwitched,
     CataloguePublished,
     ContactGiven,
+    MeetingAgreed,
     NameWithdrawn,
     PracticeVisitorSent,
     SessionEnded,
+    SignInAsked,
     SubjectErased,
 )
 
@@ -49,6 +55,12 @@ SUBSCRIPTIONS: dict[type[Event], tuple[str, ...]] = {
     DrawEntryProgressed: ("notifications",),
     SwitchWished: ("routing",),
     TurnNear: ("notifications",),
+    AccountContactChanged: ("notifications",),
+    SignInAsked: ("notifications",),
+    HelperTold: ("notifications",),
+    HelpRequestProgressed: ("notifications",),
+    ClassEntryProgressed: ("notifications",),
+    MeetingAgreed: ("booking",),
     NoticeProgressed: ("routing",),
     ReuseRecorded: ("routing",),
     CheckpointMade: ("routing",),
@@ -65,6 +77,11 @@ SEALED_FOR: dict[type[Event], str] = {
     AppointmentBooked: "notifications",
     AppointmentChanged: "notifications",
     DrawEntryProgressed: "notifications",
+    AccountContactChanged: "notifications",
+    SignInAsked: "notifications",
+    HelperTold: "notifications",
+    HelpRequestProgressed: "notifications",
+    ClassEntryProgressed: "notifications",
 }
 
 # What nobody waits for, and what comes in numbers: it never delays the others (docs/decisions/0016).

@@ -36,7 +36,7 @@ def flaws_of(pack: TownPack) -> Iterator[Flaw]:
     yield from _openings(pack)
     yield from _two_rhythms(pack.opening)
     yield from _closures_and_walks(pack)
-    for table, words in (("things", pack.things), ("deadlines", pack.deadlines)):
+    for table, words in (("things", pack.things), ("deadlines", pack.deadlines), ("topics", pack.topics)):
         yield from _twice(TOWN_FILE, (((table, number, "code"), word.code) for number, word in enumerate(words)))
     yield from _channels(pack)
     yield from _frequent(pack)

@@ -27,6 +27,7 @@ NAMED = {
     "procedures": ("procedure", "code", "name_ja"),
     "life_events": ("life event", "code", "name_ja"),
     "things": ("thing to bring", "code", "ja"),
+    "topics": ("topic of helpers", "code", "ja"),
     "deadlines": ("deadline", "code", "ja"),
     "names": ("wording", "ja", "ja"),
     "offices": ("office", "name_ja", "name_ja"),

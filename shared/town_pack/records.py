@@ -81,6 +81,7 @@ KINDS: Final = {
         Kind(name="travel", type=Travel, file=TOWN_FILE, place=("travels",)),
         Kind(name="thing", type=Words, file=TOWN_FILE, place=("things",), key="code"),
         Kind(name="deadline", type=Words, file=TOWN_FILE, place=("deadlines",), key="code"),
+        Kind(name="topic", type=Words, file=TOWN_FILE, place=("topics",), key="code"),
         Kind(name="name", type=Name, file=TOWN_FILE, place=("names",), key="ja"),
         Kind(name="town", type=TownFacts, file=TOWN_FILE, place=("town",), is_single=True),
         Kind(name="booking", type=BookingRules, file=TOWN_FILE, place=("booking",), is_single=True),

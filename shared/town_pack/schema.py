@@ -234,7 +234,10 @@ class Office(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A short text of the town in Japanese, やさしい日本語 and English, named by a code in `procedures.csv`."""
+    """A short text of the town in Japanese, やさしい日本語 and English, named by a code.
+
+    What to bring and when to do it (`procedures.csv`), and what helpers explain beside the procedures.
+    """
 
     code: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,40}$")]
     ja: ShortText
@@ -354,6 +357,7 @@ class TownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notices: NoticeRules = NoticeRules()
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
+    topics: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
     channels: ChannelRules = ChannelRules()
     queue: QueueRules = QueueRules()
@@ -374,6 +378,7 @@ class TownPack(msgspec.Struct, frozen=True, kw_only=True):
     venues: tuple[Venue, ...] = ()
     things: tuple[Words, ...] = ()
     deadlines: tuple[Words, ...] = ()
+    topics: tuple[Words, ...] = ()
     names: tuple[Name, ...] = ()
     walks: tuple[Walk, ...] = ()
     travels: tuple[Travel, ...] = ()

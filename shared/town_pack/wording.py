@@ -30,6 +30,7 @@ def texts_of(pack: TownPack) -> Iterator[Said]:
         "names": pack.names,
         "things": pack.things,
         "deadlines": pack.deadlines,
+        "topics": pack.topics,
     }
     for table, names in tables.items():
         for number, name in enumerate(names):

@@ -12,7 +12,10 @@ from shared.events.booking import (
     AppointmentChanged,
     AppointmentProgressed,
     AvailabilityChanged,
+    ClassEntryProgressed,
     DrawEntryProgressed,
+    HelperTold,
+    HelpRequestProgressed,
     SwitchWished,
     TurnNear,
 )
@@ -21,15 +24,18 @@ from shared.events.ledger import CheckpointMade, ReuseRecorded
 from shared.events.notifications import NoticeProgressed
 from shared.events.notifications import SubjectErasureDone as NotificationsErasureDone
 from shared.events.routing import (
+    AccountContactChanged,
     AccountOpened,
     ApplicationProgressed,
     CaseErased,
     CaseSwitched,
     CataloguePublished,
     ContactGiven,
+    MeetingAgreed,
     NameWithdrawn,
     PracticeVisitorSent,
     SessionEnded,
+    SignInAsked,
     SubjectErased,
 )
 from shared.messaging.dead_letters import Letter
@@ -78,6 +84,12 @@ EVENT_NAMES: dict[type[Event], str] = {
     AvailabilityChanged: _("窓口の空きの変化"),
     DrawEntryProgressed: _("抽選の結果（外れ・取りやめ）"),
     TurnNear: _("窓口の順番が近いこと"),
+    AccountContactChanged: _("職員・サポーターへの連絡のしかた"),
+    SignInAsked: _("パスワードなしのログイン"),
+    HelperTold: _("サポーターへのお知らせ"),
+    HelpRequestProgressed: _("サポーターさがしの進みぐあい"),
+    ClassEntryProgressed: _("教室の申しこみの進みぐあい"),
+    MeetingAgreed: _("サポーターといっしょに進める同意"),
     NoticeProgressed: _("お知らせを送った結果"),
     ReuseRecorded: _("情報のやりとりの記録"),
     CheckpointMade: _("記録の一日のまとめ番号"),

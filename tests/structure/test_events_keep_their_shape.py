@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from shared.events.base import Event
-from shared.events.booking import SealedAccess, SealedTicket
-from shared.events.routing import SealedAccount, SealedApplicationAccess, SealedContact
+from shared.events.booking import SealedAccess, SealedMessage, SealedTicket
+from shared.events.routing import SealedAccount, SealedApplicationAccess, SealedContact, SealedSignIn
 from shared.events.subscriptions import EVENT_TYPES
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import genuine_envelope
@@ -32,6 +32,8 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "sealed.account": SealedAccount,
     "sealed.application": SealedApplicationAccess,
     "sealed.contact": SealedContact,
+    "sealed.message": SealedMessage,
+    "sealed.sign_in": SealedSignIn,
     "sealed.ticket": SealedTicket,
 }
 GENERATIONS = sorted(path.relative_to(SAMPLES).as_posix() for path in SAMPLES.glob("*/*.json"))

@@ -46,6 +46,14 @@ procedure = Table(
     CheckConstraint("horizon_days >= 1", name="horizon_days"),
     CheckConstraint("quantity_max BETWEEN 1 AND 20 AND more_min >= 0", name="quantity"),
 )
+topic = Table(
+    "topic",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
 counter = Table(
     "counter",
     metadata,

@@ -32,7 +32,31 @@ helper = Table(
     # Of the token in the address of their calendar feed.
     Column("feed_hash", LargeBinary),
     Column("feed_made_at", TIME),
+    # What they explain beside the procedures, whether in sign language (手話), and how many visits of a week they take.
+    Column("topics", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("signs", Boolean, nullable=False, server_default=text("false")),
+    Column("visits_per_week", Integer, nullable=False, server_default=text("5")),
+    # `registered`, until they are trained; `suspended`: asked nothing for now. Only who is active is asked.
+    Column("standing", Text, nullable=False, server_default="active"),
+    Column("registered_on", Date),
+    Column("trained_on", Date),
+    Column("insured_until", Date),
     UniqueConstraint("municipality", "feed_hash"),
+    CheckConstraint("visits_per_week BETWEEN 1 AND 40", name="visits_per_week"),
+    CheckConstraint("standing IN ('registered', 'active', 'suspended')", name="standing"),
+)
+# Days on which a helper is not there, whatever their shifts say.
+helper_away = Table(
+    "helper_away",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("away_id", UUID, primary_key=True),
+    Column("helper_ref", Text, nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
+    CheckConstraint("first_day <= last_day", name="days"),
+    Index("helper_away_helper_idx", "municipality", "helper_ref", "last_day"),
 )
 # When a helper is at a venue. Weekdays are ISO; minutes count from midnight in Japan.
 helper_shift = Table(
@@ -79,6 +103,8 @@ assignment = Table(
     Column("answered_at", TIME),
     # When the helper first saw whom they will meet: written to the ledger once.
     Column("viewed_at", TIME),
+    # A coordinator asked them although they have no shift there then.
+    Column("overrides_shift", Boolean, nullable=False, server_default=text("false")),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],

@@ -27,7 +27,7 @@ from services.routing.tables import (
     town_item,
 )
 from shared.audit import Operator, record_deed
-from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, TemplateEntry, WalkEntry
+from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, TemplateEntry, TopicEntry, WalkEntry
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
 from shared.town_pack import Procedure as PackProcedure
@@ -285,6 +285,7 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
             WalkEntry(counter=counter, other=other, minutes=minutes)
             for (counter, other), minutes in sorted(pack.walk_minutes().items())
         ),
+        topics=tuple(TopicEntry(code=topic.code, name_ja=topic.ja) for topic in pack.topics),
         templates=tuple(
             TemplateEntry(
                 kind=template.kind,
@@ -308,6 +309,7 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.life_events,
             pack.things,
             pack.deadlines,
+            pack.topics,
             pack.walks,
             pack.office,
             pack.items,
