@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
+from services.notifications.domain.notices import Matter
 from services.notifications.tables import application, appointment, staff_task
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
@@ -23,8 +24,7 @@ async def open_task(
     *,
     municipality: str,
     notice_id: UUID,
-    appointment_id: UUID | None,
-    application_id: UUID | None = None,
+    matter: Matter,
     number: str,
     reason: str,
     now: datetime,
@@ -37,8 +37,7 @@ async def open_task(
             task_id=uuid4(),
             reason=reason,
             notice_id=notice_id,
-            appointment_id=appointment_id,
-            application_id=application_id,
+            **matter._asdict(),
             number=number,
             opened_at=now,
         )
