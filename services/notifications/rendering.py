@@ -55,7 +55,13 @@ _environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
 
 
 def render(order: Order, *, mail_from: str) -> Message:
-    """The message for an order, in its reader's language. The same order gives the same bytes."""
+    """The message for an order, in its reader's language. The same order gives the same bytes.
+
+    Raises:
+        ValueError: it would say nothing, because what was written in it cannot be opened.
+    """
+    if not (order.code if order.kind == SIGN_IN else order.message_body or order.kind != HELPER_NOTICES["message"]):
+        raise ValueError("nothing to say")
     with use_language(order.language), use_town_texts(order.texts), use_municipality(order.town_name):
         if order.reach == "sms":
             return Message(

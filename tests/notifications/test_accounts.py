@@ -1,5 +1,6 @@
 """What helpers are told, and what lets somebody sign in: by the way that they chose, once, and not at night."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import uuid4
@@ -23,7 +24,7 @@ from services.notifications.domain.notices import (
 )
 from shared.events.booking import HelperMatter
 from shared.sms_parts import PARTS_MAX, count_parts
-from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, NOW, PHONE, PUBLIC_URL, START, TOWN, Notifications
+from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, NOW, PHONE, PUBLIC_URL, START, Notifications
 
 MATTERS = get_args(HelperMatter)
 LANGUAGES = ("ja", "ja-easy", "en")
@@ -173,7 +174,7 @@ async def test_whoever_takes_their_address_back_leaves_none(service: Notificatio
     assert service.sink.messages() == []
     # The database keeps none either.
     with pytest.raises(DBAPIError):
-        await service.rows("UPDATE account_contact SET address_sealed = 'x', wrapped_key = 'x' RETURNING 1")
+        await service.rows("UPDATE account_contact SET address_sealed = 'x' RETURNING 1")
 
 
 async def test_whom_no_message_reaches_a_coordinator_hears_of(service: Notifications) -> None:
@@ -291,8 +292,16 @@ async def test_a_notice_is_about_one_matter_and_of_an_account_only_what_was_told
             await service.rows(f"UPDATE notice SET {change} RETURNING 1")
 
 
+async def test_the_same_told_at_once_by_two_events_is_one_notice(service: Notifications) -> None:
+    event = service.helper_told()
+    again = msgspec.structs.replace(event, event_id=uuid4())
+    await asyncio.gather(service.hear(event), service.hear(again), service.hear(service.account()))
+    await service.settle()
+    assert await kinds(service) == [("helper_offer", "sent")]
+    assert len(service.sink.messages()) == 1
+
+
 async def test_of_a_helpers_message_no_resident_reads_in_their_history(service: Notifications) -> None:
     await service.hear(service.account("email"), service.helper_told())
     await service.settle()
     assert await service.rows("SELECT 1 FROM ledger_entry") == []
-    assert TOWN

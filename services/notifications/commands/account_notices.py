@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.subjects import context_of_told
 from services.notifications.domain.notices import (
     HELPER_NOTICES,
     KEEPS_QUIET,
@@ -132,7 +133,7 @@ def open_content(
     """
     if sealed is None or wrapped_key is None:
         return Content()
-    opened = vault.open(wrapped_key, _context_of(municipality, told_id), CONTENT, sealed)
+    opened = vault.open(wrapped_key, context_of_told(municipality, told_id), CONTENT, sealed)
     return msgspec.json.decode(opened, type=Content)
 
 
@@ -141,7 +142,7 @@ async def _tell(
 ) -> None:
     sealed, wrapped = None, None
     if content is not None:
-        context = _context_of(told.municipality, told.told_id)
+        context = context_of_told(told.municipality, told.told_id)
         wrapped = keys.vault.new_key(context)
         sealed = keys.vault.seal(wrapped, context, CONTENT, msgspec.json.encode(content).decode())
     values = msgspec.structs.asdict(told)
@@ -162,10 +163,6 @@ async def _tell(
     if content is not None:
         plans.append(Due(DUE_FORGET_TOLD, str(told.told_id), useful))
     await schedule_all(session, SERVICE, told.municipality, plans)
-
-
-def _context_of(municipality: str, told_id: UUID) -> str:
-    return f"{municipality}/told/{told_id}"
 
 
 def _open(keys: Keys, publisher: str, purpose: str, sealed: str | None, inside: type[Inside]) -> Inside:

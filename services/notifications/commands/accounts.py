@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.contacts import ADDRESS_MAX_LENGTH, WAITING_MAX, Contact
-from services.notifications.commands.subjects import ADDRESS
+from services.notifications.commands.subjects import ADDRESS, context_of_account
 from services.notifications.domain.notices import WAITING, due_kind
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, account_contact
@@ -75,6 +75,8 @@ async def read_account_contacts(
             account_contact.c.municipality == municipality,
             account_contact.c.account_ref.in_(account_refs),
             account_contact.c.address_sealed.is_not(None),
+            # An address that came back with an older backup, after it was forgotten, has none.
+            account_contact.c.wrapped_key.is_not(None),
         )
         .limit(len(account_refs))
     )
@@ -87,11 +89,6 @@ async def read_account_contacts(
             continue
         contacts[row.account_ref] = Contact(reach=row.reach, address=address)
     return contacts
-
-
-def context_of_account(municipality: str, account_ref: str) -> str:
-    """What the key of an account's address is bound to."""
-    return f"{municipality}/account/{account_ref}"
 
 
 def _open_address(keys: Keys, event: AccountContactChanged) -> str:
