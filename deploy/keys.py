@@ -42,7 +42,11 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("transfer", "transfer_id", booking.transfer_context),
         Wrapped("webhook_endpoint", "endpoint_id", booking.webhook_context),
     ),
-    "notifications": (Wrapped("subject_key", "subject_ref", notifications.context_of),),
+    "notifications": (
+        Wrapped("subject_key", "subject_ref", notifications.context_of),
+        Wrapped("account_contact", "account_ref", notifications.context_of_account),
+        Wrapped("told", "told_id", notifications.context_of_told),
+    ),
 }
 
 _READ = """

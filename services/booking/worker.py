@@ -23,6 +23,7 @@ from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK, WAIT_WATCH
 from services.booking.commands.phone_tickets import PHONE_BACK, on_phone_back_due
 from services.booking.commands.replanning import on_watch_chain_due
+from services.booking.commands.telling_helpers import HELPER_REMINDER, on_helper_reminder_due
 from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.commands.waitlist import WAITING
 from services.booking.commands.waitlist_offers import WAITING_ANSWER, on_waiting_answer_due, on_waiting_due
@@ -47,6 +48,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     EXTEND_HORIZON: on_extend_horizon_due,
     END_VISIT: on_end_visit_due,
     HELPER_ANSWER: on_helper_answer_due,
+    HELPER_REMINDER: on_helper_reminder_due,
     CLOSING: on_closing_due,
     REOPENING: on_reopening_due,
     CLOSING_ANSWER: on_closing_answer_due,

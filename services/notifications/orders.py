@@ -5,9 +5,27 @@ from uuid import UUID
 
 import msgspec
 
-from services.notifications.domain.notices import LAST_OF_APPLICATION, Kind, Reach
+from services.notifications.domain.notices import (
+    CLASS_NOTICES,
+    CLASS_REMINDER,
+    HELP_NOTICES,
+    LAST_OF_APPLICATION,
+    SIGN_IN,
+    Kind,
+    Matter,
+    Reach,
+)
 from shared.reference_number import host_of
 from shared.town_texts import TownTexts
+
+# Where helpers look, where whoever has an account signs in, and where a link opens what is neither an appointment nor
+# an application.
+HELPERS_PATH, SIGN_IN_PATH = "/helpers", "/sign-in"
+_OPENED_AT: dict[Kind, str] = {
+    **dict.fromkeys(HELP_NOTICES.values(), "/booking/help"),
+    **dict.fromkeys((*CLASS_NOTICES.values(), CLASS_REMINDER), "/booking/classes/a"),
+    SIGN_IN: f"{SIGN_IN_PATH}/link",
+}
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,9 +41,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reach: Reach
     created_at: datetime
     useful_until: datetime
-    # One of the two: what it is about. An application begins at no time.
+    # One of the three: what it is about. An application begins at no time.
     appointment_id: UUID | None
     application_id: UUID | None
+    told_id: UUID | None = None
     case_id: UUID | None = None
     number: str
     sequence: int
@@ -34,7 +53,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     procedure_name: str | None
     discreet: bool
     helper: str = "none"
-    # Where a closing covers the time: another one that is kept for the person, and until when.
+    # Where a closing covers the time: another one that is kept for the person. Until when that or a seat is kept, an
+    # answer is waited for, a helper is looked for, or a code opens.
     offer_starts_at: datetime | None = None
     offer_until: datetime | None = None
     # Of how many appointments of one arrival it tells, and when they are all done.
@@ -44,6 +64,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # Whose turn is near: how many are before them, and the number in their hand.
     turn_before: int = 0
     turn_ticket: str = ""
+    # What a class is called, and what a coordinator wrote.
+    title: str = ""
+    message_subject: str = ""
+    message_body: str = ""
     counter_number: str | None
     counter_name: str | None
     place: str
@@ -79,11 +103,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return host_of(self.public_url)
 
     @property
+    def matter(self) -> Matter:
+        """What it is about."""
+        return Matter(self.appointment_id, self.application_id, self.told_id)
+
+    @property
     def link(self) -> str:
-        """Where the person sees the appointment or application, on the town's own host."""
+        """Where the person sees what it is about, on the town's own host."""
+        if self.told_id is not None and self.kind != SIGN_IN:
+            return f"{self.public_url}{HELPERS_PATH}"
         if self.link_token is None or self.kind == "cancellation":
             return self.find_link
-        return f"{self.public_url}{'' if self.is_application else '/booking'}/a/{self.link_token}"
+        path = _OPENED_AT.get(self.kind, "/a" if self.is_application else "/booking/a")
+        return f"{self.public_url}{path}/{self.link_token}"
 
     @property
     def feedback_link(self) -> str | None:
@@ -94,8 +126,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def find_link(self) -> str:
-        """Where number and code open it."""
-        return f"{self.public_url}/{'applications' if self.is_application else 'booking'}/find"
+        """Where number and code open it; and who signs in does so."""
+        if self.told_id is not None:
+            return f"{self.public_url}{SIGN_IN_PATH}"
+        by_routing = self.is_application and self.kind not in _OPENED_AT
+        return f"{self.public_url}/{'applications' if by_routing else 'booking'}/find"
 
     @property
     def draws_link(self) -> str:
@@ -104,7 +139,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_application(self) -> bool:
-        """Whether it is about what was handed in, an application or an entry to a draw, and no appointment."""
+        """Whether it is about what was handed in (an application, an entry, a request)."""
         return self.application_id is not None
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from shared.reference_number import show_number
 from shared.town_pack.templates import fill
 from shared.web.i18n import gettext as _
 from shared.web.i18n import with_readings
-from shared.web.templating import jst_date, jst_datetime, jst_time
+from shared.web.templating import jst_datetime
 from shared.web.town_texts import town_name, town_text
 
 
@@ -65,11 +65,14 @@ def _values(order: Order, place: str, address: str, *, is_short: bool) -> dict[s
         "my_link": f"{order.public_url}/my",
         "ticket": order.turn_ticket or "",
         "before": str(order.turn_before),
+        "title": town_text(order.title) if is_short or not order.title else town_name(order.title),
+        "subject": order.message_subject,
+        "message": order.message_body,
     }
     times = {"when": order.starts_at, "offer_when": order.offer_starts_at, "offer_until": order.offer_until}
     for name, moment in times.items():
         if moment is not None and is_short:
-            values[name] = f"{jst_date(moment, year=False)} {jst_time(moment, short=True)}"
+            values[name] = jst_datetime(moment, year=False, short=True)
         elif moment is not None:
             values[name] = jst_datetime(moment, era=True)
     return values

@@ -16,10 +16,12 @@ from services.notifications.tables import (
     catalogue_procedure,
     notice,
     staff_task,
+    told,
 )
 
 PAGE = 100
 TASKS_MAX = 200
+_STARTS_AT = func.coalesce(appointment.c.starts_at, application.c.starts_at, told.c.starts_at)
 
 
 class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,8 @@ class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
 
     notice_id: UUID
     kind: str
+    # Told to a helper, or to whoever signs in: without a number.
+    is_of_account: bool
     number: str
     reach: str | None
     state: str
@@ -38,16 +42,20 @@ class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody to be called: the number leads to the appointment in booking, or to the application in routing."""
+    """Somebody to be called: the number leads to the appointment in booking, or to the application in routing.
+
+    A helper has no number here; who it is, their address and the roster say.
+    """
 
     task_id: UUID
     reason: str
     number: str
     kind: str
+    is_of_helper: bool
     # Of an appointment; an application has neither a time nor a counter.
     appointment_id: UUID | None
     # As the catalogue calls it: staff must know what the call is about, also where a message would not say it.
-    procedure_name: str
+    procedure_name: str | None
     counter_number: str | None
     starts_at: datetime | None
     opened_at: datetime
@@ -55,7 +63,7 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_notices(
-    session: AsyncSession, municipality: str, *, before: datetime | None = None
+    session: AsyncSession, municipality: str, *, before: datetime | None = None, helpers_only: bool = False
 ) -> list[LoggedNotice]:
     """The newest notices first, at most `PAGE`; with `before`, those made earlier."""
     attempts = (
@@ -68,7 +76,8 @@ async def list_notices(
         select(
             notice.c.notice_id,
             notice.c.kind,
-            func.coalesce(appointment.c.number, application.c.number).label("number"),
+            notice.c.told_id.is_not(None).label("is_of_account"),
+            func.coalesce(appointment.c.number, application.c.number, "").label("number"),
             notice.c.reach,
             notice.c.state,
             notice.c.delivery,
@@ -97,15 +106,17 @@ async def list_notices(
     )
     if before is not None:
         query = query.where(notice.c.created_at < before)
+    if helpers_only:
+        query = query.where(notice.c.told_id.is_not(None))
     return [LoggedNotice(**row._mapping) for row in await session.execute(query)]
 
 
-async def list_open_tasks(session: AsyncSession, municipality: str) -> list[OpenTask]:
+async def list_open_tasks(session: AsyncSession, municipality: str, *, helpers_only: bool = False) -> list[OpenTask]:
     """What staff still have to do, the most urgent first."""
     query = _tasks(municipality).where(staff_task.c.done_at.is_(None))
-    rows = await session.execute(
-        query.order_by(appointment.c.starts_at.nulls_last(), staff_task.c.task_id).limit(TASKS_MAX)
-    )
+    if helpers_only:
+        query = query.where(staff_task.c.told_id.is_not(None))
+    rows = await session.execute(query.order_by(_STARTS_AT.nulls_last(), staff_task.c.task_id).limit(TASKS_MAX))
     return [OpenTask(**row._mapping) for row in rows]
 
 
@@ -116,7 +127,8 @@ async def find_task(session: AsyncSession, municipality: str, task_id: UUID) -> 
 
 
 def _tasks(municipality: str) -> Select[Any]:
-    procedure = func.coalesce(appointment.c.procedure, application.c.procedure)
+    # Of a class, what it is called.
+    procedure = func.coalesce(appointment.c.procedure, func.nullif(application.c.title, ""), application.c.procedure)
     # A venue has no number: it is called by its name.
     number = func.coalesce(func.nullif(catalogue_counter.c.number, ""), catalogue_counter.c.name_ja)
     return (
@@ -125,10 +137,11 @@ def _tasks(municipality: str) -> Select[Any]:
             staff_task.c.reason,
             staff_task.c.number,
             notice.c.kind,
+            staff_task.c.told_id.is_not(None).label("is_of_helper"),
             appointment.c.appointment_id,
             func.coalesce(catalogue_procedure.c.name_ja, procedure).label("procedure_name"),
             func.coalesce(number, appointment.c.counter).label("counter_number"),
-            appointment.c.starts_at,
+            _STARTS_AT.label("starts_at"),
             staff_task.c.opened_at,
             staff_task.c.done_at,
         )
@@ -150,6 +163,7 @@ def _tasks(municipality: str) -> Select[Any]:
                 application.c.application_id == staff_task.c.application_id,
             ),
         )
+        .outerjoin(told, and_(told.c.municipality == staff_task.c.municipality, told.c.told_id == staff_task.c.told_id))
         .outerjoin(
             catalogue_procedure,
             and_(
@@ -161,7 +175,7 @@ def _tasks(municipality: str) -> Select[Any]:
             catalogue_counter,
             and_(
                 catalogue_counter.c.municipality == staff_task.c.municipality,
-                catalogue_counter.c.code == appointment.c.counter,
+                catalogue_counter.c.code == func.coalesce(appointment.c.counter, application.c.venue, told.c.venue),
             ),
         )
         .where(staff_task.c.municipality == municipality)

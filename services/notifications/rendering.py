@@ -8,7 +8,17 @@ from pathlib import Path
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
-from services.notifications.domain.notices import CASE_SWITCHED, DRAW_NOTICES, TURN_NEAR
+from services.notifications.domain.notices import (
+    APPLICATION_NOTICES,
+    CASE_SWITCHED,
+    CLASS_NOTICES,
+    CLASS_REMINDER,
+    DRAW_NOTICES,
+    HELP_NOTICES,
+    HELPER_NOTICES,
+    SIGN_IN,
+    TURN_NEAR,
+)
 from services.notifications.domain.sms import domestic_number
 from services.notifications.orders import Order
 from services.notifications.own_words import own_long, own_short, own_subject
@@ -28,12 +38,30 @@ PRODUCT_ID = "-//Choudo//notifications//JA"
 # Which notices carry a calendar file, and its METHOD.
 CALENDAR_METHODS = {"confirmation": "REQUEST", "draw_won": "REQUEST", "change": "REQUEST", "cancellation": "CANCEL"}
 
+# Whose templates a kind has; all others are about appointments.
+FAMILIES = {
+    **dict.fromkeys(APPLICATION_NOTICES.values(), "application_"),
+    **dict.fromkeys(DRAW_NOTICES.values(), "draw_"),
+    **dict.fromkeys(HELP_NOTICES.values(), "help_"),
+    **dict.fromkeys((*CLASS_NOTICES.values(), CLASS_REMINDER), "class_"),
+    **dict.fromkeys(HELPER_NOTICES.values(), "helper_"),
+    CASE_SWITCHED: "case_",
+    TURN_NEAR: "turn_",
+    SIGN_IN: "sign_in_",
+}
+
 # Plain text: nothing to escape.
 _environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
 
 
 def render(order: Order, *, mail_from: str) -> Message:
-    """The message for an order, in its reader's language. The same order gives the same bytes."""
+    """The message for an order, in its reader's language. The same order gives the same bytes.
+
+    Raises:
+        ValueError: it would say nothing, because what was written in it cannot be opened.
+    """
+    if not (order.code if order.kind == SIGN_IN else order.message_body or order.kind != HELPER_NOTICES["message"]):
+        raise ValueError("nothing to say")
     with use_language(order.language), use_town_texts(order.texts), use_municipality(order.town_name):
         if order.reach == "sms":
             return Message(
@@ -44,7 +72,7 @@ def render(order: Order, *, mail_from: str) -> Message:
 
 
 def render_sms(order: Order) -> str:
-    """The text of an SMS, in as few parts as may be: the place is left out when it would need too many.
+    """The text of an SMS, in as few parts as may be: in `brief`, without the place, when it would need too many.
 
     Whose turn is near reads it on the way: one part.
     """
@@ -53,7 +81,7 @@ def render_sms(order: Order) -> str:
     if own is not None and count_parts(own) <= most:
         return own
     text = _fill("sms.txt", order, place=_place(order))
-    return text if count_parts(text) <= most else _fill("sms.txt", order, place="")
+    return text if count_parts(text) <= most else _fill("sms.txt", order, brief=True)
 
 
 def message_id(order: Order) -> str:
@@ -126,7 +154,8 @@ def _place(order: Order) -> str:
 
 def _address(order: Order) -> str | None:
     # A venue is not in the town hall.
-    return town_text(order.town_address) if order.helper == "none" else None
+    is_in_hall = order.appointment_id is not None and order.helper == "none"
+    return town_text(order.town_address) if is_in_hall else None
 
 
 def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
@@ -150,20 +179,20 @@ def _summary(order: Order) -> str:
     return _("%(procedure)s（%(town)s）", procedure=town_text(order.procedure_name), town=town_text(order.town_name))
 
 
-def _fill(template: str, order: Order, *, place: str = "") -> str:
-    if order.kind in DRAW_NOTICES.values():
-        template = f"draw_{template}"
-    elif order.kind == CASE_SWITCHED:
-        template = f"case_{template}"
-    elif order.kind == TURN_NEAR:
-        template = f"turn_{template}"
-    elif order.is_application:
-        template = f"application_{template}"
+def _short(moment: datetime | None) -> str:
+    return jst_datetime(moment, year=False, short=True) if moment else ""
+
+
+def _fill(name: str, order: Order, *, place: str = "", brief: bool = False) -> str:
+    template = FAMILIES.get(order.kind, "") + name
     text = _environment.get_template(template).render(
         order=order,
         place=place,
+        brief=brief,
         address=_address(order),
         when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
+        when_short=_short(order.starts_at),
+        until_short=_short(order.offer_until),
         procedure="" if order.discreet or order.together > 1 else order.procedure_name or "",
     )
     return text.strip("\n") + ("\n" if template.endswith("mail.txt") else "")

@@ -64,6 +64,48 @@ contact_point = Table(
     Index("contact_point_subject_idx", "municipality", "subject_ref"),
 )
 
+# By which way somebody with an account is told things, as they chose last. The address has a key of its own beside it:
+# with the row's, both are forgotten.
+account_contact = Table(
+    "account_contact",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("account_ref", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("reach", Text, nullable=False),
+    Column("address_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("language", Text, nullable=False),
+    CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    CheckConstraint("(reach = 'none') = (address_sealed IS NULL)", name="address"),
+)
+
+# What somebody with an account is told: of a visit (`assignment_id`), by a coordinator, or how to sign in. What is
+# written in it is sealed with a key of its own beside it, and forgotten when it is of no more use.
+told = Table(
+    "told",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("told_id", _UUID, primary_key=True),
+    Column("account_ref", Text, nullable=False),
+    Column("assignment_id", _UUID),
+    Column("occurred_at", _TIME, nullable=False),
+    Column("venue", Text, nullable=False, server_default=""),
+    Column("starts_at", _TIME),
+    Column("ends_at", _TIME),
+    # Until when an answer is waited for, or the code opens.
+    Column("until", _TIME),
+    Column("content_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Index(
+        "told_visit_idx",
+        "municipality",
+        "assignment_id",
+        "account_ref",
+        postgresql_where=text("assignment_id IS NOT NULL"),
+    ),
+)
+
 # Projection of booking's appointments: the newest version of each.
 appointment = Table(
     "appointment",
@@ -100,7 +142,8 @@ appointment = Table(
     Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
 )
 
-# What people handed in: the newest version of each of routing's online applications, and of booking's entries to draws.
+# What people handed in: the newest version of each of routing's online applications, and of booking's entries to draws
+# and classes and its requests for a helper.
 application = Table(
     "application",
     metadata,
@@ -108,12 +151,19 @@ application = Table(
     Column("application_id", _UUID, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("number", Text, nullable=False),
-    Column("subject_ref", _UUID, nullable=False),
+    Column("subject_ref", _UUID),
     Column("contact_ref", _UUID),
-    Column("case_id", _UUID, nullable=False),
+    Column("case_id", _UUID),
     Column("procedure", Text, nullable=False),
     Column("office", Text, nullable=False),
     Column("state", Text, nullable=False),
+    # Of a class: what it is called, where and when it is. An application begins at no time.
+    Column("title", Text, nullable=False, server_default=""),
+    Column("venue", Text, nullable=False, server_default=""),
+    Column("starts_at", _TIME),
+    Column("ends_at", _TIME),
+    # Until when a seat is kept, or a helper is looked for.
+    Column("until", _TIME),
     # The way to open it (link and code), until it is closed.
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),
@@ -179,8 +229,8 @@ reminder_rule = Table(
 )
 
 NOTICE_KINDS: tuple[str, ...] = get_args(Kind)
-# A notice, and a task of staff, is about an appointment or about an application.
-ONE_MATTER = "(appointment_id IS NULL) <> (application_id IS NULL)"
+# A notice, and a task of staff, is about an appointment, about what was handed in, or is told to an account.
+ONE_MATTER = "num_nonnulls(appointment_id, application_id, told_id) = 1"
 NOTICE_STATES = (
     "pending",
     "sending",
@@ -200,11 +250,14 @@ notice = Table(
     Column("kind", Text, nullable=False),
     Column("appointment_id", _UUID),
     Column("application_id", _UUID),
+    Column("told_id", _UUID),
     # What of it is told: a duplicate event finds the row there and makes no second notice.
     Column("occasion", Text, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("appointment_version", Integer, nullable=False),
+    # Whom it goes to: the contact that somebody gave, or the account.
     Column("contact_ref", _UUID),
+    Column("account_ref", Text),
     # None until the contact is known.
     Column("reach", Text),
     Column("state", Text, nullable=False),
@@ -226,13 +279,18 @@ notice = Table(
     Column("delivery", Text),
     UniqueConstraint("municipality", "appointment_id", "kind", "occasion"),
     UniqueConstraint("municipality", "application_id", "kind", "occasion"),
+    UniqueConstraint("municipality", "told_id", "kind", "occasion"),
     CheckConstraint(ONE_MATTER, name="one_matter"),
+    CheckConstraint("(told_id IS NULL) = (account_ref IS NULL)", name="account"),
     CheckConstraint("together >= 1", name="together"),
     CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),
     CheckConstraint(f"state IN {NOTICE_STATES}", name="state"),
     Index("notice_created_idx", "municipality", text("created_at DESC")),
     Index(
         "notice_waiting_idx", "municipality", "contact_ref", postgresql_where=text("state IN ('pending', 'unknown')")
+    ),
+    Index(
+        "notice_account_idx", "municipality", "account_ref", postgresql_where=text("state IN ('pending', 'unknown')")
     ),
 )
 
@@ -267,6 +325,7 @@ staff_task = Table(
     Column("notice_id", _UUID, nullable=False),
     Column("appointment_id", _UUID),
     Column("application_id", _UUID),
+    Column("told_id", _UUID),
     Column("number", Text, nullable=False),
     Column("opened_at", _TIME, nullable=False),
     Column("done_at", _TIME),

@@ -4,9 +4,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from services.notifications.commands.applications import DUE_FORGET, forget_application_access
+from services.notifications.commands.account_notices import DUE_FORGET_TOLD, forget_told
 from services.notifications.commands.appointments import forget_access, remind
 from services.notifications.commands.attempts import SIMULATED
+from services.notifications.commands.classes import DUE_REMINDER, remind_of_class
+from services.notifications.commands.handed_in import DUE_FORGET, forget_access_of
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
@@ -30,7 +32,9 @@ from shared.settings import MissingSettings
 DUE_HANDLERS: dict[str, DueHandler] = {
     "reminder": remind,
     "forget": forget_access,
-    DUE_FORGET: forget_application_access,
+    DUE_FORGET: forget_access_of,
+    DUE_FORGET_TOLD: forget_told,
+    DUE_REMINDER: remind_of_class,
     "replan": replan_reminders,
 }
 BAD_SETTINGS = 2

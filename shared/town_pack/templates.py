@@ -18,7 +18,9 @@ NoticeKind = Literal[
     "confirmation", "change", "cancellation", "reminder", "helper_found", "closure", "reopened", "earlier_offer",
     "application_received", "application_accepted", "application_correction", "application_visit",
     "application_completed", "application_refused", "application_withdrawn", "draw_won", "draw_lost",
-    "draw_called_off", "case_switched", "turn_near",
+    "draw_called_off", "case_switched", "turn_near", "help_open", "help_unmet", "class_entered", "class_waiting",
+    "class_offered", "class_lost", "class_called_off", "class_reminder", "helper_offer", "helper_cover",
+    "helper_cancelled", "helper_changed", "helper_reminder", "helper_message", "sign_in",
 ]  # fmt: skip
 NOTICE_KINDS: Final[tuple[str, ...]] = get_args(NoticeKind)
 # A language of the pack, and as people choose it.
@@ -28,6 +30,8 @@ TEXTS: Final = ("subject", "long", "short")
 _EVERYWHERE = ("town", "phone", "number", "procedure", "site")
 _OF_APPOINTMENTS = (*_EVERYWHERE, "when", "place", "address", "things", "link", "find_link", "code")
 _OF_APPLICATIONS = (*_EVERYWHERE, "link", "find_link", "code")
+_OF_CLASSES = ("town", "phone", "number", "site", "title", "when", "place", "link", "find_link", "code")
+_OF_VISITS = ("town", "phone", "site", "when", "place", "link")
 # What each kind may name.
 PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
@@ -44,11 +48,20 @@ PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("draw_lost", "draw_called_off"), (*_EVERYWHERE, "draws_link")),
     "case_switched": ("town", "phone", "procedure", "site", "my_link"),
     "turn_near": ("town", "phone", "site", "place", "ticket", "before"),
+    "help_open": (*_OF_APPLICATIONS, "offer_until"),
+    "help_unmet": _OF_APPLICATIONS,
+    **dict.fromkeys(("class_entered", "class_waiting", "class_reminder"), _OF_CLASSES),
+    "class_offered": (*_OF_CLASSES, "offer_until"),
+    **dict.fromkeys(("class_lost", "class_called_off"), ("town", "phone", "number", "site", "title", "when", "place")),
+    **dict.fromkeys(("helper_offer", "helper_cover"), (*_OF_VISITS, "offer_until")),
+    **dict.fromkeys(("helper_cancelled", "helper_changed", "helper_reminder"), _OF_VISITS),
+    "helper_message": ("town", "phone", "site", "link", "subject", "message"),
+    "sign_in": ("town", "phone", "site", "link", "find_link", "code", "offer_until"),
 }  # fmt: skip
 # Without these nobody knows what a message is about, or can do anything with it: both its texts name them.
-NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link", "ticket", "before")
-# What stands where others read along says little; and no SMS has both ways in, link and code.
-IN_SUBJECTS: Final = ("town", "procedure", "number", "when", "place", "ticket")
+NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link", "ticket", "before", "message")
+# What stands where others read along says little; and no SMS in a town's own words has both ways in, link and code.
+IN_SUBJECTS: Final = ("town", "procedure", "number", "when", "place", "ticket", "title", "subject")
 NOT_IN_SHORT: Final = ("code",)
 _NAME = re.compile(r"\{([a-z_]+)\}")
 

@@ -86,7 +86,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/counter/today", _("窓口の今"), "user", ("coordinator", "manager")),
             ("/counter/opening", _("受付時間"), "clock", ("coordinator", "manager")),
             ("/counter/close", _("臨時の休み"), "close", ("manager",)),
-            ("/notices", _("お知らせの記録"), "bell", ("counter", "manager")),
+            ("/notices", _("お知らせの記録"), "bell", ("counter", "coordinator", "manager")),
             ("/board/screens", _("よびだし表示"), "info", ("counter", "manager")),
             ("/kiosk", _("発券機"), "paper", ("kiosk",)),
             ("/office/watch", _("閲覧の点検"), "lock", ("privacy_officer",)),

@@ -20,8 +20,8 @@ from shared.web.identity import SESSION_COOKIE
 
 VISITOR_NAME = "二宮 花子"
 _VISIT_COLUMNS = (
-    "municipality visit_id pass_id guest_ref subject_ref case_id contact_ref procedure reach draft_sealed passed_at "
-    "arrived_at expires_at"
+    "municipality visit_id pass_id guest_ref subject_ref case_id contact_ref procedure channel reach draft_sealed "
+    "passed_at arrived_at expires_at"
 )
 
 
@@ -50,6 +50,7 @@ async def bring_visitors(
     now: datetime,
     visit_ids: Sequence[UUID] | None = None,
     contacts: Sequence[Reach] | None = None,
+    channel: str = "counter",
 ) -> list[Visitor]:
     """Let so many visitors arrive, each with a guest's token, a key and a sealed name of their own."""
     keys = Keys.from_settings(load_settings(environ))
@@ -67,7 +68,7 @@ async def bring_visitors(
         key_rows.append((municipality, subject_ref, wrapped))
         visit_rows.append(
             (municipality, visit_id, uuid4(), guest.ref, subject_ref, uuid4(), contact.contact_ref if contact else None,
-             procedure, contact.reach if contact else "none", sealed, now, now, expires_at)
+             procedure, channel, contact.reach if contact else "none", sealed, now, now, expires_at)
         )  # fmt: skip
         due_rows.append((municipality, END_VISIT, str(visit_id), expires_at))
         token = sign_token(guest, environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=now)

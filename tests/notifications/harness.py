@@ -26,10 +26,14 @@ from shared.events.booking import (
     AppointmentCancelled,
     AppointmentChanged,
     AppointmentProgressed,
+    HelperMatter,
+    HelperTold,
     SealedAccess,
+    SealedMessage,
     SealedTicket,
 )
 from shared.events.routing import (
+    AccountContactChanged,
     ApplicationProgressed,
     ApplicationState,
     CataloguePublished,
@@ -39,6 +43,8 @@ from shared.events.routing import (
     Reach,
     SealedApplicationAccess,
     SealedContact,
+    SealedSignIn,
+    SignInAsked,
 )
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import Consumer
@@ -270,6 +276,77 @@ class Notifications:
             state="booked",
             sequence=0,
         )
+
+    def account(
+        self,
+        reach: Reach = "sms",
+        address: str | None = None,
+        *,
+        account_ref: str = "tanaka",
+        language: str = "ja",
+        version: int = 1,
+    ) -> AccountContactChanged:
+        """By which way a helper is told things, from now on."""
+        address = address or {"email": EMAIL, "sms": PHONE, "none": ""}[reach]
+        body = msgspec.msgpack.encode(SealedContact(address=address))
+        return AccountContactChanged(
+            event_id=uuid4(),
+            municipality=TOWN,
+            aggregate_id=account_ref,
+            aggregate_version=version,
+            occurred_at=self.now,
+            sealed=self._routing.seal_for(SERVICE, "contact", body) if reach != "none" else None,
+            account_ref=account_ref,
+            reach=reach,
+            language=language,
+        )
+
+    def helper_told(self, matter: HelperMatter = "offer", *, helper_ref: str = "tanaka", **changes: Any) -> HelperTold:
+        """What booking tells a helper: of a visit at the hall, or what a coordinator wrote (`subject`, `body`)."""
+        told_id, sealed = changes.pop("told_id", None) or uuid4(), None
+        visit: dict[str, Any] = {
+            "assignment_id": uuid4(),
+            "venue": "HALL",
+            "starts_at": START,
+            "ends_at": START + timedelta(hours=1),
+            "answer_by": START - timedelta(days=2) if matter in ("offer", "cover", "changed") else None,
+        }
+        if matter == "message":
+            body = SealedMessage(
+                subject=changes.pop("subject", "集まり"), body=changes.pop("body", "金曜に集まります。")
+            )
+            visit, sealed = {}, self._booking.seal_for(SERVICE, "helper_message", msgspec.msgpack.encode(body))
+        return HelperTold(
+            event_id=uuid4(),
+            municipality=TOWN,
+            aggregate_id=str(told_id),
+            aggregate_version=1,
+            occurred_at=changes.pop("occurred_at", self.now),
+            sealed=sealed,
+            told_id=told_id,
+            helper_ref=helper_ref,
+            matter=matter,
+            **(visit | changes),
+        )
+
+    def sign_in_asked(self, *, account_ref: str = "tanaka", minutes: int = 15) -> SignInAsked:
+        asked_id = uuid4()
+        body = msgspec.msgpack.encode(SealedSignIn(link_token=LINK_TOKEN, code=CODE))
+        return SignInAsked(
+            event_id=uuid4(),
+            municipality=TOWN,
+            aggregate_id=str(asked_id),
+            aggregate_version=1,
+            occurred_at=self.now,
+            sealed=self._routing.seal_for(SERVICE, "sign_in", body),
+            asked_id=asked_id,
+            account_ref=account_ref,
+            expires_at=self.now + timedelta(minutes=minutes),
+        )
+
+    def seal_access(self) -> str:
+        body = msgspec.msgpack.encode(SealedAccess(link_token=LINK_TOKEN, code=CODE))
+        return self._booking.seal_for(SERVICE, "access", body)
 
     def seal_ticket(self, ticket: str) -> str:
         body = msgspec.msgpack.encode(SealedTicket(ticket=ticket))

@@ -315,3 +315,33 @@ async def test_a_task_of_an_application_has_no_time_and_works_as_any_other(
     assert "K4M7-RXACに連絡したことを記録しました" in (await signed_in.get(done.headers["location"])).text
     await signed_in.post(f"/notices/tasks/{task.task_id}/undo")
     assert len(await service.open_tasks()) == 2
+
+
+async def test_a_coordinator_sees_helpers_and_nobody_else(
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient
+) -> None:
+    """Seen to fail without `_theirs` in `commands/tasks.py`: a coordinator opened a resident's address."""
+    await fail_one(service)
+    service.sink.behave("sms", "reject_permanent")
+    await service.hear(service.account(address="+819011112222"), service.helper_told(), service.account("none"))
+    await service.settle()
+    tasks = {row.told_id is None: row.task_id for row in await service.rows("SELECT told_id, task_id FROM staff_task")}
+    coordinator = sign_in(service, database, client, roles=("coordinator",))
+    shown = (await coordinator.get("/notices")).text
+    assert "公民館" in shown
+    assert "サポーターへのお願い" in shown
+    assert "NNN-1042" not in shown
+    assert "予約の確認" not in shown
+    for deed in ("contact", "done"):
+        assert (await coordinator.post(f"/notices/tasks/{tasks[True]}/{deed}")).status_code == 404
+    contact = await coordinator.post(f"/notices/tasks/{tasks[False]}/contact")
+    assert "090-1111-2222" in contact.text
+    assert "操作の記録" in contact.text
+    assert [row.action for row in await service.rows("SELECT action FROM audit")] == ["contact_viewed"]
+    assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []
+    done = await coordinator.post(f"/notices/tasks/{tasks[False]}/done")
+    assert done.status_code == 303
+    assert "サポーターに連絡したことを記録しました" in (await coordinator.get(done.headers["location"])).text
+    # Who works at a counter sees both.
+    everything = (await sign_in(service, database, client, roles=("counter",)).get("/notices")).text
+    assert "NNN-1042" in everything

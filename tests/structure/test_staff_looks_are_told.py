@@ -15,6 +15,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from services.notifications.commands.tasks import open_task
+from services.notifications.domain.notices import Matter
 from services.routing.commands.accounts import Profile, open_staff_account
 from services.routing.commands.quality import count_finished
 from services.routing.keys import make_keys
@@ -306,7 +307,7 @@ async def _nobody_is_reached(town: Town) -> None:
     notice_id = await town.one("notifications", "SELECT notice_id FROM notice WHERE application_id IS NOT NULL LIMIT 1")
     async with town.product.dbs["notifications"].begin(TOWN) as session:
         await open_task(
-            session, municipality=TOWN, notice_id=notice_id, appointment_id=None, application_id=application_id,
+            session, municipality=TOWN, notice_id=notice_id, matter=Matter(application_id=application_id),
             number="K4M7RXAC", reason="unreachable", now=NOW,
         )  # fmt: skip
     town.things["task_id"] = str(await town.one("notifications", "SELECT task_id FROM staff_task"))

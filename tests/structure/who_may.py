@@ -26,7 +26,7 @@ KIOSK = only("kiosk")
 HELPER = only("helper")
 ROSTER = only("coordinator", "manager")
 LINE_AND_HALL = only("counter", "coordinator", "manager")
-NOTICES = only("counter", "manager")
+SCREENS = only("counter", "manager")
 OPERATOR = only("operator")
 PRIVACY = only("privacy_officer")
 SERVICES = ("routing", "booking", "notifications")
@@ -304,8 +304,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/tickets/{appointment_id}": ANYBODY,
     "booking POST /booking/tickets/{appointment_id}/{action}": ANYBODY,
     "booking POST /booking/appointments/{number}/check-in": ANYBODY,
-    "booking GET /board/screens": NOTICES,
-    "booking GET /counter/door": NOTICES,
+    "booking GET /board/screens": SCREENS,
+    "booking GET /counter/door": SCREENS,
     # Opened by number and code, or by the link; afterwards by a cookie for this appointment alone, which each checks.
     "booking GET /booking/find": ANYBODY,
     "booking POST /booking/find": ANYBODY,
@@ -516,13 +516,13 @@ WHO_MAY: dict[str, Who] = {
     "notifications GET /notifications/language": ANYBODY,
     # The SMS gateway, with a secret of its own: without it 401, which a test of the service sees.
     "notifications POST /notifications/api/receipts/{provider}": ANYBODY,
-    "notifications GET /notices": NOTICES,
-    "notifications GET /notices/tasks/{task_id}/contact": NOTICES,
-    "notifications POST /notices/tasks/{task_id}/contact": NOTICES,
-    "notifications GET /notices/tasks/{task_id}/done": NOTICES,
-    "notifications POST /notices/tasks/{task_id}/done": NOTICES,
-    "notifications GET /notices/tasks/{task_id}/undo": NOTICES,
-    "notifications POST /notices/tasks/{task_id}/undo": NOTICES,
+    "notifications GET /notices": LINE_AND_HALL,
+    "notifications GET /notices/tasks/{task_id}/contact": LINE_AND_HALL,
+    "notifications POST /notices/tasks/{task_id}/contact": LINE_AND_HALL,
+    "notifications GET /notices/tasks/{task_id}/done": LINE_AND_HALL,
+    "notifications POST /notices/tasks/{task_id}/done": LINE_AND_HALL,
+    "notifications GET /notices/tasks/{task_id}/undo": LINE_AND_HALL,
+    "notifications POST /notices/tasks/{task_id}/undo": LINE_AND_HALL,
     # --- health, as the proxy reaches it ---
     "booking GET /booking/healthz": ANYBODY,
     "booking GET /booking/readyz": ANYBODY,

@@ -12,6 +12,7 @@ from services.booking.commands.facts import tell
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
+from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import Shift, answer_by, week_time
 from services.booking.queries.helpers import list_venues_of
@@ -50,9 +51,11 @@ _ASK = text("""
             tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)), :now)
 """)
 _RELEASE = text("""
-    UPDATE assignment SET state = 'released', answered_at = :now
-    WHERE municipality = :municipality AND appointment_id = :appointment_id AND state IN ('asked', 'accepted')
-    RETURNING helper_ref
+    UPDATE assignment s SET state = 'released', answered_at = :now
+    FROM appointment a
+    WHERE (s.municipality, s.appointment_id) = (:municipality, :appointment_id) AND s.state IN ('asked', 'accepted')
+      AND (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
+    RETURNING s.helper_ref, s.assignment_id, a.counter, lower(s.during) AS starts_at, upper(s.during) AS ends_at
 """)
 _ASKED_ANEW = text("""
     UPDATE appointment SET helper = 'asked', version = version + 1, changed_at = :now
@@ -74,6 +77,16 @@ async def ask_helper(
 
     `appointment` is a row, or anything with its id, counter, times and language.
     """
+    helper_ref = await find_helper(session, municipality, appointment, slot_id=slot_id, now=now)
+    if helper_ref is not None:
+        await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
+    return helper_ref
+
+
+async def find_helper(
+    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, now: datetime
+) -> str | None:
+    """Who is to be asked: the slot is locked, so that whoever comes next sees that they were."""
     await session.execute(_LOCK_SLOT, {"municipality": municipality, "slot_id": slot_id})
     time = week_time(appointment.starts_at, appointment.ends_at)
     asked = {
@@ -90,16 +103,20 @@ async def ask_helper(
     }
     rows = await session.execute(_FREE_HELPERS, asked)
     shifts = (msgspec.convert(row, Shift, from_attributes=True) for row in rows)
-    helper_ref = next((shift.helper_ref for shift in shifts if shift.is_on(time.day)), None)
-    if helper_ref is not None:
-        await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
-    return helper_ref
+    return next((shift.helper_ref for shift in shifts if shift.is_on(time.day)), None)
 
 
 async def ask_this_helper(
     session: AsyncSession, municipality: str, appointment: Any, helper_ref: str, *, now: datetime
 ) -> None:
-    """Ask one helper. The database refuses (exclusion constraint) whoever is in another appointment then."""
+    """Ask one helper, and tell them. The database refuses (exclusion constraint) whoever is in another one then."""
+    told = await _ask_untold(session, municipality, appointment, helper_ref, now=now)
+    await tell_helper(session, municipality, helper_ref, "offer", told, now=now)
+
+
+async def _ask_untold(
+    session: AsyncSession, municipality: str, appointment: Any, helper_ref: str, *, now: datetime
+) -> Told:
     assignment_id = uuid4()
     await session.execute(
         _ASK,
@@ -116,18 +133,66 @@ async def ask_this_helper(
     due_at = answer_by(asked_at=now, starts_at=appointment.starts_at)
     ref = str(assignment_id)
     await schedule(session, "booking", municipality=municipality, kind=HELPER_ANSWER, ref=ref, due_at=due_at)
+    return Told(
+        venue=appointment.counter,
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        assignment_id=assignment_id,
+        answer_by=due_at,
+    )
 
 
 async def release_helper(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> set[str]:
-    """Nobody need come to this appointment any more, or not then.
+    """Nobody need come to this appointment any more, or not then; whoever was to come is told.
 
     Returns the venues where whoever was asked has shifts. A coordinator may have asked them away from there: when all
     else is done, `bring_venues` opens their places again.
     """
+    released = await _release(session, municipality, appointment_id, now=now)
+    if released is None:
+        return set()
+    await _tell_cancelled(session, municipality, released, released.counter, now=now)
+    return set(await list_venues_of(session, municipality, released.helper_ref))
+
+
+async def ask_anew(session: AsyncSession, old: Any, moved: Any, *, now: datetime) -> set[str] | None:
+    """The appointment is at another time: another request, perhaps to another helper; None when nobody can be asked.
+
+    Who is asked again is told of the new time; otherwise the one need not come, and another is asked. Returns as
+    `release_helper`.
+    """
+    town = moved.municipality
+    released = await _release(session, town, moved.appointment_id, now=now)
+    helper_ref = await find_helper(session, town, moved, slot_id=moved.slot_id, now=now)
+    if helper_ref is None:
+        return None
+    told = await _ask_untold(session, town, moved, helper_ref, now=now)
+    is_same = released is not None and released.helper_ref == helper_ref
+    if released is not None and not is_same:
+        await _tell_cancelled(session, town, released, old.counter, now=now)
+    await tell_helper(session, town, helper_ref, "changed" if is_same else "offer", told, now=now)
+    return set(await list_venues_of(session, town, released.helper_ref)) if released is not None else set()
+
+
+async def _release(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> Any:
+    """Whoever was to come, and when; None if nobody was."""
     mine = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
     # One at most (assignment_one_live_idx).
-    helper_ref = (await session.execute(_RELEASE, mine)).scalar_one_or_none()
-    return set(await list_venues_of(session, municipality, helper_ref)) if helper_ref is not None else set()
+    return (await session.execute(_RELEASE, mine)).one_or_none()
+
+
+async def _tell_cancelled(
+    session: AsyncSession, municipality: str, released: Any, venue: str, *, now: datetime
+) -> None:
+    """Not of what has begun: then they are there."""
+    if released.starts_at > now:
+        told = Told(
+            venue=venue,
+            starts_at=released.starts_at,
+            ends_at=released.ends_at,
+            assignment_id=released.assignment_id,
+        )
+        await tell_helper(session, municipality, released.helper_ref, "cancelled", told, now=now)
 
 
 async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_next, ask_this_helper, release_helper
 from services.booking.commands.facts import tell
 from services.booking.commands.offers import tell_progress
+from services.booking.commands.telling_helpers import remind_before
 from services.booking.commands.venues import bring_venues
 from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
@@ -151,6 +152,8 @@ async def _accept(session: AsyncSession, request: Request, *, now: datetime) -> 
     if request.state != "asked" or request.appointment.state != "booked" or request.appointment.starts_at <= now:
         raise Refusal("request_over", 409)
     await _settle(session, request, "accepted", now=now)
+    appointment = request.appointment
+    await remind_before(session, appointment.municipality, request.assignment_id, appointment.starts_at, now=now)
     row = (await session.execute(_ACCEPTED, _mine(request, now))).one()
     await outbox.publish(session, await tell_progress(session, row, now=now))
     return True

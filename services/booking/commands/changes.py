@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.asking import ask_helper, release_helper
+from services.booking.commands.asking import ask_anew, release_helper
 from services.booking.commands.chains import lock_chain, lock_whole, refuse_broken_chain
 from services.booking.commands.draws import pass_on_later
 from services.booking.commands.facts import tell, tell_as_one
@@ -185,9 +185,8 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
     await end_offer(session, order.municipality, order.appointment_id, end, now=now)
     await follow_move(session, moved, has_earlier=took == "waiting")
     if old.helper != "none":
-        # Another time is another request, perhaps to another helper.
-        venues = await release_helper(session, order.municipality, order.appointment_id, now=now)
-        if await ask_helper(session, order.municipality, moved, slot_id=order.slot_id, now=now) is None:
+        venues = await ask_anew(session, old, moved, now=now)
+        if venues is None:
             raise SlotTaken(counters, policy)
         await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)

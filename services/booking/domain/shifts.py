@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,10 @@ DAY_MIN, HALF_HOUR_MIN = 1_440, 30
 ANSWER_WITHIN = timedelta(hours=24)
 ANSWER_BEFORE = timedelta(hours=1)
 ANSWER_AT_LEAST = timedelta(minutes=10)
+
+# A helper is reminded on the afternoon before; whoever is found after that, shortly before.
+REMIND_AT = time(17)
+REMIND_BEFORE = timedelta(hours=2)
 
 # How many of the coming days of a shift are told, and how far ahead they are looked for: five weeks of every fourth.
 COMING_MAX = 3
@@ -80,6 +84,13 @@ def count_helpers(slot: SlotTime, shifts: Iterable[Shift], away: Iterable[Away])
 def answer_by(*, asked_at: datetime, starts_at: datetime) -> datetime:
     """When an unanswered request goes on to the next helper."""
     return max(asked_at + ANSWER_AT_LEAST, min(asked_at + ANSWER_WITHIN, starts_at - ANSWER_BEFORE))
+
+
+def helper_reminder_at(starts_at: datetime, *, now: datetime) -> datetime | None:
+    """When a helper is reminded of a visit: the day before at 17:00, or two hours before; None when it is soon."""
+    eve = starts_at.astimezone(JST).date() - timedelta(days=1)
+    afternoon = datetime.combine(eve, REMIND_AT, JST).astimezone(starts_at.tzinfo)
+    return next((moment for moment in (afternoon, starts_at - REMIND_BEFORE) if now < moment), None)
 
 
 def coming_days(shift: Shift, first: date) -> list[date]:

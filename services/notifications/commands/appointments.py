@@ -15,6 +15,7 @@ from services.notifications.domain.notices import (
     WAITING,
     Kind,
     due_kind,
+    is_beside,
     occasion_of,
     useful_until,
 )
@@ -387,7 +388,7 @@ async def _add_notice(
     """Add a notice of an appointment's newest state, unless it is there; when it is to be sent."""
     # Nobody to tell: what is on the page and the printed slip is all that the person wanted.
     is_slip = newest.contact_ref is None
-    bulk = kind == "reminder" or is_bulk(session)
+    bulk = is_beside(kind, bulk=is_bulk(session))
     if is_slip and (kind == "reminder" or kind in MAY_BE_MISSED):
         return []
     values = _key(municipality, newest.appointment_id) | {

@@ -3,14 +3,22 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, and_, func, select, update
+from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.commands.contacts import Reading, read_addresses
-from services.notifications.commands.subjects import ACCESS, context_of
+from services.notifications.commands.accounts import read_account_contacts
+from services.notifications.commands.contacts import read_addresses
+from services.notifications.commands.notice_rows import (
+    matter_of,
+    newest_of,
+    order_of,
+    reading_of,
+    select_notices,
+    waiting_of,
+)
 from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import STATES, notice_progressed
 from services.notifications.domain.notices import (
@@ -20,10 +28,8 @@ from services.notifications.domain.notices import (
     Decision,
     Leave,
     LookAgain,
-    Newest,
     Send,
     Settle,
-    Waiting,
     decide,
     due_kind,
 )
@@ -31,23 +37,8 @@ from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.retries import TRIES_MAX, next_try
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
-from services.notifications.tables import (
-    SERVICE,
-    application,
-    appointment,
-    attempt,
-    catalogue_counter,
-    catalogue_procedure,
-    catalogue_template,
-    catalogue_town,
-    contact_point,
-    notice,
-    outbox,
-    subject_key,
-)
-from shared.crypto import SealBroken
+from services.notifications.tables import SERVICE, attempt, notice, outbox
 from shared.db import Prepared
-from shared.events.booking import SealedAccess
 from shared.events.notifications import NoticeProgressed
 from shared.log import get_logger
 from shared.messaging.due import NEVER, schedule
@@ -60,7 +51,6 @@ log = get_logger(__name__)
 # within START_WITHIN_S and takes TIMEOUT_S (see `senders`); the rest is for the database, before and after.
 LEASE = timedelta(seconds=30)
 HANDED_BACK_PAUSE = timedelta(seconds=1)
-OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_sealed")
 PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
 # Of a practice town; the database takes no other there.
 SIMULATED = "simulated"
@@ -128,7 +118,7 @@ async def begin_attempts(
     An attempt whose lease has run out is taken for dead only if this `takes_over`.
     The addresses are read here, with their ledger entries. The caller commits before calling any provider.
     """
-    rows = (await session.execute(_select(municipality, notice_ids))).all()
+    rows = (await session.execute(select_notices(municipality, notice_ids))).all()
     attempts = await _attempts_of(session, municipality, notice_ids)
     lapsed = now if takes_over else NEVER
     dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), lapsed)]
@@ -137,13 +127,14 @@ async def begin_attempts(
     decisions: list[tuple[Row[Any], Decision]] = []
     for row in rows:
         tries = row.tries + (row.notice_id in dead)
-        decision = decide(_waiting(row, attempts.get(row.notice_id), lapsed), _newest(row), now=now)
+        in_flight = _is_in_flight(attempts.get(row.notice_id), lapsed)
+        decision = decide(waiting_of(row, in_flight=in_flight), newest_of(row), now=now)
         if isinstance(decision, Send) and tries >= TRIES_MAX:
             decision = Settle("undeliverable", "gave_up", task=True)
         decisions.append((row, decision))
 
-    readings = [_reading(row) for row, decision in decisions if isinstance(decision, Send)]
-    addresses = await read_addresses(session, keys.vault, municipality, readings, now=now) if readings else {}
+    to_send = [row for row, decision in decisions if isinstance(decision, Send)]
+    addresses = await _addresses_of(session, keys, municipality, to_send, now=now)
     # Japanese is the source of the town's texts.
     is_translated = any(row.language not in (None, SOURCE_LANGUAGE) for row in rows)
     texts = await read_town_texts(session, municipality) if is_translated else {}
@@ -154,7 +145,7 @@ async def begin_attempts(
             case Send() if row.notice_id in addresses:
                 last = attempts.get(row.notice_id)
                 number = last.last_no + 1 if last else 1
-                order = _order(row, keys, municipality, number, row.notice_id in dead, addresses[row.notice_id])
+                order = order_of(row, keys, municipality, number, row.notice_id in dead, addresses[row.notice_id])
                 orders.append(msgspec.structs.replace(order, texts=texts))
             case Send():
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
@@ -218,8 +209,7 @@ async def end_attempts(
                 session,
                 municipality=municipality,
                 notice_id=order.notice_id,
-                appointment_id=order.appointment_id,
-                application_id=order.application_id,
+                matter=order.matter,
                 number=order.number,
                 reason="rejected" if state == "failed" else "gave_up",
                 now=now,
@@ -256,74 +246,26 @@ class _Attempts(msgspec.Struct, frozen=True):
     open_until: datetime | None
 
 
-def _select(municipality: str, notice_ids: Sequence[UUID]) -> Any:
-    town = notice.c.municipality
-    joined = (
-        notice.outerjoin(appointment, and_(appointment.c.municipality == town,
-                                           appointment.c.appointment_id == notice.c.appointment_id))
-        .outerjoin(application, and_(application.c.municipality == town,
-                                     application.c.application_id == notice.c.application_id))
-        .outerjoin(contact_point, and_(contact_point.c.municipality == town,
-                                       contact_point.c.contact_ref == notice.c.contact_ref))
-        .outerjoin(subject_key, and_(subject_key.c.municipality == town,
-                                     subject_key.c.subject_ref == _of_either("subject_ref")))
-        .outerjoin(catalogue_town, catalogue_town.c.municipality == town)
-        .outerjoin(catalogue_procedure, and_(catalogue_procedure.c.municipality == town,
-                                             catalogue_procedure.c.code == _of_either("procedure")))
-        .outerjoin(catalogue_counter, and_(catalogue_counter.c.municipality == town,
-                                           catalogue_counter.c.code == appointment.c.counter))
-        .outerjoin(catalogue_template, and_(catalogue_template.c.municipality == town,
-                                            catalogue_template.c.kind == notice.c.kind,
-                                            catalogue_template.c.language == contact_point.c.language))
-    )  # fmt: skip
-    return (
-        select(
-            notice,
-            *(_of_either(name).label(name) for name in OF_EITHER),
-            appointment.c.starts_at,
-            appointment.c.ends_at,
-            appointment.c.helper,
-            appointment.c.closure,
-            appointment.c.offer_starts_at,
-            appointment.c.offer_until,
-            appointment.c.minutes.label("needed_min"),
-            appointment.c.chain_id,
-            _of_either("state").label("newest_state"),
-            func.coalesce(appointment.c.sequence, application.c.version).label("newest_sequence"),
-            contact_point.c.reach.label("contact_reach"),
-            contact_point.c.language,
-            subject_key.c.wrapped_key,
-            catalogue_town.c.name_ja.label("town_name"),
-            catalogue_town.c.phone.label("town_phone"),
-            catalogue_town.c.public_url,
-            catalogue_town.c.address_ja.label("town_address"),
-            catalogue_procedure.c.name_ja.label("procedure_name"),
-            catalogue_procedure.c.discreet,
-            catalogue_procedure.c.bring,
-            catalogue_procedure.c.fee_yen,
-            catalogue_procedure.c.minutes,
-            catalogue_procedure.c.at_counter,
-            catalogue_counter.c.number.label("counter_number"),
-            catalogue_counter.c.name_ja.label("counter_name"),
-            catalogue_counter.c.place_ja.label("place"),
-            *(catalogue_template.c[name].label(f"own_{name}") for name in ("subject", "long", "short")),
-        )
-        .select_from(joined)
-        .where(town == municipality, notice.c.notice_id.in_(notice_ids))
-        .order_by(notice.c.notice_id)
-        .limit(len(notice_ids))
-        .with_for_update(of=notice)
-    )
-
-
-def _of_either(name: str) -> Any:
-    """A column of the appointment or of the application that a notice is about."""
-    return func.coalesce(appointment.c[name], application.c[name])
-
-
 async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Sequence[UUID]) -> dict[UUID, _Attempts]:
     rows = await _MADE.rows(session, {"municipality": municipality, "notices": notice_ids})
     return {row.notice_id: _Attempts(row.last_no, row.open_until) for row in rows}
+
+
+async def _addresses_of(
+    session: AsyncSession, keys: Keys, municipality: str, rows: Sequence[Row[Any]], *, now: datetime
+) -> dict[UUID, str]:
+    """Where these notices go, by notice. What of a resident is read for it, they are told by the ledger."""
+    addresses: dict[UUID, str] = {}
+    if readings := [reading_of(row) for row in rows if row.account_ref is None]:
+        addresses |= await read_addresses(session, keys.vault, municipality, readings, now=now)
+    if accounts := {row.account_ref for row in rows if row.account_ref is not None}:
+        contacts = await read_account_contacts(session, keys.vault, municipality, accounts)
+        addresses |= {row.notice_id: contacts[row.account_ref].address for row in rows if row.account_ref in contacts}
+    return addresses
+
+
+def _is_in_flight(known: _Attempts | None, lapsed: datetime) -> bool:
+    return known is not None and known.open_until is not None and known.open_until > lapsed
 
 
 def _is_dead(known: _Attempts | None, lapsed: datetime) -> bool:
@@ -350,109 +292,6 @@ async def _close_dead(session: AsyncSession, municipality: str, notice_ids: list
     )
 
 
-def _waiting(row: Row[Any], known: _Attempts | None, lapsed: datetime) -> Waiting:
-    return Waiting(
-        kind=row.kind,
-        state=row.state,
-        sequence=row.sequence,
-        created_at=row.created_at,
-        useful_until=row.useful_until,
-        keeps_quiet=row.keeps_quiet,
-        reach=row.contact_reach,
-        in_flight=known is not None and known.open_until is not None and known.open_until > lapsed,
-        has_words=row.town_name is not None,
-    )
-
-
-def _newest(row: Row[Any]) -> Newest:
-    closure = row.closure or "none"
-    return Newest(
-        state=row.newest_state,
-        sequence=row.newest_sequence,
-        starts_at=row.starts_at,
-        closure=closure,
-        offer_until=row.offer_until,
-    )
-
-
-def _reading(row: Row[Any]) -> Reading:
-    return Reading(
-        notice_id=row.notice_id,
-        kind=row.kind,
-        contact_ref=row.contact_ref,
-        procedure=row.procedure,
-        office=row.office,
-        case_id=row.case_id,
-    )
-
-
-def _order(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_dead: bool, address: str) -> Order:
-    access = _open_access(row, keys, municipality)
-    return Order(
-        municipality=municipality,
-        notice_id=row.notice_id,
-        attempt_no=attempt_no,
-        lease_token=uuid4(),
-        tries=row.tries + was_dead,
-        kind=row.kind,
-        bulk=row.bulk,
-        reach=row.contact_reach,
-        created_at=row.created_at,
-        useful_until=row.useful_until,
-        appointment_id=row.appointment_id,
-        application_id=row.application_id,
-        case_id=row.case_id,
-        number=row.number,
-        sequence=row.newest_sequence,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        procedure_name=row.procedure_name,
-        # What we know nothing of is not shown either.
-        discreet=row.discreet is not False,
-        helper=row.helper,
-        offer_starts_at=row.offer_starts_at,
-        offer_until=row.offer_until,
-        together=row.together,
-        chain_id=row.chain_id,
-        together_until=row.together_until,
-        turn_before=row.turn_before or 0,
-        turn_ticket=row.turn_ticket or "",
-        # A venue has no number: its name is part of the place.
-        counter_number=row.counter_number,
-        counter_name=row.counter_name,
-        place=row.place or "",
-        bring=tuple(row.bring or ()),
-        # What more costs is on the appointment's page.
-        fee_yen=0 if row.needed_min else row.fee_yen or 0,
-        at_counter=row.at_counter is not False,
-        minutes=row.needed_min or row.minutes or 0,
-        town_name=row.town_name,
-        town_address=row.town_address,
-        town_phone=row.town_phone,
-        public_url=row.public_url,
-        language=row.language,
-        own_subject=row.own_subject or "",
-        own_long=row.own_long or "",
-        own_short=row.own_short or "",
-        address=address,
-        link_token=access.link_token if access else None,
-        code=access.code if access else None,
-    )
-
-
-def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess | None:
-    if row.access_sealed is None or row.wrapped_key is None:
-        return None
-    context, field = context_of(municipality, row.subject_ref), f"{ACCESS}/{row.appointment_id or row.application_id}"
-    try:
-        opened = keys.vault.open(row.wrapped_key, context, field, bytes(row.access_sealed))
-    except SealBroken:
-        # The message goes out without link and code: number and telephone still help. But a broken seal is ours to see.
-        log.error("access_unreadable", notice_id=str(row.notice_id))
-        return None
-    return msgspec.json.decode(opened, type=SealedAccess)
-
-
 async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decision: Settle, *, now: datetime) -> None:
     await session.execute(
         update(notice)
@@ -474,9 +313,8 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
             session,
             municipality=municipality,
             notice_id=row.notice_id,
-            appointment_id=row.appointment_id,
-            application_id=row.application_id,
-            number=row.number,
+            matter=matter_of(row),
+            number=row.number or "",
             reason=decision.reason,
             now=now,
         )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import RECEIPT, SETTLED, notice_progressed
-from services.notifications.domain.notices import MAY_BE_MISSED, due_kind
+from services.notifications.domain.notices import MAY_BE_MISSED, Matter, due_kind
 from services.notifications.domain.outcomes import is_forward
 from services.notifications.tables import SERVICE, application, appointment, notice, outbox
 from shared.messaging.due import unschedule
@@ -40,6 +40,7 @@ async def record_receipt(
                 notice.c.reach,
                 notice.c.appointment_id,
                 notice.c.application_id,
+                notice.c.told_id,
             )
             .where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
             .with_for_update()
@@ -77,8 +78,7 @@ async def record_receipt(
             session,
             municipality=municipality,
             notice_id=notice_id,
-            appointment_id=row.appointment_id,
-            application_id=row.application_id,
+            matter=Matter(row.appointment_id, row.application_id, row.told_id),
             number=number or "",
             reason="not_delivered",
             now=now,
@@ -87,7 +87,9 @@ async def record_receipt(
 
 
 async def _of_matter(session: AsyncSession, municipality: str, row: Any, column: str) -> Any:
-    """A column of the appointment or of the application that a notice is about."""
+    """A column of the appointment or of what was handed in; what is told to an account has none of them."""
+    if row.told_id is not None:
+        return None
     table, key, ref = (
         (appointment, "appointment_id", row.appointment_id)
         if row.appointment_id is not None

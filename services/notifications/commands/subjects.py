@@ -1,4 +1,4 @@
-"""A subject's data key: made at the first datum, destroyed at erasure."""
+"""Data keys, and what each is bound to: a subject's is made at the first datum, and destroyed at erasure."""
 
 from datetime import datetime
 from uuid import UUID
@@ -23,6 +23,16 @@ _NEW_KEY = Prepared("""
 def context_of(municipality: str, subject_ref: UUID) -> str:
     """What a subject's key is bound to."""
     return f"{municipality}/{subject_ref}"
+
+
+def context_of_account(municipality: str, account_ref: str) -> str:
+    """What the key of an account's address is bound to."""
+    return f"{municipality}/account/{account_ref}"
+
+
+def context_of_told(municipality: str, told_id: UUID) -> str:
+    """What the key of what is written to an account is bound to."""
+    return f"{municipality}/told/{told_id}"
 
 
 async def seal_for_subject(

@@ -3,19 +3,23 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
-from services.notifications.tables import application, appointment, staff_task
+from services.notifications.domain.notices import Matter
+from services.notifications.tables import application, appointment, staff_task, told
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
 
-# What is read of the appointment or of the application that a task is about.
+# What is read of the appointment or of what was handed in, that a task is about.
 OF_EITHER = ("contact_ref", "procedure", "case_id")
+# Who may reach residents; a coordinator reaches helpers only.
+REACHES_RESIDENTS = ("counter", "manager")
 
 
 async def open_task(
@@ -23,8 +27,7 @@ async def open_task(
     *,
     municipality: str,
     notice_id: UUID,
-    appointment_id: UUID | None,
-    application_id: UUID | None = None,
+    matter: Matter,
     number: str,
     reason: str,
     now: datetime,
@@ -37,13 +40,17 @@ async def open_task(
             task_id=uuid4(),
             reason=reason,
             notice_id=notice_id,
-            appointment_id=appointment_id,
-            application_id=application_id,
+            **matter._asdict(),
             number=number,
             opened_at=now,
         )
         .on_conflict_do_nothing()
     )
+
+
+def may_reach_residents(identity: Identity) -> bool:
+    """Whether somebody sees notices and tasks of residents too, and not of helpers alone."""
+    return any(identity.has_role(role) for role in REACHES_RESIDENTS)
 
 
 async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID, *, now: datetime) -> None:
@@ -52,7 +59,7 @@ async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID
     Raises:
         Refusal: `not_found` (404), this town has no such task.
     """
-    ours = (staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id)
+    ours = _theirs(identity, task_id)
     done = await session.execute(
         update(staff_task)
         .where(*ours, staff_task.c.done_at.is_(None))
@@ -73,7 +80,7 @@ async def reopen_task(session: AsyncSession, identity: Identity, task_id: UUID, 
     Raises:
         Refusal: `not_found` (404), this town has no such task.
     """
-    ours = (staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id)
+    ours = _theirs(identity, task_id)
     reopened = await session.execute(
         update(staff_task)
         .where(*ours, staff_task.c.done_at.is_not(None))
@@ -93,14 +100,18 @@ async def view_contact(
 ) -> Contact | None:
     """How to reach the person of an open task, for staff who asked for it; None if nothing is known.
 
-    The person reads of it: `read_address_for_staff` writes the ledger's entry in this transaction.
+    A resident reads of it: `read_address_for_staff` writes the ledger's entry in this transaction. Of a helper, the
+    audit alone knows.
 
     Raises:
         Refusal: `not_found` (404), this town has no such task, or it is done: there is no reason to look.
     """
     found = (
         await session.execute(
-            select(*(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER))
+            select(
+                *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
+                told.c.account_ref,
+            )
             .select_from(staff_task)
             .outerjoin(
                 appointment,
@@ -116,17 +127,25 @@ async def view_contact(
                     application.c.application_id == staff_task.c.application_id,
                 ),
             )
-            .where(
-                staff_task.c.municipality == identity.municipality,
-                staff_task.c.task_id == task_id,
-                staff_task.c.done_at.is_(None),
+            .outerjoin(
+                told, and_(told.c.municipality == staff_task.c.municipality, told.c.told_id == staff_task.c.told_id)
             )
+            .where(*_theirs(identity, task_id), staff_task.c.done_at.is_(None))
         )
     ).one_or_none()
     if found is None:
         raise Refusal("not_found", 404)
     await record_deed(session, identity, "contact_viewed", task_id, now=now)
+    if found.account_ref is not None:
+        accounts = await read_account_contacts(session, vault, identity.municipality, [found.account_ref])
+        return accounts.get(found.account_ref)
     if found.contact_ref is None:
         return None
     look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
     return await read_address_for_staff(session, vault, identity, look, now=now)
+
+
+def _theirs(identity: Identity, task_id: UUID) -> list[ColumnElement[bool]]:
+    """This task, if it is one of theirs."""
+    theirs = [staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id]
+    return theirs if may_reach_residents(identity) else [*theirs, staff_task.c.told_id.is_not(None)]

@@ -1,7 +1,8 @@
 """Which notice an appointment's newest state asks for, and what to do with one whose turn it is."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -28,6 +29,21 @@ Kind = Literal[
     "draw_called_off",
     "case_switched",
     "turn_near",
+    "help_open",
+    "help_unmet",
+    "class_entered",
+    "class_waiting",
+    "class_offered",
+    "class_lost",
+    "class_called_off",
+    "class_reminder",
+    "helper_offer",
+    "helper_cover",
+    "helper_cancelled",
+    "helper_changed",
+    "helper_reminder",
+    "helper_message",
+    "sign_in",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -43,6 +59,26 @@ APPLICATION_NOTICES: dict[str, Kind] = {
 LAST_OF_APPLICATION: tuple[Kind, ...] = ("application_completed", "application_refused")
 # What is told of an entry to a draw that has no appointment.
 DRAW_NOTICES: dict[str, Kind] = {"lost": "draw_lost", "called_off": "draw_called_off"}
+# What is told of a request for a helper, and of a seat in a class, by the state that each has reached.
+HELP_NOTICES: dict[str, Kind] = {"open": "help_open", "unmet": "help_unmet"}
+CLASS_NOTICES: dict[str, Kind] = {
+    "entered": "class_entered",
+    "waiting": "class_waiting",
+    "offered": "class_offered",
+    "lost": "class_lost",
+    "called_off": "class_called_off",
+}
+CLASS_REMINDER: Kind = "class_reminder"
+# What a helper is told, by its matter.
+HELPER_NOTICES: dict[str, Kind] = {
+    "offer": "helper_offer",
+    "cover": "helper_cover",
+    "cancelled": "helper_cancelled",
+    "changed": "helper_changed",
+    "reminder": "helper_reminder",
+    "message": "helper_message",
+}
+SIGN_IN: Kind = "sign_in"
 # Somebody else chose the channel of a case for the person. It is told on their page as well.
 CASE_SWITCHED: Kind = "case_switched"
 # Only so many are before whoever waits at a counter.
@@ -50,10 +86,36 @@ TURN_NEAR: Kind = "turn_near"
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = Literal["email", "sms", "none"]
 
-# Of what a closing does, and of a draw that is called off, everybody is told: whom no message reaches, by staff.
-TOLD_BY_STAFF_TOO: tuple[Kind, ...] = ("closure", "reopened", "draw_called_off")
+# Whether a closing covers their time.
+OF_CLOSINGS: tuple[Kind, ...] = ("closure", "reopened")
+# Of these everybody is told: whom no message reaches, by staff.
+TOLD_BY_STAFF_TOO: tuple[Kind, ...] = (
+    *OF_CLOSINGS, "draw_called_off", "help_unmet", "class_offered", "class_called_off",
+)  # fmt: skip
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
-MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR)
+MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN)
+# Told to an account, and not about an appointment or what somebody handed in.
+OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN)
+# About what somebody handed in: a newer state of it has made them wrong.
+_OF_HANDED_IN: tuple[Kind, ...] = (
+    *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED, *HELP_NOTICES.values(),
+    *CLASS_NOTICES.values(), CLASS_REMINDER,
+)  # fmt: skip
+# Whoever waits for the answer, or stands before a closed door, waits now; a reminder and what is written to a group
+# goes out beside the others.
+URGENT: tuple[Kind, ...] = ("helper_offer", "helper_cover", SIGN_IN)
+IN_BULK: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder", "helper_message")
+# What comes by night waits for the morning, unless it would have lost its use by then.
+RATHER_BY_DAY: tuple[Kind, ...] = (
+    "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_message", "help_unmet",
+    "class_offered", "class_called_off",
+)  # fmt: skip
+KEEPS_QUIET: tuple[Kind, ...] = (*RATHER_BY_DAY, "helper_reminder", CLASS_REMINDER)
+# Of use as long as something is kept, an answer is waited for, or a code opens.
+_UNTIL: tuple[Kind, ...] = (
+    "earlier_offer", "class_offered", "helper_offer", "helper_cover", "helper_changed", SIGN_IN,
+)  # fmt: skip
+_REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -63,12 +125,24 @@ CONTACT_LOOK_AGAIN = timedelta(seconds=5)
 USEFUL = timedelta(hours=24)
 # Then they were called, or it goes slower than anybody thought: the board says it.
 TURN_USEFUL = timedelta(minutes=20)
+# Who reads it in the morning has so long to answer, or has not left yet.
+TIME_TO_ACT = timedelta(hours=1)
 # Even of an appointment that has begun, one is told that it was cancelled.
 USEFUL_AT_LEAST = timedelta(minutes=30)
 
 
+class Matter(NamedTuple):
+    """What a notice, and a task of staff, is about: one of the three."""
+
+    appointment_id: UUID | None = None
+    # What somebody handed in: an application, an entry, a request.
+    application_id: UUID | None = None
+    # What was told to an account.
+    told_id: UUID | None = None
+
+
 class Newest(msgspec.Struct, frozen=True, kw_only=True):
-    """What decisions need of the newest state of an appointment, or of an application, which begins at no time."""
+    """What decisions need of the newest state of what a notice is about. An application begins at no time."""
 
     state: str
     sequence: int
@@ -123,31 +197,36 @@ def useful_until(
     kind: Kind, *, starts_at: datetime | None, offer_until: datetime | None = None, now: datetime
 ) -> datetime:
     """Until when sending it makes sense."""
-    if kind == "earlier_offer" and offer_until is not None:
+    if kind in _UNTIL and offer_until is not None:
         return offer_until
     if kind == TURN_NEAR:
         return now + TURN_USEFUL
     if starts_at is None or kind in ("cancellation", "closure"):
         return now + USEFUL
-    if kind == "reminder":
+    if kind in _REMINDERS:
         return starts_at
     return max(min(starts_at, now + USEFUL), now + USEFUL_AT_LEAST)
 
 
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
-    if kind in (*APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED):
+    if kind in (*_OF_HANDED_IN, *OF_ACCOUNTS):
         return newest.sequence > sequence
     if kind == "cancellation":
         return False
     if kind == TURN_NEAR:
         # That they have come may be heard after it.
         return newest.state not in ("booked", "checked_in")
-    if kind in TOLD_BY_STAFF_TOO and (newest.closure == "none") != (kind == "reopened"):
+    if kind in OF_CLOSINGS and (newest.closure == "none") != (kind == "reopened"):
         return True
     if kind == "earlier_offer" and (newest.offer_until is None or newest.closure != "none"):
         return True
     return newest.state != "booked" or newest.sequence > sequence
+
+
+def is_beside(kind: Kind, *, bulk: bool) -> bool:
+    """Whether a notice goes out beside the others, and never before them; `bulk` is what asked for it."""
+    return kind not in URGENT and (bulk or kind in IN_BULK)
 
 
 def due_kind(*, bulk: bool) -> str:
@@ -165,19 +244,27 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
         return Settle("undeliverable", "no_contact", task=True)
     if notice.reach == "none":
         return Settle("printed_slip", "chosen")
-    if notice.kind == "reminder" and newest.starts_at is not None and now >= newest.starts_at:
+    if notice.kind in _REMINDERS and newest.starts_at is not None and now >= newest.starts_at:
         return Settle("superseded", "begun")
     if notice.reach is None and now - notice.created_at >= CONTACT_WAIT:
-        return Settle("undeliverable", "contact_missing", task=True)
+        # Who has an account and never said how to be told looks at their page, as whoever chose so.
+        return Settle("undeliverable", "contact_missing", task=notice.kind not in OF_ACCOUNTS)
     if now >= notice.useful_until:
         return Settle("undeliverable", "too_late", task=True)
     if notice.reach is None or not notice.has_words:
         return LookAgain(now + CONTACT_LOOK_AGAIN)
     if notice.keeps_quiet and is_quiet(now):
-        later = after_quiet(now)
-        is_in_time = newest.starts_at is None or later < newest.starts_at
-        return LookAgain(later) if is_in_time else Settle("superseded", "quiet_hours")
+        return _at_night(notice, newest, now=now)
     return Send()
+
+
+def _at_night(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
+    """Of what keeps quiet: whether it waits for the morning, is told all the same, or not at all."""
+    later = after_quiet(now)
+    if notice.kind in RATHER_BY_DAY:
+        return LookAgain(later) if later + TIME_TO_ACT <= notice.useful_until else Send()
+    is_in_time = newest.starts_at is None or later < newest.starts_at
+    return LookAgain(later) if is_in_time else Settle("superseded", "quiet_hours")
 
 
 def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:
@@ -188,6 +275,6 @@ def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:
     """
     if kind == "change":
         return str(sequence)
-    if kind in ("reminder", "helper_found", "earlier_offer", *TOLD_BY_STAFF_TOO):
+    if kind in ("reminder", "helper_found", "earlier_offer", *OF_CLOSINGS):
         return f"{rule}:{sequence}"
     return "once"

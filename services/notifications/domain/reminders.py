@@ -1,15 +1,17 @@
 """When a reminder (リマインド) goes out, and whether it still should."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import msgspec
 
-from services.notifications.domain.quiet_hours import after_quiet, before_quiet, is_quiet
+from services.notifications.domain.quiet_hours import JST, after_quiet, before_quiet, is_quiet
 
 # A reminder that would come later than this before the appointment comes on the evening before instead.
 LATEST_BEFORE_START = timedelta(minutes=60)
 # The minutes before 21:00 in which such a reminder is due.
 EVENING_MARGIN = timedelta(minutes=15)
+# Of a class, in the afternoon before.
+DAY_BEFORE_AT = time(17)
 
 
 class ReminderRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,12 @@ def remind_again_at(rule: ReminderRule, *, starts_at: datetime, now: datetime) -
         return None
     later = after_quiet(now)
     return later if later < starts_at else None
+
+
+def day_before(starts_at: datetime) -> datetime:
+    """The afternoon of the day before, in Japan."""
+    day = starts_at.astimezone(JST).date() - timedelta(days=1)
+    return datetime.combine(day, DAY_BEFORE_AT, JST).astimezone(starts_at.tzinfo)
 
 
 def _out_of_quiet(moment: datetime, starts_at: datetime) -> datetime:

@@ -1,4 +1,7 @@
-"""`/notices`: what was sent and what became of it, for staff. Numbers and channels only; an address when asked for."""
+"""`/notices`: what was sent and what became of it, for staff. Numbers and channels only; an address when asked for.
+
+A coordinator sees what was told to helpers, and nothing of residents.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +14,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.contacts import Contact
-from services.notifications.commands.tasks import complete_task, reopen_task, view_contact
+from services.notifications.commands.tasks import complete_task, may_reach_residents, reopen_task, view_contact
 from services.notifications.keys import Keys
 from services.notifications.queries import PAGE, OpenTask, find_task, list_notices, list_open_tasks
 from shared.db import Database
@@ -22,7 +25,7 @@ from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
-GUARDS = [require_role("counter", "manager")]
+GUARDS = [require_role("counter", "coordinator", "manager")]
 BEFORE_MAX_LENGTH = 40
 
 Req = Request[Any, Any, Any]
@@ -33,11 +36,12 @@ async def get_notices(
     request: Req,
     db: NamedDependency[Database],
     town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
     before: FromQuery[str | None] = None,
     done: FromQuery[str] = "",
 ) -> Template:
     """Open tasks on top, then the delivery log, newest first. `done` is the task that was just completed."""
-    return await _notices_page(request, db, town, before=before, done=done)
+    return await _notices_page(request, db, town, identity, before=before, done=done)
 
 
 @post("/notices/tasks/{task_id:str}/contact", guards=GUARDS)
@@ -54,9 +58,10 @@ async def post_task_contact(
     shown = parse_uuid(task_id)
     async with db.begin(town.code) as session:
         contact = await view_contact(session, keys.vault, identity, shown, now=now)
+        task = await find_task(session, town.code, shown)
     if "hx-request" in request.headers:
-        return page(request, "task_contact.html", contact=_show(contact))
-    return await _notices_page(request, db, town, shown=shown, contact=_show(contact))
+        return page(request, "task_contact.html", contact=_show(contact), task=task)
+    return await _notices_page(request, db, town, identity, shown=shown, contact=_show(contact))
 
 
 @get(
@@ -102,15 +107,17 @@ async def _notices_page(
     request: Req,
     db: Database,
     town: Town,
+    identity: Identity,
     *,
     before: str | None = None,
     done: str = "",
     shown: UUID | None = None,
     contact: dict[str, str] | None = None,
 ) -> Template:
+    helpers_only = not may_reach_residents(identity)
     async with db.begin(town.code) as session:
-        tasks = await list_open_tasks(session, town.code)
-        notices = await list_notices(session, town.code, before=_read_moment(before))
+        tasks = await list_open_tasks(session, town.code, helpers_only=helpers_only)
+        notices = await list_notices(session, town.code, before=_read_moment(before), helpers_only=helpers_only)
         completed = await _find_completed(session, town.code, done) if done else None
     older = notices[-1].created_at.isoformat() if len(notices) == PAGE else None
     return page(

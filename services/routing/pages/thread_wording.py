@@ -77,6 +77,8 @@ NOTICES: dict[str, str] = {
     "application_completed": _("手続きが終わったこと"),
     "application_refused": _("申請について決まったこと"),
     "application_withdrawn": _("申請の取り下げ"),
+    "help_open": _("サポーターをさがしていること"),
+    "help_unmet": _("サポーターが見つからなかったこと"),
     "draw_won": _("抽選の当たり"),
     "draw_lost": _("抽選の結果"),
     "draw_called_off": _("抽選の取りやめ"),

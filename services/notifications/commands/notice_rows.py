@@ -1,0 +1,248 @@
+"""A notice whose turn it is, as the database knows it: what is decided on, and the order that comes of it."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Integer, Row, and_, cast, exists, func, select
+
+from services.notifications.commands.account_notices import Content, open_content
+from services.notifications.commands.contacts import Reading
+from services.notifications.commands.subjects import ACCESS, context_of
+from services.notifications.domain.notices import Matter, Newest, Waiting
+from services.notifications.keys import Keys
+from services.notifications.orders import Order
+from services.notifications.tables import (
+    account_contact,
+    application,
+    appointment,
+    catalogue_counter,
+    catalogue_procedure,
+    catalogue_template,
+    catalogue_town,
+    contact_point,
+    notice,
+    subject_key,
+    told,
+)
+from shared.crypto import SealBroken
+from shared.events.booking import SealedAccess
+from shared.log import get_logger
+
+log = get_logger(__name__)
+
+OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_sealed")
+TIMES = ("starts_at", "ends_at")
+
+
+def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
+    """Notices with the newest state of what they are about, the contact, and the words; locked."""
+    town = notice.c.municipality
+    language = _first(contact_point.c.language, account_contact.c.language)
+    # Of a visit, a later word overtakes an earlier one that waits.
+    later = told.alias("later")
+    is_overtaken = exists().where(
+        later.c.municipality == town,
+        later.c.assignment_id == told.c.assignment_id,
+        later.c.account_ref == told.c.account_ref,
+        later.c.occurred_at > told.c.occurred_at,
+    )
+    joined = (
+        notice.outerjoin(appointment, and_(appointment.c.municipality == town,
+                                           appointment.c.appointment_id == notice.c.appointment_id))
+        .outerjoin(application, and_(application.c.municipality == town,
+                                     application.c.application_id == notice.c.application_id))
+        .outerjoin(told, and_(told.c.municipality == town, told.c.told_id == notice.c.told_id))
+        .outerjoin(account_contact, and_(account_contact.c.municipality == town,
+                                         account_contact.c.account_ref == notice.c.account_ref))
+        .outerjoin(contact_point, and_(contact_point.c.municipality == town,
+                                       contact_point.c.contact_ref == notice.c.contact_ref))
+        .outerjoin(subject_key, and_(subject_key.c.municipality == town,
+                                     subject_key.c.subject_ref == _of_either("subject_ref")))
+        .outerjoin(catalogue_town, catalogue_town.c.municipality == town)
+        .outerjoin(catalogue_procedure, and_(catalogue_procedure.c.municipality == town,
+                                             catalogue_procedure.c.code == _of_either("procedure")))
+        .outerjoin(catalogue_counter, and_(catalogue_counter.c.municipality == town,
+                                           catalogue_counter.c.code == _first(
+                                               appointment.c.counter, application.c.venue, told.c.venue)))
+        .outerjoin(catalogue_template, and_(catalogue_template.c.municipality == town,
+                                            catalogue_template.c.kind == notice.c.kind,
+                                            catalogue_template.c.language == language))
+    )  # fmt: skip
+    return (
+        select(
+            notice,
+            *(_of_either(name).label(name) for name in OF_EITHER),
+            *(_first(*(table.c[name] for table in (appointment, application, told))).label(name) for name in TIMES),
+            appointment.c.helper,
+            appointment.c.closure,
+            appointment.c.offer_starts_at,
+            _first(appointment.c.offer_until, application.c.until, told.c.until).label("offer_until"),
+            appointment.c.minutes.label("needed_min"),
+            appointment.c.chain_id,
+            _of_either("state").label("newest_state"),
+            _first(appointment.c.sequence, application.c.version, cast(is_overtaken, Integer)).label("newest_sequence"),
+            _first(contact_point.c.reach, account_contact.c.reach).label("contact_reach"),
+            language.label("language"),
+            subject_key.c.wrapped_key,
+            application.c.title,
+            told.c.content_sealed,
+            told.c.wrapped_key.label("told_key"),
+            catalogue_town.c.name_ja.label("town_name"),
+            catalogue_town.c.phone.label("town_phone"),
+            catalogue_town.c.public_url,
+            catalogue_town.c.address_ja.label("town_address"),
+            catalogue_procedure.c.name_ja.label("procedure_name"),
+            catalogue_procedure.c.discreet,
+            catalogue_procedure.c.bring,
+            catalogue_procedure.c.fee_yen,
+            catalogue_procedure.c.minutes,
+            catalogue_procedure.c.at_counter,
+            catalogue_counter.c.number.label("counter_number"),
+            catalogue_counter.c.name_ja.label("counter_name"),
+            catalogue_counter.c.place_ja.label("place"),
+            *(catalogue_template.c[name].label(f"own_{name}") for name in ("subject", "long", "short")),
+        )
+        .select_from(joined)
+        .where(town == municipality, notice.c.notice_id.in_(notice_ids))
+        .order_by(notice.c.notice_id)
+        .limit(len(notice_ids))
+        .with_for_update(of=notice)
+    )
+
+
+def _of_either(name: str) -> Any:
+    """A column of the appointment or of what was handed in, that a notice is about."""
+    return _first(appointment.c[name], application.c[name])
+
+
+def _first(*columns: Any) -> Any:
+    """Of the matters that a notice may be about, the column of the one that it is about."""
+    return func.coalesce(*columns)
+
+
+def waiting_of(row: Row[Any], *, in_flight: bool) -> Waiting:
+    """What decisions need of the notice; `in_flight`: somebody is sending it at this moment."""
+    return Waiting(
+        kind=row.kind,
+        state=row.state,
+        sequence=row.sequence,
+        created_at=row.created_at,
+        useful_until=row.useful_until,
+        keeps_quiet=row.keeps_quiet,
+        reach=row.contact_reach,
+        in_flight=in_flight,
+        has_words=row.town_name is not None,
+    )
+
+
+def newest_of(row: Row[Any]) -> Newest:
+    """What decisions need of its matter."""
+    closure = row.closure or "none"
+    return Newest(
+        state=row.newest_state or "told",
+        sequence=row.newest_sequence,
+        starts_at=row.starts_at,
+        closure=closure,
+        offer_until=row.offer_until,
+    )
+
+
+def reading_of(row: Row[Any]) -> Reading:
+    """Why the address of a contact is read."""
+    return Reading(
+        notice_id=row.notice_id,
+        kind=row.kind,
+        contact_ref=row.contact_ref,
+        procedure=row.procedure,
+        office=row.office,
+        case_id=row.case_id,
+    )
+
+
+def matter_of(row: Any) -> Matter:
+    """What the notice is about."""
+    return Matter(row.appointment_id, row.application_id, row.told_id)
+
+
+def order_of(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_dead: bool, address: str) -> Order:
+    """Everything that the attempt needs, opened."""
+    access, content = _open_access(row, keys, municipality), _open_content(row, keys, municipality)
+    return Order(
+        municipality=municipality,
+        notice_id=row.notice_id,
+        attempt_no=attempt_no,
+        lease_token=uuid4(),
+        tries=row.tries + was_dead,
+        kind=row.kind,
+        bulk=row.bulk,
+        reach=row.contact_reach,
+        created_at=row.created_at,
+        useful_until=row.useful_until,
+        appointment_id=row.appointment_id,
+        application_id=row.application_id,
+        told_id=row.told_id,
+        case_id=row.case_id,
+        number=row.number or "",
+        sequence=row.newest_sequence,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        procedure_name=row.procedure_name,
+        # What we know nothing of is not shown either.
+        discreet=row.discreet is not False,
+        helper=row.helper or "none",
+        offer_starts_at=row.offer_starts_at,
+        offer_until=row.offer_until,
+        together=row.together,
+        chain_id=row.chain_id,
+        together_until=row.together_until,
+        turn_before=row.turn_before or 0,
+        turn_ticket=row.turn_ticket or "",
+        # A venue has no number: its name is part of the place.
+        counter_number=row.counter_number,
+        counter_name=row.counter_name,
+        place=row.place or "",
+        bring=tuple(row.bring or ()),
+        # What more costs is on the appointment's page.
+        fee_yen=0 if row.needed_min else row.fee_yen or 0,
+        at_counter=row.at_counter is not False,
+        minutes=row.needed_min or row.minutes or 0,
+        town_name=row.town_name,
+        town_address=row.town_address,
+        town_phone=row.town_phone,
+        public_url=row.public_url,
+        language=row.language,
+        own_subject=row.own_subject or "",
+        own_long=row.own_long or "",
+        own_short=row.own_short or "",
+        address=address,
+        link_token=access.link_token if access else content.link_token,
+        code=access.code if access else content.code,
+        title=row.title or "",
+        message_subject=content.subject,
+        message_body=content.body,
+    )
+
+
+def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess | None:
+    if row.access_sealed is None or row.wrapped_key is None:
+        return None
+    context, field = context_of(municipality, row.subject_ref), f"{ACCESS}/{row.appointment_id or row.application_id}"
+    try:
+        opened = keys.vault.open(row.wrapped_key, context, field, bytes(row.access_sealed))
+    except SealBroken:
+        # The message goes out without link and code: number and telephone still help. But a broken seal is ours to see.
+        log.error("access_unreadable", notice_id=str(row.notice_id))
+        return None
+    return msgspec.json.decode(opened, type=SealedAccess)
+
+
+def _open_content(row: Row[Any], keys: Keys, municipality: str) -> Content:
+    if row.told_id is None:
+        return Content()
+    try:
+        return open_content(keys.vault, municipality, row.told_id, row.content_sealed, row.told_key)
+    except SealBroken:
+        log.error("content_unreadable", notice_id=str(row.notice_id))
+        return Content()
