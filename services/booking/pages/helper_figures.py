@@ -99,7 +99,7 @@ async def _sheet(session: AsyncSession, municipality: str, first: date) -> Sheet
     # A share of few, and their time, would tell what the count does not.
     told = found.requests >= SMALL
     rows += [
-        (_("決まった割合（%）"), found.met_percent if told else None),
+        (_("決まった割合（パーセント）"), found.met_percent if told else None),
         (_("決まるまで・半分の人（分）"), found.match_p50_min if told else None),
         (_("決まるまで・10人に9人（分）"), found.match_p90_min if told else None),
         (_("活動の時間"), round(found.minutes / 60, 1) if found.done >= SMALL else None),
