@@ -164,6 +164,14 @@ async def test_who_is_suspended_hands_over_and_reads_why(helpers: HelperTown) ->
     assert (await browser.get(url)).headers["location"] == f"/helpers/people/{SATO}"
 
 
+async def test_a_standing_without_its_reason_is_none(helpers: HelperTown) -> None:
+    for standing, reason in (("suspended", None), ("active", "talk")):
+        async with helpers.town.db.begin(TOWN) as session:
+            with pytest.raises(Refusal) as refused:
+                await set_standing(session, COORDINATOR, SATO, standing, reason, now=helpers.town.now)  # type: ignore[arg-type]
+        assert refused.value.code == "standing_unfit"
+
+
 async def test_who_is_not_active_cannot_be_asked_by_anybody(helpers: HelperTown) -> None:
     await helpers.book()
     await suspend(helpers, TANAKA)
