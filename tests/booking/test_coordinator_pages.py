@@ -265,7 +265,7 @@ async def test_who_is_suspended_is_written_to_only_when_chosen(helpers: HelperTo
         assert (await session.execute(text("SELECT 1 FROM helper_message"))).all() == []
 
 
-async def met(helpers: HelperTown, guest: str, **changes: object) -> None:
+async def met(helpers: HelperTown, guest: str, **changes: Any) -> None:
     """Somebody came to their helper, who said so."""
     await helpers.book(guest, **changes)
     at = helpers.town.now

@@ -42,7 +42,7 @@ async def helpers(town_after: TownAfter) -> HelperTown:
     return town
 
 
-async def cannot_come(helpers: HelperTown, **changes: object) -> tuple[Booked, UUID]:
+async def cannot_come(helpers: HelperTown, **changes: Any) -> tuple[Booked, UUID]:
     """Somebody booked SATO at eleven, who accepted and now cannot come: the appointment, and who is looked for."""
     booked = await helpers.book(slot=1, **changes)
     await helpers.answer(SATO, "accept")
