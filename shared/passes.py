@@ -53,6 +53,8 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     channel: Literal["counter", "helper"] = "counter"
     language: str = "ja"
     behalf: Literal["phone", "desk"] | None = None
+    # How far their case had come online when they left it for a helper; empty: they began with one.
+    from_step: str = ""
     errands: Annotated[tuple[str, ...], msgspec.Meta(max_length=ERRANDS_MAX - 1)] = ()
     issued_at: datetime
     expires_at: datetime

@@ -32,6 +32,7 @@ from services.booking.pages.counter import (
     post_next,
     post_walk_in,
 )
+from services.booking.pages.covers import get_cover_answer_address, post_cover_answer
 from services.booking.pages.door import (
     get_door,
     get_door_code,
@@ -63,7 +64,15 @@ from services.booking.pages.draws_open_data import (
 )
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.finish import get_finish, post_finish
+from services.booking.pages.helper_figures import get_helper_figures, get_helper_figures_csv
+from services.booking.pages.helper_messages import (
+    get_messages,
+    get_preview_address,
+    post_message,
+    post_message_preview,
+)
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer, post_switch
+from services.booking.pages.insurance import get_insurance, get_insurance_csv, get_insurance_xlsx
 from services.booking.pages.kiosk import (
     get_kiosk,
     get_kiosk_address,
@@ -82,9 +91,22 @@ from services.booking.pages.one_stop import (
     post_book_chain_page,
     post_chain_page,
 )
+from services.booking.pages.people import (
+    get_people,
+    get_person,
+    get_standing_address,
+    post_record,
+    post_standing,
+)
 from services.booking.pages.phone_ticket import get_phone_ticket, post_phone_ticket_action
 from services.booking.pages.reports import get_report_csv, get_report_xlsx, get_reports
-from services.booking.pages.roster import get_reassign_address, get_roster, post_reassign
+from services.booking.pages.roster import (
+    get_cover_address,
+    get_reassign_address,
+    get_roster,
+    post_reassign,
+    post_start_cover,
+)
 from services.booking.pages.rules import (
     get_rule_address,
     get_rule_page,
@@ -234,6 +256,24 @@ HANDLERS = [
     get_roster,
     get_reassign_address,
     post_reassign,
+    get_cover_address,
+    post_start_cover,
+    get_cover_answer_address,
+    post_cover_answer,
+    get_people,
+    get_person,
+    post_record,
+    get_standing_address,
+    post_standing,
+    get_messages,
+    get_preview_address,
+    post_message_preview,
+    post_message,
+    get_insurance,
+    get_insurance_csv,
+    get_insurance_xlsx,
+    get_helper_figures,
+    get_helper_figures_csv,
     get_rules_page,
     get_rule_page,
     get_rule_address,

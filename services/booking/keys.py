@@ -83,6 +83,11 @@ def helper_context(municipality: str, helper_ref: str) -> str:
     return f"{municipality}/helper/{helper_ref}"
 
 
+def helper_message_context(municipality: str, message_id: UUID) -> str:
+    """What the key of a message to helpers is bound to."""
+    return f"{municipality}/helper-message/{message_id}"
+
+
 def draw_context(municipality: str, draw_id: UUID) -> str:
     """What the key of a seed is bound to."""
     return f"{municipality}/draw/{draw_id}"

@@ -10,6 +10,8 @@ def _(message: str) -> str:
 
 _CHOOSE = _("ほかの時間を選んでください。")
 
+_HELPERS, _BACK = "/helpers", _("予定のページにもどる")
+
 REFUSALS: dict[str, RefusalText] = {
     "visit_unknown": RefusalText(
         _("予約の途中の情報が見つかりません"),
@@ -187,6 +189,36 @@ REFUSALS: dict[str, RefusalText] = {
     "helper_busy": RefusalText(
         _("このサポーターには、同じ時間に予定があります"), _("ほかのサポーターを選んでください。")
     ),
+    "cover_unknown": RefusalText(
+        _("このお願いは見つかりません"), _("予定のページにもどって、今の予定を確かめてください。"), _HELPERS, _BACK
+    ),
+    "cover_taken": RefusalText(
+        _("ほかのサポーターが、先に引き受けました"),
+        _("お返事をありがとうございます。またの機会にお願いします。"),
+        _HELPERS,
+        _BACK,
+    ),
+    "cover_over": RefusalText(
+        _("この代わりのお願いは、もう終わっています"),
+        _("お返事をありがとうございます。予定のページにもどって、今の予定を確かめてください。"),
+        _HELPERS,
+        _BACK,
+    ),
+    "cover_busy": RefusalText(
+        _("同じ時間に、ほかの約束があります"),
+        _("予定のページにもどって、今の予定を確かめてください。"),
+        _HELPERS,
+        _BACK,
+    ),
+    "cover_too_late": RefusalText(
+        _("代わりを募集する時間がありません"), _("サポーターか相手の方に、電話で知らせてください。")
+    ),
+    "cover_nobody": RefusalText(
+        _("この時間に来られるサポーターが、ほかにいません"), _("別の日にするか、窓口をすすめてください。")
+    ),
+    "standing_unfit": RefusalText(_("活動の状態を選んでください"), _("「お休み中」のときは、わけも選んでください。")),
+    "message_unfit": RefusalText(_("この文は送れません"), _("件名と本文を、決まった長さの中で書いてください。")),
+    "group_empty": RefusalText(_("あてはまるサポーターがいません"), _("会場や内容を選びなおしてください。")),
     "feed_unknown": RefusalText(
         _("このアドレスのカレンダーはありません"), _("予定のページで、新しいアドレスを作ってください。")
     ),

@@ -18,6 +18,8 @@ from services.booking.commands.closings import (
     on_closing_offer_due,
     on_reopening_due,
 )
+from services.booking.commands.cover_asking import COVER
+from services.booking.commands.covers import on_cover_due
 from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK, WAIT_WATCH
@@ -49,6 +51,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     END_VISIT: on_end_visit_due,
     HELPER_ANSWER: on_helper_answer_due,
     HELPER_REMINDER: on_helper_reminder_due,
+    COVER: on_cover_due,
     CLOSING: on_closing_due,
     REOPENING: on_reopening_due,
     CLOSING_ANSWER: on_closing_answer_due,

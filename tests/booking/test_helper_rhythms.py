@@ -130,7 +130,7 @@ async def test_on_their_phone_a_helper_chooses_the_weeks_and_sees_the_days(helpe
         await phone.post(form.action, data=form.fields | typed | {"weekday": "2", "pattern": "every99"})
         assert "毎週 火曜日 10:00〜12:00" in (await phone.get("/helpers/shifts")).text
     async with helpers.town.browser("boss", kind="staff", roles=("coordinator",)) as desk:
-        assert "2週に1回 月曜日 10:00〜12:00 公民館" in (await desk.get("/helpers/roster")).text
+        assert "2週に1回 月曜日 10:00〜12:00 公民館" in (await desk.get(f"/helpers/people/{TANAKA}")).text
     assert await days_of(helpers) == sorted([MONDAYS[1], *(day + timedelta(days=1) for day in MONDAYS)])
 
 

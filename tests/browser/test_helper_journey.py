@@ -145,8 +145,8 @@ def test_7_a_coordinator_asks_another_helper(phone: Page, new_phone: Callable[..
     expect(desk.get_by_role("main")).to_contain_text("田中")
     expect(desk.get_by_role("main")).to_contain_text("鈴木")
     look(desk, "helper-roster")
-    waiting = desk.locator("li.card").filter(has_text="お返事待ち").first
-    waiting.get_by_role("button", name="お願いする").click()
+    waiting = desk.locator("li[id^='request-']").filter(has_text="お返事待ち").first
+    waiting.get_by_role("button", name="お願いする", exact=True).click()
     expect(desk.get_by_role("main")).to_contain_text("ほかのサポーターにお願いしました")
 
 

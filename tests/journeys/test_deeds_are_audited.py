@@ -98,6 +98,11 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/calendar": "renew-feed",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
+    "booking POST /helpers/roster/{assignment_id}/cover": "start-cover",
+    "booking POST /helpers/covers/{cover_id}/{answer}": "accept-cover",
+    "booking POST /helpers/people/{helper_ref}": "keep-helper-record",
+    "booking POST /helpers/people/{helper_ref}/standing": "helper-suspended",
+    "booking POST /helpers/messages": "write-to-helpers",
     "booking POST /counter/opening/{counter}/publish": "publish-opening",
     "booking POST /counter/opening/{counter}/withdraw": "withdraw-opening",
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
@@ -198,6 +203,8 @@ NO_DEEDS = {
     "booking POST /booking/api/draws/{draw_id}/access",
     # A form comes back with more in it; nothing is kept, and nothing read.
     "routing POST /cases/{case_id}/fields",
+    # How a message will read, and to how many it goes.
+    "booking POST /helpers/messages/preview",
     # What a change would do, before anybody does it.
     "booking POST /counter/opening/{counter}/preview",
     "booking POST /booking/api/opening/{counter}/preview",
@@ -604,6 +611,23 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
     coordinator.send("/reassign", helper=other[1])
     asked = next(helper for helper in helpers if "/accept" in helper.get("/helpers").text)
     asked.send("/accept")
+    coordinator.get("/helpers/roster")
+    coordinator.send("/cover")
+    other_helper = next(helper for helper in helpers if helper is not asked)
+    other_helper.get("/helpers")
+    other_helper.send("/accept")
+    person = re.search(r'href="(/helpers/people/[^"]+)"', coordinator.get("/helpers/people").text)
+    assert person, coordinator.page.text
+    coordinator.get(person[1])
+    coordinator.send(person[1], registered_on_year="2026", registered_on_month="4", registered_on_day="1")
+    coordinator.get(person[1])
+    coordinator.send("/standing", standing="suspended", suspended_for="own_wish")
+    coordinator.get(person[1])
+    # Taken on again, for what comes later.
+    coordinator.ask("/standing", standing="active", suspended_for="")
+    coordinator.get("/helpers/messages")
+    coordinator.ask("/preview", subject="予定", body="来月の予定を教えてください。")
+    coordinator.send("/helpers/messages", deed="send")
 
 
 def _changes_when_a_counter_is_open(coordinator: Desk) -> None:

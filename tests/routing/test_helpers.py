@@ -204,11 +204,29 @@ async def test_a_resident_takes_a_pass_for_a_helper_to_booking(
     environ = database.environ
     booking = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
     ticket = open_pass(booking, "routing", "book", sealed[1], municipality=TOWN, now=NOW)
-    assert (ticket.channel, ticket.procedure) == ("helper", "CHI02")
+    assert (ticket.channel, ticket.procedure, ticket.from_step) == ("helper", "CHI02", "")
     async with db.begin(TOWN) as session:
         purposes = (await session.execute(text("SELECT DISTINCT purpose FROM ledger_entry"))).scalars().all()
     assert "サポーターがお名前をお呼びするため" in purposes
     assert "窓口でお名前をお呼びするため" not in purposes
+
+
+async def test_who_gets_stuck_online_takes_along_how_far_they_had_come(
+    db: Database, database: TestDatabase, visitor: Visitor
+) -> None:
+    await open_venue(db)
+    case = await visitor.open_case(channel="online")
+    await visitor.tell(case, name="二宮 花子")
+    assert (await visitor.post(f"{case}/channel", {"channel": "helper"})).status_code == httpx.codes.SEE_OTHER
+    preview = await visitor.get(f"{case}/handover")
+    offers = dict(re.findall(r'name="(offer_\w+)" value="([0-9a-f-]{36})"', preview.text))
+    handed = await visitor.post(f"{case}/handover", {"all": "yes", **offers})
+    carried = await visitor.get(handed.headers["location"])
+    sealed = re.search(r'name="pass" value="([^"]+)"', carried.text)
+    assert sealed is not None
+    environ = database.environ
+    booking = ServiceBox.from_settings(environ["CHOUDO_BOOKING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
+    assert open_pass(booking, "routing", "book", sealed[1], municipality=TOWN, now=NOW).from_step == "told"
 
 
 async def test_what_became_of_the_helper_stands_on_my_page(db: Database, visitor: Visitor) -> None:

@@ -512,6 +512,26 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /helpers/roster": ROSTER,
     "booking GET /helpers/roster/{assignment_id}/reassign": ROSTER,
     "booking POST /helpers/roster/{assignment_id}/reassign": ROSTER,
+    # Who else could come: asked by a coordinator, answered by helpers.
+    "booking GET /helpers/roster/{assignment_id}/cover": ROSTER,
+    "booking POST /helpers/roster/{assignment_id}/cover": ROSTER,
+    "booking GET /helpers/covers/{cover_id}/{answer}": HELPER,
+    "booking POST /helpers/covers/{cover_id}/{answer}": HELPER,
+    # How helpers stand, what is written to them, their insurance, and what it all came to.
+    "booking GET /helpers/people": ROSTER,
+    "booking GET /helpers/people/{helper_ref}": ROSTER,
+    "booking POST /helpers/people/{helper_ref}": ROSTER,
+    "booking GET /helpers/people/{helper_ref}/standing": ROSTER,
+    "booking POST /helpers/people/{helper_ref}/standing": ROSTER,
+    "booking GET /helpers/messages": ROSTER,
+    "booking POST /helpers/messages": ROSTER,
+    "booking GET /helpers/messages/preview": ROSTER,
+    "booking POST /helpers/messages/preview": ROSTER,
+    "booking GET /helpers/insurance": ROSTER,
+    "booking GET /helpers/insurance/list.csv": ROSTER,
+    "booking GET /helpers/insurance/list.xlsx": ROSTER,
+    "booking GET /helpers/figures": ROSTER,
+    "booking GET /helpers/figures/month.csv": ROSTER,
     # --- notifications: how to reach ---
     "notifications GET /notifications/language": ANYBODY,
     # The SMS gateway, with a secret of its own: without it 401, which a test of the service sees.

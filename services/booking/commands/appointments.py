@@ -66,8 +66,8 @@ _LOOK = Prepared(f"""
     SELECT pg_advisory_xact_lock(hashtextextended('open_appointments/' || v.municipality || '/' || v.guest_ref, 0)),
            v.guest_ref, v.expires_at, v.appointment_id, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.reach,
            v.draft_sealed, v.passed_at, v.arrived_at, v.language, k.wrapped_key,
-           v.services, v.minutes, p.hold_id, p.held_until, p.slot_id, p.place_no, p.parts, s.counter, s.starts_at,
-           {HELD_UNTIL_THE_END} AS ends_at,
+           v.services, v.minutes, v.from_step, p.hold_id, p.held_until, p.slot_id, p.place_no, p.parts, s.counter,
+           s.starts_at, {HELD_UNTIL_THE_END} AS ends_at,
            coalesce(c.office, r.office, '') AS office, b.max_open_appointments,
            CASE WHEN r.kind = 'venue' THEN 'asked' ELSE 'none' END AS helper
     FROM visit v
@@ -104,11 +104,11 @@ _BOOK = Prepared(f"""
         INSERT INTO appointment
             (municipality, appointment_id, number, kind, state, version, sequence, procedure, counter, office,
              slot_id, place_no, starts_at, ends_at, day, visit_id, guest_ref, subject_ref, case_id, contact_ref, reach,
-             name_sealed, kana_sealed, helper, language, services, minutes, parts, booked_at, changed_at)
+             name_sealed, kana_sealed, helper, language, services, minutes, parts, from_step, booked_at, changed_at)
         SELECT :municipality, :appointment_id, :number, 'booked', 'booked', 1, 0, :procedure, :counter, :office,
                placed.slot_id, placed.place_no, :starts_at, :ends_at, :day, :visit_id, :visitor, :subject_ref, :case_id,
                :contact_ref, :reach, :name_sealed, :kana_sealed, :helper, :language, CAST(:services AS jsonb),
-               CAST(:minutes AS integer), placed.parts, :now, :now
+               CAST(:minutes AS integer), placed.parts, :from_step, :now, :now
         FROM placed WHERE placed.part = 1 AND (SELECT count(*) FROM placed) = placed.parts RETURNING counter),
     opened AS (
         INSERT INTO access (municipality, link_hash, appointment_id, code_hash, issued_at)
@@ -174,6 +174,7 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
             "hold_id": row.hold_id,
             "services": None if row.services is None else msgspec.json.encode(row.services).decode(),
             "minutes": row.minutes,
+            "from_step": row.from_step,
             "procedure": row.procedure,
             "counter": row.counter,
             "office": row.office,

@@ -8,12 +8,14 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.cover_asking import ask_all, is_covering, withdraw_cover
 from services.booking.commands.facts import tell
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.commands.venues import bring_venues
+from services.booking.domain.covers import SHORT_NOTICE
 from services.booking.domain.shifts import Shift, answer_by, week_time
 from services.booking.queries.helpers import list_venues_of
 from services.booking.tables import outbox
@@ -33,7 +35,8 @@ _LOCK_SLOT = text("""
 _FREE_HELPERS = text(f"""
     SELECT h.helper_ref, f.weekday, f.from_min, f.to_min, f.every_weeks, f.nth, f.first_week FROM helper h
     JOIN helper_shift f ON (f.municipality, f.helper_ref) = (h.municipality, h.helper_ref)
-    WHERE h.municipality = :municipality AND h.is_open AND f.venue = :venue AND f.weekday = :weekday
+    WHERE h.municipality = :municipality AND h.is_open AND h.standing = 'active'
+      AND f.venue = :venue AND f.weekday = :weekday
       AND f.from_min <= :from_min AND f.to_min >= :to_min
       AND NOT EXISTS (
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
@@ -60,6 +63,10 @@ _RELEASE = text("""
 _ASKED_ANEW = text("""
     UPDATE appointment SET helper = 'asked', version = version + 1, changed_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND helper <> 'asked' RETURNING *
+""")
+ACCEPTED = text("""
+    UPDATE appointment SET helper = 'accepted', version = version + 1, changed_at = :now
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
 """)
 _NOBODY = text("""
     UPDATE appointment
@@ -177,6 +184,7 @@ async def ask_anew(session: AsyncSession, old: Any, moved: Any, *, now: datetime
 async def _release(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> Any:
     """Whoever was to come, and when; None if nobody was."""
     mine = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
+    await withdraw_cover(session, municipality, appointment_id, now=now)
     # One at most (assignment_one_live_idx).
     return (await session.execute(_RELEASE, mine)).one_or_none()
 
@@ -196,22 +204,38 @@ async def _tell_cancelled(
 
 
 async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:
-    """The one who was asked cannot come: ask the next; when there is none, the town cancels and the resident is told.
+    """The one who was asked cannot come: ask the next; when there is none, and it is soon, ask all who could come
+    instead; and when nobody can, the town cancels and the resident is told.
 
     The caller has locked the appointment, and its assignment is over.
     """
-    mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
-    asked = None
-    if appointment.starts_at > now:
-        asked = await ask_helper(session, municipality, appointment, slot_id=appointment.slot_id, now=now)
-    if asked is not None:
+    if await _ask_somebody(session, municipality, appointment, now=now):
+        mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
         anew = (await session.execute(_ASKED_ANEW, mine)).one_or_none()
         if anew is not None:
             await outbox.publish(session, await tell_progress(session, anew, now=now))
     else:
-        cancelled = (await session.execute(_NOBODY, mine)).one()
-        await session.execute(FREE_PLACE, mine)
-        await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)
-        await mark_availability(session, municipality, [appointment.counter], now=now)
-        await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+        await give_up(session, municipality, appointment, now=now)
     await bring_venues(session, municipality, [appointment.counter], now=now)
+
+
+async def give_up(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:
+    """Nobody can come: the town cancels, and the resident is told. Bringing the venue is the caller's."""
+    mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
+    cancelled = (await session.execute(_NOBODY, mine)).one()
+    await session.execute(FREE_PLACE, mine)
+    await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)
+    await mark_availability(session, municipality, [appointment.counter], now=now)
+    await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+
+
+async def _ask_somebody(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> bool:
+    if appointment.starts_at <= now:
+        return False
+    if await is_covering(session, municipality, appointment.appointment_id):
+        # All who suit are asked already: whoever accepts first comes.
+        return True
+    if await ask_helper(session, municipality, appointment, slot_id=appointment.slot_id, now=now) is not None:
+        return True
+    is_soon = appointment.starts_at - now < SHORT_NOTICE
+    return is_soon and await ask_all(session, municipality, appointment, now=now) > 0

@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.asking import ask_next, ask_this_helper, release_helper
+from services.booking.commands.asking import ACCEPTED, ask_next, ask_this_helper, release_helper
+from services.booking.commands.cover_asking import withdraw_cover
 from services.booking.commands.facts import tell
 from services.booking.commands.offers import tell_progress
 from services.booking.commands.telling_helpers import remind_before
@@ -37,12 +38,8 @@ _LOCK_ASSIGNMENT = text("""
     WHERE (municipality, assignment_id) = (:municipality, :assignment_id) FOR UPDATE
 """)
 _ANSWER = text("""
-    UPDATE assignment SET state = :state, answered_at = :now
+    UPDATE assignment SET state = :state, answered_at = :now, unanswered = :unanswered
     WHERE (municipality, assignment_id) = (:municipality, :assignment_id)
-""")
-_ACCEPTED = text("""
-    UPDATE appointment SET helper = 'accepted', version = version + 1, changed_at = :now
-    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
 """)
 _REASSIGNED = text("""
     UPDATE appointment SET helper = 'asked', version = version + 1, changed_at = :now
@@ -56,7 +53,7 @@ _ATTENDED = text("""
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
 """)
 _CAN_BE_ASKED = text("""
-    SELECT h.is_open, EXISTS (
+    SELECT h.is_open AND h.standing = 'active' AS is_active, EXISTS (
         SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
           AND s.state IN ('asked', 'accepted') AND s.appointment_id <> :appointment_id
           AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))) AS is_busy
@@ -81,7 +78,7 @@ async def answer_request(
     Raises:
         Refusal: `request_unknown` (404), also for somebody else's; `request_over`, `not_begun` (409).
     """
-    request = await _lock(session, actor.municipality, assignment_id)
+    request = await lock_request(session, actor.municipality, assignment_id)
     if request is None or request.helper_ref != actor.ref:
         raise Refusal("request_unknown", 404)
     if answer == "accept":
@@ -102,7 +99,7 @@ async def reassign(
     Raises:
         Refusal: `request_unknown`, `helper_unknown` (404), `request_over`, `helper_busy` (409).
     """
-    request = await _lock(session, actor.municipality, assignment_id)
+    request = await lock_request(session, actor.municipality, assignment_id)
     if request is None:
         raise Refusal("request_unknown", 404)
     if request.helper_ref == helper_ref and request.state in LIVE:
@@ -115,7 +112,7 @@ async def reassign(
     if not helper_ref.isprintable():
         raise Refusal("helper_unknown", 404)
     found = (await session.execute(_CAN_BE_ASKED, mine | times | {"helper_ref": helper_ref})).one_or_none()
-    if found is None or not found.is_open:
+    if found is None or not found.is_active:
         raise Refusal("helper_unknown", 404)
     if found.is_busy:
         raise Refusal("helper_busy", 409)
@@ -130,12 +127,13 @@ async def reassign(
 
 async def on_helper_answer_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Due kind `helper_answer`: who has not answered in time cannot come, as far as we know."""
-    request = await _lock(session, municipality, UUID(ref))
+    request = await lock_request(session, municipality, UUID(ref))
     if request is not None and request.state == "asked" and request.appointment.state == "booked":
-        await _decline(session, request, now=now)
+        await _decline(session, request, unanswered=True, now=now)
 
 
-async def _lock(session: AsyncSession, municipality: str, assignment_id: UUID) -> Request | None:
+async def lock_request(session: AsyncSession, municipality: str, assignment_id: UUID) -> Request | None:
+    """A request, locked with its appointment; None: there is none."""
     key = {"municipality": municipality, "assignment_id": assignment_id}
     appointment_id = (await session.execute(_APPOINTMENT_OF, key)).scalar_one_or_none()
     if appointment_id is None:
@@ -154,17 +152,19 @@ async def _accept(session: AsyncSession, request: Request, *, now: datetime) -> 
     await _settle(session, request, "accepted", now=now)
     appointment = request.appointment
     await remind_before(session, appointment.municipality, request.assignment_id, appointment.starts_at, now=now)
-    row = (await session.execute(_ACCEPTED, _mine(request, now))).one()
+    # They come: nobody else need come instead.
+    await withdraw_cover(session, appointment.municipality, appointment.appointment_id, now=now)
+    row = (await session.execute(ACCEPTED, _mine(request, now))).one()
     await outbox.publish(session, await tell_progress(session, row, now=now))
     return True
 
 
-async def _decline(session: AsyncSession, request: Request, *, now: datetime) -> bool:
+async def _decline(session: AsyncSession, request: Request, *, unanswered: bool = False, now: datetime) -> bool:
     if request.state == "declined":
         return False
     if request.state not in LIVE or request.appointment.state != "booked":
         raise Refusal("request_over", 409)
-    await _settle(session, request, "declined", now=now)
+    await _settle(session, request, "declined", unanswered=unanswered, now=now)
     await ask_next(session, request.appointment.municipality, request.appointment, now=now)
     return True
 
@@ -182,9 +182,11 @@ async def _attend(session: AsyncSession, request: Request, state: Literal["done"
     return True
 
 
-async def _settle(session: AsyncSession, request: Request, state: str, *, now: datetime) -> None:
+async def _settle(
+    session: AsyncSession, request: Request, state: str, *, unanswered: bool = False, now: datetime
+) -> None:
     key = {"municipality": request.appointment.municipality, "assignment_id": request.assignment_id}
-    await session.execute(_ANSWER, key | {"state": state, "now": now})
+    await session.execute(_ANSWER, key | {"state": state, "unanswered": unanswered, "now": now})
 
 
 def _mine(request: Request, now: datetime) -> dict[str, Any]:

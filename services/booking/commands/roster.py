@@ -79,13 +79,14 @@ async def follow_account(session: AsyncSession, keys: Keys, event: AccountOpened
         closed = await session.execute(_CLOSE, key | {"version": event.aggregate_version})
         if closed.one_or_none() is None:
             return
-        await _pass_on(session, event.municipality, event.account_ref, now=now)
+        await pass_on(session, event.municipality, event.account_ref, now=now)
     venues = await list_venues_of(session, event.municipality, event.account_ref)
     if venues:
         await bring_venues(session, event.municipality, venues, now=now)
 
 
-async def _pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> None:
+async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> None:
+    """Others are asked for what lies ahead of a helper who is asked no more; where nobody can come, people are told."""
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
     ahead: list[UUID] = list((await session.execute(_AHEAD, key)).scalars())
     for appointment_id in ahead:

@@ -55,9 +55,9 @@ _READ_KEY = text(
 )
 _OPEN = text("""
     INSERT INTO visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach,
-                       channel, language, behalf, draft_sealed, passed_at, arrived_at, expires_at)
+                       channel, language, behalf, from_step, draft_sealed, passed_at, arrived_at, expires_at)
     VALUES (:municipality, :visit_id, :pass_id, :guest_ref, :subject_ref, :case_id, :contact_ref, :procedure, :reach,
-            :channel, :language, :behalf, :draft_sealed, :passed_at, :now, :expires_at)
+            :channel, :language, :behalf, :from_step, :draft_sealed, :passed_at, :now, :expires_at)
     ON CONFLICT (municipality, pass_id) DO NOTHING RETURNING visit_id
 """)
 _OPENED = text("SELECT visit_id, guest_ref FROM visit WHERE (municipality, pass_id) = (:municipality, :pass_id)")
@@ -165,6 +165,7 @@ async def arrive(
             "channel": ticket.channel,
             "language": ticket.language,
             "behalf": ticket.behalf,
+            "from_step": ticket.from_step,
             "draft_sealed": sealed,
             "passed_at": ticket.issued_at,
             "now": now,

@@ -72,13 +72,19 @@ def week_time(starts_at: datetime, ends_at: datetime) -> WeekTime:
 def count_helpers(slot: SlotTime, shifts: Iterable[Shift], away: Iterable[Away]) -> int:
     """How many helpers can be asked for a slot: so many places it has."""
     time = week_time(slot.starts_at, slot.ends_at)
-    here = {
-        shift.helper_ref
-        for shift in shifts
-        if shift.is_on(time.day) and shift.from_min <= time.from_min and time.to_min <= shift.to_min
-    }
+    here = {shift.helper_ref for shift in shifts if _covers(shift, time)}
     gone = {entry.helper_ref for entry in away if entry.starts_at < slot.ends_at and slot.starts_at < entry.ends_at}
     return len(here - gone)
+
+
+def is_there(shifts: Iterable[Shift], starts_at: datetime, ends_at: datetime) -> bool:
+    """Whether one of these shifts is all of that time."""
+    time = week_time(starts_at, ends_at)
+    return any(_covers(shift, time) for shift in shifts)
+
+
+def _covers(shift: Shift, time: WeekTime) -> bool:
+    return shift.is_on(time.day) and shift.from_min <= time.from_min and time.to_min <= shift.to_min
 
 
 def answer_by(*, asked_at: datetime, starts_at: datetime) -> datetime:

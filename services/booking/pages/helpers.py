@@ -14,8 +14,10 @@ from services.booking.commands.own_days import OwnRequest, show_own_days
 from services.booking.commands.switching import WISHED, Wished, wish_switch
 from services.booking.flow import Rush
 from services.booking.keys import Keys
+from services.booking.pages.covers import cover_card, suspension_text
 from services.booking.pages.wording import language_name, venue_label
-from services.booking.queries.helpers import is_on_roster, list_shifts
+from services.booking.queries.covers import list_covers
+from services.booking.queries.helpers import find_suspension, is_on_roster, list_shifts
 from services.booking.refusals import REFUSALS
 from shared.clock import jst_day
 from shared.db import Database
@@ -122,6 +124,8 @@ async def _helpers_page(
         is_known = await is_on_roster(session, town.code, identity.ref)
         items = await show_own_days(session, identity, keys, now=now)
         shifts = await list_shifts(session, town.code, identity.ref)
+        covers = await list_covers(session, identity, now=now)
+        suspended_for = await find_suspension(session, town.code, identity.ref)
     accepted = [item for item in items if item.state == "accepted"]
     text = REFUSALS[refusal.code] if refusal else None
     return page(
@@ -131,6 +135,8 @@ async def _helpers_page(
         today=jst_day(now),
         is_known=is_known,
         has_shifts=bool(shifts),
+        covers=[cover_card(cover) for cover in covers],
+        suspension=suspension_text(suspended_for) if suspended_for else None,
         # An answer that comes too late helps nobody: it has gone on to the next helper, or to the resident.
         asked=[_card(item) for item in items if item.state == "asked" and not item.has_begun],
         days=[(day, [_card(item) for item in of_day]) for day, of_day in groupby(accepted, key=_day_of)],

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import xlsxwriter
+from litestar import Response
 
 from shared.web.spreadsheets import write_csv
 
@@ -40,3 +41,9 @@ def as_xlsx(sheets: Sequence[Sheet]) -> bytes:
             for number, row in enumerate(sheet.rows, start=1):
                 page.write_row(number, 0, row)
     return content.getvalue()
+
+
+def as_file(content: bytes, media_type: str, name: str) -> Response[bytes]:
+    """The answer by which a browser keeps it as a file."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=media_type, headers=headers)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.calendar import days_between
 from services.booking.domain.forecast import HISTORY_DAYS, WEEKS, Expected, forecast
-from services.booking.pages.report_files import XLSX_TYPE, Sheet, as_csv, as_xlsx
+from services.booking.pages.report_files import XLSX_TYPE, Sheet, as_csv, as_file, as_xlsx
 from services.booking.pages.report_wording import BAR_WIDTH, came_by_label, draw_line, draw_lines, sureness_label
 from services.booking.pages.wording import counter_label
 from services.booking.queries.reports import DAYS_MAX, By, Report, ReportLine, read_history, read_report
@@ -128,7 +128,7 @@ async def get_report_csv(
     async with db.begin(town.code) as session:
         report, names, _promise = await _read(session, town.code, asked, asked.by, today=today)
     sheet = _sheet(report, asked.by, asked, names)
-    return _file(as_csv(sheet), CSV_TYPE, f"counter-{asked.by}-{asked.first}-{asked.last}.csv")
+    return as_file(as_csv(sheet), CSV_TYPE, f"counter-{asked.by}-{asked.first}-{asked.last}.csv")
 
 
 @get(f"{ROOT}/report.xlsx", guards=GUARDS)
@@ -157,7 +157,7 @@ async def get_report_xlsx(
     sheets = [_sheet(report, group, asked, names) for report, group, names in read]
     headers = (_("日"), _("見込みの人数"), _("少ないとき"), _("多いとき"), _("もとにした日数"), _("月末の倍率"))
     sheets.append(Sheet(name=_("来週の見込み"), headers=headers, rows=rows))
-    return _file(as_xlsx(sheets), XLSX_TYPE, f"counter-{asked.first}-{asked.last}.xlsx")
+    return as_file(as_xlsx(sheets), XLSX_TYPE, f"counter-{asked.first}-{asked.last}.xlsx")
 
 
 def read_asked(first: str, last: str, by: str, *, today: date) -> Asked:
@@ -310,8 +310,3 @@ def _spans(today: date) -> list[tuple[str, date]]:
         (_("28日"), today - timedelta(days=USUAL_DAYS - 1)),
         (_("1年"), today - timedelta(days=DAYS_MAX - 2)),
     ]
-
-
-def _file(content: bytes, media_type: str, name: str) -> Response[bytes]:
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(content, media_type=media_type, headers=headers)

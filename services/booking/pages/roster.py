@@ -1,6 +1,7 @@
-"""`/helpers/roster`: coordinators see who helps when, and ask somebody else where it is needed."""
+"""`/helpers/roster`: coordinators see a week by venue, who helps when and where nobody is, and find somebody else."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from litestar import Request, get, post
@@ -9,13 +10,15 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from services.booking.commands.assignments import reassign
+from services.booking.commands.covers import start_cover
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.shifts import shift_label
-from services.booking.pages.wording import language_name
-from services.booking.queries.helpers import list_open_requests, list_roster
+from services.booking.pages.coordinator_wording import helper_name, span_label, tabs
+from services.booking.queries.helpers import HelperView, list_open_requests, list_roster
+from services.booking.queries.roster import RosterVenue, list_open_covers, read_week
 from services.booking.refusals import REFUSALS
 from shared.audit import record_deed
+from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.reference_number import show_number
@@ -28,13 +31,20 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 GUARDS = [require_role("coordinator", "manager")]
+ROOT = "/helpers/roster"
 HELPER_REF_MAX_LENGTH = 64
-SHOWN_HERE = frozenset({"request_unknown", "request_over", "helper_unknown", "helper_busy"})
+WEEK = timedelta(days=7)
+# Nobody looks further back or ahead than that.
+WEEKS_FAR = timedelta(days=366)
+SHOWN_HERE = frozenset(
+    {"request_unknown", "request_over", "helper_unknown", "helper_busy", "cover_too_late", "cover_nobody"}
+)
+TOLD = ("reassign", "cover")
 
 Req = Request[Any, Any, Any]
 
 
-@get("/helpers/roster", guards=GUARDS)
+@get(ROOT, guards=GUARDS)
 async def get_roster(
     request: Req,
     db: NamedDependency[Database],
@@ -43,18 +53,19 @@ async def get_roster(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
     told: FromQuery[str] = "",
+    week: FromQuery[str] = "",
 ) -> Template:
-    """Helpers with their times, and the requests that lie ahead."""
-    return await _roster_page(request, db, keys, town, identity, now=now, told=bool(told))
+    """A week of every venue, the requests that lie ahead, and those for which somebody else is looked for."""
+    return await _roster_page(request, db, keys, town, identity, now=now, told=told, week=week)
 
 
-@get("/helpers/roster/{assignment_id:str}/reassign", guards=GUARDS)
+@get(ROOT + "/{assignment_id:str}/reassign", guards=GUARDS)
 async def get_reassign_address() -> Redirect:
     """Where a reassignment is sent, opened as a page: by hand, or by the way back from signing in."""
-    return see_other("/helpers/roster")
+    return see_other(ROOT)
 
 
-@post("/helpers/roster/{assignment_id:str}/reassign", guards=GUARDS)
+@post(ROOT + "/{assignment_id:str}/reassign", guards=GUARDS)
 async def post_reassign(
     request: Req,
     assignment_id: FromPath[str],
@@ -72,10 +83,53 @@ async def post_reassign(
     try:
         await rush.run(db, town.code, lambda session: reassign(session, identity, wanted, helper_ref, now=now))
     except Refusal as refusal:
-        if refusal.code not in SHOWN_HERE:
-            raise
-        return await _roster_page(request, db, keys, town, identity, now=now, refusal=refusal)
-    return see_other("/helpers/roster?told=1")
+        return await _refused_page(request, db, keys, town, identity, refusal, now=now)
+    return see_other(f"{ROOT}?told=reassign")
+
+
+@get(ROOT + "/{assignment_id:str}/cover", guards=GUARDS)
+async def get_cover_address() -> Redirect:
+    """As that of a reassignment."""
+    return see_other(ROOT)
+
+
+@post(ROOT + "/{assignment_id:str}/cover", guards=GUARDS)
+async def post_start_cover(
+    request: Req,
+    assignment_id: FromPath[str],
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """Ask everybody who suits whether they can come instead."""
+    wanted = parse_uuid(assignment_id, code="request_unknown")
+    try:
+        await rush.run(db, town.code, lambda session: start_cover(session, identity, wanted, now=now))
+    except Refusal as refusal:
+        return await _refused_page(request, db, keys, town, identity, refusal, now=now)
+    return see_other(f"{ROOT}?told=cover")
+
+
+def read_week_start(typed: str, *, today: date) -> date:
+    """The Monday of the week that was asked for; of this one, when it is none."""
+    try:
+        day = date.fromisoformat(typed)
+    except ValueError:
+        day = today
+    if not today - WEEKS_FAR <= day <= today + WEEKS_FAR:
+        day = today
+    return day - timedelta(days=day.weekday())
+
+
+async def _refused_page(
+    request: Req, db: Database, keys: Keys, town: Town, identity: Identity, refusal: Refusal, *, now: datetime
+) -> Template:
+    if refusal.code not in SHOWN_HERE:
+        raise refusal
+    return await _roster_page(request, db, keys, town, identity, now=now, refusal=refusal)
 
 
 async def _roster_page(
@@ -86,41 +140,87 @@ async def _roster_page(
     identity: Identity,
     *,
     now: datetime,
-    told: bool = False,
+    told: str = "",
+    week: str = "",
     refusal: Refusal | None = None,
 ) -> Template:
+    monday = read_week_start(week, today=jst_day(now))
     async with db.begin(town.code) as session:
-        helpers = await list_roster(session, town.code, keys)
+        helpers = {helper.helper_ref: helper for helper in await list_roster(session, town.code, keys)}
+        venues = await read_week(session, town.code, list(helpers.values()), monday, now=now)
         requests = await list_open_requests(session, town.code, now=now)
+        covers = await list_open_covers(session, town.code, now=now)
         await record_deed(session, identity, "view-roster", town.code, now=now)
-    names = {helper.helper_ref: helper.name or _("お名前なし") for helper in helpers}
     text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
         "roster.html",
         status=refusal.status if refusal else 200,
-        helpers=[
-            {
-                "name": names[helper.helper_ref],
-                "languages": "・".join(language_name(code) for code in helper.languages),
-                "shifts": helper.shifts,
-            }
-            for helper in helpers
-        ],
+        tabs=tabs(ROOT),
+        today=jst_day(now),
+        first=monday,
+        last=monday + WEEK - timedelta(days=1),
+        before=f"{ROOT}?week={(monday - WEEK).isoformat()}",
+        after=f"{ROOT}?week={(monday + WEEK).isoformat()}",
+        venues=[_draw_venue(venue, helpers) for venue in venues],
         requests=[
             {
                 "id": item.assignment_id,
                 "number": show_number(item.number),
-                "helper": names.get(item.helper_ref, _("お名前なし")),
+                "helper": helper_name(helpers.get(item.helper_ref)),
                 "is_accepted": item.is_accepted,
+                "cover": item.cover,
                 "starts_at": item.starts_at,
                 "venue": item.venue_name,
-                "others": [{"value": ref, "label": names[ref]} for ref in item.free if ref in names],
+                "others": [{"value": ref, "label": helper_name(helpers[ref])} for ref in item.free if ref in helpers],
             }
             for item in requests
         ],
-        shift_label=shift_label,
-        told=told,
+        covers=[{"item": cover, "number": show_number(cover.number)} for cover in covers],
+        told=told if told in TOLD else "",
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )
+
+
+def _draw_venue(found: RosterVenue, helpers: Mapping[str, HelperView]) -> dict[str, Any]:
+    presences = {"away": _("この日はお休み"), "registered": _("研修の前"), "suspended": _("活動をお休み中")}
+    states = {
+        "accepted": (_("引き受けた"), "success"),
+        "asked": (_("お返事待ち"), "warning"),
+        "cover": (_("代わりを募集中"), "error"),
+        "done": (_("来られた"), ""),
+        "no_show": (_("来られなかった"), ""),
+    }
+    return {
+        "code": found.venue.code,
+        "name": found.venue.name_ja,
+        "place": found.venue.place_ja,
+        "days": [
+            {
+                "day": day.day,
+                "hours": "・".join(span_label(span) for span in day.hours),
+                "people": [
+                    {
+                        "name": helper_name(helpers.get(each.helper_ref)),
+                        "span": span_label(each.span),
+                        "absence": presences.get(each.presence),
+                    }
+                    for each in day.people
+                ],
+                "visits": [
+                    {
+                        "number": show_number(each.number),
+                        "starts_at": each.starts_at,
+                        "helper": helper_name(helpers.get(each.helper_ref)) if each.helper_ref else None,
+                        "label": states[each.state][0],
+                        "kind": states[each.state][1],
+                    }
+                    for each in day.visits
+                ],
+                "gaps": [span_label(span) for span in day.gaps],
+            }
+            for day in found.days
+            if day.hours or day.people or day.visits
+        ],
+    }

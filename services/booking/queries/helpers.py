@@ -1,7 +1,7 @@
 """Helpers' shifts, the times of their feed, and the roster that coordinators see."""
 
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,8 @@ VENUES_MAX = 200
 SHIFTS_MAX = 5_000
 HELPERS_MAX = 500
 REQUESTS_MAX = 500
+TOPICS_MAX = 200
+PROCEDURES_MAX = 1_000
 FEED_BACK = timedelta(days=30)
 FEED_MAX = 1_000
 TOKEN_MAX_LENGTH = 100
@@ -58,6 +60,10 @@ class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: datetime
 
 
+Standing = Literal["registered", "active", "suspended"]
+SuspendedFor = Literal["own_wish", "insurance", "training", "talk"]
+
+
 class HelperView(msgspec.Struct, frozen=True, kw_only=True):
     """A helper on the roster. `name` None: it cannot be read."""
 
@@ -65,6 +71,13 @@ class HelperView(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     languages: tuple[str, ...]
     shifts: tuple[ShiftView, ...]
+    topics: tuple[str, ...]
+    signs: bool
+    standing: Standing
+    suspended_for: SuspendedFor | None
+    registered_on: date | None
+    trained_on: date | None
+    insured_until: date | None
 
 
 class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +92,8 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     venue_name: str
     asked_at: datetime
     free: tuple[str, ...]
+    # Whether others are asked to come instead, or nobody could.
+    cover: Literal["none", "open", "lapsed"] = "none"
 
 
 _ON_ROSTER = text("""
@@ -123,18 +138,33 @@ _FEED = text(f"""
     ORDER BY a.starts_at LIMIT {FEED_MAX}
 """)
 _ROSTER = text(f"""
-    SELECT helper_ref, name_sealed, wrapped_key, languages FROM helper
+    SELECT helper_ref, name_sealed, wrapped_key, languages, topics, signs, standing, suspended_for, registered_on,
+           trained_on, insured_until
+    FROM helper
     WHERE municipality = :municipality AND is_open ORDER BY helper_ref LIMIT {HELPERS_MAX}
+""")
+_PROCEDURES = text(f"""
+    SELECT code, name_ja FROM procedure WHERE municipality = :municipality ORDER BY code LIMIT {PROCEDURES_MAX}
+""")
+_SUSPENDED_FOR = text("""
+    SELECT suspended_for FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref)
+""")
+_TOPICS = text(f"""
+    SELECT code, name_ja FROM topic WHERE municipality = :municipality ORDER BY code LIMIT {TOPICS_MAX}
 """)
 _REQUESTS = text(f"""
     SELECT s.assignment_id, a.number, s.helper_ref, s.state = 'accepted' AS is_accepted, a.starts_at, a.ends_at,
            coalesce(c.name_ja, a.counter) AS venue_name, s.asked_at,
            ARRAY(SELECT h.helper_ref FROM helper h
-                 WHERE h.municipality = s.municipality AND h.is_open AND h.helper_ref <> s.helper_ref
+                 WHERE h.municipality = s.municipality AND h.is_open AND h.standing = 'active'
+                   AND h.helper_ref <> s.helper_ref
                    AND NOT EXISTS (SELECT 1 FROM assignment b
                                    WHERE b.municipality = h.municipality AND b.helper_ref = h.helper_ref
                                      AND b.state IN ('asked', 'accepted') AND b.during && s.during)
-                 ORDER BY h.helper_ref LIMIT {HELPERS_MAX}) AS free
+                 ORDER BY h.helper_ref LIMIT {HELPERS_MAX}) AS free,
+           coalesce((SELECT CASE WHEN k.state IN ('open', 'lapsed') THEN k.state ELSE 'none' END FROM cover k
+                     WHERE k.municipality = s.municipality AND k.appointment_id = s.appointment_id
+                     ORDER BY k.asked_at DESC LIMIT 1), 'none') AS cover
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
@@ -201,9 +231,33 @@ async def list_roster(session: AsyncSession, municipality: str, keys: Keys) -> l
             name=_open_name(row, municipality, keys),
             languages=tuple(row.languages),
             shifts=tuple(shift for shift in shifts if shift.helper_ref == row.helper_ref),
+            topics=tuple(row.topics),
+            signs=row.signs,
+            standing=row.standing,
+            suspended_for=row.suspended_for,
+            registered_on=row.registered_on,
+            trained_on=row.trained_on,
+            insured_until=row.insured_until,
         )
         for row in rows
     ]
+
+
+async def find_suspension(session: AsyncSession, municipality: str, helper_ref: str) -> SuspendedFor | None:
+    """Why a helper is asked for nothing now; None: they are not suspended."""
+    me = {"municipality": municipality, "helper_ref": helper_ref}
+    reason: SuspendedFor | None = (await session.execute(_SUSPENDED_FOR, me)).scalar_one_or_none()
+    return reason
+
+
+async def list_procedure_names(session: AsyncSession, municipality: str) -> dict[str, str]:
+    """What every procedure is called, by code: also those that only helpers do."""
+    return {row.code: row.name_ja for row in await session.execute(_PROCEDURES, {"municipality": municipality})}
+
+
+async def list_topics(session: AsyncSession, municipality: str) -> dict[str, str]:
+    """What helpers explain beside the procedures: names by code."""
+    return {row.code: row.name_ja for row in await session.execute(_TOPICS, {"municipality": municipality})}
 
 
 async def list_open_requests(session: AsyncSession, municipality: str, *, now: datetime) -> list[OpenRequest]:

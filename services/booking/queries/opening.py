@@ -70,7 +70,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 _SHIFTS = text(f"""
     SELECT s.helper_ref, s.weekday, s.from_min, s.to_min, s.every_weeks, s.nth, s.first_week FROM helper_shift s
     JOIN helper h ON (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref)
-    WHERE s.municipality = :municipality AND s.venue = :venue AND h.is_open LIMIT {SHIFTS_MAX}
+    WHERE s.municipality = :municipality AND s.venue = :venue AND h.is_open AND h.standing = 'active'
+    LIMIT {SHIFTS_MAX}
 """)
 _AWAY = text(f"""
     SELECT s.helper_ref, lower(s.during) AS starts_at, upper(s.during) AS ends_at FROM assignment s

@@ -58,6 +58,8 @@ visit = Table(
     # procedure, once.
     Column("services", JSONB),
     Column("minutes", Integer),
+    # The step of the online form from which they went to somebody; empty: from none.
+    Column("from_step", Text, nullable=False, server_default=""),
     UniqueConstraint("municipality", "pass_id"),
     CheckConstraint("channel IN ('counter', 'helper')", name="channel"),
     CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
@@ -148,6 +150,8 @@ appointment = Table(
     Column("kiosk_ref", Text),
     # A trigger (0033) says it: `web`, or `phone` and `desk` by the staff who booked for them; `walk_in`, or `kiosk`.
     Column("came_by", Text, nullable=False),
+    # As of a visit.
+    Column("from_step", Text, nullable=False, server_default=""),
     UniqueConstraint("municipality", "number"),
     ForeignKeyConstraint(
         ["municipality", "slot_id", "place_no"],

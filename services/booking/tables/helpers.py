@@ -38,12 +38,19 @@ helper = Table(
     Column("visits_per_week", Integer, nullable=False, server_default=text("5")),
     # `registered`, until they are trained; `suspended`: asked nothing for now. Only who is active is asked.
     Column("standing", Text, nullable=False, server_default="active"),
+    # Why they are suspended: what they read on their own page.
+    Column("suspended_for", Text),
     Column("registered_on", Date),
     Column("trained_on", Date),
     Column("insured_until", Date),
     UniqueConstraint("municipality", "feed_hash"),
     CheckConstraint("visits_per_week BETWEEN 1 AND 40", name="visits_per_week"),
     CheckConstraint("standing IN ('registered', 'active', 'suspended')", name="standing"),
+    CheckConstraint(
+        "suspended_for IS NULL OR standing = 'suspended'"
+        " AND suspended_for IN ('own_wish', 'insurance', 'training', 'talk')",
+        name="suspended_for",
+    ),
 )
 # Days on which a helper is not there, whatever their shifts say.
 helper_away = Table(
@@ -89,7 +96,8 @@ helper_shift = Table(
     ),
     Index("helper_shift_venue_idx", "municipality", "venue"),
 )
-# Who was asked for an appointment. What is over (declined, released) stays: nobody is asked twice.
+# Who was asked for an appointment. What is over (declined, released) stays: nobody is asked twice. A trigger (0042)
+# takes only who is open and active.
 assignment = Table(
     "assignment",
     metadata,
@@ -105,6 +113,8 @@ assignment = Table(
     Column("viewed_at", TIME),
     # A coordinator asked them although they have no shift there then.
     Column("overrides_shift", Boolean, nullable=False, server_default=text("false")),
+    # They did not decline: the time to answer was over.
+    Column("unanswered", Boolean, nullable=False, server_default=text("false")),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],

@@ -66,6 +66,7 @@ async def make_pass(
         channel="helper" if case.channel == "helper" else "counter",
         language=language,
         behalf=case.behalf,
+        from_step=await _step_left_online(session, case) if case.channel == "helper" else "",
         # Booked for one visit: what is done at counters.
         errands=tuple(case.together) if case.channel == "counter" else (),
         issued_at=issued_at,
@@ -73,6 +74,18 @@ async def make_pass(
     )
     await record_deed(session, identity, "make_pass", case_id, now=now)
     return HandedOver(sealed_pass=seal_pass(keys.box, "booking", PASS_PURPOSE, ticket), items=tuple(approvals))
+
+
+async def _step_left_online(session: AsyncSession, case: Row[Any]) -> str:
+    """How far the case had come online when it last went on with a helper; empty: it did not come from there."""
+    last = (
+        select(case_switch.c.from_channel, case_switch.c.step)
+        .where(case_switch.c.municipality == case.municipality, case_switch.c.case_id == case.case_id)
+        .order_by(case_switch.c.version.desc())
+        .limit(1)
+    )
+    found = (await session.execute(last)).one_or_none()
+    return str(found.step) if found is not None and found.from_channel == "online" else ""
 
 
 async def _issue_pass(

@@ -1,0 +1,112 @@
+"""Asking all at once who can come to a visit instead, and that it is over.
+
+`commands/covers.py` has what helpers and coordinators do with it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.booking.commands.telling_helpers import Told, tell_helper
+from services.booking.domain.covers import Candidate, cover_by, who_suits
+from services.booking.queries.slots import start_of_day
+from shared.clock import jst_day
+from shared.messaging.due import schedule, unschedule
+
+COVER = "cover"
+CANDIDATES_MAX = 500
+WEEK = timedelta(days=7)
+
+_FORMER = text("""
+    SELECT helper_ref FROM assignment WHERE municipality = :municipality AND appointment_id = :appointment_id
+    ORDER BY state IN ('asked', 'accepted') DESC, answered_at DESC NULLS LAST, asked_at DESC, assignment_id LIMIT 1
+""")
+# Free then, not away, with less than they take on in this week; and who has said no for this time is not asked again.
+_FREE = text(f"""
+    SELECT h.helper_ref, h.languages, h.topics FROM helper h
+    WHERE h.municipality = :municipality AND h.is_open AND h.standing = 'active' AND h.helper_ref <> :former_ref
+      AND NOT EXISTS (
+          SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
+            AND s.state IN ('asked', 'accepted', 'declined')
+            AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+      AND NOT EXISTS (
+          SELECT 1 FROM cover_ask k JOIN cover c ON (c.municipality, c.cover_id) = (k.municipality, k.cover_id)
+          WHERE k.municipality = h.municipality AND k.helper_ref = h.helper_ref AND k.state = 'declined'
+            AND c.appointment_id = :appointment_id)
+      AND NOT EXISTS (
+          SELECT 1 FROM helper_away w WHERE w.municipality = h.municipality AND w.helper_ref = h.helper_ref
+            AND CAST(:day AS date) BETWEEN w.first_day AND w.last_day)
+      AND (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
+             AND s.state IN ('asked', 'accepted') AND lower(s.during) >= :week AND lower(s.during) < :next_week)
+          < h.visits_per_week
+    ORDER BY h.helper_ref LIMIT {CANDIDATES_MAX}
+""")
+_OPEN = text("""
+    INSERT INTO cover (municipality, cover_id, appointment_id, former_ref, state, asked_at, answer_by)
+    VALUES (:municipality, :cover_id, :appointment_id, :former_ref, 'open', :now, :answer_by)
+""")
+_ASK = text("""
+    INSERT INTO cover_ask (municipality, cover_id, helper_ref, state)
+    SELECT :municipality, :cover_id, ref, 'asked' FROM unnest(CAST(:refs AS text[])) AS ref
+""")
+_IS_OPEN = text("""
+    SELECT 1 FROM cover WHERE municipality = :municipality AND appointment_id = :appointment_id AND state = 'open'
+""")
+_WITHDRAW = text("""
+    UPDATE cover SET state = 'withdrawn', ended_at = :now
+    WHERE municipality = :municipality AND appointment_id = :appointment_id AND state = 'open' RETURNING cover_id
+""")
+
+
+async def ask_all(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> int:
+    """Ask everybody who suits whether they can come instead; the first who accepts comes.
+
+    Returns how many were asked: 0 when there is no time, or nobody. The caller has locked the appointment, for which
+    nothing of this is going on.
+    """
+    answer_by = cover_by(asked_at=now, starts_at=appointment.starts_at)
+    mine = {"municipality": municipality, "appointment_id": appointment.appointment_id}
+    former_ref = (await session.execute(_FORMER, mine)).scalar_one_or_none()
+    if answer_by is None or former_ref is None:
+        return 0
+    day = jst_day(appointment.starts_at)
+    week = start_of_day(day - timedelta(days=day.weekday()))
+    times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at, "day": day}
+    asked = mine | times | {"former_ref": former_ref, "week": week, "next_week": week + WEEK}
+    free = [msgspec.convert(row, Candidate, from_attributes=True) for row in await session.execute(_FREE, asked)]
+    # Appointments are for procedures, which everybody explains.
+    refs = who_suits(free, language=appointment.language, topic="")
+    if not refs:
+        return 0
+    cover_id = uuid4()
+    opened = mine | {"cover_id": cover_id, "former_ref": former_ref, "now": now, "answer_by": answer_by}
+    await session.execute(_OPEN, opened)
+    await session.execute(_ASK, {"municipality": municipality, "cover_id": cover_id, "refs": refs})
+    told = Told(
+        venue=appointment.counter,
+        starts_at=appointment.starts_at,
+        ends_at=appointment.ends_at,
+        answer_by=answer_by,
+    )
+    for ref in refs:
+        await tell_helper(session, municipality, ref, "cover", told, now=now)
+    await schedule(session, "booking", municipality=municipality, kind=COVER, ref=str(cover_id), due_at=answer_by)
+    return len(refs)
+
+
+async def is_covering(session: AsyncSession, municipality: str, appointment_id: UUID) -> bool:
+    """Whether several are being asked for this appointment now."""
+    mine = {"municipality": municipality, "appointment_id": appointment_id}
+    return (await session.execute(_IS_OPEN, mine)).one_or_none() is not None
+
+
+async def withdraw_cover(session: AsyncSession, municipality: str, appointment_id: UUID, *, now: datetime) -> None:
+    """Nobody need come instead any more: it is another time, another helper, or nothing at all."""
+    mine = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
+    cover_id = (await session.execute(_WITHDRAW, mine)).scalar_one_or_none()
+    if cover_id is not None:
+        await unschedule(session, "booking", municipality=municipality, kind=COVER, ref=str(cover_id))
