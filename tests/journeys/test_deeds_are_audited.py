@@ -95,6 +95,12 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/close/{closing_id}/reopen": "reopen",
     "booking POST /helpers/shifts": "add-shift",
     "booking POST /helpers/shifts/{shift_id}/remove": "remove-shift",
+    "booking POST /helpers/away/visits": "visits-per-week",
+    "booking POST /helpers/away/pause": "pause",
+    "booking POST /helpers/away/{away_id}/remove": "remove-away",
+    "booking POST /helpers/away": "add-away",
+    "booking POST /helpers/profile": "tell-skills",
+    "booking POST /helpers/calendar/end": "end-feed",
     "booking POST /helpers/calendar": "renew-feed",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
@@ -595,6 +601,17 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         helper.send("/remove")
         helper.get("/helpers/calendar")
         helper.send("/helpers/calendar")
+        helper.get("/helpers/calendar")
+        helper.send("/helpers/calendar/end")
+        helper.get("/helpers/profile")
+        helper.send("/helpers/profile", signs="yes")
+        helper.get("/helpers/away")
+        helper.send("/helpers/away", first_year="2026", first_month="12", first_day="31")
+        helper.get("/helpers/away")
+        helper.send("/remove")
+        helper.send("/helpers/away/visits", visits="9")
+        helper.send("/helpers/away/pause")
+        helper.send("/helpers/away/pause")
     _to_the_times(desk, channel="helper")
     desk.send("/hold", slot=_earliest(desk))
     desk.send("/book")
