@@ -606,7 +606,9 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         helper.get("/helpers/profile")
         helper.send("/helpers/profile", signs="yes")
         helper.get("/helpers/away")
-        helper.send("/helpers/away", first_year="2026", first_month="12", first_day="31")
+        away = jst_day(utc_now()) + timedelta(days=60)
+        days = {"first_year": str(away.year), "first_month": str(away.month), "first_day": str(away.day)}
+        helper.send("/helpers/away", **days)
         helper.get("/helpers/away")
         helper.send("/remove")
         helper.send("/helpers/away/visits", visits="9")

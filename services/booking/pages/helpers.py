@@ -60,7 +60,7 @@ async def get_cannot_come(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
-    """Really not, today? And what happens then. Of what is no promise (any more), the own page tells."""
+    """Really not? And what happens then. Of what is no promise (any more), the own page tells."""
     wanted = parse_uuid(assignment_id, code="request_unknown")
     async with db.begin(town.code) as session:
         items = await show_own_days(session, identity, keys, now=now)
@@ -172,7 +172,6 @@ def _card(item: OwnRequest, now: datetime) -> dict[str, Any]:
     return {
         "item": item,
         "day": say_day(jst_day(item.starts_at), today=jst_day(now)),
-        "is_today": jst_day(item.starts_at) == jst_day(now),
         "left": time_left(item.answer_by, now=now),
         "base": f"/helpers/requests/{item.assignment_id}",
         "where": venue_label(item.venue_name, item.venue_place),
