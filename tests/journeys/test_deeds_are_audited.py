@@ -18,6 +18,7 @@ from shared.clock import JST, jst_day, utc_now
 from shared.events.subscriptions import SERVICES
 from shared.web.identity import STAFF_KINDS
 from shared.web.prefixes import service_for
+from tests.journeys.conftest import MORNING
 from tests.journeys.database import ask, let_die
 from tests.journeys.resident import Resident
 from tests.routing.applying import CHI02_FORM
@@ -606,7 +607,7 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         helper.get("/helpers/profile")
         helper.send("/helpers/profile", signs="yes")
         helper.get("/helpers/away")
-        away = jst_day(utc_now()) + timedelta(days=60)
+        away = MORNING.date() + timedelta(days=60)
         days = {"first_year": str(away.year), "first_month": str(away.month), "first_day": str(away.day)}
         helper.send("/helpers/away", **days)
         helper.get("/helpers/away")

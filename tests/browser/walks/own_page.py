@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 
-from shared.clock import jst_day, utc_now
+from tests.browser.conftest import MORNING
 from tests.browser.helping import TANAKA, sign_in
 from tests.browser.residents import See
 from tests.browser.walks.asked import NewPhone
@@ -40,7 +40,7 @@ def _goes_away(helper: Page, see: See) -> None:
     expect(helper.get_by_role("main")).to_contain_text("なおすところが")
     see(helper, "away-refused")
     last = helper.get_by_role("group", name=re.compile("^行けない日"))
-    day = jst_day(utc_now()) + timedelta(days=30)
+    day = MORNING.date() + timedelta(days=30)
     for label, value in (("年", day.year), ("月", day.month), ("日", day.day)):
         last.get_by_label(label, exact=True).fill(str(value))
     helper.get_by_role("button", name="休む日を登録する").click()
