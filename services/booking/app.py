@@ -9,7 +9,15 @@ from services.booking.live import LineWatch
 from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
 from services.booking.pages.alarms import get_alarm_address, get_alarms, post_alarm_seen
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
-from services.booking.pages.away import get_away, get_away_address, post_away, post_pause, post_remove_away, post_visits
+from services.booking.pages.away import (
+    get_away,
+    get_away_address,
+    post_away,
+    post_pause,
+    post_remove_away,
+    post_resume,
+    post_visits,
+)
 from services.booking.pages.board import get_board, get_board_events, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
 from services.booking.pages.cash import get_cash, get_cash_csv
@@ -240,6 +248,7 @@ HANDLERS = [
     post_remove_away,
     post_visits,
     post_pause,
+    post_resume,
     get_profile,
     post_profile,
     get_hours,

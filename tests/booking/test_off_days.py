@@ -18,6 +18,7 @@ from services.booking.commands.off_days import add_days_away, pause, remove_days
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import AWAY_MAX, AwayDays, week_of
 from services.booking.flow import Rush
+from services.booking.queries.askable import can_be_asked
 from shared.clock import JST
 from shared.errors import Refusal
 from tests.booking.conftest import TOWN, TownAfter
@@ -144,7 +145,7 @@ async def test_two_who_book_at_once_do_not_get_a_second_visit_of_a_helper_who_ta
     slots = (await helpers.town.slots(HALL))[:2]
     for (visit_id, guest), slot in zip(visits, slots, strict=True):
         await helpers.town.hold(visit_id, guest, slot.slot_id)
-    both, found = asyncio.Barrier(2), asking.can_be_asked
+    both, found = asyncio.Barrier(2), can_be_asked
     waited: set[int] = set()
 
     async def together(session: AsyncSession, *args: Any) -> bool:
@@ -283,7 +284,7 @@ async def test_visits_of_a_week_and_the_pause_on_the_phone(helpers: HelperTown) 
     assert (await browser.post("/helpers/away/pause")).headers["location"] == "/helpers/away?told=paused"
     assert "お休み中です" in (await browser.get("/helpers")).text
     assert "6月1日（月）からお休み中です" in (await browser.get("/helpers/away")).text
-    answer = await browser.post("/helpers/away/pause", data={"wanted": "resume"})
+    answer = await browser.post("/helpers/away/resume")
     assert answer.headers["location"] == "/helpers/away?told=resumed"
     assert "お休み中です" not in (await browser.get("/helpers")).text
     assert "サポーターの登録を準備しています" in (await phone(helpers, TANAKA).post("/helpers/away/pause")).text

@@ -98,6 +98,7 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/shifts/{shift_id}/remove": "remove-shift",
     "booking POST /helpers/away/visits": "visits-per-week",
     "booking POST /helpers/away/pause": "pause",
+    "booking POST /helpers/away/resume": "resume",
     "booking POST /helpers/away/{away_id}/remove": "remove-away",
     "booking POST /helpers/away": "add-away",
     "booking POST /helpers/profile": "tell-skills",
@@ -609,12 +610,12 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         helper.get("/helpers/away")
         away = MORNING.date() + timedelta(days=60)
         days = {"first_year": str(away.year), "first_month": str(away.month), "first_day": str(away.day)}
-        helper.send("/helpers/away", **days)
+        helper.send("/helpers/away", None, **days)
         helper.get("/helpers/away")
         helper.send("/remove")
         helper.send("/helpers/away/visits", visits="9")
         helper.send("/helpers/away/pause")
-        helper.send("/helpers/away/pause")
+        helper.send("/helpers/away/resume")
     _to_the_times(desk, channel="helper")
     desk.send("/hold", slot=_earliest(desk))
     desk.send("/book")

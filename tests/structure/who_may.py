@@ -510,6 +510,8 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /helpers/away/visits": HELPER,
     "booking GET /helpers/away/pause": HELPER,
     "booking POST /helpers/away/pause": HELPER,
+    "booking GET /helpers/away/resume": HELPER,
+    "booking POST /helpers/away/resume": HELPER,
     "booking GET /helpers/profile": HELPER,
     "booking POST /helpers/profile": HELPER,
     "booking GET /helpers/hours": HELPER,

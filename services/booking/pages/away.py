@@ -74,7 +74,7 @@ async def post_away(
     )  # fmt: skip
 
 
-@get(["/helpers/away/{away_id:str}/remove", "/helpers/away/visits", "/helpers/away/pause"], guards=GUARDS)
+@get([f"/helpers/away/{address}" for address in ("{away_id:str}/remove", "visits", "pause", "resume")], guards=GUARDS)
 async def get_away_address() -> Redirect:
     """Where these forms are sent, opened as a page: by hand, or by the way back from signing in."""
     return see_other("/helpers/away")
@@ -125,15 +125,24 @@ async def post_pause(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
-    """Pause, or go on: which of them, the button says."""
-    wanted = (await read_form(request)).get("wanted")
-    if wanted == "resume":
-        return await _do(
-            request, db, rush, town, identity, lambda session: resume(session, identity, now=now),
-            told="resumed", now=now,
-        )  # fmt: skip
+    """Nothing new, until they go on."""
     return await _do(
         request, db, rush, town, identity, lambda session: pause(session, identity, now=now), told="paused", now=now
+    )
+
+
+@post("/helpers/away/resume", guards=GUARDS)
+async def post_resume(
+    request: Req,
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """Asked again."""
+    return await _do(
+        request, db, rush, town, identity, lambda session: resume(session, identity, now=now), told="resumed", now=now
     )
 
 
