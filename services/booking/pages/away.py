@@ -29,7 +29,7 @@ from shared.web.town import Town
 
 GUARDS = [require_role("helper")]
 TOLD = ("added", "removed", "visits", "paused", "resumed")
-# What is offered first; more can be taken on the phone to the coordinator, who may think it too much.
+# Each number up to ten, and a few beyond.
 VISITS_OFFERED = (*range(1, 11), 15, 20, VISITS_PER_WEEK_MAX)
 DIGITS_MAX = 2
 
