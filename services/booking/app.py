@@ -9,6 +9,15 @@ from services.booking.live import LineWatch
 from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
 from services.booking.pages.alarms import get_alarm_address, get_alarms, post_alarm_seen
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
+from services.booking.pages.away import (
+    get_away,
+    get_away_address,
+    post_away,
+    post_pause,
+    post_remove_away,
+    post_resume,
+    post_visits,
+)
 from services.booking.pages.board import get_board, get_board_events, get_board_now
 from services.booking.pages.calendar_file import get_calendar_file
 from services.booking.pages.cash import get_cash, get_cash_csv
@@ -62,8 +71,15 @@ from services.booking.pages.draws_open_data import (
     get_open_draws_json,
     get_open_draws_page,
 )
-from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
+from services.booking.pages.feed import (
+    get_end_feed_address,
+    get_feed,
+    get_feed_page,
+    post_end_feed,
+    post_feed_page,
+)
 from services.booking.pages.finish import get_finish, post_finish
+from services.booking.pages.helper_calendar import get_month, get_week
 from services.booking.pages.helper_figures import get_helper_figures, get_helper_figures_csv
 from services.booking.pages.helper_messages import (
     get_messages,
@@ -71,7 +87,8 @@ from services.booking.pages.helper_messages import (
     post_message,
     post_message_preview,
 )
-from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer, post_switch
+from services.booking.pages.helpers import get_answer_address, get_cannot_come, get_helpers, post_answer, post_switch
+from services.booking.pages.hours import get_certificate, get_hours
 from services.booking.pages.insurance import get_insurance, get_insurance_csv, get_insurance_xlsx
 from services.booking.pages.kiosk import (
     get_kiosk,
@@ -99,6 +116,7 @@ from services.booking.pages.people import (
     post_standing,
 )
 from services.booking.pages.phone_ticket import get_phone_ticket, post_phone_ticket_action
+from services.booking.pages.profile import get_profile, post_profile
 from services.booking.pages.reports import get_report_csv, get_report_xlsx, get_reports
 from services.booking.pages.roster import (
     get_cover_address,
@@ -243,6 +261,20 @@ HANDLERS = [
     get_call_off_page,
     post_call_off,
     get_helpers,
+    get_cannot_come,
+    get_week,
+    get_month,
+    get_away,
+    post_away,
+    get_away_address,
+    post_remove_away,
+    post_visits,
+    post_pause,
+    post_resume,
+    get_profile,
+    post_profile,
+    get_hours,
+    get_certificate,
     get_answer_address,
     post_answer,
     post_switch,
@@ -252,6 +284,8 @@ HANDLERS = [
     post_remove_shift,
     get_feed_page,
     post_feed_page,
+    get_end_feed_address,
+    post_end_feed,
     get_feed,
     get_roster,
     get_reassign_address,

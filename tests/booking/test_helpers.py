@@ -66,7 +66,8 @@ async def test_who_takes_a_shift_away_leaves_their_people_in_place(helpers: Help
     booked = await helpers.book()
     async with helpers.town.db.begin(TOWN) as session:
         await remove_shift(session, helpers.identity(), shift_id, now=helpers.town.now)
-    assert await helpers.free() == []
+    # The slot that they promised to be in stays, and is full.
+    assert await helpers.free() == [0]
     assert await helpers.appointment(booked) == ("booked", "asked")
     await helpers.answer(TANAKA, "accept")
     assert await helpers.appointment(booked) == ("booked", "accepted")
@@ -230,8 +231,9 @@ async def test_one_appointment_has_one_live_request(helpers: HelperTown) -> None
         async with helpers.town.db.begin(TOWN) as session:
             await session.execute(
                 text("""INSERT INTO assignment
-                     (municipality, assignment_id, appointment_id, helper_ref, state, during, asked_at)
-                     SELECT municipality, :id, appointment_id, 'tanaka', 'asked', during, asked_at FROM assignment
+                     (municipality, assignment_id, appointment_id, helper_ref, state, during, asked_at,
+                      overrides_shift)
+                     SELECT municipality, :id, appointment_id, 'tanaka', 'asked', during, asked_at, true FROM assignment
                      WHERE appointment_id = :appointment"""),
                 {"id": uuid4(), "appointment": booked.appointment_id},
             )

@@ -136,6 +136,6 @@ def test_a_helper_accepts_and_cannot_come_by_keyboard(phone: Page, new_phone: Ne
     keys = Keys(helper)
     keys.press(helper.get_by_role("button", name="引き受ける"))
     expect(helper.get_by_role("main")).to_contain_text("引き受けました")
-    keys.press(helper.locator("summary"))
+    keys.press(helper.get_by_role("link", name="行けなくなりました"))
     keys.press(helper.get_by_role("button", name="行けなくなりました"))
     expect(helper.get_by_role("main")).to_contain_text("ほかのサポーターにお願いします")

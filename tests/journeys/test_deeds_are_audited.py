@@ -18,6 +18,7 @@ from shared.clock import JST, jst_day, utc_now
 from shared.events.subscriptions import SERVICES
 from shared.web.identity import STAFF_KINDS
 from shared.web.prefixes import service_for
+from tests.journeys.conftest import MORNING
 from tests.journeys.database import ask, let_die
 from tests.journeys.resident import Resident
 from tests.routing.applying import CHI02_FORM
@@ -95,6 +96,13 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/close/{closing_id}/reopen": "reopen",
     "booking POST /helpers/shifts": "add-shift",
     "booking POST /helpers/shifts/{shift_id}/remove": "remove-shift",
+    "booking POST /helpers/away/visits": "visits-per-week",
+    "booking POST /helpers/away/pause": "pause",
+    "booking POST /helpers/away/resume": "resume",
+    "booking POST /helpers/away/{away_id}/remove": "remove-away",
+    "booking POST /helpers/away": "add-away",
+    "booking POST /helpers/profile": "tell-skills",
+    "booking POST /helpers/calendar/end": "end-feed",
     "booking POST /helpers/calendar": "renew-feed",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
@@ -602,6 +610,19 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         helper.send("/remove")
         helper.get("/helpers/calendar")
         helper.send("/helpers/calendar")
+        helper.get("/helpers/calendar")
+        helper.send("/helpers/calendar/end")
+        helper.get("/helpers/profile")
+        helper.send("/helpers/profile", signs="yes")
+        helper.get("/helpers/away")
+        away = MORNING.date() + timedelta(days=60)
+        days = {"first_year": str(away.year), "first_month": str(away.month), "first_day": str(away.day)}
+        helper.send("/helpers/away", None, **days)
+        helper.get("/helpers/away")
+        helper.send("/remove")
+        helper.send("/helpers/away/visits", visits="9")
+        helper.send("/helpers/away/pause")
+        helper.send("/helpers/away/resume")
     _to_the_times(desk, channel="helper")
     desk.send("/hold", slot=_earliest(desk))
     desk.send("/book")

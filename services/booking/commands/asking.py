@@ -17,7 +17,8 @@ from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.covers import SHORT_NOTICE
 from services.booking.domain.shifts import Shift, answer_by, week_time
-from services.booking.queries.helpers import list_venues_of
+from services.booking.queries.askable import CAN_BE_ASKED, can_be_asked, visit_times
+from services.booking.queries.helpers import VENUES_MAX, list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled
 from shared.messaging.due import schedule
@@ -30,14 +31,13 @@ CANDIDATES_MAX = 500
 _LOCK_SLOT = text("""
     SELECT slot_id FROM slot WHERE (municipality, slot_id) = (:municipality, :slot_id) FOR NO KEY UPDATE
 """)
-# On shift (in which weeks, the domain knows), neither busy nor having said no; who speaks the language first, then who
-# has been asked least.
+# On shift (in which weeks, the domain knows), neither busy nor having said no, and taking visits that day and week; who
+# speaks the language first, then who has been asked least.
 _FREE_HELPERS = text(f"""
     SELECT h.helper_ref, f.weekday, f.from_min, f.to_min, f.every_weeks, f.nth, f.first_week FROM helper h
     JOIN helper_shift f ON (f.municipality, f.helper_ref) = (h.municipality, h.helper_ref)
-    WHERE h.municipality = :municipality AND h.is_open AND h.standing = 'active'
-      AND f.venue = :venue AND f.weekday = :weekday
-      AND f.from_min <= :from_min AND f.to_min >= :to_min
+    WHERE h.municipality = :municipality AND f.venue = :venue AND f.weekday = :weekday
+      AND f.from_min <= :from_min AND f.to_min >= :to_min AND {CAN_BE_ASKED}
       AND NOT EXISTS (
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
@@ -48,10 +48,20 @@ _FREE_HELPERS = text(f"""
              h.helper_ref
     LIMIT {CANDIDATES_MAX}
 """)
+# Whoever asks them for another time meanwhile is waited for: nobody gets more visits in a week than they take.
+_LOCK_HELPER = text("""
+    SELECT 1 FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref) FOR NO KEY UPDATE
+""")
 _ASK = text("""
-    INSERT INTO assignment (municipality, assignment_id, appointment_id, helper_ref, state, during, asked_at)
+    INSERT INTO assignment
+        (municipality, assignment_id, appointment_id, helper_ref, state, during, asked_at, overrides_shift)
     VALUES (:municipality, :assignment_id, :appointment_id, :helper_ref, 'asked',
-            tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)), :now)
+            tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)), :now, :overrides_shift)
+""")
+_VENUES_OF_ASKED = text(f"""
+    SELECT DISTINCT f.venue FROM assignment s
+    JOIN helper_shift f ON (f.municipality, f.helper_ref) = (s.municipality, s.helper_ref)
+    WHERE s.municipality = :municipality AND s.appointment_id = :appointment_id LIMIT {VENUES_MAX}
 """)
 _RELEASE = text("""
     UPDATE assignment s SET state = 'released', answered_at = :now
@@ -107,22 +117,40 @@ async def find_helper(
         # やさしい日本語 is spoken by whoever speaks Japanese.
         "language": appointment.language.partition("-")[0],
         "now": now,
-    }
-    rows = await session.execute(_FREE_HELPERS, asked)
-    shifts = (msgspec.convert(row, Shift, from_attributes=True) for row in rows)
-    return next((shift.helper_ref for shift in shifts if shift.is_on(time.day)), None)
+    } | visit_times(appointment.starts_at)
+    rows = (await session.execute(_FREE_HELPERS, asked)).all()
+    shifts = [msgspec.convert(row, Shift, from_attributes=True) for row in rows]
+    for helper_ref in (shift.helper_ref for shift in shifts if shift.is_on(time.day)):
+        await session.execute(_LOCK_HELPER, {"municipality": municipality, "helper_ref": helper_ref})
+        if await can_be_asked(session, municipality, helper_ref, appointment.starts_at):
+            return helper_ref
+    return None
 
 
 async def ask_this_helper(
-    session: AsyncSession, municipality: str, appointment: Any, helper_ref: str, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    appointment: Any,
+    helper_ref: str,
+    *,
+    overrides_shift: bool = False,
+    now: datetime,
 ) -> None:
-    """Ask one helper, and tell them. The database refuses (exclusion constraint) whoever is in another one then."""
-    told = await _ask_untold(session, municipality, appointment, helper_ref, now=now)
+    """Ask one helper, and tell them. The database refuses whoever is in another appointment then (exclusion
+    constraint), or has no shift there then (trigger), unless somebody who may `overrides_shift`.
+    """
+    told = await _ask_untold(session, municipality, appointment, helper_ref, overrides_shift=overrides_shift, now=now)
     await tell_helper(session, municipality, helper_ref, "offer", told, now=now)
 
 
 async def _ask_untold(
-    session: AsyncSession, municipality: str, appointment: Any, helper_ref: str, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    appointment: Any,
+    helper_ref: str,
+    *,
+    overrides_shift: bool = False,
+    now: datetime,
 ) -> Told:
     assignment_id = uuid4()
     await session.execute(
@@ -134,12 +162,16 @@ async def _ask_untold(
             "helper_ref": helper_ref,
             "starts_at": appointment.starts_at,
             "ends_at": appointment.ends_at,
+            "overrides_shift": overrides_shift,
             "now": now,
         },
     )
     due_at = answer_by(asked_at=now, starts_at=appointment.starts_at)
     ref = str(assignment_id)
     await schedule(session, "booking", municipality=municipality, kind=HELPER_ANSWER, ref=ref, due_at=due_at)
+    if not await can_be_asked(session, municipality, helper_ref, appointment.starts_at):
+        # That was their last of the week: their other places in it go.
+        await bring_venues(session, municipality, await list_venues_of(session, municipality, helper_ref), now=now)
     return Told(
         venue=appointment.counter,
         starts_at=appointment.starts_at,
@@ -209,14 +241,16 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
 
     The caller has locked the appointment, and its assignment is over.
     """
+    mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
     if await _ask_somebody(session, municipality, appointment, now=now):
-        mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
         anew = (await session.execute(_ASKED_ANEW, mine)).one_or_none()
         if anew is not None:
             await outbox.publish(session, await tell_progress(session, anew, now=now))
     else:
         await give_up(session, municipality, appointment, now=now)
-    await bring_venues(session, municipality, [appointment.counter], now=now)
+    # Of who was asked before, the week may have room again: at their other venues, too.
+    venues = (await session.execute(_VENUES_OF_ASKED, mine)).scalars()
+    await bring_venues(session, municipality, {appointment.counter, *venues}, now=now)
 
 
 async def give_up(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:

@@ -53,7 +53,10 @@ _ATTENDED = text("""
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
 """)
 _CAN_BE_ASKED = text("""
-    SELECT h.is_open AND h.standing = 'active' AS is_active, EXISTS (
+    SELECT h.is_open AND h.standing = 'active' AS is_active,
+        is_on_shift(h.municipality, h.helper_ref, :venue,
+                    tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))) AS is_on_shift,
+        EXISTS (
         SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
           AND s.state IN ('asked', 'accepted') AND s.appointment_id <> :appointment_id
           AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))) AS is_busy
@@ -94,7 +97,7 @@ async def answer_request(
 async def reassign(
     session: AsyncSession, actor: Identity, assignment_id: UUID, helper_ref: str, *, now: datetime
 ) -> None:
-    """A coordinator asks another helper, on shift or not.
+    """A coordinator asks another helper, on shift or not: where not, the request says so.
 
     Raises:
         Refusal: `request_unknown`, `helper_unknown` (404), `request_over`, `helper_busy` (409).
@@ -108,7 +111,7 @@ async def reassign(
     if request.state not in LIVE or appointment.state != "booked" or appointment.starts_at <= now:
         raise Refusal("request_over", 409)
     mine = {"municipality": actor.municipality, "appointment_id": appointment.appointment_id}
-    times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at}
+    times = {"venue": appointment.counter, "starts_at": appointment.starts_at, "ends_at": appointment.ends_at}
     if not helper_ref.isprintable():
         raise Refusal("helper_unknown", 404)
     found = (await session.execute(_CAN_BE_ASKED, mine | times | {"helper_ref": helper_ref})).one_or_none()
@@ -117,7 +120,9 @@ async def reassign(
     if found.is_busy:
         raise Refusal("helper_busy", 409)
     former = await release_helper(session, actor.municipality, appointment.appointment_id, now=now)
-    await ask_this_helper(session, actor.municipality, appointment, helper_ref, now=now)
+    await ask_this_helper(
+        session, actor.municipality, appointment, helper_ref, overrides_shift=not found.is_on_shift, now=now
+    )
     row = (await session.execute(_REASSIGNED, mine | {"now": now})).one()
     await outbox.publish(session, await tell_progress(session, row, now=now))
     await record_deed(session, actor, "helper-reassign", assignment_id, version=row.version, now=now)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import LEGAL_BASIS, STEP_COLLECTED
 from services.booking.domain.line import State
-from services.booking.domain.shifts import given_name
+from services.booking.domain.shifts import answer_by, given_name
 from services.booking.keys import Keys, subject_context
 from services.booking.queries.slots import start_of_day
 from services.booking.tables import ledger
@@ -44,14 +44,25 @@ class OwnRequest(msgspec.Struct, frozen=True, kw_only=True):
     has_begun: bool
     # Whether it came out of a case, which can go on another way.
     has_case: bool
+    # Until when a request waits for this helper's answer.
+    answer_by: datetime
+    # Promised for a day on which they have said since that they are away.
+    is_away: bool
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether they still have to be there: it is neither over nor settled who came."""
+        return self.state == "accepted" and self.ends_at > now and self.appointment_state not in ("done", "no_show")
 
 
 _OWN = text(f"""
-    SELECT s.assignment_id, s.state, s.viewed_at, a.appointment_id, a.state AS appointment_state, a.starts_at,
-           a.ends_at, a.language, a.subject_ref, a.case_id, a.procedure, a.office, a.name_sealed, a.kana_sealed,
-           k.wrapped_key,
+    SELECT s.assignment_id, s.state, s.asked_at, s.viewed_at, a.appointment_id, a.state AS appointment_state,
+           a.starts_at, a.ends_at, a.language, a.subject_ref, a.case_id, a.procedure, a.office, a.name_sealed,
+           a.kana_sealed, k.wrapped_key,
            coalesce(c.name_ja, a.counter) AS venue_name, coalesce(c.place_ja, '') AS venue_place,
-           CASE WHEN coalesce(p.discreet, true) THEN NULL ELSE p.name_ja END AS topic
+           CASE WHEN coalesce(p.discreet, true) THEN NULL ELSE p.name_ja END AS topic,
+           EXISTS (SELECT 1 FROM helper_away g
+                   WHERE (g.municipality, g.helper_ref) = (s.municipality, s.helper_ref)
+                     AND a.day BETWEEN g.first_day AND g.last_day) AS is_away
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     LEFT JOIN subject_key k ON (k.municipality, k.subject_ref) = (a.municipality, a.subject_ref)
@@ -98,6 +109,8 @@ async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *
         called_by=called_by,
         has_begun=row.starts_at <= now,
         has_case=row.case_id is not None,
+        answer_by=answer_by(asked_at=row.asked_at, starts_at=row.starts_at),
+        is_away=row.is_away,
     )
 
 

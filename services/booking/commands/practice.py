@@ -9,9 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.appointments import BookAppointment, book_appointment
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.line import check_in_by_number
+from services.booking.commands.off_days import take_visits_per_week
 from services.booking.commands.shifts import AddShift, add_shift
 from services.booking.commands.visits import arrive
 from services.booking.commands.walk_ins import give_ticket
+from services.booking.domain.shifts import VISITS_PER_WEEK_MAX
 from services.booking.keys import Keys
 from services.booking.queries.free import list_next_free
 from services.booking.queries.helpers import list_shifts
@@ -98,6 +100,8 @@ async def _find_helper(session: AsyncSession, municipality: str, venues: tuple[s
         for weekday in WEEKDAYS:
             shift = AddShift(venue=venues[0], weekday=weekday, from_min=HELPS_FROM_MIN, to_min=HELPS_UNTIL_MIN)
             await add_shift(session, me, shift, now=now)
+        # They stand for all helpers of a town.
+        await take_visits_per_week(session, me, VISITS_PER_WEEK_MAX, now=now)
 
 
 def _staff(municipality: str) -> Identity:

@@ -29,6 +29,11 @@ COMING_MAX = 3
 LOOK_AHEAD_DAYS = 140
 FIRST_WEEK_NEAR = timedelta(days=366)
 
+VISITS_PER_WEEK_MAX = 40
+# Days away: how far ahead they are said, and how many of them are kept for one helper.
+AWAY_AHEAD_MAX = timedelta(days=366)
+AWAY_MAX = 50
+
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
     """When a helper is at a venue: ISO weekday, minutes from midnight in Japan; in weeks as a counter's hours are."""
@@ -46,12 +51,29 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
         return self.weekday == day.isoweekday() and comes_round(self, day, first_week=self.first_week)
 
 
-class Away(msgspec.Struct, frozen=True, kw_only=True):
-    """When a helper cannot be asked in spite of their shift: they declined, or are with somebody elsewhere."""
+class HelperTime(msgspec.Struct, frozen=True, kw_only=True):
+    """A time of a helper's: one in which they cannot be asked in spite of their shift, or one in which they meet
+    somebody.
+    """
 
     helper_ref: str
     starts_at: datetime
     ends_at: datetime
+
+    def meets(self, slot: SlotTime) -> bool:
+        """Whether some of it is in the slot."""
+        return self.starts_at < slot.ends_at and slot.starts_at < self.ends_at
+
+
+class AwayDays(msgspec.Struct, frozen=True, kw_only=True):
+    """The days from the first to the last, on which a helper is not there, whatever their shifts say."""
+
+    first_day: date
+    last_day: date
+
+    def has(self, day: date) -> bool:
+        """Whether they are away on this day."""
+        return self.first_day <= day <= self.last_day
 
 
 class WeekTime(msgspec.Struct, frozen=True):
@@ -69,12 +91,23 @@ def week_time(starts_at: datetime, ends_at: datetime) -> WeekTime:
     return WeekTime(start.date(), from_min, from_min + round((ends_at - starts_at).total_seconds() / 60))
 
 
-def count_helpers(slot: SlotTime, shifts: Iterable[Shift], away: Iterable[Away]) -> int:
-    """How many helpers can be asked for a slot: so many places it has."""
+def count_helpers(
+    slot: SlotTime, shifts: Iterable[Shift], away: Iterable[HelperTime], meetings: Iterable[HelperTime] = ()
+) -> int:
+    """How many helpers can be asked for a slot, or meet somebody in it already: so many places it has."""
     time = week_time(slot.starts_at, slot.ends_at)
-    here = {shift.helper_ref for shift in shifts if _covers(shift, time)}
-    gone = {entry.helper_ref for entry in away if entry.starts_at < slot.ends_at and slot.starts_at < entry.ends_at}
-    return len(here - gone)
+    on_shift = {shift.helper_ref for shift in shifts if _covers(shift, time)}
+    gone = {entry.helper_ref for entry in away if entry.meets(slot)}
+    # Who has promised stays, whether or not they can be asked for more.
+    meeting = {entry.helper_ref for entry in meetings if entry.meets(slot)}
+    return len(on_shift - gone | meeting)
+
+
+def week_of(moment: datetime) -> tuple[datetime, datetime]:
+    """The week of a moment, Monday to Sunday in Japan: when it begins, and when the next one does."""
+    day = moment.astimezone(JST).date()
+    monday = datetime.combine(day - timedelta(days=day.weekday()), datetime.min.time(), JST)
+    return monday, monday + timedelta(weeks=1)
 
 
 def is_there(shifts: Iterable[Shift], starts_at: datetime, ends_at: datetime) -> bool:
@@ -116,6 +149,16 @@ def refuse_bad_shift(shift: Shift, *, today: date) -> None:
     is_one_rhythm = not shift.nth or shift.every_weeks == 1
     if not (is_time and is_near and is_one_rhythm and is_rhythm(shift, first_week=shift.first_week)):
         raise Refusal("shift_unfit", 422)
+
+
+def refuse_bad_days(days: AwayDays, *, today: date) -> None:
+    """Whether days away can be kept: none of them past, and not too far ahead.
+
+    Raises:
+        Refusal: `away_unfit` (422).
+    """
+    if not today <= days.first_day <= days.last_day <= today + AWAY_AHEAD_MAX:
+        raise Refusal("away_unfit", 422)
 
 
 def given_name(name: str) -> str:

@@ -7,9 +7,9 @@ import icalendar
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from litestar.response import Template
+from litestar.response import Redirect, Template
 
-from services.booking.commands.feed import renew_feed
+from services.booking.commands.feed import end_feed, renew_feed
 from services.booking.pages.wording import venue_label
 from services.booking.queries.appointments import find_town_facts
 from services.booking.queries.helpers import FeedItem, find_feed_time, read_feed
@@ -21,12 +21,14 @@ from shared.tokens import Identity
 from shared.web.i18n import gettext as _
 from shared.web.i18n import without_readings
 from shared.web.identity import PUBLIC, require_role
-from shared.web.pages import page
+from shared.web.pages import page, see_other
 from shared.web.town import Town
 from shared.web.town_texts import town_text
 
 GUARDS = [require_role("helper")]
 SUFFIX = ".ics"
+# Revisions of an event: what a calendar program has seen as asked for, it takes anew once it is accepted.
+ASKED, ACCEPTED = 0, 1
 
 Req = Request[Any, Any, Any]
 
@@ -38,7 +40,7 @@ async def get_feed_page(
     """What the feed is for, and since when it has an address."""
     async with db.begin(town.code) as session:
         made_at = await find_feed_time(session, town.code, identity.ref)
-    return page(request, "feed.html", made_at=made_at, address=None)
+    return page(request, "feed.html", made_at=made_at, address=None, is_ended=False)
 
 
 @post("/helpers/calendar", guards=GUARDS)
@@ -53,7 +55,28 @@ async def post_feed_page(
     async with db.begin(town.code) as session:
         token = await renew_feed(session, identity, now=now)
         facts = await find_town_facts(session, town.code)
-    return page(request, "feed.html", made_at=now, address=feed_address(request, facts.host, token))
+    address = feed_address(request, facts.host, token)
+    return page(request, "feed.html", made_at=now, address=address, is_ended=False)
+
+
+@get("/helpers/calendar/end", guards=GUARDS)
+async def get_end_feed_address() -> Redirect:
+    """Where ending is sent, opened as a page: by hand, or by the way back from signing in."""
+    return see_other("/helpers/calendar")
+
+
+@post("/helpers/calendar/end", guards=GUARDS)
+async def post_end_feed(
+    request: Req,
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template:
+    """No address any more."""
+    async with db.begin(town.code) as session:
+        await end_feed(session, identity, now=now)
+    return page(request, "feed.html", made_at=None, address=None, is_ended=True)
 
 
 @get("/helpers/calendar/{token:str}", opt=PUBLIC)
@@ -92,6 +115,8 @@ def make_feed(items: list[FeedItem], *, town_name: str, public_url: str) -> byte
         event = icalendar.Event()
         event.add("uid", calendar_uid(item.assignment_id, public_url))
         event.add("dtstamp", item.changed_at)
+        event.add("last-modified", item.changed_at)
+        event.add("sequence", ACCEPTED if item.is_accepted else ASKED)
         event.add("dtstart", item.starts_at.astimezone(JST))
         event.add("dtend", item.ends_at.astimezone(JST))
         event.add("summary", _("スマホ相談") if item.is_accepted else _("スマホ相談（お返事待ち）"))

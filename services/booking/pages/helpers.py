@@ -1,4 +1,4 @@
-"""`/helpers`: a helper's own days on their phone: requests to answer first, then today and what comes."""
+"""`/helpers`: a helper's own days on their phone: the next visit biggest, requests to answer, today and what comes."""
 
 from datetime import datetime
 from itertools import groupby
@@ -15,9 +15,10 @@ from services.booking.commands.switching import WISHED, Wished, wish_switch
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.covers import cover_card, suspension_text
-from services.booking.pages.wording import language_name, venue_label
+from services.booking.pages.wording import language_name, say_day, time_left, venue_label
 from services.booking.queries.covers import list_covers
-from services.booking.queries.helpers import find_suspension, is_on_roster, list_shifts
+from services.booking.queries.helpers import find_suspension, list_shifts
+from services.booking.queries.own import find_own
 from services.booking.refusals import REFUSALS
 from shared.clock import jst_day
 from shared.db import Database
@@ -47,8 +48,28 @@ async def get_helpers(
     identity: NamedDependency[Identity],
     told: FromQuery[str] = "",
 ) -> Template:
-    """Requests to answer, today, and the coming days."""
+    """The next visit, requests to answer, today, and the coming days."""
     return await _helpers_page(request, db, keys, town, identity, now=now, told=told)
+
+
+@get("/helpers/requests/{assignment_id:str}/cannot-come", guards=GUARDS)
+async def get_cannot_come(
+    request: Req,
+    assignment_id: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """Really not? And what happens then. Of what is no promise (any more), the own page tells."""
+    wanted = parse_uuid(assignment_id, code="request_unknown")
+    async with db.begin(town.code) as session:
+        items = await show_own_days(session, identity, keys, now=now)
+    found = next((item for item in items if item.assignment_id == wanted and item.is_ahead(now)), None)
+    if found is None or found.has_begun:
+        return see_other("/helpers")
+    return page(request, "cannot_come.html", card=_card(found, now))
 
 
 @get("/helpers/requests/{assignment_id:str}/{answer:str}", guards=GUARDS)
@@ -121,25 +142,28 @@ async def _helpers_page(
     refusal: Refusal | None = None,
 ) -> Template:
     async with db.begin(town.code) as session:
-        is_known = await is_on_roster(session, town.code, identity.ref)
+        own = await find_own(session, town.code, identity.ref)
         items = await show_own_days(session, identity, keys, now=now)
         shifts = await list_shifts(session, town.code, identity.ref)
         covers = await list_covers(session, identity, now=now)
         suspended_for = await find_suspension(session, town.code, identity.ref)
     accepted = [item for item in items if item.state == "accepted"]
+    following = next((item for item in accepted if item.is_ahead(now)), None)
+    others = [item for item in accepted if item is not following]
     text = REFUSALS[refusal.code] if refusal else None
     return page(
         request,
         "helpers.html",
         status=refusal.status if refusal else 200,
         today=jst_day(now),
-        is_known=is_known,
+        own=own,
         has_shifts=bool(shifts),
         covers=[cover_card(cover) for cover in covers],
         suspension=suspension_text(suspended_for) if suspended_for else None,
+        following=_card(following, now) if following else None,
         # An answer that comes too late helps nobody: it has gone on to the next helper, or to the resident.
-        asked=[_card(item) for item in items if item.state == "asked" and not item.has_begun],
-        days=[(day, [_card(item) for item in of_day]) for day, of_day in groupby(accepted, key=_day_of)],
+        asked=[_card(item, now) for item in items if item.state == "asked" and not item.has_begun],
+        days=[(day, [_card(item, now) for item in of_day]) for day, of_day in groupby(others, key=_day_of)],
         told=told if told in (*ANSWERS, SWITCHED) else "",
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
@@ -150,9 +174,11 @@ def _day_of(item: OwnRequest) -> Any:
     return jst_day(item.starts_at)
 
 
-def _card(item: OwnRequest) -> dict[str, Any]:
+def _card(item: OwnRequest, now: datetime) -> dict[str, Any]:
     return {
         "item": item,
+        "day": say_day(jst_day(item.starts_at), today=jst_day(now)),
+        "left": time_left(item.answer_by, now=now),
         "base": f"/helpers/requests/{item.assignment_id}",
         "where": venue_label(item.venue_name, item.venue_place),
         "language": language_name(item.language),

@@ -1,6 +1,6 @@
 """How booking's pages call a counter, a place and a near day."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from services.booking.queries.appointments import AppointmentView
 from services.booking.queries.rules import YEAR_END_NAME_JA
@@ -8,7 +8,7 @@ from services.booking.queries.slots import CounterView
 from shared.clock import jst_day
 from shared.web.i18n import gettext as _
 from shared.web.places import counter_label, place_label, short_counter_label, venue_label
-from shared.web.templating import duration, jst_datetime, jst_time
+from shared.web.templating import duration, jst_date, jst_datetime, jst_time
 from shared.web.town_texts import town_text
 
 DAY_IN_LIEU = " 振替休日"
@@ -23,8 +23,10 @@ __all__ = [
     "notice_label",
     "pattern_label",
     "place_label",
+    "say_day",
     "say_when",
     "short_counter_label",
+    "time_left",
     "venue_label",
     "weekday_name",
     "where_for_others",
@@ -114,6 +116,20 @@ def say_when(moment: datetime, *, now: datetime) -> str:
     days = (jst_day(moment) - jst_day(now)).days
     near = {0: _("今日 %(time)s", time=jst_time(moment)), 1: _("あした %(time)s", time=jst_time(moment))}
     return near.get(days) or jst_datetime(moment, year=False)
+
+
+def say_day(day: date, *, today: date) -> str:
+    """``今日 6月1日（月）``, ``あした 6月2日（火）``, ``6月8日（月）``."""
+    said = jst_date(day, year=False)
+    near = {0: _("今日 %(day)s", day=said), 1: _("あした %(day)s", day=said)}
+    return near.get((day - today).days, said)
+
+
+def time_left(until: datetime, *, now: datetime) -> str:
+    """``あと3時間``, whole hours; of the last one ``あと20分``."""
+    minutes = max(int((until - now).total_seconds() // 60), 0)
+    hours = minutes // 60
+    return _("あと%(hours)s時間", hours=hours) if hours else _("あと%(minutes)s分", minutes=minutes)
 
 
 def closing_reason(reason: str) -> str:

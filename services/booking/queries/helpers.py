@@ -49,7 +49,10 @@ class ShiftView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A time in a helper's calendar: nothing of whom they meet, or what about."""
+    """A time in a helper's calendar: nothing of whom they meet, or what about.
+
+    Another time is another request: what changes of this one is whether it is accepted.
+    """
 
     assignment_id: UUID
     starts_at: datetime
@@ -96,9 +99,6 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     cover: Literal["none", "open", "lapsed"] = "none"
 
 
-_ON_ROSTER = text("""
-    SELECT 1 FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref) AND is_open
-""")
 _VENUES_OF = text(f"""
     SELECT DISTINCT venue FROM helper_shift
     WHERE municipality = :municipality AND helper_ref = :helper_ref LIMIT {VENUES_MAX}
@@ -174,12 +174,6 @@ _REQUESTS = text(f"""
 """)
 
 
-async def is_on_roster(session: AsyncSession, municipality: str, helper_ref: str) -> bool:
-    """Whether an account has arrived here, and is open."""
-    me = {"municipality": municipality, "helper_ref": helper_ref}
-    return (await session.execute(_ON_ROSTER, me)).one_or_none() is not None
-
-
 async def list_venues_of(session: AsyncSession, municipality: str, helper_ref: str) -> list[str]:
     """Where a helper has shifts."""
     rows = await session.execute(_VENUES_OF, {"municipality": municipality, "helper_ref": helper_ref})
@@ -222,13 +216,13 @@ async def list_requests(session: AsyncSession, municipality: str, helper_ref: st
 
 
 async def list_roster(session: AsyncSession, municipality: str, keys: Keys) -> list[HelperView]:
-    """The helpers who can be asked, with their names and shifts. The only reader of their names."""
+    """The helpers with their names and shifts. But for a helper's own certificate, the only reader of their names."""
     shifts = await list_shifts(session, municipality)
     rows = (await session.execute(_ROSTER, {"municipality": municipality})).all()
     return [
         HelperView(
             helper_ref=row.helper_ref,
-            name=_open_name(row, municipality, keys),
+            name=open_name(row, municipality, keys),
             languages=tuple(row.languages),
             shifts=tuple(shift for shift in shifts if shift.helper_ref == row.helper_ref),
             topics=tuple(row.topics),
@@ -266,7 +260,8 @@ async def list_open_requests(session: AsyncSession, municipality: str, *, now: d
     return [msgspec.convert(row, OpenRequest, from_attributes=True) for row in rows]
 
 
-def _open_name(row: Any, municipality: str, keys: Keys) -> str | None:
+def open_name(row: Any, municipality: str, keys: Keys) -> str | None:
+    """A helper's name, of a row with it sealed; None when it cannot be read."""
     if row.name_sealed is None or row.wrapped_key is None:
         return None
     try:

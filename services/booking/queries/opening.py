@@ -19,7 +19,8 @@ from services.booking.domain.opening import (
     slot_times,
 )
 from services.booking.domain.rules import JST
-from services.booking.domain.shifts import Away, Shift, count_helpers
+from services.booking.domain.shifts import HelperTime, Shift, count_helpers, week_of
+from services.booking.queries.askable import TAKES_REQUESTS
 from services.booking.queries.rules import Kind, find_days_off, get_rules
 from shared.clock import jst_day
 
@@ -70,14 +71,34 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 _SHIFTS = text(f"""
     SELECT s.helper_ref, s.weekday, s.from_min, s.to_min, s.every_weeks, s.nth, s.first_week FROM helper_shift s
     JOIN helper h ON (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref)
-    WHERE s.municipality = :municipality AND s.venue = :venue AND h.is_open AND h.standing = 'active'
-    LIMIT {SHIFTS_MAX}
+    WHERE s.municipality = :municipality AND s.venue = :venue AND {TAKES_REQUESTS} LIMIT {SHIFTS_MAX}
 """)
+# They said no, or are with somebody elsewhere; they are away; or they have visits enough in that week.
 _AWAY = text(f"""
     SELECT s.helper_ref, lower(s.during) AS starts_at, upper(s.during) AS ends_at FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     WHERE s.municipality = :municipality AND upper(s.during) > :now
       AND (s.state = 'declined' OR s.state IN ('asked', 'accepted') AND a.counter <> :venue)
+    UNION ALL
+    SELECT g.helper_ref, g.first_day::timestamp AT TIME ZONE 'Asia/Tokyo',
+           (g.last_day + 1)::timestamp AT TIME ZONE 'Asia/Tokyo'
+    FROM helper_away g WHERE g.municipality = :municipality AND g.last_day >= :today
+    UNION ALL
+    SELECT h.helper_ref, week AT TIME ZONE 'Asia/Tokyo', (week + interval '7 days') AT TIME ZONE 'Asia/Tokyo'
+    FROM (SELECT s.helper_ref, date_trunc('week', lower(s.during) AT TIME ZONE 'Asia/Tokyo') AS week,
+                 count(*) AS visits
+          FROM assignment s
+          WHERE s.municipality = :municipality AND s.state IN ('asked', 'accepted') AND upper(s.during) > :monday
+          GROUP BY s.helper_ref, week) AS taken
+    JOIN helper h ON (h.municipality, h.helper_ref) = (:municipality, taken.helper_ref)
+    WHERE visits >= h.visits_per_week
+    LIMIT {SHIFTS_MAX}
+""")
+_MEETINGS = text(f"""
+    SELECT s.helper_ref, lower(s.during) AS starts_at, upper(s.during) AS ends_at FROM assignment s
+    JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
+    WHERE s.municipality = :municipality AND upper(s.during) > :now AND s.state IN ('asked', 'accepted')
+      AND a.counter = :venue
     LIMIT {SHIFTS_MAX}
 """)
 _KIND = text("SELECT kind FROM counter_rule WHERE (municipality, counter) = (:municipality, :counter)")
@@ -123,11 +144,15 @@ async def plan_venue(
     session: AsyncSession, municipality: str, venue: str, plans: Sequence[DayPlan], *, now: datetime
 ) -> list[PlannedSlot]:
     """A venue's slots from now on: those for which a helper is there."""
-    asked = {"municipality": municipality, "venue": venue, "now": now}
+    monday, _next = week_of(now)
+    asked = {"municipality": municipality, "venue": venue, "today": jst_day(now), "monday": monday, "now": now}
     shifts = [msgspec.convert(row, Shift, from_attributes=True) for row in await session.execute(_SHIFTS, asked)]
-    away = [msgspec.convert(row, Away, from_attributes=True) for row in await session.execute(_AWAY, asked)]
+    away, meetings = [
+        [msgspec.convert(row, HelperTime, from_attributes=True) for row in await session.execute(statement, asked)]
+        for statement in (_AWAY, _MEETINGS)
+    ]
     times = [slot for plan in plans for slot in slot_times(plan) if slot.starts_at > now]
-    counted = [PlannedSlot(time, count_helpers(time, shifts, away)) for time in times]
+    counted = [PlannedSlot(time, count_helpers(time, shifts, away, meetings)) for time in times]
     return [slot for slot in counted if slot.places]
 
 

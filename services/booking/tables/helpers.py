@@ -43,6 +43,8 @@ helper = Table(
     Column("registered_on", Date),
     Column("trained_on", Date),
     Column("insured_until", Date),
+    # Since when they take nothing on, until they say otherwise.
+    Column("paused_on", Date),
     UniqueConstraint("municipality", "feed_hash"),
     CheckConstraint("visits_per_week BETWEEN 1 AND 40", name="visits_per_week"),
     CheckConstraint("standing IN ('registered', 'active', 'suspended')", name="standing"),
@@ -96,8 +98,9 @@ helper_shift = Table(
     ),
     Index("helper_shift_venue_idx", "municipality", "venue"),
 )
-# Who was asked for an appointment. What is over (declined, released) stays: nobody is asked twice. A trigger (0042)
-# takes only who is open and active.
+# Who was asked for an appointment. What is over (declined, released) stays: nobody is asked twice. Who is asked is open
+# and active (a trigger of 0042), and on shift there then (`assignment_within_shift`, of 0038), unless a coordinator has
+# said otherwise.
 assignment = Table(
     "assignment",
     metadata,
