@@ -101,7 +101,7 @@ async def add_passkey(
     """Keep the public half of what the phone made.
 
     Raises:
-        Refusal: `account_unknown` (404), `passkey_refused` (403), `passkeys_too_many` (409).
+        Refusal: `account_unknown` (404), `passkey_refused` (422), `passkeys_too_many` (409).
     """
     town = identity.municipality
     if await lock_account(session, town, account_id) is None:
@@ -116,7 +116,7 @@ async def add_passkey(
             require_user_verification=True,
         )
     except NOT_GENUINE:
-        raise Refusal("passkey_refused", 403) from None
+        raise Refusal("passkey_refused", 422) from None
     if len(await list_passkeys(session, town, account_id)) >= PASSKEYS_MAX:
         raise Refusal("passkeys_too_many", 409)
     passkey_id = uuid4()
@@ -164,7 +164,7 @@ async def sign_in_by_passkey(
     """Whoever has the phone, and opens it, is in.
 
     Raises:
-        Refusal: `passkey_refused` (403): not known here, not for this site, an answer that was given before or too
+        Refusal: `passkey_refused` (422): not known here, not for this site, an answer that was given before or too
             late, a copy of a passkey, or of an account that is closed. Nobody is told which.
     """
     challenge = await _take(session, municipality, challenge_id, None, now)
@@ -174,7 +174,7 @@ async def sign_in_by_passkey(
     # Read again now that nobody else signs in by it: its count is the newest.
     known = await _find(session, municipality, answer)
     if person is None or known is None:
-        raise Refusal("passkey_refused", 403)
+        raise Refusal("passkey_refused", 422)
     try:
         verified = verify_authentication_response(
             credential=answer,
@@ -186,7 +186,7 @@ async def sign_in_by_passkey(
             require_user_verification=True,
         )
     except NOT_GENUINE:
-        raise Refusal("passkey_refused", 403) from None
+        raise Refusal("passkey_refused", 422) from None
     await session.execute(
         update(passkey)
         .where(passkey.c.municipality == municipality, passkey.c.passkey_id == known.passkey_id)
@@ -248,7 +248,7 @@ async def _take(
     )
     challenge = (await session.execute(taken)).scalar_one_or_none()
     if challenge is None:
-        raise Refusal("passkey_refused", 403)
+        raise Refusal("passkey_refused", 422)
     return bytes(challenge)
 
 
@@ -257,7 +257,7 @@ def _read(credential: str) -> dict[str, Any]:
     try:
         answer = msgspec.json.decode(credential[:CREDENTIAL_MAX_LENGTH], type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError):
-        raise Refusal("passkey_refused", 403) from None
+        raise Refusal("passkey_refused", 422) from None
     return answer
 
 

@@ -173,7 +173,7 @@ def _site(request: Req, town: Town, *, secure: bool) -> Site:
 
 
 def _challenge_of(fields: dict[str, str]) -> UUID:
-    return parse_uuid(fields.get("challenge", ""), code="passkey_refused", status=403)
+    return parse_uuid(fields.get("challenge", ""), code="passkey_refused", status=422)
 
 
 def _as_json(challenge: Challenge) -> Response[bytes]:

@@ -47,7 +47,7 @@ async def post_ask(
     keys: NamedDependency[Keys],
     tries: NamedDependency[Tries],
 ) -> Template:
-    """Send a link and a code if somebody signs in by this. The answer, and when it comes, is the same if nobody does."""
+    """Send a link and a code if somebody signs in by this. What is answered, and when, is the same if nobody does."""
     form = Form(await read_form(request))
     next_path = safe_next(form.value("next"), "")
     address = _read_address(form)
