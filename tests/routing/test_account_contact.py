@@ -144,7 +144,7 @@ async def test_codes_are_not_sent_all_day(db: Database, keys: Keys, visitor: Vis
 async def test_a_code_for_the_address_before_proves_no_other(
     db: Database, keys: Keys, visitor: Visitor, post: Post, clock: TestClock
 ) -> None:
-    """Seen to fail without `end_askings`: one's own code would prove somebody else's number."""
+    """Or one's own code would prove somebody else's number."""
     account_id = await open_helper(db, keys)
     await sign_in(visitor)
     await give_contact(visitor)
