@@ -33,7 +33,7 @@ def phone() -> Phone:
 
 async def challenge(visitor: Visitor, path: str) -> dict[str, Any]:
     answer = await visitor.post(path)
-    assert answer.status_code == httpx.codes.OK, answer.text
+    assert answer.status_code == httpx.codes.CREATED, answer.text
     found: dict[str, Any] = answer.json()
     return found
 

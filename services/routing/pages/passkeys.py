@@ -38,7 +38,7 @@ from shared.web.town import Town
 Req = Request[Any, Any, Any]
 
 
-@post("/routing/api/passkeys/sign-in", opt=PUBLIC, status_code=200)
+@post("/routing/api/passkeys/sign-in", opt=PUBLIC)
 async def post_sign_in_challenge(
     request: Req,
     db: NamedDependency[Database],
@@ -56,7 +56,7 @@ async def post_sign_in_challenge(
     return _as_json(challenge)
 
 
-@post("/routing/api/passkeys/new", guards=PEOPLE, status_code=200)
+@post("/routing/api/passkeys/new", guards=PEOPLE)
 async def post_new_challenge(
     request: Req,
     db: NamedDependency[Database],
