@@ -7,7 +7,8 @@ choudo town export FOLDER …       write the newest loaded pack, or --version N
 choudo town versions TOWN         which packs were loaded when: 0 some, 1 none
 choudo town publish               load what managers want published on /office/catalogue; --follow: go on doing so
 choudo practice open TOWN         a practice town for its staff: 0 opened or there already, 2 bad input
-choudo account open LOGIN …       open an account; the password is read from the environment or made and printed
+choudo account open LOGIN …       open an account; the password is read from the environment or made and printed;
+                                  --sms or --mail: by which its owner is told things, and signs in without it
 choudo account close LOGIN …      nobody signs in with it any more
 choudo ledger verify [TOWN]       check all three ledgers and their checkpoints: 0 intact, 1 broken, 2 bad input
 choudo ledger verify FOLDER       the same of an export, without a database; --roots FILE: against published checkpoints
@@ -51,12 +52,16 @@ from deploy.practice import add_practice, decide_practice, open_anew
 from deploy.retention import add_retention, retention
 from deploy.secrets import MissingVariable, required
 from deploy.town import add_town, decide_town
+from services.routing.commands.account_contact import vouch_for_contact
 from services.routing.commands.accounts import HELPER, Profile, close_account, open_staff_account
+from services.routing.domain.sign_in import Address
+from services.routing.keys import ContactKeys, read_master_keys
 from shared.clock import utc_now
 from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.roles import ROLES
 from shared.town_pack import BadTownPack
+from shared.web.forms import Form
 
 INTACT, BAD_INPUT, UNREACHABLE = 0, 2, 3
 PASSWORD_BYTES = 9
@@ -78,6 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
     account.add_argument("--office")
     account.add_argument("--name", help="of a helper: what residents call them")
     account.add_argument("--language", action="append", default=[], help="of a helper: ja, en …; ja without it")
+    contact = account.add_mutually_exclusive_group()
+    contact.add_argument("--sms", dest="contact", type=_sms, help="a mobile phone of theirs")
+    contact.add_argument("--mail", dest="contact", type=_mail, help="a mail address of theirs")
     closing = accounts.add_parser("close")
     closing.add_argument("login")
     closing.add_argument("--town", required=True)
@@ -138,10 +146,13 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
     profile = box = None
     if HELPER in given.role:
         profile = Profile(display_name=given.name or "", languages=tuple(given.language) or ("ja",))
-        keys = (required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS"))
-        box = ServiceBox.from_settings(*keys)
+        box = _box(environ)
+    contact_keys = None
+    if given.contact is not None:
+        masters = read_master_keys(required(environ, "CHOUDO_ROUTING_MASTER_KEY"))
+        contact_keys = ContactKeys(box or _box(environ), masters)
     async with transaction("routing", given.town, environ) as (session, now):
-        await open_staff_account(
+        account_id = await open_staff_account(
             session,
             municipality=given.town,
             login=given.login,
@@ -152,9 +163,38 @@ async def _open_account(given: argparse.Namespace, environ: Mapping[str, str]) -
             box=box,
             now=now,
         )
+        if contact_keys is not None:
+            await vouch_for_contact(
+                session,
+                contact_keys,
+                municipality=given.town,
+                account_id=account_id,
+                address=given.contact,
+                now=now,
+            )
     shown = "(as given)" if environ.get("CHOUDO_NEW_PASSWORD") else password
     print(f"account {given.login}: password {shown}, roles {', '.join(given.role) or 'none'}")
     return INTACT
+
+
+def _box(environ: Mapping[str, str]) -> ServiceBox:
+    return ServiceBox.from_settings(
+        required(environ, "CHOUDO_ROUTING_BOX_KEY"), required(environ, "CHOUDO_BOX_PUBLIC_KEYS")
+    )
+
+
+def _sms(typed: str) -> Address:
+    number = Form({"phone": typed}).mobile_phone("phone")
+    if not number:
+        raise argparse.ArgumentTypeError("a Japanese mobile number, please: 090-1234-5678")
+    return Address(reach="sms", value=number)
+
+
+def _mail(typed: str) -> Address:
+    mail = Form({"email": typed}).email("email")
+    if not mail:
+        raise argparse.ArgumentTypeError("a mail address, please: hanako@example.jp")
+    return Address(reach="email", value=mail)
 
 
 async def _close_account(given: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -37,6 +37,11 @@ class Keys:
         codes = [self._code(master, municipality, application_id) for master in self.master_keys]
         return any(hmac.compare_digest(known, code) for known in codes)
 
+    @property
+    def contacts(self) -> "ContactKeys":
+        """What contacts of accounts are hashed and sealed by."""
+        return ContactKeys(self.box, self.master_keys)
+
     def grant_access(self, municipality: str, application_id: UUID, *, now: datetime) -> str:
         """The value of the cookie that opens this application, and only this one, for `ACCESS_LIFETIME`."""
         expires = int((now + ACCESS_LIFETIME).timestamp())
@@ -60,13 +65,30 @@ class Keys:
         return f"{number % 10**CODE_LENGTH:0{CODE_LENGTH}}"
 
 
+@dataclass(frozen=True, slots=True)
+class ContactKeys:
+    """For addresses of people with an account: notifications gets them sealed, we keep a keyed hash to find them by."""
+
+    box: ServiceBox
+    master_keys: tuple[bytes, ...] = field(repr=False)
+
+    def hashes(self, municipality: str, address: str) -> list[bytes]:
+        """Under which hashes an address may stand, as master keys follow each other; the first is the one to write."""
+        return [_mac(master, "account_contact", f"{municipality}/{address}") for master in self.master_keys]
+
+
+def read_master_keys(text: str) -> tuple[bytes, ...]:
+    """The master keys as settings have them: base64, comma-separated, the newest first."""
+    return tuple(base64.b64decode(part) for part in text.split(","))
+
+
 def make_keys(settings: Settings) -> Keys:
     """The keys, from the settings."""
     return Keys(
         box=ServiceBox.from_settings(settings.box_key, settings.box_public_keys),
         vault=SubjectVault.from_settings(settings.master_key),
         token_private_key=settings.token_private_key,
-        master_keys=tuple(base64.b64decode(text) for text in settings.master_key.split(",")),
+        master_keys=read_master_keys(settings.master_key),
     )
 
 

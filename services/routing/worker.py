@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from services.routing.commands.about_you import DUE_CONTACT_DRAFT, blank_contact_draft
+from services.routing.commands.account_contact import DUE_UNPROVED, forget_unproved
 from services.routing.commands.devices import DUE_DEVICE, end_device
 from services.routing.commands.offers import DUE_OFFERS, expire_offers
 from services.routing.commands.practice import practice_handlers
@@ -25,6 +26,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 
 DUE_HANDLERS: dict[str, DueHandler] = {
+    DUE_UNPROVED: forget_unproved,
     DUE_CONTACT_DRAFT: blank_contact_draft,
     DUE_DEVICE: end_device,
     DUE_OFFERS: expire_offers,

@@ -188,7 +188,7 @@ class SealedAccount(msgspec.Struct, frozen=True, kw_only=True):
 class AccountContactChanged(Event, frozen=True, kw_only=True, tag="routing.account_contact_changed.v1"):
     """By which way somebody with an account is told things, as it is now. The aggregate is the account's contact.
 
-    `none`: they look at their page. `sealed` holds `SealedContact` for notifications.
+    `none`: they look at their page. `sealed` holds `SealedContact` for notifications, purpose `account_contact`.
     """
 
     account_ref: str

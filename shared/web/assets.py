@@ -56,6 +56,7 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
         "alarm.js": (SOURCE_DIR / "alarm.js").read_text(encoding="utf-8"),
         "calls.js": (SOURCE_DIR / "calls.js").read_text(encoding="utf-8"),
         "form.js": (SOURCE_DIR / "form.js").read_text(encoding="utf-8"),
+        "passkey.js": (SOURCE_DIR / "passkey.js").read_text(encoding="utf-8"),
         "receipt.js": (SOURCE_DIR / "receipt.js").read_text(encoding="utf-8"),
         "signature.js": (SOURCE_DIR / "signature.js").read_text(encoding="utf-8"),
         "counter.js": (SOURCE_DIR / "counter.js").read_text(encoding="utf-8"),

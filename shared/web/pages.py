@@ -8,6 +8,7 @@ from litestar.response import Redirect, Template
 from shared.practice import is_practice
 from shared.tokens import Identity
 from shared.web.i18n import gettext as _
+from shared.web.identity import MACHINE_ROLES
 from shared.web.language import language_links
 from shared.web.prefixes import service_for
 
@@ -19,6 +20,8 @@ QUALITY = "/quality"
 DRAWS = "/booking/draws"
 # Routing's page about the practice town, for staff.
 PRACTICE = "/office/practice"
+# Routing's page of how somebody with an account is told things and signs in.
+ACCOUNT = "/account"
 TEXT_SIZES = ("normal", "large", "xlarge")
 
 
@@ -68,6 +71,7 @@ def _footer(identity: Identity | None, *, practice: bool) -> list[dict[str, obje
     links = [(DRAWS, _("抽選の一覧")), *([] if practice else public)]
     if identity is not None and identity.kind == "staff":
         links.append((PRACTICE, _("練習用の町")))
+        links += [] if identity.roles == MACHINE_ROLES else [(ACCOUNT, _("連絡とログイン"))]
     return [{"href": href, "label": label} for href, label in links]
 
 
@@ -76,6 +80,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
         items = [
             ("/helpers", _("予定"), "calendar"),
             ("/helpers/shifts", _("来られる時間"), "clock"),
+            (ACCOUNT, _("連絡とログイン"), "user"),
         ]
     elif identity is not None and identity.kind == "staff":
         # What somebody may not open is not offered to them.

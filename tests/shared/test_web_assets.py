@@ -39,7 +39,7 @@ def test_every_file_is_named_after_its_content_and_has_a_compressed_twin(built: 
     assert set(manifest) == {
         "alarm.js", "app.css", "app.js", "calls.js", "form.js", "line.js", "receipt.js", "scan.js", "signature.js",
         "counter.js", "counter-worker.js", "qr-decode.js", "qr-index.js", "htmx.js", "icons.svg", "favicon.svg",
-        "icon-192.png", "icon-512.png",
+        "icon-192.png", "icon-512.png", "passkey.js",
     }  # fmt: skip
     for name, file in manifest.items():
         stem, suffix = name.split(".")

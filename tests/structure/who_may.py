@@ -28,6 +28,8 @@ ROSTER = only("coordinator", "manager")
 LINE_AND_HALL = only("counter", "coordinator", "manager")
 SCREENS = only("counter", "manager")
 OPERATOR = only("operator")
+# Whoever has an account of their own, which a machine has not.
+PEOPLE = only(*(role for role in ROLES if role != "kiosk"))
 PRIVACY = only("privacy_officer")
 SERVICES = ("routing", "booking", "notifications")
 
@@ -74,6 +76,27 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /sign-in": ANYBODY,
     "routing POST /sign-in": ANYBODY,
     "routing POST /sign-out": ANYBODY,
+    # Without a password: by what was sent to a contact that is known, or by a passkey.
+    "routing GET /sign-in/link": ANYBODY,
+    "routing POST /sign-in/link": ANYBODY,
+    "routing GET /sign-in/code": ANYBODY,
+    "routing POST /sign-in/code": ANYBODY,
+    "routing GET /sign-in/link/{token}": ANYBODY,
+    "routing POST /sign-in/link/{token}": ANYBODY,
+    "routing POST /routing/api/passkeys/sign-in": ANYBODY,
+    "routing GET /sign-in/passkey": ANYBODY,
+    "routing POST /sign-in/passkey": ANYBODY,
+    # One's own contact and passkeys.
+    "routing GET /account": PEOPLE,
+    "routing GET /account/contact": PEOPLE,
+    "routing POST /account/contact": PEOPLE,
+    "routing GET /account/code": PEOPLE,
+    "routing POST /account/code": PEOPLE,
+    "routing POST /routing/api/passkeys/new": PEOPLE,
+    "routing GET /account/passkeys": PEOPLE,
+    "routing POST /account/passkeys": PEOPLE,
+    "routing POST /account/passkeys/{passkey_id}/remove": PEOPLE,
+    "routing GET /account/passkeys/{passkey_id}/remove": PEOPLE,
     # One's own cases, which each checks: staff have those that they began for somebody.
     "routing GET /cases/{case_id}": VISITORS,
     "routing GET /cases/{case_id}/you": VISITORS,

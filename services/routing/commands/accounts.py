@@ -14,6 +14,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.routing.commands.account_contact import forget_contact
+from services.routing.commands.askings import end_askings, forget_askings
+from services.routing.commands.passkeys import forget_passkeys
 from services.routing.commands.sessions import end_session
 from services.routing.domain.sessions import (
     LOGIN_MAX_LENGTH,
@@ -112,6 +115,7 @@ async def open_staff_account(
             .values(**values)
         )
         await _end_sessions(session, municipality, account_id, now)
+        await end_askings(session, municipality, account_id, now=now)
     else:
         account_id, action, version = uuid4(), "open_account", 1
         await session.execute(
@@ -134,7 +138,9 @@ async def open_staff_account(
 
 
 async def close_account(session: AsyncSession, *, municipality: str, login: str, now: datetime) -> UUID:
-    """Nobody signs in with this account any more, and its sessions end. Closed again, nothing changes.
+    """Nobody signs in with this account any more, its sessions end, and its other ways in are forgotten.
+
+    Closed again, nothing changes.
 
     Raises:
         Refusal: `account_unknown` (404).
@@ -157,6 +163,9 @@ async def close_account(session: AsyncSession, *, municipality: str, login: str,
         .values(closed_at=now, version=row.version + 1)
     )
     await _end_sessions(session, municipality, account_id, now)
+    await forget_contact(session, municipality, account_id, now=now)
+    await forget_askings(session, municipality, account_id)
+    await forget_passkeys(session, municipality, account_id)
     await _audit(session, municipality, "close_account", account_id, row.office, now)
     roles = tuple(row.roles)
     await outbox.publish(

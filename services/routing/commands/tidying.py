@@ -23,6 +23,8 @@ REFUSALS_KEPT = timedelta(days=2)
 PLANS_KEPT = timedelta(days=30)
 # Whoever comes back so late is told that the time is over, as long as they may wonder.
 ATTEMPTS_KEPT = timedelta(days=1)
+# Beside their own short time: as long as it counts how many were sent (domain/sign_in.py).
+ASKINGS_KEPT = timedelta(days=1)
 BATCH = 5_000
 
 # What nobody answered is declined first. The ledger has both answers for good.
@@ -77,6 +79,18 @@ _STATEMENTS = (
         ATTEMPTS_KEPT,
         f"""DELETE FROM {SERVICE}.identity_attempt WHERE (municipality, attempt_id) IN (
             SELECT municipality, attempt_id FROM {SERVICE}.identity_attempt
+            WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
+    ),
+    (
+        ASKINGS_KEPT,
+        f"""DELETE FROM {SERVICE}.sign_in_asking WHERE (municipality, asking_id) IN (
+            SELECT municipality, asking_id FROM {SERVICE}.sign_in_asking
+            WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
+    ),
+    (
+        timedelta(0),
+        f"""DELETE FROM {SERVICE}.passkey_challenge WHERE (municipality, challenge_id) IN (
+            SELECT municipality, challenge_id FROM {SERVICE}.passkey_challenge
             WHERE municipality = :municipality AND expires_at < :before LIMIT {BATCH})""",
     ),
 )

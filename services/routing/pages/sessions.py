@@ -33,24 +33,18 @@ from services.routing.pages.cookies import (
     take_probe,
     take_session,
 )
+from services.routing.pages.entering import home_of
 from services.routing.pages.tries import Tries
-from services.routing.settings import SERVICE
 from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
 from shared.errors import Refusal
-from shared.tokens import Identity
 from shared.web.addresses import network_of_visitor
-from shared.web.dead_letters import dead_letters_path
 from shared.web.forms import read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
-STAFF_HOME, HELPER_HOME, ROSTER_HOME, OFFICE_HOME = "/counter", "/helpers", "/helpers/roster", "/office"
-KIOSK_HOME = "/kiosk"
-OPERATOR_HOME = dead_letters_path(SERVICE)
-PRIVACY_HOME = "/office/watch"
 SEE_OTHER = 303
 # Booking forgets its own cookies there and leads on: nothing stays on a shared computer.
 FORGET = "/booking/forget"
@@ -131,7 +125,7 @@ async def post_sign_in(
         errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もう一度入力してください。")}
         return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     tries.forget(town.code, address, login)
-    home = _home(started.identity)
+    home = home_of(started.identity)
     response: Template | Redirect = see_other(next_path or home)
     if carried:
         waiting = open_carried(keys, town.code, started.identity.ref, next_path, carried, now=now)
@@ -269,22 +263,6 @@ def _page_of_form(request: Request[Any, Any, Any]) -> str:
     page = safe_next(f"/{path}", "") if host == request.headers.get("host") else ""
     # After signing in nobody wants to sign in.
     return "" if page.startswith("/sign-in") else page
-
-
-def _home(identity: Identity) -> str:
-    """Where somebody's work is: never a page that their roles do not open."""
-    if identity.kind == "helper":
-        return HELPER_HOME
-    homes = (
-        ("counter", STAFF_HOME),
-        ("back_office", OFFICE_HOME),
-        ("coordinator", ROSTER_HOME),
-        ("manager", OFFICE_HOME),
-        ("operator", OPERATOR_HOME),
-        ("privacy_officer", PRIVACY_HOME),
-        ("kiosk", KIOSK_HOME),
-    )
-    return next((home for role, home in homes if identity.has_role(role)), STAFF_HOME)
 
 
 def _sign_in_page(

@@ -9,6 +9,7 @@ from limits.strategies import MovingWindowRateLimiter
 from services.routing.domain.applications import FAILURES_MAX as CODE_FAILURES_MAX
 from services.routing.domain.applications import LOCKED_FOR
 from services.routing.domain.sessions import FAILURES_MAX, LOCK_DURATION, TRIES_MAX
+from services.routing.domain.sign_in import ASKINGS_MAX, ASKINGS_WITHIN
 from shared.errors import Refusal
 
 _LOCK_MINUTES = int(LOCK_DURATION.total_seconds()) // 60
@@ -28,6 +29,11 @@ FILES_PER_GUEST = parse("40 per 10 minutes")
 FILES_PER_ADDRESS = parse("300 per 10 minutes")
 # Leaving for who can say who somebody is, and coming back.
 IDENTITY_PER_ADDRESS = parse("120 per 15 minutes")
+# As many as are sent for one account (domain/sign_in.py), so that an address that nobody has is refused like another.
+ASKINGS_PER_CONTACT = parse(f"{ASKINGS_MAX} per {int(ASKINGS_WITHIN.total_seconds())} seconds")
+# All helpers of a class may be on the wireless network of one venue.
+ASKINGS_PER_ADDRESS = parse("60 per 15 minutes")
+PASSKEYS_PER_ADDRESS = parse("120 per 15 minutes")
 # Numbers that nobody has are locked here as the others are in the database, so that the lock does not tell which there
 # are. So many are remembered; then the one that was tried longest ago is forgotten.
 NOBODYS_MAX = 10_000
@@ -87,6 +93,23 @@ class Tries:
         """
         self._hit(FILES_PER_ADDRESS, "file_address", municipality, address)
         self._hit(FILES_PER_GUEST, "file_guest", municipality, guest)
+
+    def count_asking(self, municipality: str, address: str, contact: str) -> None:
+        """Count one who wants a link sent to a contact (its hash), before anybody looks whose it is.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(ASKINGS_PER_ADDRESS, "asking_address", municipality, address)
+        self._hit(ASKINGS_PER_CONTACT, "asking_contact", municipality, contact)
+
+    def count_passkey(self, municipality: str, address: str) -> None:
+        """Count one who wants to sign in by a passkey: each gets a challenge that is kept for a while.
+
+        Raises:
+            Refusal: `too_many_tries` (429).
+        """
+        self._hit(PASSKEYS_PER_ADDRESS, "passkey", municipality, address)
 
     def count_identity(self, municipality: str, address: str) -> None:
         """Count one step of an identity check (本人確認), on the way out or back.

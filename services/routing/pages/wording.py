@@ -249,6 +249,33 @@ REFUSALS: dict[str, RefusalText] = {
     "profile_incomplete": RefusalText(
         _("サポーターのお名前とことばが必要です"), _("呼び名と、話せることばを確かめて、もう一度お試しください。")
     ),
+    "contact_taken": RefusalText(
+        _("この連絡先は、ほかの人のログインに使われています"),
+        _("べつの番号かアドレスを登録するか、パスキーを使ってください。"),
+        "/account/contact",
+        _("べつの連絡先にする"),
+    ),
+    "sign_in_link_unknown": RefusalText(
+        _("このリンクは使えません"),
+        _("もう使ったか、10分がすぎています。もう一度送ってもらってください。"),
+        "/sign-in/link",
+        _("もう一度送ってもらう"),
+    ),
+    "passkey_refused": RefusalText(
+        _("パスキーを確かめられませんでした"),
+        _("もう一度お試しになるか、パスワードか、携帯電話・メールに届くリンクでログインしてください。"),
+        "/sign-in",
+        _("ログインのページにもどる"),
+    ),
+    "passkeys_too_many": RefusalText(
+        _("パスキーは、10こまでです"),
+        _("使わないものを消してから、登録してください。"),
+        "/account",
+        _("連絡とログインのしかた"),
+    ),
+    "passkey_unknown": RefusalText(
+        _("このパスキーは見つかりません"), _("もう消されています。"), "/account", _("連絡とログインのしかた")
+    ),
     "account_unknown": RefusalText(_("このログインIDは見つかりません"), _("ログインIDを確かめてください。")),
     "password_length": RefusalText(
         _("パスワードの長さが合いません"), _("8文字から200文字までにして、もう一度お試しください。")

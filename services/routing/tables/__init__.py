@@ -40,6 +40,7 @@ from services.routing.tables.protection import protection, refused_look
 from services.routing.tables.quality import case_course, feedback, improvement, quality_count, quality_fact, voice
 from services.routing.tables.schema import SERVICE, metadata
 from services.routing.tables.sessions import account, session_person, session_table, situation
+from services.routing.tables.sign_in import account_contact, passkey, passkey_challenge, sign_in_asking
 from services.routing.tables.thread import appointment_step, case_notice, case_step
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
@@ -49,6 +50,7 @@ __all__ = [
     "NAME_SUBJECTS",
     "SERVICE",
     "account",
+    "account_contact",
     "application",
     "application_check",
     "application_link",
@@ -94,6 +96,8 @@ __all__ = [
     "pack_save",
     "pack_version",
     "pass_issued",
+    "passkey",
+    "passkey_challenge",
     "plan",
     "procedure",
     "procedure_form",
@@ -105,6 +109,7 @@ __all__ = [
     "reuse_stop",
     "session_person",
     "session_table",
+    "sign_in_asking",
     "situation",
     "subject_key",
     "town_item",

@@ -379,7 +379,7 @@
   });
   const forgetOldLine = () => {
     const isOver = localStorage.getItem(LINE_DAY) !== new Date().toDateString();
-    if (isOver || document.querySelector(`form[action="${SIGN_IN}"]`)) forgetLine();
+    if (isOver || document.querySelector(`form[action^="${SIGN_IN}"]`)) forgetLine();
   };
 
   /* ---- Wiring --------------------------------------------------------------------------------------------------- */
