@@ -295,7 +295,7 @@ class Notifications:
             aggregate_id=account_ref,
             aggregate_version=version,
             occurred_at=self.now,
-            sealed=self._routing.seal_for(SERVICE, "contact", body) if reach != "none" else None,
+            sealed=self._routing.seal_for(SERVICE, "account_contact", body) if reach != "none" else None,
             account_ref=account_ref,
             reach=reach,
             language=language,

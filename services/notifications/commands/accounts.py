@@ -93,7 +93,7 @@ async def read_account_contacts(
 
 def _open_address(keys: Keys, event: AccountContactChanged) -> str:
     try:
-        body = keys.box.open_from("routing", "contact", event.sealed or "")
+        body = keys.box.open_from("routing", "account_contact", event.sealed or "")
         address = msgspec.msgpack.decode(body, type=SealedContact).address
     except (SealBroken, msgspec.DecodeError) as error:
         raise Poison("seal") from error
