@@ -327,7 +327,7 @@ async def searched(helpers: HelperTown) -> tuple[Booked, UUID]:
     for move in (
         "UPDATE booking.appointment SET starts_at = starts_at + :ahead, ends_at = ends_at + :ahead",
         """UPDATE booking.assignment
-           SET during = tstzrange(lower(during) + :ahead, upper(during) + :ahead)""",
+           SET during = tstzrange(lower(during) + :ahead, upper(during) + :ahead), overrides_shift = true""",
     ):
         await owner(helpers, move, ahead=ahead)
     helpers.at(utc_now())
