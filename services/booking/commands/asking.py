@@ -14,7 +14,7 @@ from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.shifts import Shift, answer_by, week_time
-from services.booking.queries.helpers import list_venues_of
+from services.booking.queries.helpers import TEACHES, list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled
 from shared.messaging.due import schedule
@@ -38,6 +38,7 @@ _FREE_HELPERS = text(f"""
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+      AND NOT {TEACHES.format(during="tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))")}
     ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
              (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),

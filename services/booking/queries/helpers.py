@@ -81,6 +81,10 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     free: tuple[str, ...]
 
 
+# A helper `h` who teaches or assists in a class then (`during`, a range).
+TEACHES = """EXISTS (
+    SELECT 1 FROM course_staff t WHERE t.municipality = h.municipality AND t.helper_ref = h.helper_ref
+      AND tstzrange(t.starts_at, t.ends_at) && {during})"""
 _ON_ROSTER = text("""
     SELECT 1 FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref) AND is_open
 """)
@@ -134,6 +138,7 @@ _REQUESTS = text(f"""
                    AND NOT EXISTS (SELECT 1 FROM assignment b
                                    WHERE b.municipality = h.municipality AND b.helper_ref = h.helper_ref
                                      AND b.state IN ('asked', 'accepted') AND b.during && s.during)
+                   AND NOT {TEACHES.format(during="s.during")}
                  ORDER BY h.helper_ref LIMIT {HELPERS_MAX}) AS free
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)

@@ -77,6 +77,9 @@ _AWAY = text(f"""
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     WHERE s.municipality = :municipality AND upper(s.during) > :now
       AND (s.state = 'declined' OR s.state IN ('asked', 'accepted') AND a.counter <> :venue)
+    UNION ALL
+    SELECT t.helper_ref, t.starts_at, t.ends_at FROM course_staff t
+    WHERE t.municipality = :municipality AND t.ends_at > :now
     LIMIT {SHIFTS_MAX}
 """)
 _KIND = text("SELECT kind FROM counter_rule WHERE (municipality, counter) = (:municipality, :counter)")
