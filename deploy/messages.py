@@ -66,6 +66,16 @@ STAFF_ONLY: Final = {
         "services/booking/pages/poster.html",
         "services/booking/pages/screens.html",
     ),
+    "the coordinators' classes": (
+        "services/booking/pages/class_call_off.html",
+        "services/booking/pages/class_form.py",
+        "services/booking/pages/class_materials.html",
+        "services/booking/pages/class_roll.html",
+        "services/booking/pages/class_staff.html",
+        "services/booking/pages/class_staff.py",
+        "services/booking/pages/class_staff_parts.html",
+        "services/booking/pages/classes_staff.html",
+    ),
     "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
     "opening rules": (
         "services/booking/pages/rule.html",

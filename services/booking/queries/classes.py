@@ -188,6 +188,9 @@ _DRAWN = text(f"""
     LIMIT {2 * ENTRIES_MAX}
 """)
 _TOPICS = text(f"SELECT code, name_ja FROM topic WHERE municipality = :municipality ORDER BY code LIMIT {TOPICS_MAX}")
+_PROCEDURES = text("""
+    SELECT code, name_ja FROM procedure WHERE municipality = :municipality AND with_helper ORDER BY code LIMIT 1000
+""")
 _OWN_SESSIONS = text(f"""
     SELECT s.session_id, c.course_id, c.title_ja, t.role, coalesce(v.name_ja, c.venue) AS venue_name,
            coalesce(v.place_ja, '') AS venue_place, s.room_ja, s.materials_ja, s.starts_at, s.ends_at, c.changed_at
@@ -245,6 +248,12 @@ async def find_own_entry(session: AsyncSession, municipality: str, course_id: UU
 async def list_topics(session: AsyncSession, municipality: str) -> dict[str, str]:
     """The town's topics: code and Japanese name."""
     rows = (await session.execute(_TOPICS, {"municipality": municipality})).all()
+    return {row.code: row.name_ja for row in rows}
+
+
+async def list_helper_procedures(session: AsyncSession, municipality: str) -> dict[str, str]:
+    """What helpers go through with people: code and Japanese name."""
+    rows = (await session.execute(_PROCEDURES, {"municipality": municipality})).all()
     return {row.code: row.name_ja for row in rows}
 
 
