@@ -66,6 +66,13 @@ async def test_whoever_enters_again_gets_the_same_number(classes: ClassTown) -> 
     assert await refused(entered) == "class_entered"
 
 
+async def test_nobody_waits_in_vain_behind_thousands(classes: ClassTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.booking.commands.class_entries.ENTRIES_MAX", 2)
+    course_id = await classes.opened(seats=1)
+    await classes.enter_in_turn(course_id, "a", "b")
+    assert await refused(classes.enter(course_id, "c")) == "class_full"
+
+
 async def test_a_seat_given_back_is_kept_a_while_for_the_next_and_then_for_the_next(classes: ClassTown) -> None:
     course_id = await classes.opened(seats=1)
     first, second, third, fourth = await classes.enter_in_turn(course_id, "a", "b", "c", "d")
@@ -411,7 +418,6 @@ async def test_a_draft_is_nobodys_business_and_another_towns_classes_are_not_see
     ],
 )
 async def test_the_database_refuses_what_must_never_be(classes: ClassTown, wrong: str, guard: str) -> None:
-    """Seen to fail, each, with its constraint or trigger dropped."""
     course_id = await classes.opened(seats=1)
     await classes.enter(course_id, "a")
     await classes.enter(course_id, "b")

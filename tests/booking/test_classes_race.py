@@ -47,8 +47,8 @@ async def slowly(deed: Awaitable[T]) -> T:
 
 
 async def test_twenty_want_the_last_seat_and_one_gets_it(classes: ClassTown) -> None:
-    """Seen to fail, with 20 of 20 in one seat, when `_TAKE` asks neither whether the seat is free nor whether it is
-    locked, and the unique keys of `course_seat` and the trigger `check_course_seat` are gone."""
+    """Seen to fail, with 18 people in 3 seats, without the lock in `class_seats._TAKE` and without the trigger
+    `check_course_seat`; without the lock alone, the trigger refuses all but one."""
     town, rush = classes.town, Rush(RACERS)
     course_id = await classes.opened(seats=3)
     await classes.enter_in_turn(course_id, "a", "b")
