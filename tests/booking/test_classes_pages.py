@@ -120,6 +120,8 @@ async def test_from_the_draft_to_who_came(classes: ClassTown) -> None:
     async with coordinator(town) as desk:
         page = await go(desk, await desk.post(f"{at_work}/roll", data=marks))
         assert ("出席を記録しました" in page.text, "checked" in page.text) == (True, True)
+    deeds: list[Any] = await town.rows("SELECT action FROM booking.audit WHERE actor_ref = 'coordinator'")
+    assert "class-attendance" in [row.action for row in deeds]
 
 
 async def test_a_seat_that_is_offered_is_taken_on_ones_own_page(classes: ClassTown) -> None:
@@ -131,14 +133,14 @@ async def test_a_seat_that_is_offered_is_taken_on_ones_own_page(classes: ClassTo
         assert ("空きを待っています" in page.text, "1番目" in page.text) == (True, True)
         waiting = page.url.path
         assert "この席をとる" not in page.text
-        page = await go(first, await first.post(own, data={"action": "leave"}))
+        page = await go(first, await first.post(own, data={"deed": "leave"}))
         assert "取り消しました" in page.text
         assert "席が空きました" in (await second.get(waiting)).text
-        page = await go(second, await second.post(waiting, data={"action": "take"}))
+        page = await go(second, await second.post(waiting, data={"deed": "take"}))
         assert "席がとれています" in page.text
-        page = await go(first, await first.post(own, data={"action": "take"}))
+        page = await go(first, await first.post(own, data={"deed": "take"}))
         assert REFUSALS["class_offer_over"].title in page.text
-        assert (await second.post(waiting, data={"action": "nothing"})).status_code == 303
+        assert (await second.post(waiting, data={"deed": "nothing"})).status_code == 303
 
 
 async def test_a_draw_by_the_pages_and_its_record(classes: ClassTown) -> None:
@@ -267,7 +269,7 @@ async def test_what_is_typed_wrong_is_told_at_its_field(classes: ClassTown) -> N
         assert ("変えました" in page.text, "ほかの名前" in page.text) == (True, True)
         page = await go(desk, await desk.post(f"{path}/close"))
         assert "しめきりました" in page.text
-        page = await go(desk, await desk.post(f"{path}/close", data={"action": "reopen"}))
+        page = await go(desk, await desk.post(f"{path}/close", data={"deed": "reopen"}))
         assert "また受け付けています" in page.text
         assert (await desk.get(f"{path}/staff")).headers["location"] == path
     assert (

@@ -177,7 +177,7 @@ async def post_class_entry_page(
     if opened is None:
         return ask_for_code(number)
     entry, _found = opened
-    deed = {TAKE: take_offer, LEAVE: leave_class}.get(fields.get("action", ""))
+    deed = {TAKE: take_offer, LEAVE: leave_class}.get(fields.get("deed", ""))
     path = f"{CLASS_ENTRIES}/{entry.number}"
     if deed is None:
         return see_other(path)

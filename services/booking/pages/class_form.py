@@ -16,8 +16,8 @@ from shared.web.i18n import gettext as _
 FIRST_MIN, LAST_MIN, STEP_MIN = 8 * 60, 21 * 60, 30
 USUAL = {"from": 10 * 60, "to": 11 * 60 + 30, "closes": 17 * 60}
 USUAL_SEATS = 10
-# A class that is being made: so far ahead people usually begin to enter.
-USUAL_AHEAD = timedelta(days=14)
+# A class that is being made: until when people usually enter, and when it usually is.
+USUAL_ENTRIES, USUAL_AHEAD = timedelta(days=14), timedelta(days=21)
 LANGUAGES = ("ja", "ja-easy", "en")
 CODE_MAX_LENGTH, CODES_MAX = 40, 20
 
@@ -29,7 +29,7 @@ def times() -> list[dict[str, str]]:
 
 def empty_class(*, now: datetime) -> dict[str, str]:
     """The form of a class that is not made yet."""
-    closes = jst_day(now) + USUAL_AHEAD
+    closes = jst_day(now) + USUAL_ENTRIES
     fields = {"seats": str(USUAL_SEATS), "mode": MODES[0], "fee": "0", "language": LANGUAGES[0]}
     return fields | _day_fields("closes", closes) | {"closes_at": str(USUAL["closes"])}
 

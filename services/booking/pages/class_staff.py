@@ -174,7 +174,7 @@ async def post_class_session(
     form, wanted = Form(await read_form(request)), read_class_id(course_id)
     typed = form.value("session")
     session_id = parse_uuid(typed, code="class_unknown") if typed else None
-    if form.value("action") == "remove" and session_id is not None:
+    if form.value("deed") == "remove" and session_id is not None:
         gone = session_id
 
         async def remove(session: AsyncSession) -> None:
@@ -243,7 +243,7 @@ async def post_class_close(
     identity: NamedDependency[Identity],
 ) -> Redirect:
     """Nobody enters any more, or people can again."""
-    wanted, is_open = read_class_id(course_id), (await read_form(request)).get("action") == "reopen"
+    wanted, is_open = read_class_id(course_id), (await read_form(request)).get("deed") == "reopen"
 
     async def close(session: AsyncSession) -> None:
         await close_class(session, identity, wanted, is_open=is_open, now=now)
