@@ -81,7 +81,7 @@ async def test_a_seat_given_back_is_kept_a_while_for_the_next_and_then_for_the_n
     offer = (await classes.told(second))[-1]
     assert (offer["state"], offer["offer_until"]) == ("offered", "2026-06-02T00:00:04Z")
     # Whoever comes now waits behind them.
-    await classes.enter(course_id, "late")
+    await classes.enter_in_turn(course_id, "late")
     classes.town.now += OFFER_FOR
     assert await refused(classes.take(second)) == "class_offer_over"
     await classes.do_what_is_due()
