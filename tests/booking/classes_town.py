@@ -87,7 +87,13 @@ class ClassTown:
         return course_id
 
     def order(self, course_id: UUID, guest: str, **changes: Any) -> EnterClass:
-        values = {"municipality": TOWN, "course_id": course_id, "visitor": guest, "key": uuid4().hex, "language": "ja"}
+        values: dict[str, Any] = {
+            "municipality": TOWN,
+            "course_id": course_id,
+            "visitor": guest,
+            "key": uuid4().hex,
+            "language": "ja",
+        }
         return EnterClass(**values | changes)
 
     async def enter(self, course_id: UUID, guest: str, **changes: Any) -> str:
