@@ -39,6 +39,7 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("subject_key", "subject_ref", booking.subject_context),
         Wrapped("helper", "helper_ref", booking.helper_context),
         Wrapped("draw", "draw_id", booking.draw_context),
+        Wrapped("course", "course_id", booking.draw_context),
         Wrapped("transfer", "transfer_id", booking.transfer_context),
         Wrapped("webhook_endpoint", "endpoint_id", booking.webhook_context),
     ),

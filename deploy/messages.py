@@ -82,6 +82,17 @@ STAFF_ONLY: Final = {
         "services/booking/pages/roster.html",
         "services/booking/pages/roster.py",
     ),
+    "the coordinators' classes": (
+        "services/booking/pages/class_call_off.html",
+        "services/booking/pages/class_form.py",
+        "services/booking/pages/class_materials.html",
+        "services/booking/pages/class_roll.html",
+        "services/booking/pages/class_staff.html",
+        "services/booking/pages/class_staff.py",
+        "services/booking/pages/class_staff_parts.html",
+        "services/booking/pages/classes_staff.html",
+    ),
+    "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
     "opening rules": (
         "services/booking/pages/rule.html",
         "services/booking/pages/rule_parts.html",

@@ -22,6 +22,33 @@ from services.booking.pages.board import get_board, get_board_events, get_board_
 from services.booking.pages.calendar_file import get_calendar_file
 from services.booking.pages.cash import get_cash, get_cash_csv
 from services.booking.pages.changes import get_cancel_page, get_change_page, post_cancel_page, post_change_page
+from services.booking.pages.class_ends import get_class_call_off_page, post_class_call_off
+from services.booking.pages.class_entries import (
+    get_class_enter_page,
+    get_class_entry_page,
+    post_class_enter_page,
+    post_class_entry_page,
+)
+from services.booking.pages.class_roll import get_class_materials, get_class_roll, post_class_roll
+from services.booking.pages.class_staff import (
+    get_class_deed_address,
+    get_class_staff_page,
+    get_classes_staff_page,
+    post_class,
+    post_class_change,
+    post_class_close,
+    post_class_publish,
+    post_class_session,
+    post_class_staff,
+)
+from services.booking.pages.classes import (
+    get_class_calendar,
+    get_class_page,
+    get_class_poster,
+    get_class_record,
+    get_classes_page,
+)
+from services.booking.pages.classes_open_data import get_events_csv, get_events_json, get_events_page
 from services.booking.pages.closings import (
     get_close_page,
     get_close_preview,
@@ -260,6 +287,32 @@ HANDLERS = [
     post_draw_staff_page,
     get_call_off_page,
     post_call_off,
+    get_classes_page,
+    get_class_page,
+    get_class_calendar,
+    get_class_poster,
+    get_class_record,
+    get_class_enter_page,
+    post_class_enter_page,
+    get_class_entry_page,
+    post_class_entry_page,
+    get_events_page,
+    get_events_csv,
+    get_events_json,
+    get_classes_staff_page,
+    post_class,
+    get_class_materials,
+    get_class_staff_page,
+    post_class_change,
+    get_class_deed_address,
+    post_class_session,
+    post_class_staff,
+    post_class_publish,
+    post_class_close,
+    get_class_call_off_page,
+    post_class_call_off,
+    get_class_roll,
+    post_class_roll,
     get_helpers,
     get_cannot_come,
     get_week,

@@ -25,6 +25,7 @@ class Keys:
         self._code_keys = [_derive(master, "code") for master in master_keys]
         self._access_keys = [_derive(master, "access") for master in master_keys]
         self._kiosk_key = _derive(master_keys[0], "kiosk-code")
+        self._entry_keys = [_derive(master, "class-entry") for master in master_keys]
         self._door_keys = [_derive(master, "door") for master in master_keys]
 
     @classmethod
@@ -42,7 +43,15 @@ class Keys:
 
     def kiosk_code(self, appointment_id: UUID) -> str:
         """The code of an appointment that a ticket machine made: told on its slip, and kept nowhere but as a hash."""
-        return f"{int.from_bytes(_mac(self._kiosk_key, str(appointment_id))) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
+        return _digits(_mac(self._kiosk_key, str(appointment_id)))
+
+    def entry_code(self, entry_id: UUID, stored: bytes | None = None) -> str:
+        """The code of an entry to a class: kept as a hash alone, and told again, weeks later, when it is drawn.
+
+        `stored`: that hash, by which the code is known that was made before the key was changed.
+        """
+        codes = [_digits(_mac(key, str(entry_id))) for key in self._entry_keys]
+        return next((code for code in codes if stored and self.is_code(entry_id, code, stored)), codes[0])
 
     def is_code(self, appointment_id: UUID, code: str, stored: bytes) -> bool:
         """Whether a typed code is the one stored."""
@@ -105,6 +114,10 @@ def webhook_context(municipality: str, endpoint_id: UUID) -> str:
 
 def _door_code(key: bytes, municipality: str, day: date) -> str:
     return _mac(key, f"{municipality}/{day.isoformat()}").hex()[:DOOR_CODE_LENGTH]
+
+
+def _digits(mac: bytes) -> str:
+    return f"{int.from_bytes(mac) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
 
 
 def _derive(master: bytes, purpose: str) -> bytes:

@@ -8,6 +8,9 @@ from services.booking.commands.asking import HELPER_ANSWER
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.availability import on_availability_check_due, on_availability_due
 from services.booking.commands.chains import WATCH_CHAIN
+from services.booking.commands.class_draws import class_draw_handlers
+from services.booking.commands.class_seats import seat_handlers
+from services.booking.commands.class_times import CLASS_OVER, on_class_over_due
 from services.booking.commands.closings import (
     CLOSING,
     CLOSING_ANSWER,
@@ -62,7 +65,13 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     WAITING_ANSWER: on_waiting_answer_due,
     WAIT_WATCH: on_wait_watch_due,
     PHONE_BACK: on_phone_back_due,
+    CLASS_OVER: on_class_over_due,
 }
+
+
+def keyed_handlers(keys: Keys) -> dict[str, DueHandler]:
+    """What is due and needs our keys."""
+    return draw_handlers(keys) | class_draw_handlers(keys) | seat_handlers(keys)
 
 
 def make_loops(db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
@@ -82,7 +91,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
-        due_handlers=DUE_HANDLERS | draw_handlers(keys),
+        due_handlers=DUE_HANDLERS | keyed_handlers(keys),
         make_loops=lambda db, clock, relay: [
             *make_loops(db, clock, relay),
             WebhookLoop(db, keys, settings.webhook_destinations, clock).run,

@@ -18,6 +18,9 @@ LEDGER_ROOTS = "/open-data/ledger"
 QUALITY = "/quality"
 # Booking's draws, for everybody to read.
 DRAWS = "/booking/draws"
+# Booking's classes (教室), and one's own entry to one.
+CLASSES = "/booking/classes"
+CLASS_ENTRIES = f"{CLASSES}/entries"
 # Routing's page about the practice town, for staff.
 PRACTICE = "/office/practice"
 # Routing's page of how somebody with an account is told things and signs in.
@@ -68,7 +71,7 @@ def _footer(identity: Identity | None, *, practice: bool) -> list[dict[str, obje
         (QUALITY, _("手続きの使われ方と、よくしたこと")),
         (LEDGER_ROOTS, _("記録のまとめ番号の公開")),
     ]
-    links = [(DRAWS, _("抽選の一覧")), *([] if practice else public)]
+    links = [(CLASSES, _("教室の一覧")), (DRAWS, _("抽選の一覧")), *([] if practice else public)]
     if identity is not None and identity.kind == "staff":
         links.append((PRACTICE, _("練習用の町")))
         links += [] if identity.roles == MACHINE_ROLES else [(ACCOUNT, _("連絡とログイン"))]
@@ -88,6 +91,7 @@ def _navigation(identity: Identity | None, path: str) -> list[dict[str, object]]
             ("/counter", _("今日の受付"), "counter", ("counter",)),
             ("/office", _("オンライン申請"), "online", ("back_office", "manager")),
             ("/helpers/roster", _("サポーター"), "helper", ("coordinator", "manager")),
+            ("/helpers/classes", _("教室"), "calendar", ("coordinator", "manager")),
             ("/counter/today", _("窓口の今"), "user", ("coordinator", "manager")),
             ("/counter/opening", _("受付時間"), "clock", ("coordinator", "manager")),
             ("/counter/close", _("臨時の休み"), "close", ("manager",)),

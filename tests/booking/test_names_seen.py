@@ -180,6 +180,7 @@ def test_names_lie_open_in_few_functions_only() -> None:
         ("commands/own_days.py", "_read_given_name"), ("queries/helpers.py", "_open_name"),
         # No names: the seed of a draw, and the code of an entry.
         ("commands/draws.py", "_open_seed"), ("queries/draws.py", "_open_code"),
+        ("commands/class_draws.py", "_open_seed"),
         # Nor here: the secret by which another system knows us.
         ("commands/webhook_turns.py", "begin_turn"),
         # Nor here: what one counter told the other.

@@ -111,6 +111,15 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/people/{helper_ref}": "keep-helper-record",
     "booking POST /helpers/people/{helper_ref}/standing": "helper-suspended",
     "booking POST /helpers/messages": "write-to-helpers",
+    "booking POST /booking/classes/entries/{number}": "class-leave",
+    "booking POST /booking/classes/{course_id}/enter": "class-enter",
+    "booking POST /helpers/classes": "class-make",
+    "booking POST /helpers/classes/{course_id}": "class-change",
+    "booking POST /helpers/classes/{course_id}/sessions": "class-session",
+    "booking POST /helpers/classes/{course_id}/staff": "class-staff-teacher",
+    "booking POST /helpers/classes/{course_id}/publish": "class-publish",
+    "booking POST /helpers/classes/{course_id}/close": "class-close",
+    "booking POST /helpers/classes/{course_id}/call-off": "class-call-off",
     "booking POST /counter/opening/{counter}/publish": "publish-opening",
     "booking POST /counter/opening/{counter}/withdraw": "withdraw-opening",
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
@@ -154,6 +163,8 @@ OF_FILES = {
 }
 # Only once the meeting has begun: `test_switching_ends.py` looks at the row.
 OF_SWITCHING = {"booking POST /helpers/requests/{assignment_id}/switch"}
+# Only once the class has begun: tests/booking/test_classes_pages.py.
+OF_CLASSES = {"booking POST /helpers/classes/{course_id}/roll"}
 # Only in a practice town: tests/journeys/test_practice.py.
 OF_PRACTICE = {"routing POST /office/practice"}
 # Theirs need a day at the counters: tests/booking/test_today.py, test_wait_alarms.py and test_late_steps.py.
@@ -330,6 +341,7 @@ def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
         set(AUDITED)
         | set(BY_A_PROGRAM)
         | NO_DEEDS
+        | OF_CLASSES
         | OF_FEEDBACK
         | OF_FILES
         | OF_SWITCHING
@@ -367,6 +379,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _looks_into_what_is_unusual(officer, desk)
         _plans_a_move(desk)
         _finds_a_helper(desk, coordinator, helpers)
+        _holds_a_class(coordinator, desk)
         _changes_when_a_counter_is_open(coordinator)
         _calls_whom_no_message_reached(desk, stack)
         _closes_and_reopens(desk)
@@ -674,6 +687,26 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
     coordinator.get("/helpers/messages")
     coordinator.ask("/preview", subject="予定", body="来月の予定を教えてください。")
     coordinator.send("/helpers/messages", deed="send")
+
+
+def _holds_a_class(coordinator: Desk, desk: Desk) -> None:
+    coordinator.get("/helpers/classes")
+    said = {"venue": "KOMINKAN", "language": "ja"}
+    coordinator.send("/helpers/classes", None, title="スマホ教室", closes_at="1020", **said)
+    at_work = coordinator.path
+    coordinator.send("/sessions", {"prefix": "s0_"}, s0_from="600", s0_to="690")
+    helper = re.search(r'name="helper">\s*<option value="([^"]+)">', coordinator.page.text)
+    assert helper, coordinator.page.text
+    coordinator.send("/staff", None, helper=helper[1], role="teacher")
+    coordinator.send("/publish")
+    coordinator.send(at_work, None, title="はじめてのスマホ教室", **said)
+    desk.get(f"/booking{at_work.removeprefix('/helpers')}/enter")
+    desk.send("/enter")
+    desk.send(desk.path, {"deed": "leave"})
+    coordinator.get(at_work)
+    coordinator.send("/close")
+    coordinator.get(f"{at_work}/call-off")
+    coordinator.send("/call-off", None, reason="大雨のため")
 
 
 def _changes_when_a_counter_is_open(coordinator: Desk) -> None:

@@ -64,6 +64,7 @@ SHOWING: dict[str, tuple[str, str, str]] = {
     # The line tells once a day and office, whichever of its pages was first.
     "booking GET /counter": ("booking", "staff_viewed", "line"),
     "booking GET /counter/line": ("booking", "staff_viewed", "line"),
+    "booking GET /helpers/classes/{course_id}/roll": ("booking", "staff_viewed", "class"),
     "booking GET /helpers": ("booking", "helper_assisted", "helper_meeting"),
     # A press of a button shows it: the only one that is no GET.
     "notifications POST /notices/tasks/{task_id}/contact": ("notifications", "staff_viewed", "staff_task"),
@@ -184,6 +185,7 @@ async def town(database: TestDatabase) -> AsyncIterator[Town]:
         await _desk_enters_for_somebody(made)
         await _resident_prepares_and_confirms(made)
         await _helper_is_asked(made)
+        await _somebody_enters_a_class(made)
         await _nobody_is_reached(made)
         yield made
 
@@ -300,6 +302,18 @@ async def _helper_is_asked(town: Town) -> None:
     await desk.send("/book")
     await helper.get("/helpers")
     await helper.send_only("/accept")
+
+
+async def _somebody_enters_a_class(town: Town) -> None:
+    """Through the desk, with the name that a visit brought."""
+    desk = town.desk
+    await desk.get("/helpers/classes")
+    await desk.send("/helpers/classes", title="スマホ教室", venue="KOMINKAN", language="ja", closes_at="1020")
+    town.things["course_id"] = desk.path.rsplit("/", 1)[-1]
+    await desk.send("/sessions", s0_from="600", s0_to="690")
+    await desk.send("/publish")
+    await desk.get(f"/booking/classes/{town.things['course_id']}/enter?visit={town.things['visit_id']}")
+    await desk.send("/enter")
 
 
 async def _nobody_is_reached(town: Town) -> None:

@@ -368,6 +368,17 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/draws/{draw_id}": ANYBODY,
     "booking GET /booking/draws/{draw_id}/record.json": ANYBODY,
     "booking GET /booking/draws/{draw_id}/entry": ANYBODY,
+    # Classes, for everybody; an entry opens as an appointment does.
+    "booking GET /booking/classes": ANYBODY,
+    "booking GET /booking/classes/{course_id}": ANYBODY,
+    "booking GET /booking/classes/{course_id}/calendar.ics": ANYBODY,
+    "booking GET /booking/classes/{course_id}/poster": ANYBODY,
+    "booking GET /booking/classes/{course_id}/record.json": ANYBODY,
+    "booking GET /booking/classes/entries/{number}": ANYBODY,
+    "booking POST /booking/classes/entries/{number}": ANYBODY,
+    "booking GET /open-data/events": ANYBODY,
+    "booking GET /open-data/events.csv": ANYBODY,
+    "booking GET /open-data/events.json": ANYBODY,
     "booking GET /open-data/draws": ANYBODY,
     "booking GET /open-data/draws/draws.json": ANYBODY,
     "booking GET /open-data/draws/draws.csv": ANYBODY,
@@ -387,6 +398,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/visits/{visit_id}/confirm": VISITORS,
     "booking POST /booking/visits/{visit_id}/book": VISITORS,
     "booking POST /booking/visits/{visit_id}/release": VISITORS,
+    "booking GET /booking/classes/{course_id}/enter": VISITORS,
+    "booking POST /booking/classes/{course_id}/enter": VISITORS,
     "booking GET /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
     "booking GET /booking/visits/{visit_id}/chains": VISITORS,
@@ -551,6 +564,21 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /helpers/shifts": HELPER,
     "booking GET /helpers/shifts/{shift_id}/remove": HELPER,
     "booking POST /helpers/shifts/{shift_id}/remove": HELPER,
+    **{
+        f"booking {way}": ROSTER
+        for way in (
+            "GET /helpers/classes",
+            "POST /helpers/classes",
+            "GET /helpers/classes/materials",
+            "GET /helpers/classes/{course_id}",
+            "POST /helpers/classes/{course_id}",
+            *(
+                f"{method} /helpers/classes/{{course_id}}/{deed}"
+                for method in ("GET", "POST")
+                for deed in ("sessions", "staff", "publish", "close", "call-off", "roll")
+            ),
+        )
+    },
     "booking GET /helpers/roster": ROSTER,
     "booking GET /helpers/roster/{assignment_id}/reassign": ROSTER,
     "booking POST /helpers/roster/{assignment_id}/reassign": ROSTER,

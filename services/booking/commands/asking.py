@@ -18,7 +18,7 @@ from services.booking.commands.venues import bring_venues
 from services.booking.domain.covers import SHORT_NOTICE
 from services.booking.domain.shifts import Shift, answer_by, week_time
 from services.booking.queries.askable import CAN_BE_ASKED, can_be_asked, visit_times
-from services.booking.queries.helpers import VENUES_MAX, list_venues_of
+from services.booking.queries.helpers import TEACHES_THEN, VENUES_MAX, list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled
 from shared.messaging.due import schedule
@@ -42,6 +42,7 @@ _FREE_HELPERS = text(f"""
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+      AND NOT {TEACHES_THEN}
     ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
              (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),

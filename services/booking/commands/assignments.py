@@ -14,7 +14,7 @@ from services.booking.commands.facts import tell
 from services.booking.commands.offers import tell_progress
 from services.booking.commands.telling_helpers import remind_before
 from services.booking.commands.venues import bring_venues
-from services.booking.queries.helpers import list_venues_of
+from services.booking.queries.helpers import TEACHES_THEN, list_venues_of
 from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -52,14 +52,16 @@ _ATTENDED = text("""
         no_show_at = CASE WHEN CAST(:state AS text) = 'no_show' THEN CAST(:now AS timestamptz) END
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) RETURNING *
 """)
-_CAN_BE_ASKED = text("""
+_CAN_BE_ASKED = text(f"""
     SELECT h.is_open AND h.standing = 'active' AS is_active,
         is_on_shift(h.municipality, h.helper_ref, :venue,
                     tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))) AS is_on_shift,
         EXISTS (
         SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
           AND s.state IN ('asked', 'accepted') AND s.appointment_id <> :appointment_id
-          AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))) AS is_busy
+          AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+        OR {TEACHES_THEN}
+        AS is_busy
     FROM helper h WHERE (h.municipality, h.helper_ref) = (:municipality, :helper_ref) FOR UPDATE OF h
 """)
 

@@ -44,9 +44,29 @@ async def show_line(
     tablet that stands on the line all day looks at it hundreds of times, and nobody would read as many entries.
     """
     rows = await list_line_rows(session, actor.municipality, day, actor.office, counter=counter, now=now)
-    opened = [(row, _open_names(row, keys)) for row in rows]
-    await _write_who_saw(session, actor, day, [(row, names) for row, names in opened if names], keys, now=now)
+    opened = await open_for_calling(session, actor, day, rows, keys, now=now)
     return [make_line_item(row, name=names.get(NAME), kana=names.get(KANA), now=now) for row, names in opened]
+
+
+async def open_for_calling(
+    session: AsyncSession,
+    actor: Identity,
+    day: date,
+    rows: Iterable[Any],
+    keys: Keys,
+    *,
+    step: str = STEP_LINE,
+    now: datetime,
+) -> list[tuple[Any, dict[str, str]]]:
+    """Each row with the names that were passed on for calling; whose they are finds it in their history, once a day.
+
+    A row is an appointment's, or says as `appointment_id` to what the names are sealed.
+    """
+    opened = [(row, _open_names(row, keys)) for row in rows]
+    await _write_who_saw(
+        session, actor, day, [(row, names) for row, names in opened if names], keys, step=step, now=now
+    )
+    return opened
 
 
 async def _write_who_saw(
@@ -56,6 +76,7 @@ async def _write_who_saw(
     seen: list[tuple[Any, dict[str, str]]],
     keys: Keys,
     *,
+    step: str,
     now: datetime,
 ) -> None:
     by_id = {_entry_id(actor.municipality, actor.office, row.appointment_id, day): (row, names) for row, names in seen}
@@ -65,7 +86,9 @@ async def _write_who_saw(
     new = await _unknown(session, actor, by_id)
     if not new:
         return
-    await ledger.write(session, *(_entry(entry_id, actor, *by_id[entry_id], keys, now=now) for entry_id in new))
+    await ledger.write(
+        session, *(_entry(entry_id, actor, *by_id[entry_id], keys, step=step, now=now) for entry_id in new)
+    )
     await record_deed(session, actor, AUDIT_COMMAND, day.isoformat(), version=len(new), now=now)
 
 
@@ -84,7 +107,9 @@ def _entry_id(municipality: str, office: str | None, appointment_id: UUID, day: 
     return uuid5(NAMESPACE_URL, f"view-names:{municipality}/{appointment_id}/{office or ''}/{day}")
 
 
-def _entry(entry_id: UUID, actor: Identity, row: Any, names: dict[str, str], keys: Keys, *, now: datetime) -> Entry:
+def _entry(
+    entry_id: UUID, actor: Identity, row: Any, names: dict[str, str], keys: Keys, *, step: str, now: datetime
+) -> Entry:
     context = subject_context(actor.municipality, row.subject_ref)
     return Entry(
         entry_id=entry_id,
@@ -101,7 +126,7 @@ def _entry(entry_id: UUID, actor: Identity, row: Any, names: dict[str, str], key
         target_service="booking",
         target_procedure=row.procedure,
         target_case=row.case_id,
-        target_step=STEP_LINE,
+        target_step=step,
         items=tuple(names),
         commitments={
             item: keys.vault.commitment(row.wrapped_key, context, item, value) for item, value in names.items()

@@ -3,7 +3,7 @@
 `commands/covers.py` has what helpers and coordinators do with it.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,13 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.domain.covers import Candidate, cover_by, who_suits
-from services.booking.queries.slots import start_of_day
-from shared.clock import jst_day
+from services.booking.queries.askable import CAN_BE_ASKED, visit_times
+from services.booking.queries.helpers import TEACHES_THEN
 from shared.messaging.due import schedule, unschedule
 
 COVER = "cover"
 CANDIDATES_MAX = 500
-WEEK = timedelta(days=7)
 
 _FORMER = text("""
     SELECT helper_ref FROM assignment WHERE municipality = :municipality AND appointment_id = :appointment_id
@@ -28,21 +27,16 @@ _FORMER = text("""
 # Free then, not away, with less than they take on in this week; and who has said no for this time is not asked again.
 _FREE = text(f"""
     SELECT h.helper_ref, h.languages, h.topics FROM helper h
-    WHERE h.municipality = :municipality AND h.is_open AND h.standing = 'active' AND h.helper_ref <> :former_ref
+    WHERE h.municipality = :municipality AND h.helper_ref <> :former_ref AND {CAN_BE_ASKED}
       AND NOT EXISTS (
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+      AND NOT {TEACHES_THEN}
       AND NOT EXISTS (
           SELECT 1 FROM cover_ask k JOIN cover c ON (c.municipality, c.cover_id) = (k.municipality, k.cover_id)
           WHERE k.municipality = h.municipality AND k.helper_ref = h.helper_ref AND k.state = 'declined'
             AND c.appointment_id = :appointment_id)
-      AND NOT EXISTS (
-          SELECT 1 FROM helper_away w WHERE w.municipality = h.municipality AND w.helper_ref = h.helper_ref
-            AND CAST(:day AS date) BETWEEN w.first_day AND w.last_day)
-      AND (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
-             AND s.state IN ('asked', 'accepted') AND lower(s.during) >= :week AND lower(s.during) < :next_week)
-          < h.visits_per_week
     ORDER BY h.helper_ref LIMIT {CANDIDATES_MAX}
 """)
 _OPEN = text("""
@@ -73,10 +67,8 @@ async def ask_all(session: AsyncSession, municipality: str, appointment: Any, *,
     former_ref = (await session.execute(_FORMER, mine)).scalar_one_or_none()
     if answer_by is None or former_ref is None:
         return 0
-    day = jst_day(appointment.starts_at)
-    week = start_of_day(day - timedelta(days=day.weekday()))
-    times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at, "day": day}
-    asked = mine | times | {"former_ref": former_ref, "week": week, "next_week": week + WEEK}
+    times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at}
+    asked = mine | times | visit_times(appointment.starts_at) | {"former_ref": former_ref}
     free = [msgspec.convert(row, Candidate, from_attributes=True) for row in await session.execute(_FREE, asked)]
     # Appointments are for procedures, which everybody explains.
     refs = who_suits(free, language=appointment.language, topic="")

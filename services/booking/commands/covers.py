@@ -16,7 +16,8 @@ from services.booking.commands.telling_helpers import remind_before
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.covers import cover_by
 from services.booking.domain.shifts import Shift, is_there
-from services.booking.queries.helpers import list_shifts, list_venues_of
+from services.booking.queries.askable import TAKES_REQUESTS
+from services.booking.queries.helpers import TEACHES_THEN, list_shifts, list_venues_of
 from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -51,11 +52,12 @@ _HAS_HELPER = text("""
     SELECT 1 FROM assignment
     WHERE municipality = :municipality AND appointment_id = :appointment_id AND state IN ('asked', 'accepted')
 """)
-_CAN_COME = text("""
-    SELECT h.is_open AND h.standing = 'active' AS is_active, EXISTS (
+_CAN_COME = text(f"""
+    SELECT {TAKES_REQUESTS} AS is_active, EXISTS (
         SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
           AND s.state IN ('asked', 'accepted') AND s.appointment_id <> :appointment_id
-          AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))) AS is_busy
+          AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+        OR {TEACHES_THEN} AS is_busy
     FROM helper h WHERE (h.municipality, h.helper_ref) = (:municipality, :helper_ref)
 """)
 _COMES = text("""

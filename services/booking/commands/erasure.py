@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.chains import is_ahead
 from services.booking.commands.changes import end_appointment
+from services.booking.commands.class_erasure import forget_class_entries, lock_classes_of
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.tickets import next_ticket
@@ -101,7 +102,9 @@ _COUNT = text("""
            (SELECT count(*) FROM appointment
             WHERE municipality = :municipality AND subject_ref = :subject_ref) AS appointments,
            (SELECT count(*) FROM draw_entry
-            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS draw_entries
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS draw_entries,
+           (SELECT count(*) FROM course_entry
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS class_entries
 """)
 _BY_NUMBER = text("SELECT subject_ref FROM appointment WHERE (municipality, number) = (:municipality, :number)")
 
@@ -123,13 +126,16 @@ async def on_subject_erased(session: AsyncSession, event: SubjectErased, *, now:
 async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datetime) -> None:
     """What was passed on in this case is forgotten, and its owner reads so. Not what, against all odds, lies ahead."""
     town = event.municipality
-    visits, appointments = await _lock(session, OF_CASE, municipality=town, case_id=event.case_id)
+    of_case = {"municipality": town, "case_id": event.case_id}
+    await lock_classes_of(session, OF_CASE, of_case)
+    visits, appointments = await _lock(session, OF_CASE, **of_case)
     over = [row for row in appointments if not _is_ahead(row, now)]
-    items = _items_of(over)
+    classes = await forget_class_entries(session, OF_CASE, of_case, only_over=True, now=now)
+    items = _items_of([*over, *classes])
     await _forget(session, town, visits, over, now=now)
     # Whoever can still win is as one who has an appointment ahead.
-    case = {"municipality": town, "case_id": event.case_id, "now": now}
-    await session.execute(text(_FORGET_ENTRIES.format(whose=f"{OF_CASE} AND draft_sealed IS NULL")), case)
+    lost = text(_FORGET_ENTRIES.format(whose=f"{OF_CASE} AND draft_sealed IS NULL"))
+    await session.execute(lost, of_case | {"now": now})
     if items:
         entry = erased_entry(
             SERVICE,
@@ -153,12 +159,15 @@ async def erase_subject(
     """
     who = {"municipality": municipality, "subject_ref": subject_ref}
     await session.execute(text(_LOCK_DRAWS.format(whose=OF_SUBJECT)), who)
+    await lock_classes_of(session, OF_SUBJECT, who)
     await _lock(session, OF_SUBJECT, **who)
     is_first = await bury(session, SERVICE, municipality, subject_ref, now=now)
     # Once more: what was written until just now.
     visits, appointments = await _lock(session, OF_SUBJECT, **who)
+    classes = await forget_class_entries(session, OF_SUBJECT, who, now=now)
     if is_first:
-        entry = erased_entry(SERVICE, municipality, subject_ref, _items_of(appointments), reason, now=now)
+        items = _items_of([*appointments, *classes])
+        entry = erased_entry(SERVICE, municipality, subject_ref, items, reason, now=now)
         await ledger.write_untold(session, entry)
     for row in appointments:
         if _is_ahead(row, now):

@@ -51,6 +51,20 @@ _FORGET = text("""
            OR kana_sealed IS NOT NULL AND 'kana' = ANY(CAST(:items AS text[])))
     RETURNING appointment.appointment_id, subject_ref, procedure, office, has_name, has_kana
 """)
+# The same of who entered a class.
+_FORGET_OF_CLASSES = text("""
+    WITH found AS (
+        SELECT municipality, entry_id, name_sealed IS NOT NULL AS has_name, kana_sealed IS NOT NULL AS has_kana
+        FROM course_entry WHERE municipality = :municipality AND case_id = :case_id FOR UPDATE)
+    UPDATE course_entry e
+    SET name_sealed = CASE WHEN 'name' = ANY(CAST(:items AS text[])) THEN NULL ELSE name_sealed END,
+        kana_sealed = CASE WHEN 'kana' = ANY(CAST(:items AS text[])) THEN NULL ELSE kana_sealed END, changed_at = :now
+    FROM found
+    WHERE (e.municipality, e.entry_id) = (found.municipality, found.entry_id) AND passed_at <= :withdrawn_at
+      AND (name_sealed IS NOT NULL AND 'name' = ANY(CAST(:items AS text[]))
+           OR kana_sealed IS NOT NULL AND 'kana' = ANY(CAST(:items AS text[])))
+    RETURNING e.entry_id AS appointment_id, subject_ref, procedure, '' AS office, has_name, has_kana
+""")
 
 
 async def forget_names(session: AsyncSession, keys: Keys, event: NameWithdrawn, *, now: datetime) -> None:
@@ -65,8 +79,9 @@ async def forget_names(session: AsyncSession, keys: Keys, event: NameWithdrawn, 
                 again = _without(keys, event, found)
                 values = {"municipality": event.municipality, "key": found.key, "draft_sealed": again}
                 await session.execute(text(_RESEAL.format(table=table, key=key)), values)
-    forgotten = await session.execute(_FORGET, case | {"items": list(event.items), "now": now})
-    for row in forgotten.all():
+    asked = case | {"items": list(event.items), "now": now}
+    forgotten = [row for statement in (_FORGET, _FORGET_OF_CLASSES) for row in await session.execute(statement, asked)]
+    for row in forgotten:
         await ledger.write(
             session,
             Entry(

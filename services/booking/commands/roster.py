@@ -52,6 +52,11 @@ _RELEASE = text("""
       AND state IN ('asked', 'accepted')
     RETURNING assignment_id
 """)
+# Coordinators see the class without them, and ask somebody else.
+_TEACHES_NO_MORE = text("""
+    DELETE FROM course_staff
+    WHERE municipality = :municipality AND helper_ref = :helper_ref AND starts_at > :now
+""")
 
 
 async def follow_account(session: AsyncSession, keys: Keys, event: AccountOpened, *, now: datetime) -> None:
@@ -88,6 +93,7 @@ async def follow_account(session: AsyncSession, keys: Keys, event: AccountOpened
 async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> None:
     """Others are asked for what lies ahead of a helper who is asked no more; where nobody can come, people are told."""
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
+    await session.execute(_TEACHES_NO_MORE, key)
     ahead: list[UUID] = list((await session.execute(_AHEAD, key)).scalars())
     for appointment_id in ahead:
         mine = {"municipality": municipality, "appointment_id": appointment_id}

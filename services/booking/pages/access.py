@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
 from services.booking.commands.access import open_link, try_code
+from services.booking.commands.class_entries import open_class_link, try_class_code
 from services.booking.keys import Keys
 from services.booking.pages.at_door import cookies_gone
 from services.booking.pages.opening import access_cookie, forgotten_cookies
@@ -23,9 +24,10 @@ from shared.web.addresses import network_of_visitor
 from shared.web.forms import Form, read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC
-from shared.web.pages import page, see_other
+from shared.web.pages import CLASS_ENTRIES, page, see_other
 from shared.web.town import Town
 
+APPOINTMENTS = "/booking/appointments"
 FORGET_PATH = "/booking/forget"
 # To the minute, in Japan.
 UNTIL_FORMAT = "%Y%m%d-%H%M"
@@ -44,11 +46,13 @@ async def get_link(
 ) -> Redirect:
     """The link of a message: exchanged for a cookie, and gone from the address at once."""
     async with db.begin(town.code) as session:
-        found = await open_link(session, town.code, token, now=now)
+        found, path = await open_link(session, town.code, token, now=now), APPOINTMENTS
+        if found.outcome != "open":
+            found, path = await open_class_link(session, town.code, token, now=now), CLASS_ENTRIES
     if found.outcome != "open":
         raise Refusal("link_unknown", 404)
     return Redirect(
-        f"/booking/appointments/{found.number}",
+        f"{path}/{found.number}",
         status_code=303,
         cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         headers={"referrer-policy": "no-referrer"},
@@ -98,10 +102,13 @@ async def post_find_page(
         return _ask_again(form, "too_many")
     # What a wrong code costs is committed, therefore the outcome is no exception.
     async with db.begin(town.code) as session:
-        found = await try_code(session, town.code, form.value("number"), form.value("code"), keys, now=now)
+        typed = form.value("number"), form.value("code")
+        found, path = await try_code(session, town.code, *typed, keys, now=now), APPOINTMENTS
+        if found.nobodys is not None:
+            found, path = await try_class_code(session, town.code, *typed, keys, now=now), CLASS_ENTRIES
     if found.outcome == "open":
         return Redirect(
-            f"/booking/appointments/{found.number}",
+            f"{path}/{found.number}",
             status_code=303,
             cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         )

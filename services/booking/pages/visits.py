@@ -25,6 +25,7 @@ from services.booking.pages.days import read_choice
 from services.booking.pages.look import Look, read_look
 from services.booking.pages.opening import access_cookie
 from services.booking.pages.wording import counter_label, notice_label, place_label, say_when, where_to_go
+from services.booking.queries.classes import are_classes_open
 from services.booking.queries.draws import list_open_draws
 from services.booking.queries.one_stop import list_errands
 from services.booking.queries.rules import get_rules
@@ -318,6 +319,7 @@ async def _choose(
         # A seat of a draw is for one procedure, once.
         if visit.channel == "counter" and not visit.services:
             draws = await list_open_draws(session, town.code, visit.procedure, now=now)
+        has_classes = visit.channel == "helper" and await are_classes_open(session, town.code, visit.procedure, now=now)
     return page(
         request,
         "visit.html",
@@ -330,6 +332,7 @@ async def _choose(
         chosen=chosen,
         choice=choice,
         draws=draws,
+        has_classes=has_classes,
         counter_label=counter_label,
         notice_label=notice_label,
         say_when=say_when,

@@ -99,6 +99,11 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     cover: Literal["none", "open", "lapsed"] = "none"
 
 
+# A helper `h` who teaches or assists in a class then (`during`, a range).
+TEACHES = """EXISTS (
+    SELECT 1 FROM course_staff t WHERE t.municipality = h.municipality AND t.helper_ref = h.helper_ref
+      AND tstzrange(t.starts_at, t.ends_at) && {during})"""
+TEACHES_THEN = TEACHES.format(during="tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))")
 _VENUES_OF = text(f"""
     SELECT DISTINCT venue FROM helper_shift
     WHERE municipality = :municipality AND helper_ref = :helper_ref LIMIT {VENUES_MAX}
@@ -161,6 +166,7 @@ _REQUESTS = text(f"""
                    AND NOT EXISTS (SELECT 1 FROM assignment b
                                    WHERE b.municipality = h.municipality AND b.helper_ref = h.helper_ref
                                      AND b.state IN ('asked', 'accepted') AND b.during && s.during)
+                   AND NOT {TEACHES.format(during="s.during")}
                  ORDER BY h.helper_ref LIMIT {HELPERS_MAX}) AS free,
            coalesce((SELECT CASE WHEN k.state IN ('open', 'lapsed') THEN k.state ELSE 'none' END FROM cover k
                      WHERE k.municipality = s.municipality AND k.appointment_id = s.appointment_id

@@ -92,6 +92,9 @@ _AWAY = text(f"""
           GROUP BY s.helper_ref, week) AS taken
     JOIN helper h ON (h.municipality, h.helper_ref) = (:municipality, taken.helper_ref)
     WHERE visits >= h.visits_per_week
+    UNION ALL
+    SELECT t.helper_ref, t.starts_at, t.ends_at FROM course_staff t
+    WHERE t.municipality = :municipality AND t.ends_at > :now
     LIMIT {SHIFTS_MAX}
 """)
 _MEETINGS = text(f"""
