@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.facts import tell
+from services.booking.commands.help_returns import is_untold, look_again
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
@@ -38,6 +39,12 @@ _FREE_HELPERS = text(f"""
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
+      -- What a request cannot do without (`domain/matching.py: suits`).
+      AND NOT EXISTS (
+          SELECT 1 FROM help_request r
+          WHERE (r.municipality, r.appointment_id) = (h.municipality, :appointment_id)
+            AND (r.sign_need = 'needed' AND NOT h.signs
+                 OR r.language_need = 'needed' AND r.language <> ALL (h.languages)))
     ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
              (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),
@@ -68,17 +75,25 @@ _NOBODY = text("""
 
 
 async def ask_helper(
-    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, now: datetime
+    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, chosen: str | None = None, now: datetime
 ) -> str | None:
     """Ask a free helper who is on shift at the venue then; return whom, or None when nobody can be asked.
 
-    `appointment` is a row, or anything with its id, counter, times and language.
+    `appointment` is a row, or anything with its id, counter, times and language. Whoever was `chosen` for it is asked.
     """
     await session.execute(_LOCK_SLOT, {"municipality": municipality, "slot_id": slot_id})
+    helper_ref = chosen or await _find_free(session, municipality, appointment, now=now)
+    if helper_ref is not None:
+        await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
+    return helper_ref
+
+
+async def _find_free(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> str | None:
     time = week_time(appointment.starts_at, appointment.ends_at)
     asked = {
         "municipality": municipality,
         "venue": appointment.counter,
+        "appointment_id": appointment.appointment_id,
         "weekday": time.day.isoweekday(),
         "from_min": time.from_min,
         "to_min": time.to_min,
@@ -90,10 +105,7 @@ async def ask_helper(
     }
     rows = await session.execute(_FREE_HELPERS, asked)
     shifts = (msgspec.convert(row, Shift, from_attributes=True) for row in rows)
-    helper_ref = next((shift.helper_ref for shift in shifts if shift.is_on(time.day)), None)
-    if helper_ref is not None:
-        await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
-    return helper_ref
+    return next((shift.helper_ref for shift in shifts if shift.is_on(time.day)), None)
 
 
 async def ask_this_helper(
@@ -133,11 +145,13 @@ async def release_helper(session: AsyncSession, municipality: str, appointment_i
 async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:
     """The one who was asked cannot come: ask the next; when there is none, the town cancels and the resident is told.
 
-    The caller has locked the appointment, and its assignment is over.
+    Of a request for help that nobody has accepted yet, the next one may come at another time: it is matched again. The
+    caller has locked the appointment, and its assignment is over.
     """
     mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
+    untold = await is_untold(session, municipality, appointment.appointment_id)
     asked = None
-    if appointment.starts_at > now:
+    if appointment.starts_at > now and not untold:
         asked = await ask_helper(session, municipality, appointment, slot_id=appointment.slot_id, now=now)
     if asked is not None:
         anew = (await session.execute(_ASKED_ANEW, mine)).one_or_none()
@@ -148,5 +162,7 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
         await session.execute(FREE_PLACE, mine)
         await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)
         await mark_availability(session, municipality, [appointment.counter], now=now)
-        await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+        if not untold:
+            await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+        await look_again(session, municipality, appointment.appointment_id, now=now)
     await bring_venues(session, municipality, [appointment.counter], now=now)
