@@ -66,7 +66,13 @@ STAFF_ONLY: Final = {
         "services/booking/pages/poster.html",
         "services/booking/pages/screens.html",
     ),
-    "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
+    "the coordinators' roster": (
+        "services/booking/pages/help_parts.html",
+        "services/booking/pages/help_staff.html",
+        "services/booking/pages/help_staff.py",
+        "services/booking/pages/roster.html",
+        "services/booking/pages/roster.py",
+    ),
     "opening rules": (
         "services/booking/pages/rule.html",
         "services/booking/pages/rule_parts.html",

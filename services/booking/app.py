@@ -63,6 +63,8 @@ from services.booking.pages.draws_open_data import (
 )
 from services.booking.pages.feed import get_feed, get_feed_page, post_feed_page
 from services.booking.pages.finish import get_finish, post_finish
+from services.booking.pages.help_requests import get_ask_page, get_request_page, post_ask_page, post_request_page
+from services.booking.pages.help_staff import get_help_staff_page, post_help_staff_page
 from services.booking.pages.helpers import get_answer_address, get_helpers, post_answer, post_switch
 from services.booking.pages.kiosk import (
     get_kiosk,
@@ -147,6 +149,10 @@ HANDLERS = [
     post_chain_page,
     get_chain_confirm_page,
     post_book_chain_page,
+    get_ask_page,
+    post_ask_page,
+    get_request_page,
+    post_request_page,
     get_booking_root,
     get_appointment_page,
     get_slip_page,
@@ -234,6 +240,8 @@ HANDLERS = [
     get_roster,
     get_reassign_address,
     post_reassign,
+    get_help_staff_page,
+    post_help_staff_page,
     get_rules_page,
     get_rule_page,
     get_rule_address,

@@ -1,4 +1,4 @@
-"""Helpers, free places and requests for help as the matcher sees them: small ones, random ones, and every way there is."""
+"""Helpers, free places and requests as the matcher sees them: small ones, random ones, and every way there is."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -184,7 +184,7 @@ def every_way(
 
     def go_on(number: int, met: int, cost: int) -> None:
         if number == len(requests):
-            if met > best[0] or met == best[0] and cost < best[1]:
+            if (-met, cost) < (-best[0], best[1]):
                 best[:] = [met, cost]
             return
         request = requests[number]
@@ -201,7 +201,7 @@ def every_way(
                     or busy in at_once
                     or mine.get(monday, 0) >= one.visits_per_week
                     or not request.window.admits(time)
-                    or request.only_there and request.venues and slot.venue not in request.venues
+                    or (request.only_there and request.venues and slot.venue not in request.venues)
                     or not can_be_there(one, slot, time)
                 ):  # fmt: skip
                     continue

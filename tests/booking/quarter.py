@@ -189,7 +189,8 @@ def say_quarters(seed: int, *, helpers: int = HELPERS) -> str:
     for name, matcher in (("matched", match_help), ("first come, first served", first_come)):
         lived = live_through(seed, matcher, helpers=helpers)
         lines.append(
-            f"{name}: {lived.met:,} of {lived.asked:,} met ({lived.share_met:.1%}; of {lived.possible:,} possible ones {lived.share_of_possible:.1%}); "
+            f"{name}: {lived.met:,} of {lived.asked:,} met ({lived.share_met:.1%}; "
+            f"of {lived.possible:,} possible ones {lived.share_of_possible:.1%}); "
             f"Gini of visits {lived.gini:.2f}, "
             f"most to median {lived.max_to_median:.1f}; by who knows the topic {lived.skilled / lived.met:.0%}, "
             f"by who was met before {lived.known}"

@@ -33,7 +33,7 @@ async def together(*deeds: Any) -> list[Any]:
 
 
 def meet(monkeypatch: pytest.MonkeyPatch, name: str, *, before: bool, parties: int = 2) -> None:
-    """Whoever calls this of `help_matching` waits a moment there for the others: so that they come at once, if they can."""
+    """Whoever calls this of `help_matching` waits a moment there for the others, so that they come at once."""
     barrier, real = asyncio.Barrier(parties), getattr(help_matching, name)
 
     async def wait() -> None:
@@ -52,7 +52,7 @@ def meet(monkeypatch: pytest.MonkeyPatch, name: str, *, before: bool, parties: i
 
 
 async def test_two_matchers_plan_each_request_once(helps: HelpTown, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen to fail without the lock `_ALONE` and `help_match_one_planned_idx`: two plans for each request."""
+    """Seen to fail without the lock `_ALONE` and the two unique indexes of plans: two plans for each request."""
     for number in range(4):
         await helps.ask(f"guest-{number}")
     meet(monkeypatch, "list_wanted", before=False)
@@ -97,8 +97,8 @@ async def test_a_resident_and_a_plan_want_the_same_place(helps: HelpTown, round_
 async def test_who_withdraws_while_a_helper_is_asked_has_no_appointment(
     helps: HelpTown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen to fail when `lock_request` does not lock: the asking is undone by the trigger; and without that as well, the
-    appointment stays, and its helper comes for nobody."""
+    """Seen to fail when `lock_request` does not lock: the asking is undone by the trigger; and without that as well,
+    the appointment stays, and its helper comes for nobody."""
     request_id = await helps.ask()
     (plan,) = await helps.plan()
     meet(monkeypatch, "_ask", before=True)

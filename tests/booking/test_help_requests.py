@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from services.booking import flow
 from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.assignments import on_helper_answer_due, reassign
-from services.booking.commands.help_matching import assign_request, ask_for_matching
+from services.booking.commands.help_matching import ask_for_matching, assign_request
 from services.booking.commands.switching import follow_switch
 from services.booking.domain.help_requests import deadline_of
 from services.booking.domain.matching import HelpWindow

@@ -48,6 +48,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     locked_until: datetime | None = None
     # A number that nobody has: its tries are counted elsewhere (pages/tries.py), so that it looks like any other.
     nobodys: str | None = None
+    # It is a request for help (`commands/help_access.py`): the id is its own.
+    is_request: bool = False
 
 
 def oldest_day(now: datetime) -> date:

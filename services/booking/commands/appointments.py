@@ -233,9 +233,7 @@ async def make_appointment(
     state.services, state.minutes = row.services, row.minutes
     # A place at a venue is a helper who comes. Without one, all of this is undone.
     if row.helper == "asked":
-        asked = await ask_helper(
-            session, order.municipality, state, slot_id=row.slot_id, chosen=helper_ref, now=now
-        )
+        asked = await ask_helper(session, order.municipality, state, slot_id=row.slot_id, chosen=helper_ref, now=now)
         if asked is None:
             raise Refusal("slot_taken", 409)
     fact = msgspec.structs.replace(tell(AppointmentBooked, state, now=now), drawn=order.drawn)

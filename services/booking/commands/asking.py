@@ -75,7 +75,13 @@ _NOBODY = text("""
 
 
 async def ask_helper(
-    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, chosen: str | None = None, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    appointment: Any,
+    *,
+    slot_id: UUID,
+    chosen: str | None = None,
+    now: datetime,
 ) -> str | None:
     """Ask a free helper who is on shift at the venue then; return whom, or None when nobody can be asked.
 

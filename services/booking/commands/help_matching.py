@@ -142,8 +142,6 @@ async def carry_out(session: AsyncSession, municipality: str, match_id: UUID, ke
     if (await session.execute(_MATCH, mine)).one_or_none() is None:
         return
     try:
-        if row.state != "open" or row.appointment_id is not None:
-            raise Refusal("help_over", 409)
         # What was begun of it is undone when the place is somebody else's.
         async with session.begin_nested():
             await _ask(session, row, plan, match_id, keys, now=now)
@@ -192,6 +190,8 @@ async def _ask(session: AsyncSession, row: Any, plan: Any, match_id: UUID, keys:
         Refusal: the helper cannot come, or the place cannot be had.
     """
     mine = {"municipality": row.municipality, "request_id": row.request_id, "match_id": match_id, "now": now}
+    if plan.decided_by is None and (row.state != "open" or row.appointment_id is not None):
+        raise Refusal("help_over", 409)
     await _refuse_busy(session, row.municipality, plan, match_id, now=now)
     is_first = (await session.execute(_IS_FIRST, mine)).scalar_one()
     made = await _make(session, row, plan, keys, now=now)
@@ -245,5 +245,5 @@ async def _refuse_busy(session: AsyncSession, municipality: str, plan: Any, matc
     time = week_time(slot.starts_at, slot.ends_at)
     has_enough = helper.taken.get(monday_of(time.day), 0) >= helper.visits_per_week
     # A coordinator has spoken with them, and may ask for one visit more.
-    if not can_be_there(helper, slot, time) or has_enough and plan.decided_by is None:
+    if not can_be_there(helper, slot, time) or (has_enough and plan.decided_by is None):
         raise Refusal("helper_busy", 409)

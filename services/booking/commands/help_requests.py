@@ -178,7 +178,9 @@ async def ask_for_help(session: AsyncSession, order: AskForHelp, keys: Keys, *, 
         )
     ).one_or_none()
     if row is None:
-        known = (await session.execute(_OF_CASE, town | {"case_id": visit.case_id, "guest_ref": order.visitor})).scalar()
+        known = (
+            await session.execute(_OF_CASE, town | {"case_id": visit.case_id, "guest_ref": order.visitor})
+        ).scalar()
         if known is None:
             raise Refusal("help_asked", 409)
         return str(known)
@@ -187,7 +189,8 @@ async def ask_for_help(session: AsyncSession, order: AskForHelp, keys: Keys, *, 
     sealed = seal_access(keys, access) if visit.contact_ref is not None else None
     await tell_request(session, row, sealed=sealed, now=now)
     await match_soon(session, order.municipality, now=now)
-    await schedule(session, "booking", kind=HELP_DEADLINE, ref=str(request_id), due_at=until, **town)
+    ref = str(request_id)
+    await schedule(session, "booking", municipality=order.municipality, kind=HELP_DEADLINE, ref=ref, due_at=until)
     await record_deed(session, order.staff, "help-ask", request_id, now=now)
     return str(row.number)
 

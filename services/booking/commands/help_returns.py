@@ -16,7 +16,7 @@ from services.booking.tables import outbox
 from shared.events.booking import AppointmentBooked, HelpRequestProgressed
 from shared.messaging.due import schedule
 
-# Kind of `due`, for the town as a whole: whoever is open and planned with nobody is matched (`commands/help_matching.py`).
+# Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
 MATCH_HELP, MATCH_REF = "match_help", "town"
 
 _IS_UNTOLD = text("""
@@ -73,9 +73,7 @@ async def look_again(session: AsyncSession, municipality: str, appointment_id: U
 
 async def match_soon(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Somebody asks, or can be asked."""
-    await schedule(
-        session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=now, keep=True
-    )
+    await schedule(session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=now, keep=True)
 
 
 async def tell_request(session: AsyncSession, row: Any, *, sealed: str | None = None, now: datetime) -> None:

@@ -8,7 +8,7 @@ NO_WAY = 1 << 60
 
 
 class Network:
-    """Nodes joined by edges with a capacity and a cost. Each edge has its counterpart, which takes back what it sent."""
+    """Nodes joined by edges with a capacity and a cost. Each has its counterpart, which takes back what it sent."""
 
     def __init__(self) -> None:
         self._edges_of: list[list[int]] = []
@@ -43,7 +43,9 @@ class Network:
         After every unit, all that was sent has the least cost that it can have.
         """
         to, left, cost, potential = self._to, self._left, self._cost, self._potential
-        dearest, reached, came, done = NO_WAY, {source: 0}, {}, {}
+        dearest, reached = NO_WAY, {source: 0}
+        came: dict[int, int] = {}
+        done: dict[int, int] = {}
         heap = [(0, source)]
         while heap:
             dist, node = heappop(heap)

@@ -1,8 +1,8 @@
 """Who helps whom, where and when: as many requests as can be met, and of all such ways the best one.
 
-A network gives it (`domain/cheapest.py`): request → helper's times of one kind → helper's week → helper. A helper's times
-at a venue in a week are of one kind as long as every request may have all of them or none: nothing is lost by taking them
-together, and the network stays small. Every step is in a fixed order: the same is matched the same way.
+A network gives it (`domain/cheapest.py`): request → helper's times of one kind → helper's week → helper. A helper's
+times at a venue in a week are of one kind as long as every request may have all of them or none: nothing is lost by
+taking them together, and the network stays small. Every step is in a fixed order: the same is matched the same way.
 """
 
 from collections import defaultdict
@@ -74,7 +74,7 @@ class Presence(Shift, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A helper who can be asked. `away` are days, `busy` times, `taken` how many visits a week (its Monday) has already.
+    """A helper who can be asked. `away` are days, `busy` times, `taken` how many visits a week (its Monday) has.
 
     `lately`: how many visits they had in the last weeks, and have ahead.
     """
@@ -290,9 +290,9 @@ def _join_helpers(
         network.join(node_of[kind], weeks[key], capacity=len(times), cost=0)
         most[kind.helper] += len(times)
     people: dict[int, int] = {}
-    for number, times in most.items():
+    for number, at_most in most.items():
         people[number] = network.add()
-        for more in range(min(times, _left_in_all(helpers[number], number, weeks))):
+        for more in range(min(at_most, _left_in_all(helpers[number], number, weeks))):
             network.join(people[number], sink, capacity=1, cost=cost_of_load(helpers[number], more))
     for (number, week), node in weeks.items():
         network.join(node, people[number], capacity=_left_in(helpers[number], week), cost=0)

@@ -9,7 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
-from services.booking.commands.access import open_link, try_code
+from services.booking.commands.access import Found, open_link, try_code
+from services.booking.commands.help_access import open_request_link, try_request_code
 from services.booking.keys import Keys
 from services.booking.pages.at_door import cookies_gone
 from services.booking.pages.opening import access_cookie, forgotten_cookies
@@ -45,10 +46,12 @@ async def get_link(
     """The link of a message: exchanged for a cookie, and gone from the address at once."""
     async with db.begin(town.code) as session:
         found = await open_link(session, town.code, token, now=now)
+        if found.outcome != "open":
+            found = await open_request_link(session, town.code, token, now=now)
     if found.outcome != "open":
         raise Refusal("link_unknown", 404)
     return Redirect(
-        f"/booking/appointments/{found.number}",
+        _path_of(found),
         status_code=303,
         cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         headers={"referrer-policy": "no-referrer"},
@@ -99,9 +102,11 @@ async def post_find_page(
     # What a wrong code costs is committed, therefore the outcome is no exception.
     async with db.begin(town.code) as session:
         found = await try_code(session, town.code, form.value("number"), form.value("code"), keys, now=now)
+        if found.nobodys is not None:
+            found = await try_request_code(session, town.code, found.nobodys, form.value("code"), keys, now=now)
     if found.outcome == "open":
         return Redirect(
-            f"/booking/appointments/{found.number}",
+            _path_of(found),
             status_code=303,
             cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         )
@@ -109,6 +114,10 @@ async def post_find_page(
     if found.nobodys is not None:
         locked_until = tries.fail_nobodys(town.code, found.nobodys, now=now)
     return _ask_again(form, "locked" if locked_until else "wrong", until=locked_until)
+
+
+def _path_of(found: Found) -> str:
+    return f"/booking/help/{found.number}" if found.is_request else f"/booking/appointments/{found.number}"
 
 
 def _ask_again(form: Form, refused: str, *, until: datetime | None = None) -> Redirect:

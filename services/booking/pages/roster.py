@@ -11,8 +11,10 @@ from litestar.response import Redirect, Template
 from services.booking.commands.assignments import reassign
 from services.booking.flow import Rush
 from services.booking.keys import Keys
+from services.booking.pages.help_wording import say_help_window
 from services.booking.pages.shifts import shift_label
 from services.booking.pages.wording import language_name
+from services.booking.queries.help_requests import RequestView, list_open, list_unmet
 from services.booking.queries.helpers import list_open_requests, list_roster
 from services.booking.refusals import REFUSALS
 from shared.audit import record_deed
@@ -92,6 +94,8 @@ async def _roster_page(
     async with db.begin(town.code) as session:
         helpers = await list_roster(session, town.code, keys)
         requests = await list_open_requests(session, town.code, now=now)
+        unmet = await list_unmet(session, town.code, now=now)
+        looked_for = await list_open(session, town.code)
         await record_deed(session, identity, "view-roster", town.code, now=now)
     names = {helper.helper_ref: helper.name or _("お名前なし") for helper in helpers}
     text = REFUSALS[refusal.code] if refusal else None
@@ -119,8 +123,14 @@ async def _roster_page(
             }
             for item in requests
         ],
+        unmet=[_help_item(each) for each in unmet],
+        looked_for=[_help_item(each) for each in looked_for],
         shift_label=shift_label,
         told=told,
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )
+
+
+def _help_item(found: RequestView) -> dict[str, Any]:
+    return {"found": found, "number": show_number(found.number), "when": say_help_window(found.window)}

@@ -88,9 +88,7 @@ help_request = Table(
     CheckConstraint("sign_need IN ('none', 'wished', 'needed')", name="sign_need"),
     CheckConstraint("until > opened_at", name="until"),
     # Whatever the application does: help is looked for once for a case.
-    Index(
-        "help_request_one_open_idx", "municipality", "case_id", unique=True, postgresql_where=text("state = 'open'")
-    ),
+    Index("help_request_one_open_idx", "municipality", "case_id", unique=True, postgresql_where=text("state = 'open'")),
     Index(
         "help_request_appointment_idx",
         "municipality",
