@@ -28,6 +28,7 @@ from tests.benchmarks import (
     history,
     ledger,
     live,
+    matching,
     notices,
     one_stop,
     opening,
@@ -69,6 +70,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "live": live.measure,
     "line": live.measure_line,
     "reports": reports.measure,
+    "matching": matching.measure,
 }
 
 

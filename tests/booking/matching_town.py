@@ -16,6 +16,7 @@ from services.booking.domain.matching import (
     can_be_there,
     cost_of,
     cost_of_load,
+    cost_of_wait,
     cost_unmet,
     monday_of,
     suits,
@@ -127,7 +128,7 @@ def price(
 ) -> int:
     """What a way to match costs in all, not to meet somebody included."""
     team = {each.helper_ref: each for each in helpers}
-    venues = {each.slot_id: each.venue for each in places}
+    slots = {each.slot_id: each for each in places}
     by_request = {each.request_id: each for each in matched}
     total, visits = 0, dict.fromkeys(team, 0)
     for request in requests:
@@ -136,7 +137,9 @@ def price(
             total += cost_unmet(request)
             continue
         one = team[match.helper_ref]
-        total += cost_of(request, one, why(request, one, venues[match.slot_id]))
+        slot = slots[match.slot_id]
+        total += cost_of(request, one, why(request, one, slot.venue))
+        total += cost_of_wait(request, week_time(slot.starts_at, slot.ends_at).day)
         total += cost_of_load(one, visits[one.helper_ref])
         visits[one.helper_ref] += 1
     return total
@@ -205,7 +208,8 @@ def every_way(
                     or not can_be_there(one, slot, time)
                 ):  # fmt: skip
                     continue
-                more = cost_of(request, one, why(request, one, slot.venue)) + cost_of_load(one, visits[one.helper_ref])
+                more = cost_of_wait(request, time.day) + cost_of(request, one, why(request, one, slot.venue))
+                more += cost_of_load(one, visits[one.helper_ref])
                 free[slot.slot_id] -= 1
                 at_once.add(busy)
                 mine[monday] = mine.get(monday, 0) + 1

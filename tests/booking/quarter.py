@@ -69,6 +69,21 @@ class Quarter(msgspec.Struct, frozen=True):
         return self.met / self.asked
 
     @property
+    def percent_met(self) -> float:
+        """Of all requests."""
+        return 100 * self.share_met
+
+    @property
+    def percent_of_possible(self) -> float:
+        """Of those that could be met at all."""
+        return 100 * self.share_of_possible
+
+    @property
+    def percent_skilled(self) -> float:
+        """Of the visits, by somebody who knows the topic."""
+        return 100 * self.skilled / self.met
+
+    @property
     def gini(self) -> float:
         """How unequally visits are shared: 0, all the same."""
         loads, total = sorted(self.loads), sum(self.loads)

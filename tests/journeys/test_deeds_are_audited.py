@@ -62,6 +62,8 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/api/closings": "close",
     "booking POST /booking/api/closings/{closing_id}/reopen": "reopen",
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
+    "booking POST /booking/visits/{visit_id}/help": "help-ask",
+    "booking POST /booking/help/{number}": "help-withdraw",
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
     "booking POST /counter/draws/{draw_id}/call-off": "draw-call-off",
@@ -98,6 +100,7 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/calendar": "renew-feed",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
+    "booking POST /helpers/requests/{request_id}": "help-assign",
     "booking POST /counter/opening/{counter}/publish": "publish-opening",
     "booking POST /counter/opening/{counter}/withdraw": "withdraw-opening",
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
@@ -604,6 +607,22 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
     coordinator.send("/reassign", helper=other[1])
     asked = next(helper for helper in helpers if "/accept" in helper.get("/helpers").text)
     asked.send("/accept")
+    _has_a_helper_looked_for(desk, coordinator)
+
+
+def _has_a_helper_looked_for(desk: Desk, coordinator: Desk) -> None:
+    _to_the_times(desk, channel="helper")
+    desk.get(f"{desk.path}/help")
+    desk.send("/help")
+    own = desk.path
+    coordinator.get("/helpers/roster")
+    way = re.search(r'href="(/helpers/requests/[0-9a-f-]{36})"', coordinator.page.text)
+    assert way, coordinator.page.text
+    choice = re.search(r'name="choice" value="([^"]+)"', coordinator.get(way[1]).text)
+    assert choice, coordinator.page.text
+    coordinator.send(way[1], choice=choice[1])
+    desk.get(own)
+    desk.send(own)
 
 
 def _changes_when_a_counter_is_open(coordinator: Desk) -> None:

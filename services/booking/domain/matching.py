@@ -1,7 +1,7 @@
 """Who helps whom, where and when: as many requests as can be met, and of all such ways the best one.
 
 A network gives it (`domain/cheapest.py`): request → helper's times of one kind → helper's week → helper. A helper's
-times at a venue in a week are of one kind as long as every request may have all of them or none: nothing is lost by
+times at a venue on a day are of one kind as long as every request may have all of them or none: nothing is lost by
 taking them together, and the network stays small. Every step is in a fixed order: the same is matched the same way.
 """
 
@@ -22,8 +22,11 @@ REASONS: tuple[Reason, ...] = ("skill", "language", "sign", "venue", "known", "l
 # What each is worth. Together less than a request that is met.
 WORTH: Mapping[Reason, int] = {"skill": 40, "language": 30, "sign": 30, "venue": 20, "known": 15}
 WORTH_MOST = sum(WORTH.values())
-# Each visit that somebody had lately, or gets now, counts against them; and what is rare is spared for who asks for it.
-LOAD, SPARED = 4, 6
+# Each visit that somebody had lately, or gets now, counts against them: so much, if they take one a week; who offers
+# more, gets more. What is rare is spared for who asks for it.
+LOAD, SPARED = 12, 6
+# Each day that somebody waits; and what nobody uses of an early day is lost.
+DAY_WAITED = 3
 UNMET = 1_000_000
 # Of two who cannot both be met, the one with less time left.
 DAY_LEFT, DAYS_LEFT_MAX = 2, 14
@@ -115,7 +118,7 @@ class _Kind(NamedTuple):
 
     helper: int
     venue: str
-    week: date
+    day: date
     admitted: frozenset[int]
 
 
@@ -203,9 +206,14 @@ def cost_of(request: HelpWanted, helper: Candidate, reasons: Iterable[Reason]) -
     return WORTH_MOST - sum(WORTH[reason] for reason in reasons) + SPARED * (spared + others)
 
 
+def cost_of_wait(request: HelpWanted, day: date) -> int:
+    """What the days count until then."""
+    return DAY_WAITED * max(0, (day - request.window.first_day).days)
+
+
 def cost_of_load(helper: Candidate, more: int) -> int:
     """What the next visit counts against a helper who gets so many more already."""
-    return LOAD * (helper.lately + more)
+    return LOAD * (helper.lately + more) // helper.visits_per_week
 
 
 def cost_unmet(request: HelpWanted) -> int:
@@ -231,14 +239,22 @@ def _match_once(
         node = network.add()
         network.join(node, sink, capacity=1, cost=cost_unmet(request))
         joined = []
+        costs: dict[tuple[int, str], int | None] = {}
         for kind in open_to[numbers[_wish_of(request)]]:
-            helper = helpers[kind.helper]
-            if suits(request, helper):
-                cost = cost_of(request, helper, why(request, helper, kind.venue))
-                joined.append((network.join(node, node_of[kind], capacity=1, cost=cost), kind))
+            there = kind.helper, kind.venue
+            if there not in costs:
+                costs[there] = _cost_there(request, helpers[kind.helper], kind.venue)
+            cost = costs[there]
+            if cost is not None:
+                price = cost + cost_of_wait(request, kind.day)
+                joined.append((network.join(node, node_of[kind], capacity=1, cost=price), kind))
         edges.append(joined)
         network.send(node, sink)
     return _give_places(requests, helpers, edges, network, kinds, free)
+
+
+def _cost_there(request: HelpWanted, helper: Candidate, venue: str) -> int | None:
+    return cost_of(request, helper, why(request, helper, venue)) if suits(request, helper) else None
 
 
 def _wish_of(request: HelpWanted) -> tuple[HelpWindow, frozenset[str]]:
@@ -267,7 +283,7 @@ def _sort_times(
         for venue, day in sorted(days, key=lambda each: (each[1], each[0])):
             for place, time, wished in admitted[venue, day]:
                 if can_be_there(helper, place, time):
-                    kinds.setdefault(_Kind(number, venue, monday_of(day), wished), []).append(place)
+                    kinds.setdefault(_Kind(number, venue, day, wished), []).append(place)
     return kinds
 
 
@@ -284,7 +300,7 @@ def _join_helpers(
     most: dict[int, int] = defaultdict(int)
     for kind, times in kinds.items():
         node_of[kind] = network.add()
-        key = kind.helper, kind.week
+        key = kind.helper, monday_of(kind.day)
         if key not in weeks:
             weeks[key] = network.add()
         network.join(node_of[kind], weeks[key], capacity=len(times), cost=0)

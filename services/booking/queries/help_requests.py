@@ -19,6 +19,7 @@ from services.booking.domain.matching import (
     can_be_there,
     cost_of,
     cost_of_load,
+    cost_of_wait,
     why,
 )
 from services.booking.domain.shifts import week_time
@@ -246,7 +247,7 @@ async def list_choices(session: AsyncSession, municipality: str, found: RequestV
         for helper in helpers:
             if can_be_there(helper, place, time):
                 reasons = why(wanted, helper, place.venue)
-                cost = cost_of(wanted, helper, reasons) + cost_of_load(helper, 0)
+                cost = cost_of(wanted, helper, reasons) + cost_of_wait(wanted, time.day) + cost_of_load(helper, 0)
                 order = cost, place.starts_at, helper.helper_ref
                 ranked.append((order, Choice(helper_ref=helper.helper_ref, place=place, reasons=reasons)))
     return [choice for _, choice in sorted(ranked, key=lambda each: each[0])[:CHOICES_MAX]]
