@@ -9,8 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.booking import flow
+from services.booking.commands import help_requests
 from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.assignments import on_helper_answer_due, reassign
+from services.booking.commands.erasure import erase_subject
 from services.booking.commands.help_matching import ask_for_matching, assign_request
 from services.booking.commands.switching import follow_switch
 from services.booking.domain.help_requests import deadline_of
@@ -133,6 +135,13 @@ async def test_withdrawn_at_any_time(helps: HelpTown) -> None:
         await helps.withdraw(uuid4())
 
 
+async def test_who_finds_it_changing_all_the_time_is_told_so(helps: HelpTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id = await helps.ask()
+    monkeypatch.setattr(help_requests, "LOCK_TRIES", 0)
+    with pytest.raises(Refusal, match="help_busy"):
+        await helps.withdraw(request_id)
+
+
 async def test_who_is_met_cancels_the_appointment_instead(helps: HelpTown) -> None:
     await helps.helper()
     request_id = await helps.ask()
@@ -185,6 +194,20 @@ async def test_a_case_that_goes_another_way_is_not_looked_for(helps: HelpTown) -
     async with helps.town.db.begin(TOWN) as session:
         await follow_switch(session, event, now=helps.town.now)
     assert await helps.state(request_id) == ("withdrawn", False)
+
+
+async def test_who_is_erased_asks_for_nothing_and_is_in_no_request(helps: HelpTown) -> None:
+    await helps.helper()
+    subject = uuid4()
+    request_id = await helps.ask(subject_ref=subject)
+    await helps.match()
+    async with helps.town.db.begin(TOWN) as session:
+        await erase_subject(session, TOWN, subject, "request", now=helps.town.now)
+    row = await helps.request(request_id)
+    assert (row.state, row.appointment_id) == ("withdrawn", None)
+    for name in ("subject_ref", "case_id", "contact_ref", "guest_ref", "draft_sealed", "code_hash", "code_sealed"):
+        assert getattr(row, name) is None, name
+    assert await helps.states() == {TANAKA: "released"}
 
 
 async def test_what_was_planned_for_a_place_that_is_taken_is_planned_again(helps: HelpTown) -> None:

@@ -613,7 +613,9 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
 def _has_a_helper_looked_for(desk: Desk, coordinator: Desk) -> None:
     _to_the_times(desk, channel="helper")
     desk.get(f"{desk.path}/help")
-    desk.send("/help")
+    today = datetime.now(JST).date()
+    days = {"first": today.isoformat(), "last": (today + timedelta(days=10)).isoformat(), "weekdays": "1 2 3 4 5"}
+    desk.send("/help", part="any", language="ja", **days)
     own = desk.path
     coordinator.get("/helpers/roster")
     way = re.search(r'href="(/helpers/requests/[0-9a-f-]{36})"', coordinator.page.text)
