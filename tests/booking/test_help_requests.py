@@ -202,7 +202,7 @@ async def test_who_is_erased_asks_for_nothing_and_is_in_no_request(helps: HelpTo
     request_id = await helps.ask(subject_ref=subject)
     await helps.match()
     async with helps.town.db.begin(TOWN) as session:
-        await erase_subject(session, TOWN, subject, "request", now=helps.town.now)
+        await erase_subject(session, TOWN, subject, "resident", now=helps.town.now)
     row = await helps.request(request_id)
     assert (row.state, row.appointment_id) == ("withdrawn", None)
     for name in ("subject_ref", "case_id", "contact_ref", "guest_ref", "draft_sealed", "code_hash", "code_sealed"):
