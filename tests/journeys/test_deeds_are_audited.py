@@ -615,7 +615,7 @@ def _has_a_helper_looked_for(desk: Desk, coordinator: Desk) -> None:
     desk.get(f"{desk.path}/help")
     today = datetime.now(JST).date()
     days = {"first": today.isoformat(), "last": (today + timedelta(days=10)).isoformat(), "weekdays": "1 2 3 4 5"}
-    desk.send("/help", part="any", language="ja", **days)
+    desk.send("/help", None, part="any", language="ja", **days)
     own = desk.path
     coordinator.get("/helpers/roster")
     way = re.search(r'href="(/helpers/requests/[0-9a-f-]{36})"', coordinator.page.text)
