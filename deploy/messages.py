@@ -92,7 +92,11 @@ STAFF_ONLY: Final = {
         "services/booking/pages/class_staff_parts.html",
         "services/booking/pages/classes_staff.html",
     ),
-    "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
+    "the coordinators' requests": (
+        "services/booking/pages/help_parts.html",
+        "services/booking/pages/help_staff.html",
+        "services/booking/pages/help_staff.py",
+    ),
     "opening rules": (
         "services/booking/pages/rule.html",
         "services/booking/pages/rule_parts.html",

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Booked, book_appointment
 from services.booking.commands.changes import ChangeAppointment, Changed, change_appointment
+from services.booking.commands.help_requests import leave_request_of_visit
 from services.booking.commands.holds import Hold, HoldPlace, hold_place
 from services.booking.commands.visits import release_hold
 from services.booking.domain.rules import Policy, SlotTaken
@@ -129,7 +130,7 @@ async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, 
         Refusal: as `book_appointment`; `slot_taken` with `alternatives`.
     """
     try:
-        return await rush.run(db, order.municipality, lambda session: book_appointment(session, order, keys, now=now))
+        return await rush.run(db, order.municipality, lambda session: _book(session, order, keys, now=now))
     except Refusal as refusal:
         if refusal.code != "slot_taken":
             raise
@@ -140,6 +141,12 @@ async def book(db: Database, rush: Rush, order: BookAppointment, keys: Keys, *, 
         slot_id=str(slot_id),
         alternatives=await rush.alternatives(db, order.municipality, slot_id, taken, now=now),
     )
+
+
+async def _book(session: AsyncSession, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
+    booked = await book_appointment(session, order, keys, now=now)
+    await leave_request_of_visit(session, order.municipality, order.visit_id, now=now)
+    return booked
 
 
 async def _give_back(

@@ -24,6 +24,7 @@ from services.booking.commands.closings import (
 from services.booking.commands.cover_asking import COVER
 from services.booking.commands.covers import on_cover_due
 from services.booking.commands.draws import FORGET_ENTRIES, draw_handlers, on_forget_due
+from services.booking.commands.help_matching import help_handlers
 from services.booking.commands.horizon import EXTEND_HORIZON, on_extend_horizon_due
 from services.booking.commands.marks import AVAILABILITY, AVAILABILITY_CHECK, WAIT_WATCH
 from services.booking.commands.phone_tickets import PHONE_BACK, on_phone_back_due
@@ -91,7 +92,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         redis_url=settings.redis_url,
         box=keys.box,
         make_handlers=lambda _: make_handlers(keys),
-        due_handlers=DUE_HANDLERS | keyed_handlers(keys),
+        due_handlers=DUE_HANDLERS | keyed_handlers(keys) | help_handlers(keys),
         make_loops=lambda db, clock, relay: [
             *make_loops(db, clock, relay),
             WebhookLoop(db, keys, settings.webhook_destinations, clock).run,

@@ -28,6 +28,7 @@ from tests.benchmarks import (
     history,
     ledger,
     live,
+    matching,
     notices,
     offer,
     one_stop,
@@ -71,6 +72,7 @@ MEASURES: dict[str, Callable[[House], Awaitable[list[Figure]]]] = {
     "live": live.measure,
     "line": live.measure_line,
     "reports": reports.measure,
+    "matching": matching.measure,
 }
 
 

@@ -99,7 +99,7 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
 
 PARTS = (
     "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "offer", "rate", "ledger", "history",
-    "compare", "search", "day", "live", "line", "reports", "start", "soak",
+    "compare", "search", "day", "live", "line", "reports", "matching", "start", "soak",
 )  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
@@ -122,6 +122,7 @@ TITLES = {
     "live": "The line, live",
     "line": "Today's line",
     "reports": "Reports over a year of a town",
+    "matching": "Helpers for those who leave the time to the town",
     "start": "`make run`",
     "soak": "Half an hour of bookings",
 }

@@ -293,7 +293,7 @@ async def test_a_seat_given_back_in_a_time_that_is_closed_is_passed_on_when_it_o
 
 
 async def test_how_many_appointments_a_winner_has_does_not_matter(bare_town: BookingTown) -> None:
-    """Seen to fail without `drawn_for`: the draw is refused as a whole."""
+    """Seen to fail without `given_to`: the draw is refused as a whole."""
     town = bare_town
     await town.open(make_pack(max_open_appointments=1))
     draw_id = await announce(town)

@@ -63,6 +63,8 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/api/closings": "close",
     "booking POST /booking/api/closings/{closing_id}/reopen": "reopen",
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
+    "booking POST /booking/visits/{visit_id}/help": "help-ask",
+    "booking POST /booking/help/{number}": "help-withdraw",
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
     "booking POST /counter/draws/{draw_id}/call-off": "draw-call-off",
@@ -120,6 +122,7 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/classes/{course_id}/publish": "class-publish",
     "booking POST /helpers/classes/{course_id}/close": "class-close",
     "booking POST /helpers/classes/{course_id}/call-off": "class-call-off",
+    "booking POST /helpers/requests/{request_id}": "help-assign",
     "booking POST /counter/opening/{counter}/publish": "publish-opening",
     "booking POST /counter/opening/{counter}/withdraw": "withdraw-opening",
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
@@ -707,6 +710,24 @@ def _holds_a_class(coordinator: Desk, desk: Desk) -> None:
     coordinator.send("/close")
     coordinator.get(f"{at_work}/call-off")
     coordinator.send("/call-off", None, reason="大雨のため")
+    _has_a_helper_looked_for(desk, coordinator)
+
+
+def _has_a_helper_looked_for(desk: Desk, coordinator: Desk) -> None:
+    _to_the_times(desk, channel="helper")
+    desk.get(f"{desk.path}/help")
+    today = datetime.now(JST).date()
+    days = {"first": today.isoformat(), "last": (today + timedelta(days=10)).isoformat(), "weekdays": "1 2 3 4 5"}
+    desk.send("/help", None, part="any", language="ja", **days)
+    own = desk.path
+    coordinator.get("/helpers/roster")
+    way = re.search(r'href="(/helpers/requests/[0-9a-f-]{36})"', coordinator.page.text)
+    assert way, coordinator.page.text
+    choice = re.search(r'name="choice" value="([^"]+)"', coordinator.get(way[1]).text)
+    assert choice, coordinator.page.text
+    coordinator.send(way[1], choice=choice[1])
+    desk.get(own)
+    desk.send(own)
 
 
 def _changes_when_a_counter_is_open(coordinator: Desk) -> None:

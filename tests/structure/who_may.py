@@ -365,6 +365,8 @@ WHO_MAY: dict[str, Who] = {
     "booking DELETE /booking/api/draws/{draw_id}/entries/{number}": ANYBODY,
     # Draws and their records name nobody; an entry is opened as an appointment is.
     "booking GET /booking/draws": ANYBODY,
+    "booking GET /booking/help/{number}": ANYBODY,
+    "booking POST /booking/help/{number}": ANYBODY,
     "booking GET /booking/draws/{draw_id}": ANYBODY,
     "booking GET /booking/draws/{draw_id}/record.json": ANYBODY,
     "booking GET /booking/draws/{draw_id}/entry": ANYBODY,
@@ -402,6 +404,8 @@ WHO_MAY: dict[str, Who] = {
     "booking POST /booking/classes/{course_id}/enter": VISITORS,
     "booking GET /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": VISITORS,
+    "booking GET /booking/visits/{visit_id}/help": VISITORS,
+    "booking POST /booking/visits/{visit_id}/help": VISITORS,
     "booking GET /booking/visits/{visit_id}/chains": VISITORS,
     "booking POST /booking/visits/{visit_id}/chains": VISITORS,
     "booking GET /booking/visits/{visit_id}/chains/confirm": VISITORS,
@@ -602,6 +606,8 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /helpers/insurance/list.xlsx": ROSTER,
     "booking GET /helpers/figures": ROSTER,
     "booking GET /helpers/figures/month.csv": ROSTER,
+    "booking GET /helpers/requests/{request_id}": ROSTER,
+    "booking POST /helpers/requests/{request_id}": ROSTER,
     # --- notifications: how to reach ---
     "notifications GET /notifications/language": ANYBODY,
     # The SMS gateway, with a secret of its own: without it 401, which a test of the service sees.

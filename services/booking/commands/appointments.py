@@ -46,8 +46,10 @@ class BookAppointment(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     # Of the town's people, who book for many: how many appointments they made does not matter.
     staff: Identity | None = None
-    # The place was won in a draw, for a visitor or through staff: how many others somebody has does not matter.
-    drawn_for: Literal["guest", "staff"] | None = None
+    # Nobody chose it: a draw or the matching gave it, to a visitor or through staff. How many others somebody has does
+    # not matter.
+    given_to: Literal["guest", "staff"] | None = None
+    drawn: bool = False
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +130,14 @@ _BOOK = Prepared(f"""
 """)
 
 
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """An appointment that was just made: what the ledger and the others are to be told, when they are."""
+
+    booked: Booked
+    entries: list[Entry] = []
+    fact: AppointmentBooked | None = None
+
+
 async def book_appointment(session: AsyncSession, order: BookAppointment, keys: Keys, *, now: datetime) -> Booked:
     """Turn a held place into an appointment. Ordered again, it is the appointment that was made.
 
@@ -135,13 +145,25 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
         Refusal: `visit_unknown` (404), `visit_over` (410), `hold_missing` (409), `hold_expired` (410),
             `too_many_appointments` (409); `slot_taken` (409) at a venue: no helper can be asked.
     """
+    made = await make_appointment(session, order, keys, now=now)
+    if made.fact is not None:
+        await ledger.write(session, *made.entries, events=[made.fact])
+        version = made.fact.aggregate_version
+        await record_deed(session, order.staff, "book", made.booked.appointment_id, version=version, now=now)
+    return made.booked
+
+
+async def make_appointment(
+    session: AsyncSession, order: BookAppointment, keys: Keys, *, helper_ref: str | None = None, now: datetime
+) -> Made:
+    """As `book_appointment`, and nobody is told yet. `helper_ref` is who is asked; None: any who can come."""
     look = {"municipality": order.municipality, "visit_id": order.visit_id}
     row = await _LOOK.row(session, look)
     if row is None or row.guest_ref != order.visitor:
         raise Refusal("visit_unknown", 404)
     if row.appointment_id is not None:
         made = look | {"appointment_id": row.appointment_id}
-        return msgspec.convert((await session.execute(_MADE, made)).one(), Booked, from_attributes=True)
+        return Made(booked=msgspec.convert((await session.execute(_MADE, made)).one(), Booked, from_attributes=True))
     if row.expires_at <= now or row.draft_sealed is None:
         raise Refusal("visit_over", 410)
     if row.hold_id is None:
@@ -211,17 +233,14 @@ async def book_appointment(session: AsyncSession, order: BookAppointment, keys: 
     state = MadeState(order.municipality, booked, row)
     state.services, state.minutes = row.services, row.minutes
     # A place at a venue is a helper who comes. Without one, all of this is undone.
-    is_venue = row.helper == "asked"
-    if is_venue and await ask_helper(session, order.municipality, state, slot_id=row.slot_id, now=now) is None:
-        raise Refusal("slot_taken", 409)
-    fact = tell(AppointmentBooked, state, now=now)
-    if order.drawn_for is not None:
-        fact = msgspec.structs.replace(fact, drawn=True)
+    if row.helper == "asked":
+        asked = await ask_helper(session, order.municipality, state, slot_id=row.slot_id, chosen=helper_ref, now=now)
+        if asked is None:
+            raise Refusal("slot_taken", 409)
+    fact = msgspec.structs.replace(tell(AppointmentBooked, state, now=now), drawn=order.drawn)
     if row.contact_ref is not None:
         fact = msgspec.structs.replace(fact, sealed=seal_access(keys, access))
-    await ledger.write(session, *applied_entries(order, row, draft, keys, now=now), events=[fact])
-    await record_deed(session, order.staff, "book", booked.appointment_id, version=state.version, now=now)
-    return booked
+    return Made(booked=booked, entries=applied_entries(order, row, draft, keys, now=now), fact=fact)
 
 
 async def _lock_long_hold(session: AsyncSession, order: BookAppointment, *, parts: int) -> None:
@@ -232,7 +251,7 @@ async def _lock_long_hold(session: AsyncSession, order: BookAppointment, *, part
 
 def most_ahead(order: BookAppointment, row: Any) -> int:
     """How many appointments the order's visitor may have ahead of them."""
-    if order.staff is not None or order.drawn_for is not None:
+    if order.staff is not None or order.given_to is not None:
         return INTEGER_MAX
     return Policy().max_open_appointments if row.max_open_appointments is None else int(row.max_open_appointments)
 
@@ -279,7 +298,7 @@ def applied_entries(order: BookAppointment, row: Any, draft: Draft, keys: Keys, 
             occurred_at=now,
             entry_type="applied",
             subject_ref=row.subject_ref,
-            actor_kind=(order.drawn_for or "guest") if order.staff is None else order.staff.kind,
+            actor_kind=(order.given_to or "guest") if order.staff is None else order.staff.kind,
             actor_ref=order.visitor,
             office=row.office or None,
             source_procedure=row.procedure,

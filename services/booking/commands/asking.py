@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.cover_asking import ask_all, is_covering, withdraw_cover
 from services.booking.commands.facts import tell
+from services.booking.commands.help_returns import is_untold, look_again
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
@@ -43,6 +44,12 @@ _FREE_HELPERS = text(f"""
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
       AND NOT {TEACHES_THEN}
+      -- What a request cannot do without (`domain/matching.py: suits`).
+      AND NOT EXISTS (
+          SELECT 1 FROM help_request r
+          WHERE (r.municipality, r.appointment_id) = (h.municipality, :appointment_id)
+            AND (r.sign_need = 'needed' AND NOT h.signs
+                 OR r.language_need = 'needed' AND r.language <> ALL (h.languages)))
     ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
              (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),
@@ -89,27 +96,44 @@ _NOBODY = text("""
 
 
 async def ask_helper(
-    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    appointment: Any,
+    *,
+    slot_id: UUID,
+    chosen: str | None = None,
+    now: datetime,
 ) -> str | None:
     """Ask a free helper who is on shift at the venue then; return whom, or None when nobody can be asked.
 
-    `appointment` is a row, or anything with its id, counter, times and language.
+    `appointment` is a row, or anything with its id, counter, times and language. Whoever was `chosen` for it is asked.
     """
-    helper_ref = await find_helper(session, municipality, appointment, slot_id=slot_id, now=now)
+    helper_ref = await find_helper(session, municipality, appointment, slot_id=slot_id, chosen=chosen, now=now)
     if helper_ref is not None:
         await ask_this_helper(session, municipality, appointment, helper_ref, now=now)
     return helper_ref
 
 
 async def find_helper(
-    session: AsyncSession, municipality: str, appointment: Any, *, slot_id: UUID, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    appointment: Any,
+    *,
+    slot_id: UUID,
+    chosen: str | None = None,
+    now: datetime,
 ) -> str | None:
     """Who is to be asked: the slot is locked, so that whoever comes next sees that they were."""
     await session.execute(_LOCK_SLOT, {"municipality": municipality, "slot_id": slot_id})
+    return chosen or await _find_free(session, municipality, appointment, now=now)
+
+
+async def _find_free(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> str | None:
     time = week_time(appointment.starts_at, appointment.ends_at)
     asked = {
         "municipality": municipality,
         "venue": appointment.counter,
+        "appointment_id": appointment.appointment_id,
         "weekday": time.day.isoweekday(),
         "from_min": time.from_min,
         "to_min": time.to_min,
@@ -240,7 +264,8 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
     """The one who was asked cannot come: ask the next; when there is none, and it is soon, ask all who could come
     instead; and when nobody can, the town cancels and the resident is told.
 
-    The caller has locked the appointment, and its assignment is over.
+    Of a request for help that nobody has accepted yet, the next one may come at another time: it is matched again. The
+    caller has locked the appointment, and its assignment is over.
     """
     mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
     if await _ask_somebody(session, municipality, appointment, now=now):
@@ -255,17 +280,21 @@ async def ask_next(session: AsyncSession, municipality: str, appointment: Any, *
 
 
 async def give_up(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> None:
-    """Nobody can come: the town cancels, and the resident is told. Bringing the venue is the caller's."""
+    """Nobody can come: the town cancels, and the resident is told; a request that they know nothing of yet is matched
+    again. Bringing the venue is the caller's."""
+    untold = await is_untold(session, municipality, appointment.appointment_id)
     mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
     cancelled = (await session.execute(_NOBODY, mine)).one()
     await session.execute(FREE_PLACE, mine)
     await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)
     await mark_availability(session, municipality, [appointment.counter], now=now)
-    await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+    if not untold:
+        await outbox.publish(session, tell(AppointmentCancelled, cancelled, now=now))
+    await look_again(session, municipality, appointment.appointment_id, now=now)
 
 
 async def _ask_somebody(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> bool:
-    if appointment.starts_at <= now:
+    if appointment.starts_at <= now or await is_untold(session, municipality, appointment.appointment_id):
         return False
     if await is_covering(session, municipality, appointment.appointment_id):
         # All who suit are asked already: whoever accepts first comes.

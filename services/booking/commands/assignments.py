@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ACCEPTED, ask_next, ask_this_helper, release_helper
 from services.booking.commands.cover_asking import withdraw_cover
 from services.booking.commands.facts import tell
+from services.booking.commands.help_returns import is_untold, note_met
 from services.booking.commands.offers import tell_progress
 from services.booking.commands.telling_helpers import remind_before
 from services.booking.commands.venues import bring_venues
@@ -126,7 +127,8 @@ async def reassign(
         session, actor.municipality, appointment, helper_ref, overrides_shift=not found.is_on_shift, now=now
     )
     row = (await session.execute(_REASSIGNED, mine | {"now": now})).one()
-    await outbox.publish(session, await tell_progress(session, row, now=now))
+    if not await is_untold(session, actor.municipality, appointment.appointment_id):
+        await outbox.publish(session, await tell_progress(session, row, now=now))
     await record_deed(session, actor, "helper-reassign", assignment_id, version=row.version, now=now)
     venues = {appointment.counter, *former, *await list_venues_of(session, actor.municipality, helper_ref)}
     await bring_venues(session, actor.municipality, venues, now=now)
@@ -162,7 +164,8 @@ async def _accept(session: AsyncSession, request: Request, *, now: datetime) -> 
     # They come: nobody else need come instead.
     await withdraw_cover(session, appointment.municipality, appointment.appointment_id, now=now)
     row = (await session.execute(ACCEPTED, _mine(request, now))).one()
-    await outbox.publish(session, await tell_progress(session, row, now=now))
+    booked = await note_met(session, row, now=now)
+    await outbox.publish(session, booked or await tell_progress(session, row, now=now))
     return True
 
 

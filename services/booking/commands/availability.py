@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.help_matching import ask_for_matching
 from services.booking.commands.marks import AVAILABILITY_CHECK, SETTLE
 from services.booking.commands.waitlist_offers import ask_for_look
 from services.booking.queries.rules import get_rules
@@ -46,6 +47,7 @@ async def on_availability_due(session: AsyncSession, municipality: str, ref: str
     """Due kind `availability`: something changed. Looks, and looks once more when it has settled."""
     await publish_availability(session, municipality, ref, now=now)
     await ask_for_look(session, municipality, ref, now=now)
+    await ask_for_matching(session, municipality, ref, now=now)
     await schedule(session, "booking", municipality=municipality, kind=AVAILABILITY_CHECK, ref=ref, due_at=now + SETTLE)
 
 
@@ -53,6 +55,7 @@ async def on_availability_check_due(session: AsyncSession, municipality: str, re
     """Due kind `availability_check`: looks, and asks to look again when the earliest passes or a hold lapses."""
     next_look = await publish_availability(session, municipality, ref, now=now)
     await ask_for_look(session, municipality, ref, now=now)
+    await ask_for_matching(session, municipality, ref, now=now)
     await schedule(session, "booking", municipality=municipality, kind=AVAILABILITY_CHECK, ref=ref, due_at=next_look)
 
 

@@ -371,7 +371,8 @@ async def _give_seat(
         visit_id=entry.entry_id,
         visitor=entry.guest_ref,
         key=DRAW,
-        drawn_for="guest" if entry.came_by == "web" else "staff",
+        given_to="guest" if entry.came_by == "web" else "staff",
+        drawn=True,
     )
     booked = await book_appointment(session, order, keys, now=now)
     await session.execute(_WON, seat | {"appointment_id": booked.appointment_id})

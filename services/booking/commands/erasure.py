@@ -52,6 +52,19 @@ _FORGET_ENTRIES = """
         changed_at = :now
     WHERE municipality = :municipality AND {whose}
 """
+# With another number, as an appointment's. Whoever was matched to it stays known, for nobody.
+_FORGET_REQUESTS = """
+    WITH gone AS (
+        DELETE FROM help_match m USING help_request r
+        WHERE r.municipality = :municipality AND r.{whose} AND m.appointment_id IS NULL
+          AND (m.municipality, m.request_id) = (r.municipality, r.request_id))
+    UPDATE help_request
+    SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, guest_ref = NULL, draft_sealed = NULL,
+        link_hash = NULL, code_hash = NULL, code_sealed = NULL, access_sealed = NULL, appointment_id = NULL,
+        reach = 'none', number = upper(replace(CAST(request_id AS text), '-', '')),
+        state = CASE state WHEN 'open' THEN 'withdrawn' ELSE state END, version = version + 1, changed_at = :now
+    WHERE municipality = :municipality AND {whose}
+"""
 _RELEASE = text("""
     UPDATE place p SET hold_id = NULL, held_by = NULL, held_until = NULL, visit_id = NULL, changed_at = :now
     FROM slot s
@@ -104,7 +117,9 @@ _COUNT = text("""
            (SELECT count(*) FROM draw_entry
             WHERE municipality = :municipality AND subject_ref = :subject_ref) AS draw_entries,
            (SELECT count(*) FROM course_entry
-            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS class_entries
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS class_entries,
+           (SELECT count(*) FROM help_request
+            WHERE municipality = :municipality AND subject_ref = :subject_ref) AS help_requests
 """)
 _BY_NUMBER = text("SELECT subject_ref FROM appointment WHERE (municipality, number) = (:municipality, :number)")
 
@@ -133,9 +148,10 @@ async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datet
     classes = await forget_class_entries(session, OF_CASE, of_case, only_over=True, now=now)
     items = _items_of([*over, *classes])
     await _forget(session, town, visits, over, now=now)
-    # Whoever can still win is as one who has an appointment ahead.
-    lost = text(_FORGET_ENTRIES.format(whose=f"{OF_CASE} AND draft_sealed IS NULL"))
-    await session.execute(lost, of_case | {"now": now})
+    # Whoever can still win, or be met, is as one who has an appointment ahead.
+    for forget in (_FORGET_ENTRIES, _FORGET_REQUESTS):
+        lost = text(forget.format(whose=f"{OF_CASE} AND draft_sealed IS NULL"))
+        await session.execute(lost, of_case | {"now": now})
     if items:
         entry = erased_entry(
             SERVICE,
@@ -174,7 +190,8 @@ async def erase_subject(
             ended = await end_appointment(session, row, now=now)
             await _tell_ended(session, ended, now=now)
     await _forget(session, municipality, visits, appointments, now=now)
-    await session.execute(text(_FORGET_ENTRIES.format(whose=OF_SUBJECT)), who | {"now": now})
+    for forget in (_FORGET_ENTRIES, _FORGET_REQUESTS):
+        await session.execute(text(forget.format(whose=OF_SUBJECT)), who | {"now": now})
     await session.execute(_DESTROY_KEY, who)
     await forget_told(session, SERVICE, municipality, subject_ref, now=now)
 

@@ -1,7 +1,7 @@
 """In which order rows are locked, so that nobody waits in a circle.
 
 1. A visit's row, or an arrival as a whole (`commands/chains.py: lock_chain`).
-2. Appointments, by their id.
+2. Appointments, by their id; then the request for help that one is for (`commands/help_requests.py`).
 3. Places, by slot and number: those that one has (booked, held or kept). A place that is only wanted is never waited
    for (`SKIP LOCKED`), so it may be taken later.
 4. What is offered; then a counter's line, by whoever comes into it; then the marks of `commands/marks.py`.

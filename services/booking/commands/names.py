@@ -23,8 +23,8 @@ _REMEMBER = text("""
     ON CONFLICT (municipality, case_id, item) DO UPDATE
     SET withdrawn_at = greatest(name_withdrawn.withdrawn_at, excluded.withdrawn_at)
 """)
-# Where drafts are: of somebody who chooses a time, and of who entered a draw.
-_HOLDERS = (("visit", "visit_id"), ("draw_entry", "entry_id"))
+# Where drafts are: of somebody who chooses a time, of who entered a draw, and of who asked for help.
+_HOLDERS = (("visit", "visit_id"), ("draw_entry", "entry_id"), ("help_request", "request_id"))
 # Locked: whoever books, or draws, from one of them right now has done so before, or finds the name gone.
 _DRAFTS = f"""
     SELECT t.{{key}} AS key, t.subject_ref, t.draft_sealed, k.wrapped_key

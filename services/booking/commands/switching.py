@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.facts import tell
+from services.booking.commands.help_requests import leave_requests
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import release_places, stay_alone
@@ -82,6 +83,8 @@ async def follow_switch(session: AsyncSession, event: CaseSwitched, *, now: date
     for row in rows:
         ended = await end_appointment(session, row, now=now)
         await outbox.publish(session, tell(AppointmentCancelled, ended, now=now))
+    if event.channel != "helper":
+        await leave_requests(session, event.municipality, case_id=event.case_id, at=event.occurred_at, now=now)
 
 
 async def wish_switch(

@@ -1,7 +1,8 @@
 """The ways in without an account: the link of a message, or number and code."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
 from litestar import Request, get, post
@@ -9,8 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect, Template
 
-from services.booking.commands.access import open_link, try_code
+from services.booking.commands.access import Found, open_link, try_code
 from services.booking.commands.class_entries import open_class_link, try_class_code
+from services.booking.commands.help_access import open_request_link, try_request_code
 from services.booking.keys import Keys
 from services.booking.pages.at_door import cookies_gone
 from services.booking.pages.opening import access_cookie, forgotten_cookies
@@ -27,12 +29,27 @@ from shared.web.identity import PUBLIC
 from shared.web.pages import CLASS_ENTRIES, page, see_other
 from shared.web.town import Town
 
-APPOINTMENTS = "/booking/appointments"
 FORGET_PATH = "/booking/forget"
 # To the minute, in Japan.
 UNTIL_FORMAT = "%Y%m%d-%H%M"
 
 Req = Request[Any, Any, Any]
+
+
+class Way(NamedTuple):
+    """How something is opened without an account, and where its page is."""
+
+    by_link: Callable[..., Awaitable[Found]]
+    by_code: Callable[..., Awaitable[Found]]
+    path: str
+
+
+# One number is one of these, and so is one link.
+WAYS = (
+    Way(open_link, try_code, "/booking/appointments"),
+    Way(open_class_link, try_class_code, CLASS_ENTRIES),
+    Way(open_request_link, try_request_code, "/booking/help"),
+)
 
 
 @get("/booking/a/{token:str}", opt=PUBLIC)
@@ -46,13 +63,14 @@ async def get_link(
 ) -> Redirect:
     """The link of a message: exchanged for a cookie, and gone from the address at once."""
     async with db.begin(town.code) as session:
-        found, path = await open_link(session, town.code, token, now=now), APPOINTMENTS
-        if found.outcome != "open":
-            found, path = await open_class_link(session, town.code, token, now=now), CLASS_ENTRIES
+        for way in WAYS:
+            found = await way.by_link(session, town.code, token, now=now)
+            if found.outcome == "open":
+                break
     if found.outcome != "open":
         raise Refusal("link_unknown", 404)
     return Redirect(
-        f"{path}/{found.number}",
+        f"{way.path}/{found.number}",
         status_code=303,
         cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         headers={"referrer-policy": "no-referrer"},
@@ -102,13 +120,13 @@ async def post_find_page(
         return _ask_again(form, "too_many")
     # What a wrong code costs is committed, therefore the outcome is no exception.
     async with db.begin(town.code) as session:
-        typed = form.value("number"), form.value("code")
-        found, path = await try_code(session, town.code, *typed, keys, now=now), APPOINTMENTS
-        if found.nobodys is not None:
-            found, path = await try_class_code(session, town.code, *typed, keys, now=now), CLASS_ENTRIES
+        for way in WAYS:
+            found = await way.by_code(session, town.code, form.value("number"), form.value("code"), keys, now=now)
+            if found.nobodys is None:
+                break
     if found.outcome == "open":
         return Redirect(
-            f"{path}/{found.number}",
+            f"{way.path}/{found.number}",
             status_code=303,
             cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         )

@@ -14,6 +14,8 @@ from services.booking.commands.covers import start_cover
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.coordinator_wording import helper_name, span_label, tabs
+from services.booking.pages.help_wording import say_help_window
+from services.booking.queries.help_requests import RequestView, list_open, list_unmet
 from services.booking.queries.helpers import HelperView, list_open_requests, list_roster
 from services.booking.queries.roster import RosterVenue, list_open_covers, read_week
 from services.booking.refusals import REFUSALS
@@ -150,6 +152,8 @@ async def _roster_page(
         venues = await read_week(session, town.code, list(helpers.values()), monday, now=now)
         requests = await list_open_requests(session, town.code, now=now)
         covers = await list_open_covers(session, town.code, now=now)
+        unmet = await list_unmet(session, town.code, now=now)
+        looked_for = await list_open(session, town.code)
         await record_deed(session, identity, "view-roster", town.code, now=now)
     text = REFUSALS[refusal.code] if refusal else None
     return page(
@@ -177,6 +181,8 @@ async def _roster_page(
             for item in requests
         ],
         covers=[{"item": cover, "number": show_number(cover.number)} for cover in covers],
+        unmet=[_help_item(each) for each in unmet],
+        looked_for=[_help_item(each) for each in looked_for],
         told=told if told in TOLD else "",
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
@@ -224,3 +230,7 @@ def _draw_venue(found: RosterVenue, helpers: Mapping[str, HelperView]) -> dict[s
             if day.hours or day.people or day.visits
         ],
     }
+
+
+def _help_item(found: RequestView) -> dict[str, Any]:
+    return {"found": found, "number": show_number(found.number), "when": say_help_window(found.window)}

@@ -31,5 +31,5 @@ idempotency = Table(
 )
 # Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).
 erased_subject = erased_subject_table(metadata)
-NAME_SUBJECTS = ("subject_key", "visit", "appointment", "draw_entry", "course_entry")
+NAME_SUBJECTS = ("subject_key", "visit", "appointment", "draw_entry", "course_entry", "help_request")
 audit = audit_table(metadata)

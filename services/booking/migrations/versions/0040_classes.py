@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0040", "0038", None, None
+revision, down_revision, branch_labels, depends_on = "0040", "0039", None, None
 
 TABLES = ("course", "course_session", "course_staff", "course_entry", "course_seat", "course_attendance")
 
