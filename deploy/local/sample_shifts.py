@@ -10,7 +10,8 @@ from sqlalchemy import select
 from deploy.databases import time_of
 from deploy.secrets import required
 from services.booking.commands.shifts import AddShift, add_shift
-from services.booking.queries.helpers import is_on_roster, list_shifts
+from services.booking.queries.helpers import list_shifts
+from services.booking.queries.own import find_own
 from services.routing.tables import account
 from shared.db import Database
 from shared.tokens import Identity
@@ -57,7 +58,7 @@ async def _wait_for_roster(booking: Database, municipality: str, ref: str) -> No
     async with asyncio.timeout(ARRIVAL_TIMEOUT_S):
         while True:
             async with booking.begin(municipality) as session:
-                if await is_on_roster(session, municipality, ref):
+                if await find_own(session, municipality, ref):
                     return
             await asyncio.sleep(ARRIVAL_POLL_S)
 

@@ -62,15 +62,16 @@ async def get_link(
     secure: NamedDependency[bool],
 ) -> Redirect:
     """The link of a message: exchanged for a cookie, and gone from the address at once."""
+    found, path = Found(outcome="wrong"), ""
     async with db.begin(town.code) as session:
         for way in WAYS:
-            found = await way.by_link(session, town.code, token, now=now)
+            found, path = await way.by_link(session, town.code, token, now=now), way.path
             if found.outcome == "open":
                 break
     if found.outcome != "open":
         raise Refusal("link_unknown", 404)
     return Redirect(
-        f"{way.path}/{found.number}",
+        f"{path}/{found.number}",
         status_code=303,
         cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         headers={"referrer-policy": "no-referrer"},
@@ -118,15 +119,17 @@ async def post_find_page(
         return _ask_again(form, "no_both" if len(missing) > 1 else f"no_{missing[0]}")
     if not tries.count(town.code, network_of_visitor(request)):
         return _ask_again(form, "too_many")
+    typed = form.value("number"), form.value("code")
+    found, path = Found(outcome="wrong"), ""
     # What a wrong code costs is committed, therefore the outcome is no exception.
     async with db.begin(town.code) as session:
         for way in WAYS:
-            found = await way.by_code(session, town.code, form.value("number"), form.value("code"), keys, now=now)
+            found, path = await way.by_code(session, town.code, *typed, keys, now=now), way.path
             if found.nobodys is None:
                 break
     if found.outcome == "open":
         return Redirect(
-            f"{way.path}/{found.number}",
+            f"{path}/{found.number}",
             status_code=303,
             cookies=[access_cookie(keys, town.code, found, secure=secure, now=now)],
         )
