@@ -40,6 +40,7 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("helper", "helper_ref", booking.helper_context),
         Wrapped("draw", "draw_id", booking.draw_context),
         Wrapped("transfer", "transfer_id", booking.transfer_context),
+        Wrapped("helper_note", "assignment_id", booking.note_context),
         Wrapped("webhook_endpoint", "endpoint_id", booking.webhook_context),
     ),
     "notifications": (Wrapped("subject_key", "subject_ref", notifications.context_of),),

@@ -66,7 +66,11 @@ STAFF_ONLY: Final = {
         "services/booking/pages/poster.html",
         "services/booking/pages/screens.html",
     ),
-    "the coordinators' roster": ("services/booking/pages/roster.html", "services/booking/pages/roster.py"),
+    "the coordinators' roster": (
+        "services/booking/pages/roster.html",
+        "services/booking/pages/roster.py",
+        "services/booking/pages/helper_notes.html",
+    ),
     "opening rules": (
         "services/booking/pages/rule.html",
         "services/booking/pages/rule_parts.html",

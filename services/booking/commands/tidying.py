@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.access import oldest_day
+from services.booking.domain.notes import NOTES_KEPT
 from services.booking.domain.webhooks import MESSAGES_KEPT
 from shared.clock import jst_day
 
@@ -57,6 +58,12 @@ _OLD_MESSAGES = text(f"""
         WHERE municipality = :municipality AND told_at < :told_before LIMIT {BATCH})
     RETURNING 1
 """)
+_OLD_NOTES = text(f"""
+    DELETE FROM helper_note WHERE (municipality, assignment_id) IN (
+        SELECT municipality, assignment_id FROM helper_note
+        WHERE municipality = :municipality AND written_at < :noted_before LIMIT {BATCH})
+    RETURNING 1
+""")
 # Whose browser held a ticket is nobody's business once the day is over.
 _OLD_PHONES = text(f"""
     DELETE FROM phone_ticket WHERE (municipality, appointment_id) IN (
@@ -68,13 +75,14 @@ _OLD_PHONES = text(f"""
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, what
-    counters told each other, old messages to other systems, and who held which ticket."""
+    counters and helpers told each other, old messages to other systems, and who held which ticket."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
         "oldest": oldest_day(now),
         "today": jst_day(now),
         "told_before": now - MESSAGES_KEPT,
+        "noted_before": now - NOTES_KEPT,
     }
     for old in (
         _OLD_KEYS,
@@ -85,6 +93,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         _OLD_TRANSFERS,
         _OLD_MESSAGES,
         _OLD_PHONES,
+        _OLD_NOTES,
     ):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:
