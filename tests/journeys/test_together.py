@@ -67,11 +67,13 @@ async def test_agreed_followed_and_switched_to_the_counter(place: Place) -> None
     await place.house.town.deliver()
     assert (await place.booked(case))["counter"] == "booked"
     await place.house.every_chain_holds()
+    assert await deeds(place) == ["helper-switch:counter"]
     await place.resident.get("/my/history")
     assert "サポーターに見えるのは、どこまで進んだかだけです" in place.resident.text
 
 
 async def test_pressed_twice_it_is_one_yes_and_ended_it_is_over(place: Place) -> None:
+    """Seen to fail with a second yes always taken."""
     case = await book_helper(place.house, place.resident, PROCEDURE)
     beside = await sit_down(place, case)
     await place.resident.get("/together")
@@ -106,7 +108,7 @@ async def test_a_no_costs_nothing_and_writes_nothing(place: Place) -> None:
 
 
 async def test_a_yes_is_for_this_helper_at_this_time(place: Place) -> None:
-    """Seen to fail without the comparison of `helper_ref`, and without that of the time."""
+    """Seen to fail without the question which helper asks, and without that of the time."""
     case = await book_helper(place.house, place.resident, PROCEDURE)
     other = await place.house.add_helper("suzuki", place.house.pack.venues[0].code)
     beside = await sit_down(place, case)
@@ -131,7 +133,24 @@ async def test_a_yes_is_for_this_helper_at_this_time(place: Place) -> None:
     assert "まだ手続きが開いていません" in place.resident.text
 
 
+async def test_staff_who_began_it_for_somebody_say_yes_for_nobody(place: Place) -> None:
+    """Seen to fail without the question who is signed in."""
+    await place.desk.get("/office/behalf/DIG01")
+    await place.desk.send("/DIG01", behalf="desk", channel="helper")
+    await place.desk.send("/you", name=NAME, kana="", reach="none")
+    await place.desk.send("/handover", all="yes")
+    await place.desk.send("/booking/arrive")
+    await place.desk.hold()
+    await place.desk.send("/book")
+    await place.house.town.deliver()
+    [row] = await place.house.town.rows("SELECT case_id FROM booking.appointment")
+    await sit_down(place, f"/cases/{row['case_id']}")
+    await place.desk.get("/together")
+    assert "/together/agree" not in place.desk.text
+
+
 async def test_another_helper_starts_without_a_yes(place: Place) -> None:
+    """Seen to fail without the helper in the join with the yes."""
     case = await book_helper(place.house, place.resident, PROCEDURE)
     await sit_down(place, case)
     await agree(place.resident, place.house)
@@ -144,18 +163,26 @@ async def test_another_helper_starts_without_a_yes(place: Place) -> None:
 
 
 async def test_the_database_takes_no_helper_but_the_one_who_accepted(place: Place) -> None:
-    """Seen to fail with the trigger `guard_meeting` dropped."""
+    """With the trigger dropped, both stand."""
     case = await book_helper(place.house, place.resident, PROCEDURE)
     await sit_down(place, case)
     await agree(place.resident, place.house)
-    for statement in (
+
+    async def write(statement: str) -> None:
+        async with place.house.town.at("routing", place.house.code) as session:
+            await session.execute(text(statement))
+
+    wrong = (
         "UPDATE meeting SET helper_ref = 'another'",
         """INSERT INTO meeting
            SELECT municipality, gen_random_uuid(), case_id, helper_ref, agreed_at, until, 1 FROM meeting""",
-    ):
+    )
+    for statement in wrong:
         with pytest.raises(IntegrityError, match="no helper of this case"):
-            async with place.house.town.at("routing", place.house.code) as session:
-                await session.execute(text(statement))
+            await write(statement)
+    await place.house.town.admin.execute("DROP TRIGGER guard_meeting ON routing.meeting")
+    for statement in wrong:
+        await write(statement)
 
 
 async def test_with_number_and_code_on_the_venues_tablet(place: Place) -> None:
@@ -210,3 +237,13 @@ async def test_a_note_goes_to_the_next_helper_and_the_coordinator_and_then_goes(
     assert (await third.get(following.meeting)).status_code == NOT_FOUND
     assert (await third.get(f"/helpers/roster/{following.assignment_id}/notes")).status_code == FORBIDDEN
     assert case_id_of(case) == row["case_id"]
+    assert (await deeds(place))[:2] == ["helper-note", "helper-no-show"]
+
+
+async def deeds(place: Place) -> list[str]:
+    """What helpers did at their meetings, as the audit has it."""
+    rows = await place.house.town.rows(
+        "SELECT action FROM booking.audit WHERE action LIKE 'helper-%' AND action <> 'helper-accept'"
+        " ORDER BY occurred_at"
+    )
+    return [row["action"] for row in rows]
