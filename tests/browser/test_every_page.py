@@ -36,6 +36,7 @@ from tests.browser.walks.own_data import (
 )
 from tests.browser.walks.desk import test_what_is_prepared_at_home, test_what_staff_enter_on_somebodys_behalf
 from tests.browser.walks.helpers import test_helpers_and_who_asks_for_one
+from tests.browser.walks.together import test_a_helper_beside_somebody
 from tests.browser.walks.running import (
     test_when_a_counter_is_open,
     test_the_machine_in_the_lobby,
