@@ -113,7 +113,7 @@ async def list_notes(
         HelperNote(
             assignment_id=row.assignment_id,
             phrases=tuple(row.phrases),
-            words=_open(keys, municipality, row),
+            words=_open_words(keys, municipality, row),
             written_at=row.written_at,
         )
         for row in rows
@@ -135,7 +135,7 @@ async def list_notes_for_coordinator(
     return await list_notes(session, actor.municipality, keys, assignment_id, now=now)
 
 
-def _open(keys: Keys, municipality: str, row: Any) -> str:
+def _open_words(keys: Keys, municipality: str, row: Any) -> str:
     if row.text_sealed is None or row.wrapped_key is None:
         return ""
     context = note_context(municipality, row.assignment_id)
