@@ -42,6 +42,7 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("course", "course_id", booking.draw_context),
         Wrapped("transfer", "transfer_id", booking.transfer_context),
         Wrapped("helper_message", "message_id", booking.helper_message_context),
+        Wrapped("helper_note", "assignment_id", booking.note_context),
         Wrapped("webhook_endpoint", "endpoint_id", booking.webhook_context),
     ),
     "notifications": (

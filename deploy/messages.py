@@ -97,6 +97,11 @@ STAFF_ONLY: Final = {
         "services/booking/pages/help_staff.html",
         "services/booking/pages/help_staff.py",
     ),
+    "the coordinators' roster": (
+        "services/booking/pages/roster.html",
+        "services/booking/pages/roster.py",
+        "services/booking/pages/helper_notes.html",
+    ),
     "opening rules": (
         "services/booking/pages/rule.html",
         "services/booking/pages/rule_parts.html",

@@ -128,6 +128,14 @@ from services.booking.pages.kiosk import (
     post_kiosk_appointment,
     post_kiosk_ticket,
 )
+from services.booking.pages.meetings import (
+    get_meeting,
+    get_meeting_address,
+    get_notes,
+    post_attended,
+    post_meeting_switch,
+    post_note,
+)
 from services.booking.pages.moves import get_move_page, post_move_page
 from services.booking.pages.now import get_now_page, get_waits_csv
 from services.booking.pages.offline import get_manifest, get_offline_page, get_worker
@@ -337,6 +345,12 @@ HANDLERS = [
     get_answer_address,
     post_answer,
     post_switch,
+    get_meeting,
+    get_meeting_address,
+    post_attended,
+    post_meeting_switch,
+    post_note,
+    get_notes,
     get_shifts,
     get_remove_shift_page,
     post_shift,

@@ -1,5 +1,5 @@
 """Reactions to other services' events: the catalogue, the roster of helpers, withdrawn names, cases that go another
-way, and ended sessions."""
+way, meetings that were agreed to, and ended sessions."""
 
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.erasure import on_case_erased, on_subject_erased
+from services.booking.commands.meetings import keep_agreement
 from services.booking.commands.names import forget_names
 from services.booking.commands.practice import bring_visitor
 from services.booking.commands.roster import follow_account
@@ -20,6 +21,7 @@ from shared.events.routing import (
     CaseErased,
     CaseSwitched,
     CataloguePublished,
+    MeetingAgreed,
     NameWithdrawn,
     PracticeVisitorSent,
     SessionEnded,
@@ -139,6 +141,7 @@ def make_handlers(keys: Keys) -> Handlers:
         NameWithdrawn: on_name_withdrawn,
         PracticeVisitorSent: on_practice_visitor_sent,
         CaseSwitched: follow_switch,
+        MeetingAgreed: keep_agreement,
         SessionEnded: ended_sessions.on_session_ended,
         SubjectErased: on_subject_erased,
         CaseErased: on_case_erased,

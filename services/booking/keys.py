@@ -107,6 +107,11 @@ def transfer_context(municipality: str, transfer_id: UUID) -> str:
     return f"{municipality}/transfer/{transfer_id}"
 
 
+def note_context(municipality: str, assignment_id: UUID) -> str:
+    """What the key of a note to the next helper is bound to."""
+    return f"{municipality}/helper-note/{assignment_id}"
+
+
 def webhook_context(municipality: str, endpoint_id: UUID) -> str:
     """What the key of another system of the town is bound to."""
     return f"{municipality}/webhook/{endpoint_id}"

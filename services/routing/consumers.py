@@ -29,16 +29,15 @@ AppointmentEvent = AppointmentBooked | AppointmentChanged | AppointmentCancelled
 _APPOINTMENT = Prepared("""
     INSERT INTO routing.appointment AS known (
         municipality, appointment_id, number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at,
-        state, helper, services, closure, version)
+        state, helper, helper_ref, services, closure, version)
     VALUES (:municipality, :appointment_id, :number, :subject_ref, :case_id, :procedure, :office, :counter, :starts_at,
-            :ends_at, :state, :helper, :services, :closure, :version)
+            :ends_at, :state, :helper, :helper_ref, :services, :closure, :version)
     ON CONFLICT (municipality, appointment_id) DO UPDATE
-    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, services, closure,
-         version)
+    SET (number, subject_ref, case_id, procedure, office, counter, starts_at, ends_at, state, helper, helper_ref,
+         services, closure, version)
       = (excluded.number, excluded.subject_ref, excluded.case_id, excluded.procedure, excluded.office,
-         excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state, excluded.helper, excluded.services,
-         excluded.closure,
-         excluded.version)
+         excluded.counter, excluded.starts_at, excluded.ends_at, excluded.state, excluded.helper, excluded.helper_ref,
+         excluded.services, excluded.closure, excluded.version)
     WHERE known.version < excluded.version
 """)
 _AVAILABILITY = Prepared("""

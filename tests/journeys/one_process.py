@@ -81,7 +81,7 @@ class House:
         """A helper who is at a venue all week."""
         browser = await self.staff(login, "helper", name=login)
         [row] = await self.town.rows(
-            "SELECT helper_ref FROM booking.helper h WHERE municipality = $1 AND NOT EXISTS (SELECT FROM"
+            "SELECT helper_ref FROM booking.helper h WHERE municipality = $1 AND is_open AND NOT EXISTS (SELECT FROM"
             " booking.helper_shift s WHERE (s.municipality, s.helper_ref) = (h.municipality, h.helper_ref))",
             self.code,
         )

@@ -168,6 +168,10 @@ OF_FILES = {
 OF_SWITCHING = {"booking POST /helpers/requests/{assignment_id}/switch"}
 # Only once the class has begun: tests/booking/test_classes_pages.py.
 OF_CLASSES = {"booking POST /helpers/classes/{course_id}/roll"}
+# Likewise: `test_together.py` does.
+OF_MEETINGS = {
+    f"booking POST /helpers/meetings/{{assignment_id}}/{deed}" for deed in ("came", "no-show", "switch", "note")
+}
 # Only in a practice town: tests/journeys/test_practice.py.
 OF_PRACTICE = {"routing POST /office/practice"}
 # Theirs need a day at the counters: tests/booking/test_today.py, test_wait_alarms.py and test_late_steps.py.
@@ -195,6 +199,8 @@ NO_DEEDS = {
     "booking POST /booking/tickets/{appointment_id}/{action}",
     # What guests say of their own case, and of themselves: of staff nothing is kept.
     "routing POST /cases/{case_id}/feedback",
+    "routing POST /together/agree",
+    "routing POST /together/end",
     "routing POST /procedures/{code}/situation",
     # Whoever is signed in is led to say for whom.
     "routing POST /cases",
@@ -353,6 +359,8 @@ def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
         | OF_SIGN_IN
         == sent
     )
+    elsewhere = OF_FEEDBACK | OF_FILES | OF_SWITCHING | OF_MEETINGS | OF_THE_HALL | OF_PRACTICE
+    assert set(AUDITED) | set(BY_A_PROGRAM) | elsewhere | NO_DEEDS == sent
     assert not set(AUDITED) & (NO_DEEDS | set(BY_A_PROGRAM))
     assert set(BY_A_PROGRAM.values()) <= set(AUDITED)
 

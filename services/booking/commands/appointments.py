@@ -263,6 +263,8 @@ class MadeState:
     # Of an arrival for several errands, each is one procedure, once.
     services: Any = None
     minutes: int | None = None
+    # Whoever is asked has not accepted yet.
+    helper_ref: str | None = None
 
     def __init__(self, municipality: str, booked: Booked, row: Any, *, chain_id: UUID | None = None) -> None:
         self.municipality, self.chain_id = municipality, chain_id

@@ -97,6 +97,8 @@ _FORGET = tuple(
            WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
         """DELETE FROM transfer
            WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
+        """DELETE FROM helper_note
+           WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
         """DELETE FROM waiting
            WHERE municipality = :municipality AND appointment_id = ANY (CAST(:appointments AS uuid[]))""",
         "DELETE FROM idempotency WHERE municipality = :municipality AND owner = ANY (CAST(:owners AS text[]))",

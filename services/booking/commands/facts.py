@@ -42,6 +42,7 @@ class AppointmentState(Protocol):
     starts_at: datetime
     ends_at: datetime
     helper: HelperState
+    helper_ref: str | None
     closure: ClosureState
     chain_id: UUID | None
     services: Any
@@ -70,6 +71,7 @@ def tell(kind: Fact, row: AppointmentState | Any, *, sealed: str | None = None, 
         state=row.state,
         sequence=row.sequence,
         helper=row.helper,
+        helper_ref=row.helper_ref,
         chain_id=row.chain_id,
         services=msgspec.convert(row.services or (), tuple[BookedService, ...]),
         minutes=row.minutes,

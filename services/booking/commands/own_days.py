@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import LEGAL_BASIS, STEP_COLLECTED
 from services.booking.domain.line import State
+from services.booking.domain.notes import NOTE_WRITTEN_WITHIN
 from services.booking.domain.shifts import answer_by, given_name
 from services.booking.keys import Keys, subject_context
 from services.booking.queries.slots import start_of_day
 from services.booking.tables import ledger
 from shared.clock import jst_day
 from shared.crypto import SealBroken
+from shared.errors import Refusal
 from shared.ledger.entry import Entry
 from shared.log import get_logger
 from shared.tokens import Identity
@@ -42,12 +44,20 @@ class OwnRequest(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     called_by: str | None
     has_begun: bool
-    # Whether it came out of a case, which can go on another way.
-    has_case: bool
+    # The case that it came out of, which can go on another way.
+    case_id: UUID | None
     # Until when a request waits for this helper's answer.
     answer_by: datetime
     # Promised for a day on which they have said since that they are away.
     is_away: bool
+    # The person agreed to go through it together, and until when.
+    agreed_at: datetime | None
+    agreed_until: datetime | None
+
+    @property
+    def has_case(self) -> bool:
+        """Whether it came out of a case."""
+        return self.case_id is not None
 
     def is_ahead(self, now: datetime) -> bool:
         """Whether they still have to be there: it is neither over nor settled who came."""
@@ -55,9 +65,9 @@ class OwnRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _OWN = text(f"""
-    SELECT s.assignment_id, s.state, s.asked_at, s.viewed_at, a.appointment_id, a.state AS appointment_state,
-           a.starts_at, a.ends_at, a.language, a.subject_ref, a.case_id, a.procedure, a.office, a.name_sealed,
-           a.kana_sealed, k.wrapped_key,
+    SELECT s.assignment_id, s.state, s.asked_at, s.viewed_at, s.agreed_at, s.agreed_until, a.appointment_id,
+           a.state AS appointment_state, a.starts_at, a.ends_at, a.language, a.subject_ref, a.case_id, a.procedure,
+           a.office, a.name_sealed, a.kana_sealed, k.wrapped_key,
            coalesce(c.name_ja, a.counter) AS venue_name, coalesce(c.place_ja, '') AS venue_place,
            CASE WHEN coalesce(p.discreet, true) THEN NULL ELSE p.name_ja END AS topic,
            EXISTS (SELECT 1 FROM helper_away g
@@ -70,6 +80,7 @@ _OWN = text(f"""
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE s.municipality = :municipality AND s.helper_ref = :helper_ref AND s.state IN ('asked', 'accepted')
       AND a.state <> 'cancelled' AND a.starts_at >= :since
+      AND s.assignment_id = coalesce(CAST(:only AS uuid), s.assignment_id)
     ORDER BY a.starts_at, s.assignment_id LIMIT {REQUESTS_MAX}
 """)
 _VIEWED = text("""
@@ -83,13 +94,27 @@ async def show_own_days(session: AsyncSession, actor: Identity, keys: Keys, *, n
 
     Only a given name is told, and only to who has accepted: the others asked before need not know who it was.
     """
-    asked = {
-        "municipality": actor.municipality,
-        "helper_ref": actor.ref,
-        "since": start_of_day(jst_day(now)),
-    }
-    rows = (await session.execute(_OWN, asked)).all()
+    rows = (await session.execute(_OWN, _asked(actor, since=start_of_day(jst_day(now))))).all()
     return [await _shown(session, actor, keys, row, now=now) for row in rows]
+
+
+async def show_meeting(
+    session: AsyncSession, actor: Identity, keys: Keys, assignment_id: UUID, *, now: datetime
+) -> OwnRequest:
+    """One meeting of the helper's, as long as they may write a note of it.
+
+    Raises:
+        Refusal: `request_unknown` (404), also for somebody else's, and for one that is not accepted (any more).
+    """
+    asked = _asked(actor, since=now - NOTE_WRITTEN_WITHIN, only=assignment_id)
+    row = (await session.execute(_OWN, asked)).one_or_none()
+    if row is None or row.state != "accepted":
+        raise Refusal("request_unknown", 404)
+    return await _shown(session, actor, keys, row, now=now)
+
+
+def _asked(actor: Identity, *, since: datetime, only: UUID | None = None) -> dict[str, Any]:
+    return {"municipality": actor.municipality, "helper_ref": actor.ref, "since": since, "only": only}
 
 
 async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *, now: datetime) -> OwnRequest:
@@ -108,9 +133,11 @@ async def _shown(session: AsyncSession, actor: Identity, keys: Keys, row: Any, *
         language=row.language,
         called_by=called_by,
         has_begun=row.starts_at <= now,
-        has_case=row.case_id is not None,
+        case_id=row.case_id,
         answer_by=answer_by(asked_at=row.asked_at, starts_at=row.starts_at),
         is_away=row.is_away,
+        agreed_at=row.agreed_at,
+        agreed_until=row.agreed_until,
     )
 
 

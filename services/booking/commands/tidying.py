@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.access import oldest_day
 from services.booking.commands.helper_messages import KEPT as HELPER_MESSAGES_KEPT
+from services.booking.domain.notes import NOTES_KEPT
 from services.booking.domain.webhooks import MESSAGES_KEPT
 from shared.clock import jst_day
 
@@ -64,6 +65,12 @@ _OLD_HELPER_MESSAGES = text(f"""
         WHERE municipality = :municipality AND sent_at < :sent_before LIMIT {BATCH})
     RETURNING 1
 """)
+_OLD_NOTES = text(f"""
+    DELETE FROM helper_note WHERE (municipality, assignment_id) IN (
+        SELECT municipality, assignment_id FROM helper_note
+        WHERE municipality = :municipality AND written_at < :noted_before LIMIT {BATCH})
+    RETURNING 1
+""")
 # Whose browser held a ticket is nobody's business once the day is over.
 _OLD_PHONES = text(f"""
     DELETE FROM phone_ticket WHERE (municipality, appointment_id) IN (
@@ -75,7 +82,7 @@ _OLD_PHONES = text(f"""
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, what
-    counters told each other, old messages to other systems and to helpers, and who held which ticket."""
+    counters and helpers told each other, old messages to other systems and to helpers, and who held which ticket."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
@@ -83,6 +90,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         "today": jst_day(now),
         "told_before": now - MESSAGES_KEPT,
         "sent_before": now - HELPER_MESSAGES_KEPT,
+        "noted_before": now - NOTES_KEPT,
     }
     for old in (
         _OLD_KEYS,
@@ -94,6 +102,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         _OLD_MESSAGES,
         _OLD_HELPER_MESSAGES,
         _OLD_PHONES,
+        _OLD_NOTES,
     ):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:

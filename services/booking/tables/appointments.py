@@ -113,6 +113,8 @@ appointment = Table(
     Column("name_sealed", LargeBinary),
     Column("kana_sealed", LargeBinary),
     Column("helper", Text, nullable=False, server_default="none"),
+    # Who comes: a trigger (0041) names whoever has accepted.
+    Column("helper_ref", Text),
     Column("language", Text, nullable=False, server_default="ja"),
     # The number in the person's hand, and the counter whose roll it came from: it stays theirs wherever they are sent.
     Column("ticket_counter", Text),
@@ -166,6 +168,7 @@ appointment = Table(
     ),
     CheckConstraint("kind = 'booked' OR state <> 'booked'", name="walk_in_is_here"),
     CheckConstraint("helper IN ('none', 'asked', 'accepted', 'nobody')", name="helper"),
+    CheckConstraint("helper_ref IS NULL OR helper = 'accepted'", name="helper_named"),
     CheckConstraint("closure IN ('none', 'asked', 'staff')", name="closure"),
     CheckConstraint("(closure = 'none') = (closing_id IS NULL)", name="closure_whole"),
     CheckConstraint("(services IS NULL) = (minutes IS NULL) AND (minutes IS NULL OR minutes > 0)", name="services"),

@@ -118,12 +118,20 @@ assignment = Table(
     Column("overrides_shift", Boolean, nullable=False, server_default=text("false")),
     # They did not decline: the time to answer was over.
     Column("unanswered", Boolean, nullable=False, server_default=text("false")),
+    # The person agreed to go through it together with this helper, until then (routing tells).
+    Column("agreed_at", TIME),
+    Column("agreed_until", TIME),
+    Column("agreed_version", Integer),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],
     ),
     ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
     CheckConstraint("state IN ('asked', 'accepted', 'declined', 'released')", name="state"),
+    CheckConstraint(
+        "(agreed_at IS NULL) = (agreed_until IS NULL) AND (agreed_at IS NULL) = (agreed_version IS NULL)",
+        name="agreed_whole",
+    ),
     # Whatever the application does: no helper is in two appointments at once.
     ExcludeConstraint(
         ("municipality", "="),
@@ -142,4 +150,26 @@ assignment = Table(
     ),
     Index("assignment_helper_idx", "municipality", "helper_ref"),
     Index("assignment_appointment_idx", "municipality", "appointment_id"),
+)
+# What a helper leaves to the next one of the same case (引き継ぎメモ): fixed phrases, and a few words in which there is
+# nothing of a person (`domain/notes.py`), sealed with a key of their own. Both go after some weeks.
+helper_note = Table(
+    "helper_note",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("assignment_id", UUID, primary_key=True),
+    Column("appointment_id", UUID, nullable=False),
+    Column("case_id", UUID),
+    Column("phrases", ARRAY(Text), nullable=False),
+    Column("text_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("written_at", TIME, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "assignment_id"], ["booking.assignment.municipality", "booking.assignment.assignment_id"]
+    ),
+    CheckConstraint("(text_sealed IS NULL) = (wrapped_key IS NULL)", name="text_whole"),
+    CheckConstraint("cardinality(phrases) > 0 OR text_sealed IS NOT NULL", name="says_something"),
+    CheckConstraint("cardinality(phrases) <= 12", name="phrases"),
+    Index("helper_note_case_idx", "municipality", "case_id"),
+    Index("helper_note_appointment_idx", "municipality", "appointment_id"),
 )

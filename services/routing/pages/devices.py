@@ -6,7 +6,7 @@ from typing import Any
 import segno
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from services.routing.commands.cases import get_own_case
@@ -35,6 +35,7 @@ from shared.web.town import Town
 
 QR_SCALE, QR_BORDER, PAPER = 8, 2, "#fff"
 RESUME = "/resume"
+THEN_TOGETHER = "together"
 
 Req = Request[Any, Any, Any]
 
@@ -117,9 +118,9 @@ async def get_device_end_address(case_id: FromPath[str]) -> Redirect:
 
 
 @get(RESUME, opt=PUBLIC)
-async def show_resume(request: Req) -> Template:
-    """Number and code, please."""
-    return _resume_page(request, Form({}))
+async def show_resume(request: Req, then: FromQuery[str] = "") -> Template:
+    """Number and code, please. `then`: whoever sits beside a helper goes back there."""
+    return _resume_page(request, Form({"then": then} if then == THEN_TOGETHER else {}))
 
 
 @post(RESUME, guards=[require_visitor])
@@ -148,7 +149,7 @@ async def post_resume(
         tried = await try_device_code(session, keys, town, form.value("number"), form.value("code"), now=now)
         if tried.device_id is not None:
             case = await open_device(session, identity=identity, device_id=tried.device_id, now=now)
-            return see_other(f"/cases/{case}")
+            return see_other("/together" if form.value("then") == THEN_TOGETHER else f"/cases/{case}")
     locked_until = tried.locked_until
     if tried.nobodys is not None:
         locked_until = tries.fail_nobodys(town, tried.nobodys, now=now)

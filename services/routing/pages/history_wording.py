@@ -11,6 +11,7 @@ from services.routing.domain.desk import CONFIRMED
 from services.routing.domain.devices import OTHER_DEVICE
 from services.routing.domain.handover import EXPIRED, STALE, WITHDRAWN
 from services.routing.domain.identity import FROM_PROVIDER
+from services.routing.domain.meetings import AGREED
 from services.routing.pages.wording import FAMILY_MEMBER, LEGAL_BASIS, TARGETS, item_names
 from services.routing.queries.history import HistoryEntry
 from shared.web.i18n import translate
@@ -39,6 +40,9 @@ _SENTENCES: dict[str, str] = {
 # The line on the counter's tablet, once a day and office (booking: commands/calling.py).
 _SENTENCE_CALLED = _("窓口の係（%(actor)s）が、お呼びするために「%(items)s」を見ました。")
 _SENTENCE_HELPER_VIEWED = _("サポーターが「%(items)s」を見ました。目的は「%(purpose)s」です。")
+_SENTENCE_TOGETHER = _(
+    "あなたが「はい」と答えたので、サポーターといっしょに手続きを進めました。サポーターに見えるのは、どこまで進んだかだけです。"
+)
 # What stays in this service: an earlier item in the form of another procedure.
 _FORM_SENTENCES: dict[str, str] = {
     "offered": _("前に入力した「%(items)s」を、この申請に使ってよいか、おたずねしました。"),
@@ -160,6 +164,8 @@ def _sentence(entry: HistoryEntry) -> str:
         return _SENTENCE_CALLED
     if (entry.entry_type, entry.outcome) == ("helper_assisted", "viewed"):
         return _SENTENCE_HELPER_VIEWED
+    if (entry.entry_type, entry.outcome) == ("helper_assisted", AGREED):
+        return _SENTENCE_TOGETHER
     if entry.outcome in _CONFIRMED_SENTENCES:
         return _CONFIRMED_SENTENCES[entry.outcome]
     if entry.outcome in _SAID and entry.entry_type in _SAID_SENTENCES:

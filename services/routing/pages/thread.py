@@ -231,6 +231,7 @@ def _draw_appointment(each: Any, words: Words) -> dict[str, Any]:
         "place": place_of(place) if place else None,
         "state": appointment_state(each.state, each.helper),
         "is_live": each.is_live,
+        "with_helper": each.helper == "accepted",
         "is_closed": each.is_closed,
         "bring": list(dict.fromkeys(thing for code in each.procedures for thing in words.bring.get(code, ()))),
         "qr": make_qr(each.number),

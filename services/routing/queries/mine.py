@@ -78,7 +78,7 @@ async def list_my_cases(session: AsyncSession, identity: Identity, *, now: datet
         select(case_file, is_given_up().label("is_given_up"))
         .where(
             case_file.c.municipality == identity.municipality,
-            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity, now))),
+            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(opened_here(identity, now))),
         )
         .order_by(case_file.c.created_at.desc())
         .limit(CASES_MAX)
@@ -98,7 +98,7 @@ async def list_my_cases(session: AsyncSession, identity: Identity, *, now: datet
     ]
 
 
-def _opened_here(identity: Identity, now: datetime) -> Select[tuple[UUID]]:
+def opened_here(identity: Identity, now: datetime) -> Select[tuple[UUID]]:
     """Cases that go on at this device, and were begun with another."""
     return select(case_device.c.case_id).where(
         case_device.c.municipality == identity.municipality,
@@ -122,7 +122,7 @@ async def list_my_appointments(session: AsyncSession, identity: Identity, *, now
         )
         .where(
             appointment.c.municipality == identity.municipality,
-            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(_opened_here(identity, now))),
+            or_(case_file.c.guest_ref == identity.ref, case_file.c.case_id.in_(opened_here(identity, now))),
         )
         .order_by(appointment.c.starts_at.desc())
         .limit(APPOINTMENTS_MAX)

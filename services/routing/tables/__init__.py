@@ -34,6 +34,7 @@ from services.routing.tables.devices import case_device
 from services.routing.tables.drafts import pack_draft, pack_order, pack_save
 from services.routing.tables.identity import identity_attempt, identity_proof
 from services.routing.tables.inquiries import inquiry, inquiry_step
+from services.routing.tables.meetings import meeting
 from services.routing.tables.order import NAME_SUBJECTS, audit, erased_subject, erasure, watch_check
 from services.routing.tables.projections import appointment, availability, checkpoint, reuse
 from services.routing.tables.protection import protection, refused_look
@@ -86,6 +87,7 @@ __all__ = [
     "item",
     "ledger",
     "life_event",
+    "meeting",
     "metadata",
     "offer",
     "office_look",

@@ -32,6 +32,8 @@ appointment = Table(
     Column("ends_at", TIME, nullable=False),
     Column("state", Text, nullable=False),
     Column("helper", Text, nullable=False, server_default="none"),
+    # The account of the helper who comes, once they have accepted.
+    Column("helper_ref", Text),
     # The procedures that are done in it, when there are several: its own first.
     Column("services", TEXTS, nullable=False, server_default="{}"),
     # A closing covers its time: who has it was `asked` to move, or `staff` are to see to it.

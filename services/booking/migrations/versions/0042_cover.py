@@ -7,7 +7,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0042", "0040", None, None
+revision, down_revision, branch_labels, depends_on = "0042", "0041", None, None
 
 TABLES = (
     """

@@ -1,0 +1,77 @@
+"""A helper beside somebody: the rules, the yes and the no, the steps, the way out, and the note."""
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
+from tests.browser.residents import See
+from tests.browser.sitting import begin_meeting
+from tests.browser.walks.asked import NewPhone, wait_for_page
+from tests.stack import COORDINATOR_LOGIN, Stack
+
+
+def test_a_helper_beside_somebody(
+    phone: Page, new_phone: NewPhone, new_tablet: NewPhone, see: See, stack: Stack
+) -> None:
+    helper = sign_in(new_phone(), TANAKA)
+    # There already, when the walk of the helpers was before.
+    if not stack_has_time(helper):
+        add_time(helper, weekday="火曜日", start="10:00", end="16:00", venue="KOMINKAN")
+    phone.goto("/together")
+    see(phone, "together-none")
+    phone.get_by_role("link", name="続きの番号で開く").click()
+    see(phone, "resume-together")
+    phone.goto("/procedures/CHI02")
+    wait_for_page(phone, "/procedures/CHI02", "公民館")
+    appointment = ask_for_helper(phone, "CHI02", name="中里 幸子", reach="none")
+    wait_for_page(helper, "/helpers", "引き受ける")
+    helper.get_by_role("button", name="引き受ける").first.click()
+    expect(helper.get_by_role("main")).to_contain_text("引き受けました")
+    base = f"/helpers/meetings/{begin_meeting(stack, appointment)}"
+    helper.goto(base)
+    expect(helper.get_by_role("main")).to_contain_text("いつもご本人の手にあります")
+    expect(helper.locator("#steps")).to_contain_text("「はい」を待っています")
+    see(helper, "meeting-before")
+    phone.goto("/together")
+    see(phone, "together-asked")
+    phone.get_by_role("link", name="いいえ、見せません").click()
+    see(phone, "together-refused")
+    phone.get_by_role("button", name="はい、見せます").click()
+    expect(phone.get_by_role("main")).to_contain_text("いっしょに進めています")
+    see(phone, "together-agreed")
+    wait_for_page(helper, base, "同意がありました")
+    expect(helper.locator("#steps")).to_contain_text("お名前と連絡のしかた")
+    see(helper, "meeting-agreed")
+    plain = sign_in(new_phone(javascript=False), TANAKA)
+    plain.goto(base)
+    plain.get_by_role("link", name="どこまで進んだかを見る").click()
+    see(plain, "helper-steps")
+    phone.get_by_role("button", name="オンラインで、いっしょに進める").click()
+    phone.goto("/together")
+    see(phone, "together-online")
+    phone.get_by_role("button", name="見せるのをやめる").click()
+    see(phone, "together-ended")
+    helper.goto(base)
+    helper.get_by_text("写真の送りかたで止まった").click()
+    helper.get_by_label("ひとこと").fill("０９０の１２３４の５６７８です")
+    helper.get_by_role("button", name="メモをのこす").click()
+    expect(helper.get_by_role("main")).to_contain_text("電話番号のような数字")
+    see(helper, "meeting-note-refused")
+    helper.get_by_label("ひとこと").fill("字を大きくすると読めた")
+    helper.get_by_role("button", name="メモをのこす").click()
+    expect(helper.get_by_role("main")).to_contain_text("メモをのこしました")
+    see(helper, "meeting-noted")
+    helper.get_by_role("button", name="窓口に切りかえる").click()
+    wait_for_page(helper, base, "窓口で続けることになりました")
+    see(helper, "meeting-switched")
+    helper.get_by_role("button", name="来られました", exact=True).click()
+    see(helper, "meeting-came")
+    desk = sign_in(new_tablet(), COORDINATOR_LOGIN, "/helpers/roster")
+    desk.goto(f"/helpers/roster/{base.rsplit('/', 1)[-1]}/notes")
+    expect(desk.get_by_role("main")).to_contain_text("字を大きくすると読めた")
+    see(desk, "helper-notes")
+
+
+def stack_has_time(helper: Page) -> bool:
+    """Whether the helper has said when they can come."""
+    helper.goto("/helpers")
+    return "来られる時間を教えてください" not in helper.get_by_role("main").inner_text()
