@@ -48,7 +48,7 @@ async def slowly(deed: Awaitable[T]) -> T:
 
 async def test_twenty_want_the_last_seat_and_one_gets_it(classes: ClassTown) -> None:
     """Seen to fail, with 18 people in 3 seats, without the lock in `class_seats._TAKE` and without the trigger
-    `check_course_seat`; without the lock alone, the trigger refuses all but one."""
+    `check_course_seat`; and without the lock alone, when the others wait until their statement is ended."""
     town, rush = classes.town, Rush(RACERS)
     course_id = await classes.opened(seats=3)
     await classes.enter_in_turn(course_id, "a", "b")
