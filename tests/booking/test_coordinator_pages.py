@@ -17,6 +17,7 @@ from sqlalchemy import text
 from services.booking.commands.asking import ask_this_helper
 from services.booking.commands.assignments import on_helper_answer_due
 from services.booking.commands.helper_messages import KEPT, SendMessage, send_message
+from services.booking.commands.locking import lock_appointments
 from services.booking.commands.standing import set_standing
 from services.booking.commands.tidying import tidy_up
 from services.booking.domain.helper_figures import percentile, published, share_percent, spread
@@ -200,6 +201,55 @@ async def test_whoever_suspends_sees_what_was_just_asked(helpers: HelperTown) ->
     await suspending
     live = await helpers.town.rows("SELECT helper_ref FROM booking.assignment WHERE state IN ('asked', 'accepted')")
     assert [each.helper_ref for each in live] == [TANAKA]  # type: ignore[attr-defined]
+
+
+async def told(helpers: HelperTown, matter: str) -> list[str]:
+    rows = await helpers.town.rows("SELECT payload FROM booking.outbox WHERE type LIKE '%helper_told%'")
+    found = [msgspec.json.decode(bytes(row.payload)) for row in rows]  # type: ignore[attr-defined]
+    return [each["helper_ref"] for each in found if each["matter"] == matter]
+
+
+async def test_who_is_suspended_is_told_that_they_need_not_come(helpers: HelperTown) -> None:
+    await helpers.book("first", slot=0)
+    await helpers.book("second", slot=1)
+    mine = [row.helper_ref for row in await helpers.requests()].count(SATO)
+    assert mine == 1
+    await suspend(helpers, SATO)
+    assert await told(helpers, "cancelled") == [SATO]
+
+
+async def test_whose_account_is_closed_is_told_nothing(helpers: HelperTown) -> None:
+    await helpers.book()
+    await helpers.hear(helpers.account(SATO, version=2, is_open=False))
+    assert await helpers.states() == {SATO: "released", TANAKA: "asked"}
+    assert await told(helpers, "cancelled") == []
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+async def test_a_visit_that_has_begun_goes_on(helpers: HelperTown, is_closed: bool) -> None:
+    booked = await helpers.book()
+    await helpers.answer(SATO, "accept")
+    helpers.at(booked.starts_at + timedelta(minutes=10))
+    if is_closed:
+        await helpers.hear(helpers.account(SATO, version=2, is_open=False))
+    else:
+        await suspend(helpers, SATO)
+    assert await helpers.states() == {SATO: "accepted"}
+    assert await helpers.appointment(booked) == ("booked", "accepted")
+    assert await told(helpers, "cancelled") == []
+
+
+async def test_whoever_suspends_waits_for_appointments_before_the_helper(helpers: HelperTown) -> None:
+    booked = await helpers.book()
+    async with helpers.town.db.begin(TOWN) as other:
+        await lock_appointments(other, TOWN, [booked.appointment_id])
+        suspending = asyncio.create_task(suspend(helpers, SATO))
+        await asyncio.sleep(0.5)
+        assert not suspending.done()
+        free = text("SELECT 1 FROM helper WHERE helper_ref = :ref FOR NO KEY UPDATE NOWAIT")
+        assert (await other.execute(free, {"ref": SATO})).scalar_one() == 1
+    await suspending
+    assert await helpers.states() == {SATO: "released", TANAKA: "asked"}
 
 
 async def test_a_group_is_written_to_once_after_a_look(helpers: HelperTown) -> None:

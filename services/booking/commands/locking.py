@@ -2,9 +2,11 @@
 
 1. A visit's row, or an arrival as a whole (`commands/chains.py: lock_chain`).
 2. Appointments, by their id; then the request for help that one is for (`commands/help_requests.py`).
-3. Places, by slot and number: those that one has (booked, held or kept). A place that is only wanted is never waited
-   for (`SKIP LOCKED`), so it may be taken later.
-4. What is offered; then a counter's line, by whoever comes into it; then the marks of `commands/marks.py`.
+3. The slot that a helper is asked for (`commands/asking.py`); places, by slot and number: those that one has (booked,
+   held or kept). A place that is only wanted is never waited for (`SKIP LOCKED`), so it may be taken later.
+4. A class (`commands/class_rows.py`); then helpers: whoever is asked, suspended, or closed. What they were asked for
+   meanwhile, while one waited for them, is locked last (`commands/roster.py: pass_on`).
+5. What is offered; then a counter's line, by whoever comes into it; then the marks of `commands/marks.py`.
 
 Whoever needs several of a kind asks for all of them at once, before any of the next kind. A closing has places only: it
 locks all of its time and of the holds that reach into it, in the same order, and leaves what concerns appointments to

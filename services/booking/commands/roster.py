@@ -1,13 +1,16 @@
 """The roster of helpers, as routing's accounts say. Whose account is closed is asked no more, their name forgotten."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ask_next
+from services.booking.commands.locking import lock_appointments
+from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.commands.venues import bring_venues
 from services.booking.keys import Keys, helper_context
 from services.booking.queries.helpers import list_venues_of
@@ -37,25 +40,30 @@ _CLOSE = text("""
     WHERE helper.version < excluded.version
     RETURNING helper_ref
 """)
+# A visit that is going on goes on: they sit together.
 _AHEAD = text(f"""
     SELECT s.appointment_id FROM assignment s
     WHERE s.municipality = :municipality AND s.helper_ref = :helper_ref AND s.state IN ('asked', 'accepted')
-      AND upper(s.during) > :now
+      AND lower(s.during) > :now
     ORDER BY s.appointment_id LIMIT {REQUESTS_MAX}
 """)
-_LOCK = text("""
-    SELECT * FROM appointment WHERE (municipality, appointment_id) = (:municipality, :appointment_id) FOR UPDATE
+_LOCK_SLOTS = text(f"""
+    SELECT slot_id FROM slot WHERE municipality = :municipality AND slot_id = ANY (CAST(:slots AS uuid[]))
+    ORDER BY slot_id LIMIT {REQUESTS_MAX} FOR NO KEY UPDATE
 """)
 _RELEASE = text("""
     UPDATE assignment SET state = 'released', answered_at = :now
     WHERE municipality = :municipality AND appointment_id = :appointment_id AND helper_ref = :helper_ref
       AND state IN ('asked', 'accepted')
-    RETURNING assignment_id
+    RETURNING assignment_id, lower(during) AS starts_at, upper(during) AS ends_at
 """)
 # Coordinators see the class without them, and ask somebody else.
 _TEACHES_NO_MORE = text("""
-    DELETE FROM course_staff
-    WHERE municipality = :municipality AND helper_ref = :helper_ref AND starts_at > :now
+    DELETE FROM course_staff t USING course_session s, course c
+    WHERE t.municipality = :municipality AND t.helper_ref = :helper_ref AND t.starts_at > :now
+      AND (s.municipality, s.session_id) = (t.municipality, t.session_id)
+      AND (c.municipality, c.course_id) = (s.municipality, s.course_id)
+    RETURNING c.venue, t.starts_at, t.ends_at
 """)
 
 
@@ -81,27 +89,54 @@ async def follow_account(session: AsyncSession, keys: Keys, event: AccountOpened
         if (await session.execute(_OPEN, key | values)).one_or_none() is None:
             return
     else:
+        await lock_ahead(session, event.municipality, event.account_ref, now=now)
         closed = await session.execute(_CLOSE, key | {"version": event.aggregate_version})
         if closed.one_or_none() is None:
             return
-        await pass_on(session, event.municipality, event.account_ref, now=now)
+        await pass_on(session, event.municipality, event.account_ref, is_told=event.is_open, now=now)
     venues = await list_venues_of(session, event.municipality, event.account_ref)
     if venues:
         await bring_venues(session, event.municipality, venues, now=now)
 
 
-async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> None:
-    """Others are asked for what lies ahead of a helper who is asked no more; where nobody can come, people are told."""
+async def lock_ahead(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> Sequence[Any]:
+    """The appointments that a helper is asked for and that have not begun: they, and the slots at which others will be
+    asked, are locked before the helper is."""
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
-    await session.execute(_TEACHES_NO_MORE, key)
-    ahead: list[UUID] = list((await session.execute(_AHEAD, key)).scalars())
-    for appointment_id in ahead:
-        mine = {"municipality": municipality, "appointment_id": appointment_id}
-        appointment = (await session.execute(_LOCK, mine)).one()
-        if appointment.state != "booked":
+    ahead = (await session.execute(_AHEAD, key)).scalars()
+    appointments = await lock_appointments(session, municipality, list(ahead))
+    slots = [row.slot_id for row in appointments if row.slot_id is not None]
+    await session.execute(_LOCK_SLOTS, {"municipality": municipality, "slots": slots})
+    return appointments
+
+
+async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, is_told: bool, now: datetime) -> None:
+    """Others are asked for what lies ahead of a helper who is asked no more; where nobody can come, people are told.
+
+    The helper `is_told` that they need not come. Of what somebody asked them before they were locked, the appointment
+    is locked now.
+    """
+    key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
+    needless = [
+        Told(venue=row.venue, starts_at=row.starts_at, ends_at=row.ends_at)
+        for row in (await session.execute(_TEACHES_NO_MORE, key)).all()
+    ]
+    for appointment in await lock_ahead(session, municipality, helper_ref, now=now):
+        mine = key | {"appointment_id": appointment.appointment_id}
+        released = (await session.execute(_RELEASE, mine)).one_or_none() if appointment.state == "booked" else None
+        if released is None:
             continue
-        if (await session.execute(_RELEASE, mine | key)).one_or_none() is not None:
-            await ask_next(session, municipality, appointment, now=now)
+        needless.append(
+            Told(
+                venue=appointment.counter,
+                starts_at=released.starts_at,
+                ends_at=released.ends_at,
+                assignment_id=released.assignment_id,
+            )
+        )
+        await ask_next(session, municipality, appointment, now=now)
+    for told in needless if is_told else ():
+        await tell_helper(session, municipality, helper_ref, "cancelled", told, now=now)
 
 
 def _open_account(keys: Keys, sealed: str) -> SealedAccount:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.roster import pass_on
+from services.booking.commands.roster import lock_ahead, pass_on
 from services.booking.commands.venues import bring_venues
 from services.booking.queries.helpers import Standing, SuspendedFor, list_venues_of
 from shared.audit import record_deed
@@ -78,13 +78,15 @@ async def set_standing(
     """
     if (standing == "suspended") != (suspended_for is not None):
         raise Refusal("standing_unfit", 422)
+    if standing != "active" and helper_ref.isprintable():
+        await lock_ahead(session, actor.municipality, helper_ref, now=now)
     key, before = await _lock(session, actor, helper_ref)
     if (before.standing, before.suspended_for) == (standing, suspended_for):
         return
     await session.execute(_SET_STANDING, key | {"standing": standing, "suspended_for": suspended_for})
     await record_deed(session, actor, f"helper-{standing}", helper_ref, now=now)
     if standing != "active":
-        await pass_on(session, actor.municipality, helper_ref, now=now)
+        await pass_on(session, actor.municipality, helper_ref, is_told=True, now=now)
     venues = await list_venues_of(session, actor.municipality, helper_ref)
     if venues:
         await bring_venues(session, actor.municipality, venues, now=now)
