@@ -13,19 +13,20 @@ from sqlalchemy.exc import DBAPIError
 
 from services.booking.commands.class_attendance import mark_roll
 from services.booking.commands.class_entries import open_class_link, try_class_code
-from services.booking.commands.class_times import remove_session
+from services.booking.commands.class_times import remove_session, set_session
 from services.booking.commands.classes import change_class, close_class, make_class
 from services.booking.commands.erasure import erase_subject
 from services.booking.commands.names import forget_names
+from services.booking.commands.standing import set_standing
 from services.booking.domain.classes import OFFER_FOR, SESSIONS_MAX, STAFF_MAX, offer_until
 from services.booking.domain.draw_record import find_difference
 from services.booking.queries.classes import are_classes_open, list_classes, list_own_sessions, make_class_record
 from shared.errors import Refusal
 from shared.events.routing import NameWithdrawn
 from shared.reference_number import show_number
-from tests.booking.classes_town import BEGINS, CLOSES, COORDINATOR, LASTS, TITLE, ClassTown, make_order
+from tests.booking.classes_town import BEGINS, CLOSES, COORDINATOR, LASTS, TITLE, ClassTown, make_order, make_session
 from tests.booking.conftest import MORNING, OTHER_TOWN, TOWN, TownAfter
-from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SUZUKI, TANAKA, open_with_venues
+from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SHED, SUZUKI, TANAKA, open_with_venues
 
 DAY = timedelta(days=1)
 
@@ -219,6 +220,25 @@ async def test_another_time_is_told_to_who_comes_and_who_teaches(classes: ClassT
     assert times == ["2026-06-08T01:00:00Z", "2026-06-09T01:00:00Z"]
 
 
+async def test_another_venue_or_room_is_told_to_who_teaches(classes: ClassTown) -> None:
+    town = classes.town
+    await classes.helpers.helper(TANAKA)
+    course_id = await classes.opened()
+    await classes.staff(course_id, TANAKA)
+    [taught] = (await classes.view(course_id)).sessions
+    for venue in (SHED, SHED):
+        async with town.db.begin(TOWN) as session:
+            await change_class(
+                session, COORDINATOR, course_id, make_order(town, venue=venue), town.keys, now=town.now
+            )  # fmt: skip
+    assert await classes.told_to_helpers() == [(TANAKA, "changed")]
+    for room_ja in ("和室", "和室"):
+        async with town.db.begin(TOWN) as session:
+            order = make_session(taught.starts_at, room_ja=room_ja)
+            await set_session(session, COORDINATOR, course_id, taught.session_id, order, town.keys, now=town.now)
+    assert await classes.told_to_helpers() == [(TANAKA, "changed")] * 2
+
+
 async def test_times_that_cannot_be_are_refused(classes: ClassTown) -> None:
     now = classes.town.now
     course_id = await classes.draft(BEGINS, BEGINS + DAY)
@@ -308,6 +328,45 @@ async def test_a_class_has_so_many_helpers_and_no_more(classes: ClassTown) -> No
         await classes.staff(course_id, f"helper-{number}", "assistant")
     await classes.helpers.hear(classes.helpers.account(SATO))
     assert await refused(classes.staff(course_id, SATO)) == "class_staff_many"
+
+
+STOPS = (
+    "UPDATE booking.helper SET standing = 'suspended'",
+    "UPDATE booking.helper SET standing = 'registered'",
+    "UPDATE booking.helper SET paused_on = '2026-06-01'",
+)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+async def test_who_is_asked_for_nothing_is_put_on_no_class(classes: ClassTown, stop: str) -> None:
+    await classes.helpers.helper(TANAKA)
+    course_id = await classes.draft()
+    async with classes.town.database.owner_engine("booking").begin() as connection:
+        await connection.execute(text(stop))
+    assert await refused(classes.staff(course_id, TANAKA)) == "helper_unknown"
+
+
+async def test_the_database_puts_nobody_on_a_class_who_is_suspended(
+    classes: ClassTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await classes.helpers.helper(TANAKA)
+    course_id = await classes.draft()
+    async with classes.town.database.owner_engine("booking").begin() as connection:
+        await connection.execute(text(STOPS[0]))
+    monkeypatch.setattr("services.booking.commands.class_times._TAKES_PART", text("SELECT 1"))
+    with pytest.raises(DBAPIError, match="asked for nothing now"):
+        await classes.staff(course_id, TANAKA)
+
+
+async def test_who_is_suspended_is_told_that_they_need_not_teach(classes: ClassTown) -> None:
+    await classes.helpers.helper(TANAKA)
+    course_id = await classes.opened(BEGINS, BEGINS + 7 * DAY)
+    for at in (0, 1):
+        await classes.staff(course_id, TANAKA, at=at)
+    async with classes.town.db.begin(TOWN) as session:
+        await set_standing(session, COORDINATOR, TANAKA, "suspended", "talk", now=classes.town.now)
+    assert await classes.told_to_helpers() == [(TANAKA, "cancelled")] * 2
+    assert [each.staff for each in (await classes.view(course_id)).sessions] == [(), ()]
 
 
 async def test_a_helper_sees_their_classes_and_whose_account_ends_teaches_no_more(classes: ClassTown) -> None:

@@ -23,6 +23,7 @@ from services.booking.domain.classes import (
     StaffRole,
 )
 from services.booking.keys import Keys
+from services.booking.queries.askable import TAKES_REQUESTS
 from services.booking.queries.helpers import list_venues_of
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -46,7 +47,7 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SESSIONS = text(f"""
-    SELECT session_id, starts_at, ends_at FROM course_session
+    SELECT session_id, starts_at, ends_at, room_ja FROM course_session
     WHERE (municipality, course_id) = (:municipality, :course_id) ORDER BY starts_at LIMIT {SESSIONS_MAX + 1}
 """)
 _ADD = text("""
@@ -64,7 +65,11 @@ _STAFF = text(f"""
     SELECT helper_ref FROM course_staff WHERE (municipality, session_id) = (:municipality, :session_id)
     ORDER BY helper_ref LIMIT {STAFF_MAX}
 """)
-_IS_OPEN = text("SELECT is_open FROM helper WHERE (municipality, helper_ref) = (:municipality, :helper_ref)")
+# Whoever suspends them meanwhile is waited for, or waits and takes them out of it (trigger `guard_active_helper`).
+_TAKES_PART = text(f"""
+    SELECT 1 FROM helper h
+    WHERE (h.municipality, h.helper_ref) = (:municipality, :helper_ref) AND {TAKES_REQUESTS} FOR SHARE
+""")
 _IS_BUSY = text("""
     SELECT EXISTS (
         SELECT 1 FROM assignment a WHERE a.municipality = :municipality AND a.helper_ref = :helper_ref
@@ -77,6 +82,12 @@ _SET_STAFF = text("""
     INSERT INTO course_staff (municipality, session_id, helper_ref, role, starts_at, ends_at)
     VALUES (:municipality, :session_id, :helper_ref, :role, :starts_at, :ends_at)
     ON CONFLICT (municipality, session_id, helper_ref) DO UPDATE SET role = excluded.role
+""")
+_COMING_STAFF = text(f"""
+    SELECT t.helper_ref, t.starts_at, t.ends_at FROM course_staff t
+    JOIN course_session s ON (s.municipality, s.session_id) = (t.municipality, t.session_id)
+    WHERE (s.municipality, s.course_id) = (:municipality, :course_id) AND t.starts_at > :now
+    ORDER BY t.starts_at, t.helper_ref LIMIT {SESSIONS_MAX * STAFF_MAX}
 """)
 _DROP_STAFF = text("""
     DELETE FROM course_staff
@@ -142,7 +153,7 @@ async def set_session(
         await _refuse_busy(session, values, helper_ref)
     await session.execute(_ADD if before is None else _CHANGE, values)
     has_moved = before is None or (before.starts_at, before.ends_at) != (order.starts_at, order.ends_at)
-    if has_moved:
+    if before is not None and (has_moved or before.room_ja != order.room_ja):
         told = Told(venue=course.venue, starts_at=order.starts_at, ends_at=order.ends_at)
         for helper_ref in staff:
             await tell_helper(session, actor.municipality, helper_ref, "changed", told, now=now)
@@ -188,7 +199,8 @@ async def set_staff(
     *,
     now: datetime,
 ) -> None:
-    """Who teaches, or assists; None: not any more, and they are told. Nobody can book them then.
+    """Who teaches, or assists; None: not any more, and they are told. Nobody can book them then. Who is suspended, not
+    trained yet or pausing can only be taken out.
 
     Raises:
         Refusal: `class_unknown` (404), `class_off` (409), `helper_unknown` (404), `helper_busy`, `class_staff_many`
@@ -209,7 +221,7 @@ async def set_staff(
         told = Told(venue=course.venue, starts_at=found.starts_at, ends_at=found.ends_at)
         await tell_helper(session, actor.municipality, helper_ref, "cancelled", told, now=now)
     else:
-        if not (await session.execute(_IS_OPEN, values)).scalar_one_or_none():
+        if (await session.execute(_TAKES_PART, values)).one_or_none() is None:
             raise Refusal("helper_unknown", 404)
         await _refuse_busy(session, values, helper_ref)
         staff = set((await session.execute(_STAFF, values)).scalars())
@@ -227,6 +239,14 @@ async def tell_all(session: AsyncSession, municipality: str, course_id: UUID, ke
     if len(rows) > 1:
         work_in_bulk(session)
     await tell_entries(session, municipality, course, rows[: 2 * ENTRIES_MAX], keys, now=now)
+
+
+async def tell_staff(session: AsyncSession, municipality: str, course_id: UUID, venue: str, *, now: datetime) -> None:
+    """Whoever teaches or assists from now on is told that it is at another venue: of each session, once."""
+    mine = {"municipality": municipality, "course_id": course_id, "now": now}
+    for row in (await session.execute(_COMING_STAFF, mine)).all():
+        told = Told(venue=venue, starts_at=row.starts_at, ends_at=row.ends_at)
+        await tell_helper(session, municipality, row.helper_ref, "changed", told, now=now)
 
 
 async def bring_venues_of(session: AsyncSession, municipality: str, helpers: list[str], *, now: datetime) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.class_draws import CLASS_DRAW
 from services.booking.commands.class_rows import lock_changeable
-from services.booking.commands.class_times import CLASS_OVER, refuse_bad_window, tell_all
+from services.booking.commands.class_times import CLASS_OVER, refuse_bad_window, tell_all, tell_staff
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.domain.classes import FEE_YEN_MAX, SEATS_MAX, Mode
 from services.booking.domain.draw import SEED_BYTES, commitment_of
@@ -103,7 +103,7 @@ async def change_class(
     session: AsyncSession, actor: Identity, course_id: UUID, order: ClassOrder, keys: Keys, *, now: datetime
 ) -> None:
     """Say it differently. Once published, seats and how they are given out stay as people have read them; who has
-    entered is told of another place.
+    entered, and who teaches, is told of another place.
 
     Raises:
         Refusal: `class_unknown` (404), `class_off` (409), `class_unfit` (422).
@@ -116,6 +116,7 @@ async def change_class(
     await record_deed(session, actor, "class-change", course_id, now=now)
     if order.venue != course.venue:
         await tell_all(session, actor.municipality, course_id, keys, now=now)
+        await tell_staff(session, actor.municipality, course_id, order.venue, now=now)
 
 
 async def publish_class(session: AsyncSession, actor: Identity, course_id: UUID, keys: Keys, *, now: datetime) -> None:

@@ -311,7 +311,11 @@ async def _class_page(
         is_changeable=found.state in ("draft", "open", "closed"),
         sessions=[_session(each, number, names, now=now) for number, each in enumerate(found.sessions, start=1)],
         new=session_fields(None, now=now),
-        helpers=[{"value": ref, "label": name} for ref, name in names.items()],
+        helpers=[
+            {"value": helper.helper_ref, "label": names[helper.helper_ref]}
+            for helper in roster
+            if helper.standing == "active"
+        ],
         roles=[{"value": "teacher", "label": _("先生")}, {"value": "assistant", "label": _("手伝い")}],
         room_max=ROOM_MAX_LENGTH,
         materials_max=MATERIALS_MAX_LENGTH,

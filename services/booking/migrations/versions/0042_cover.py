@@ -69,6 +69,11 @@ GUARD = (
     CREATE TRIGGER guard_active_helper BEFORE INSERT ON booking.assignment
     FOR EACH ROW EXECUTE FUNCTION booking.guard_active_helper()
     """,
+    # Nobody is put on a class who may not come: theirs that lie ahead go when they are suspended.
+    """
+    CREATE TRIGGER guard_active_helper BEFORE INSERT ON booking.course_staff
+    FOR EACH ROW EXECUTE FUNCTION booking.guard_active_helper()
+    """,
 )
 
 
@@ -96,6 +101,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE booking.visit DROP COLUMN from_step")
     op.execute("ALTER TABLE booking.assignment DROP COLUMN unanswered")
     op.execute("ALTER TABLE booking.helper DROP COLUMN suspended_for")
+    op.execute("DROP TRIGGER guard_active_helper ON booking.course_staff")
     op.execute("DROP TRIGGER guard_active_helper ON booking.assignment")
     op.execute("DROP FUNCTION booking.guard_active_helper")
     for table in ("helper_message", "cover_ask", "cover"):
