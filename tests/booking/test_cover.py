@@ -205,6 +205,18 @@ async def test_a_coordinator_looks_for_somebody_else_and_whoever_was_asked_stays
     assert await helpers.appointment(booked) == ("booked", "accepted")
 
 
+async def test_whoever_comes_anyway_cannot_come_instead_of_themselves(helpers: HelperTown) -> None:
+    booked = await helpers.book(slot=2)
+    await helpers.answer(SATO, "accept")
+    await start(helpers)
+    with pytest.raises(Refusal) as refused:
+        await accept(helpers, SATO, await cover_of(helpers))
+    assert refused.value.code == "cover_over"
+    assert (await helpers.states(), await covers(helpers)) == ({SATO: "accepted"}, ["open"])
+    assert await told(helpers, "cancelled") == set()
+    assert await helpers.appointment(booked) == ("booked", "accepted")
+
+
 async def test_a_coordinator_is_told_when_there_is_nobody_or_no_time(helpers: HelperTown) -> None:
     await helpers.book(slot=0)
     [request] = await helpers.requests()

@@ -48,8 +48,9 @@ _END = text("""
 _STILL_ASKED = text("""
     SELECT 1 FROM cover_ask WHERE (municipality, cover_id) = (:municipality, :cover_id) AND state = 'asked' LIMIT 1
 """)
-_HAS_HELPER = text("""
-    SELECT 1 FROM assignment
+# One at most (assignment_one_live_idx).
+_WHO_COMES = text("""
+    SELECT helper_ref FROM assignment
     WHERE municipality = :municipality AND appointment_id = :appointment_id AND state IN ('asked', 'accepted')
 """)
 _CAN_COME = text(f"""
@@ -127,7 +128,9 @@ async def accept_cover(session: AsyncSession, actor: Identity, cover_id: UUID, *
     me = asked.key | {"helper_ref": actor.ref, "appointment_id": appointment.appointment_id, "now": now}
     times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at}
     can_come = (await session.execute(_CAN_COME, me | times)).one()
-    if not can_come.is_active:
+    # Whoever comes anyway, while a coordinator looks for somebody else, cannot come instead of themselves.
+    comes_anyway = (await session.execute(_WHO_COMES, me)).scalar_one_or_none() == actor.ref
+    if comes_anyway or not can_come.is_active:
         raise Refusal("cover_over", 409)
     if can_come.is_busy:
         raise Refusal("cover_busy", 409)
@@ -179,7 +182,7 @@ async def _lapse(session: AsyncSession, asked: Asked, *, now: datetime) -> None:
     await _end(session, asked, "lapsed", now=now)
     appointment = asked.appointment
     mine = {"municipality": appointment.municipality, "appointment_id": appointment.appointment_id}
-    if appointment.state == "booked" and (await session.execute(_HAS_HELPER, mine)).one_or_none() is None:
+    if appointment.state == "booked" and (await session.execute(_WHO_COMES, mine)).one_or_none() is None:
         await give_up(session, appointment.municipality, appointment, now=now)
         await bring_venues(session, appointment.municipality, [appointment.counter], now=now)
 
