@@ -217,11 +217,12 @@ class SealedSignIn(msgspec.Struct, frozen=True, kw_only=True):
 class MeetingAgreed(Event, frozen=True, kw_only=True, tag="routing.meeting_agreed.v1"):
     """The person of a case agreed to go through it together with the helper who sits beside them, until then.
 
-    The aggregate is the appointment.
+    The aggregate is the appointment. It was said to this helper, and to nobody who comes instead.
     """
 
     appointment_id: UUID
     case_id: UUID
+    helper_ref: str
     agreed_at: datetime
     until: datetime
 

@@ -109,10 +109,11 @@ async def sit(helpers: HelperTown) -> tuple[Any, UUID]:
     return booked, (await helpers.requests(TANAKA))[-1].assignment_id
 
 
-def agreed(booked: Any, *, version: int, until: datetime, now: datetime) -> MeetingAgreed:
+def agreed(booked: Any, *, version: int, until: datetime, now: datetime, helper_ref: str = TANAKA) -> MeetingAgreed:
     return MeetingAgreed(
         event_id=uuid4(), municipality=TOWN, aggregate_id=str(booked.appointment_id), aggregate_version=version,
-        occurred_at=now, appointment_id=booked.appointment_id, case_id=uuid4(), agreed_at=now, until=until,
+        occurred_at=now, appointment_id=booked.appointment_id, case_id=uuid4(), helper_ref=helper_ref,
+        agreed_at=now, until=until,
     )  # fmt: skip
 
 
@@ -128,6 +129,15 @@ async def test_the_newest_word_of_the_person_stands(helpers: HelperTown) -> None
         await keep_agreement(session, agreed(booked, version=1, until=now + timedelta(hours=1), now=now), now=now)
         meeting = await show_meeting(session, helpers.identity(), helpers.town.keys, mine, now=now)
     assert (meeting.agreed_at, meeting.agreed_until) == (now, now)
+
+
+async def test_what_was_said_to_one_helper_is_not_said_to_who_comes_instead(helpers: HelperTown) -> None:
+    booked, mine = await sit(helpers)
+    now = helpers.town.now
+    to_another = agreed(booked, version=1, until=now + timedelta(hours=1), now=now, helper_ref=SATO)
+    async with helpers.town.db.begin(TOWN) as session:
+        await keep_agreement(session, to_another, now=now)
+        assert (await show_meeting(session, helpers.identity(), helpers.town.keys, mine, now=now)).agreed_at is None
 
 
 async def test_a_note_is_sealed_by_a_key_of_its_own_and_goes_with_it(helpers: HelperTown) -> None:

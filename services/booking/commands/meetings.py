@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.events.routing import MeetingAgreed
 
-# With whoever comes now: to another helper nobody has said yes.
+# With whom it was said to: to another helper who comes instead nobody has said yes.
 _AGREED = text("""
     UPDATE assignment SET agreed_at = :agreed_at, agreed_until = :until, agreed_version = :version
-    WHERE municipality = :municipality AND appointment_id = :appointment_id AND state = 'accepted'
-      AND coalesce(agreed_version, 0) < :version
+    WHERE municipality = :municipality AND appointment_id = :appointment_id AND helper_ref = :helper_ref
+      AND state = 'accepted' AND coalesce(agreed_version, 0) < :version
 """)
 
 
@@ -22,6 +22,7 @@ async def keep_agreement(session: AsyncSession, event: MeetingAgreed, *, now: da
         {
             "municipality": event.municipality,
             "appointment_id": event.appointment_id,
+            "helper_ref": event.helper_ref,
             "agreed_at": event.agreed_at,
             "until": event.until,
             "version": event.aggregate_version,

@@ -1,6 +1,8 @@
 """The person says yes to going through their case together with the helper beside them, and may end it at any time."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, text, update
@@ -74,7 +76,7 @@ async def agree_to_meeting(session: AsyncSession, municipality: str, agreed: Mee
         outcome=AGREED,
         correlation=agreed.appointment_id,
     )
-    event = _told(municipality, agreed.appointment_id, agreed.case_id, version, agreed_at=now, until=until, now=now)
+    event = _told(said | {"agreed_at": now, "version": version}, now=now)
     await ledger.write(session, entry, events=[event])
 
 
@@ -92,32 +94,20 @@ async def end_meeting(session: AsyncSession, municipality: str, appointment_id: 
             .returning(meeting)
         )
     ).one_or_none()
-    if row is None:
-        return
-    await outbox.publish(
-        session,
-        _told(municipality, appointment_id, row.case_id, row.version, agreed_at=row.agreed_at, until=now, now=now),
-    )
+    if row is not None:
+        await outbox.publish(session, _told(row._mapping, now=now))
 
 
-def _told(
-    municipality: str,
-    appointment_id: UUID,
-    case_id: UUID,
-    version: int,
-    *,
-    agreed_at: datetime,
-    until: datetime,
-    now: datetime,
-) -> MeetingAgreed:
+def _told(row: Mapping[str, Any], *, now: datetime) -> MeetingAgreed:
     return MeetingAgreed(
         event_id=uuid4(),
-        municipality=municipality,
-        aggregate_id=str(appointment_id),
-        aggregate_version=version,
+        municipality=row["municipality"],
+        aggregate_id=str(row["appointment_id"]),
+        aggregate_version=row["version"],
         occurred_at=now,
-        appointment_id=appointment_id,
-        case_id=case_id,
-        agreed_at=agreed_at,
-        until=until,
+        appointment_id=row["appointment_id"],
+        case_id=row["case_id"],
+        helper_ref=row["helper_ref"],
+        agreed_at=row["agreed_at"],
+        until=row["until"],
     )
