@@ -395,7 +395,9 @@
   // A form that came back with an error: going back to it later shows the page as it is then, and asks for nothing to be
   // sent again.
   const forgetSending = () => {
-    const isOwn = (form) => form.method === "post" && new URL(form.action).pathname === location.pathname;
+    // Not `form.action`: a field of that name would come in its place.
+    const pathOf = (form) => new URL(form.getAttribute("action") ?? "", location.href).pathname;
+    const isOwn = (form) => form.method === "post" && pathOf(form) === location.pathname;
     if ([...document.forms].some(isOwn)) history.replaceState(history.state, "", location.href);
   };
 
