@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -32,6 +33,8 @@ async def test_agreed_followed_and_switched_to_the_counter(place: Place) -> None
     [meeting] = await place.house.town.rows("SELECT * FROM routing.meeting")
     assert (entry["actor_kind"], entry["actor_ref"]) == ("helper", meeting["helper_ref"])
     assert (entry["outcome"], entry["items"], entry["explicit_request"]) == ("agreed", [], True)
+    [told] = await place.house.town.rows("SELECT payload FROM routing.outbox WHERE type = 'routing.meeting_agreed.v1'")
+    assert msgspec.json.decode(bytes(told["payload"]))["helper_ref"] == meeting["helper_ref"]
 
     # On the person's own phone, in their own hands; what is saved of the form is followed.
     await place.resident.get("/together")
