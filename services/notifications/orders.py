@@ -138,6 +138,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.public_url}/booking/draws"
 
     @property
+    def proves_contact(self) -> bool:
+        """Whether the code is to be typed where the contact was given: with it comes no link."""
+        return self.kind == SIGN_IN and self.link_token is None
+
+    @property
     def is_application(self) -> bool:
         """Whether it is about what was handed in (an application, an entry, a request)."""
         return self.application_id is not None

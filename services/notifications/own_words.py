@@ -1,6 +1,6 @@
 """What a town says itself in a notice, filled in. Pure: an order in, a text out, or nothing when ours is to be said."""
 
-from services.notifications.domain.notices import TURN_NEAR
+from services.notifications.domain.notices import SIGN_IN, TURN_NEAR
 from services.notifications.orders import Order
 from shared.reference_number import show_number
 from shared.town_pack.templates import fill
@@ -39,6 +39,9 @@ def _is_usual(order: Order) -> bool:
     if order.kind == TURN_NEAR:
         # Who is next is told so, not that nobody is before them.
         return bool(order.turn_before)
+    if order.kind == SIGN_IN:
+        # A code that proves a contact opens nothing.
+        return not order.proves_contact
     if order.together > 1 or (order.kind == "closure" and order.offer_starts_at is not None):
         return False
     if order.is_application:

@@ -80,7 +80,7 @@ account_contact = Table(
     CheckConstraint("(reach = 'none') = (address_sealed IS NULL)", name="address"),
 )
 
-# What somebody with an account is told: of a visit (`assignment_id`), by a coordinator, or how to sign in. What is
+# What somebody with an account is told: of a visit, by a coordinator, or how to sign in. What is
 # written in it is sealed with a key of its own beside it, and forgotten when it is of no more use.
 told = Table(
     "told",
@@ -88,7 +88,8 @@ told = Table(
     Column("municipality", Text, primary_key=True),
     Column("told_id", _UUID, primary_key=True),
     Column("account_ref", Text, nullable=False),
-    Column("assignment_id", _UUID),
+    # The appointment, or the asking of several at once: a later word about it overtakes what waits.
+    Column("about", _UUID),
     Column("occurred_at", _TIME, nullable=False),
     Column("venue", Text, nullable=False, server_default=""),
     Column("starts_at", _TIME),
@@ -100,9 +101,9 @@ told = Table(
     Index(
         "told_visit_idx",
         "municipality",
-        "assignment_id",
+        "about",
         "account_ref",
-        postgresql_where=text("assignment_id IS NOT NULL"),
+        postgresql_where=text("about IS NOT NULL"),
     ),
 )
 

@@ -83,12 +83,14 @@ class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="b
 
 # What a helper is told: asked to meet somebody; asked together with others, of whom the first who accepts comes
 # (`cover`); it will not take place; it is at another time; it is soon; and what a coordinator writes to a group.
-HelperMatter = Literal["offer", "cover", "cancelled", "changed", "reminder", "message"]
+# `over`: there is nothing more to say of it, and what waits to be sent is not.
+HelperMatter = Literal["offer", "cover", "cancelled", "changed", "reminder", "message", "over"]
 
 
 class HelperTold(Event, frozen=True, kw_only=True, tag="booking.helper_told.v1"):
     """A helper is to be told something, by the way that they chose. The aggregate is what is told (`told_id`).
 
+    `about`: the appointment, or the asking of several at once; a later word on the same overtakes what is not sent yet.
     `answer_by`: until when an answer is waited for. `sealed` holds `SealedMessage` for notifications, of messages only.
     """
 
@@ -100,6 +102,7 @@ class HelperTold(Event, frozen=True, kw_only=True, tag="booking.helper_told.v1")
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     answer_by: datetime | None = None
+    about: UUID | None = None
 
 
 class SealedMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -197,14 +197,15 @@ class AccountContactChanged(Event, frozen=True, kw_only=True, tag="routing.accou
 
 
 class SignInAsked(Event, frozen=True, kw_only=True, tag="routing.sign_in_asked.v1"):
-    """Somebody with an account wants to sign in without a password; `sealed` holds `SealedSignIn` for notifications.
+    """Somebody with an account wants to sign in without a password, or to `prove` that their contact is theirs.
 
-    The aggregate is the asking (`asked_id`).
+    The aggregate is the asking (`asked_id`). `sealed` holds `SealedSignIn` for notifications.
     """
 
     asked_id: UUID
     account_ref: str
     expires_at: datetime
+    purpose: Literal["sign_in", "prove"] = "sign_in"
 
 
 class SealedSignIn(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,10 +86,10 @@ async def owner(helpers: HelperTown, sql: str, **values: Any) -> None:
         await connection.execute(text(sql), values)
 
 
-async def told(helpers: HelperTown, matter: str) -> set[str]:
+async def told(helpers: HelperTown, matter: str, *, about: UUID | None = None) -> set[str]:
     rows = await helpers.town.rows("SELECT payload FROM booking.outbox WHERE type LIKE '%helper_told%'")
     found = [msgspec.json.decode(bytes(row.payload)) for row in rows]  # type: ignore[attr-defined]
-    return {each["helper_ref"] for each in found if each["matter"] == matter}
+    return {each["helper_ref"] for each in found if each["matter"] == matter and about in (None, UUID(each["about"]))}
 
 
 def test_the_time_to_answer_ends_before_the_resident_sets_out() -> None:
@@ -121,6 +121,9 @@ async def test_who_cannot_come_soon_is_followed_by_whoever_accepts_first(helpers
     await accept(helpers, TANAKA, cover_id)
     assert await helpers.appointment(booked) == ("booked", "accepted")
     assert await helpers.states() == {SATO: "declined", TANAKA: "accepted"}
+    # Who was to read of it in the morning need not.
+    assert await told(helpers, "cover", about=cover_id) == {SUZUKI, TANAKA, MORI}
+    assert await told(helpers, "over", about=cover_id) == {SUZUKI, TANAKA, MORI}
     assert (await helpers.told(booked))[-1] == ("progressed", "booked", "accepted")
     for ref in (SUZUKI, SATO):
         with pytest.raises(Refusal) as refused:

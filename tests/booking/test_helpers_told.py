@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from services.booking.commands.appointments import Booked
-from services.booking.commands.assignments import on_helper_answer_due, reassign
+from services.booking.commands.assignments import Answer, on_helper_answer_due, reassign
 from services.booking.commands.changes import (
     CancelAppointment,
     ChangeAppointment,
@@ -38,7 +38,12 @@ async def heard(helpers: HelperTown) -> list[dict[str, Any]]:
 
 
 async def matters(helpers: HelperTown) -> list[tuple[str, str]]:
-    return sorted((told["matter"], told["helper_ref"]) for told in await heard(helpers))
+    """What they are sent: of what is `over`, nothing."""
+    return sorted(_who(told) for told in await heard(helpers) if told["matter"] != "over")
+
+
+def _who(told: dict[str, Any]) -> tuple[str, str]:
+    return told["matter"], told["helper_ref"]
 
 
 async def due_reminders(helpers: HelperTown) -> list[Any]:
@@ -58,6 +63,7 @@ async def test_whoever_is_asked_is_told_where_when_and_until_when_to_answer(help
     await helpers.helper(TANAKA)
     booked = await helpers.book(slot=2)
     [told] = await heard(helpers)
+    assert told.pop("about") == str(booked.appointment_id)
     [request] = await helpers.requests()
     starts_at = booked.starts_at
     assert (told["matter"], told["helper_ref"], told["venue"]) == ("offer", TANAKA, HALL)
@@ -65,7 +71,7 @@ async def test_whoever_is_asked_is_told_where_when_and_until_when_to_answer(help
     assert msgspec.convert(told["starts_at"], datetime) == starts_at
     until = msgspec.convert(told["answer_by"], datetime)
     assert until == answer_by(asked_at=helpers.town.now, starts_at=starts_at)
-    # Nothing of the appointment, which has a number and a person.
+    # But for what it is about, nothing of the appointment, which has a number and a person.
     assert str(booked.appointment_id) not in str(told)
     assert booked.number not in str(told)
 
@@ -83,6 +89,16 @@ async def test_the_next_one_is_told_when_the_first_declines_or_does_not_answer(h
     assert await matters(helpers) == [("offer", SATO), ("offer", SUZUKI), ("offer", TANAKA)]
 
 
+@pytest.mark.parametrize("answer", ["accept", "decline"])
+async def test_whoever_has_answered_is_not_asked_in_the_morning(helpers: HelperTown, answer: Answer) -> None:
+    await helpers.helper(TANAKA)
+    booked = await helpers.book(slot=2)
+    await helpers.answer(TANAKA, answer)
+    await helpers.answer(TANAKA, answer)
+    [over] = [told for told in await heard(helpers) if told["matter"] == "over"]
+    assert (over["helper_ref"], over["about"]) == (TANAKA, str(booked.appointment_id))
+
+
 async def test_whoever_need_not_come_is_told_so_once(helpers: HelperTown) -> None:
     await helpers.helper(TANAKA)
     booked = await helpers.book(slot=2)
@@ -92,7 +108,8 @@ async def test_whoever_need_not_come_is_told_so_once(helpers: HelperTown) -> Non
         async with helpers.town.db.begin(TOWN) as session:
             await cancel_appointment(session, order, now=helpers.town.now)
     assert await matters(helpers) == [("cancelled", TANAKA), ("offer", TANAKA)]
-    offer, cancelled = sorted(await heard(helpers), key=lambda told: str(told["matter"]), reverse=True)
+    by_matter = {told["matter"]: told for told in await heard(helpers)}
+    offer, cancelled = by_matter["offer"], by_matter["cancelled"]
     assert (cancelled["starts_at"], cancelled["venue"]) == (offer["starts_at"], HALL)
     assert cancelled.get("answer_by") is None
 
@@ -105,6 +122,7 @@ async def test_who_is_asked_again_for_another_time_is_told_of_the_change_alone(h
     changed = next(told for told in await heard(helpers) if told["matter"] == "changed")
     [request] = [row for row in await helpers.requests() if row.state == "asked"]
     assert changed["assignment_id"] == str(request.assignment_id)
+    assert {told["about"] for told in await heard(helpers)} == {str(booked.appointment_id)}
     assert changed["answer_by"]
     assert msgspec.convert(changed["starts_at"], datetime) > booked.starts_at
 

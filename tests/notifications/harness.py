@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -306,11 +306,14 @@ class Notifications:
         told_id, sealed = changes.pop("told_id", None) or uuid4(), None
         visit: dict[str, Any] = {
             "assignment_id": uuid4(),
+            "about": uuid4(),
             "venue": "HALL",
             "starts_at": START,
             "ends_at": START + timedelta(hours=1),
             "answer_by": START - timedelta(days=2) if matter in ("offer", "cover", "changed") else None,
         }
+        if matter == "over":
+            visit = {}
         if matter == "message":
             body = SealedMessage(
                 subject=changes.pop("subject", "集まり"), body=changes.pop("body", "金曜に集まります。")
@@ -329,7 +332,9 @@ class Notifications:
             **(visit | changes),
         )
 
-    def sign_in_asked(self, *, account_ref: str = "tanaka", minutes: int = 15) -> SignInAsked:
+    def sign_in_asked(
+        self, *, account_ref: str = "tanaka", minutes: int = 15, purpose: Literal["sign_in", "prove"] = "sign_in"
+    ) -> SignInAsked:
         asked_id = uuid4()
         body = msgspec.msgpack.encode(SealedSignIn(link_token=LINK_TOKEN, code=CODE))
         return SignInAsked(
@@ -342,6 +347,7 @@ class Notifications:
             asked_id=asked_id,
             account_ref=account_ref,
             expires_at=self.now + timedelta(minutes=minutes),
+            purpose=purpose,
         )
 
     def seal_access(self) -> str:

@@ -26,7 +26,8 @@ from shared.events.booking import HelperMatter
 from shared.sms_parts import PARTS_MAX, count_parts
 from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, NOW, PHONE, PUBLIC_URL, START, Notifications
 
-MATTERS = get_args(HelperMatter)
+# Of what is over, nothing is sent.
+MATTERS = tuple(matter for matter in get_args(HelperMatter) if matter != "over")
 LANGUAGES = ("ja", "ja-easy", "en")
 # 22:00 in Japan, on the day of `NOW`.
 NIGHT = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
@@ -105,6 +106,25 @@ async def test_who_signs_in_gets_link_and_code_at_any_hour(service: Notification
     assert CODE in message.text
     assert f"{PUBLIC_URL}/sign-in/link/{LINK_TOKEN}" in message.text
     assert CODE not in (message.subject or "")
+    if reach == "sms":
+        assert count_parts(message.text) <= PARTS_MAX, message.text
+    assert await kinds(service) == [(SIGN_IN, "sent")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("reach", ["sms", "email"])
+async def test_who_proves_their_contact_gets_the_code_alone(service: Notifications, reach: Any, language: str) -> None:
+    """Seen to fail while it was the same message: it had a link that lets nobody in."""
+    event = service.sign_in_asked(purpose="prove")
+    await service.hear(service.account(reach, language=language), event)
+    await service.settle()
+    [message] = service.sink.messages()
+    assert CODE in message.text
+    assert LINK_TOKEN not in message.text
+    assert "http" not in message.text
+    for said in (message.text, message.subject or ""):
+        assert "ログイン" not in said
+        assert "sign in" not in said.lower()
     if reach == "sms":
         assert count_parts(message.text) <= PARTS_MAX, message.text
     assert await kinds(service) == [(SIGN_IN, "sent")]
@@ -191,11 +211,11 @@ async def test_whom_no_message_reaches_a_coordinator_hears_of(service: Notificat
 async def test_a_later_word_on_a_visit_overtakes_what_waits_in_whichever_order(service: Notifications) -> None:
     """Seen to fail without the look at later words in `notice_rows`: both are told in the morning."""
     for is_late in (False, True):
-        assignment_id = uuid4()
+        about = uuid4()
         service.now = NIGHT
-        offer = service.helper_told(assignment_id=assignment_id, answer_by=START)
+        offer = service.helper_told(about=about, answer_by=START)
         later = NIGHT + timedelta(minutes=5)
-        cancelled = service.helper_told("cancelled", assignment_id=assignment_id, occurred_at=later)
+        cancelled = service.helper_told("cancelled", about=about, occurred_at=later)
         await service.hear(service.account(), *((cancelled, offer) if is_late else (offer, cancelled)))
         await service.settle()
         service.now = MORNING
@@ -208,14 +228,41 @@ async def test_a_later_word_on_a_visit_overtakes_what_waits_in_whichever_order(s
 
 
 async def test_a_later_word_to_somebody_else_overtakes_nothing(service: Notifications) -> None:
-    assignment_id = uuid4()
-    cover = service.helper_told("cover", assignment_id=assignment_id)
-    other = service.helper_told(
-        "cover", helper_ref="sato", assignment_id=assignment_id, occurred_at=NOW + timedelta(seconds=1)
-    )
+    about = uuid4()
+    cover = service.helper_told("cover", about=about)
+    other = service.helper_told("cover", helper_ref="sato", about=about, occurred_at=NOW + timedelta(seconds=1))
     await service.hear(service.account(), service.account(account_ref="sato", address="+819011112222"), cover, other)
     await service.settle()
     assert await kinds(service) == [("helper_cover", "sent")] * 2
+
+
+@pytest.mark.parametrize(("first", "later"), [("offer", "changed"), ("offer", "over"), ("cover", "over")])
+async def test_what_is_not_so_any_more_in_the_morning_is_not_told(
+    service: Notifications, first: HelperMatter, later: HelperMatter
+) -> None:
+    """Moved, answered on the page, or taken by another at night. Seen to fail while it was looked at the assignment:
+    who is asked again has another, and of a cover there is none."""
+    about, service.now = uuid4(), NIGHT
+    asked = service.helper_told(first, about=about, answer_by=START)
+    word = service.helper_told(later, about=about, occurred_at=NIGHT + timedelta(minutes=5))
+    await service.hear(service.account(), asked, word, word)
+    await service.settle()
+    service.now = MORNING
+    await service.settle()
+    told = [(HELPER_NOTICES[later], "sent")] if later != "over" else []
+    assert sorted(await kinds(service)) == sorted([(HELPER_NOTICES[first], "superseded"), *told])
+    assert len(service.sink.messages()) == len(told)
+
+
+async def test_who_told_it_before_knows_only_the_assignment(service: Notifications) -> None:
+    service.now, assignment_id = NIGHT, uuid4()
+    offer = service.helper_told(about=None, assignment_id=assignment_id, answer_by=START)
+    later = NIGHT + timedelta(minutes=5)
+    cancelled = service.helper_told("cancelled", about=None, assignment_id=assignment_id, occurred_at=later)
+    await service.hear(service.account(), offer, cancelled)
+    service.now = MORNING
+    await service.settle()
+    assert sorted(await kinds(service)) == [("helper_cancelled", "sent"), ("helper_offer", "superseded")]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,16 @@ async def test_what_the_usual_text_cannot_know_is_said_in_our_words(service: Not
     assert "予約できました" in service.sink.messages(channel="sms")[-1].text
 
 
+async def test_a_towns_words_for_signing_in_are_not_for_a_number_that_proves_a_contact(service: Notifications) -> None:
+    """Seen to fail without the look in `_is_usual`."""
+    await publish(service, template("sign_in", short="{town} ログイン {code}"))
+    await service.hear(service.account(), service.sign_in_asked(), service.sign_in_asked(purpose="prove"))
+    await service.settle()
+    said = sorted(message.text for message in service.sink.messages())
+    assert f"二宮町 ログイン {CODE}" in said
+    assert sum("連絡先を確かめる番号" in text for text in said) == 1
+
+
 async def test_an_sms_that_became_too_long_is_sent_in_our_words(service: Notifications) -> None:
     await publish(service, template(short="あ" * 150 + " {number} {link}"))
     sent = await book(service, "sms")

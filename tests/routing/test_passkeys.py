@@ -107,6 +107,24 @@ async def test_an_answer_is_taken_once(
     assert "パスキーを確かめられませんでした" in refused.text
 
 
+async def test_an_answer_that_is_refused_uses_the_challenge_up(
+    db: Database, keys: Keys, visitor: Visitor, phone: Phone
+) -> None:
+    """Seen to fail with a challenge that is taken in the transaction of the refusal."""
+    await with_passkey(db, keys, visitor, phone)
+    stranger = Phone(phone.origin, phone.host)
+    stranger.credential_id = phone.credential_id
+    given = await challenge(visitor, SIGN_IN)
+    for each in (stranger, phone):
+        answer = {"challenge": given["challenge_id"], "credential": each.get(given["options"])}
+        assert (await visitor.post("/sign-in/passkey", answer)).status_code == UNPROCESSABLE
+    await sign_in(visitor)
+    given, other = await challenge(visitor, NEW), Phone("https://evil.example", HOST)
+    for each in (other, Phone(phone.origin, phone.host)):
+        answer = {"challenge": given["challenge_id"], "credential": each.create(given["options"]), "name": ""}
+        assert (await visitor.post("/account/passkeys", answer)).status_code == UNPROCESSABLE
+
+
 async def test_an_answer_comes_soon_or_not_at_all(
     db: Database, keys: Keys, visitor: Visitor, phone: Phone, clock: TestClock
 ) -> None:

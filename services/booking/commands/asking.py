@@ -76,7 +76,8 @@ _RELEASE = text("""
     FROM appointment a
     WHERE (s.municipality, s.appointment_id) = (:municipality, :appointment_id) AND s.state IN ('asked', 'accepted')
       AND (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
-    RETURNING s.helper_ref, s.assignment_id, a.counter, lower(s.during) AS starts_at, upper(s.during) AS ends_at
+    RETURNING s.helper_ref, s.assignment_id, s.appointment_id, a.counter,
+              lower(s.during) AS starts_at, upper(s.during) AS ends_at
 """)
 _ASKED_ANEW = text("""
     UPDATE appointment SET helper = 'asked', version = version + 1, changed_at = :now
@@ -203,6 +204,7 @@ async def _ask_untold(
         ends_at=appointment.ends_at,
         assignment_id=assignment_id,
         answer_by=due_at,
+        about=appointment.appointment_id,
     )
 
 
@@ -256,6 +258,7 @@ async def _tell_cancelled(
             starts_at=released.starts_at,
             ends_at=released.ends_at,
             assignment_id=released.assignment_id,
+            about=released.appointment_id,
         )
         await tell_helper(session, municipality, released.helper_ref, "cancelled", told, now=now)
 

@@ -13,7 +13,7 @@ from services.booking.commands.cover_asking import withdraw_cover
 from services.booking.commands.facts import tell
 from services.booking.commands.help_returns import is_untold, note_met
 from services.booking.commands.offers import tell_progress
-from services.booking.commands.telling_helpers import remind_before
+from services.booking.commands.telling_helpers import remind_before, tell_over
 from services.booking.commands.venues import bring_venues
 from services.booking.queries.helpers import TEACHES_THEN, list_venues_of
 from services.booking.tables import outbox
@@ -24,6 +24,7 @@ from shared.tokens import Identity
 
 Answer = Literal["accept", "decline", "came", "no-show"]
 ANSWERS: tuple[Answer, ...] = ("accept", "decline", "came", "no-show")
+OF_OFFERS: tuple[Answer, ...] = ("accept", "decline")
 LIVE = ("asked", "accepted")
 
 _APPOINTMENT_OF = text("""
@@ -93,6 +94,8 @@ async def answer_request(
         changed = await _decline(session, request, now=now)
     else:
         changed = await _attend(session, request, "done" if answer == "came" else "no_show", now=now)
+    if changed and answer in OF_OFFERS:
+        await tell_over(session, actor.municipality, actor.ref, request.appointment.appointment_id, now=now)
     if changed:
         await record_deed(session, actor, f"helper-{answer}", assignment_id, now=now)
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.telling_helpers import Told, tell_helper
+from services.booking.commands.telling_helpers import Told, tell_helper, tell_over
 from services.booking.domain.covers import Candidate, cover_by, who_suits
 from services.booking.queries.askable import CAN_BE_ASKED, visit_times
 from services.booking.queries.helpers import TEACHES_THEN
@@ -46,6 +46,10 @@ _OPEN = text("""
 _ASK = text("""
     INSERT INTO cover_ask (municipality, cover_id, helper_ref, state)
     SELECT :municipality, :cover_id, ref, 'asked' FROM unnest(CAST(:refs AS text[])) AS ref
+""")
+_WHO_WAITS = text("""
+    SELECT helper_ref FROM cover_ask
+    WHERE (municipality, cover_id) = (:municipality, :cover_id) AND state <> 'declined' ORDER BY helper_ref
 """)
 _IS_OPEN = text("""
     SELECT 1 FROM cover WHERE municipality = :municipality AND appointment_id = :appointment_id AND state = 'open'
@@ -83,6 +87,7 @@ async def ask_all(session: AsyncSession, municipality: str, appointment: Any, *,
         starts_at=appointment.starts_at,
         ends_at=appointment.ends_at,
         answer_by=answer_by,
+        about=cover_id,
     )
     for ref in refs:
         await tell_helper(session, municipality, ref, "cover", told, now=now)
@@ -101,4 +106,12 @@ async def withdraw_cover(session: AsyncSession, municipality: str, appointment_i
     mine = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
     cover_id = (await session.execute(_WITHDRAW, mine)).scalar_one_or_none()
     if cover_id is not None:
-        await unschedule(session, "booking", municipality=municipality, kind=COVER, ref=str(cover_id))
+        await ended(session, municipality, cover_id, now=now)
+
+
+async def ended(session: AsyncSession, municipality: str, cover_id: UUID, *, now: datetime) -> None:
+    """Its time no longer runs, and whoever was to read of it in the morning need not."""
+    await unschedule(session, "booking", municipality=municipality, kind=COVER, ref=str(cover_id))
+    waiting = await session.execute(_WHO_WAITS, {"municipality": municipality, "cover_id": cover_id})
+    for helper_ref in waiting.scalars().all():
+        await tell_over(session, municipality, helper_ref, cover_id, now=now)

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.asking import ACCEPTED, give_up, release_helper
 from services.booking.commands.assignments import LIVE, lock_request
-from services.booking.commands.cover_asking import COVER, ask_all, is_covering
+from services.booking.commands.cover_asking import ask_all, ended, is_covering
 from services.booking.commands.offers import tell_progress
-from services.booking.commands.telling_helpers import remind_before
+from services.booking.commands.telling_helpers import remind_before, tell_over
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.covers import cover_by
 from services.booking.domain.shifts import Shift, is_there
@@ -21,7 +21,6 @@ from services.booking.queries.helpers import TEACHES_THEN, list_shifts, list_ven
 from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.errors import Refusal
-from shared.messaging.due import unschedule
 from shared.tokens import Identity
 
 _APPOINTMENT_OF = text("SELECT appointment_id FROM cover WHERE (municipality, cover_id) = (:municipality, :cover_id)")
@@ -165,6 +164,7 @@ async def decline_cover(session: AsyncSession, actor: Identity, cover_id: UUID, 
     if asked.answer == "declined" or asked.state != "open":
         return
     await session.execute(_ANSWER, asked.key | {"helper_ref": actor.ref, "answer": "declined", "now": now})
+    await tell_over(session, actor.municipality, actor.ref, cover_id, now=now)
     await record_deed(session, actor, "decline-cover", cover_id, now=now)
     if (await session.execute(_STILL_ASKED, asked.key)).one_or_none() is None:
         await _lapse(session, asked, now=now)
@@ -189,8 +189,7 @@ async def _lapse(session: AsyncSession, asked: Asked, *, now: datetime) -> None:
 
 async def _end(session: AsyncSession, asked: Asked, state: str, *, now: datetime) -> None:
     await session.execute(_END, asked.key | {"state": state, "now": now})
-    town = asked.appointment.municipality
-    await unschedule(session, "booking", municipality=town, kind=COVER, ref=str(asked.cover_id))
+    await ended(session, asked.appointment.municipality, asked.cover_id, now=now)
 
 
 async def _lock(session: AsyncSession, actor: Identity, cover_id: UUID) -> Asked:

@@ -18,7 +18,7 @@ HELPER_REMINDER = "helper_reminder"
 
 # Whoever accepted, and still comes.
 _VISIT = text("""
-    SELECT s.helper_ref, a.counter, lower(s.during) AS starts_at, upper(s.during) AS ends_at
+    SELECT s.helper_ref, a.appointment_id, a.counter, lower(s.during) AS starts_at, upper(s.during) AS ends_at
     FROM assignment s JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     WHERE (s.municipality, s.assignment_id) = (:municipality, :assignment_id)
       AND s.state = 'accepted' AND a.state = 'booked' AND a.closure = 'none' AND lower(s.during) > :now
@@ -26,13 +26,14 @@ _VISIT = text("""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and when something is: nothing of whom a helper meets."""
+    """Where and when something is: nothing of whom a helper meets. A later word `about` the same overtakes this one."""
 
     venue: str
     starts_at: datetime
     ends_at: datetime
     assignment_id: UUID | None = None
     answer_by: datetime | None = None
+    about: UUID | None = None
 
 
 async def tell_helper(
@@ -52,6 +53,25 @@ async def tell_helper(
             helper_ref=helper_ref,
             matter=matter,
             **msgspec.structs.asdict(told),
+        ),
+    )
+
+
+async def tell_over(session: AsyncSession, municipality: str, helper_ref: str, about: UUID, *, now: datetime) -> None:
+    """A helper has answered on their page, or nobody is asked any more: what waits for the morning is not sent."""
+    told_id = uuid4()
+    await outbox.publish(
+        session,
+        HelperTold(
+            event_id=uuid4(),
+            municipality=municipality,
+            aggregate_id=str(told_id),
+            aggregate_version=1,
+            occurred_at=now,
+            told_id=told_id,
+            helper_ref=helper_ref,
+            matter="over",
+            about=about,
         ),
     )
 
@@ -92,7 +112,13 @@ async def on_helper_reminder_due(session: AsyncSession, municipality: str, ref: 
     key = {"municipality": municipality, "assignment_id": assignment_id, "now": now}
     visit = (await session.execute(_VISIT, key)).one_or_none()
     if visit is not None:
-        told = Told(venue=visit.counter, starts_at=visit.starts_at, ends_at=visit.ends_at, assignment_id=assignment_id)
+        told = Told(
+            venue=visit.counter,
+            starts_at=visit.starts_at,
+            ends_at=visit.ends_at,
+            assignment_id=assignment_id,
+            about=visit.appointment_id,
+        )
         await tell_helper(session, municipality, visit.helper_ref, "reminder", told, now=now)
 
 

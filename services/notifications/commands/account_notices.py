@@ -1,6 +1,6 @@
 """What is told to accounts: to helpers of their visits, and to whoever wants to sign in without a password.
 
-What is told is one row (`told`), and its notice another. It stays as it was told; only a later word on the same visit
+What is told is one row (`told`), and its notice another. It stays as it was told; only a later word about the same
 overtakes it (`commands/attempts.py` looks once more before sending).
 """
 
@@ -37,9 +37,9 @@ DUE_FORGET_TOLD = "forget_told"
 
 _TELL = Prepared(f"""
     INSERT INTO {SERVICE}.told (
-        municipality, told_id, account_ref, assignment_id, occurred_at, venue, starts_at, ends_at, until,
+        municipality, told_id, account_ref, about, occurred_at, venue, starts_at, ends_at, until,
         content_sealed, wrapped_key)
-    VALUES (:municipality, :told_id, :account_ref, :assignment_id, :occurred_at, :venue, :starts_at, :ends_at, :until,
+    VALUES (:municipality, :told_id, :account_ref, :about, :occurred_at, :venue, :starts_at, :ends_at, :until,
             :content_sealed, :wrapped_key)
     ON CONFLICT DO NOTHING RETURNING told_id
 """)
@@ -70,7 +70,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
     told_id: UUID
     account_ref: str
     occurred_at: datetime
-    assignment_id: UUID | None = None
+    about: UUID | None = None
     venue: str = ""
     starts_at: datetime | None = None
     ends_at: datetime | None = None
@@ -78,7 +78,7 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def follow_helper_told(session: AsyncSession, keys: Keys, event: HelperTold, *, now: datetime) -> None:
-    """Tell a helper, once for each `told_id`.
+    """Tell a helper, once for each `told_id`. What is `over` is kept as a later word, and nothing is sent of it.
 
     Raises:
         Poison: what a coordinator wrote cannot be opened.
@@ -88,12 +88,16 @@ async def follow_helper_told(session: AsyncSession, keys: Keys, event: HelperTol
         told_id=event.told_id,
         account_ref=event.helper_ref,
         occurred_at=event.occurred_at,
-        assignment_id=event.assignment_id,
+        # Who told it before there was `about` says of which assignment.
+        about=event.about or event.assignment_id,
         venue=event.venue,
         starts_at=event.starts_at,
         ends_at=event.ends_at,
         until=event.answer_by,
     )
+    if event.matter == "over":
+        await _TELL.row(session, msgspec.structs.asdict(told) | {"content_sealed": None, "wrapped_key": None})
+        return
     content = None
     if event.matter == "message":
         message = _open(keys, "booking", "helper_message", event.sealed, SealedMessage)
@@ -102,7 +106,7 @@ async def follow_helper_told(session: AsyncSession, keys: Keys, event: HelperTol
 
 
 async def follow_sign_in(session: AsyncSession, keys: Keys, event: SignInAsked, *, now: datetime) -> None:
-    """Send whoever asked what opens the door, once for each `asked_id`.
+    """Send whoever asked what opens the door, once for each `asked_id`; to prove a contact, the code alone.
 
     Raises:
         Poison: link and code cannot be opened.
@@ -115,7 +119,8 @@ async def follow_sign_in(session: AsyncSession, keys: Keys, event: SignInAsked, 
         occurred_at=event.occurred_at,
         until=event.expires_at,
     )
-    await _tell(session, keys, told, SIGN_IN, Content(link_token=opened.link_token, code=opened.code), now=now)
+    link_token = opened.link_token if event.purpose == "sign_in" else None
+    await _tell(session, keys, told, SIGN_IN, Content(link_token=link_token, code=opened.code), now=now)
 
 
 async def forget_told(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:  # noqa: ARG001  the shape of all due handlers

@@ -40,11 +40,11 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
     """Notices with the newest state of what they are about, the contact, and the words; locked."""
     town = notice.c.municipality
     language = _first(contact_point.c.language, account_contact.c.language)
-    # Of a visit, a later word overtakes an earlier one that waits.
+    # About the same, a later word overtakes an earlier one that waits.
     later = told.alias("later")
     is_overtaken = exists().where(
         later.c.municipality == town,
-        later.c.assignment_id == told.c.assignment_id,
+        later.c.about == told.c.about,
         later.c.account_ref == told.c.account_ref,
         later.c.occurred_at > told.c.occurred_at,
     )

@@ -69,7 +69,7 @@ CLASS_NOTICES: dict[str, Kind] = {
     "called_off": "class_called_off",
 }
 CLASS_REMINDER: Kind = "class_reminder"
-# What a helper is told, by its matter.
+# What a helper is told, by its matter; of what is `over`, nothing.
 HELPER_NOTICES: dict[str, Kind] = {
     "offer": "helper_offer",
     "cover": "helper_cover",

@@ -189,10 +189,9 @@ async def hash_anew(
     session: AsyncSession, keys: ContactKeys, municipality: str, account_id: UUID, address: Address
 ) -> None:
     """Write the hash by the newest master key: the older ones go. The account is locked."""
-    newest = keys.hashes(municipality, address.hashed)[0]
-    outdated = update(account_contact).where(
-        *_of(municipality, account_id), account_contact.c.address_hash.is_distinct_from(newest)
-    )
+    newest, *older = keys.hashes(municipality, address.hashed)
+    # Never over the hash of another address.
+    outdated = update(account_contact).where(*_of(municipality, account_id), account_contact.c.address_hash.in_(older))
     await session.execute(outdated.values(address_hash=newest))
 
 

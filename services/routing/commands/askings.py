@@ -61,6 +61,7 @@ async def make_asking(
             asked_id=asking_id,
             account_ref=account_id.hex,
             expires_at=expires_at,
+            purpose=purpose,
         ),
     )
     return asking_id

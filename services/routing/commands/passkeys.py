@@ -92,7 +92,7 @@ async def add_passkey(
     *,
     identity: Identity,
     account_id: UUID,
-    challenge_id: UUID,
+    challenge: bytes,
     credential: str,
     name: str,
     site: Site,
@@ -106,7 +106,6 @@ async def add_passkey(
     town = identity.municipality
     if await lock_account(session, town, account_id) is None:
         raise Refusal("account_unknown", 404)
-    challenge = await _take(session, town, challenge_id, account_id, now)
     try:
         made = verify_registration_response(
             credential=_read(credential),
@@ -158,16 +157,41 @@ async def begin_sign_in(session: AsyncSession, *, municipality: str, site: Site,
     return Challenge(challenge_id=challenge_id, options=msgspec.json.decode(options_to_json(options)))
 
 
+async def take_challenge(
+    session: AsyncSession, *, municipality: str, challenge_id: UUID, account_id: UUID | None = None, now: datetime
+) -> bytes:
+    """The challenge that was given to sign in, or to add a passkey to the account: taken away, to be answered once.
+
+    In a transaction of its own: an answer that is refused has used it up as well.
+
+    Raises:
+        Refusal: `passkey_refused` (422): it was answered before, or too late.
+    """
+    taken = (
+        delete(passkey_challenge)
+        .where(
+            passkey_challenge.c.municipality == municipality,
+            passkey_challenge.c.challenge_id == challenge_id,
+            passkey_challenge.c.account_id.is_not_distinct_from(account_id),
+            passkey_challenge.c.expires_at > now,
+        )
+        .returning(passkey_challenge.c.challenge)
+    )
+    challenge = (await session.execute(taken)).scalar_one_or_none()
+    if challenge is None:
+        raise Refusal("passkey_refused", 422)
+    return bytes(challenge)
+
+
 async def sign_in_by_passkey(
-    session: AsyncSession, *, municipality: str, challenge_id: UUID, credential: str, site: Site, now: datetime
+    session: AsyncSession, *, municipality: str, challenge: bytes, credential: str, site: Site, now: datetime
 ) -> NewSession:
     """Whoever has the phone, and opens it, is in.
 
     Raises:
-        Refusal: `passkey_refused` (422): not known here, not for this site, an answer that was given before or too
-            late, a copy of a passkey, or of an account that is closed. Nobody is told which.
+        Refusal: `passkey_refused` (422): not known here, not for this site or this challenge, a copy of a passkey, or
+            of an account that is closed. Nobody is told which.
     """
-    challenge = await _take(session, municipality, challenge_id, None, now)
     answer = _read(credential)
     known = await _find(session, municipality, answer)
     person = await lock_account(session, municipality, known.account_id) if known else None
@@ -230,26 +254,6 @@ async def _keep(
         )
     )
     return challenge_id
-
-
-async def _take(
-    session: AsyncSession, municipality: str, challenge_id: UUID, account_id: UUID | None, now: datetime
-) -> bytes:
-    """The challenge that was given for this: taken away, so that it is answered once."""
-    taken = (
-        delete(passkey_challenge)
-        .where(
-            passkey_challenge.c.municipality == municipality,
-            passkey_challenge.c.challenge_id == challenge_id,
-            passkey_challenge.c.account_id.is_not_distinct_from(account_id),
-            passkey_challenge.c.expires_at > now,
-        )
-        .returning(passkey_challenge.c.challenge)
-    )
-    challenge = (await session.execute(taken)).scalar_one_or_none()
-    if challenge is None:
-        raise Refusal("passkey_refused", 422)
-    return bytes(challenge)
 
 
 def _read(credential: str) -> dict[str, Any]:

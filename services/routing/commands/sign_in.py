@@ -30,6 +30,9 @@ async def ask_sign_in(
     account_id = await find_account(session, keys.contacts, municipality, address)
     if account_id is None or await lock_account(session, municipality, account_id) is None:
         return None
+    # Looked up again now that nobody changes it: its owner may have named another contact meanwhile.
+    if await find_account(session, keys.contacts, municipality, address) != account_id:
+        return None
     await hash_anew(session, keys.contacts, municipality, account_id, address)
     return await make_asking(
         session, keys, municipality=municipality, account_id=account_id, purpose="sign_in", now=now

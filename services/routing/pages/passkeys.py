@@ -18,6 +18,7 @@ from services.routing.commands.passkeys import (
     begin_sign_in,
     remove_passkey,
     sign_in_by_passkey,
+    take_challenge,
 )
 from services.routing.domain.sessions import safe_next
 from services.routing.domain.sign_in import PASSKEY_NAME_MAX_LENGTH
@@ -93,10 +94,12 @@ async def post_passkey_sign_in(
     fields = await read_form(request)
     tries.count_passkey(town.code, network_of_visitor(request))
     async with db.begin(town.code) as session:
+        challenge = await take_challenge(session, municipality=town.code, challenge_id=_challenge_of(fields), now=now)
+    async with db.begin(town.code) as session:
         started = await sign_in_by_passkey(
             session,
             municipality=town.code,
-            challenge_id=_challenge_of(fields),
+            challenge=challenge,
             credential=fields.get("credential", ""),
             site=_site(request, town, secure=secure),
             now=now,
@@ -123,12 +126,21 @@ async def post_passkey(
     form = Form(await read_form(request))
     # Without a name that can be shown it is told apart by its day.
     name = form.text("name", max_length=PASSKEY_NAME_MAX_LENGTH, required=False) or jst_day(now).isoformat()
+    account_id = account_of(identity)
+    async with db.begin(town.code) as session:
+        challenge = await take_challenge(
+            session,
+            municipality=town.code,
+            challenge_id=_challenge_of(form.values),
+            account_id=account_id,
+            now=now,
+        )
     async with db.begin(town.code) as session:
         await add_passkey(
             session,
             identity=identity,
-            account_id=account_of(identity),
-            challenge_id=_challenge_of(form.values),
+            account_id=account_id,
+            challenge=challenge,
             credential=form.value("credential"),
             name=name,
             site=_site(request, town, secure=secure),
