@@ -93,8 +93,9 @@ _LOCK = text("""
 """)
 _END = text("""
     UPDATE help_request
-    SET state = :state, version = version + 1, appointment_id = NULL, access_sealed = NULL, draft_sealed = NULL,
-        changed_at = :now
+    SET state = :state, version = version + 1, appointment_id = NULL, access_sealed = NULL,
+        -- A coordinator may still find somebody (`UNMET_KEPT`).
+        draft_sealed = CASE WHEN CAST(:state AS text) = 'unmet' THEN draft_sealed END, changed_at = :now
     WHERE (municipality, request_id) = (:municipality, :request_id) RETURNING *
 """)
 _FORGET_PLAN = text("""
