@@ -20,7 +20,7 @@ from services.booking.commands.changes import (
     change_appointment,
 )
 from services.booking.commands.covers import start_cover
-from services.booking.commands.erasure import erase_subject
+from services.booking.commands.erasure import erase_subject, on_case_erased
 from services.booking.commands.help_matching import ask_for_matching, assign_request
 from services.booking.commands.switching import follow_switch
 from services.booking.commands.tidying import tidy_up
@@ -32,7 +32,7 @@ from services.booking.queries.place import list_numbers_of_guest
 from services.booking.queries.slots import start_of_day
 from shared.clock import JST
 from shared.errors import Refusal
-from shared.events.routing import CaseSwitched
+from shared.events.routing import CaseErased, CaseSwitched
 from tests.booking.closing_town import close, run_due
 from tests.booking.conftest import TOWN, TownAfter
 from tests.booking.help_town import NEXT_MONDAY, SOON, TODAY, HelpTown, open_for_help, wish
@@ -129,6 +129,29 @@ async def test_a_coordinator_still_finds_somebody_for_who_was_not_met(helps: Hel
     assert await helps.state(request_id) == ("open", True)
     await helps.answer(TANAKA, "accept")
     assert await helps.state(request_id) == ("met", True)
+
+
+async def test_nobody_finds_a_helper_for_who_went_another_way_or_whose_case_is_forgotten(helps: HelpTown) -> None:
+    switched, forgotten = uuid4(), uuid4()
+    start, states = helps.town.now, []
+    for case_id in (switched, forgotten):
+        helps.at(start)
+        request_id = await helps.ask(case_id=case_id)
+        await helps.deadline(request_id)
+        about: dict[str, Any] = {
+            "event_id": uuid4(), "municipality": TOWN, "aggregate_id": str(case_id), "aggregate_version": 2,
+            "occurred_at": helps.town.now, "case_id": case_id,
+        }  # fmt: skip
+        async with helps.town.db.begin(TOWN) as session:
+            if case_id == switched:
+                event = CaseSwitched(**about, channel="online", is_settled=False)
+                await follow_switch(session, event, now=helps.town.now)
+            else:
+                erased = CaseErased(**about, subject_ref=uuid4(), procedure=PHONE_HELP, contact_ref=None)
+                await on_case_erased(session, erased, now=helps.town.now)
+        row = await helps.request(request_id)
+        states.append((row.state, row.draft_sealed, row.case_id))
+    assert states == [("withdrawn", None, switched), ("unmet", None, None)]
 
 
 async def test_who_was_met_after_the_deadline_leaves_no_draft(helps: HelpTown) -> None:
