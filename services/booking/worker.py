@@ -12,7 +12,6 @@ from services.booking.commands.class_draws import class_draw_handlers
 from services.booking.commands.class_seats import seat_handlers
 from services.booking.commands.class_times import CLASS_OVER, on_class_over_due
 from services.booking.commands.closings import (
-    CLOSING,
     CLOSING_ANSWER,
     CLOSING_OFFER,
     REOPENING,
@@ -34,6 +33,7 @@ from services.booking.commands.visits import END_VISIT, on_end_visit_due
 from services.booking.commands.waitlist import WAITING
 from services.booking.commands.waitlist_offers import WAITING_ANSWER, on_waiting_answer_due, on_waiting_due
 from services.booking.consumers import make_handlers
+from services.booking.domain.closings import CLOSING
 from services.booking.keys import Keys
 from services.booking.measuring import Measuring
 from services.booking.settings import Settings, load_settings

@@ -19,7 +19,7 @@ import httpx
 import msgspec
 from sqlalchemy import text
 
-from services.booking.commands.closings import CLOSING, CLOSING_OFFER, REOPENING, CloseTime, close_time
+from services.booking.commands.closings import CLOSING_OFFER, REOPENING, CloseTime, close_time
 from services.booking.commands.draw_entries import EnterDraw, enter_draw
 from services.booking.commands.draws import PASS_ON, AnnounceDraw, announce_draw, draw_handlers
 from services.booking.commands.offers import offer_place
@@ -28,6 +28,7 @@ from services.booking.commands.slots import slot_id_of
 from services.booking.commands.waitlist import JoinWaitlist, join_waitlist
 from services.booking.commands.waitlist_offers import on_waiting_due
 from services.booking.consumers import on_catalogue_published
+from services.booking.domain.closings import CLOSING
 from services.booking.domain.services import Service
 from services.booking.domain.waitlist import WEEKDAYS, Window
 from services.booking.worker import DUE_HANDLERS

@@ -248,6 +248,17 @@ async def test_nobody_comes_instead_and_who_was_to_come_still_does(helpers: Help
     assert "代わりに行ける方が、時間までに見つかりませんでした" in page.text
 
 
+async def test_who_says_too_late_that_they_cannot_come_ends_the_search(helpers: HelperTown) -> None:
+    booked = await helpers.book(slot=2)
+    await helpers.answer(SATO, "accept")
+    await start(helpers)
+    [row] = await helpers.town.rows("SELECT starts_at FROM booking.appointment")
+    helpers.at(row.starts_at)  # type: ignore[attr-defined]
+    await helpers.answer(SATO, "decline")
+    assert await helpers.appointment(booked) == ("cancelled", "nobody")
+    assert await covers(helpers) == ["withdrawn"]
+
+
 async def test_who_is_busy_then_or_suspended_meanwhile_cannot_accept(helpers: HelperTown) -> None:
     _booked, cover_id = await cannot_come(helpers)
     await helpers.shift(SUZUKI, venue=SHED, hours=(11, 12))

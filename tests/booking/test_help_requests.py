@@ -1,7 +1,8 @@
 """Asking for help without a time: matched, asked, met and told; or the next one, the deadline, and leaving it."""
 
 from datetime import datetime, timedelta
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -12,16 +13,27 @@ from services.booking import flow
 from services.booking.commands import help_requests
 from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.assignments import on_helper_answer_due, reassign
-from services.booking.commands.erasure import erase_subject
+from services.booking.commands.changes import (
+    CancelAppointment,
+    ChangeAppointment,
+    cancel_appointment,
+    change_appointment,
+)
+from services.booking.commands.covers import start_cover
+from services.booking.commands.erasure import erase_subject, on_case_erased
 from services.booking.commands.help_matching import ask_for_matching, assign_request
 from services.booking.commands.switching import follow_switch
-from services.booking.domain.help_requests import deadline_of
+from services.booking.commands.tidying import tidy_up
+from services.booking.domain.help_requests import UNMET_KEPT, deadline_of
 from services.booking.domain.matching import HelpWindow
 from services.booking.domain.rules import Policy
 from services.booking.flow import Rush
+from services.booking.queries.place import list_numbers_of_guest
+from services.booking.queries.slots import start_of_day
 from shared.clock import JST
 from shared.errors import Refusal
-from shared.events.routing import CaseSwitched
+from shared.events.routing import CaseErased, CaseSwitched
+from tests.booking.closing_town import close, run_due
 from tests.booking.conftest import TOWN, TownAfter
 from tests.booking.help_town import NEXT_MONDAY, SOON, TODAY, HelpTown, open_for_help, wish
 from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SUZUKI, TANAKA
@@ -86,7 +98,199 @@ async def test_nobody_is_found_in_time_and_that_is_told(helps: HelpTown) -> None
     await helps.deadline(request_id)
     assert await helps.state(request_id) == ("unmet", False)
     assert [each["state"] for each in await helps.facts("help_request_progressed")] == ["open", "unmet"]
-    assert (await helps.request(request_id)).draft_sealed is None
+    # A coordinator may still find somebody; then what they brought is forgotten.
+    for passed, is_kept in ((UNMET_KEPT, True), (timedelta(seconds=1), False)):
+        helps.at(helps.town.now + passed)
+        async with helps.town.db.begin(TOWN) as session:
+            await tidy_up(session, TOWN, now=helps.town.now)
+        assert ((await helps.request(request_id)).draft_sealed is not None) == is_kept
+
+
+async def test_a_coordinator_still_finds_somebody_for_who_was_not_met(helps: HelpTown) -> None:
+    await helps.helper()
+    case_id = uuid4()
+    request_id = await helps.ask(wanted=wish(sign_need="needed"), case_id=case_id)
+    slot = (await helps.town.slots(HALL))[0]
+    start = helps.town.now
+    await helps.deadline(request_id)
+    helps.at(start)
+
+    async def assign() -> None:
+        async with helps.town.db.begin(TOWN) as session:
+            await assign_request(
+                session, COORDINATOR, request_id, TANAKA, slot.slot_id, helps.town.keys, now=helps.town.now
+            )
+
+    again = await helps.ask(case_id=case_id)
+    with pytest.raises(Refusal, match="help_over"):
+        await assign()
+    await helps.withdraw(again)
+    await assign()
+    assert await helps.state(request_id) == ("open", True)
+    await helps.answer(TANAKA, "accept")
+    assert await helps.state(request_id) == ("met", True)
+
+
+async def test_nobody_finds_a_helper_for_who_went_another_way_or_whose_case_is_forgotten(helps: HelpTown) -> None:
+    switched, forgotten = uuid4(), uuid4()
+    start, states = helps.town.now, []
+    for case_id in (switched, forgotten):
+        helps.at(start)
+        request_id = await helps.ask(case_id=case_id)
+        await helps.deadline(request_id)
+        about: dict[str, Any] = {
+            "event_id": uuid4(), "municipality": TOWN, "aggregate_id": str(case_id), "aggregate_version": 2,
+            "occurred_at": helps.town.now, "case_id": case_id,
+        }  # fmt: skip
+        async with helps.town.db.begin(TOWN) as session:
+            if case_id == switched:
+                event = CaseSwitched(**about, channel="online", is_settled=False)
+                await follow_switch(session, event, now=helps.town.now)
+            else:
+                erased = CaseErased(**about, subject_ref=uuid4(), procedure=PHONE_HELP, contact_ref=None)
+                await on_case_erased(session, erased, now=helps.town.now)
+        row = await helps.request(request_id)
+        states.append((row.state, row.draft_sealed, row.case_id))
+    assert states == [("withdrawn", None, switched), ("unmet", None, None)]
+
+
+async def test_who_was_met_after_the_deadline_leaves_no_draft(helps: HelpTown) -> None:
+    await helps.helper()
+    request_id = await helps.ask()
+    await helps.match()
+    start = helps.town.now
+    await change(helps, "UPDATE help_request SET until = opened_at + interval '1 minute'")
+    helps.at(start + timedelta(minutes=2))
+    await helps.answer(TANAKA, "accept")
+    row = await helps.request(request_id)
+    assert (row.state, row.draft_sealed) == ("met", None)
+
+
+async def test_who_asked_again_meanwhile_is_looked_for_once(helps: HelpTown) -> None:
+    await helps.helper()
+    case_id = uuid4()
+    first = await helps.ask(case_id=case_id)
+    await helps.match()
+    await helps.answer(TANAKA, "accept")
+    second = await helps.ask(case_id=case_id)
+    await helps.answer(TANAKA, "decline")
+    assert await helps.state(first) == ("unmet", False)
+    assert (await helps.state(second))[0] == "open"
+
+
+async def untold(helps: HelpTown, **changes: object) -> tuple[UUID, Any]:
+    """A request for which SATO is asked, and its appointment."""
+    await helps.helper(SATO)
+    request_id = await helps.ask(**changes)  # type: ignore[arg-type]
+    await helps.match()
+    (row,) = await helps.town.rows("SELECT * FROM booking.appointment")
+    return request_id, row
+
+
+async def change(helps: HelpTown, sql: str) -> None:
+    async with helps.town.db.begin(TOWN) as session:
+        await session.execute(text(sql))
+
+
+async def told_of_appointments(helps: HelpTown) -> list[dict[str, Any]]:
+    return await helps.facts("appointment_%")
+
+
+async def test_staff_cancel_what_its_owner_knows_nothing_of(helps: HelpTown) -> None:
+    request_id, row = await untold(helps)
+    order = CancelAppointment(
+        municipality=TOWN, appointment_id=row.appointment_id, version=row.version, key="c", staff=COORDINATOR
+    )
+    async with helps.town.db.begin(TOWN) as session:
+        await cancel_appointment(session, order, now=helps.town.now)
+    assert await helps.state(request_id) == ("open", False)
+    assert await told_of_appointments(helps) == []
+    await helps.helper(TANAKA)
+    await helps.match()
+    await helps.answer(TANAKA, "accept")
+    assert await helps.state(request_id) == ("met", True)
+
+
+async def test_staff_move_what_its_owner_knows_nothing_of(helps: HelpTown) -> None:
+    request_id, row = await untold(helps)
+    slot_id = next(slot.slot_id for slot in await helps.town.slots(HALL) if slot.free and slot.slot_id != row.slot_id)
+    order = ChangeAppointment(
+        municipality=TOWN, appointment_id=row.appointment_id, slot_id=slot_id, version=row.version, key="m",
+        staff=COORDINATOR,
+    )  # fmt: skip
+    async with helps.town.db.begin(TOWN) as session:
+        await change_appointment(session, order, now=helps.town.now)
+    assert await told_of_appointments(helps) == []
+    (asked,) = [each for each in await helps.requests() if each.state == "asked"]
+    await helps.answer(SATO, "accept", asked.assignment_id)
+    assert await helps.state(request_id) == ("met", True)
+    assert len(await told_of_appointments(helps)) == 1
+
+
+async def test_a_venue_closes_before_anybody_was_told(helps: HelpTown) -> None:
+    request_id, row = await untold(helps)
+    await close(helps.town, counter=HALL, day=row.day)
+    await run_due(helps.town)
+    assert await told_of_appointments(helps) == []
+    (ended,) = await helps.town.rows(
+        "SELECT state, closure FROM booking.appointment WHERE appointment_id = :id", id=row.appointment_id
+    )
+    assert (ended.state, ended.closure) == ("cancelled", "none")  # type: ignore[attr-defined]
+    assert (await helps.request(request_id)).appointment_id != row.appointment_id
+
+
+async def test_a_case_that_is_settled_another_way_ends_what_nobody_was_told_of(helps: HelpTown) -> None:
+    case_id = uuid4()
+    request_id, _row = await untold(helps, case_id=case_id)
+    event = CaseSwitched(
+        event_id=uuid4(), municipality=TOWN, aggregate_id=str(case_id), aggregate_version=2,
+        occurred_at=helps.town.now, case_id=case_id, channel="online", is_settled=True,
+    )  # fmt: skip
+    async with helps.town.db.begin(TOWN) as session:
+        await follow_switch(session, event, now=helps.town.now)
+    assert await helps.state(request_id) == ("withdrawn", False)
+    assert await helps.states() == {SATO: "released"}
+    assert await told_of_appointments(helps) == []
+
+
+async def test_nobody_covers_what_its_owner_knows_nothing_of(helps: HelpTown) -> None:
+    await untold(helps)
+    await helps.hear(helps.account(TANAKA))
+    assignment_id = (await helps.requests())[0].assignment_id
+    boss = helps.town.browser("boss", kind="staff", roles=("coordinator",))
+    ask_all = f"/helpers/roster/{assignment_id}/cover"
+    assert ask_all not in (await boss.get("/helpers/roster")).text
+    with pytest.raises(Refusal, match="request_over"):
+        async with helps.town.db.begin(TOWN) as session:
+            await start_cover(session, COORDINATOR, assignment_id, now=helps.town.now)
+    await helps.answer(SATO, "accept")
+    assert ask_all in (await boss.get("/helpers/roster")).text
+
+
+async def test_only_who_has_what_a_request_needs_is_asked_to_come_instead(helps: HelpTown) -> None:
+    await helps.helper(SATO)
+    await helps.change_helper(SATO, signs=True)
+    await helps.ask(wanted=wish(sign_need="needed"))
+    await helps.match()
+    await helps.answer(SATO, "accept")
+    for ref in (SUZUKI, TANAKA):
+        await helps.hear(helps.account(ref))
+    await helps.change_helper(TANAKA, signs=True)
+    async with helps.town.db.begin(TOWN) as session:
+        assert await start_cover(session, COORDINATOR, (await helps.requests())[0].assignment_id, now=helps.town.now)
+    rows = await helps.town.rows("SELECT helper_ref FROM booking.cover_ask")
+    assert [row.helper_ref for row in rows] == [TANAKA]  # type: ignore[attr-defined]
+
+
+async def test_what_nobody_was_told_of_counts_for_nothing(helps: HelpTown) -> None:
+    await untold(helps)
+    await change(helps, "UPDATE booking_rules SET max_open_appointments = 1")
+    async with helps.town.db.begin(TOWN) as session:
+        day = (await session.execute(text("SELECT min(day) FROM appointment"))).scalar_one()
+        assert await list_numbers_of_guest(session, TOWN, "guest", now=start_of_day(day)) == []
+    visit_id = await helps.town.visit("guest")
+    await helps.town.hold(visit_id, "guest", (await helps.town.slots("7"))[0].slot_id)
+    await helps.town.book(visit_id, "guest")
 
 
 async def test_who_is_asked_at_the_deadline_may_still_answer(helps: HelpTown) -> None:

@@ -19,6 +19,7 @@ from services.booking.commands.visits import END_VISIT, KANA, NAME, VISIT_LIFETI
 from services.booking.domain.rules import JST, Policy
 from services.booking.keys import Keys, subject_context
 from services.booking.queries.runs import HELD_UNTIL_THE_END
+from services.booking.queries.untold import UNTOLD
 from services.booking.tables import ledger
 from shared.audit import record_deed
 from shared.crypto import new_code, new_link_token, token_hash
@@ -93,6 +94,7 @@ _BOOK = Prepared(f"""
         -- What belongs to one arrival counts once.
         SELECT count(DISTINCT coalesce(chain_id, appointment_id)) AS appointments FROM appointment
         WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now
+          AND NOT {UNTOLD.format(row="appointment")}
           -- Nor does what this one takes the place of (`queries/visits.py`: is_replaced).
           AND NOT coalesce(case_id = CAST(:case_id AS uuid) AND (helper = 'none') <> (CAST(:helper AS text) = 'none')
                            AND chain_id IS NULL AND (services IS NULL OR jsonb_array_length(services) <= 1), false)),

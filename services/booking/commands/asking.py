@@ -18,7 +18,7 @@ from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.commands.venues import bring_venues
 from services.booking.domain.covers import SHORT_NOTICE
 from services.booking.domain.shifts import Shift, answer_by, week_time
-from services.booking.queries.askable import CAN_BE_ASKED, can_be_asked, visit_times
+from services.booking.queries.askable import CAN_BE_ASKED, HAS_WHAT_IS_NEEDED, can_be_asked, visit_times
 from services.booking.queries.helpers import TEACHES_THEN, VENUES_MAX, list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled
@@ -43,13 +43,7 @@ _FREE_HELPERS = text(f"""
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
-      AND NOT {TEACHES_THEN}
-      -- What a request cannot do without (`domain/matching.py: suits`).
-      AND NOT EXISTS (
-          SELECT 1 FROM help_request r
-          WHERE (r.municipality, r.appointment_id) = (h.municipality, :appointment_id)
-            AND (r.sign_need = 'needed' AND NOT h.signs
-                 OR r.language_need = 'needed' AND r.language <> ALL (h.languages)))
+      AND NOT {TEACHES_THEN} AND {HAS_WHAT_IS_NEEDED}
     ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
              (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),
@@ -287,6 +281,7 @@ async def give_up(session: AsyncSession, municipality: str, appointment: Any, *,
     again. Bringing the venue is the caller's."""
     untold = await is_untold(session, municipality, appointment.appointment_id)
     mine = {"municipality": municipality, "appointment_id": appointment.appointment_id, "now": now}
+    await withdraw_cover(session, municipality, appointment.appointment_id, now=now)
     cancelled = (await session.execute(_NOBODY, mine)).one()
     await session.execute(FREE_PLACE, mine)
     await end_offer(session, municipality, appointment.appointment_id, "withdrawn", now=now)

@@ -12,6 +12,7 @@ from services.booking.commands.asking import ask_anew, release_helper
 from services.booking.commands.chains import lock_chain, lock_whole, refuse_broken_chain
 from services.booking.commands.draws import pass_on_later
 from services.booking.commands.facts import tell, tell_as_one
+from services.booking.commands.help_returns import is_untold, look_again
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
@@ -191,7 +192,8 @@ async def change_appointment(session: AsyncSession, order: ChangeAppointment, *,
         await bring_venues(session, order.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, order.municipality, [old.counter, new.counter], now=now)
     # Link and code stay: page, printed slip and every message say the same for the life of the appointment.
-    await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
+    if not await is_untold(session, order.municipality, order.appointment_id):
+        await outbox.publish(session, tell(AppointmentChanged, moved, now=now))
     changed = Changed(appointment_id=moved.appointment_id, number=moved.number, version=moved.version)
     await keep_answer(session, order.municipality, _owner(order), order.key, changed)
     await record_deed(session, order.staff, "change", order.appointment_id, version=moved.version, now=now)
@@ -209,8 +211,11 @@ async def cancel_appointment(session: AsyncSession, order: CancelAppointment, *,
     if answered is not None:
         return msgspec.convert(answered, Changed)
     old, others = await _lock(session, order, whole=order.whole, now=now)
-    rows = [await end_appointment(session, each, now=now) for each in (old, *others)]
-    await outbox.publish(session, *tell_as_one([tell(AppointmentCancelled, each, now=now) for each in rows]))
+    if await is_untold(session, order.municipality, order.appointment_id):
+        rows = [await end_untold(session, old, now=now)]
+    else:
+        rows = [await end_appointment(session, each, now=now) for each in (old, *others)]
+        await outbox.publish(session, *tell_as_one([tell(AppointmentCancelled, each, now=now) for each in rows]))
     row, *rest = rows
     for other in rest:
         await record_deed(session, order.staff, "cancel", other.appointment_id, version=other.version, now=now)
@@ -234,6 +239,13 @@ async def end_appointment(session: AsyncSession, old: Any, *, now: datetime) -> 
     if old.helper != "none":
         await bring_venues(session, old.municipality, {old.counter, *venues}, now=now)
     await mark_availability(session, old.municipality, [old.counter], now=now)
+    return row
+
+
+async def end_untold(session: AsyncSession, old: Any, *, now: datetime) -> Any:
+    """As `end_appointment`, of one that its owner was not told of: nobody is told, and another time is looked for."""
+    row = await end_appointment(session, old, now=now)
+    await look_again(session, old.municipality, old.appointment_id, now=now)
     return row
 
 

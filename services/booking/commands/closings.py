@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ask_next, release_helper
 from services.booking.commands.chain_offers import ChainOffer, find_chain_offer, offer_chain
 from services.booking.commands.chains import WITH_ARRIVALS, by_arrival, is_ahead, lock_arrival
+from services.booking.commands.changes import end_untold
 from services.booking.commands.facts import tell_as_one, tell_closure
+from services.booking.commands.help_returns import is_untold
 from services.booking.commands.horizon import lock_rules, open_horizon
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
 from services.booking.commands.locking import lock_places
@@ -25,7 +27,7 @@ from services.booking.commands.offers import Offer, end_offer, find_offer, is_lo
 from services.booking.commands.venues import bring_venues
 from services.booking.commands.waitlist import end_earlier_offer
 from services.booking.commands.webhooks import tell_webhooks
-from services.booking.domain.closings import DAYS_MAX, OFFER_LIFETIME, Reason
+from services.booking.domain.closings import CLOSING, DAYS_MAX, OFFER_LIFETIME, Reason
 from services.booking.domain.rules import Policy
 from services.booking.queries.closings import IN_TIME, ON_DAYS, spans_of
 from services.booking.queries.rules import get_rules
@@ -38,7 +40,7 @@ from shared.messaging.due import Due, schedule, schedule_all
 from shared.messaging.outbox import work_in_bulk
 from shared.tokens import Identity
 
-CLOSING, REOPENING = "closing", "reopening"
+REOPENING = "reopening"
 CLOSING_ANSWER, CLOSING_OFFER = "closing_answer", "closing_offer"
 # As many as are done well within a lease, and a transaction's time.
 BATCH = 50
@@ -254,7 +256,9 @@ async def on_closing_due(session: AsyncSession, municipality: str, ref: str, now
     answers: list[Due] = []
     for arrival in by_arrival(rows):
         concerned = [row for row in arrival if _concerns(closing, row)]
-        if concerned:
+        if concerned and await is_untold(session, municipality, concerned[0].appointment_id):
+            await end_untold(session, concerned[0], now=now)
+        elif concerned:
             told, answer = await _ask(session, arrival, concerned, closing.closing_id, policy, now=now)
             events += told
             answers.append(answer)

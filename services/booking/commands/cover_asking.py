@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.telling_helpers import Told, tell_helper, tell_over
 from services.booking.domain.covers import Candidate, cover_by, who_suits
-from services.booking.queries.askable import CAN_BE_ASKED, visit_times
+from services.booking.queries.askable import CAN_BE_ASKED, HAS_WHAT_IS_NEEDED, visit_times
 from services.booking.queries.helpers import TEACHES_THEN
 from shared.messaging.due import schedule, unschedule
 
@@ -32,7 +32,7 @@ _FREE = text(f"""
           SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
             AND s.state IN ('asked', 'accepted', 'declined')
             AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
-      AND NOT {TEACHES_THEN}
+      AND NOT {TEACHES_THEN} AND {HAS_WHAT_IS_NEEDED}
       AND NOT EXISTS (
           SELECT 1 FROM cover_ask k JOIN cover c ON (c.municipality, c.cover_id) = (k.municipality, k.cover_id)
           WHERE k.municipality = h.municipality AND k.helper_ref = h.helper_ref AND k.state = 'declined'

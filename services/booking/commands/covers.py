@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.asking import ACCEPTED, give_up, release_helper
 from services.booking.commands.assignments import LIVE, lock_request
 from services.booking.commands.cover_asking import ask_all, ended, is_covering
+from services.booking.commands.help_returns import is_untold
 from services.booking.commands.offers import tell_progress
 from services.booking.commands.telling_helpers import remind_before, tell_over
 from services.booking.commands.venues import bring_venues
@@ -100,6 +101,9 @@ async def start_cover(session: AsyncSession, actor: Identity, assignment_id: UUI
     if await is_covering(session, actor.municipality, appointment.appointment_id):
         return 0
     if request.state not in LIVE or appointment.state != "booked" or appointment.starts_at <= now:
+        raise Refusal("request_over", 409)
+    if await is_untold(session, actor.municipality, appointment.appointment_id):
+        # Of a request for help: the matching, or a coordinator, asks the next one (`commands/help_matching.py`).
         raise Refusal("request_over", 409)
     if cover_by(asked_at=now, starts_at=appointment.starts_at) is None:
         raise Refusal("cover_too_late", 409)

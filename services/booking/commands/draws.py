@@ -11,13 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, book_appointment
-from services.booking.commands.closings import CLOSING
 from services.booking.commands.draw_telling import tell_entries
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.slots import SEAT_GIVEN_BACK
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME
 from services.booking.commands.webhooks import tell_webhooks
+from services.booking.domain.closings import CLOSING
 from services.booking.domain.draw import SEED_BYTES, Seats, Ticket, allocate, commitment_of, digest_of
 from services.booking.keys import Keys, draw_context
 from shared.audit import record_deed

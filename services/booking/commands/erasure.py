@@ -150,9 +150,12 @@ async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datet
     classes = await forget_class_entries(session, OF_CASE, of_case, only_over=True, now=now)
     items = _items_of([*over, *classes])
     await _forget(session, town, visits, over, now=now)
-    # Whoever can still win, or be met, is as one who has an appointment ahead.
-    for forget in (_FORGET_ENTRIES, _FORGET_REQUESTS):
-        lost = text(forget.format(whose=f"{OF_CASE} AND draft_sealed IS NULL"))
+    # Whoever can still win, or is looked for, is as one who has an appointment ahead.
+    for forget, is_over in (
+        (_FORGET_ENTRIES, "draft_sealed IS NULL"),
+        (_FORGET_REQUESTS, "(draft_sealed IS NULL OR state = 'unmet')"),
+    ):
+        lost = text(forget.format(whose=f"{OF_CASE} AND {is_over}"))
         await session.execute(lost, of_case | {"now": now})
     if items:
         entry = erased_entry(

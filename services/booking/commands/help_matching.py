@@ -57,6 +57,12 @@ _MATCH = text("""
 _DROP = text("""
     DELETE FROM help_match WHERE (municipality, match_id) = (:municipality, :match_id) AND appointment_id IS NULL
 """)
+# They have asked again since this was not met.
+_ASKED_AGAIN = text("""
+    SELECT EXISTS (SELECT FROM help_request
+                   WHERE (municipality, case_id) = (:municipality, :case_id) AND state = 'open'
+                     AND request_id <> :request_id)
+""")
 _FORGET_PLANNED = text("""
     DELETE FROM help_match
     WHERE (municipality, request_id) = (:municipality, :request_id) AND appointment_id IS NULL
@@ -164,11 +170,14 @@ async def assign_request(
     """A coordinator chooses who is asked, and when. Nobody else is asked for it any more, unless they decline.
 
     Raises:
-        Refusal: `help_unknown`, `helper_unknown`, `slot_unknown` (404); `help_over` (409), it is met, or withdrawn;
-            `helper_busy` (409), they are not there then; as `hold_place`.
+        Refusal: `help_unknown`, `helper_unknown`, `slot_unknown` (404); `help_over` (409), it is met or withdrawn, or
+            they have asked again; `helper_busy` (409), they are not there then; as `hold_place`.
     """
     row = await lock_request(session, actor.municipality, request_id)
     if row.state not in ("open", "unmet") or row.subject_ref is None or row.draft_sealed is None:
+        raise Refusal("help_over", 409)
+    again = {"municipality": actor.municipality, "case_id": row.case_id, "request_id": request_id}
+    if (await session.execute(_ASKED_AGAIN, again)).scalar_one():
         raise Refusal("help_over", 409)
     await drop_appointment(session, row, now=now)
     match_id = uuid4()

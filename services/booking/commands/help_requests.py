@@ -93,8 +93,9 @@ _LOCK = text("""
 """)
 _END = text("""
     UPDATE help_request
-    SET state = :state, version = version + 1, appointment_id = NULL, access_sealed = NULL, draft_sealed = NULL,
-        changed_at = :now
+    SET state = :state, version = version + 1, appointment_id = NULL, access_sealed = NULL,
+        -- A coordinator may still find somebody (`UNMET_KEPT`).
+        draft_sealed = CASE WHEN CAST(:state AS text) = 'unmet' THEN draft_sealed END, changed_at = :now
     WHERE (municipality, request_id) = (:municipality, :request_id) RETURNING *
 """)
 _FORGET_PLAN = text("""
@@ -105,13 +106,15 @@ _FORGET_PLAN = text("""
 _FORGET_DRAFT = text("""
     UPDATE help_request SET draft_sealed = NULL WHERE (municipality, request_id) = (:municipality, :request_id)
 """)
-_OPEN_OF_CASE = text("""
-    SELECT request_id FROM help_request
-    WHERE (municipality, case_id) = (:municipality, :case_id) AND state = 'open' AND opened_at <= :at
+# Who can still be met: somebody is looked for, or a coordinator may find somebody.
+_CAN_BE_MET = "(r.state = 'open' OR r.state = 'unmet' AND r.draft_sealed IS NOT NULL)"
+_OPEN_OF_CASE = text(f"""
+    SELECT r.request_id FROM help_request r
+    WHERE (r.municipality, r.case_id) = (:municipality, :case_id) AND {_CAN_BE_MET} AND r.opened_at <= :at
 """)
-_CASE_OF_VISIT = text("""
+_CASE_OF_VISIT = text(f"""
     SELECT r.request_id FROM visit v
-    JOIN help_request r ON (r.municipality, r.case_id) = (v.municipality, v.case_id) AND r.state = 'open'
+    JOIN help_request r ON (r.municipality, r.case_id) = (v.municipality, v.case_id) AND {_CAN_BE_MET}
     WHERE (v.municipality, v.visit_id) = (:municipality, :visit_id)
 """)
 

@@ -27,7 +27,10 @@ _MET = text("""
     WITH found AS (
         SELECT municipality, request_id, access_sealed FROM help_request
         WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state = 'open' FOR UPDATE)
-    UPDATE help_request r SET state = 'met', access_sealed = NULL, version = r.version + 1, changed_at = :now
+    UPDATE help_request r
+    SET state = 'met', access_sealed = NULL, version = r.version + 1, changed_at = :now,
+        -- After its deadline it is not looked again.
+        draft_sealed = CASE WHEN r.until > :now THEN r.draft_sealed END
     FROM found WHERE (r.municipality, r.request_id) = (found.municipality, found.request_id)
     RETURNING found.access_sealed
 """)
@@ -36,7 +39,11 @@ _LOOK_AGAIN = text("""
         SELECT municipality, request_id, state FROM help_request
         WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state IN ('open', 'met') FOR UPDATE)
     UPDATE help_request r
-    SET state = CASE WHEN r.until > :now AND r.draft_sealed IS NOT NULL THEN 'open' ELSE 'unmet' END,
+    SET state = CASE WHEN r.until > :now AND r.draft_sealed IS NOT NULL AND NOT EXISTS (
+                         -- They have asked again meanwhile (`help_request_one_open_idx`).
+                         SELECT FROM help_request o
+                         WHERE (o.municipality, o.case_id) = (r.municipality, r.case_id) AND o.state = 'open'
+                           AND o.request_id <> r.request_id) THEN 'open' ELSE 'unmet' END,
         appointment_id = NULL, access_sealed = NULL, version = r.version + 1, changed_at = :now
     FROM found WHERE (r.municipality, r.request_id) = (found.municipality, found.request_id)
     RETURNING r.*, found.state AS before

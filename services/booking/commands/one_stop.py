@@ -30,6 +30,7 @@ from services.booking.domain.rules import JST, Policy, SlotTaken, refuse_unbooka
 from services.booking.keys import Keys, subject_context
 from services.booking.queries.one_stop import HeldChain, find_held_chain, list_errands, list_walks, strictest
 from services.booking.queries.rules import get_rules
+from services.booking.queries.untold import UNTOLD
 from services.booking.tables import ledger
 from shared.audit import record_deed
 from shared.crypto import new_code, new_link_token, token_hash
@@ -118,9 +119,10 @@ _MADE = text(f"""
     SELECT appointment_id, number, procedure, counter, starts_at, ends_at FROM appointment
     WHERE municipality = :municipality AND chain_id = :visit_id ORDER BY starts_at, number LIMIT {ERRANDS_MAX}
 """)
-_AHEAD = text("""
+_AHEAD = text(f"""
     SELECT count(DISTINCT coalesce(chain_id, appointment_id)) FROM appointment
     WHERE municipality = :municipality AND guest_ref = :visitor AND state = 'booked' AND starts_at > :now
+      AND NOT {UNTOLD.format(row="appointment")}
 """)
 _MAKE = text("""
     INSERT INTO appointment

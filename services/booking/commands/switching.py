@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.facts import tell
 from services.booking.commands.help_requests import leave_requests
+from services.booking.commands.help_returns import is_untold
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import release_places, stay_alone
@@ -70,10 +71,13 @@ async def follow_switch(session: AsyncSession, event: CaseSwitched, *, now: date
     await session.execute(_REMEMBER, case)
     visits = (await session.execute(_END_VISITS, case)).scalars().all()
     not_needed = (await session.execute(_NOT_NEEDED, case)).scalars().all() if event.is_settled else []
+    # What its owner was not told of ends without a word, with its request.
     rows = [
         row
         for row in await lock_appointments(session, event.municipality, not_needed)
-        if row.state == "booked" and row.starts_at > now
+        if row.state == "booked"
+        and row.starts_at > now
+        and not await is_untold(session, event.municipality, row.appointment_id)
     ]
     appointments = [row.appointment_id for row in rows]
     await lock_places(session, event.municipality, appointments=appointments, visits=visits)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.access import oldest_day
 from services.booking.commands.helper_messages import KEPT as HELPER_MESSAGES_KEPT
+from services.booking.domain.help_requests import UNMET_KEPT
 from services.booking.domain.notes import NOTES_KEPT
 from services.booking.domain.webhooks import MESSAGES_KEPT
 from shared.clock import jst_day
@@ -71,6 +72,14 @@ _OLD_NOTES = text(f"""
         WHERE municipality = :municipality AND written_at < :noted_before LIMIT {BATCH})
     RETURNING 1
 """)
+# Nobody finds a helper for these any more.
+_OLD_REQUESTS = text(f"""
+    UPDATE help_request SET draft_sealed = NULL WHERE (municipality, request_id) IN (
+        SELECT municipality, request_id FROM help_request
+        WHERE municipality = :municipality AND state <> 'open' AND until < :unmet_before AND draft_sealed IS NOT NULL
+        LIMIT {BATCH})
+    RETURNING 1
+""")
 # Whose browser held a ticket is nobody's business once the day is over.
 _OLD_PHONES = text(f"""
     DELETE FROM phone_ticket WHERE (municipality, appointment_id) IN (
@@ -82,7 +91,8 @@ _OLD_PHONES = text(f"""
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, what
-    counters and helpers told each other, old messages to other systems and to helpers, and who held which ticket."""
+    counters and helpers told each other, old messages to other systems and to helpers, who held which ticket, and what
+    those brought who were not met."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
@@ -91,6 +101,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         "told_before": now - MESSAGES_KEPT,
         "sent_before": now - HELPER_MESSAGES_KEPT,
         "noted_before": now - NOTES_KEPT,
+        "unmet_before": now - UNMET_KEPT,
     }
     for old in (
         _OLD_KEYS,
@@ -103,6 +114,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         _OLD_HELPER_MESSAGES,
         _OLD_PHONES,
         _OLD_NOTES,
+        _OLD_REQUESTS,
     ):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.
         while len((await session.execute(old, asked)).all()) == BATCH:

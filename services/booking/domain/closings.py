@@ -9,6 +9,8 @@ import msgspec
 from services.booking.domain.calendar import SlotTime
 from services.booking.domain.rules import Policy
 
+# Kind of `due`: the next of those whom a closing concerns (`commands/closings.py`).
+CLOSING = "closing"
 Reason = Literal["weather", "power", "illness", "other"]
 # A place is kept so long, or until it could no longer be booked.
 OFFER_LIFETIME = timedelta(hours=24)

@@ -14,6 +14,9 @@ TOLD_AT = time(18)
 # Whoever asks late is looked for at least so long, as far as their own time allows.
 LOOK_AT_LEAST = timedelta(hours=3)
 
+# Who was not met stays with the coordinators so long, who may still find somebody: then their days are over.
+UNMET_KEPT = timedelta(days=14)
+
 
 def deadline_of(window: HelpWindow, policy: Policy, *, now: datetime) -> datetime:
     """Until when a helper is looked for.

@@ -23,6 +23,15 @@ CAN_BE_ASKED = f"""
         WHERE v.municipality = h.municipality AND v.helper_ref = h.helper_ref AND v.state IN ('asked', 'accepted')
           AND lower(v.during) >= :week_from AND lower(v.during) < :week_until)
 """
+# What the request for help behind an appointment cannot do without (`domain/matching.py: suits`).
+HAS_WHAT_IS_NEEDED = """
+    NOT EXISTS (
+        SELECT FROM help_request r
+        WHERE (r.municipality, r.appointment_id) = (h.municipality, :appointment_id)
+          AND (r.sign_need = 'needed' AND NOT h.signs
+               -- やさしい日本語 is spoken by whoever speaks Japanese.
+               OR r.language_need = 'needed' AND split_part(r.language, '-', 1) <> ALL (h.languages)))
+"""
 
 _CAN_BE_ASKED = text(f"""
     SELECT 1 FROM helper h WHERE (h.municipality, h.helper_ref) = (:municipality, :helper_ref) AND {CAN_BE_ASKED}

@@ -37,7 +37,7 @@ _OWN = text(f"""
     LEFT JOIN cover_ask k ON (k.municipality, k.cover_id, k.helper_ref) = (c.municipality, c.cover_id, :helper_ref)
     LEFT JOIN counter v ON (v.municipality, v.code) = (a.municipality, a.counter)
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
-    WHERE c.municipality = :municipality AND c.state = 'open' AND a.starts_at > :now
+    WHERE c.municipality = :municipality AND c.state = 'open' AND a.state = 'booked' AND a.starts_at > :now
       AND (k.state = 'asked' OR k.helper_ref IS NULL AND c.former_ref = :helper_ref AND NOT EXISTS (
           SELECT 1 FROM assignment s
           WHERE s.municipality = c.municipality AND s.appointment_id = c.appointment_id

@@ -1,7 +1,7 @@
 """A request for help as its owner sees it, and as coordinators do; who was not met; and what can be asked for."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.visits import VISIT_LIFETIME
+from services.booking.domain.help_requests import UNMET_KEPT
 from services.booking.domain.matching import (
     FreePlace,
     HelpWanted,
@@ -29,8 +30,6 @@ from shared.errors import Refusal
 from shared.events.booking import HelpRequestState
 
 LISTED_MAX, TOPICS_MAX, CHOICES_MAX = 200, 100, 30
-# Who was not met stays on the coordinators' list so long: then their days are over.
-UNMET_KEPT = timedelta(days=14)
 
 
 class TopicView(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.keys import Keys, helper_context
+from services.booking.queries.untold import UNTOLD
 from shared.crypto import SealBroken, token_hash
 from shared.log import get_logger
 
@@ -96,7 +97,7 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     asked_at: datetime
     free: tuple[str, ...]
     # Whether others are asked to come instead, or nobody could.
-    cover: Literal["none", "open", "lapsed"] = "none"
+    cover: Literal["none", "open", "lapsed", "unfit"] = "none"
 
 
 # A helper `h` who teaches or assists in a class then (`during`, a range).
@@ -168,9 +169,10 @@ _REQUESTS = text(f"""
                                      AND b.state IN ('asked', 'accepted') AND b.during && s.during)
                    AND NOT {TEACHES.format(during="s.during")}
                  ORDER BY h.helper_ref LIMIT {HELPERS_MAX}) AS free,
+           CASE WHEN {UNTOLD.format(row="a")} THEN 'unfit' ELSE
            coalesce((SELECT CASE WHEN k.state IN ('open', 'lapsed') THEN k.state ELSE 'none' END FROM cover k
                      WHERE k.municipality = s.municipality AND k.appointment_id = s.appointment_id
-                     ORDER BY k.asked_at DESC LIMIT 1), 'none') AS cover
+                     ORDER BY k.asked_at DESC LIMIT 1), 'none') END AS cover
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)

@@ -23,6 +23,7 @@ from services.booking.domain.one_stop import (
 )
 from services.booking.domain.rules import Policy, earliest_start, last_day, policy_for
 from services.booking.queries.slots import OpenSlot, list_slots, window_end
+from services.booking.queries.untold import UNTOLD
 from services.booking.queries.visits import OTHERS_MAX, Held, OtherAppointment
 from shared.clock import jst_day
 from shared.events.booking import ClosureState
@@ -147,7 +148,7 @@ _OTHERS = text(f"""
     JOIN place h ON h.municipality = v.municipality AND h.visit_id = e.errand_id AND h.hold_id IS NOT NULL
     JOIN slot s ON (s.municipality, s.slot_id) = (h.municipality, h.slot_id)
     JOIN appointment a ON a.municipality = v.municipality AND a.guest_ref = v.guest_ref AND a.state = 'booked'
-                      AND a.starts_at > :now
+                      AND a.starts_at > :now AND NOT {UNTOLD.format(row="a")}
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id AND v.guest_ref = :visitor
       AND v.appointment_id IS NULL AND (a.subject_ref = v.subject_ref OR NOT :for_many)

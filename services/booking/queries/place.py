@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.domain.line import State
+from services.booking.queries.untold import UNTOLD
 from services.booking.queries.waits import count_before, estimate_own_wait
 from shared.clock import jst_day
 
@@ -25,6 +26,7 @@ _ALL = text(f"""{_HELD} AND t.is_open AND a.state IN ('checked_in', 'called', 's
 _OF_GUEST = text(f"""
     SELECT number FROM appointment
     WHERE municipality = :municipality AND guest_ref = :guest_ref AND day = :day AND state = 'booked'
+      AND NOT {UNTOLD.format(row="appointment")}
     ORDER BY starts_at LIMIT {TICKETS_MAX}
 """)
 

@@ -112,7 +112,7 @@ _COVERS = text(f"""
     FROM cover c
     JOIN appointment a ON (a.municipality, a.appointment_id) = (c.municipality, c.appointment_id)
     LEFT JOIN counter v ON (v.municipality, v.code) = (a.municipality, a.counter)
-    WHERE c.municipality = :municipality AND c.state = 'open' AND a.starts_at > :now
+    WHERE c.municipality = :municipality AND c.state = 'open' AND a.state = 'booked' AND a.starts_at > :now
     ORDER BY a.starts_at, c.cover_id LIMIT {COVERS_MAX}
 """)
 

@@ -13,6 +13,7 @@ from services.booking.keys import Keys, subject_context
 from services.booking.queries.runs import HELD_UNTIL_THE_END
 from services.booking.queries.services import read_services
 from services.booking.queries.slots import Channel
+from services.booking.queries.untold import UNTOLD
 from shared.crypto import SealBroken
 from shared.errors import Refusal
 
@@ -114,7 +115,7 @@ _OTHERS = text(f"""
         WHERE h.municipality = v.municipality AND h.visit_id = v.visit_id AND h.hold_id IS NOT NULL
         HAVING count(*) > 0) AS s ON true
     JOIN appointment a ON a.municipality = v.municipality AND a.guest_ref = v.guest_ref AND a.state = 'booked'
-                      AND a.starts_at > :now
+                      AND a.starts_at > :now AND NOT {UNTOLD.format(row="a")}
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     WHERE v.municipality = :municipality AND v.visit_id = :visit_id AND v.guest_ref = :visitor
       AND v.appointment_id IS NULL AND (a.subject_ref = v.subject_ref OR NOT :for_many)
