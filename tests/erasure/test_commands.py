@@ -43,7 +43,7 @@ async def test_an_operator_finds_whom_a_number_leads_to_looks_and_erases(
     said = capsys.readouterr().out
     assert f"subject {ticket.subject_ref}" in said
     assert "routing: 2 items, 1 cases" in said
-    assert "booking: 1 visits, 1 appointments, 0 draw_entries, 0 help_requests" in said
+    assert "booking: 1 visits, 1 appointments, 0 draw_entries, 0 class_entries, 0 help_requests" in said
     assert "notifications: 1 contacts" in said
     assert await town.rows("SELECT 1 FROM routing.item") != []
 

@@ -68,6 +68,7 @@ SHOWING: dict[str, tuple[str, str, str]] = {
     # Once for each meeting, whichever of its pages was first.
     "booking GET /helpers": ("booking", "helper_assisted", "helper_meeting"),
     "booking GET /helpers/meetings/{assignment_id}": ("booking", "helper_assisted", "helper_meeting"),
+    "booking GET /helpers/requests/{assignment_id}/cannot-come": ("booking", "helper_assisted", "helper_meeting"),
     # A press of a button shows it: the only one that is no GET.
     "notifications POST /notices/tasks/{task_id}/contact": ("notifications", "staff_viewed", "staff_task"),
 }
