@@ -21,6 +21,7 @@ from services.booking.commands.standing import set_standing
 from services.booking.domain.classes import OFFER_FOR, SESSIONS_MAX, STAFF_MAX, offer_until
 from services.booking.domain.draw_record import find_difference
 from services.booking.queries.classes import are_classes_open, list_classes, list_own_sessions, make_class_record
+from shared.clock import jst_day
 from shared.errors import Refusal
 from shared.events.routing import NameWithdrawn
 from shared.reference_number import show_number
@@ -319,6 +320,33 @@ async def test_a_teacher_is_nowhere_else_then(classes: ClassTown) -> None:
     await classes.staff(course_id, TANAKA, None)
     assert await classes.told_to_helpers() == [(SUZUKI, "offer"), (TANAKA, "cancelled")]
     assert sum(await helpers.free()) == sum(before) - 1
+
+
+async def test_who_teaches_finds_it_among_their_days_and_hours(classes: ClassTown) -> None:
+    """On their page, in the week and the month, in their calendar; and in their hours once it was held."""
+    town = classes.town
+    await classes.helpers.helper(TANAKA)
+    course_id = await classes.opened()
+    await classes.staff(course_id, TANAKA, "assistant")
+    title, [held] = (found := await classes.view(course_id)).title_ja, found.sessions
+    async with town.browser(TANAKA, kind="helper", roles=("helper",)) as phone:
+        for path in (
+            "/helpers",
+            f"/helpers/week?day={jst_day(held.starts_at)}",
+            f"/helpers/month?day={jst_day(held.starts_at)}",
+        ):
+            shown = (await phone.get(path)).text
+            assert (title in shown, "教室・手伝い" in shown) == (True, True), path
+        made = (await phone.post("/helpers/calendar")).text
+        token = made.split("/helpers/calendar/")[1].split(".ics")[0]
+        assert f"教室：{title}" in (await phone.get(f"/helpers/calendar/{token}.ics")).text
+        assert "まだありません" in (await phone.get("/helpers/hours")).text
+    town.now = held.ends_at
+    async with town.browser(TANAKA, kind="helper", roles=("helper",)) as phone:
+        hours = (await phone.get("/helpers/hours")).text
+        assert "全部で1回" in hours
+        await classes.staff(await classes.draft(), TANAKA)
+        assert hours == (await phone.get("/helpers/hours")).text, "a draft is no class that was held"
 
 
 async def test_a_class_has_so_many_helpers_and_no_more(classes: ClassTown) -> None:

@@ -1,5 +1,6 @@
 """The helper's own calendar: a private address that calendar programs read. Times and venues, nobody's name."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,11 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from services.booking.commands.feed import end_feed, renew_feed
+from services.booking.pages.own_classes import class_place
 from services.booking.pages.wording import venue_label
 from services.booking.queries.appointments import find_town_facts
-from services.booking.queries.helpers import FeedItem, find_feed_time, read_feed
+from services.booking.queries.classes import CLASSES_AHEAD, OwnSession, list_own_sessions
+from services.booking.queries.helpers import FEED_BACK, FeedItem, find_feed_owner, find_feed_time, list_requests
 from shared.clock import JST
 from shared.db import Database
 from shared.errors import Refusal
@@ -88,12 +91,16 @@ async def get_feed(
 ) -> Response[bytes]:
     """The feed, for whoever knows its address."""
     async with db.begin(town.code) as session:
-        items = await read_feed(session, town.code, token.removesuffix(SUFFIX), now=now)
+        helper_ref = await find_feed_owner(session, town.code, token.removesuffix(SUFFIX))
+        if helper_ref is None:
+            raise Refusal("feed_unknown", 404)
+        items = await list_requests(session, town.code, helper_ref, now=now)
+        classes = await list_own_sessions(
+            session, town.code, helper_ref, since=now - FEED_BACK, until=now + CLASSES_AHEAD
+        )
         facts = await find_town_facts(session, town.code)
-    if items is None:
-        raise Refusal("feed_unknown", 404)
     with without_readings():
-        feed = make_feed(items, town_name=facts.name_ja, public_url=facts.host)
+        feed = make_feed(items, classes, town_name=facts.name_ja, public_url=facts.host)
     return Response(
         feed,
         headers={"content-type": "text/calendar; charset=utf-8", "referrer-policy": "no-referrer"},
@@ -105,8 +112,8 @@ def feed_address(request: Req, host: str, token: str) -> str:
     return f"{host or str(request.base_url).rstrip('/')}/helpers/calendar/{token}{SUFFIX}"
 
 
-def make_feed(items: list[FeedItem], *, town_name: str, public_url: str) -> bytes:
-    """An iCalendar file (RFC 5545). What is not accepted yet is tentative."""
+def make_feed(items: Sequence[FeedItem], classes: Sequence[OwnSession], *, town_name: str, public_url: str) -> bytes:
+    """An iCalendar file (RFC 5545): visits, and classes that they teach. What is not accepted yet is tentative."""
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Choudo//Helpers//JA")
     calendar.add("version", "2.0")
@@ -122,6 +129,17 @@ def make_feed(items: list[FeedItem], *, town_name: str, public_url: str) -> byte
         event.add("summary", _("スマホ相談") if item.is_accepted else _("スマホ相談（お返事待ち）"))
         event.add("location", venue_label(item.venue_name, item.venue_place))
         event.add("status", "CONFIRMED" if item.is_accepted else "TENTATIVE")
+        calendar.add_component(event)
+    for each in classes:
+        event = icalendar.Event()
+        event.add("uid", calendar_uid(each.session_id, public_url))
+        event.add("dtstamp", each.changed_at)
+        event.add("last-modified", each.changed_at)
+        event.add("dtstart", each.starts_at.astimezone(JST))
+        event.add("dtend", each.ends_at.astimezone(JST))
+        event.add("summary", _("教室：%(title)s", title=town_text(each.title_ja)))
+        event.add("location", class_place(each))
+        event.add("status", "CONFIRMED")
         calendar.add_component(event)
     calendar.add_missing_timezones()
     written: bytes = calendar.to_ical()

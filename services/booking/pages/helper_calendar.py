@@ -12,9 +12,12 @@ from litestar.response import Template
 
 from services.booking.domain.calendar import days_between
 from services.booking.domain.shifts import Shift
+from services.booking.pages.own_classes import show_own_class
 from services.booking.pages.wording import minute_label, say_day, venue_label
+from services.booking.queries.classes import OwnSession, list_own_sessions
 from services.booking.queries.helpers import ShiftView, list_shifts
 from services.booking.queries.own import AwayView, VisitView, list_days_away, list_visits
+from services.booking.queries.slots import start_of_day
 from shared.clock import jst_day
 from shared.db import Database
 from shared.tokens import Identity
@@ -76,7 +79,7 @@ async def get_month(
         view="month",
         title=_("1か月の予定"),
         span=jst_month(first),
-        days=[each for each in days if each["shifts"] or each["visits"] or each["is_away"]],
+        days=[each for each in days if each["shifts"] or each["visits"] or each["classes"] or each["is_away"]],
         earlier=f"/helpers/month?day={(first - timedelta(days=1)).replace(day=1)}",
         later=f"/helpers/month?day={following}",
     )
@@ -89,12 +92,20 @@ async def _list_days(
         shifts = await list_shifts(session, town.code, identity.ref)
         visits = await list_visits(session, town.code, identity.ref, first=first, last=last)
         away = await list_days_away(session, town.code, identity.ref, first=first)
+        since, until = start_of_day(first), start_of_day(last + timedelta(days=1))
+        classes = await list_own_sessions(session, town.code, identity.ref, since=since, until=until)
     today = jst_day(now)
-    return [_day(day, shifts, visits, away, today=today) for day in days_between(first, last)]
+    return [_day(day, shifts, visits, classes, away, today=today) for day in days_between(first, last)]
 
 
 def _day(
-    day: date, shifts: Sequence[ShiftView], visits: Sequence[VisitView], away: Sequence[AwayView], *, today: date
+    day: date,
+    shifts: Sequence[ShiftView],
+    visits: Sequence[VisitView],
+    classes: Sequence[OwnSession],
+    away: Sequence[AwayView],
+    *,
+    today: date,
 ) -> dict[str, Any]:
     is_away = any(each.has(day) for each in away)
     # What shifts there were then, nobody has kept.
@@ -113,6 +124,7 @@ def _day(
             for each in visits
             if jst_day(each.starts_at) == day
         ],
+        "classes": [show_own_class(each) for each in classes if jst_day(each.starts_at) == day],
     }
 
 

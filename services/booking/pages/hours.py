@@ -38,11 +38,15 @@ class Sum(msgspec.Struct, frozen=True):
 
 @get("/helpers/hours", guards=GUARDS)
 async def get_hours(
-    request: Req, db: NamedDependency[Database], town: NamedDependency[Town], identity: NamedDependency[Identity]
+    request: Req,
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
 ) -> Template:
     """Month by month, and in all."""
     async with db.begin(town.code) as session:
-        done = await list_done(session, town.code, identity.ref)
+        done = await list_done(session, town.code, identity.ref, now=now)
     return _hours_page(request, done)
 
 
@@ -59,7 +63,7 @@ async def get_certificate(
 ) -> Template:
     """From a month to another; what is none of the months with visits gives no certificate."""
     async with db.begin(town.code) as session:
-        done = await list_done(session, town.code, identity.ref)
+        done = await list_done(session, town.code, identity.ref, now=now)
         name = await read_own_name(session, town.code, identity.ref, keys)
         facts = await find_town_facts(session, town.code)
     months = {f"{each.month:%Y-%m}": each.month for each in done}

@@ -1,7 +1,7 @@
 """Classes, as everybody may see them; an entry, as its owner does; and what a helper has promised."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,8 @@ from shared.errors import Refusal
 CLASSES_MAX = 300
 TOPICS_MAX = 100
 OWN_SESSIONS_MAX = 200
+# How far ahead a helper is shown what they teach.
+CLASSES_AHEAD = timedelta(days=366)
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -207,13 +207,13 @@ async def find_feed_time(session: AsyncSession, municipality: str, helper_ref: s
     return made_at
 
 
-async def read_feed(session: AsyncSession, municipality: str, token: str, *, now: datetime) -> list[FeedItem] | None:
-    """The times behind a feed's address; None when it opens nothing (any more)."""
+async def find_feed_owner(session: AsyncSession, municipality: str, token: str) -> str | None:
+    """Whose times are behind a feed's address; None when it opens nothing (any more)."""
     if len(token) > TOKEN_MAX_LENGTH:
         return None
     asked: dict[str, Any] = {"municipality": municipality, "feed_hash": token_hash(token)}
-    helper_ref = (await session.execute(_WHOSE_FEED, asked)).scalar_one_or_none()
-    return None if helper_ref is None else await list_requests(session, municipality, helper_ref, now=now)
+    helper_ref: str | None = (await session.execute(_WHOSE_FEED, asked)).scalar_one_or_none()
+    return helper_ref
 
 
 async def list_requests(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> list[FeedItem]:
