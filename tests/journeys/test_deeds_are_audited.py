@@ -353,6 +353,7 @@ def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
         | OF_CLASSES
         | OF_FEEDBACK
         | OF_FILES
+        | OF_MEETINGS
         | OF_SWITCHING
         | OF_THE_HALL
         | OF_PRACTICE
