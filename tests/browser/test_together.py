@@ -22,7 +22,7 @@ def test_agree_steps_follow_and_on_at_the_counter(phone: Page, new_phone: NewPho
     helper.get_by_role("button", name="引き受ける").first.click()
     base = f"/helpers/meetings/{begin_meeting(stack, appointment)}"
     helper.goto("/helpers")
-    helper.get_by_role("link", name="会うときの画面を開く").click()
+    helper.get_by_role("link", name="この方のページを開く").click()
     helper.wait_for_url(f"**{base}")
     steps = helper.locator("#steps")
     expect(steps).to_contain_text("「はい」を待っています")
