@@ -653,9 +653,9 @@ async def end_of_the_day(db: Database, visitor: Visitor, clock: TestClock) -> No
 
 
 def hidden_fields(answer: httpx.Response) -> dict[str, str]:
-    """Those of the form with the password; a passkey has a form of its own."""
-    [form] = re.findall(r'<form[^>]* action="/sign-in"[^>]*>.*?</form>', answer.text, re.DOTALL)
-    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form)
+    """But those of signing in by a passkey, which has a form of its own."""
+    text = re.sub(r'<form[^>]* action="/sign-in/passkey"[^>]*>.*?</form>', "", answer.text, flags=re.DOTALL)
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', text)
     return {unescape(name): unescape(value) for name, value in found}
 
 
