@@ -88,7 +88,8 @@ async def prepare(town: BookingTown) -> dict[str, str]:
     later = next(item for item in free if item.starts_at > town.now + draws_town.FIRST)
     draw_id = await draws_town.announce(town, first=later.starts_at, until=later.starts_at + draws_town.HOUR)
     entered = await draws_town.enter(town, draw_id, "guest")
-    after = later.starts_at + timedelta(days=1)
+    # A day after it on which there is anything: the day after a Friday is none.
+    after = next(item.starts_at for item in free if item.starts_at >= later.starts_at + timedelta(days=1))
     called_off = await draws_town.announce(town, first=after, until=after + draws_town.HOUR)
     system = await register(town, "https://display.example.jp/hook")
     async with town.db.begin(TOWN) as session:
