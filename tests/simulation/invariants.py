@@ -218,11 +218,11 @@ def a_state_is_told_once() -> str:
     return """SELECT notice_id::text FROM (
             SELECT min(notice_id::text) AS notice_id FROM notifications.notice
             WHERE municipality = $1 AND kind <> 'reminder'
-            GROUP BY appointment_id, application_id, kind, appointment_version HAVING count(*) > 1
+            GROUP BY appointment_id, application_id, told_id, kind, appointment_version HAVING count(*) > 1
             UNION ALL
             SELECT min(notice_id::text) FROM notifications.notice
             WHERE municipality = $1
-            GROUP BY appointment_id, application_id, kind, occasion HAVING count(*) > 1) AS twice"""
+            GROUP BY appointment_id, application_id, told_id, kind, occasion HAVING count(*) > 1) AS twice"""
 
 
 @invariant
