@@ -102,9 +102,6 @@ _OVER = text("""
     UPDATE course SET state = 'over', changed_at = :now
     WHERE (municipality, course_id) = (:municipality, :course_id) AND state IN ('open', 'closed')
 """)
-COURSE_OF_SESSION = text("""
-    SELECT course_id FROM course_session WHERE (municipality, session_id) = (:municipality, :session_id)
-""")
 
 
 def refuse_bad_window(

@@ -26,8 +26,6 @@ from shared.web.identity import PUBLIC, find_identity
 from shared.web.pages import CLASSES, page
 from shared.web.town import Town
 
-TOPIC_MAX_LENGTH = 40
-
 Req = Request[Any, Any, Any]
 
 

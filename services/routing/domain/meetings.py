@@ -43,11 +43,6 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     is_booked: bool
 
 
-def is_meeting_time(starts_at: datetime, ends_at: datetime, now: datetime) -> bool:
-    """Whether a helper and the person sit together now."""
-    return starts_at - BEFORE <= now < together_until(ends_at)
-
-
 def together_until(ends_at: datetime) -> datetime:
     """Until when a yes counts, unless it is ended before."""
     return ends_at + AFTER
