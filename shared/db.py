@@ -48,10 +48,19 @@ NAMING = {
 DRIVER = "driver"
 # In a session's info: its transaction publishes something.
 TOLD = "told"
+WHEN_COMMITTED = "when_committed"
 INTEGRITY_CLASS = "23"
 DEADLOCK = "40P01"
 
 T = TypeVar("T")
+
+
+def call_when_committed(session: AsyncSession, call: Callable[[], None]) -> None:
+    """Call once the transaction is committed; never when it is undone, or when nobody knows which of both it is.
+
+    For what this process remembers. What must happen is written in the transaction.
+    """
+    session.info.setdefault(WHEN_COMMITTED, []).append(call)
 
 
 def service_metadata(schema: str) -> MetaData:
@@ -120,6 +129,8 @@ class Database:
                 pass_step("transaction.committed")
                 if TOLD in session.info:
                     self._when_told()
+                for call in session.info.get(WHEN_COMMITTED, ()):
+                    call()
             except BaseException as error:
                 await _undo(connection, driver, error)
                 raise

@@ -6,6 +6,7 @@ it is. A naive datetime is a bug and raises ValueError, because nobody can say w
 
 import re
 import unicodedata
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import jinja2
-import msgspec
 from babel.dates import format_date, format_time
 from markupsafe import Markup
 
@@ -40,6 +40,7 @@ BEFORE_MEIJI = 1867
 HOUR_MIN = 60
 # Of one process: several lists of some hundred entries.
 DRAWN_MAX = 4_000
+DRAWN_AT_ONCE = 20
 _PHONE = re.compile(r"[+(]?\d[\d() -]*")
 _NOT_DIALLED = re.compile(r"[^\d+]")
 
@@ -110,19 +111,26 @@ def make_environment(*template_dirs: Path) -> jinja2.Environment:
 
 
 class Drawn:
-    """In a template, `drawn(macro, item)`: what the macro makes of the item, or made of one that was equal to it.
+    """In a template, `for piece in drawn(macro, items)`: what the macro makes of the items, or made of equal ones.
 
-    For long lists of which little changes between one look and the next. The macro draws from its item alone, and the
-    item names the town, if only by an id: words of ours differ between towns.
+    An item says what it was `made_of`, which is hashable: whatever is made of something equal is an equal item. For
+    long lists of which little changes between one look and the next. The macro draws from its item alone, and the item
+    names the town, if only by an id: words of ours differ between towns. It comes in pieces of several items: Jinja
+    copies what it is given more than once, and copies of megabytes are what a long list is slow by.
     """
 
     def __init__(self, kept_max: int = DRAWN_MAX) -> None:
-        self._kept: dict[tuple[str, str, bytes], Markup] = {}
+        self._kept: dict[tuple[str, str, Hashable], Markup] = {}
         self._kept_max = kept_max
 
-    def __call__(self, macro: Any, item: Any) -> Markup:
-        key = (macro.name, current_language().code, msgspec.msgpack.encode(item, enc_hook=str))
-        drawn: Markup | None = self._kept.pop(key, None)
+    def __call__(self, macro: Any, items: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
+        language = current_language().code
+        for start in range(0, len(items), DRAWN_AT_ONCE):
+            piece = items[start : start + DRAWN_AT_ONCE]
+            yield Markup("\n").join(self._draw(macro, item, (macro.name, language, item["made_of"])) for item in piece)
+
+    def _draw(self, macro: Any, item: Mapping[str, Any], key: tuple[str, str, Hashable]) -> Markup:
+        drawn = self._kept.pop(key, None)
         if drawn is None:
             # A long list is sent to many screens: its rows are not indented as their templates are.
             drawn = Markup("\n").join(line.strip() for line in macro(item).splitlines())

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.calling import show_line
 from shared.db import Prepared
 from shared.events.ledger import ReuseRecorded
 from shared.ledger.sealer import Sealer
 from shared.ledger.verify import verify
 from shared.passes import PassedItem
+from shared.tokens import Identity
 from tests.booking.conftest import FAMILY, TOWN, BookingTown
 
 BOOKING = Path(__file__).resolve().parents[2] / "services" / "booking"
@@ -112,6 +115,22 @@ async def test_when_nobody_is_new_a_look_writes_nothing(town: BookingTown, monke
         await staff.get("/counter/line")
         assert len(written) == 3  # one at a time, the entries with their events, the audit: for any number of people
     assert len(await seen(town)) == 2
+
+
+async def test_a_look_that_is_undone_told_nobody_and_the_next_one_tells(town: BookingTown) -> None:
+    """Seen to fail when what is looked for is remembered before the commit."""
+    await town.booked()
+    looker = Identity(municipality=TOWN, kind="staff", ref="chief", session_id="s", roles=("counter",))
+    with contextlib.suppress(ZeroDivisionError):
+        async with town.db.begin(TOWN) as session:
+            [shown] = await show_line(session, looker, town.now.date(), town.keys, now=town.now)
+            assert shown.kana
+            raise ZeroDivisionError
+    assert await seen(town) == []
+    async with town.staff("chief", office=None) as chief:
+        await chief.get("/counter/line")
+        await chief.get("/counter/line")
+    assert len(await seen(town)) == 1
 
 
 async def test_of_two_tablets_that_look_first_at_once_one_tells(town: BookingTown) -> None:

@@ -16,6 +16,7 @@ from services.booking.queries.line import LINE_MAX, LineItem, list_line_rows, ma
 from services.booking.tables import ledger
 from shared.audit import record_deed
 from shared.crypto import SealBroken
+from shared.db import call_when_committed
 from shared.ledger.entry import Entry
 from shared.log import get_logger
 from shared.tokens import Identity
@@ -26,6 +27,8 @@ STEP_LINE = "line"
 AUDIT_COMMAND = "view-names"
 # Everybody in several lines.
 OPENED_KEPT_MAX = 4_000
+# Every office of several towns, today and the days around it.
+OFFICE_DAYS_KEPT_MAX = 500
 
 _KNOWN = text(f"""
     SELECT entry_id FROM ledger_entry
@@ -79,7 +82,15 @@ async def _write_who_saw(
     step: str,
     now: datetime,
 ) -> None:
-    by_id = {_entry_id(actor.municipality, actor.office, row.appointment_id, day): (row, names) for row, names in seen}
+    told = _told(actor.municipality, actor.office, day)
+    by_id = {
+        _entry_id(actor.municipality, actor.office, row.appointment_id, day): (row, names)
+        for row, names in seen
+        if row.appointment_id not in told
+    }
+    if not by_id:
+        return
+    told.add_when_committed(session, [row.appointment_id for row, _ in by_id.values()])
     if not await _unknown(session, actor, by_id):
         return
     await session.execute(_ONE_AT_A_TIME, {"municipality": actor.municipality, "office": f"/{actor.office or ''}"})
@@ -101,7 +112,26 @@ async def _unknown(session: AsyncSession, actor: Identity, entry_ids: Iterable[U
     return [entry_id for entry_id in asked if entry_id not in known]
 
 
-@lru_cache(OPENED_KEPT_MAX)
+class _Told:
+    """Appointments whose names an office has seen on a day, as the ledger says already. Nothing takes entries out of
+    it, so that a tablet that looks all day need not ask for them again."""
+
+    def __init__(self) -> None:
+        self._appointments: set[UUID] = set()
+
+    def __contains__(self, appointment_id: UUID) -> bool:
+        return appointment_id in self._appointments
+
+    def add_when_committed(self, session: AsyncSession, appointment_ids: list[UUID]) -> None:
+        """What this transaction finds or writes counts when it is there for good, not before."""
+        call_when_committed(session, lambda: self._appointments.update(appointment_ids))
+
+
+@lru_cache(OFFICE_DAYS_KEPT_MAX)
+def _told(_municipality: str, _office: str | None, _day: date) -> _Told:
+    return _Told()
+
+
 def _entry_id(municipality: str, office: str | None, appointment_id: UUID, day: date) -> UUID:
     """The ledger's key says once: the same appointment, office and day is the same entry."""
     return uuid5(NAMESPACE_URL, f"view-names:{municipality}/{appointment_id}/{office or ''}/{day}")
@@ -141,26 +171,23 @@ def _open_names(row: Any, keys: Keys) -> dict[str, str]:
     """For calling only, the purpose that the booking's `applied` entry states. The only reader of these columns."""
     if row.wrapped_key is None:
         return {}
-    names = _open(
+    return _open(
         keys, row.wrapped_key, row.municipality, row.subject_ref, row.appointment_id, row.name_sealed, row.kana_sealed
     )
-    opened = {item: name for item, name in zip((NAME, KANA), names, strict=True) if name is not None}
-    if len(opened) < (row.name_sealed is not None) + (row.kana_sealed is not None):
-        log.error("name_unreadable", appointment_id=str(row.appointment_id))
-    return opened
 
 
 @lru_cache(OPENED_KEPT_MAX)
 def _open(
     keys: Keys, wrapped_key: bytes, municipality: str, subject_ref: UUID, appointment_id: UUID, *sealed: bytes | None
-) -> tuple[str | None, ...]:
+) -> dict[str, str]:
     """A tablet asks for the same names all day. Without the subject's key, which erasing destroys, none is found."""
     context = subject_context(municipality, subject_ref)
-    opened: list[str | None] = []
+    opened: dict[str, str] = {}
     for item, text_sealed in zip((NAME, KANA), sealed, strict=True):
+        if text_sealed is None:
+            continue
         try:
-            place = f"{item}/{appointment_id}"
-            opened.append(None if text_sealed is None else keys.vault.open(wrapped_key, context, place, text_sealed))
+            opened[item] = keys.vault.open(wrapped_key, context, f"{item}/{appointment_id}", text_sealed)
         except SealBroken:
-            opened.append(None)
-    return tuple(opened)
+            log.error("name_unreadable", appointment_id=str(appointment_id))
+    return opened

@@ -107,18 +107,18 @@ async def get_line(
     identity: NamedDependency[Identity],
     reads: NamedDependency[SharedReads],
     counter: FromQuery[str] = "",
-) -> Response[str]:
+) -> Response[bytes]:
     """The list alone, for swapping in: all tablets of an office ask for it when it changes, and get one drawing."""
 
-    async def draw() -> str:
+    async def draw() -> bytes:
         async with db.begin(town.code) as session:
             shown = await _show(session, identity, keys, counter, key=KEY_PLACE, now=now)
-        return render(request, page(request, "line.html", line=shown.line, next=shown.next))
+        return render(request, page(request, "line.html", line=shown.line, next=shown.next)).encode()
 
     # Nothing in it is for one viewer alone, but the key with which they call the next.
     asked = ("line", town.code, identity.office, identity.roles, current_language().code, counter)
-    drawn = (await reads.read(asked, draw)).replace(KEY_PLACE, str(uuid4()))
-    return Response(drawn, media_type=MediaType.HTML)
+    drawn = await reads.read(asked, draw)
+    return Response(drawn.replace(KEY_PLACE.encode(), str(uuid4()).encode()), media_type=MediaType.HTML)
 
 
 @get("/counter/events", guards=GUARDS)

@@ -261,6 +261,7 @@ def _row(
     note = f"{item.procedure_name}・{short_counter(item.counter_number)}" if shows_counter else item.procedure_name
     has_ticket = item.ticket_no is not None and item.state != "booked"
     return {
+        "made_of": (item, sent, shows_counter, counter),
         "id": str(item.appointment_id),
         "case_id": str(item.case_id) if item.case_id else None,
         "finish_href": _finish_href(item, counter) if item.state in ("called", "serving") else None,

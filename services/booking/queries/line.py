@@ -1,7 +1,8 @@
 """Today's line, for the tablets: names for calling, still sealed."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,12 @@ from services.booking.queries.services import NAMED_SERVICES, NamedService
 from shared.events.booking import ClosureState
 
 LINE_MAX = 1_000
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+# Several lines of a town of any size.
+ITEMS_KEPT_MAX = 4_000
 
 
-class LineItem(msgspec.Struct, frozen=True, kw_only=True):
+class LineItem(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """Somebody in today's line. `name` and `kana` only if they were passed on for calling."""
 
     appointment_id: UUID
@@ -67,7 +71,7 @@ _LINE = text(f"""
            a.parked_at IS NOT NULL AS is_parked, a.state = 'checked_in' AND NOT {NOT_CALLED_ELSEWHERE} AS is_elsewhere,
            k.wrapped_key,
            coalesce(p.name_ja, a.procedure) AS procedure_name, {_CALLED},
-           coalesce(p.discreet, true) AS discreet, {NAMED_SERVICES} AS named
+           coalesce(p.discreet, true) AS discreet, CAST({NAMED_SERVICES} AS text) AS named
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
@@ -108,13 +112,24 @@ async def list_line_rows(
 
 def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetime) -> LineItem:
     """Somebody in line, and what may be done with them."""
+    return _make_line_item(row, name, kana, now >= row.starts_at)
+
+
+@lru_cache(ITEMS_KEPT_MAX)
+def _make_line_item(row: Any, name: str | None, kana: str | None, has_come: bool) -> LineItem:
+    """Most of a line is as it was a moment ago: of an equal row there is one item, which is known again at once.
+
+    Of the hour it matters only whether their time `has_come`.
+    """
+    now = row.starts_at if has_come else BEFORE_ALL
+    services = msgspec.json.decode(row.named or "[]", type=tuple[NamedService, ...])
     return LineItem(
         appointment_id=row.appointment_id,
         number=row.number,
         kind=row.kind,
         state=row.state,
         version=row.version,
-        procedure_name=_what(row),
+        procedure_name=_what(row.procedure_name, services),
         counter=row.counter,
         counter_number=row.counter_number,
         ticket_counter=row.ticket_counter,
@@ -128,16 +143,15 @@ def make_line_item(row: Any, *, name: str | None, kana: str | None, now: datetim
         is_parked=row.parked_at is not None,
         is_preferred=row.is_preferred,
         can_be_sent=row.state in PRESENT and row.helper == "none",
-        is_discreet=row.discreet or any(each["discreet"] for each in row.named or ()),
+        is_discreet=row.discreet or any(each.discreet for each in services),
         actions=possible_actions(progress_of(row), now=now),
     )
 
 
-def _what(row: Any) -> str:
-    if row.named is None:
-        return str(row.procedure_name)
-    named = msgspec.convert(row.named, tuple[NamedService, ...])
-    return say_services([(each.name_ja, each.unit, each.quantity) for each in named])
+def _what(procedure_name: str, services: tuple[NamedService, ...]) -> str:
+    if not services:
+        return procedure_name
+    return say_services([(each.name_ja, each.unit, each.quantity) for each in services])
 
 
 async def read_line_marks(session: AsyncSession, municipality: str, day: date) -> dict[str, LineMark]:

@@ -63,7 +63,7 @@ async def _put_in_order(
 ) -> dict[str, list[Waiting]]:
     lines: dict[str, list[Waiting]] = {}
     for row in rows:
-        lines.setdefault(row.counter, []).append(msgspec.convert(row, Waiting, from_attributes=True))
+        lines.setdefault(row.counter, []).append(_waiting(row))
     if not lines:
         return {}
     rules = (await get_rules(session, municipality)).queue
@@ -72,6 +72,18 @@ async def _put_in_order(
         counter: order_line(people, rules, booked_in_a_row=in_a_row.get(counter, 0), now=now)
         for counter, people in lines.items()
     }
+
+
+def _waiting(row: Any) -> Waiting:
+    return Waiting(
+        appointment_id=row.appointment_id,
+        kind=row.kind,
+        starts_at=row.starts_at,
+        queued_at=row.queued_at,
+        ticket_no=row.ticket_no,
+        is_preferred=row.is_preferred,
+        is_parked=row.is_parked,
+    )
 
 
 async def count_booked_in_a_row(
@@ -84,7 +96,7 @@ async def count_booked_in_a_row(
     counted: dict[str, int] = {}
     ended: set[str] = set()
     for row in await session.execute(_CALLED, asked):
-        called = msgspec.convert(row, Waiting, from_attributes=True)
+        called = _waiting(row)
         if called.kind == "walk_in" or waits_as_walk_in(called, rules):
             ended.add(row.counter)
         elif row.counter not in ended:
