@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from services.booking.commands.shifts import AddShift, add_shift
+from services.routing.commands.account_contact import SEAL_PURPOSE as CONTACT_PURPOSE
 from services.routing.tables import outbox
 from shared.clock import JST, utc_now
 from shared.crypto import ServiceBox
@@ -82,7 +83,7 @@ async def _open_accounts(house: House, phones: dict[str, str]) -> None:
             ),
             AccountContactChanged(
                 event_id=uuid4(), account_ref=ref, reach="sms", language="ja",
-                sealed=box.seal_for("notifications", "contact", contact), **told,
+                sealed=box.seal_for("notifications", CONTACT_PURPOSE, contact), **told,
             ),
         ]  # fmt: skip
     db = Database(house.environ["CHOUDO_ROUTING_DATABASE_URL"], service="routing")
