@@ -45,11 +45,11 @@ async def post_receipts(
     for receipt in _read(await request.body()):
         try:
             # The key that we gave names the town: a gateway knows one address to call, not one for each town.
-            municipality, notice_id = read_key(receipt.id)
+            municipality, notice_id, way_no = read_key(receipt.id)
         except ValueError as error:
             raise Refusal("bad_request", 400) from error
         async with db.begin(municipality) as session:
-            if not await record_receipt(session, municipality, notice_id, receipt.status, now=now):
+            if not await record_receipt(session, municipality, notice_id, receipt.status, way_no=way_no, now=now):
                 log.warning("receipt_of_unknown_notice", provider=provider)
 
 

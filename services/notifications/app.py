@@ -28,6 +28,10 @@ def _(message: str) -> str:
 
 
 REFUSALS = {
+    "ways_full": RefusalText(
+        _("これ以上は登録できません"),
+        _("連絡先は%(most)sつまでです。使わないものを消してから、もう一度お試しください。"),
+    ),
     "receipt_token": RefusalText(_("受け付けませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
 }
 

@@ -15,6 +15,7 @@ from services.notifications.domain.notices import (
     Matter,
     Reach,
 )
+from services.notifications.domain.ways import FIRST_WAY
 from shared.reference_number import host_of
 from shared.town_texts import TownTexts
 
@@ -39,6 +40,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     bulk: bool
     reach: Reach
+    # Which way of the contact it takes, and whether there is another one after it.
+    way_no: int = FIRST_WAY
+    has_next: bool = False
     created_at: datetime
     useful_until: datetime
     # One of the three: what it is about. An application begins at no time.
@@ -94,8 +98,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The same for every attempt at a notice: what lets a provider tell a repetition from a second message."""
-        return f"{self.municipality}:{self.notice_id}"
+        """The same for every attempt at a notice by one way: what lets a provider tell a repetition from a second
+        message."""
+        by_other = f":{self.way_no}" if self.way_no != FIRST_WAY else ""
+        return f"{self.municipality}:{self.notice_id}{by_other}"
 
     @property
     def host(self) -> str:
@@ -152,13 +158,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return f"Order({self.key}, attempt {self.attempt_no})"
 
 
-def read_key(key: str) -> tuple[str, UUID]:
-    """The municipality and the notice of an order's key.
+def read_key(key: str) -> tuple[str, UUID, int]:
+    """The municipality, the notice, and the number of the way of an order's key.
 
     Raises:
         ValueError: it is none of ours.
     """
-    municipality, _, notice_id = key.rpartition(":")
-    if not municipality:
-        raise ValueError("no municipality")
-    return municipality, UUID(notice_id)
+    municipality, *rest = key.split(":")
+    if not municipality or len(rest) not in (1, 2):
+        raise ValueError("no municipality, or too much")
+    return municipality, UUID(rest[0]), int(rest[1]) if len(rest) > 1 else FIRST_WAY

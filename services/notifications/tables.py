@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from services.notifications.domain.notices import Kind
+from services.notifications.domain.ways import WayKind, WayState
 from shared.audit import audit_table
 from shared.db import service_metadata
 from shared.erasure import erased_subject_table
@@ -54,14 +55,46 @@ contact_point = Table(
     Column("version", Integer, nullable=False),
     Column("subject_ref", _UUID, nullable=False),
     Column("reach", Text, nullable=False),
-    # None: a printed slip was chosen, or the address was erased.
-    Column("address_sealed", LargeBinary),
     Column("language", Text, nullable=False),
     Column("approval_id", _UUID, nullable=False),
     Column("case_id", _UUID, nullable=False),
     Column("given_at", _TIME, nullable=False),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     Index("contact_point_subject_idx", "municipality", "subject_ref"),
+)
+
+# By which ways the person of a contact is reached, in their order; of `reach` none there are none.
+contact_way = Table(
+    "contact_way",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("contact_ref", _UUID, primary_key=True),
+    # Never given to another way of the contact: what was sent stays with where it was sent.
+    Column("way_no", Integer, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("address_sealed", LargeBinary, nullable=False),
+    # Somebody else reads it and passes it on.
+    Column("is_relay", Boolean, nullable=False, server_default="false"),
+    # When its code was typed; the first way was approved as it is.
+    Column("verified_at", _TIME),
+    Column("state", Text, nullable=False, server_default="good"),
+    Column("state_at", _TIME),
+    UniqueConstraint(
+        "municipality",
+        "contact_ref",
+        "position",
+        name="contact_way_position_key",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    ForeignKeyConstraint(
+        ["municipality", "contact_ref"],
+        [f"{SERVICE}.contact_point.municipality", f"{SERVICE}.contact_point.contact_ref"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(f"kind IN {get_args(WayKind)}", name="kind"),
+    CheckConstraint(f"state IN {get_args(WayState)}", name="state"),
 )
 
 # By which way somebody with an account is told things, as they chose last. The address has a key of its own beside it:
@@ -276,7 +309,7 @@ notice = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("settled_at", _TIME),
     Column("reason", Text),
-    # What the provider's receipts say: accepted, then delivered or not. It only moves forward.
+    # What is known of its arrival, by whichever way: accepted, then delivered or not.
     Column("delivery", Text),
     UniqueConstraint("municipality", "appointment_id", "kind", "occasion"),
     UniqueConstraint("municipality", "application_id", "kind", "occasion"),
@@ -309,6 +342,9 @@ attempt = Table(
     Column("provider", Text, nullable=False),
     Column("provider_ref", Text),
     Column("error_code", Text),
+    # Which way of the contact it took, and what the provider told of it later.
+    Column("way_no", Integer, nullable=False, server_default="1"),
+    Column("delivery", Text),
     # Nothing of a practice town leaves, and nothing real is only said to be sent.
     CheckConstraint(f"(municipality ~ '{PATTERN}') = (provider = 'simulated')", name="practice"),
     ForeignKeyConstraint(

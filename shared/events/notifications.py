@@ -6,7 +6,7 @@ from uuid import UUID
 from shared.events.base import Event
 
 # `none`: the person wants nothing sent, and was to be told all the same.
-Way = Literal["email", "sms", "none"]
+Way = Literal["email", "sms", "line", "letter", "call", "none"]
 # `failed`: the provider does not take it; `not_delivered`: it took it, and told later that it did not arrive;
 # `undeliverable`: too late, or there is no address.
 NoticeState = Literal["sent", "not_delivered", "failed", "undeliverable"]

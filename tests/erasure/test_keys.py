@@ -10,6 +10,7 @@ from sqlalchemy import text
 from deploy.cli import main
 from deploy.keys import DONE, SOME_LEFT, WRAPPED, read_batch, rewrap_batch
 from services.notifications.commands.contacts import Reading, read_addresses
+from services.notifications.domain.ways import FIRST_WAY
 from services.routing.commands.about_you import fill_form
 from shared.crypto import SealBroken, SubjectVault
 from shared.events.subscriptions import SERVICES
@@ -61,6 +62,7 @@ async def read_everything(town: Town, guest: Identity, case_id: object) -> None:
             notice_id=contact["contact_ref"],
             kind="confirmation",
             contact_ref=contact["contact_ref"],
+            way_no=FIRST_WAY,
             procedure="CHI02",
             office="x",
             case_id=None,

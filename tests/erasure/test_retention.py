@@ -95,7 +95,7 @@ async def test_what_a_case_that_stays_makes_use_of_stays(town: Town) -> None:
     assert await cases(town) == {new.case_id}
     assert {row["key"] for row in await town.rows("SELECT key FROM routing.item")} == {"name", "kana"}
     # The contact, too, which notifications has.
-    assert len(await town.rows("SELECT 1 FROM notifications.contact_point WHERE address_sealed IS NOT NULL")) == 1
+    assert len(await town.rows("SELECT 1 FROM notifications.contact_way")) == 1
     appointment = (await town.rows("SELECT * FROM booking.appointment"))[0]
     assert [appointment[name] for name in ("subject_ref", "case_id", "name_sealed", "guest_ref")] == [None] * 4
     assert await town.rows("SELECT 1 FROM notifications.appointment") == []

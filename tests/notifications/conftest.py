@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
+import pytest
 import pytest_asyncio
 
+from services.notifications.app import create_app
 from tests.conftest import TestDatabase
-from tests.notifications.harness import LoopTime, Notifications, running_notifications
+from tests.notifications.harness import LoopTime, Notifications, running_notifications, sign_in
 
 
 @pytest_asyncio.fixture
@@ -20,3 +23,18 @@ async def service(database: TestDatabase) -> AsyncIterator[Notifications]:
 async def loop_time() -> LoopTime:
     """The time of the test's event loop, in the test's hands."""
     return LoopTime()
+
+
+@pytest_asyncio.fixture
+async def client(service: Notifications) -> AsyncIterator[httpx.AsyncClient]:
+    """Whoever asks the service over HTTP."""
+    app = create_app(service.settings, clock=lambda: service.now, db=service.db)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ninomiya.example.jp") as made:
+        yield made
+
+
+@pytest.fixture
+def signed_in(service: Notifications, database: TestDatabase, client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Somebody at a counter."""
+    return sign_in(service, database, client, roles=("counter",))

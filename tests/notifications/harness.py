@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid4
 
+import httpx
 import msgspec
 from sqlalchemy import Row, text
 
@@ -49,6 +50,7 @@ from shared.events.routing import (
 from shared.messaging.broker import Envelope, Receipt
 from shared.messaging.consumer import Consumer
 from shared.messaging.due import DueLoop
+from shared.tokens import Identity, sign_token
 from tests.conftest import TestDatabase
 
 TOWN = "143421"
@@ -429,3 +431,19 @@ async def running_notifications(database: TestDatabase) -> AsyncIterator[Notific
             for sender in (*running.senders.values(), *running.bulk_senders.values()):
                 await sender.close()
             await db.dispose()
+
+
+def sign_in(
+    service: Notifications,
+    database: TestDatabase,
+    client: httpx.AsyncClient,
+    *,
+    roles: tuple[str, ...],
+    municipality: str = TOWN,
+) -> httpx.AsyncClient:
+    """The client, from now on as staff in these roles."""
+    identity = Identity(municipality=municipality, kind="staff", ref="staff-1", session_id="s1", roles=roles)
+    token = sign_token(identity, database.environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=service.now)
+    client.headers["cookie"] = f"choudo_token={token}"
+    client.headers["origin"] = "http://ninomiya.example.jp"
+    return client

@@ -6,8 +6,8 @@ from typing import get_args
 import msgspec
 import pytest
 
-from services.notifications.domain.notices import APPLICATION_NOTICES, Reach
-from shared.events.routing import ApplicationProgressed, ApplicationState
+from services.notifications.domain.notices import APPLICATION_NOTICES
+from shared.events.routing import ApplicationProgressed, ApplicationState, Reach
 from tests.notifications.harness import CODE, LINK_TOKEN, PUBLIC_URL, Notifications
 
 STATES: tuple[ApplicationState, ...] = ("submitted", "correction_asked", "submitted", "accepted", "completed")

@@ -9,9 +9,7 @@ import pytest
 from shared.events.base import event_type
 from shared.events.notifications import NoticeProgressed
 from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, PHONE, Notifications
-from tests.notifications.test_web import BEARER, RECEIPTS, client
-
-__all__ = ["client"]
+from tests.notifications.test_web import BEARER, RECEIPTS
 
 
 async def told(service: Notifications) -> list[NoticeProgressed]:

@@ -1,6 +1,5 @@
 """The delivery log, the staff tasks, and the providers' receipts, over HTTP."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,40 +8,11 @@ import msgspec
 import pytest
 
 from services.notifications.app import create_app
-from shared.tokens import Identity, sign_token
 from tests.conftest import TestDatabase
-from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, OTHER_TOWN, PHONE, TOKEN, TOWN, Notifications
+from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, OTHER_TOWN, PHONE, TOKEN, TOWN, Notifications, sign_in
 
 RECEIPTS = "/notifications/api/receipts/sms_gateway"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-async def client(service: Notifications) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(service.settings, clock=lambda: service.now, db=service.db)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://ninomiya.example.jp") as made:
-        yield made
-
-
-@pytest.fixture
-def signed_in(service: Notifications, database: TestDatabase, client: httpx.AsyncClient) -> httpx.AsyncClient:
-    return sign_in(service, database, client, roles=("counter",))
-
-
-def sign_in(
-    service: Notifications,
-    database: TestDatabase,
-    client: httpx.AsyncClient,
-    *,
-    roles: tuple[str, ...],
-    municipality: str = TOWN,
-) -> httpx.AsyncClient:
-    identity = Identity(municipality=municipality, kind="staff", ref="staff-1", session_id="s1", roles=roles)
-    token = sign_token(identity, database.environ["CHOUDO_TOKEN_PRIVATE_KEY"], now=service.now)
-    client.headers["cookie"] = f"choudo_token={token}"
-    client.headers["origin"] = "http://ninomiya.example.jp"
-    return client
 
 
 async def fail_one(service: Notifications) -> None:
@@ -283,7 +253,7 @@ async def test_a_contact_that_was_erased_is_not_shown_and_nothing_is_written(
 ) -> None:
     await fail_one(service)
     [task] = await service.rows("SELECT task_id FROM staff_task")
-    await service.rows("UPDATE contact_point SET address_sealed = NULL RETURNING 1")
+    await service.rows("DELETE FROM contact_way RETURNING 1")
     answer = await signed_in.post(f"/notices/tasks/{task.task_id}/contact")
     assert "連絡先はありません" in answer.text
     assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []

@@ -337,7 +337,8 @@ def what_is_kept_was_approved() -> str:
               AND used.source_case = a.case_id AND kept.item = ANY (used.items))
         UNION ALL
         SELECT c.contact_ref::text FROM notifications.contact_point c
-        WHERE c.municipality = $1 AND c.address_sealed IS NOT NULL AND NOT EXISTS (
+        JOIN notifications.contact_way w USING (municipality, contact_ref)
+        WHERE c.municipality = $1 AND NOT EXISTS (
             SELECT 1 FROM routing.ledger_entry yes WHERE yes.municipality = $1 AND yes.entry_type = 'approved'
               AND yes.correlation = c.approval_id AND yes.items = ARRAY['contact'])"""
 

@@ -1,6 +1,6 @@
 """Attempts at sending: begun and ended in transactions of their own, with none open while the provider is called."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from services.notifications.commands.notice_rows import (
 )
 from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import STATES, notice_progressed
+from services.notifications.commands.ways import list_failed, list_ways, mark_dead
 from services.notifications.domain.notices import (
     MAY_BE_MISSED,
     SEND,
@@ -35,6 +36,7 @@ from services.notifications.domain.notices import (
 )
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.retries import TRIES_MAX, next_try
+from services.notifications.domain.ways import Way, ways_left
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
 from services.notifications.tables import SERVICE, attempt, notice, outbox
@@ -87,10 +89,10 @@ _MADE = Prepared(f"""
 _BEGIN = Prepared(f"""
     WITH begun AS (
         INSERT INTO {SERVICE}.attempt (
-            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider)
+            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider, way_no)
         SELECT :municipality, :leased_until, :now, new.*
         FROM unnest(CAST(:notices AS uuid[]), CAST(:numbers AS int[]), CAST(:leases AS uuid[]),
-                    CAST(:providers AS text[])) AS new)
+                    CAST(:providers AS text[]), CAST(:ways AS int[])) AS new)
     UPDATE {SERVICE}.notice n SET state = 'sending', reach = new.reach
     FROM unnest(CAST(:notices AS uuid[]), CAST(:reaches AS text[])) AS new(notice_id, reach)
     WHERE n.municipality = :municipality AND n.notice_id = new.notice_id
@@ -124,6 +126,7 @@ async def begin_attempts(
     dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), lapsed)]
     await _close_dead(session, municipality, dead, now=now)
 
+    ways = await _ways_of(session, municipality, rows)
     decisions: list[tuple[Row[Any], Decision]] = []
     for row in rows:
         tries = row.tries + (row.notice_id in dead)
@@ -131,10 +134,12 @@ async def begin_attempts(
         decision = decide(waiting_of(row, in_flight=in_flight), newest_of(row), now=now)
         if isinstance(decision, Send) and tries >= TRIES_MAX:
             decision = Settle("undeliverable", "gave_up", task=True)
+        if isinstance(decision, Send) and row.notice_id in ways and not ways[row.notice_id]:
+            decision = Settle("undeliverable", "no_way", task=True)
         decisions.append((row, decision))
 
     to_send = [row for row, decision in decisions if isinstance(decision, Send)]
-    addresses = await _addresses_of(session, keys, municipality, to_send, now=now)
+    addresses = await _addresses_of(session, keys, municipality, to_send, ways, now=now)
     # Japanese is the source of the town's texts.
     is_translated = any(row.language not in (None, SOURCE_LANGUAGE) for row in rows)
     texts = await read_town_texts(session, municipality) if is_translated else {}
@@ -145,8 +150,10 @@ async def begin_attempts(
             case Send() if row.notice_id in addresses:
                 last = attempts.get(row.notice_id)
                 number = last.last_no + 1 if last else 1
-                order = order_of(row, keys, municipality, number, row.notice_id in dead, addresses[row.notice_id])
-                orders.append(msgspec.structs.replace(order, texts=texts))
+                was_dead, address = row.notice_id in dead, addresses[row.notice_id]
+                left = ways.get(row.notice_id, [])
+                order = order_of(row, keys, municipality, number, was_dead, left[0] if left else None, address)
+                orders.append(msgspec.structs.replace(order, texts=texts, has_next=len(left) > 1))
             case Send():
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))
@@ -214,6 +221,8 @@ async def end_attempts(
                 reason="rejected" if state == "failed" else "gave_up",
                 now=now,
             )
+    outcomes = [(each.order.notice_id, each.order.way_no, each.outcome) for each in results]
+    await mark_dead(session, municipality, [each for each in outcomes if each[0] in ours], now=now)
     if moves:
         notices, states, tries_of, reasons = (list(column) for column in zip(*moves, strict=True))
         moved = {"notices": notices, "states": states, "tries": tries_of, "reasons": reasons}
@@ -229,6 +238,9 @@ def _next_state(result: Result, *, now: datetime, chance: float) -> tuple[str, i
     match outcome.kind:
         case "accepted":
             return "sent", order.tries, None, None
+        case "permanent" if order.has_next and now < order.useful_until:
+            # By the next way at once.
+            return "pending", order.tries, outcome.error_code, now
         case "permanent":
             return "failed", order.tries, outcome.error_code, None
         case "not_started":
@@ -251,12 +263,34 @@ async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Seq
     return {row.notice_id: _Attempts(row.last_no, row.open_until) for row in rows}
 
 
+async def _ways_of(session: AsyncSession, municipality: str, rows: Sequence[Row[Any]]) -> dict[UUID, list[Way]]:
+    """By which ways each notice to a contact that we know can still go, in the person's order. An account has one."""
+    residents = [row for row in rows if row.account_ref is None and row.contact_reach not in (None, "none")]
+    if not residents:
+        return {}
+    of_contacts = await list_ways(session, municipality, {row.contact_ref for row in residents})
+    retried = [row.notice_id for row in residents if row.tries or row.reach is not None]
+    failed = await list_failed(session, municipality, retried) if retried else {}
+    return {
+        row.notice_id: ways_left(of_contacts[row.contact_ref], failed.get(row.notice_id, ()))
+        for row in residents
+        # Of an erased contact nothing is left, which is no reason to call anybody.
+        if row.contact_ref in of_contacts
+    }
+
+
 async def _addresses_of(
-    session: AsyncSession, keys: Keys, municipality: str, rows: Sequence[Row[Any]], *, now: datetime
+    session: AsyncSession,
+    keys: Keys,
+    municipality: str,
+    rows: Sequence[Row[Any]],
+    ways: Mapping[UUID, Sequence[Way]],
+    *,
+    now: datetime,
 ) -> dict[UUID, str]:
     """Where these notices go, by notice. What of a resident is read for it, they are told by the ledger."""
     addresses: dict[UUID, str] = {}
-    if readings := [reading_of(row) for row in rows if row.account_ref is None]:
+    if readings := [reading_of(row, ways[row.notice_id][0]) for row in rows if row.notice_id in ways]:
         addresses |= await read_addresses(session, keys.vault, municipality, readings, now=now)
     if accounts := {row.account_ref for row in rows if row.account_ref is not None}:
         contacts = await read_account_contacts(session, keys.vault, municipality, accounts)
@@ -332,5 +366,6 @@ async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: d
         "leases": [order.lease_token for order in orders],
         "providers": [SIMULATED if is_practice(order.municipality) else PROVIDERS[order.reach] for order in orders],
         "reaches": [order.reach for order in orders],
+        "ways": [order.way_no for order in orders],
     }
     await _BEGIN.row(session, begun)

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
+from services.notifications.commands.ways import forget_ways, keep_first_way
 from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, due_kind
+from services.notifications.domain.ways import FIRST_WAY
 from services.notifications.keys import Keys
-from services.notifications.tables import SERVICE, contact_point, ledger, subject_key
+from services.notifications.tables import SERVICE, contact_point, contact_way, ledger, subject_key
 from shared.crypto import SealBroken, SubjectVault
 from shared.db import Prepared
 from shared.errors import Poison
@@ -31,16 +34,15 @@ WAITING_MAX = 100
 # Everybody who books gives one: each statement is put together once (`shared.db.Prepared`).
 _KEEP = Prepared("""
     INSERT INTO notifications.contact_point AS known (
-        municipality, contact_ref, version, subject_ref, reach, address_sealed, language, approval_id, case_id,
-        given_at)
-    VALUES (:municipality, :contact_ref, :version, :subject_ref, :reach, :address_sealed, :language, :approval_id,
-            :case_id, :occurred_at)
+        municipality, contact_ref, version, subject_ref, reach, language, approval_id, case_id, given_at)
+    VALUES (:municipality, :contact_ref, :version, :subject_ref, :reach, :language, :approval_id, :case_id,
+            :occurred_at)
     ON CONFLICT (municipality, contact_ref) DO UPDATE
     SET (version, subject_ref, reach, language, approval_id, case_id, given_at)
       = (excluded.version, excluded.subject_ref, excluded.reach, excluded.language, excluded.approval_id,
-         excluded.case_id, excluded.given_at),
-        address_sealed = CASE WHEN :is_same_address THEN known.address_sealed ELSE excluded.address_sealed END
+         excluded.case_id, excluded.given_at)
     WHERE known.version < excluded.version
+    RETURNING version
 """)
 _KNOWN = Prepared("""
     SELECT version FROM notifications.contact_point WHERE (municipality, contact_ref) = (:municipality, :contact_ref)
@@ -59,6 +61,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     notice_id: UUID
     kind: str
     contact_ref: UUID
+    way_no: int
     procedure: str
     office: str
     case_id: UUID | None
@@ -114,8 +117,11 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
             value=address,
             now=now,
         )
-    state = {"version": event.aggregate_version, "address_sealed": sealed, "is_same_address": is_same_address}
-    await _KEEP.row(session, msgspec.structs.asdict(event) | state)
+    is_newest = await _KEEP.row(session, msgspec.structs.asdict(event) | {"version": event.aggregate_version})
+    if is_newest is not None and event.reach == "none":
+        await forget_ways(session, event.municipality, event.contact_ref)
+    elif is_newest is not None and sealed is not None:
+        await keep_first_way(session, event.municipality, event.contact_ref, event.reach, sealed)
     waiting = await _WAITING_FOR.rows(session, contact | {"waiting": WAITING})
     for notice_id, bulk in waiting:
         due, ref = due_kind(bulk=bulk), str(notice_id)
@@ -132,22 +138,18 @@ async def read_addresses(
     """
     rows = (
         await session.execute(
-            select(contact_point, subject_key.c.wrapped_key)
-            .join(
-                subject_key,
-                tuple_(subject_key.c.municipality, subject_key.c.subject_ref)
-                == tuple_(contact_point.c.municipality, contact_point.c.subject_ref),
-            )
+            _select_ways()
             .where(
                 contact_point.c.municipality == municipality,
-                contact_point.c.contact_ref.in_({reading.contact_ref for reading in readings}),
-                contact_point.c.address_sealed.is_not(None),
+                tuple_(contact_way.c.contact_ref, contact_way.c.way_no).in_(
+                    {(reading.contact_ref, reading.way_no) for reading in readings}
+                ),
             )
             .limit(len(readings))
         )
     ).all()
-    contacts = {row.contact_ref: row for row in rows}
-    ids = {reading.notice_id: uuid5(NAMESPACE_URL, f"notice:{reading.notice_id}:address") for reading in readings}
+    contacts = {(row.contact_ref, row.way_no): row for row in rows}
+    ids = {reading.notice_id: _use_id(reading) for reading in readings}
     entries = ledger.tables.entry
     written = set(
         (
@@ -161,7 +163,7 @@ async def read_addresses(
     addresses: dict[UUID, str] = {}
     uses: list[Entry] = []
     for reading in readings:
-        contact = contacts.get(reading.contact_ref)
+        contact = contacts.get((reading.contact_ref, reading.way_no))
         if contact is None:
             continue
         try:
@@ -209,17 +211,10 @@ async def read_address_for_staff(
     """
     contact = (
         await session.execute(
-            select(contact_point, subject_key.c.wrapped_key)
-            .join(
-                subject_key,
-                tuple_(subject_key.c.municipality, subject_key.c.subject_ref)
-                == tuple_(contact_point.c.municipality, contact_point.c.subject_ref),
-            )
-            .where(
-                contact_point.c.municipality == identity.municipality,
-                contact_point.c.contact_ref == look.contact_ref,
-                contact_point.c.address_sealed.is_not(None),
-            )
+            _select_ways()
+            .where(contact_point.c.municipality == identity.municipality, contact_way.c.contact_ref == look.contact_ref)
+            .order_by(contact_way.c.state == "dead", contact_way.c.position)
+            .limit(1)
         )
     ).one_or_none()
     if contact is None:
@@ -254,7 +249,30 @@ async def read_address_for_staff(
             correlation=look.task_id,
         ),
     )
-    return Contact(reach=contact.reach, address=address)
+    return Contact(reach=contact.kind, address=address)
+
+
+def _select_ways() -> Select[Any]:
+    """Ways with their contact, and the key of whose they are."""
+    return (
+        select(contact_point, contact_way, subject_key.c.wrapped_key)
+        .join(
+            contact_way,
+            tuple_(contact_way.c.municipality, contact_way.c.contact_ref)
+            == tuple_(contact_point.c.municipality, contact_point.c.contact_ref),
+        )
+        .join(
+            subject_key,
+            tuple_(subject_key.c.municipality, subject_key.c.subject_ref)
+            == tuple_(contact_point.c.municipality, contact_point.c.subject_ref),
+        )
+    )
+
+
+def _use_id(reading: Reading) -> UUID:
+    """The ledger's key: one use of each way for a notice, however often it is tried."""
+    by_other = f":{reading.way_no}" if reading.way_no != FIRST_WAY else ""
+    return uuid5(NAMESPACE_URL, f"notice:{reading.notice_id}:address{by_other}")
 
 
 def _open_address(keys: Keys, event: ContactGiven) -> str | None:

@@ -21,7 +21,7 @@ _LOCK_MATTERS = f"""
     SELECT application_id FROM {SERVICE}.application WHERE {{whose}} ORDER BY application_id FOR UPDATE
 """
 _LOCK_CONTACTS = f"""
-    SELECT address_sealed FROM {SERVICE}.contact_point WHERE {{whose}} ORDER BY contact_ref FOR UPDATE
+    SELECT reach FROM {SERVICE}.contact_point WHERE {{whose}} ORDER BY contact_ref FOR UPDATE
 """
 # Locked like those who send them do, in their order.
 _NOTICES = text(f"""
@@ -122,7 +122,7 @@ async def _lock_matters(session: AsyncSession, whose: str, **names: object) -> l
 async def _lock_contacts(session: AsyncSession, whose: str, **names: object) -> bool:
     """Whether one of these contacts has an address."""
     rows = await session.execute(text(_LOCK_CONTACTS.format(whose=whose)), names)
-    return any(address is not None for address in rows.scalars())
+    return any(reach != "none" for reach in rows.scalars())
 
 
 async def _forget(session: AsyncSession, municipality: str, matters: list[UUID]) -> None:

@@ -11,6 +11,7 @@ from services.notifications.commands.account_notices import Content, open_conten
 from services.notifications.commands.contacts import Reading
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.domain.notices import Matter, Newest, Waiting
+from services.notifications.domain.ways import FIRST_WAY, Way
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
 from services.notifications.tables import (
@@ -149,12 +150,13 @@ def newest_of(row: Row[Any]) -> Newest:
     )
 
 
-def reading_of(row: Row[Any]) -> Reading:
-    """Why the address of a contact is read."""
+def reading_of(row: Row[Any], way: Way) -> Reading:
+    """Why the address of a contact's way is read."""
     return Reading(
         notice_id=row.notice_id,
         kind=row.kind,
         contact_ref=row.contact_ref,
+        way_no=way.way_no,
         procedure=row.procedure,
         office=row.office,
         case_id=row.case_id,
@@ -166,7 +168,9 @@ def matter_of(row: Any) -> Matter:
     return Matter(row.appointment_id, row.application_id, row.told_id)
 
 
-def order_of(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_dead: bool, address: str) -> Order:
+def order_of(
+    row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_dead: bool, way: Way | None, address: str
+) -> Order:
     """Everything that the attempt needs, opened."""
     access, content = _open_access(row, keys, municipality), _open_content(row, keys, municipality)
     return Order(
@@ -177,7 +181,8 @@ def order_of(row: Row[Any], keys: Keys, municipality: str, attempt_no: int, was_
         tries=row.tries + was_dead,
         kind=row.kind,
         bulk=row.bulk,
-        reach=row.contact_reach,
+        reach=way.kind if way else row.contact_reach,
+        way_no=way.way_no if way else FIRST_WAY,
         created_at=row.created_at,
         useful_until=row.useful_until,
         appointment_id=row.appointment_id,

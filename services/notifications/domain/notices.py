@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.notifications.domain.quiet_hours import after_quiet, is_quiet
+from services.notifications.domain.ways import WayKind
 
 Kind = Literal[
     "confirmation",
@@ -84,7 +85,7 @@ CASE_SWITCHED: Kind = "case_switched"
 # Only so many are before whoever waits at a counter.
 TURN_NEAR: Kind = "turn_near"
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
-Reach = Literal["email", "sms", "none"]
+Reach = WayKind | Literal["none"]
 
 # Whether a closing covers their time.
 OF_CLOSINGS: tuple[Kind, ...] = ("closure", "reopened")

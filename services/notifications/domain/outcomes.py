@@ -11,9 +11,13 @@ _FORWARD: tuple[Delivery, ...] = ("accepted", "not_delivered", "delivered")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`unknown`: the provider may or may not have accepted. `error_code` is a code, never the provider's own words."""
+    """`unknown`: the provider may or may not have accepted. `error_code` is a code, never the provider's own words.
+
+    `is_dead`: it is the address that is no good, whatever is sent there.
+    """
 
     kind: OutcomeKind
+    is_dead: bool = False
     provider_ref: str | None = None
     error_code: str | None = None
 

@@ -11,7 +11,7 @@ from aiosmtplib import (
     SMTPResponseException,
 )
 
-from services.notifications.domain.outcomes import Outcome
+from services.notifications.domain.outcomes import Outcome, OutcomeKind
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
 
 CONNECT_TIMEOUT_S = 5.0
@@ -119,7 +119,9 @@ async def _refused(client: SMTP, code: int, stage: str) -> tuple[Outcome, bool]:
         return Outcome(kind="unknown" if stage == "data" else "temporary", error_code="garbage"), False
     # A refused sender is the operator's mistake and not the recipient's: it will be put right.
     permanent = code in PERMANENT and stage != "mail"
-    outcome = Outcome(kind="permanent" if permanent else "temporary", error_code=f"smtp_{code}")
+    kind: OutcomeKind = "permanent" if permanent else "temporary"
+    # Refused at RCPT it is the mailbox; refused after DATA it may be what we wrote.
+    outcome = Outcome(kind=kind, error_code=f"smtp_{code}", is_dead=permanent and stage == "rcpt")
     if code == CLOSING:
         return outcome, False
     try:

@@ -17,6 +17,8 @@ def _(message: str) -> str:
     return message
 
 
+# By which way a notice went, beside those that are chosen at first.
+WAYS = REACHES | {"line": _("LINE"), "letter": _("手紙"), "call": _("電話")}
 HAPPENED: dict[str, str] = {
     "begun": _("手続きを始めました（%(channel)s）"),
     "switched": _("やり方を「%(channel)s」に変えました"),
@@ -106,7 +108,7 @@ def entry_words(entry: Entry, counters: Mapping[str, Counter]) -> str:
         "where": place_of(where) if where else "",
         "number": show_number(entry.number),
         "notice": translate(NOTICES.get(entry.notice, OTHER_NOTICE)),
-        "way": translate(REACHES.get(entry.way, "")) if entry.way in REACHES else "",
+        "way": translate(WAYS[entry.way]) if entry.way in WAYS else "",
     }
 
 
