@@ -88,7 +88,7 @@ async def _gap_page(
     now: datetime,
 ) -> Template | Redirect:
     # What was chosen may be wrong; the gap that it was chosen from stands beside it.
-    whole = {"from": typed.get("whole_from") or typed["from"], "to": typed.get("whole_to") or typed["to"]}
+    whole = {name: typed.get(f"whole_{name}") or typed.get(name, "") for name in ("from", "to")}
     gap = _read_gap({**typed, **whole}, now=now)
     if gap is None:
         return see_other(ROOT)
@@ -114,7 +114,7 @@ async def _gap_page(
         whole={"venue": gap.venue, "day": day.isoformat(), "from": span.from_min, "to": span.to_min},
         starts=time_options(_first_start(span, day, now=now), span.to_min - 1),
         ends=time_options(span.from_min + STEP_MIN, span.to_min),
-        chosen={"from": typed["from"], "to": typed["to"]},
+        chosen={name: typed.get(name, "") for name in whole},
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )
