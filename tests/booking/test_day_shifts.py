@@ -111,7 +111,7 @@ async def test_an_appointment_stands_within_the_day_and_not_once_it_is_taken_bac
 async def test_nobody_is_at_two_places_on_a_day(helpers: HelperTown) -> None:
     """The last ones stand with the trigger `guard_shift_days` dropped: seen at the end."""
     second = date(2026, 6, 8)
-    every_second = {"every_weeks": 2, "first_week": date(2026, 6, 1)}
+    every_second: dict[str, Any] = {"every_weeks": 2, "first_week": date(2026, 6, 1)}
     for refused in ({"day": second}, {"day": second, "venue": SHED, "hours": (11, 13)}):
         with pytest.raises(Refusal, match="shift_overlaps"):
             await come(helpers, **refused)
@@ -169,7 +169,13 @@ def test_two_times_meet_on_a_day_that_both_have() -> None:
     ],
 )
 async def test_what_is_no_day_to_come_is_refused(helpers: HelperTown, changes: dict[str, Any]) -> None:
-    values = {"venue": HALL, "weekday": 3, "from_min": 600, "to_min": 720, "only_on": WEDNESDAY} | changes
+    values: dict[str, Any] = {
+        "venue": HALL,
+        "weekday": 3,
+        "from_min": 600,
+        "to_min": 720,
+        "only_on": WEDNESDAY,
+    } | changes
     async with helpers.town.db.begin(TOWN) as session:
         with pytest.raises(Refusal, match="shift_unfit"):
             await add_shift(session, helpers.identity(SATO), AddShift(**values), now=helpers.town.now)

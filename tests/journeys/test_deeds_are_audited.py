@@ -710,10 +710,13 @@ def _has_somebody_come_on_one_day(coordinator: Desk, person: str) -> None:
     coordinator.get(remove[1])
     coordinator.send("/remove")
     week = (datetime.now(JST) + timedelta(weeks=2)).date().isoformat()
-    gap = re.search(r'href="(/helpers/roster/gap[^"]+)"', coordinator.get(f"/helpers/roster?week={week}").text)
+    gap = re.search(
+        r'href="(/helpers/roster/gap[^"]+from_min=(\d+)[^"]+to_min=(\d+))"',
+        coordinator.get(f"/helpers/roster?week={week}").text,
+    )
     assert gap, coordinator.page.text
     coordinator.get(html.unescape(gap[1]))
-    coordinator.send("/helpers/roster/gap")
+    coordinator.send("/helpers/roster/gap", None, **{"from": gap[2], "to": gap[3]})
 
 
 def _holds_a_class(coordinator: Desk, desk: Desk) -> None:
