@@ -217,7 +217,7 @@ async def test_a_coordinator_enters_it_and_takes_it_back_and_the_helper_is_told(
             assert shown in refused.text
         assert (await boss.post(url, data=typed)).headers["location"] == f"/helpers/people/{TANAKA}?told=day"
         page = (await boss.get(f"/helpers/people/{TANAKA}")).text
-        assert "2026年6月3日（水） 10:00〜12:00" in page
+        assert '2026年6月3日（水）</span> <span class="nowrap">10:00〜12:00' in page
         assert "この日だけ" in (await boss.get("/helpers/roster")).text
         await book_on(helpers, WEDNESDAY)
         await helpers.answer(TANAKA, "accept")
@@ -256,7 +256,7 @@ async def test_on_their_phone_a_helper_enters_a_day_and_takes_it_back(helpers: H
         again = await browser.post("/helpers/away/come", data=typed)
         assert again.status_code == httpx.codes.CONFLICT
         page = (await browser.get("/helpers/away")).text
-        assert "2026年6月3日（水） 10:00〜12:00" in page
+        assert '2026年6月3日（水）</span> <span class="nowrap">10:00〜12:00' in page
         # A rhythm and a day are two lists.
         assert "6月3日" not in (await browser.get("/helpers/shifts")).text
         week = (await browser.get("/helpers/week")).text

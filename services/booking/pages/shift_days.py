@@ -15,9 +15,7 @@ from services.booking.pages.wording import minute_label, venue_label
 from services.booking.queries.helpers import ShiftView, VenueView, list_shifts
 from services.booking.queries.own import VisitView, list_visits
 from shared.web.forms import DATE_PARTS, Form
-from shared.web.i18n import gettext as _
 from shared.web.pages import page
-from shared.web.templating import jst_date
 
 # Half hours of the day in which venues are open anywhere.
 FIRST_MIN, LAST_MIN, STEP_MIN = 8 * 60, 21 * 60, 30
@@ -26,10 +24,9 @@ USUAL = {"from": str(10 * 60), "to": str(12 * 60), "venue": ""}
 VENUE_MAX_LENGTH = 20
 
 
-def shift_label(shift: ShiftView) -> str:
-    """``6月8日（月） 10:00〜12:00``."""
-    day = "" if shift.only_on is None else jst_date(shift.only_on)
-    return _("%(day)s %(start)s〜%(end)s", day=day, start=minute_label(shift.from_min), end=minute_label(shift.to_min))
+def time_label(shift: ShiftView) -> str:
+    """``10:00〜12:00``."""
+    return f"{minute_label(shift.from_min)}〜{minute_label(shift.to_min)}"
 
 
 def read_day(form: Form, *, today: date) -> AddShift | None:
@@ -67,7 +64,7 @@ def time_options(first_min: int, last_min: int) -> list[dict[str, str]]:
 def days_ahead(shifts: Sequence[ShiftView], *, today: date) -> list[dict[str, Any]]:
     """The single days among shifts that are not past."""
     return [
-        {"id": each.shift_id, "when": shift_label(each), "venue": each.venue_name}
+        {"id": each.shift_id, "day": each.only_on, "time": time_label(each), "venue": each.venue_name}
         for each in shifts
         if each.only_on is not None and each.only_on >= today
     ]
@@ -102,7 +99,8 @@ def remove_day_page(
     return page(
         request,
         "shift_day_remove.html",
-        when=shift_label(shift),
+        day=shift.only_on,
+        time=time_label(shift),
         venue=shift.venue_name,
         visits=[each for each in visits if each.starts_at > now],
         action=action,
