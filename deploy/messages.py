@@ -69,6 +69,8 @@ STAFF_ONLY: Final = {
     "the coordinators' pages": (
         "services/booking/pages/coordinator_parts.html",
         "services/booking/pages/coordinator_wording.py",
+        "services/booking/pages/gap.html",
+        "services/booking/pages/gaps.py",
         "services/booking/pages/helper_figures.html",
         "services/booking/pages/helper_figures.py",
         "services/booking/pages/helper_messages.html",

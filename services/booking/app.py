@@ -13,6 +13,7 @@ from services.booking.pages.away import (
     get_away,
     get_away_address,
     post_away,
+    post_come,
     post_pause,
     post_remove_away,
     post_resume,
@@ -106,6 +107,7 @@ from services.booking.pages.feed import (
     post_feed_page,
 )
 from services.booking.pages.finish import get_finish, post_finish
+from services.booking.pages.gaps import get_gap, post_gap
 from services.booking.pages.help_requests import get_ask_page, get_request_page, post_ask_page, post_request_page
 from services.booking.pages.help_staff import get_help_staff_page, post_help_staff_page
 from services.booking.pages.helper_calendar import get_month, get_week
@@ -152,6 +154,7 @@ from services.booking.pages.people import (
     post_record,
     post_standing,
 )
+from services.booking.pages.person_days import get_days_address, get_remove_day, post_day, post_remove_day
 from services.booking.pages.phone_ticket import get_phone_ticket, post_phone_ticket_action
 from services.booking.pages.profile import get_profile, post_profile
 from services.booking.pages.reports import get_report_csv, get_report_xlsx, get_reports
@@ -334,6 +337,7 @@ HANDLERS = [
     get_away,
     post_away,
     get_away_address,
+    post_come,
     post_remove_away,
     post_visits,
     post_pause,
@@ -365,6 +369,12 @@ HANDLERS = [
     post_reassign,
     get_cover_address,
     post_start_cover,
+    get_gap,
+    post_gap,
+    get_days_address,
+    post_day,
+    get_remove_day,
+    post_remove_day,
     get_cover_answer_address,
     post_cover_answer,
     get_people,

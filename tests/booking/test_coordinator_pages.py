@@ -82,7 +82,7 @@ async def test_the_week_shows_who_is_there_what_is_booked_and_where_nobody_is(he
     # The hall is open from nine to twelve, and they come at ten.
     for shown in ("2026年6月1日（月）から", "9:00〜10:00", "10:00〜12:00", "会う約束（1件）", "お返事待ち"):
         assert shown in page.text, shown
-    assert "/helpers/messages?venue=HALL" in page.text
+    assert "/helpers/roster/gap?venue=HALL" in page.text
     await owner(
         helpers,
         "INSERT INTO booking.helper_away VALUES (:town, gen_random_uuid(), :ref, :day, :day)",

@@ -20,7 +20,8 @@ from services.booking.commands.changes import CancelAppointment, cancel_appointm
 from services.booking.commands.cover_asking import COVER
 from services.booking.commands.covers import accept_cover, decline_cover, on_cover_due, start_cover
 from services.booking.commands.standing import set_standing
-from services.booking.domain.covers import Candidate, cover_by, who_suits
+from services.booking.domain.choosing import Candidate, Wanted, best_first, best_of_all
+from services.booking.domain.covers import cover_by
 from shared.clock import utc_now
 from shared.errors import Refusal
 from shared.web.identity import SESSION_COOKIE
@@ -106,10 +107,15 @@ def test_who_speaks_the_language_and_explains_the_topic_is_asked_before_others()
         Candidate(helper_ref="b", languages=("ja", "en"), topics=()),
         Candidate(helper_ref="c", languages=("en",), topics=("line",)),
     ]
-    assert who_suits(free, language="ja-easy", topic="") == ["a", "b"]
-    assert who_suits(free, language="en", topic="line") == ["c"]
-    assert who_suits(free, language="en", topic="camera") == ["b", "c"]
-    assert who_suits(free, language="pt", topic="line") == ["a", "b", "c"]
+    wanted = {
+        ("ja-easy", "DIG01"): (["a", "b"], ["a", "b", "c"]),
+        ("en", "line"): (["c"], ["c", "b", "a"]),
+        ("en", "camera"): (["b", "c"], ["b", "c", "a"]),
+        ("pt", "line"): (["a", "b", "c"], ["a", "b", "c"]),
+    }
+    for (language, skill), (at_once, in_turn) in wanted.items():
+        about = Wanted(language=language, skill=skill)
+        assert (best_of_all(free, about), best_first(free, about)) == (at_once, in_turn)
 
 
 async def test_who_cannot_come_soon_is_followed_by_whoever_accepts_first(helpers: HelperTown) -> None:
@@ -296,7 +302,7 @@ async def test_the_card_goes_when_somebody_else_comes_and_pressing_it_says_so(he
     _booked, cover_id = await cannot_come(helpers, language="ja-easy")
     browser = phone(helpers, MORI)
     page = await browser.get("/helpers")
-    for shown in ("代わりに行けますか（1件）", "公民館（町民センター）", "スマホ相談", "やさしい日本語"):
+    for shown in ("行ける方をさがしています（1件）", "公民館（町民センター）", "スマホ相談", "やさしい日本語"):
         assert shown in page.text, shown
     assert "花子" not in page.text
     [url, _no] = re.findall(r'action="(/helpers/covers/[^"]+)"', page.text)
@@ -304,7 +310,7 @@ async def test_the_card_goes_when_somebody_else_comes_and_pressing_it_says_so(he
     late = await browser.post(url)
     assert late.status_code == httpx.codes.CONFLICT
     assert "ほかのサポーターが、先に引き受けました" in late.text
-    assert "代わりに行けますか" not in (await browser.get("/helpers")).text
+    assert "行ける方をさがしています" not in (await browser.get("/helpers")).text
     assert (await browser.get(url)).headers["location"] == "/helpers"
     for wrong in ("/helpers/covers/nothing/accept", f"/helpers/covers/{cover_id}/dance"):
         assert (await browser.post(wrong)).status_code == httpx.codes.NOT_FOUND

@@ -38,6 +38,7 @@ from tests.browser.walks.desk import test_what_is_prepared_at_home, test_what_st
 from tests.browser.walks.helpers import test_helpers_and_who_asks_for_one
 from tests.browser.walks.coordinator import test_who_runs_the_helpers
 from tests.browser.walks.own_page import test_a_helpers_own_pages
+from tests.browser.walks.gaps import test_single_days_and_gaps
 from tests.browser.walks.signing_in import test_a_helper_gives_a_contact_and_signs_in_by_it
 from tests.browser.walks.classes import test_a_class_from_the_draft_to_the_list_of_who_comes
 from tests.browser.walks.matching import test_who_leaves_the_time_to_the_town

@@ -4,10 +4,11 @@ Staff do it here as they do at work: they open the page and send its form.
 """
 
 import contextlib
+import html
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -98,6 +99,7 @@ AUDITED: dict[str, str] = {
     "booking POST /counter/close/{closing_id}/reopen": "reopen",
     "booking POST /helpers/shifts": "add-shift",
     "booking POST /helpers/shifts/{shift_id}/remove": "remove-shift",
+    "booking POST /helpers/away/come": "add-shift",
     "booking POST /helpers/away/visits": "visits-per-week",
     "booking POST /helpers/away/pause": "pause",
     "booking POST /helpers/away/resume": "resume",
@@ -109,8 +111,11 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
     "booking POST /helpers/roster/{assignment_id}/cover": "start-cover",
+    "booking POST /helpers/roster/gap": "start-gap-cover",
     "booking POST /helpers/covers/{cover_id}/{answer}": "accept-cover",
     "booking POST /helpers/people/{helper_ref}": "keep-helper-record",
+    "booking POST /helpers/people/{helper_ref}/days": "add-shift",
+    "booking POST /helpers/people/{helper_ref}/days/{shift_id}/remove": "remove-shift",
     "booking POST /helpers/people/{helper_ref}/standing": "helper-suspended",
     "booking POST /helpers/messages": "write-to-helpers",
     "booking POST /booking/classes/entries/{number}": "class-leave",
@@ -657,6 +662,7 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
         helper.send("/helpers/away", None, **days)
         helper.get("/helpers/away")
         helper.send("/remove")
+        helper.send("/helpers/away/come", None, **_a_day(away))
         helper.send("/helpers/away/visits", visits="9")
         helper.send("/helpers/away/pause")
         helper.send("/helpers/away/resume")
@@ -679,6 +685,8 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
     coordinator.get(person[1])
     coordinator.send(person[1], registered_on_year="2026", registered_on_month="4", registered_on_day="1")
     coordinator.get(person[1])
+    _has_somebody_come_on_one_day(coordinator, person[1])
+    coordinator.get(person[1])
     coordinator.send("/standing", standing="suspended", suspended_for="own_wish")
     coordinator.get(person[1])
     # Taken on again, for what comes later.
@@ -686,6 +694,29 @@ def _finds_a_helper(desk: Desk, coordinator: Desk, helpers: list[Desk]) -> None:
     coordinator.get("/helpers/messages")
     coordinator.ask("/preview", subject="予定", body="来月の予定を教えてください。")
     coordinator.send("/helpers/messages", deed="send")
+
+
+def _a_day(day: date) -> dict[str, str]:
+    typed = {"day_year": str(day.year), "day_month": str(day.month), "day_day": str(day.day)}
+    return typed | {"from": "600", "to": "660", "venue": "KOMINKAN"}
+
+
+def _has_somebody_come_on_one_day(coordinator: Desk, person: str) -> None:
+    coordinator.get(person)
+    coordinator.send("/days", None, **_a_day(MORNING.date() + timedelta(days=50)))
+    coordinator.get(person)
+    remove = re.search(rf'href="({person}/days/[^"]+/remove)"', coordinator.page.text)
+    assert remove, coordinator.page.text
+    coordinator.get(remove[1])
+    coordinator.send("/remove")
+    week = (datetime.now(JST) + timedelta(weeks=2)).date().isoformat()
+    gap = re.search(
+        r'href="(/helpers/roster/gap[^"]+from_min=(\d+)[^"]+to_min=(\d+))"',
+        coordinator.get(f"/helpers/roster?week={week}").text,
+    )
+    assert gap, coordinator.page.text
+    coordinator.get(html.unescape(gap[1]))
+    coordinator.send("/helpers/roster/gap", None, **{"from": gap[2], "to": gap[3]})
 
 
 def _holds_a_class(coordinator: Desk, desk: Desk) -> None:

@@ -53,7 +53,8 @@ Minute = Annotated[
 class PostShift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Be at a venue on an ISO weekday (1 Monday … 7 Sunday), in full or half hours.
 
-    Every week; every n weeks, from that of `first_week` on; or on the `nth` of a month: one of the three.
+    Every week; every n weeks, from that of `first_week` on; on the `nth` of a month; or `only_on` one day, which is
+    such a weekday: one of the four.
     """
 
     venue: Code
@@ -63,6 +64,7 @@ class PostShift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     every_weeks: Annotated[int, msgspec.Meta(ge=1, le=EVERY_WEEKS_MAX)] = 1
     nth: Annotated[list[Nth], msgspec.Meta(max_length=5)] = []
     first_week: date | None = None
+    only_on: date | None = None
 
 
 class ShiftAdded(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +154,7 @@ async def post_own_shift(
 ) -> ShiftAdded:
     """Add a time: its places can be booked at once, up to the horizon.
 
-    Two times of one weekday do not overlap, in whichever weeks they are.
+    Two rhythms of one weekday do not overlap, in whichever weeks they are; a single day with nothing on that day.
     """
     wanted = await read_json(request, PostShift)
     order = AddShift(
@@ -163,6 +165,7 @@ async def post_own_shift(
         every_weeks=wanted.every_weeks,
         nth=tuple(wanted.nth),
         first_week=wanted.first_week,
+        only_on=wanted.only_on,
     )
 
     async def once(session: AsyncSession) -> ShiftAdded:
@@ -186,7 +189,8 @@ async def delete_own_shift(
 ) -> None:
     """Not there any more.
 
-    What was promised stays: who cannot come declines it. Sent again, nothing happens.
+    Of a rhythm, what was promised stays: who cannot come declines it. The visits of a single day go to others. Sent
+    again, nothing happens.
     """
     wanted = parse_uuid(shift_id)
     await rush.run(db, town.code, lambda session: remove_shift(session, identity, wanted, now=now))

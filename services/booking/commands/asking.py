@@ -16,10 +16,19 @@ from services.booking.commands.offers import end_offer, tell_progress
 from services.booking.commands.slots import FREE_PLACE
 from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.commands.venues import bring_venues
+from services.booking.domain.choosing import Candidate, Wanted, best_first
 from services.booking.domain.covers import SHORT_NOTICE
-from services.booking.domain.shifts import Shift, answer_by, week_time
-from services.booking.queries.askable import CAN_BE_ASKED, HAS_WHAT_IS_NEEDED, can_be_asked, visit_times
-from services.booking.queries.helpers import TEACHES_THEN, VENUES_MAX, list_venues_of
+from services.booking.domain.shifts import answer_by
+from services.booking.queries.askable import (
+    CAN_BE_ASKED,
+    FREE_THEN,
+    HAS_WHAT_IS_NEEDED,
+    ON_SHIFT_THERE,
+    can_be_asked,
+    find_skill,
+    visit_times,
+)
+from services.booking.queries.helpers import VENUES_MAX, list_venues_of
 from services.booking.tables import outbox
 from shared.events.booking import AppointmentCancelled
 from shared.messaging.due import schedule
@@ -32,20 +41,12 @@ CANDIDATES_MAX = 500
 _LOCK_SLOT = text("""
     SELECT slot_id FROM slot WHERE (municipality, slot_id) = (:municipality, :slot_id) FOR NO KEY UPDATE
 """)
-# On shift (in which weeks, the domain knows), neither busy nor having said no, and taking visits that day and week; who
-# speaks the language first, then who has been asked least.
+# On shift, neither busy nor having said no, and taking visits that day and week; who has been asked least comes first.
 _FREE_HELPERS = text(f"""
-    SELECT h.helper_ref, f.weekday, f.from_min, f.to_min, f.every_weeks, f.nth, f.first_week FROM helper h
-    JOIN helper_shift f ON (f.municipality, f.helper_ref) = (h.municipality, h.helper_ref)
-    WHERE h.municipality = :municipality AND f.venue = :venue AND f.weekday = :weekday
-      AND f.from_min <= :from_min AND f.to_min >= :to_min AND {CAN_BE_ASKED}
-      AND NOT EXISTS (
-          SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
-            AND s.state IN ('asked', 'accepted', 'declined')
-            AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
-      AND NOT {TEACHES_THEN} AND {HAS_WHAT_IS_NEEDED}
-    ORDER BY CAST(:language AS text) = ANY (h.languages) DESC,
-             (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
+    SELECT h.helper_ref, h.languages, h.topics FROM helper h
+    WHERE h.municipality = :municipality AND {ON_SHIFT_THERE}
+      AND {CAN_BE_ASKED} AND {FREE_THEN} AND {HAS_WHAT_IS_NEEDED}
+    ORDER BY (SELECT count(*) FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
                 AND s.state IN ('asked', 'accepted') AND upper(s.during) > :now),
              h.helper_ref
     LIMIT {CANDIDATES_MAX}
@@ -124,25 +125,16 @@ async def find_helper(
 
 
 async def _find_free(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> str | None:
-    time = week_time(appointment.starts_at, appointment.ends_at)
-    asked = {
-        "municipality": municipality,
-        "venue": appointment.counter,
-        "appointment_id": appointment.appointment_id,
-        "weekday": time.day.isoweekday(),
-        "from_min": time.from_min,
-        "to_min": time.to_min,
-        "starts_at": appointment.starts_at,
-        "ends_at": appointment.ends_at,
-        # やさしい日本語 is spoken by whoever speaks Japanese.
-        "language": appointment.language.partition("-")[0],
-        "now": now,
-    } | visit_times(appointment.starts_at)
-    rows = (await session.execute(_FREE_HELPERS, asked)).all()
-    shifts = [msgspec.convert(row, Shift, from_attributes=True) for row in rows]
-    for helper_ref in (shift.helper_ref for shift in shifts if shift.is_on(time.day)):
-        await session.execute(_LOCK_HELPER, {"municipality": municipality, "helper_ref": helper_ref})
-        if await can_be_asked(session, municipality, helper_ref, appointment.starts_at):
+    town, starts_at, ends_at = municipality, appointment.starts_at, appointment.ends_at
+    mine = {"municipality": town, "venue": appointment.counter, "appointment_id": appointment.appointment_id}
+    asked = mine | {"now": now} | visit_times(starts_at, ends_at)
+    free = [
+        msgspec.convert(row, Candidate, from_attributes=True) for row in await session.execute(_FREE_HELPERS, asked)
+    ]
+    skill = await find_skill(session, town, appointment.appointment_id)
+    for helper_ref in best_first(free, Wanted(language=appointment.language, skill=skill)):
+        await session.execute(_LOCK_HELPER, {"municipality": town, "helper_ref": helper_ref})
+        if await can_be_asked(session, town, helper_ref, starts_at, ends_at):
             return helper_ref
     return None
 
@@ -189,7 +181,7 @@ async def _ask_untold(
     due_at = answer_by(asked_at=now, starts_at=appointment.starts_at)
     ref = str(assignment_id)
     await schedule(session, "booking", municipality=municipality, kind=HELPER_ANSWER, ref=ref, due_at=due_at)
-    if not await can_be_asked(session, municipality, helper_ref, appointment.starts_at):
+    if not await can_be_asked(session, municipality, helper_ref, appointment.starts_at, appointment.ends_at):
         # That was their last of the week: their other places in it go.
         await bring_venues(session, municipality, await list_venues_of(session, municipality, helper_ref), now=now)
     return Told(

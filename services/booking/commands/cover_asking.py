@@ -1,8 +1,9 @@
-"""Asking all at once who can come to a visit instead, and that it is over.
+"""Asking all at once who can come, to a visit instead of somebody or to a venue where nobody is, and that it is over.
 
-`commands/covers.py` has what helpers and coordinators do with it.
+`commands/covers.py` and `commands/gaps.py` have what helpers and coordinators do with it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,12 +13,21 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.telling_helpers import Told, tell_helper, tell_over
-from services.booking.domain.covers import Candidate, cover_by, who_suits
-from services.booking.queries.askable import CAN_BE_ASKED, HAS_WHAT_IS_NEEDED, visit_times
-from services.booking.queries.helpers import TEACHES_THEN
+from services.booking.domain.choosing import Candidate, Wanted, best_of_all
+from services.booking.domain.covers import cover_by
+from services.booking.queries.askable import (
+    CAN_BE_ASKED,
+    FREE_THEN,
+    HAS_WHAT_IS_NEEDED,
+    ON_SHIFT_THEN,
+    find_skill,
+    visit_times,
+)
 from shared.messaging.due import schedule, unschedule
 
 COVER = "cover"
+# Of what a cover is: a visit's, or a gap's.
+NOTHING: dict[str, Any] = dict.fromkeys(("appointment_id", "former_ref", "venue", "starts_at", "ends_at"))
 CANDIDATES_MAX = 500
 
 _FORMER = text("""
@@ -27,21 +37,31 @@ _FORMER = text("""
 # Free then, not away, with less than they take on in this week; and who has said no for this time is not asked again.
 _FREE = text(f"""
     SELECT h.helper_ref, h.languages, h.topics FROM helper h
-    WHERE h.municipality = :municipality AND h.helper_ref <> :former_ref AND {CAN_BE_ASKED}
-      AND NOT EXISTS (
-          SELECT 1 FROM assignment s WHERE s.municipality = h.municipality AND s.helper_ref = h.helper_ref
-            AND s.state IN ('asked', 'accepted', 'declined')
-            AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
-      AND NOT {TEACHES_THEN} AND {HAS_WHAT_IS_NEEDED}
+    WHERE h.municipality = :municipality AND h.helper_ref <> :former_ref
+      AND {CAN_BE_ASKED} AND {FREE_THEN} AND {HAS_WHAT_IS_NEEDED}
       AND NOT EXISTS (
           SELECT 1 FROM cover_ask k JOIN cover c ON (c.municipality, c.cover_id) = (k.municipality, k.cover_id)
           WHERE k.municipality = h.municipality AND k.helper_ref = h.helper_ref AND k.state = 'declined'
             AND c.appointment_id = :appointment_id)
     ORDER BY h.helper_ref LIMIT {CANDIDATES_MAX}
 """)
+# As above, and at no other venue then. Nobody is to be met yet: whatever they speak and explain.
+_FREE_FOR_GAP = text(f"""
+    SELECT h.helper_ref FROM helper h
+    WHERE h.municipality = :municipality AND {CAN_BE_ASKED} AND {FREE_THEN} AND NOT {ON_SHIFT_THEN}
+      AND NOT EXISTS (
+          SELECT 1 FROM cover_ask k JOIN cover c ON (c.municipality, c.cover_id) = (k.municipality, k.cover_id)
+          WHERE k.municipality = h.municipality AND k.helper_ref = h.helper_ref AND k.state = 'declined'
+            AND c.venue = :venue
+            AND tstzrange(c.starts_at, c.ends_at) @> tstzrange(CAST(:starts_at AS timestamptz),
+                                                               CAST(:ends_at AS timestamptz)))
+    ORDER BY h.helper_ref LIMIT {CANDIDATES_MAX}
+""")
 _OPEN = text("""
-    INSERT INTO cover (municipality, cover_id, appointment_id, former_ref, state, asked_at, answer_by)
-    VALUES (:municipality, :cover_id, :appointment_id, :former_ref, 'open', :now, :answer_by)
+    INSERT INTO cover (municipality, cover_id, appointment_id, former_ref, venue, starts_at, ends_at, state, asked_at,
+                       answer_by)
+    VALUES (:municipality, :cover_id, :appointment_id, :former_ref, :venue, :starts_at, :ends_at, 'open', :now,
+            :answer_by)
 """)
 _ASK = text("""
     INSERT INTO cover_ask (municipality, cover_id, helper_ref, state)
@@ -58,6 +78,20 @@ _WITHDRAW = text("""
     UPDATE cover SET state = 'withdrawn', ended_at = :now
     WHERE municipality = :municipality AND appointment_id = :appointment_id AND state = 'open' RETURNING cover_id
 """)
+_GAP_FILLED = text("""
+    UPDATE cover SET state = 'withdrawn', ended_at = :now
+    WHERE municipality = :municipality AND venue = :venue AND state = 'open'
+      AND tstzrange(starts_at, ends_at) <@ tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz))
+    RETURNING cover_id
+""")
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which a venue is open and nobody is there."""
+
+    venue: str
+    starts_at: datetime
+    ends_at: datetime
 
 
 async def ask_all(session: AsyncSession, municipality: str, appointment: Any, *, now: datetime) -> int:
@@ -71,28 +105,52 @@ async def ask_all(session: AsyncSession, municipality: str, appointment: Any, *,
     former_ref = (await session.execute(_FORMER, mine)).scalar_one_or_none()
     if answer_by is None or former_ref is None:
         return 0
-    times = {"starts_at": appointment.starts_at, "ends_at": appointment.ends_at}
-    asked = mine | times | visit_times(appointment.starts_at) | {"former_ref": former_ref}
+    asked = mine | visit_times(appointment.starts_at, appointment.ends_at) | {"former_ref": former_ref}
     free = [msgspec.convert(row, Candidate, from_attributes=True) for row in await session.execute(_FREE, asked)]
-    # Appointments are for procedures, which everybody explains.
-    refs = who_suits(free, language=appointment.language, topic="")
-    if not refs:
-        return 0
-    cover_id = uuid4()
-    opened = mine | {"cover_id": cover_id, "former_ref": former_ref, "now": now, "answer_by": answer_by}
-    await session.execute(_OPEN, opened)
-    await session.execute(_ASK, {"municipality": municipality, "cover_id": cover_id, "refs": refs})
+    skill = await find_skill(session, municipality, appointment.appointment_id)
+    refs = best_of_all(free, Wanted(language=appointment.language, skill=skill))
     told = Told(
         venue=appointment.counter,
         starts_at=appointment.starts_at,
         ends_at=appointment.ends_at,
         answer_by=answer_by,
-        about=cover_id,
+        about=uuid4(),
     )
+    of = {"appointment_id": appointment.appointment_id, "former_ref": former_ref}
+    await _ask(session, municipality, refs, told, NOTHING | of, now=now)
+    return len(refs)
+
+
+async def ask_for_gap(session: AsyncSession, municipality: str, gap: Gap, *, now: datetime) -> int:
+    """Ask everybody who is free whether they can be there; the first who accepts is. Returns as `ask_all`."""
+    answer_by = cover_by(asked_at=now, starts_at=gap.starts_at)
+    if answer_by is None:
+        return 0
+    refs = await list_free_for(session, municipality, gap)
+    of = msgspec.structs.asdict(gap)
+    await _ask(session, municipality, refs, Told(answer_by=answer_by, about=uuid4(), **of), NOTHING | of, now=now)
+    return len(refs)
+
+
+async def list_free_for(session: AsyncSession, municipality: str, gap: Gap) -> list[str]:
+    """Who could be there: asked nothing else, not away, at no other venue and in no visit then."""
+    asked = {"municipality": municipality, "venue": gap.venue} | visit_times(gap.starts_at, gap.ends_at)
+    return list((await session.execute(_FREE_FOR_GAP, asked)).scalars())
+
+
+async def _ask(
+    session: AsyncSession, municipality: str, refs: Sequence[str], told: Told, of: dict[str, Any], *, now: datetime
+) -> None:
+    if not refs:
+        return
+    cover = {"municipality": municipality, "cover_id": told.about}
+    await session.execute(_OPEN, cover | of | {"now": now, "answer_by": told.answer_by})
+    await session.execute(_ASK, cover | {"refs": list(refs)})
     for ref in refs:
         await tell_helper(session, municipality, ref, "cover", told, now=now)
-    await schedule(session, "booking", municipality=municipality, kind=COVER, ref=str(cover_id), due_at=answer_by)
-    return len(refs)
+    if told.answer_by is not None:
+        ref, due_at = str(told.about), told.answer_by
+        await schedule(session, "booking", municipality=municipality, kind=COVER, ref=ref, due_at=due_at)
 
 
 async def is_covering(session: AsyncSession, municipality: str, appointment_id: UUID) -> bool:
@@ -106,6 +164,13 @@ async def withdraw_cover(session: AsyncSession, municipality: str, appointment_i
     mine = {"municipality": municipality, "appointment_id": appointment_id, "now": now}
     cover_id = (await session.execute(_WITHDRAW, mine)).scalar_one_or_none()
     if cover_id is not None:
+        await ended(session, municipality, cover_id, now=now)
+
+
+async def gap_filled(session: AsyncSession, municipality: str, filled: Gap, *, now: datetime) -> None:
+    """Somebody is there for all of this: nobody else need be."""
+    asked = {"municipality": municipality, "now": now} | msgspec.structs.asdict(filled)
+    for cover_id in (await session.execute(_GAP_FILLED, asked)).scalars().all():
         await ended(session, municipality, cover_id, now=now)
 
 

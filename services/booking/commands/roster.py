@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -43,8 +43,12 @@ _CLOSE = text("""
 # A visit that is going on goes on: they sit together.
 _AHEAD = text(f"""
     SELECT s.appointment_id FROM assignment s
+    JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     WHERE s.municipality = :municipality AND s.helper_ref = :helper_ref AND s.state IN ('asked', 'accepted')
       AND lower(s.during) > :now
+      AND (CAST(:venue AS text) IS NULL
+           OR a.counter = :venue
+              AND s.during && tstzrange(CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz)))
     ORDER BY s.appointment_id LIMIT {REQUESTS_MAX}
 """)
 _LOCK_SLOTS = text(f"""
@@ -65,6 +69,14 @@ _TEACHES_NO_MORE = text("""
       AND (c.municipality, c.course_id) = (s.municipality, s.course_id)
     RETURNING c.venue, t.starts_at, t.ends_at
 """)
+
+
+class Span(NamedTuple):
+    """A time at a venue."""
+
+    venue: str
+    starts_at: datetime
+    ends_at: datetime
 
 
 async def follow_account(session: AsyncSession, keys: Keys, event: AccountOpened, *, now: datetime) -> None:
@@ -99,11 +111,14 @@ async def follow_account(session: AsyncSession, keys: Keys, event: AccountOpened
         await bring_venues(session, event.municipality, venues, now=now)
 
 
-async def lock_ahead(session: AsyncSession, municipality: str, helper_ref: str, *, now: datetime) -> Sequence[Any]:
+async def lock_ahead(
+    session: AsyncSession, municipality: str, helper_ref: str, span: Span | None = None, *, now: datetime
+) -> Sequence[Any]:
     """The appointments that a helper is asked for and that have not begun: they, and the slots at which others will be
-    asked, are locked before the helper is."""
+    asked, are locked before the helper is. All of them, or those of a `span`."""
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
-    ahead = (await session.execute(_AHEAD, key)).scalars()
+    within = dict(zip(Span._fields, span or (None, None, None), strict=True))
+    ahead = (await session.execute(_AHEAD, key | within)).scalars()
     appointments = await lock_appointments(session, municipality, list(ahead))
     slots = [row.slot_id for row in appointments if row.slot_id is not None]
     await session.execute(_LOCK_SLOTS, {"municipality": municipality, "slots": slots})
@@ -117,26 +132,40 @@ async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, 
     is locked now.
     """
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
-    needless = [
+    classes = [
         Told(venue=row.venue, starts_at=row.starts_at, ends_at=row.ends_at)
         for row in (await session.execute(_TEACHES_NO_MORE, key)).all()
     ]
-    for appointment in await lock_ahead(session, municipality, helper_ref, now=now):
+    for told in classes if is_told else ():
+        await tell_helper(session, municipality, helper_ref, "cancelled", told, now=now)
+    await hand_over(session, municipality, helper_ref, is_told=is_told, now=now)
+
+
+async def hand_over(
+    session: AsyncSession,
+    municipality: str,
+    helper_ref: str,
+    span: Span | None = None,
+    *,
+    is_told: bool,
+    now: datetime,
+) -> None:
+    """Others are asked for a helper's visits that lie ahead: all of them, or those of a `span`. As `pass_on`."""
+    key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
+    for appointment in await lock_ahead(session, municipality, helper_ref, span, now=now):
         mine = key | {"appointment_id": appointment.appointment_id}
         released = (await session.execute(_RELEASE, mine)).one_or_none() if appointment.state == "booked" else None
         if released is None:
             continue
-        needless.append(
-            Told(
+        await ask_next(session, municipality, appointment, now=now)
+        if is_told:
+            needless = Told(
                 venue=appointment.counter,
                 starts_at=released.starts_at,
                 ends_at=released.ends_at,
                 assignment_id=released.assignment_id,
             )
-        )
-        await ask_next(session, municipality, appointment, now=now)
-    for told in needless if is_told else ():
-        await tell_helper(session, municipality, helper_ref, "cancelled", told, now=now)
+            await tell_helper(session, municipality, helper_ref, "cancelled", needless, now=now)
 
 
 def _open_account(keys: Keys, sealed: str) -> SealedAccount:

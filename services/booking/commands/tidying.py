@@ -72,6 +72,13 @@ _OLD_NOTES = text(f"""
         WHERE municipality = :municipality AND written_at < :noted_before LIMIT {BATCH})
     RETURNING 1
 """)
+# Where a helper was on a single day.
+_OLD_DAYS = text(f"""
+    DELETE FROM helper_shift WHERE (municipality, shift_id) IN (
+        SELECT municipality, shift_id FROM helper_shift
+        WHERE municipality = :municipality AND only_on < :today LIMIT {BATCH})
+    RETURNING 1
+""")
 # Nobody finds a helper for these any more.
 _OLD_REQUESTS = text(f"""
     UPDATE help_request SET draft_sealed = NULL WHERE (municipality, request_id) IN (
@@ -91,8 +98,8 @@ _OLD_PHONES = text(f"""
 
 async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     """Forget answers nobody will ask for again, visits whose pass has long expired, ways in that open nothing, what
-    counters and helpers told each other, old messages to other systems and to helpers, who held which ticket, and what
-    those brought who were not met."""
+    counters and helpers told each other, old messages to other systems and to helpers, who held which ticket, single
+    days of helpers that are past, and what those brought who were not met."""
     asked = {
         "municipality": municipality,
         "before": now - KEPT,
@@ -114,6 +121,7 @@ async def tidy_up(session: AsyncSession, municipality: str, *, now: datetime) ->
         _OLD_HELPER_MESSAGES,
         _OLD_PHONES,
         _OLD_NOTES,
+        _OLD_DAYS,
         _OLD_REQUESTS,
     ):
         # Statement by statement, each well within the time limit, until nothing is left: a day may bring any number.

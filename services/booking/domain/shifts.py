@@ -30,13 +30,16 @@ LOOK_AHEAD_DAYS = 140
 FIRST_WEEK_NEAR = timedelta(days=366)
 
 VISITS_PER_WEEK_MAX = 40
-# Days away: how far ahead they are said, and how many of them are kept for one helper.
-AWAY_AHEAD_MAX = timedelta(days=366)
+# Days away, and single days there: how far ahead they are said.
+DAYS_AHEAD_MAX = timedelta(days=366)
+# How many times away are kept for one helper.
 AWAY_MAX = 50
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """When a helper is at a venue: ISO weekday, minutes from midnight in Japan; in weeks as a counter's hours are."""
+    """When a helper is at a venue: ISO weekday, minutes from midnight in Japan; in weeks as a counter's hours are, or
+    `only_on` one day.
+    """
 
     helper_ref: str
     weekday: int
@@ -45,9 +48,12 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     every_weeks: int = 1
     nth: tuple[int, ...] = ()
     first_week: date | None = None
+    only_on: date | None = None
 
     def is_on(self, day: date) -> bool:
-        """Whether the helper is there on this day."""
+        """Whether the helper is there on this day (in SQL, `shifts_on`)."""
+        if self.only_on is not None:
+            return self.only_on == day
         return self.weekday == day.isoweekday() and comes_round(self, day, first_week=self.first_week)
 
 
@@ -91,6 +97,12 @@ def week_time(starts_at: datetime, ends_at: datetime) -> WeekTime:
     return WeekTime(start.date(), from_min, from_min + round((ends_at - starts_at).total_seconds() / 60))
 
 
+def day_span(day: date, from_min: int, to_min: int) -> tuple[datetime, datetime]:
+    """From when to when these minutes of a day in Japan are."""
+    midnight = datetime.combine(day, time(0), JST)
+    return midnight + timedelta(minutes=from_min), midnight + timedelta(minutes=to_min)
+
+
 def count_helpers(
     slot: SlotTime, shifts: Iterable[Shift], away: Iterable[HelperTime], meetings: Iterable[HelperTime] = ()
 ) -> int:
@@ -108,12 +120,6 @@ def week_of(moment: datetime) -> tuple[datetime, datetime]:
     day = moment.astimezone(JST).date()
     monday = datetime.combine(day - timedelta(days=day.weekday()), datetime.min.time(), JST)
     return monday, monday + timedelta(weeks=1)
-
-
-def is_there(shifts: Iterable[Shift], starts_at: datetime, ends_at: datetime) -> bool:
-    """Whether one of these shifts is all of that time."""
-    time = week_time(starts_at, ends_at)
-    return any(_covers(shift, time) for shift in shifts)
 
 
 def _covers(shift: Shift, time: WeekTime) -> bool:
@@ -138,17 +144,32 @@ def coming_days(shift: Shift, first: date) -> list[date]:
     return list(islice(filter(shift.is_on, days), COMING_MAX))
 
 
+def meet(one: Shift, other: Shift) -> bool:
+    """Whether somebody would have to be at both at once. Two rhythms of one weekday do, in whichever weeks they are."""
+    if one.weekday != other.weekday or one.from_min >= other.to_min or other.from_min >= one.to_min:
+        return False
+    days = {shift.only_on for shift in (one, other)} - {None}
+    return all(shift.is_on(day) for shift in (one, other) for day in days if day is not None)
+
+
 def refuse_bad_shift(shift: Shift, *, today: date) -> None:
-    """Whether a shift can be kept at all: on the nth weekdays of a month, or in every n-th week, not both.
+    """Whether a shift can be kept at all: on the nth weekdays of a month, in every n-th week, or on one day to come.
 
     Raises:
         Refusal: `shift_unfit` (422).
     """
+    if shift.only_on is not None and not _is_day(shift, shift.only_on, today):
+        raise Refusal("shift_unfit", 422)
     is_time = 1 <= shift.weekday <= 7 and 0 <= shift.from_min < shift.to_min <= DAY_MIN
     is_near = shift.first_week is None or abs(shift.first_week - today) <= FIRST_WEEK_NEAR
     is_one_rhythm = not shift.nth or shift.every_weeks == 1
     if not (is_time and is_near and is_one_rhythm and is_rhythm(shift, first_week=shift.first_week)):
         raise Refusal("shift_unfit", 422)
+
+
+def _is_day(shift: Shift, day: date, today: date) -> bool:
+    has_no_rhythm = shift.every_weeks == 1 and not shift.nth and shift.first_week is None
+    return has_no_rhythm and shift.weekday == day.isoweekday() and today <= day <= today + DAYS_AHEAD_MAX
 
 
 def refuse_bad_days(days: AwayDays, *, today: date) -> None:
@@ -157,7 +178,7 @@ def refuse_bad_days(days: AwayDays, *, today: date) -> None:
     Raises:
         Refusal: `away_unfit` (422).
     """
-    if not today <= days.first_day <= days.last_day <= today + AWAY_AHEAD_MAX:
+    if not today <= days.first_day <= days.last_day <= today + DAYS_AHEAD_MAX:
         raise Refusal("away_unfit", 422)
 
 

@@ -1,4 +1,4 @@
-"""`/helpers/away`: the days on which a helper cannot come, how many visits of a week they take, and a pause."""
+"""`/helpers/away`: when a helper cannot come, single days on which they can, how many visits of a week, and a pause."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
@@ -11,9 +11,12 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.off_days import add_days_away, pause, remove_days_away, resume, take_visits_per_week
-from services.booking.domain.shifts import AWAY_AHEAD_MAX, VISITS_PER_WEEK_MAX, AwayDays
+from services.booking.commands.shifts import add_shift
+from services.booking.domain.shifts import DAYS_AHEAD_MAX, VISITS_PER_WEEK_MAX, AwayDays
 from services.booking.flow import Rush
+from services.booking.pages.shift_days import day_form, days_ahead, read_day
 from services.booking.pages.wording import venue_label
+from services.booking.queries.helpers import list_shifts, list_venues
 from services.booking.queries.own import find_own, list_days_away, list_visits
 from services.booking.refusals import REFUSALS
 from shared.clock import jst_day
@@ -28,13 +31,13 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 GUARDS = [require_role("helper")]
-TOLD = ("added", "removed", "visits", "paused", "resumed")
+TOLD = ("added", "removed", "comes", "comes_not", "visits", "paused", "resumed")
 # Each number up to ten, and a few beyond.
 VISITS_OFFERED = (*range(1, 11), 15, 20, VISITS_PER_WEEK_MAX)
 DIGITS_MAX = 2
 
 Req = Request[Any, Any, Any]
-Work = Callable[[AsyncSession], Awaitable[None]]
+Work = Callable[[AsyncSession], Awaitable[Any]]
 
 
 @get("/helpers/away", guards=GUARDS)
@@ -62,7 +65,7 @@ async def post_away(
     """Away from a day to another; without the other, on that day."""
     form = Form(await read_form(request))
     today = jst_day(now)
-    latest = today + AWAY_AHEAD_MAX
+    latest = today + DAYS_AHEAD_MAX
     first = form.day("first", earliest=today, latest=latest)
     last = form.day("last", earliest=date.fromisoformat(first) if first else today, latest=latest, required=False)
     if not form.ok:
@@ -74,7 +77,10 @@ async def post_away(
     )  # fmt: skip
 
 
-@get([f"/helpers/away/{address}" for address in ("{away_id:str}/remove", "visits", "pause", "resume")], guards=GUARDS)
+@get(
+    [f"/helpers/away/{address}" for address in ("{away_id:str}/remove", "come", "visits", "pause", "resume")],
+    guards=GUARDS,
+)
 async def get_away_address() -> Redirect:
     """Where these forms are sent, opened as a page: by hand, or by the way back from signing in."""
     return see_other("/helpers/away")
@@ -95,6 +101,27 @@ async def post_remove_away(
     return await _do(
         request, db, rush, town, identity, lambda session: remove_days_away(session, identity, wanted, now=now),
         told="removed", now=now,
+    )  # fmt: skip
+
+
+@post("/helpers/away/come", guards=GUARDS)
+async def post_come(
+    request: Req,
+    db: NamedDependency[Database],
+    rush: NamedDependency[Rush],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template | Redirect:
+    """There on this day, beyond the rhythm."""
+    form = Form(await read_form(request))
+    order = read_day(form, today=jst_day(now))
+    if order is None:
+        return await _away_page(request, db, town, identity, come=form, now=now)
+    wanted = order
+    return await _do(
+        request, db, rush, town, identity, lambda session: add_shift(session, identity, wanted, now=now),
+        told="comes", come=form, now=now,
     )  # fmt: skip
 
 
@@ -147,14 +174,23 @@ async def post_resume(
 
 
 async def _do(
-    request: Req, db: Database, rush: Rush, town: Town, identity: Identity, work: Work, *, told: str, now: datetime
+    request: Req,
+    db: Database,
+    rush: Rush,
+    town: Town,
+    identity: Identity,
+    work: Work,
+    *,
+    told: str,
+    come: Form | None = None,
+    now: datetime,
 ) -> Template | Redirect:
     try:
         await rush.run(db, town.code, work)
     except Refusal as refusal:
         if refusal.code not in REFUSALS:
             raise
-        return await _away_page(request, db, town, identity, refusal=refusal, now=now)
+        return await _away_page(request, db, town, identity, come=come, refusal=refusal, now=now)
     return see_other(f"/helpers/away?told={told}")
 
 
@@ -165,6 +201,7 @@ async def _away_page(
     identity: Identity,
     *,
     form: Form | None = None,
+    come: Form | None = None,
     told: str = "",
     refusal: Refusal | None = None,
     now: datetime,
@@ -173,9 +210,12 @@ async def _away_page(
     async with db.begin(town.code) as session:
         own = await find_own(session, town.code, identity.ref)
         away = await list_days_away(session, town.code, identity.ref, first=today)
-        ahead = await list_visits(session, town.code, identity.ref, first=today, last=today + AWAY_AHEAD_MAX)
+        ahead = await list_visits(session, town.code, identity.ref, first=today, last=today + DAYS_AHEAD_MAX)
+        shifts = await list_shifts(session, town.code, identity.ref)
+        venues = await list_venues(session, town.code)
     text = REFUSALS[refusal.code] if refusal else None
-    errors = form.errors if form else {}
+    shown = form or come
+    errors = shown.errors if shown else {}
     return page(
         request,
         "away.html",
@@ -194,6 +234,8 @@ async def _away_page(
             }
             for each in away
         ],
+        days=days_ahead(shifts, today=today),
+        day_form=day_form("/helpers/away/come", venues, come),
         visits=_visits(own.visits_per_week if own else 0),
         errors=errors,
         typed={name: _typed(form, name) for name in ("first", "last")},

@@ -51,7 +51,7 @@ async def post_cover_answer(
 
 
 def cover_card(cover: OwnCover) -> dict[str, Any]:
-    """A visit to which somebody else is wanted, as it stands on a helper's page."""
+    """A visit to which somebody else is wanted, or a gap, as it stands on a helper's page."""
     return {
         "item": cover,
         "base": f"/helpers/covers/{cover.cover_id}",

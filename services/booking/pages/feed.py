@@ -11,11 +11,20 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 from services.booking.commands.feed import end_feed, renew_feed
+from services.booking.domain.shifts import day_span
 from services.booking.pages.own_classes import class_place
 from services.booking.pages.wording import venue_label
 from services.booking.queries.appointments import find_town_facts
 from services.booking.queries.classes import CLASSES_AHEAD, OwnSession, list_own_sessions
-from services.booking.queries.helpers import FEED_BACK, FeedItem, find_feed_owner, find_feed_time, list_requests
+from services.booking.queries.helpers import (
+    FEED_BACK,
+    FeedItem,
+    ShiftView,
+    find_feed_owner,
+    find_feed_time,
+    list_requests,
+    list_shifts,
+)
 from shared.clock import JST
 from shared.db import Database
 from shared.errors import Refusal
@@ -95,12 +104,13 @@ async def get_feed(
         if helper_ref is None:
             raise Refusal("feed_unknown", 404)
         items = await list_requests(session, town.code, helper_ref, now=now)
+        shifts = await list_shifts(session, town.code, helper_ref)
         classes = await list_own_sessions(
             session, town.code, helper_ref, since=now - FEED_BACK, until=now + CLASSES_AHEAD
         )
         facts = await find_town_facts(session, town.code)
     with without_readings():
-        feed = make_feed(items, classes, town_name=facts.name_ja, public_url=facts.host)
+        feed = make_feed(items, classes, shifts, now=now, town_name=facts.name_ja, public_url=facts.host)
     return Response(
         feed,
         headers={"content-type": "text/calendar; charset=utf-8", "referrer-policy": "no-referrer"},
@@ -112,8 +122,19 @@ def feed_address(request: Req, host: str, token: str) -> str:
     return f"{host or str(request.base_url).rstrip('/')}/helpers/calendar/{token}{SUFFIX}"
 
 
-def make_feed(items: Sequence[FeedItem], classes: Sequence[OwnSession], *, town_name: str, public_url: str) -> bytes:
-    """An iCalendar file (RFC 5545): visits, and classes that they teach. What is not accepted yet is tentative."""
+def make_feed(
+    items: Sequence[FeedItem],
+    classes: Sequence[OwnSession],
+    shifts: Sequence[ShiftView],
+    *,
+    now: datetime,
+    town_name: str,
+    public_url: str,
+) -> bytes:
+    """An iCalendar file (RFC 5545): visits, classes that they teach, and single days at a venue beyond their rhythm.
+
+    What is not accepted yet is tentative.
+    """
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Choudo//Helpers//JA")
     calendar.add("version", "2.0")
@@ -141,6 +162,18 @@ def make_feed(items: Sequence[FeedItem], classes: Sequence[OwnSession], *, town_
         event.add("location", class_place(each))
         event.add("status", "CONFIRMED")
         calendar.add_component(event)
+    for shift in shifts:
+        if shift.only_on is not None:
+            starts_at, ends_at = day_span(shift.only_on, shift.from_min, shift.to_min)
+            event = icalendar.Event()
+            event.add("uid", calendar_uid(shift.shift_id, public_url))
+            event.add("dtstamp", now)
+            event.add("dtstart", starts_at.astimezone(JST))
+            event.add("dtend", ends_at.astimezone(JST))
+            event.add("summary", _("この日だけ来られる時間"))
+            event.add("location", town_text(shift.venue_name))
+            event.add("status", "CONFIRMED")
+            calendar.add_component(event)
     calendar.add_missing_timezones()
     written: bytes = calendar.to_ical()
     return written

@@ -18,7 +18,7 @@ from services.booking.pages.covers import cover_card, suspension_text
 from services.booking.pages.own_classes import show_own_class
 from services.booking.pages.wording import language_name, say_day, time_left, venue_label
 from services.booking.queries.classes import CLASSES_AHEAD, list_own_sessions
-from services.booking.queries.covers import list_covers
+from services.booking.queries.covers import list_covers, list_found
 from services.booking.queries.helpers import find_suspension, list_shifts
 from services.booking.queries.own import find_own
 from services.booking.refusals import REFUSALS
@@ -148,6 +148,7 @@ async def _helpers_page(
         items = await show_own_days(session, identity, keys, now=now)
         shifts = await list_shifts(session, town.code, identity.ref)
         covers = await list_covers(session, identity, now=now)
+        found_covers = await list_found(session, identity, now=now)
         classes = await list_own_sessions(session, town.code, identity.ref, since=now, until=now + CLASSES_AHEAD)
         suspended_for = await find_suspension(session, town.code, identity.ref)
     accepted = [item for item in items if item.state == "accepted"]
@@ -165,6 +166,10 @@ async def _helpers_page(
             show_own_class(each) | {"day": say_day(jst_day(each.starts_at), today=jst_day(now))} for each in classes
         ],
         covers=[cover_card(cover) for cover in covers],
+        found_covers=[
+            {"starts_at": each.starts_at, "where": venue_label(each.venue_name, each.venue_place)}
+            for each in found_covers
+        ],
         suspension=suspension_text(suspended_for) if suspended_for else None,
         following=_card(following, now) if following else None,
         # An answer that comes too late helps nobody: it has gone on to the next helper, or to the resident.

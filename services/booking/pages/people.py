@@ -10,6 +10,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.standing import STANDINGS, SUSPENDED_FOR, Record, keep_record, set_standing
+from services.booking.domain.shifts import DAYS_AHEAD_MAX
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.coordinator_wording import (
@@ -19,10 +20,11 @@ from services.booking.pages.coordinator_wording import (
     suspended_label,
     tabs,
 )
+from services.booking.pages.shift_days import day_form, days_ahead
 from services.booking.pages.shifts import shift_label
 from services.booking.pages.wording import language_name
 from services.booking.queries.helper_figures import count_given, next_month
-from services.booking.queries.helpers import HelperView, Standing, SuspendedFor, list_roster, list_topics
+from services.booking.queries.helpers import HelperView, Standing, SuspendedFor, list_roster, list_topics, list_venues
 from services.booking.queries.roster import list_away
 from services.booking.refusals import REFUSALS
 from shared.audit import record_deed
@@ -42,9 +44,8 @@ HELPER_REF_MAX_LENGTH = 64
 # Volunteers have been registered since before there was this system; an insurance is not paid further ahead.
 EARLIEST = date(1990, 1, 1)
 INSURED_AHEAD = timedelta(days=366 * 3)
-AWAY_AHEAD = timedelta(days=366)
 DATES = ("registered_on", "trained_on", "insured_until")
-TOLD = ("record", "standing")
+TOLD = ("record", "standing", "day", "day_removed")
 
 Req = Request[Any, Any, Any]
 
@@ -90,7 +91,7 @@ async def get_person(
     told: FromQuery[str] = "",
 ) -> Template:
     """One helper: dates, topics, standing, their times, and when they are away."""
-    return await _person_page(request, db, keys, town, identity, helper_ref, now=now, told=told)
+    return await person_page(request, db, keys, town, identity, helper_ref, now=now, told=told)
 
 
 @post(ROOT + "/{helper_ref:str}", guards=GUARDS)
@@ -109,7 +110,7 @@ async def post_record(
     latest = {"registered_on": today, "trained_on": today, "insured_until": today + INSURED_AHEAD}
     dates = {name: _day(form.day(name, earliest=EARLIEST, latest=latest[name], required=False)) for name in DATES}
     if not form.ok:
-        return await _person_page(request, db, keys, town, identity, helper_ref, now=now, form=form)
+        return await person_page(request, db, keys, town, identity, helper_ref, now=now, form=form)
     record = Record(topics=tuple(form.value("topics").split()), **dates)
     async with db.begin(town.code) as session:
         await keep_record(session, identity, helper_ref, record, now=now)
@@ -148,10 +149,10 @@ async def post_standing(
         except Refusal as found:
             if found.code != "standing_unfit":
                 raise
-    return await _person_page(request, db, keys, town, identity, helper_ref, now=now, refusal=refusal)
+    return await person_page(request, db, keys, town, identity, helper_ref, now=now, refusal=refusal)
 
 
-async def _person_page(
+async def person_page(
     request: Req,
     db: Database,
     keys: Keys,
@@ -162,23 +163,29 @@ async def _person_page(
     now: datetime,
     told: str = "",
     form: Form | None = None,
+    day: Form | None = None,
     refusal: Refusal | None = None,
 ) -> Template:
+    """One helper, with a form as it was filled in: of the dates and topics, or of a single `day`."""
     today = jst_day(now)
     async with db.begin(town.code) as session:
-        helper = await _find(session, town.code, helper_ref, keys)
+        helper = await find_person(session, town.code, helper_ref, keys)
         topics = await list_topics(session, town.code)
-        away = await list_away(session, town.code, today, today + AWAY_AHEAD)
+        away = await list_away(session, town.code, today, today + DAYS_AHEAD_MAX)
+        venues = await list_venues(session, town.code)
         await record_deed(session, identity, "view-helper", helper_ref, now=now)
     text = REFUSALS[refusal.code] if refusal else None
-    errors = form.errors if form else {}
+    shown = form or day
+    errors = shown.errors if shown else {}
     return page(
         request,
         "person.html",
         status=refusal.status if refusal else 422 if errors else 200,
         base=f"{ROOT}/{helper_ref}",
         person=_facts(helper, topics, today=today),
-        shifts=[f"{shift_label(shift)} {shift.venue_name}" for shift in helper.shifts],
+        shifts=[f"{shift_label(shift)} {shift.venue_name}" for shift in helper.shifts if shift.only_on is None],
+        days=days_ahead(helper.shifts, today=today),
+        day_form=day_form(f"{ROOT}/{helper_ref}/days", venues, day),
         away=[each for each in away if each.helper_ref == helper_ref],
         dates={name: _typed(form, name, getattr(helper, name)) for name in DATES},
         errors=errors,
@@ -194,7 +201,7 @@ async def _person_page(
     )
 
 
-async def _find(session: AsyncSession, municipality: str, helper_ref: str, keys: Keys) -> HelperView:
+async def find_person(session: AsyncSession, municipality: str, helper_ref: str, keys: Keys) -> HelperView:
     helpers = await list_roster(session, municipality, keys)
     found = next((helper for helper in helpers if helper.helper_ref == helper_ref[:HELPER_REF_MAX_LENGTH]), None)
     if found is None:

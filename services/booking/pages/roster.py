@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
@@ -11,13 +12,14 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.assignments import reassign
 from services.booking.commands.covers import start_cover
+from services.booking.domain.shifts import day_span
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.coordinator_wording import helper_name, span_label, tabs
 from services.booking.pages.help_wording import say_help_window
 from services.booking.queries.help_requests import RequestView, list_open, list_unmet
 from services.booking.queries.helpers import HelperView, list_open_requests, list_roster
-from services.booking.queries.roster import RosterVenue, list_open_covers, read_week
+from services.booking.queries.roster import RosterGap, RosterVenue, list_open_covers, read_week
 from services.booking.refusals import REFUSALS
 from shared.audit import record_deed
 from shared.clock import jst_day
@@ -41,7 +43,7 @@ WEEKS_FAR = timedelta(days=366)
 SHOWN_HERE = frozenset(
     {"request_unknown", "request_over", "helper_unknown", "helper_busy", "cover_too_late", "cover_nobody"}
 )
-TOLD = ("reassign", "cover")
+TOLD = ("reassign", "cover", "gap")
 
 Req = Request[Any, Any, Any]
 
@@ -166,7 +168,7 @@ async def _roster_page(
         last=monday + WEEK - timedelta(days=1),
         before=f"{ROOT}?week={(monday - WEEK).isoformat()}",
         after=f"{ROOT}?week={(monday + WEEK).isoformat()}",
-        venues=[_draw_venue(venue, helpers) for venue in venues],
+        venues=[_draw_venue(venue, helpers, now) for venue in venues],
         requests=[
             {
                 "id": item.assignment_id,
@@ -180,7 +182,7 @@ async def _roster_page(
             }
             for item in requests
         ],
-        covers=[{"item": cover, "number": show_number(cover.number)} for cover in covers],
+        covers=[{"item": cover, "number": show_number(cover.number) if cover.number else None} for cover in covers],
         unmet=[_help_item(each) for each in unmet],
         looked_for=[_help_item(each) for each in looked_for],
         told=told if told in TOLD else "",
@@ -189,8 +191,13 @@ async def _roster_page(
     )
 
 
-def _draw_venue(found: RosterVenue, helpers: Mapping[str, HelperView]) -> dict[str, Any]:
-    presences = {"away": _("この日はお休み"), "registered": _("研修の前"), "suspended": _("活動をお休み中")}
+def _draw_venue(found: RosterVenue, helpers: Mapping[str, HelperView], now: datetime) -> dict[str, Any]:
+    presences = {
+        "away": _("この日はお休み"),
+        "paused": _("しばらくお休み"),
+        "registered": _("研修の前"),
+        "suspended": _("活動をお休み中"),
+    }
     states = {
         "accepted": (_("引き受けた"), "success"),
         "asked": (_("お返事待ち"), "warning"),
@@ -211,6 +218,7 @@ def _draw_venue(found: RosterVenue, helpers: Mapping[str, HelperView]) -> dict[s
                         "name": helper_name(helpers.get(each.helper_ref)),
                         "span": span_label(each.span),
                         "absence": presences.get(each.presence),
+                        "is_extra": each.is_extra,
                     }
                     for each in day.people
                 ],
@@ -224,11 +232,22 @@ def _draw_venue(found: RosterVenue, helpers: Mapping[str, HelperView]) -> dict[s
                     }
                     for each in day.visits
                 ],
-                "gaps": [span_label(span) for span in day.gaps],
+                "gaps": [_draw_gap(found.venue.code, day.day, each, now) for each in day.gaps],
             }
             for day in found.days
             if day.hours or day.people or day.visits
         ],
+    }
+
+
+def _draw_gap(venue: str, day: date, gap: RosterGap, now: datetime) -> dict[str, Any]:
+    _starts_at, ends_at = day_span(day, gap.span.from_min, gap.span.to_min)
+    asked = {"venue": venue, "day": day.isoformat(), "from_min": gap.span.from_min, "to_min": gap.span.to_min}
+    return {
+        "span": span_label(gap.span),
+        "search": gap.search,
+        # Of what is over, nobody is asked.
+        "href": f"{ROOT}/gap?{urlencode(asked)}" if ends_at > now else None,
     }
 
 

@@ -14,6 +14,15 @@ from services.booking.domain.opening import EVERY_WEEKS_MAX
 from services.booking.domain.shifts import Shift, coming_days
 from services.booking.flow import Rush
 from services.booking.pages.rules_form import USUAL_PATTERNS, pattern_of, read_pattern
+from services.booking.pages.shift_days import (
+    FIRST_MIN,
+    LAST_MIN,
+    USUAL,
+    VENUE_MAX_LENGTH,
+    find_shift,
+    remove_day_page,
+    time_options,
+)
 from services.booking.pages.wording import minute_label, pattern_label, venue_label, weekday_name
 from services.booking.queries.helpers import ShiftView, list_shifts, list_venues
 from services.booking.refusals import REFUSALS
@@ -30,13 +39,7 @@ from shared.web.templating import jst_date
 from shared.web.town import Town
 
 GUARDS = [require_role("helper")]
-# Half hours of the day in which venues are open anywhere.
-FIRST_MIN, LAST_MIN, STEP_MIN = 8 * 60, 21 * 60, 30
-EMPTY = {
-    "weekday": "", "venue": "", "from": str(10 * 60), "to": str(12 * 60),
-    "pattern": USUAL_PATTERNS[0], "first_week": "",
-}  # fmt: skip
-VENUE_MAX_LENGTH = 20
+EMPTY = USUAL | {"weekday": "", "pattern": USUAL_PATTERNS[0], "first_week": ""}
 DIGITS_MAX = 4
 DATE_LENGTH = len("2026-06-01")
 
@@ -89,17 +92,21 @@ async def get_remove_shift_page(
     request: Req,
     shift_id: FromPath[str],
     db: NamedDependency[Database],
+    now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Template | Redirect:
     """Really remove it? Of what is not there any more, the list tells."""
     wanted = parse_uuid(shift_id)
     async with db.begin(town.code) as session:
-        mine = await list_shifts(session, town.code, identity.ref)
-    found = next((shift for shift in mine if shift.shift_id == wanted), None)
+        found = await find_shift(session, town.code, identity.ref, wanted)
     if found is None:
         return see_other("/helpers/shifts")
-    return page(request, "shift_remove.html", when=shift_label(found), venue=found.venue_name, shift_id=wanted)
+    shift, visits = found
+    if shift.only_on is not None:
+        action = f"/helpers/shifts/{wanted}/remove"
+        return remove_day_page(request, shift, visits, action=action, back="/helpers/away", now=now)
+    return page(request, "shift_remove.html", when=shift_label(shift), venue=shift.venue_name, shift_id=wanted)
 
 
 @post("/helpers/shifts/{shift_id:str}/remove", guards=GUARDS)
@@ -113,8 +120,8 @@ async def post_remove_shift(
 ) -> Redirect:
     """Not there any more."""
     wanted = parse_uuid(shift_id)
-    await rush.run(db, town.code, lambda session: remove_shift(session, identity, wanted, now=now))
-    return see_other("/helpers/shifts?told=removed")
+    is_day = await rush.run(db, town.code, lambda session: remove_shift(session, identity, wanted, now=now))
+    return see_other("/helpers/away?told=comes_not" if is_day else "/helpers/shifts?told=removed")
 
 
 def shift_label(shift: ShiftView) -> str:
@@ -159,11 +166,10 @@ async def _shifts_page(
                 "coming": coming_days(msgspec.convert(shift, Shift, from_attributes=True), today),
             }
             for shift in shifts
+            if shift.only_on is None
         ],
         weekdays=[{"value": str(day), "label": weekday_name(day)} for day in range(1, 8)],
-        times=[
-            {"value": str(minute), "label": minute_label(minute)} for minute in range(FIRST_MIN, LAST_MIN + 1, STEP_MIN)
-        ],
+        times=time_options(FIRST_MIN, LAST_MIN),
         venues=[{"value": venue.code, "label": venue_label(venue.name_ja, venue.place_ja)} for venue in venues],
         patterns=[{"value": pattern, "label": pattern_label(pattern)} for pattern in USUAL_PATTERNS],
         first_weeks=[

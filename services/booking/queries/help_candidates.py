@@ -48,7 +48,7 @@ _HELPERS = text(f"""
     WHERE h.municipality = :municipality AND {TAKES_REQUESTS} ORDER BY h.helper_ref LIMIT {HELPERS_MAX}
 """)
 _SHIFTS = text(f"""
-    SELECT helper_ref, venue, weekday, from_min, to_min, every_weeks, nth, first_week FROM helper_shift
+    SELECT helper_ref, venue, weekday, from_min, to_min, every_weeks, nth, first_week, only_on FROM helper_shift
     WHERE municipality = :municipality ORDER BY helper_ref, weekday, from_min LIMIT {SHIFTS_MAX}
 """)
 _AWAY = text(f"""

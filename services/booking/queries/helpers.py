@@ -47,6 +47,8 @@ class ShiftView(msgspec.Struct, frozen=True, kw_only=True):
     every_weeks: int = 1
     nth: tuple[int, ...] = ()
     first_week: date | None = None
+    # On this day alone, beyond their rhythm.
+    only_on: date | None = None
 
 
 class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +84,7 @@ class HelperView(msgspec.Struct, frozen=True, kw_only=True):
     registered_on: date | None
     trained_on: date | None
     insured_until: date | None
+    paused_on: date | None = None
 
 
 class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,14 +119,14 @@ _VENUES = text(f"""
 """)
 _SHIFTS = text(f"""
     SELECT s.shift_id, s.helper_ref, s.venue, coalesce(c.name_ja, s.venue) AS venue_name, s.weekday, s.from_min,
-           s.to_min, s.every_weeks, s.nth, s.first_week
+           s.to_min, s.every_weeks, s.nth, s.first_week, s.only_on
     FROM helper_shift s LEFT JOIN counter c ON (c.municipality, c.code) = (s.municipality, s.venue)
     WHERE s.municipality = :municipality
       AND (s.helper_ref = :helper_ref
            OR CAST(:helper_ref AS text) IS NULL
               AND EXISTS (SELECT 1 FROM helper h
                           WHERE (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref) AND h.is_open))
-    ORDER BY s.weekday, s.from_min, s.shift_id LIMIT {SHIFTS_MAX}
+    ORDER BY s.only_on NULLS FIRST, s.weekday, s.from_min, s.shift_id LIMIT {SHIFTS_MAX}
 """)
 _FEED_MADE = text("""
     SELECT feed_made_at FROM helper
@@ -145,7 +148,7 @@ _FEED = text(f"""
 """)
 _ROSTER = text(f"""
     SELECT helper_ref, name_sealed, wrapped_key, languages, topics, signs, standing, suspended_for, registered_on,
-           trained_on, insured_until
+           trained_on, insured_until, paused_on
     FROM helper
     WHERE municipality = :municipality AND is_open ORDER BY helper_ref LIMIT {HELPERS_MAX}
 """)
@@ -195,7 +198,7 @@ async def list_venues(session: AsyncSession, municipality: str) -> list[VenueVie
 
 
 async def list_shifts(session: AsyncSession, municipality: str, helper_ref: str | None = None) -> list[ShiftView]:
-    """A helper's shifts in the order of the week; None: everybody's."""
+    """A helper's shifts in the order of the week, then single days; None: everybody's."""
     rows = (await session.execute(_SHIFTS, {"municipality": municipality, "helper_ref": helper_ref})).all()
     return [msgspec.convert(row, ShiftView, from_attributes=True) for row in rows]
 
@@ -240,6 +243,7 @@ async def list_roster(session: AsyncSession, municipality: str, keys: Keys) -> l
             registered_on=row.registered_on,
             trained_on=row.trained_on,
             insured_until=row.insured_until,
+            paused_on=row.paused_on,
         )
         for row in rows
     ]

@@ -69,7 +69,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHIFTS = text(f"""
-    SELECT s.helper_ref, s.weekday, s.from_min, s.to_min, s.every_weeks, s.nth, s.first_week FROM helper_shift s
+    SELECT s.helper_ref, s.weekday, s.from_min, s.to_min, s.every_weeks, s.nth, s.first_week, s.only_on
+    FROM helper_shift s
     JOIN helper h ON (h.municipality, h.helper_ref) = (s.municipality, s.helper_ref)
     WHERE s.municipality = :municipality AND s.venue = :venue AND {TAKES_REQUESTS} LIMIT {SHIFTS_MAX}
 """)

@@ -49,6 +49,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     assignment_id: UUID
     starts_at: datetime
     ends_at: datetime
+    venue: str
     venue_name: str
     venue_place: str
     topic: str | None
@@ -69,7 +70,7 @@ _AWAY = text(f"""
     ORDER BY first_day, last_day LIMIT {AWAY_MAX}
 """)
 _VISITS = text(f"""
-    SELECT s.assignment_id, a.starts_at, a.ends_at, coalesce(c.name_ja, a.counter) AS venue_name,
+    SELECT s.assignment_id, a.starts_at, a.ends_at, a.counter AS venue, coalesce(c.name_ja, a.counter) AS venue_name,
            coalesce(c.place_ja, '') AS venue_place, s.state, a.state AS appointment_state,
            CASE WHEN coalesce(p.discreet, true) THEN NULL ELSE p.name_ja END AS topic
     FROM assignment s

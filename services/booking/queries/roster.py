@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.calendar import days_between
 from services.booking.domain.opening import DayPlan, plan_day, without_closed
 from services.booking.domain.roster import Span, gaps
-from services.booking.domain.shifts import Shift
+from services.booking.domain.shifts import Shift, day_span
 from services.booking.queries.closings import list_closed_times
 from services.booking.queries.helpers import HelperView, ShiftView, VenueView, list_venues
 from services.booking.queries.rules import find_days_off, get_rules, list_counter_rules
@@ -25,8 +25,24 @@ WEEK_DAYS = 7
 HOUR_MIN = 60
 
 # Why somebody on shift is not there; `there`: they are.
-Presence = Literal["there", "away", "registered", "suspended"]
+Presence = Literal["there", "away", "paused", "registered", "suspended"]
 VisitState = Literal["accepted", "asked", "cover", "done", "no_show"]
+
+
+class GapSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """All who are free were asked whether they can be there; `lapsed`: nobody could."""
+
+    venue: str
+    starts_at: datetime
+    ends_at: datetime
+    state: Literal["open", "lapsed"]
+    asked: int
+    declined: int
+    answer_by: datetime
+
+    def is_for(self, venue: str, starts_at: datetime, ends_at: datetime) -> bool:
+        """Whether it is for some of this time."""
+        return self.venue == venue and self.starts_at < ends_at and starts_at < self.ends_at
 
 
 class OnShift(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +51,15 @@ class OnShift(msgspec.Struct, frozen=True, kw_only=True):
     helper_ref: str
     span: Span
     presence: Presence
+    # On this day alone, beyond their rhythm.
+    is_extra: bool
+
+
+class RosterGap(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which nobody is there; `search` is the newest one for it, or for a part of it."""
+
+    span: Span
+    search: GapSearch | None
 
 
 class WeekVisit(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +80,7 @@ class RosterDay(msgspec.Struct, frozen=True, kw_only=True):
     hours: tuple[Span, ...]
     people: tuple[OnShift, ...]
     visits: tuple[WeekVisit, ...]
-    gaps: tuple[Span, ...]
+    gaps: tuple[RosterGap, ...]
 
 
 class RosterVenue(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +102,8 @@ class OpenCover(msgspec.Struct, frozen=True, kw_only=True):
     """Several are asked whether they can come, and how many have said that they cannot."""
 
     cover_id: UUID
-    number: str
+    # None: it is for a gap.
+    number: str | None
     venue_name: str
     starts_at: datetime
     answer_by: datetime
@@ -103,17 +129,28 @@ _AWAY = text(f"""
     WHERE municipality = :municipality AND last_day >= :first AND first_day <= :last
     ORDER BY first_day, helper_ref LIMIT {AWAY_MAX}
 """)
+_COUNTED = """
+    (SELECT count(*) FROM cover_ask k WHERE (k.municipality, k.cover_id) = (c.municipality, c.cover_id)) AS asked,
+    (SELECT count(*) FROM cover_ask k
+     WHERE (k.municipality, k.cover_id) = (c.municipality, c.cover_id) AND k.state = 'declined') AS declined
+"""
 _COVERS = text(f"""
-    SELECT c.cover_id, a.number, coalesce(v.name_ja, a.counter) AS venue_name, a.starts_at, c.answer_by,
-           (SELECT count(*) FROM cover_ask k
-            WHERE (k.municipality, k.cover_id) = (c.municipality, c.cover_id)) AS asked,
-           (SELECT count(*) FROM cover_ask k
-            WHERE (k.municipality, k.cover_id) = (c.municipality, c.cover_id) AND k.state = 'declined') AS declined
+    SELECT c.cover_id, a.number, coalesce(v.name_ja, a.counter, c.venue) AS venue_name,
+           coalesce(a.starts_at, c.starts_at) AS starts_at, c.answer_by, {_COUNTED}
     FROM cover c
-    JOIN appointment a ON (a.municipality, a.appointment_id) = (c.municipality, c.appointment_id)
-    LEFT JOIN counter v ON (v.municipality, v.code) = (a.municipality, a.counter)
-    WHERE c.municipality = :municipality AND c.state = 'open' AND a.state = 'booked' AND a.starts_at > :now
-    ORDER BY a.starts_at, c.cover_id LIMIT {COVERS_MAX}
+    LEFT JOIN appointment a ON (a.municipality, a.appointment_id) = (c.municipality, c.appointment_id)
+    LEFT JOIN counter v ON (v.municipality, v.code) = (c.municipality, coalesce(a.counter, c.venue))
+    WHERE c.municipality = :municipality AND c.state = 'open' AND (a.state = 'booked' OR c.venue IS NOT NULL)
+      AND coalesce(a.starts_at, c.starts_at) > :now
+    ORDER BY 4, c.cover_id LIMIT {COVERS_MAX}
+""")
+# The newest comes first.
+_SEARCHES = text(f"""
+    SELECT c.venue, c.starts_at, c.ends_at, c.state, c.answer_by, {_COUNTED}
+    FROM cover c
+    WHERE c.municipality = :municipality AND c.venue IS NOT NULL AND c.state IN ('open', 'lapsed')
+      AND c.starts_at < :until AND c.ends_at > :since
+    ORDER BY c.asked_at DESC, c.cover_id LIMIT {COVERS_MAX}
 """)
 
 
@@ -127,13 +164,26 @@ async def read_week(
     since, until = start_of_day(monday), start_of_day(sunday + timedelta(days=1))
     asked = {"municipality": municipality, "since": since, "until": until}
     visits = [msgspec.convert(row, WeekVisit, from_attributes=True) for row in await session.execute(_VISITS, asked)]
+    searches = [
+        msgspec.convert(row, GapSearch, from_attributes=True) for row in await session.execute(_SEARCHES, asked)
+    ]
     return [
         RosterVenue(
             venue=venue,
-            days=tuple(_read_day(venue.code, plan, helpers, away, visits) for plan in plans.get(venue.code, ())),
+            days=tuple(
+                _read_day(venue.code, plan, helpers, away, visits, searches) for plan in plans.get(venue.code, ())
+            ),
         )
         for venue in await list_venues(session, municipality)
     ]
+
+
+async def find_hours(
+    session: AsyncSession, municipality: str, venue: str, day: date, *, now: datetime
+) -> tuple[Span, ...]:
+    """When a venue is open on a day; nothing when it is not, or there is none."""
+    plans = (await _plan_week(session, municipality, day, day, now=now)).get(venue, [])
+    return tuple(span for plan in plans for span in _hours(plan))
 
 
 async def list_away(session: AsyncSession, municipality: str, first: date, last: date) -> list[AwayView]:
@@ -171,14 +221,16 @@ def _read_day(
     helpers: Sequence[HelperView],
     away: Sequence[AwayView],
     visits: Sequence[WeekVisit],
+    searches: Sequence[GapSearch],
 ) -> RosterDay:
-    hours = tuple(Span(_minute(span.opens_at), _minute(span.closes_at) or 24 * HOUR_MIN) for span in plan.hours)
+    hours = _hours(plan)
     gone = {each.helper_ref for each in away if each.first_day <= plan.day <= each.last_day}
     people = [
         OnShift(
             helper_ref=helper.helper_ref,
             span=Span(shift.from_min, shift.to_min),
             presence=_presence(helper, is_away=helper.helper_ref in gone),
+            is_extra=shift.only_on is not None,
         )
         for helper in helpers
         for shift in helper.shifts
@@ -192,13 +244,26 @@ def _read_day(
         hours=hours,
         people=tuple(sorted(people, key=lambda each: (each.span, each.helper_ref))),
         visits=tuple(each for each in visits if each.counter == venue and midnight <= each.starts_at < tomorrow),
-        gaps=tuple(gaps(hours, there)),
+        gaps=tuple(_read_gap(venue, plan.day, span, searches) for span in gaps(hours, there)),
     )
+
+
+def _read_gap(venue: str, day: date, span: Span, searches: Sequence[GapSearch]) -> RosterGap:
+    starts_at, ends_at = day_span(day, span.from_min, span.to_min)
+    return RosterGap(
+        span=span, search=next((each for each in searches if each.is_for(venue, starts_at, ends_at)), None)
+    )
+
+
+def _hours(plan: DayPlan) -> tuple[Span, ...]:
+    return tuple(Span(_minute(span.opens_at), _minute(span.closes_at) or 24 * HOUR_MIN) for span in plan.hours)
 
 
 def _presence(helper: HelperView, *, is_away: bool) -> Presence:
     if helper.standing != "active":
         return helper.standing
+    if helper.paused_on is not None:
+        return "paused"
     return "away" if is_away else "there"
 
 

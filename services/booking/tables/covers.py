@@ -1,18 +1,22 @@
 """Who else could come to a visit, and what coordinators wrote to helpers."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 
 from services.booking.tables.schema import TIME, UUID, metadata
 
-# Several helpers are asked at once whether they can come instead. `former_ref` is whom the visit was with.
+# Several helpers are asked at once whether they can come: to a visit, instead of `former_ref`; or to a venue at a time
+# when nobody is there.
 cover = Table(
     "cover",
     metadata,
     Column("municipality", Text, primary_key=True),
     Column("cover_id", UUID, primary_key=True),
-    Column("appointment_id", UUID, nullable=False),
-    Column("former_ref", Text, nullable=False),
+    Column("appointment_id", UUID),
+    Column("former_ref", Text),
+    Column("venue", Text),
+    Column("starts_at", TIME),
+    Column("ends_at", TIME),
     # `lapsed`: nobody answered in time. `withdrawn`: nobody need come, or somebody was asked otherwise.
     Column("state", Text, nullable=False),
     Column("asked_at", TIME, nullable=False),
@@ -25,6 +29,20 @@ cover = Table(
     ForeignKeyConstraint(["municipality", "former_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
     CheckConstraint("state IN ('open', 'taken', 'lapsed', 'withdrawn')", name="state"),
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+    CheckConstraint(
+        "num_nonnulls(appointment_id, former_ref) IN (0, 2) AND num_nonnulls(venue, starts_at, ends_at) IN (0, 3)"
+        " AND (appointment_id IS NULL) <> (venue IS NULL) AND (venue IS NULL OR starts_at < ends_at)",
+        name="of_one_thing",
+    ),
+    # Whoever looks for somebody for a gap a second time, finds that it is being done.
+    ExcludeConstraint(
+        ("municipality", "="),
+        ("venue", "="),
+        (text("tstzrange(starts_at, ends_at)"), "&&"),
+        using="gist",
+        where=text("state = 'open' AND venue IS NOT NULL"),
+        name="cover_one_open_gap_excl",
+    ),
     Index(
         "cover_one_open_idx",
         "municipality",

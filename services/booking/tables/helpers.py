@@ -67,7 +67,8 @@ helper_away = Table(
     CheckConstraint("first_day <= last_day", name="days"),
     Index("helper_away_helper_idx", "municipality", "helper_ref", "last_day"),
 )
-# When a helper is at a venue. Weekdays are ISO; minutes count from midnight in Japan.
+# When a helper is at a venue, in a rhythm or on one day. Weekdays are ISO; minutes count from midnight in Japan.
+# On which days that is, `shifts_on` says, of 0044: who is on shift is asked of it alone.
 helper_shift = Table(
     "helper_shift",
     metadata,
@@ -82,16 +83,24 @@ helper_shift = Table(
     Column("every_weeks", Integer, nullable=False, server_default=text("1")),
     Column("nth", ARRAY(Integer), nullable=False, server_default="{}"),
     Column("first_week", Date),
+    # Or on this day alone, beyond the rhythm.
+    Column("only_on", Date),
     ForeignKeyConstraint(["municipality", "helper_ref"], ["booking.helper.municipality", "booking.helper.helper_ref"]),
     CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
     CheckConstraint("every_weeks BETWEEN 1 AND 4 AND (every_weeks = 1 OR first_week IS NOT NULL)", name="every_weeks"),
     CheckConstraint("nth <@ ARRAY[1, 2, 3, 4, 5]", name="nth"),
     CheckConstraint("0 <= from_min AND from_min < to_min AND to_min <= 1440", name="times"),
-    # Nobody is at two places at once.
+    CheckConstraint(
+        "only_on IS NULL"
+        " OR weekday = extract(isodow FROM only_on) AND every_weeks = 1 AND nth = '{}' AND first_week IS NULL",
+        name="only_on",
+    ),
+    # Nobody is at two places at once. (A day within a rhythm: the trigger `guard_shift_days`.)
     ExcludeConstraint(
         ("municipality", "="),
         ("helper_ref", "="),
         ("weekday", "="),
+        (text("coalesce(only_on, '-infinity'::date)"), "="),
         (text("int4range(from_min, to_min)"), "&&"),
         using="gist",
         name="helper_shift_no_overlap_excl",

@@ -23,7 +23,7 @@ def test_who_runs_the_helpers(new_phone: NewPhone, tablet: Page, see: See) -> No
     expect(desk.get_by_role("main")).to_contain_text("代わりを募集しています")
     see(desk, "roster-cover")
     other = sign_in(new_phone(), SUZUKI)
-    expect(other.get_by_role("main")).to_contain_text("代わりに行けますか")
+    expect(other.get_by_role("main")).to_contain_text("行ける方をさがしています")
     see(other, "helper-cover")
     address = other.locator("form[action*='/covers/']").first.get_attribute("action")
     other.get_by_role("button", name="代わりに行く").first.click()
