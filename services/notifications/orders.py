@@ -88,6 +88,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     own_subject: str = ""
     own_long: str = ""
     own_short: str = ""
+    # Where whoever reads it says that they want no more of this kind; None: nowhere.
+    stop_link: str | None = None
     address: str
     link_token: str | None
     code: str | None
@@ -150,6 +152,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Never what is open in it: a representation ends up in logs.
         return f"Order({self.key}, attempt {self.attempt_no})"
+
+
+def town_of(key: str) -> str:
+    """The municipality of an order's key."""
+    return key.rpartition(":")[0]
 
 
 def read_key(key: str) -> tuple[str, UUID]:
