@@ -32,6 +32,8 @@ class Sent(msgspec.Struct, kw_only=True):
     # The headers of a mail, for tests; empty for SMS.
     headers: dict[str, str] = {}
     message_id: str = ""
+    # Where a mail comes back to.
+    mail_from: str = ""
     # It was accepted, and never delivered.
     is_lost: bool = False
 

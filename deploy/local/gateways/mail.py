@@ -63,7 +63,8 @@ class MailHandler:
             if behaviour.mode == "garbage":
                 return SMTP_GARBAGE
             for address in envelope.rcpt_tos:
-                self._sink.accept_mail(address, envelope.content, **_lost(behaviour))
+                sent = self._sink.accept_mail(address, envelope.content, **_lost(behaviour))
+                sent.mail_from = envelope.mail_from
                 if behaviour.mode in STATUSES:
                     self._sink.caller.bring_back(report(envelope.mail_from, address, behaviour.mode, self._sink.now()))
             if behaviour.mode == "drop_after_accept":
