@@ -119,6 +119,7 @@ def _render_mail(order: Order, sender: str) -> bytes:
     # What a town or a coordinator wrote may have line breaks: in a header they would begin another one.
     mail["Subject"] = " ".join((own_subject(order) or _fill("mail_subject.txt", order)).split())
     mail["From"] = Address(display_name=" ".join(town_text(order.town_name).split()), addr_spec=sender)
+    # In the header it stands as its carrier wrote it, whether or not that is by the standard.
     mail["To"] = Address(addr_spec=standard_address(order.address))
     mail["Date"] = order.created_at
     mail["Message-ID"] = message_id(order)

@@ -245,7 +245,8 @@ async def test_a_bounce_of_nothing_of_ours_changes_nothing(service: Notification
         POSTFIX.format(to=notice, action="failed", status="5.1.1").encode(),
         POSTFIX.format(to=bounce_address("zz", uuid4(), "x.jp"), action="failed", status="5.1.1").encode(),
         b"To: " + notice.encode() + b"\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.\r\n",
-        b"", b"\xff\xfe\0", b"To: =?x?q?=FF?=\r\nContent-Type: multipart/report\r\n\r\n--\r\n", b"Content-Type: ;;;\r\n\r\nx",
+        b"", b"\xff\xfe\0", b"Content-Type: ;;;\r\n\r\nx",
+        b"To: =?x?q?=FF?=\r\nContent-Type: multipart/report\r\n\r\n--\r\n",
     ):  # fmt: skip
         assert (await client.post(BOUNCES, content=raw, headers=BEARER)).status_code in (204, 400)
     assert await delivery(service) == "accepted"

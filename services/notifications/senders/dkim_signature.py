@@ -13,7 +13,7 @@ class DkimKey:
     """A private key (PEM, RSA). Without a domain of its own it signs for the domain of whom a mail is from."""
 
     def __init__(self, private_key: str, selector: str, domain: str = "") -> None:
-        self._key = private_key.encode("ascii")
+        self._key = private_key.encode()
         self._selector = selector.encode("ascii")
         self._domain = domain
         try:
