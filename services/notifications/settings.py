@@ -17,15 +17,16 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     sms_gateway_url: Annotated[str, SHARED] = ""
     sms_gateway_token: Annotated[str, SHARED] = ""
     # What the gateway speaks: `senders/sms_json.py` or `senders/sms_form.py`. Only the second asks for a user.
-    sms_gateway_dialect: Literal["json", "form"] = "json"
-    sms_gateway_user: str = ""
+    sms_gateway_dialect: Annotated[Literal["json", "form"], SHARED] = "json"
+    sms_gateway_user: Annotated[str, SHARED] = ""
     # Empty: no-reply@ and the town's own host name.
     mail_from: str = ""
     # A key (RSA, PEM) and its selector: mail is signed. Empty domain: the one that a mail is from.
     dkim_key: str = ""
     dkim_selector: str = ""
     dkim_domain: str = ""
-    # The domain whose mail comes to `choudo`'s door for bounces; empty: they come back to whom a mail is from.
+    # The domain whose mail is brought to the door for bounces, or into a maildir; empty: what bounces comes back to whom
+    # a mail is from.
     bounce_domain: str = ""
     # Who shows it may bring bounces (`POST /notifications/api/bounces`); empty: nobody.
     bounce_token: str = ""

@@ -88,6 +88,9 @@ async def test_several_receipts_in_any_manner_say_one_thing(
         await tell_by_door(service, client, monkeypatch)
         service.sink.behave("form", mode)
         await book(service)
+        if mode == "receipts_early":
+            assert await unmatched(service) == ["accepted", "delivered"]
+            assert await delivery(service) == "accepted"
         await service.sink.caller.settle()
         await service.pass_time(seconds=6)
     assert await delivery(service) == "delivered"

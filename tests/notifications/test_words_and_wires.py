@@ -6,6 +6,7 @@ import re
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -317,9 +318,11 @@ async def test_a_connection_is_kept_and_not_for_long(loop_time: LoopTime) -> Non
 async def test_a_connection_that_was_closed_while_it_was_kept_costs_nobody_an_attempt(last_words: bytes) -> None:
     """Seen to fail where a kept connection's failure is the message's: an attempt is lost, and five seconds."""
     heard: list[str] = []
+    serving: list[asyncio.Task[Any]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Takes one mail, and ends when a second one comes."""
+        serving.append(cast(asyncio.Task[Any], asyncio.current_task()))
         writer.write(b"220 here\r\n")
         mails = 0
         while command := (await reader.readline())[:4].decode().upper():
@@ -331,14 +334,17 @@ async def test_a_connection_that_was_closed_while_it_was_kept_costs_nobody_an_at
             if command == "DATA":
                 writer.write(b"354 go on\r\n")
                 await reader.readuntil(b"\r\n.\r\n")
-            writer.write(b"250 yes\r\n")
+            writer.write(b"221 bye\r\n" if command == "QUIT" else b"250 yes\r\n")
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     sender, found = SmtpSender(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"), list[Outcome]()
     for _ in range(3):
         await sender.send_batch([_message()], _note(found))
     await sender.close()
+    await asyncio.gather(*serving)
     server.close()
     assert [outcome.kind for outcome in found] == ["accepted"] * 3
     assert heard.count("MAIL") == 5
