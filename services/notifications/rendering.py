@@ -131,7 +131,7 @@ def _render_mail(order: Order, sender: str) -> bytes:
     own = own_long(order, place=place, address=_address(order))
     text = own or _fill("mail.txt", order, place=place)
     mail.set_content(text, cte="base64")
-    mail.add_alternative(_as_html(order, text), subtype="html", cte="base64")
+    mail.add_alternative(_as_html(order, mail["Subject"], text), subtype="html", cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
     if method is not None:
         calendar = render_calendar(order, method, sender)
@@ -174,10 +174,10 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def _as_html(order: Order, text: str) -> str:
+def _as_html(order: Order, title: str, text: str) -> str:
     """The same words as a page: larger, with links to touch, and nothing that is fetched from anywhere."""
     paragraphs = [part.split("\n") for part in re.split(r"\n{2,}", text.replace("\r\n", "\n").strip())]
-    return _pages.get_template("mail.html").render(language=order.language[:2], paragraphs=paragraphs)
+    return _pages.get_template("mail.html").render(language=order.language[:2], title=title, paragraphs=paragraphs)
 
 
 def _place(order: Order) -> str:
