@@ -113,8 +113,10 @@ async def post_bounce(
     """One mail as it came, that says what became of one of ours. What it does not say anything of is taken too.
 
     Raises:
-        Refusal: `receipt_token` (401), `bad_request` (400).
+        Refusal: `not_found` (404) where none are brought, `receipt_token` (401), `bad_request` (400).
     """
+    if not settings.bounce_token:
+        raise Refusal("not_found", 404)
     if not is_secret(request.headers.get("authorization", "").removeprefix("Bearer "), settings.bounce_token):
         raise Refusal("receipt_token", 401)
     try:

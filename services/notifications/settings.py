@@ -25,7 +25,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     dkim_key: str = ""
     dkim_selector: str = ""
     dkim_domain: str = ""
-    # The domain whose mail is brought to the door for bounces, or into a maildir. Empty: it comes back to whom it is from.
+    # The domain whose mail is brought to the door for bounces, or into a maildir. Empty: it comes back to the sender.
     bounce_domain: str = ""
     # Who shows it may bring bounces (`POST /notifications/api/bounces`); empty: nobody.
     bounce_token: str = ""
