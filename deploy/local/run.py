@@ -457,6 +457,11 @@ def process_environment(data_dir: Path, admin_url: str, redis_url: str, port: in
         "CHOUDO_SINK_HTTP_PORT": str(http_port),
         "CHOUDO_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "CHOUDO_SMS_GATEWAY_URL": f"http://127.0.0.1:{http_port}/sms",
+        "CHOUDO_SINK_RECEIPT_URL": f"http://127.0.0.1:{port}/notifications/api/receipts/sms_gateway",
+        "CHOUDO_SINK_BOUNCE_URL": f"http://127.0.0.1:{port}/notifications/api/bounces",
+        "CHOUDO_NOTIFICATIONS_BOUNCE_DOMAIN": "bounce.localhost",
+        "CHOUDO_NOTIFICATIONS_BOUNCE_TOKEN": token_urlsafe(),
+        "CHOUDO_NOTIFICATIONS_LINE_URL": f"http://127.0.0.1:{http_port}",
         "CHOUDO_LOCAL_IDENTITY_PORT": str(identity_port),
         "CHOUDO_LOCAL_IDENTITY_SECRET": identity_secret,
         "CHOUDO_ROUTING_IDENTITY_PROVIDERS": f"""[{PROVIDER}]
@@ -470,6 +475,11 @@ def process_environment(data_dir: Path, admin_url: str, redis_url: str, port: in
     }
     inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     secret = load_environment(data_dir, database_url=admin_url, redis_url=redis_url, environ=os.environ)
+    # The simulator of LINE takes the token that it takes for SMS.
+    line = {"token": secret["CHOUDO_SMS_GATEWAY_TOKEN"], "secret": token_urlsafe()}
+    made["CHOUDO_NOTIFICATIONS_LINE_CHANNELS"] = "\n".join(
+        [f"[{SAMPLE_MUNICIPALITY}]", *(f'{name} = "{value}"' for name, value in line.items())]
+    )
     return {**made, **secret, **inherited, "CHOUDO_PORT": str(port), "CHOUDO_DATA_DIR": str(data_dir)}
 
 

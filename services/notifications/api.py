@@ -1,7 +1,8 @@
-"""JSON: what providers call."""
+"""JSON and other tongues: what providers call."""
 
+import base64
 import hmac
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,8 +10,13 @@ from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from services.notifications.commands.receipts import DeliveryReceipt, record_receipt
+from services.notifications.commands.bounces import record_bounce
+from services.notifications.commands.line import record_follow
+from services.notifications.commands.receipts import DeliveryReceipt, record_by_ref, record_receipt
+from services.notifications.domain.receipts import is_secret, is_signed, read_form, read_form_receipt
 from services.notifications.orders import read_key
+from services.notifications.senders.chosen import line_channels, sms_provider
+from services.notifications.senders.sms_form import SMS_FORM
 from services.notifications.settings import Settings
 from shared.db import Database
 from shared.errors import Refusal
@@ -19,11 +25,28 @@ from shared.web.identity import PUBLIC
 
 log = get_logger(__name__)
 
-PROVIDERS = ("sms_gateway",)
 RECEIPTS_MAX = 100
+SIGNATURE_HEADER = "x-signature"
+LINE_SIGNATURE_HEADER = "x-line-signature"
 
 
-# Public as far as people's tokens go: the gateway shows its own.
+class _Source(msgspec.Struct, frozen=True):
+    user_id: str = msgspec.field(name="userId", default="")
+
+
+class _LineEvent(msgspec.Struct, frozen=True):
+    """What of LINE's events is of use. What people write to the account is not read here."""
+
+    type: str
+    timestamp: int = 0
+    source: _Source = _Source()
+
+
+class _LineEvents(msgspec.Struct, frozen=True):
+    events: list[_LineEvent]
+
+
+# Public as far as people's tokens go: the gateway shows its own, or signs.
 @post("/notifications/api/receipts/{provider:str}", opt=PUBLIC, status_code=204)
 async def post_receipts(
     request: Request[Any, Any, Any],
@@ -37,12 +60,20 @@ async def post_receipts(
     Raises:
         Refusal: `not_found` (404) provider, `receipt_token` (401), `bad_request` (400).
     """
-    if provider not in PROVIDERS:
+    if provider != sms_provider(settings):
         raise Refusal("not_found", 404)
+    body = await request.body()
+    if provider == SMS_FORM:
+        await _record_form(body, request.headers.get("authorization", ""), db, settings, now=now)
+        return
+    secret, signature = settings.sms_gateway_token, request.headers.get(SIGNATURE_HEADER)
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not settings.sms_gateway_token or not hmac.compare_digest(shown.encode(), settings.sms_gateway_token.encode()):
+    is_theirs = (
+        is_secret(shown, secret) if signature is None else is_signed(body, signature, secret, now_s=now.timestamp())
+    )
+    if not is_theirs:
         raise Refusal("receipt_token", 401)
-    for receipt in _read(await request.body()):
+    for receipt in _read(body):
         try:
             # The key that we gave names the town: a gateway knows one address to call, not one for each town.
             municipality, notice_id, way_no = read_key(receipt.id)
@@ -50,7 +81,86 @@ async def post_receipts(
             raise Refusal("bad_request", 400) from error
         async with db.begin(municipality) as session:
             if not await record_receipt(session, municipality, notice_id, receipt.status, way_no=way_no, now=now):
+                # Notices are written down before anything is sent: it will not become known later either.
                 log.warning("receipt_of_unknown_notice", provider=provider)
+
+
+async def _record_form(body: bytes, shown: str, db: Database, settings: Settings, *, now: datetime) -> None:
+    """A receipt in a form, with the gateway's own id, which we may not have written down yet."""
+    try:
+        form = read_form(body)
+        if not is_secret(form.get("pass", shown.removeprefix("Bearer ")), settings.sms_gateway_token):
+            raise Refusal("receipt_token", 401)
+        receipt = read_form_receipt(form)
+    except ValueError as error:
+        raise Refusal("bad_request", 400) from error
+    if receipt.status is None:
+        # A word that is new to us: it says nothing, and the gateway shall not repeat it for ever.
+        log.warning("receipt_of_unknown_status", provider=SMS_FORM)
+        return
+    async with db.begin(receipt.municipality) as session:
+        await record_by_ref(session, receipt.municipality, SMS_FORM, receipt.ref, receipt.status, now=now)
+
+
+# Whoever brings them shows a token: a mail server, or what it hands its mail to.
+@post("/notifications/api/bounces", opt=PUBLIC, status_code=204)
+async def post_bounce(
+    request: Request[Any, Any, Any],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    settings: NamedDependency[Settings],
+) -> None:
+    """One mail as it came, that says what became of one of ours. What it does not say anything of is taken too.
+
+    Raises:
+        Refusal: `not_found` (404) where none are brought, `receipt_token` (401), `bad_request` (400).
+    """
+    if not settings.bounce_token:
+        raise Refusal("not_found", 404)
+    if not is_secret(request.headers.get("authorization", "").removeprefix("Bearer "), settings.bounce_token):
+        raise Refusal("receipt_token", 401)
+    try:
+        bounce = await record_bounce(db, await request.body(), now=now)
+    except ValueError as error:
+        raise Refusal("bad_request", 400) from error
+    log.info("bounce", kind=bounce.kind if bounce else None)
+
+
+# LINE signs with the secret of the town's account.
+@post("/notifications/api/line/{municipality:str}", opt=PUBLIC, status_code=200)
+async def post_line_events(
+    request: Request[Any, Any, Any],
+    municipality: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    settings: NamedDependency[Settings],
+) -> None:
+    """What LINE tells of a town's account: of it, who follows and who has left.
+
+    Raises:
+        Refusal: `not_found` (404) town without an account, `receipt_token` (401), `bad_request` (400).
+    """
+    channel = line_channels(settings).get(municipality)
+    if channel is None:
+        raise Refusal("not_found", 404)
+    body = await request.body()
+    signature = base64.b64encode(hmac.digest(channel.secret.encode(), body, "sha256")).decode()
+    if not is_secret(request.headers.get(LINE_SIGNATURE_HEADER, ""), signature):
+        raise Refusal("receipt_token", 401)
+    try:
+        told = msgspec.json.decode(body, type=_LineEvents).events
+        follows = [
+            (event.source.user_id, event.type == "follow", datetime.fromtimestamp(event.timestamp / 1000, UTC))
+            for event in told
+            if event.type in ("follow", "unfollow") and event.source.user_id
+        ]
+    except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
+        raise Refusal("bad_request", 400) from error
+    if len(follows) > RECEIPTS_MAX:
+        raise Refusal("too_large", 413)
+    async with db.begin(municipality) as session:
+        for user_id, does_follow, told_at in follows:
+            await record_follow(session, municipality, user_id, follows=does_follow, told_at=told_at, now=now)
 
 
 def _read(body: bytes) -> list[DeliveryReceipt]:

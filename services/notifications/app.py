@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.notifications.api import post_receipts
+from services.notifications.api import post_bounce, post_line_events, post_receipts
 from services.notifications.keys import make_keys
 from services.notifications.pages.notices import (
     get_form_address,
@@ -45,6 +45,8 @@ ROUTES = ServiceRoutes(
         post_task_done,
         post_task_undo,
         post_receipts,
+        post_bounce,
+        post_line_events,
     ],
     template_dirs=TEMPLATE_DIRS,
     refusals=REFUSALS,

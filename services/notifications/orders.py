@@ -92,6 +92,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     own_subject: str = ""
     own_long: str = ""
     own_short: str = ""
+    # Where whoever reads it says that they want no more of this kind; None: nowhere.
+    stop_link: str | None = None
     address: str
     link_token: str | None
     code: str | None
@@ -156,6 +158,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Never what is open in it: a representation ends up in logs.
         return f"Order({self.key}, attempt {self.attempt_no})"
+
+
+def town_of(key: str) -> str:
+    """The municipality of an order's key."""
+    return key.partition(":")[0]
 
 
 def read_key(key: str) -> tuple[str, UUID, int]:

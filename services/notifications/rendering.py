@@ -1,5 +1,6 @@
 """The words of a notice: mail with a calendar file, or SMS. Pure: an order in, a message out."""
 
+import re
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from icalendar import Calendar, Event, vCalAddress, vText
 
+from services.notifications.domain.bounces import bounce_address
+from services.notifications.domain.mail_address import standard_address
 from services.notifications.domain.notices import (
     APPLICATION_NOTICES,
     CASE_SWITCHED,
@@ -16,6 +19,7 @@ from services.notifications.domain.notices import (
     DRAW_NOTICES,
     HELP_NOTICES,
     HELPER_NOTICES,
+    IN_BULK,
     SIGN_IN,
     TURN_NEAR,
 )
@@ -23,8 +27,9 @@ from services.notifications.domain.sms import domestic_number
 from services.notifications.orders import Order
 from services.notifications.own_words import own_long, own_short, own_subject
 from services.notifications.senders.sender import Message
+from services.notifications.senders.text_limit import UCS2_PARTS, TextLimit
 from shared.reference_number import calendar_uid, show_number
-from shared.sms_parts import PARTS_MAX, count_parts
+from shared.sms_parts import PARTS_MAX
 from shared.web.i18n import gettext as _
 from shared.web.i18n import use_language
 from shared.web.municipality_words import use_municipality
@@ -51,37 +56,58 @@ FAMILIES = {
 }
 
 # Plain text: nothing to escape.
-_environment = make_environment(TEMPLATE_DIR).overlay(autoescape=False)
+_pages = make_environment(TEMPLATE_DIR)
+_environment = _pages.overlay(autoescape=False)
+# One for all kinds: that there is something to read.
+SHORTEST = "shortest_sms.txt"
 
 
-def render(order: Order, *, mail_from: str) -> Message:
+class TextTooLong(Exception):
+    """Even the shortest that can be said does not fit into what the gateway takes: nothing is ever cut."""
+
+
+def render(order: Order, *, mail_from: str = "", bounce_domain: str = "", limit: TextLimit | None = None) -> Message:
     """The message for an order, in its reader's language. The same order gives the same bytes.
+
+    `limit` is how its gateway counts a text. With a `bounce_domain`, a mail that cannot be delivered comes back to an
+    address of its own there, else to whom it is from.
 
     Raises:
         ValueError: it would say nothing, because what was written in it cannot be opened.
+        TextTooLong: there is no text that the gateway takes.
     """
     if not (order.code if order.kind == SIGN_IN else order.message_body or order.kind != HELPER_NOTICES["message"]):
         raise ValueError("nothing to say")
     with use_language(order.language), use_town_texts(order.texts), use_municipality(order.town_name):
-        if order.reach == "sms":
-            return Message(
-                key=order.key, to=domestic_number(order.address), content=render_sms(order).encode(), sender=""
-            )
+        if order.reach != "email":
+            text = render_sms(order, limit or UCS2_PARTS)
+            return Message(key=order.key, to=domestic_number(order.address), content=text.encode(), sender="")
         sender = mail_from or f"no-reply@{order.host}"
-        return Message(key=order.key, to=order.address, content=_render_mail(order, sender), sender=sender)
+        about = (order.municipality, order.notice_id, order.way_no)
+        comes_back = bounce_address(*about, bounce_domain) if bounce_domain else sender
+        return Message(key=order.key, to=order.address, content=_render_mail(order, sender), sender=comes_back)
 
 
-def render_sms(order: Order) -> str:
-    """The text of an SMS, in as few parts as may be: in `brief`, without the place, when it would need too many.
+def render_sms(order: Order, limit: TextLimit = UCS2_PARTS) -> str:
+    """The text of an SMS, as its gateway writes it and in as few parts as may be: the town's, ours, without the place
+    when it would need too many, and last that there is something to read, and where.
 
-    Whose turn is near reads it on the way: one part.
+    Whose turn is near reads it on the way: one part, if the gateway has room for all that it has to say.
+
+    Raises:
+        TextTooLong: the gateway takes none of them.
     """
     most = 1 if order.kind == TURN_NEAR else PARTS_MAX
     own = own_short(order, place=_place(order))
-    if own is not None and count_parts(own) <= most:
-        return own
-    text = _fill("sms.txt", order, place=_place(order))
-    return text if count_parts(text) <= most else _fill("sms.txt", order, brief=True)
+    full, brief = _fill("sms.txt", order, place=_place(order)), _fill("sms.txt", order, brief=True)
+    texts = [limit.written(text) for text in (own, full, brief) if text is not None]
+    for text in texts:
+        if limit.has_room(text, most):
+            return text
+    for text in (texts[-1], limit.written(_fill(SHORTEST, order))):
+        if limit.has_room(text):
+            return text
+    raise TextTooLong
 
 
 def message_id(order: Order) -> str:
@@ -91,16 +117,22 @@ def message_id(order: Order) -> str:
 
 def _render_mail(order: Order, sender: str) -> bytes:
     mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
-    mail["Subject"] = own_subject(order) or _fill("mail_subject.txt", order)
-    mail["From"] = Address(display_name=town_text(order.town_name), addr_spec=sender)
-    mail["To"] = Address(addr_spec=order.address)
+    # What a town or a coordinator wrote may have line breaks: in a header they would begin another one.
+    mail["Subject"] = " ".join((own_subject(order) or _fill("mail_subject.txt", order)).split())
+    mail["From"] = Address(display_name=" ".join(town_text(order.town_name).split()), addr_spec=sender)
+    # In the header it stands as its carrier wrote it, whether or not that is by the standard.
+    mail["To"] = Address(addr_spec=standard_address(order.address))
     mail["Date"] = order.created_at
     mail["Message-ID"] = message_id(order)
     # Nobody's holiday answer is wanted.
     mail["Auto-Submitted"] = "auto-generated"
+    if order.stop_link is not None and order.kind in IN_BULK:
+        mail["List-Unsubscribe"] = f"<{order.stop_link}>"
     place = _place(order)
     own = own_long(order, place=place, address=_address(order))
-    mail.set_content(own or _fill("mail.txt", order, place=place), cte="base64")
+    text = own or _fill("mail.txt", order, place=place)
+    mail.set_content(text, cte="base64")
+    mail.add_alternative(_as_html(order, mail["Subject"], text), subtype="html", cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
     if method is not None:
         calendar = render_calendar(order, method, sender)
@@ -141,6 +173,12 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     event.add("attendee", attendee)
     calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _as_html(order: Order, title: str, text: str) -> str:
+    """The same words as a page: larger, with links to touch, and nothing that is fetched from anywhere."""
+    paragraphs = [part.split("\n") for part in re.split(r"\n{2,}", text.replace("\r\n", "\n").strip())]
+    return _pages.get_template("mail.html").render(language=order.language[:2], title=title, paragraphs=paragraphs)
 
 
 def _place(order: Order) -> str:
@@ -184,7 +222,7 @@ def _short(moment: datetime | None) -> str:
 
 
 def _fill(name: str, order: Order, *, place: str = "", brief: bool = False) -> str:
-    template = FAMILIES.get(order.kind, "") + name
+    template = name if name == SHORTEST else FAMILIES.get(order.kind, "") + name
     text = _environment.get_template(template).render(
         order=order,
         place=place,

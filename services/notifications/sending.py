@@ -6,17 +6,20 @@ A due row and an attempt are both leased. No transaction is open while a provide
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from services.notifications.commands.attempts import LEASE, SIMULATED, Result, begin_attempts, end_attempts
+from services.notifications.commands.line import without_unfollowed
 from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.keys import Keys
 from services.notifications.metrics import ATTEMPTS, DISPATCH_SECONDS
 from services.notifications.orders import Order
-from services.notifications.rendering import render
+from services.notifications.rendering import TextTooLong, render
+from services.notifications.senders.line import LINE
 from services.notifications.senders.sender import Message, Sender
 from shared.clock import Clock
 from shared.db import Database, Prepared
@@ -54,12 +57,13 @@ class SendingLoop:
         *,
         bulk: bool = False,
         mail_from: str = "",
+        bounce_domain: str = "",
     ) -> None:
         self._db = db
         self._keys = keys
         self._senders = senders
         self._clock = clock
-        self._mail_from = mail_from
+        self._render = partial(render, mail_from=mail_from, bounce_domain=bounce_domain)
         self._kind = due_kind(bulk=bulk)
         self._rows = DueRows(db, [self._kind], clock, lease=LEASE, batch=BATCH)
         self._are_times_right = True
@@ -131,15 +135,21 @@ class SendingLoop:
         for municipality, notice_ids in claimed.items():
             begun = await self._begin(municipality, notice_ids)
             orders += begun if begun is not None else await self._begin_one_by_one(municipality, notice_ids)
-        await _Dispatch(self._db, self._senders, self._clock, self._mail_from).send(orders)
+        await _Dispatch(self._db, self._senders, self._clock, self._render).send(orders)
 
     async def _begin(self, municipality: str, notice_ids: Sequence[UUID]) -> list[Order] | None:
         """The orders, or None when it could not be done: their leases run out, and they have another turn."""
         try:
             async with self._db.begin(municipality) as session:
-                return await begin_attempts(
-                    session, self._keys, municipality, notice_ids, now=self._clock(), takes_over=self._takes_over()
-                )
+                now = self._clock()
+                providers = {way: sender.name for way, sender in self._senders.items()}
+                orders = await begin_attempts(
+                    session, self._keys, municipality, notice_ids,
+                    now=now, providers=providers, takes_over=self._takes_over(),
+                )  # fmt: skip
+                by_line = [order for order in orders if providers.get(_way_of(order)) == LINE]
+                others = [order for order in orders if order not in by_line]
+                return others + await without_unfollowed(session, municipality, by_line, now=now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
             log.error("attempts_not_begun", notice_id=str(notice_ids[0]), count=len(notice_ids), **describe(error))
             return None
@@ -159,11 +169,13 @@ class SendingLoop:
 class _Dispatch:
     """One batch on its way."""
 
-    def __init__(self, db: Database, senders: Mapping[str, Sender], clock: Clock, mail_from: str) -> None:
+    def __init__(
+        self, db: Database, senders: Mapping[str, Sender], clock: Clock, render: Callable[..., Message]
+    ) -> None:
         self._db = db
         self._senders = senders
         self._clock = clock
-        self._mail_from = mail_from
+        self._render = render
         self._orders: dict[str, Order] = {}
         self._results: list[Result] = []
         self._writing = asyncio.Lock()
@@ -174,7 +186,7 @@ class _Dispatch:
         now = self._clock()
         for order in orders:
             self._orders[order.key] = order
-            message = await self._render(order)
+            message = await self._rendered(order)
             if message is not None:
                 messages[_way_of(order)].append(message)
             if order.attempt_no == 1 and not is_practice(order.municipality):
@@ -182,9 +194,13 @@ class _Dispatch:
         pass_step("sending.begun")
         await asyncio.gather(*(self._hand_over(way, batch) for way, batch in messages.items()))
 
-    async def _render(self, order: Order) -> Message | None:
+    async def _rendered(self, order: Order) -> Message | None:
+        sender = self._senders.get(_way_of(order))
         try:
-            return render(order, mail_from=self._mail_from)
+            return self._render(order, limit=sender.limit if sender else None)
+        except TextTooLong:
+            await self._report(order.key, Outcome(kind="permanent", error_code="too_long"))
+            return None
         except Exception as error:  # noqa: BLE001 - one notice's bug must not hold up the others
             log.error("notice_not_rendered", notice_id=str(order.notice_id), **describe(error))
             await self._report(order.key, Outcome(kind="permanent", error_code="rendering"))

@@ -350,6 +350,36 @@ attempt = Table(
     ForeignKeyConstraint(
         ["municipality", "notice_id"], [f"{SERVICE}.notice.municipality", f"{SERVICE}.notice.notice_id"]
     ),
+    Index(
+        "attempt_ref_idx",
+        "municipality",
+        "provider",
+        "provider_ref",
+        postgresql_where=text("provider_ref IS NOT NULL"),
+    ),
+)
+
+# A receipt under the provider's own id, which no attempt of ours has yet: it may come before we have written it down.
+receipt_unmatched = Table(
+    "receipt_unmatched",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("provider_ref", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("received_at", _TIME, nullable=False),
+    CheckConstraint("status IN ('accepted', 'delivered', 'failed')", name="status"),
+)
+
+# Whether somebody follows the town's account at LINE, as LINE told last: by a hash of LINE's own id, which is random.
+line_follow = Table(
+    "line_follow",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("user_hash", LargeBinary, primary_key=True),
+    Column("follows", Boolean, nullable=False),
+    Column("told_at", _TIME, nullable=False),
+    CheckConstraint("octet_length(user_hash) = 32", name="user_hash"),
 )
 
 # Somebody whom nobody could reach: staff call them. Never silence.

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 from services.notifications.commands.account_notices import DUE_FORGET_TOLD, forget_told
 from services.notifications.commands.appointments import forget_access, remind
-from services.notifications.commands.attempts import SIMULATED
 from services.notifications.commands.classes import DUE_REMINDER, remind_of_class
 from services.notifications.commands.handed_in import DUE_FORGET, forget_access_of
+from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follow
+from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
-from services.notifications.senders.sender import Sender
-from services.notifications.senders.simulated import SimulatedSender
-from services.notifications.senders.sms_gateway import SmsGatewaySender
-from services.notifications.senders.smtp import SmtpSender
+from services.notifications.senders.chosen import make_senders
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE, outbox
@@ -36,22 +34,24 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     DUE_FORGET_TOLD: forget_told,
     DUE_REMINDER: remind_of_class,
     "replan": replan_reminders,
+    DUE_MATCH: match_receipts,
+    DUE_FORGET_FOLLOW: forget_follow,
 }
 BAD_SETTINGS = 2
-
-
-def make_senders(settings: Settings) -> dict[str, Sender]:
-    """The ways out, by how a person is reached, and the one that leads nowhere."""
-    senders: dict[str, Sender] = {"email": SmtpSender(settings.smtp_url), SIMULATED: SimulatedSender()}
-    if settings.sms_gateway_url:
-        senders["sms"] = SmsGatewaySender(settings.sms_gateway_url, settings.sms_gateway_token)
-    return senders
 
 
 def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """The loops of this service, beside relay, receipts and what is due."""
     sending = [
-        SendingLoop(db, keys, make_senders(settings), clock, bulk=bulk, mail_from=settings.mail_from).run
+        SendingLoop(
+            db,
+            keys,
+            make_senders(settings),
+            clock,
+            bulk=bulk,
+            mail_from=settings.mail_from,
+            bounce_domain=settings.bounce_domain,
+        ).run
         for bulk in (False, True)
     ]
     sealer = Sealer(db, clock)

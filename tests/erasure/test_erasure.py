@@ -280,7 +280,7 @@ async def test_what_is_being_sent_meanwhile_leaves_no_trace(town: Town, outcome:
     keys = town.services["notifications"].keys
     waiting = [row["notice_id"] for row in await town.rows("SELECT notice_id FROM notifications.notice")]
     async with town.at("notifications") as session:
-        orders = await begin_attempts(session, keys, TOWN, waiting, now=town.now)
+        orders = await begin_attempts(session, keys, TOWN, waiting, now=town.now, providers={})
     assert [order.address for order in orders] == [EMAIL]
     await town.erase(ticket.subject_ref, even_if_open=True)
     await town.deliver()

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from deploy.local.sink import Sink
+from services.notifications.senders.chosen import make_senders
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import load_settings
-from services.notifications.worker import make_senders
 from services.routing.commands.practice import LOGIN, first_accounts, open_day, practice_handlers
 from shared.events.subscriptions import SERVICES
 from shared.messaging.due import DueLoop

@@ -14,10 +14,11 @@ from sqlalchemy import Row, text
 from deploy.local.sink import Sink
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import make_keys
+from services.notifications.senders.chosen import make_senders
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE
-from services.notifications.worker import DUE_HANDLERS, make_senders
+from services.notifications.worker import DUE_HANDLERS
 from shared.clock import Clock
 from shared.crypto import ServiceBox
 from shared.db import Database

@@ -11,15 +11,18 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from deploy.local.sink import Sent
+from deploy.local.gateways.kept import Sent
 from services.notifications import sending
 from services.notifications.commands.attempts import LEASE, begin_attempts
 from services.notifications.commands.contacts import PURPOSE
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders import smtp
+from services.notifications.senders.http import CONCURRENCY, HttpSender
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
-from services.notifications.senders.sms_gateway import CONCURRENCY, SmsGatewaySender
+from services.notifications.senders.sms_json import SMS_GATEWAY, SmsJson
 from services.notifications.senders.smtp import SmtpSender
+from services.notifications.senders.smtp_pool import CONNECT_TIMEOUT_S
+from services.notifications.senders.text_limit import UCS2_PARTS
 from shared.clock import AgreedClock
 from shared.ledger.sealer import Sealer
 from shared.ledger.verify import verify
@@ -27,6 +30,7 @@ from shared.timekeeping import NOTICED_WITHIN_S
 from tests.conftest import TestDatabase
 from tests.notifications.harness import EMAIL, OTHER_TOWN, START, TOKEN, TOWN, LoopTime, Notifications, until
 
+PROVIDERS = {"sms": SMS_GATEWAY}
 ATTEMPTS = "SELECT attempt_no, outcome, error_code, provider_ref FROM attempt ORDER BY attempt_no"
 
 
@@ -174,7 +178,7 @@ async def test_an_answer_without_sense_is_unknown(service: Notifications, reach:
 
 @pytest.mark.parametrize("reach", ["sms", "email"])
 async def test_a_provider_that_is_away_is_waited_for_until_it_is_too_late(service: Notifications, reach: str) -> None:
-    service.senders["sms"] = SmsGatewaySender("http://127.0.0.1:9/sms", TOKEN)
+    service.senders["sms"] = HttpSender(SmsJson("http://127.0.0.1:9/sms", TOKEN))
     service.senders["email"] = SmtpSender("smtp://127.0.0.1:9")
     service.sending = service.make_sending()
     await book(service, reach)
@@ -193,7 +197,9 @@ async def test_a_worker_that_died_with_an_attempt_is_taken_over(service: Notific
     await book(service)
     [row] = await service.rows("SELECT notice_id FROM notice")
     async with service.db.begin(TOWN) as session:
-        [order] = await begin_attempts(session, service.keys, TOWN, [row.notice_id], now=service.now)
+        [order] = await begin_attempts(
+            session, service.keys, TOWN, [row.notice_id], now=service.now, providers=PROVIDERS
+        )
     # It had the answer in hand when it died: the gateway knows the message, we do not.
     accepted: list[Any] = []
     await service.senders["sms"].send_batch([_message(order.key)], _note(accepted))
@@ -274,6 +280,8 @@ async def test_no_transaction_is_open_while_the_provider_is_called(service: Noti
     class Watching:
         """A sender that looks at the database while it is sending."""
 
+        name, is_idempotent, limit = SMS_GATEWAY, True, UCS2_PARTS
+
         async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
             query = """SELECT count(*) AS open FROM pg_stat_activity
                        WHERE application_name = 'choudo-notifications' AND state = 'idle in transaction'"""
@@ -315,7 +323,12 @@ async def test_a_town_sends_only_its_own(service: Notifications) -> None:
     await book(service, "sms", municipality=OTHER_TOWN)
     async with service.db.begin(TOWN) as session:
         [row] = await service.rows("SELECT notice_id FROM notice", municipality=OTHER_TOWN)
-        assert await begin_attempts(session, service.keys, TOWN, [UUID(str(row.notice_id))], now=service.now) == []
+        assert (
+            await begin_attempts(
+                session, service.keys, TOWN, [UUID(str(row.notice_id))], now=service.now, providers=PROVIDERS
+            )
+            == []
+        )
     await service.settle()
     [sent] = service.sink.messages()
     assert sent.text.startswith("【となり町】")
@@ -418,6 +431,8 @@ async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: No
     class Cancelling:
         """A provider that fails while the person cancels."""
 
+        name, is_idempotent, limit = SMS_GATEWAY, True, UCS2_PARTS
+
         async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
             service.senders["sms"] = gateway
             await service.hear(service.cancelled(booked))
@@ -460,8 +475,10 @@ async def slow_mail_server(answer_after_s: float, loop_time: LoopTime) -> AsyncI
         served.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    sender = SmtpSender(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     try:
-        yield SmtpSender(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"), heard
+        yield sender, heard
+        await sender.close()
         await served.wait()
     finally:
         server.close()
@@ -475,9 +492,9 @@ async def test_no_mail_begins_when_connecting_took_all_the_time(
     loop_time: LoopTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen to fail: its lease ran out while it was being sent, and another worker sent it again."""
-    monkeypatch.setattr(smtp, "START_WITHIN_S", smtp.CONNECT_TIMEOUT_S - 1)
+    monkeypatch.setattr(smtp, "START_WITHIN_S", CONNECT_TIMEOUT_S - 1)
     accepted: list[Any] = []
-    async with slow_mail_server(smtp.CONNECT_TIMEOUT_S / 2 - 0.2, loop_time) as (sender, heard):
+    async with slow_mail_server(CONNECT_TIMEOUT_S / 2 - 0.2, loop_time) as (sender, heard):
         await sender.send_batch(_mails(3), _note(accepted))
     assert accepted == [(f"k{number}", NOT_STARTED) for number in range(3)]
     assert "MAIL" not in heard
@@ -485,7 +502,7 @@ async def test_no_mail_begins_when_connecting_took_all_the_time(
 
 async def test_all_steps_of_connecting_share_one_limit(loop_time: LoopTime) -> None:
     accepted: list[Any] = []
-    async with slow_mail_server(smtp.CONNECT_TIMEOUT_S * 0.6, loop_time) as (sender, heard):
+    async with slow_mail_server(CONNECT_TIMEOUT_S * 0.6, loop_time) as (sender, heard):
         await sender.send_batch(_mails(2), _note(accepted))
     assert [(key, outcome.error_code) for key, outcome in accepted] == [("k0", "connect"), ("k1", "connect")]
     assert "MAIL" not in heard

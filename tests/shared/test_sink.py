@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.gateways.receipts import ReceiptsTo
 from deploy.local.sink import Sink
 
 TOKEN = "gateway-token"
@@ -191,7 +192,10 @@ async def test_a_receipt_is_called_back(tmp_path: Path) -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/receipts"
-    async with Sink(token=TOKEN, receipt_url=url) as sink, httpx.AsyncClient(base_url=sink.url) as client:
+    async with (
+        Sink(token=TOKEN, receipts_to=ReceiptsTo(by_json=url)) as sink,
+        httpx.AsyncClient(base_url=sink.url) as client,
+    ):
         await client.post("/sms", json=SMS, headers={"authorization": f"Bearer {TOKEN}"})
         call = await asyncio.wait_for(got.get(), PATIENCE_S)
     server.close()

@@ -638,6 +638,8 @@ WHO_MAY: dict[str, Who] = {
     "notifications GET /notifications/language": ANYBODY,
     # The SMS gateway, with a secret of its own: without it 401, which a test of the service sees.
     "notifications POST /notifications/api/receipts/{provider}": ANYBODY,
+    "notifications POST /notifications/api/bounces": ANYBODY,
+    "notifications POST /notifications/api/line/{municipality}": ANYBODY,
     "notifications GET /notices": LINE_AND_HALL,
     "notifications GET /notices/tasks/{task_id}/contact": LINE_AND_HALL,
     "notifications POST /notices/tasks/{task_id}/contact": LINE_AND_HALL,

@@ -53,9 +53,10 @@ log = get_logger(__name__)
 # within START_WITHIN_S and takes TIMEOUT_S (see `senders`); the rest is for the database, before and after.
 LEASE = timedelta(seconds=30)
 HANDED_BACK_PAUSE = timedelta(seconds=1)
-PROVIDERS = {"email": "smtp", "sms": "sms_gateway"}
 # Of a practice town; the database takes no other there.
 SIMULATED = "simulated"
+# Of a way that leads nowhere in this installation.
+NO_PROVIDER = "none"
 
 _DONE_WITH = Prepared(f"""
     DELETE FROM {SERVICE}.due WHERE municipality = :municipality
@@ -113,10 +114,12 @@ async def begin_attempts(
     notice_ids: Sequence[UUID],
     *,
     now: datetime,
+    providers: Mapping[str, str],
     takes_over: bool = True,
 ) -> list[Order]:
     """Decide on notices whose turn it is, and begin an attempt at each that is to be sent now.
 
+    `providers` are the names of the senders, by way.
     An attempt whose lease has run out is taken for dead only if this `takes_over`.
     The addresses are read here, with their ledger entries. The caller commits before calling any provider.
     """
@@ -165,7 +168,7 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
             case Leave() if row.state != "sending":
                 finished.append(str(row.notice_id))
-    await _write_begun(session, orders, now=now)
+    await _write_begun(session, orders, providers, now=now)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
     return orders
@@ -221,7 +224,7 @@ async def end_attempts(
                 reason="rejected" if state == "failed" else "gave_up",
                 now=now,
             )
-    outcomes = [(each.order.notice_id, each.order.way_no, each.outcome) for each in results]
+    outcomes = [(each.order.notice_id, each.order.way_no, each.outcome.error_code) for each in results]
     await mark_dead(session, municipality, [each for each in outcomes if each[0] in ours], now=now)
     if moves:
         notices, states, tries_of, reasons = (list(column) for column in zip(*moves, strict=True))
@@ -354,7 +357,9 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
         )
 
 
-async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: datetime) -> None:
+async def _write_begun(
+    session: AsyncSession, orders: Sequence[Order], providers: Mapping[str, str], *, now: datetime
+) -> None:
     if not orders:
         return
     begun = {
@@ -364,7 +369,10 @@ async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: d
         "notices": [order.notice_id for order in orders],
         "numbers": [order.attempt_no for order in orders],
         "leases": [order.lease_token for order in orders],
-        "providers": [SIMULATED if is_practice(order.municipality) else PROVIDERS[order.reach] for order in orders],
+        "providers": [
+            SIMULATED if is_practice(order.municipality) else providers.get(order.reach, NO_PROVIDER)
+            for order in orders
+        ],
         "reaches": [order.reach for order in orders],
         "ways": [order.way_no for order in orders],
     }

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, seal_for_subject
-from services.notifications.domain.outcomes import Outcome
+from services.notifications.domain.outcomes import is_dead
 from services.notifications.domain.ways import FIRST_WAY, WAYS_MAX, Way, WayKind, ways_left
 from shared.crypto import SubjectVault
 from shared.db import Prepared
@@ -138,10 +138,10 @@ async def has_way_left(session: AsyncSession, municipality: str, notice_id: UUID
 
 
 async def mark_dead(
-    session: AsyncSession, municipality: str, told: Sequence[tuple[UUID, int, Outcome]], *, now: datetime
+    session: AsyncSession, municipality: str, told: Sequence[tuple[UUID, int, str | None]], *, now: datetime
 ) -> None:
-    """Note which ways turned out to lead nowhere, by a notice, its way, and what became of it."""
-    dead = [(notice_id, way_no) for notice_id, way_no, outcome in told if outcome.is_dead]
+    """Note which ways turned out to lead nowhere, by a notice, its way, and the code of what became of it."""
+    dead = [(notice_id, way_no) for notice_id, way_no, code in told if is_dead(code)]
     if not dead:
         return
     notices, ways = (list(column) for column in zip(*dead, strict=True))

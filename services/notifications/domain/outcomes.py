@@ -7,19 +7,28 @@ import msgspec
 OutcomeKind = Literal["accepted", "temporary", "permanent", "unknown", "not_started"]
 Delivery = Literal["accepted", "not_delivered", "delivered"]
 
+# Codes of what says that this address takes nothing, now or later: no such mailbox or number, or nobody who follows.
+LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = "line_unreachable", "line_unfollowed", "bounced"
+# The mailbox is there: full, or away for too long.
+SOFT_BOUNCE = "bounced_soft"
+_DEAD = frozenset(
+    {"smtp_550", "smtp_551", "smtp_553", "http_422", "form_101", LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE}
+)
+
 _FORWARD: tuple[Delivery, ...] = ("accepted", "not_delivered", "delivered")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """`unknown`: the provider may or may not have accepted. `error_code` is a code, never the provider's own words.
-
-    `is_dead`: it is the address that is no good, whatever is sent there.
-    """
+    """`unknown`: the provider may or may not have accepted. `error_code` is a code, never the provider's own words."""
 
     kind: OutcomeKind
-    is_dead: bool = False
     provider_ref: str | None = None
     error_code: str | None = None
+
+
+def is_dead(error_code: str | None) -> bool:
+    """Whether the address itself is to be asked anew: nothing else that is sent there arrives either."""
+    return error_code in _DEAD
 
 
 def is_forward(known: str | None, told: Delivery) -> bool:

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from services.notifications.domain.outcomes import Outcome
+from services.notifications.senders.text_limit import TextLimit
 
 # Together less than the lease of an attempt (`commands/attempts.py`): a batch ends before it counts as dead.
 START_WITHIN_S = 8.0
@@ -15,7 +16,7 @@ NOT_STARTED = Outcome(kind="not_started", error_code="no_time")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One message, ready to send. Every attempt at a notice has the same `key`."""
+    """One message, ready to send. Every attempt at a notice has the same `key`. `sender` is where a mail comes back."""
 
     key: str
     to: str
@@ -31,7 +32,19 @@ Report = Callable[[str, Outcome], Awaitable[None]]
 
 
 class Sender(Protocol):
-    """One provider."""
+    """One provider. `tests/notifications/test_senders_conform.py` is what each of them is held to."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in `attempt.provider`, and where its receipts come in."""
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether it recognises a repetition by the message's key, so that trying again sends nothing twice."""
+
+    @property
+    def limit(self) -> TextLimit | None:
+        """How it counts a text; None: it takes mail, however long."""
 
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
         """Send messages and report each one's outcome by its key. Never raises for what a provider does.

@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from services.notifications.commands.attempts import SIMULATED
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders.sender import Message, Report
+from services.notifications.senders.text_limit import UCS2_PARTS
 
 
 class SimulatedSender:
     """Takes whatever it is given."""
+
+    name = SIMULATED
+    is_idempotent = True
+    limit = UCS2_PARTS
 
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
         """Report each message as accepted."""

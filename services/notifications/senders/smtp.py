@@ -1,139 +1,147 @@
-"""Mail over SMTP: one connection for a batch, since aiosmtplib keeps no pool."""
+"""Mail over SMTP: one connection for a batch, and kept a while for the next one."""
 
 import asyncio
+import ssl
 from collections.abc import Sequence
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from typing import Literal
 
-from aiosmtplib import (
-    SMTP,
-    SMTPException,
-    SMTPNotSupported,
-    SMTPResponseException,
-)
+from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPResponseException
 
-from services.notifications.domain.outcomes import Outcome, OutcomeKind
+from services.notifications.domain.mail_address import standard_address
+from services.notifications.domain.outcomes import Outcome
+from services.notifications.senders.dkim_signature import DkimKey
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
+from services.notifications.senders.smtp_pool import Lent, SmtpPool, SmtpServer
 
-CONNECT_TIMEOUT_S = 5.0
 RSET_TIMEOUT_S = 2.0
-QUIT_TIMEOUT_S = 2.0
-PORTS = {"smtp": 25, "smtps": 465}
 REPLY_CODES = range(200, 600)
 PERMANENT = range(500, 600)
 CLOSING = 421
+Stage = Literal["mail", "rcpt", "data"]
 
 
 class SmtpSender:
-    """Sends through one mail server. `smtp://` takes TLS when it is offered, `smtps://` insists on it."""
+    """Sends through one mail server.
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in PORTS or not parts.hostname:
-            raise ValueError("CHOUDO_SMTP_URL must be smtp://host[:port] or smtps://host[:port]")
-        self._hostname = parts.hostname
-        self._port = parts.port or PORTS[parts.scheme]
-        self._use_tls = parts.scheme == "smtps"
-        self._username = unquote(parts.username) if parts.username else None
-        self._password = unquote(parts.password) if parts.password else None
+    `smtp://` takes TLS when it is offered, `smtp+starttls://` insists on it, `smtps://` speaks it from the first byte.
+    """
+
+    name = "smtp"
+    # It never asks for the id, but a mailbox shows one Message-ID once.
+    is_idempotent = True
+    limit = None
+
+    def __init__(self, url: str, *, ca_file: str = "", dkim_key: DkimKey | None = None) -> None:
+        trusted = ssl.create_default_context(cadata=Path(ca_file).read_text("ascii")) if ca_file else None
+        self._pool = SmtpPool(SmtpServer.from_url(url, trusted))
+        self._dkim_key = dkim_key
 
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
         """Send one after the other on one connection, which is opened again when the server drops it."""
-        loop = asyncio.get_running_loop()
-        stop_at = loop.time() + START_WITHIN_S
-        client: SMTP | None = None
-        try:
-            for position, message in enumerate(messages):
-                if loop.time() >= stop_at:
-                    await report(message.key, NOT_STARTED)
-                    continue
-                if client is None:
-                    client = await self._connect()
-                    # Connecting may have taken all the time there was.
-                    if client is not None and loop.time() >= stop_at:
-                        await report(message.key, NOT_STARTED)
-                        continue
-                if client is None:
-                    # The server is away: it is for none of the others either.
-                    away = Outcome(kind="temporary", error_code="connect")
-                    for left in messages[position:]:
-                        await report(left.key, away)
-                    return
-                outcome, alive = await _send(client, message)
-                if not alive:
-                    client.close()
-                    client = None
-                await report(message.key, outcome)
-        finally:
-            if client is not None:
-                await _quit(client)
+        stop_at = asyncio.get_running_loop().time() + START_WITHIN_S
+        async with self._pool.place(stop_at) as has_place:
+            left = list(messages) if has_place else await _report_all(messages, NOT_STARTED, report)
+            connection: Lent | None = None
+            try:
+                while left:
+                    message = left.pop(0)
+                    connection, outcome = await self._send_one(connection, message, stop_at)
+                    await report(message.key, outcome)
+                    if connection is None and outcome.error_code == "connect":
+                        # The server is away: it is for none of the others either.
+                        left = await _report_all(left, outcome, report)
+            finally:
+                if connection is not None:
+                    await self._pool.give_back(connection)
 
     async def close(self) -> None:
-        """Nothing is kept between batches."""
+        """Close the kept connections."""
+        await self._pool.close()
 
-    async def _connect(self) -> SMTP | None:
-        client = SMTP(
-            hostname=self._hostname,
-            port=self._port,
-            use_tls=self._use_tls,
-            username=self._username,
-            password=self._password,
-            timeout=CONNECT_TIMEOUT_S,
-        )
+    async def _send_one(self, connection: Lent | None, message: Message, stop_at: float) -> tuple[Lent | None, Outcome]:
+        """The connection for the next message, if it can be used again, and the outcome."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= stop_at:
+            return connection, NOT_STARTED
+        content = message.content if self._dkim_key is None else self._dkim_key.sign(message.content)
+        while True:
+            connection = connection or await self._pool.take()
+            if connection is None:
+                return None, Outcome(kind="temporary", error_code="connect")
+            # Connecting may have taken all the time there was.
+            if loop.time() >= stop_at:
+                return connection, NOT_STARTED
+            sent = _Sending(connection.client, message, content)
+            outcome = await sent.send()
+            if sent.is_alive:
+                connection.was_used = True
+                return connection, outcome
+            connection.client.close()
+            if not (connection.is_from_pool and sent.stage == "mail"):
+                return None, outcome
+            # While it was kept the server had closed it: nothing was sent yet, and another one is opened.
+            connection = None
+
+
+class _Sending:
+    """One message on its way. Until DATA begins a failure is a failure; from then on the server may have accepted."""
+
+    def __init__(self, client: SMTP, message: Message, content: bytes) -> None:
+        self._client = client
+        self._message = message
+        self._content = content
+        self.stage: Stage = "mail"
+        self.is_alive = True
+
+    async def send(self) -> Outcome:
         try:
-            # The client's own limit is for each step: greeting, EHLO, TLS and login together have no more.
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await client.connect()
+            to = standard_address(self._message.to)
+        except ValueError:
+            # No command can hold it, or it would be another command.
+            return Outcome(kind="permanent", error_code="address")
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                options = [] if self._message.to.isascii() else ["SMTPUTF8"]
+                await self._client.mail(self._message.sender, options=options, encoding="utf-8", timeout=TIMEOUT_S)
+                self.stage = "rcpt"
+                await self._client.rcpt(to, encoding="utf-8", timeout=TIMEOUT_S)
+                self.stage = "data"
+                await self._client.data(self._content, timeout=TIMEOUT_S)
+        except SMTPNotSupported:
+            return Outcome(kind="permanent", error_code="smtp_utf8")
+        except SMTPResponseException as error:
+            return await self._refused(error.code)
         except (SMTPException, OSError, TimeoutError):
-            client.close()
-            return None
-        return client
+            self.is_alive = False
+            return Outcome(kind="unknown" if self.stage == "data" else "temporary", error_code="disconnected")
+        except ValueError:
+            # The library's own look at the address, before a word is said.
+            self.is_alive = await self._reset()
+            return Outcome(kind="permanent", error_code="address")
+        return Outcome(kind="accepted")
+
+    async def _refused(self, code: int) -> Outcome:
+        if code not in REPLY_CODES:
+            # Not an answer at all.
+            self.is_alive = False
+            return Outcome(kind="unknown" if self.stage == "data" else "temporary", error_code="garbage")
+        # A refused sender is the operator's mistake and not the recipient's: it will be put right.
+        permanent = code in PERMANENT and self.stage != "mail"
+        error_code = f"smtp_data_{code}" if self.stage == "data" else f"smtp_{code}"
+        self.is_alive = code != CLOSING and await self._reset()
+        return Outcome(kind="permanent" if permanent else "temporary", error_code=error_code)
+
+    async def _reset(self) -> bool:
+        try:
+            await self._client.rset(timeout=RSET_TIMEOUT_S)
+        except (SMTPException, OSError, TimeoutError):
+            return False
+        return True
 
 
-async def _send(client: SMTP, message: Message) -> tuple[Outcome, bool]:
-    """The outcome, and whether the connection can be used again.
-
-    Until DATA begins a failure is a failure; from then on the server may have accepted although we did not hear it.
-    """
-    stage = "mail"
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            options = [] if message.to.isascii() else ["SMTPUTF8"]
-            await client.mail(message.sender, options=options, timeout=TIMEOUT_S)
-            stage = "rcpt"
-            await client.rcpt(message.to, timeout=TIMEOUT_S)
-            stage = "data"
-            await client.data(message.content, timeout=TIMEOUT_S)
-    except SMTPNotSupported:
-        return Outcome(kind="permanent", error_code="smtp_utf8"), True
-    except SMTPResponseException as error:
-        return await _refused(client, error.code, stage)
-    except (SMTPException, OSError, TimeoutError):
-        kind = Outcome(kind="unknown" if stage == "data" else "temporary", error_code="disconnected")
-        return kind, False
-    return Outcome(kind="accepted"), True
-
-
-async def _refused(client: SMTP, code: int, stage: str) -> tuple[Outcome, bool]:
-    if code not in REPLY_CODES:
-        # Not an answer at all.
-        return Outcome(kind="unknown" if stage == "data" else "temporary", error_code="garbage"), False
-    # A refused sender is the operator's mistake and not the recipient's: it will be put right.
-    permanent = code in PERMANENT and stage != "mail"
-    kind: OutcomeKind = "permanent" if permanent else "temporary"
-    # Refused at RCPT it is the mailbox; refused after DATA it may be what we wrote.
-    outcome = Outcome(kind=kind, error_code=f"smtp_{code}", is_dead=permanent and stage == "rcpt")
-    if code == CLOSING:
-        return outcome, False
-    try:
-        await client.rset(timeout=RSET_TIMEOUT_S)
-    except (SMTPException, OSError, TimeoutError):
-        return outcome, False
-    return outcome, True
-
-
-async def _quit(client: SMTP) -> None:
-    try:
-        async with asyncio.timeout(QUIT_TIMEOUT_S):
-            await client.quit(timeout=QUIT_TIMEOUT_S)
-    except (SMTPException, OSError, TimeoutError):
-        client.close()
+async def _report_all(messages: Sequence[Message], outcome: Outcome, report: Report) -> list[Message]:
+    """Say the same of all of them; none is left."""
+    for message in messages:
+        await report(message.key, outcome)
+    return []
