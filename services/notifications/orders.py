@@ -15,6 +15,7 @@ from services.notifications.domain.notices import (
     Matter,
     Reach,
 )
+from services.notifications.domain.words import OwnTexts
 from shared.reference_number import host_of
 from shared.town_texts import TownTexts
 
@@ -84,10 +85,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     # The town's own texts in other languages; none for a reader of Japanese.
     texts: TownTexts = msgspec.field(default_factory=dict)
-    # What the town says itself, in the reader's language; empty: it is said in our words.
-    own_subject: str = ""
-    own_long: str = ""
-    own_short: str = ""
+    # What the town says itself, in the reader's language, by channel; where it says nothing, it is said in our words.
+    own: OwnTexts = msgspec.field(default_factory=dict)
     address: str
     link_token: str | None
     code: str | None

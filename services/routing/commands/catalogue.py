@@ -39,7 +39,7 @@ from shared.web.readings import bare
 # What only booking has to know of a procedure.
 BOOKINGS_OWN = ("notice_min", "horizon_days", "quantity_max", "more_min", "unit")
 # Raised when the others are told more of the same pack: loaded once more, it is published.
-TELLING = 2
+TELLING = 3
 # A statement carries 32,767 values.
 ROWS_MAX = 500
 # What `write_catalogue` writes.
