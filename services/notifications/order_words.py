@@ -47,9 +47,10 @@ def address_of(order: Order) -> str:
     return town_text(order.town_address) if is_in_hall else ""
 
 
-def things_of(order: Order) -> tuple[str, ...]:
-    """What to bring. Of what is discreet it tells as much as a name."""
-    return () if order.discreet or order.together > 1 else order.bring
+def things_of(order: Order, channel: str) -> tuple[str, ...]:
+    """What to bring; it may tell as much as a name."""
+    is_hidden = channel in READ_BY_OTHERS and any(map(_tells, order.bring))
+    return () if order.discreet or order.together > 1 or is_hidden else order.bring
 
 
 def _tells(name: str) -> bool:

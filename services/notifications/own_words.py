@@ -90,7 +90,7 @@ def _values(order: Order, channel: Channel) -> dict[str, str]:
         "site": f"{order.public_url}/",
         "place": place_of(order, channel),
         "address": address_of(order),
-        "things": _("、").join(map(town_text, things_of(order))),
+        "things": _("、").join(map(town_text, things_of(order, channel))),
         "link": order.link,
         "find_link": order.find_link,
         "code": order.code or "",

@@ -93,7 +93,7 @@ def message_id(order: Order) -> str:
 def _render_mail(order: Order, sender: str) -> bytes:
     mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
     mail["Subject"] = say(order, "email_subject")
-    mail["From"] = Address(display_name=town_text(order.town_name), addr_spec=sender)
+    mail["From"] = Address(display_name=" ".join(town_text(order.town_name).split()), addr_spec=sender)
     mail["To"] = Address(addr_spec=order.address)
     mail["Date"] = order.created_at
     mail["Message-ID"] = message_id(order)
@@ -149,7 +149,7 @@ def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
 
 def _description(order: Order) -> str:
     lines = [_("予約番号 %(number)s", number=show_number(order.number))]
-    lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in things_of(order)]
+    lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in things_of(order, SHARED)]
     return "\n".join([*lines, order.find_link, order.town_phone])
 
 

@@ -33,7 +33,8 @@ def _template(place: Place, template: Template, known: Known) -> Iterator[Flaw]:
 
 def _known_of(pack: TownPack) -> Known:
     said = {name.ja: (name.easy, name.en) for name in pack.names}
-    places = [(each.place_ja, each.name_ja) for each in (*pack.counters, *pack.venues)]
+    places = [(each.place_ja, each.name_ja) for each in pack.counters]
+    places += [(each.place_ja, each.name_ja) for each in pack.venues]
     sites = [pack.town.public_url, *(f"https://{host}" for host in pack.town.hosts)]
     longest = longest_of(
         towns=(pack.town.name_ja, pack.town.name_en),

@@ -128,6 +128,9 @@ AUDITED: dict[str, str] = {
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
     "notifications POST /notices/tasks/{task_id}/done": "task_completed",
     "notifications POST /notices/tasks/{task_id}/undo": "task_reopened",
+    "notifications POST /notices/templates/{kind}/publish": "template_published",
+    "notifications POST /notices/templates/{kind}/history": "template_taken_back",
+    "notifications POST /notices/templates/{kind}": "template_saved",
     # What stopped between the services.
     **{f"{name} POST /{name}/dead-letters/{{event_id}}/replay": "replay_dead_letter" for name in SERVICES},
     **{

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.domain.words import OwnText, OwnTexts, choose
+from services.notifications.domain.words import OwnText, OwnTexts, Whose, choose
 from services.notifications.tables import SERVICE
 from shared.db import Prepared
 from shared.town_pack.templates import CHANNEL_OF
@@ -47,7 +47,7 @@ async def read_own_texts(session: AsyncSession, municipality: str, kinds: Iterab
     if not asked["kinds"]:
         return found
     for row in await _PUBLISHED.rows(session, asked):
-        whose = "office" if row.office else "town"
+        whose: Whose = "office" if row.office else "town"
         own = OwnText(whose=whose, text=row.text, office=row.office, version=row.version)
         found.add(row.kind, row.language, row.channel, own)
     for row in await _OF_PACK.rows(session, asked):

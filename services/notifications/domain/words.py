@@ -5,11 +5,13 @@ from typing import Literal
 
 import msgspec
 
+from shared.town_pack.templates import Channel
+
 # In this order: who is nearest to the person speaks first.
 Whose = Literal["office", "town", "pack", "ours"]
 ORDER: tuple[Whose, ...] = ("office", "town", "pack", "ours")
 # What is to be said where a notice goes by a way.
-CHANNELS_OF_WAYS: Mapping[str, tuple[str, ...]] = {
+CHANNELS_OF_WAYS: Mapping[str, tuple[Channel, ...]] = {
     "email": ("email_subject", "email"),
     "sms": ("sms",),
     "line": ("line",),
