@@ -72,6 +72,7 @@ class PastVersion(msgspec.Struct, frozen=True, kw_only=True):
     made: Version
     before: str
     is_told: bool
+    is_newest: bool
 
 
 class TownFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,10 +170,14 @@ async def list_versions(session: AsyncSession, municipality: str, kind: str, off
         .limit(HISTORY_MAX)
     )
     standings = await read_standings(session, municipality, kind, office)
-    told = {cell: standing.published for cell, standing in standings.items()}
     versions = [(_version(row), row.before) for row in rows]
     return [
-        PastVersion(made=made, before=before, is_told=told[made.channel, made.language] == made)
+        PastVersion(
+            made=made,
+            before=before,
+            is_told=standings[made.channel, made.language].published == made,
+            is_newest=standings[made.channel, made.language].newest == made,
+        )
         for made, before in versions
     ]
 

@@ -56,10 +56,10 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def flaws_of_text(kind: str, channel: Channel, text: str, known: Known) -> Iterator[Flaw]:
-    """Everything that is wrong with one text; the place of a flaw is its line, counted from 1."""
+    """Everything that is wrong with one text; the place of a flaw in a line is its number, from 1."""
     which, length, most = _TEXT_OF.get(channel, channel), len(text), MAX_LENGTHS[channel]
     if length > most:
-        yield Flaw("", (1,), f"{length} letters in {which}, of at most {most}", "make it shorter")
+        yield Flaw("", (), f"{length} letters in {which}, of at most {most}", "make it shorter")
     for number, line in enumerate(text.split("\n"), start=1):
         for flaw in (*_names(kind, channel, line), *_signs(which, line), *_links(line, known.hosts)):
             yield msgspec.structs.replace(flaw, place=(number,))
@@ -68,9 +68,7 @@ def flaws_of_text(kind: str, channel: Channel, text: str, known: Known) -> Itera
     named = names_in(text)
     for name in needed_in(kind, channel):
         if name not in named:
-            yield Flaw(
-                "", (1,), f"the message does not say {{{name}}}", "people need it: name it somewhere in the text"
-            )
+            yield Flaw("", (), f"the message does not say {{{name}}}", "people need it: name it somewhere in the text")
     if channel in READ_BY_OTHERS:
         yield from _telling(which, text, known.discreet)
     if channel == "sms":
@@ -168,11 +166,11 @@ def _is_own(link: str, hosts: frozenset[str]) -> bool:
 
 def _telling(which: str, text: str, discreet: Sequence[str]) -> Iterator[Flaw]:
     for word in telling_in(text, discreet):
-        yield Flaw("", (1,), f"the {which} tells others what is discreet: {word}", "take it out")
+        yield Flaw("", (), f"the {which} tells others what is discreet: {word}", "take it out")
 
 
 def _parts(kind: str, text: str, longest: Mapping[str, str]) -> Iterator[Flaw]:
     parts, most = count_parts(longest_sms(kind, text, longest)), parts_max(kind)
     if parts > most:
         what = f"an SMS in up to {parts} parts, of at most {most}"
-        yield Flaw("", (1,), what, "make it shorter, or leave out {place} or {procedure}")
+        yield Flaw("", (), what, "make it shorter, or leave out {place} or {procedure}")

@@ -138,7 +138,8 @@ async def test_everything_that_is_wrong_is_said_at_once_with_its_line_and_nothin
     )
     assert answer.status_code == 422
     for said in (
-        "手紙（日本語） 2行目：町のサイトでないところへのリンクです：https://evil.example.com/",
+        "手紙（日本語）：5か所",
+        "2行目：町のサイトでないところへのリンクです：https://evil.example.com/",
         "2行目：町のサイトでないところへのリンクです：bit.ly",
         "3行目：このお知らせでは「{nubmer}」を使えません",
         "3行目：ここでは、改行や、見えない文字は使えません",

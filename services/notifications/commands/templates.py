@@ -95,16 +95,19 @@ async def publish_texts(
     if flaws_of_drafts(kind, standings, facts):
         raise Refusal("templates_flawed", 422)
     table = template_version.c
-    await session.execute(
+    published = await session.execute(
         update(template_version)
         .where(table.municipality == identity.municipality, table.kind == kind, table.office == office)
         .where(
             tuple_(table.channel, table.language, table.version).in_([(*cell, seen[cell]) for cell in drafts]),
-            # Two press at once: the second changes nothing.
             table.published_at.is_(None),
         )
         .values(published_by=identity.ref, published_at=now)
+        .returning(table.version)
     )
+    # Two press at once: the second is told that it was done.
+    if len(published.all()) != len(drafts):
+        raise Refusal("templates_moved", 409)
     await record_deed(session, identity, "template_published", ref_of(kind, office), now=now)
 
 

@@ -152,6 +152,7 @@ def _shown(past: PastVersion, identity: Identity) -> dict[str, Any]:
         "version": made.version,
         "is_empty": not made.text,
         "is_told": past.is_told,
+        "is_newest": past.is_newest,
         "saved_at": made.saved_at,
         "saved_by": _who(made.saved_by, identity),
         "published_at": made.published_at,

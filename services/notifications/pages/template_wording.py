@@ -69,9 +69,9 @@ def field_of(cell: Cell) -> str:
     return "_".join(cell)
 
 
-def say_flaws(flaws: Iterable[Flaw]) -> str:
+def say_flaws(flaws: Iterable[Flaw]) -> list[str]:
     """Everything that is wrong with a text, each with its line where it stands in one."""
-    return " ".join(_say(flaw) for flaw in flaws)
+    return [_say(flaw) for flaw in flaws]
 
 
 def _say(flaw: Flaw) -> str:

@@ -54,6 +54,7 @@ from shared.town_pack.templates import (
     needed_in,
 )
 from shared.web.forms import Form, read_form
+from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.pages import page, see_other
 from shared.web.template_words import FILLED_IN, NOTICE_NAMES
@@ -145,7 +146,11 @@ async def _editor(
     standings = await read_standings(session, town, kind, office)
     _of_office, of_town, of_pack = await read_drafted(session, town, kind, office)
     below: tuple[Mapping[Cell, str], ...] = ({}, of_town if office else {}, of_pack)
-    errors = {field_of(cell): f"{cell_name(cell)} {say_flaws(wrong)}" for cell, wrong in (flaws or {}).items()}
+    flaws = flaws or {}
+    errors = {
+        field_of(cell): _("%(text)s：%(count)sか所", text=cell_name(cell), count=len(wrong))
+        for cell, wrong in flaws.items()
+    }
     return page(
         request,
         "template.html",
@@ -172,7 +177,7 @@ async def _editor(
                 "needed": " ".join(f"{{{name}}}" for name in needed_in(kind, channel)),
                 "is_long": channel in IN_LINES,
                 "most": MAX_LENGTHS[channel],
-                "texts": _texts_of(kind, channel, office, facts, standings, below, typed=typed, now=now),
+                "texts": _texts_of(kind, channel, office, facts, standings, below, typed=typed, flaws=flaws, now=now),
             }
             for channel in channels_of(kind)
         ],
@@ -188,6 +193,7 @@ def _texts_of(
     below: tuple[Mapping[Cell, str], ...],
     *,
     typed: Mapping[Cell, str] | None,
+    flaws: Flaws,
     now: datetime,
 ) -> Sequence[dict[str, Any]]:
     texts = []
@@ -204,6 +210,7 @@ def _texts_of(
                 "seen": newest_version(standings.get(cell)),
                 "is_drafted": cell in standings and standings[cell].is_drafted,
                 "is_told": cell in standings and bool(standings[cell].told),
+                "wrong": say_flaws(flaws.get(cell, ())),
                 "otherwise": say(sample, channel),
             }
         )
