@@ -227,7 +227,7 @@ def test_a_letter_speaks_of_nothing_to_tap_and_a_locked_screen_shows_no_code() -
     for order, channel in samples():
         said = say(order, channel)
         if channel == "letter" and order.kind not in OF_ACCOUNTS:
-            assert order.link_token not in said, (order.kind, said)
+            assert str(order.link_token) not in said, (order.kind, said)
             assert "メール" not in said
         if channel in READ_BY_OTHERS and order.kind != "sign_in":
             assert str(order.code) not in said, (order.kind, said)
