@@ -206,6 +206,19 @@ STAFF_ONLY: Final = {
         "services/notifications/pages/notices.py",
         "services/notifications/pages/task_contact.html",
     ),
+    "the town's own messages": (
+        "services/notifications/pages/template_wording.py",
+        "services/notifications/pages/template_history.html",
+        "services/notifications/pages/template_history.py",
+        "services/notifications/pages/template_list.html",
+        "services/notifications/pages/template_preview.html",
+        "services/notifications/pages/template_preview.py",
+        "services/notifications/pages/template_publish.html",
+        "services/notifications/pages/template.html",
+        "services/notifications/pages/templates.py",
+        "services/notifications/pages/template_texts.html",
+        "shared/web/template_words.py",
+    ),
 }
 _STAFF_FILES: Final = frozenset(file for files in STAFF_ONLY.values() for file in files)
 

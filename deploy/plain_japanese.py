@@ -7,7 +7,8 @@ whether a word is known, is for readers.
 import re
 from typing import Final
 
-from shared.web.readings import bare, unread
+from shared.bare_text import bare
+from shared.web.readings import unread
 
 KANJI_MAX: Final = 13
 """In a sentence."""

@@ -13,6 +13,11 @@ def ucs2_units(char: str) -> int:
     return 2 if ord(char) > 0xFFFF else 1
 
 
+def count_units(text: str) -> int:
+    """How much room a text takes, as most count."""
+    return sum(map(ucs2_units, text))
+
+
 def count_parts(
     text: str,
     *,

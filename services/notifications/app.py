@@ -11,6 +11,14 @@ from services.notifications.pages.notices import (
     post_task_done,
     post_task_undo,
 )
+from services.notifications.pages.template_history import (
+    post_template_history,
+    post_template_publish,
+    show_template_history,
+    show_template_publish,
+)
+from services.notifications.pages.template_preview import show_template_preview
+from services.notifications.pages.templates import post_template, show_template, show_templates
 from services.notifications.settings import Settings
 from services.notifications.tables import SERVICE, ended_sessions
 from shared.clock import Clock, utc_now
@@ -33,6 +41,15 @@ REFUSALS = {
         _("連絡先は%(most)sつまでです。使わないものを消してから、もう一度お試しください。"),
     ),
     "receipt_token": RefusalText(_("受け付けませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
+    "no_catalogue": RefusalText(
+        _("町のデータが、まだ読みこまれていません"), _("少し待ってから、もう一度開いてください。")
+    ),
+    "templates_moved": RefusalText(
+        _("ほかの人が、先になおしました"), _("お知らせの文のページを開きなおして、もう一度確かめてください。")
+    ),
+    "templates_flawed": RefusalText(
+        _("なおすところがあるので、公開できません"), _("お知らせの文のページで、なおしてください。")
+    ),
 }
 
 
@@ -44,6 +61,14 @@ ROUTES = ServiceRoutes(
         post_task_contact,
         post_task_done,
         post_task_undo,
+        show_templates,
+        show_template,
+        post_template,
+        show_template_preview,
+        show_template_publish,
+        post_template_publish,
+        show_template_history,
+        post_template_history,
         post_receipts,
         post_bounce,
         post_line_events,

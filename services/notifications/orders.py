@@ -16,6 +16,7 @@ from services.notifications.domain.notices import (
     Reach,
 )
 from services.notifications.domain.ways import FIRST_WAY
+from services.notifications.domain.words import OwnTexts
 from shared.reference_number import host_of
 from shared.town_texts import TownTexts
 
@@ -88,10 +89,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     # The town's own texts in other languages; none for a reader of Japanese.
     texts: TownTexts = msgspec.field(default_factory=dict)
-    # What the town says itself, in the reader's language; empty: it is said in our words.
-    own_subject: str = ""
-    own_long: str = ""
-    own_short: str = ""
+    # What the town says itself, in the reader's language, by channel; where it says nothing, it is said in our words.
+    own: OwnTexts = msgspec.field(default_factory=dict)
     # Where whoever reads it says that they want no more of this kind; None: nowhere.
     stop_link: str | None = None
     address: str

@@ -1,6 +1,7 @@
 """The words of a notice: mail with a calendar file, or SMS. Pure: an order in, a message out."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -24,22 +25,23 @@ from services.notifications.domain.notices import (
     TURN_NEAR,
 )
 from services.notifications.domain.sms import domestic_number
+from services.notifications.order_words import address_of, place_of, procedure_of, speaking, things_of
 from services.notifications.orders import Order
-from services.notifications.own_words import own_long, own_short, own_subject
+from services.notifications.own_words import own_text
 from services.notifications.senders.sender import Message
 from services.notifications.senders.text_limit import UCS2_PARTS, TextLimit
 from shared.reference_number import calendar_uid, show_number
 from shared.sms_parts import PARTS_MAX
+from shared.town_pack.templates import Channel, parts_max
 from shared.web.i18n import gettext as _
-from shared.web.i18n import use_language
-from shared.web.municipality_words import use_municipality
-from shared.web.places import place_label
 from shared.web.templating import jst_datetime, make_environment
-from shared.web.town_texts import town_text, use_town_texts
+from shared.web.town_texts import town_text
 
 TEMPLATE_DIR = Path(__file__).with_name("templates")
 CALENDAR_FILE = "yoyaku.ics"
 PRODUCT_ID = "-//Choudo//notifications//JA"
+# A calendar is read by others, as a subject is.
+SHARED: Channel = "email_subject"
 # Which notices carry a calendar file, and its METHOD.
 CALENDAR_METHODS = {"confirmation": "REQUEST", "draw_won": "REQUEST", "change": "REQUEST", "cancellation": "CANCEL"}
 
@@ -78,34 +80,41 @@ def render(order: Order, *, mail_from: str = "", bounce_domain: str = "", limit:
     """
     if not (order.code if order.kind == SIGN_IN else order.message_body or order.kind != HELPER_NOTICES["message"]):
         raise ValueError("nothing to say")
-    with use_language(order.language), use_town_texts(order.texts), use_municipality(order.town_name):
-        if order.reach != "email":
-            text = render_sms(order, limit or UCS2_PARTS)
+    with speaking(order):
+        if order.reach == "sms":
+            text = say(order, "sms", limit or UCS2_PARTS)
             return Message(key=order.key, to=domestic_number(order.address), content=text.encode(), sender="")
+        if order.reach == "line":
+            return Message(key=order.key, to=order.address, content=say(order, "line").encode(), sender="")
         sender = mail_from or f"no-reply@{order.host}"
         about = (order.municipality, order.notice_id, order.way_no)
         comes_back = bounce_address(*about, bounce_domain) if bounce_domain else sender
         return Message(key=order.key, to=order.address, content=_render_mail(order, sender), sender=comes_back)
 
 
-def render_sms(order: Order, limit: TextLimit = UCS2_PARTS) -> str:
-    """The text of an SMS, as its gateway writes it and in as few parts as may be: the town's, ours, without the place
-    when it would need too many, and last that there is something to read, and where.
-
-    Whose turn is near reads it on the way: one part, if the gateway has room for all that it has to say.
+def say(order: Order, channel: Channel, limit: TextLimit = UCS2_PARTS) -> str:
+    """One text of an order: in own words, or in ours where there are none that fit. An SMS is as its gateway, which
+    counts by `limit`, writes it.
 
     Raises:
         TextTooLong: the gateway takes none of them.
     """
-    most = 1 if order.kind == TURN_NEAR else PARTS_MAX
-    own = own_short(order, place=_place(order))
-    full, brief = _fill("sms.txt", order, place=_place(order)), _fill("sms.txt", order, brief=True)
-    texts = [limit.written(text) for text in (own, full, brief) if text is not None]
-    for text in texts:
+    with speaking(order):
+        said = own_text(order, channel, limit)
+        if said is not None:
+            return limit.written(said.text) if channel == "sms" else said.text
+        return _our_sms(order, limit) if channel == "sms" else _OURS[channel](order)
+
+
+def _our_sms(order: Order, limit: TextLimit) -> str:
+    """In as few parts as may be: without the place when it would need too many, and last that there is something to
+    read, and where. Whose turn is near reads it on the way: one part, if the gateway has room for all of it.
+    """
+    full, brief = (limit.written(_fill("sms.txt", order, "sms", brief=brief)) for brief in (False, True))
+    shortest = limit.written(_fill(SHORTEST, order, "sms"))
+    tried = ((full, parts_max(order.kind)), (brief, parts_max(order.kind)), (brief, PARTS_MAX), (shortest, PARTS_MAX))
+    for text, most in tried:
         if limit.has_room(text, most):
-            return text
-    for text in (texts[-1], limit.written(_fill(SHORTEST, order))):
-        if limit.has_room(text):
             return text
     raise TextTooLong
 
@@ -117,8 +126,7 @@ def message_id(order: Order) -> str:
 
 def _render_mail(order: Order, sender: str) -> bytes:
     mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
-    # What a town or a coordinator wrote may have line breaks: in a header they would begin another one.
-    mail["Subject"] = " ".join((own_subject(order) or _fill("mail_subject.txt", order)).split())
+    mail["Subject"] = say(order, "email_subject")
     mail["From"] = Address(display_name=" ".join(town_text(order.town_name).split()), addr_spec=sender)
     # In the header it stands as its carrier wrote it, whether or not that is by the standard.
     mail["To"] = Address(addr_spec=standard_address(order.address))
@@ -128,9 +136,7 @@ def _render_mail(order: Order, sender: str) -> bytes:
     mail["Auto-Submitted"] = "auto-generated"
     if order.stop_link is not None and order.kind in IN_BULK:
         mail["List-Unsubscribe"] = f"<{order.stop_link}>"
-    place = _place(order)
-    own = own_long(order, place=place, address=_address(order))
-    text = own or _fill("mail.txt", order, place=place)
+    text = say(order, "email")
     mail.set_content(text, cte="base64")
     mail.add_alternative(_as_html(order, mail["Subject"], text), subtype="html", cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
@@ -161,7 +167,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     event.add("dtstart", order.starts_at)
     event.add("dtend", order.together_until or _end(order.starts_at, order.ends_at, order.minutes))
     event.add("summary", _summary(order))
-    event.add("location", " ".join(filter(None, [_address(order), _place(order)])))
+    event.add("location", " ".join(filter(None, [address_of(order), place_of(order, SHARED)])))
     event.add("description", _description(order))
     event.add("status", "CANCELLED" if method == "CANCEL" else "CONFIRMED")
     organizer = vCalAddress(f"mailto:{sender}")
@@ -181,21 +187,6 @@ def _as_html(order: Order, title: str, text: str) -> str:
     return _pages.get_template("mail.html").render(language=order.language[:2], title=title, paragraphs=paragraphs)
 
 
-def _place(order: Order) -> str:
-    # A counter's name may tell what it is about; its number does not.
-    if order.counter_number is None:
-        return town_text(order.place)
-    # A venue has no number, and its name tells no more than its address.
-    is_hidden = order.discreet and order.counter_number
-    return place_label(order.place, order.counter_number, "" if is_hidden else order.counter_name or "")
-
-
-def _address(order: Order) -> str | None:
-    # A venue is not in the town hall.
-    is_in_hall = order.appointment_id is not None and order.helper == "none"
-    return town_text(order.town_address) if is_in_hall else None
-
-
 def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
     # As every page says it; the slot is as long as its counter's longest procedure.
     return min(ends_at, starts_at + timedelta(minutes=minutes)) if minutes else ends_at
@@ -203,8 +194,7 @@ def _end(starts_at: datetime, ends_at: datetime, minutes: int) -> datetime:
 
 def _description(order: Order) -> str:
     lines = [_("予約番号 %(number)s", number=show_number(order.number))]
-    if not order.discreet and order.together == 1:
-        lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in order.bring]
+    lines += [_("持ちもの：%(thing)s", thing=town_text(thing)) for thing in things_of(order, SHARED)]
     return "\n".join([*lines, order.find_link, order.town_phone])
 
 
@@ -212,25 +202,36 @@ def _summary(order: Order) -> str:
     if order.together > 1:
         return _("%(town)sの予約（%(count)sつの手続き）", town=town_text(order.town_name), count=order.together)
     # A calendar is shared with family and colleagues: what is discreet has no name in it.
-    if order.discreet or order.procedure_name is None:
+    procedure = procedure_of(order, SHARED)
+    if not procedure:
         return _("%(town)sの予約", town=town_text(order.town_name))
-    return _("%(procedure)s（%(town)s）", procedure=town_text(order.procedure_name), town=town_text(order.town_name))
+    return _("%(procedure)s（%(town)s）", procedure=town_text(procedure), town=town_text(order.town_name))
 
 
 def _short(moment: datetime | None) -> str:
     return jst_datetime(moment, year=False, short=True) if moment else ""
 
 
-def _fill(name: str, order: Order, *, place: str = "", brief: bool = False) -> str:
+def _fill(name: str, order: Order, channel: Channel, *, brief: bool = False) -> str:
     template = name if name == SHORTEST else FAMILIES.get(order.kind, "") + name
     text = _environment.get_template(template).render(
         order=order,
-        place=place,
+        place="" if brief else place_of(order, channel),
         brief=brief,
-        address=_address(order),
+        letter=channel == "letter",
+        address=address_of(order),
         when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
         when_short=_short(order.starts_at),
         until_short=_short(order.offer_until),
-        procedure="" if order.discreet or order.together > 1 else order.procedure_name or "",
+        procedure=procedure_of(order, channel),
     )
     return text.strip("\n") + ("\n" if template.endswith("mail.txt") else "")
+
+
+# A letter says what a mail says, without what is to be tapped; what a telephone shows while it is locked is an SMS's.
+_OURS: dict[str, Callable[[Order], str]] = {
+    "email_subject": lambda order: " ".join(_fill("mail_subject.txt", order, "email_subject").split()),
+    "email": lambda order: _fill("mail.txt", order, "email"),
+    "line": lambda order: _fill("sms.txt", order, "line"),
+    "letter": lambda order: _fill("mail.txt", order, "letter"),
+}

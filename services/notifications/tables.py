@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.notifications.domain.notices import Kind
 from services.notifications.domain.ways import WayKind, WayState
@@ -26,6 +26,7 @@ from shared.erasure import erased_subject_table
 from shared.ledger.ledger import Ledger
 from shared.messaging.outbox import Outbox
 from shared.practice import PATTERN
+from shared.town_pack.templates import CHANNELS
 from shared.web.sessions import EndedSessions
 
 SERVICE = "notifications"
@@ -222,6 +223,8 @@ catalogue_procedure = Table(
     Column("municipality", Text, primary_key=True),
     Column("code", Text, primary_key=True),
     Column("name_ja", Text, nullable=False),
+    # Whose it is; empty until the catalogue is published once more.
+    Column("office", Text, nullable=False, server_default=""),
     Column("discreet", Boolean, nullable=False),
     Column("bring", ARRAY(Text), nullable=False, server_default="{}"),
     Column("fee_yen", Integer, nullable=False, server_default="0"),
@@ -250,6 +253,29 @@ catalogue_template = Table(
     Column("subject", Text, nullable=False),
     Column("long", Text, nullable=False),
     Column("short", Text, nullable=False),
+)
+
+# What managers have a town say instead, of all offices ('') or of one. A version is written once, and published once;
+# the newest that is published counts. An empty one takes the place's words back.
+template_version = Table(
+    "template_version",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("office", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("language", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("saved_by", Text, nullable=False),
+    Column("saved_at", _TIME, nullable=False),
+    Column("published_by", Text),
+    Column("published_at", _TIME),
+    CheckConstraint(f"kind IN {get_args(Kind)}", name="kind"),
+    CheckConstraint(f"channel IN {CHANNELS}", name="channel"),
+    CheckConstraint("language IN ('ja', 'ja-easy', 'en')", name="language"),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("(published_at IS NULL) = (published_by IS NULL)", name="published"),
 )
 
 reminder_rule = Table(
@@ -345,6 +371,8 @@ attempt = Table(
     # Which way of the contact it took, and what the provider told of it later.
     Column("way_no", Integer, nullable=False, server_default="1"),
     Column("delivery", Text),
+    # In whose words, and in which version of them, each of its texts is told.
+    Column("words", JSONB, nullable=False, server_default="[]"),
     # Nothing of a practice town leaves, and nothing real is only said to be sent.
     CheckConstraint(f"(municipality ~ '{PATTERN}') = (provider = 'simulated')", name="practice"),
     ForeignKeyConstraint(

@@ -6,10 +6,14 @@ procedure whose name nobody else shall read, several procedures in one visit), o
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
+
+from shared.bare_text import bare
+from shared.sms_parts import PARTS_MAX
 
 TEMPLATES_FILE: Final = "templates.toml"
 SUBJECT_MAX_LENGTH, LONG_MAX_LENGTH, SHORT_MAX_LENGTH = 100, 1_500, 200
@@ -26,6 +30,16 @@ NOTICE_KINDS: Final[tuple[str, ...]] = get_args(NoticeKind)
 # A language of the pack, and as people choose it.
 LANGUAGES: Final = {"ja": "ja", "easy": "ja-easy", "en": "en"}
 TEXTS: Final = ("subject", "long", "short")
+# Where a text stands; `templates.toml` has the first three.
+Channel = Literal["email_subject", "email", "sms", "line", "letter"]
+CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
+CHANNEL_OF: Final[Mapping[str, Channel]] = {"subject": "email_subject", "long": "email", "short": "sms"}
+IN_LINES: Final[tuple[Channel, ...]] = ("email", "line", "letter")
+LINE_MAX_LENGTH: Final = 500
+MAX_LENGTHS: Final[Mapping[Channel, int]] = {
+    "email_subject": SUBJECT_MAX_LENGTH, "email": LONG_MAX_LENGTH, "sms": SHORT_MAX_LENGTH, "line": LINE_MAX_LENGTH,
+    "letter": LONG_MAX_LENGTH,
+}  # fmt: skip
 
 _EVERYWHERE = ("town", "phone", "number", "procedure", "site")
 _OF_APPOINTMENTS = (*_EVERYWHERE, "when", "place", "address", "things", "link", "find_link", "code")
@@ -60,9 +74,19 @@ PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 # Without these nobody knows what a message is about, or can do anything with it: both its texts name them.
 NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link", "ticket", "before", "message")
-# What stands where others read along says little; and no SMS in a town's own words has both ways in, link and code.
+# What stands where others read along says little; and nothing that shows on a locked screen has both ways in, link and
+# code, in a town's own words.
 IN_SUBJECTS: Final = ("town", "procedure", "number", "when", "place", "ticket", "title", "subject")
-NOT_IN_SHORT: Final = ("code",)
+NOT_ON_SCREENS: Final = ("code",)
+READ_BY_OTHERS: Final[tuple[Channel, ...]] = ("email_subject", "sms", "line")
+# Words that tell by themselves what nobody else is to know, whatever a town calls it.
+TELLING: Final = (
+    "おくやみ", "お悔やみ", "お悔み", "死亡", "福祉", "生活保護", "welfare", "bereave", "condolence", "funeral",
+)  # fmt: skip
+# Shorter ones stand inside of other words.
+TELLING_MIN_LENGTH: Final = 2
+# Whose turn is near reads it on the way.
+TURN_PARTS_MAX: Final = 1
 _NAME = re.compile(r"\{([a-z_]+)\}")
 
 _Line = Annotated[str, msgspec.Meta(max_length=SUBJECT_MAX_LENGTH)]
@@ -101,11 +125,41 @@ class TemplatesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     templates: Annotated[tuple[Template, ...], msgspec.Meta(max_length=len(NOTICE_KINDS))] = ()
 
 
-def names_for(kind: str, text: str) -> tuple[str, ...]:
+def channels_of(kind: str) -> tuple[Channel, ...]:
+    """How a kind can be told: an account is written to by mail or SMS, and no letter is in time for a turn."""
+    if kind.startswith("helper_") and kind != "helper_found":
+        return CHANNELS[:3]
+    return {"sign_in": CHANNELS[:3], "turn_near": CHANNELS[:4]}.get(kind, CHANNELS)
+
+
+def names_for(kind: str, channel: Channel) -> tuple[str, ...]:
     """What one of a kind's texts may name."""
-    if text == "subject":
+    if channel == "email_subject":
         return tuple(name for name in PLACEHOLDERS[kind] if name in IN_SUBJECTS)
-    return tuple(name for name in PLACEHOLDERS[kind] if text == "long" or name not in NOT_IN_SHORT)
+    return tuple(name for name in PLACEHOLDERS[kind] if channel not in READ_BY_OTHERS or name not in NOT_ON_SCREENS)
+
+
+def needed_in(kind: str, channel: Channel) -> tuple[str, ...]:
+    """What one of a kind's texts has to name; a subject, nothing."""
+    if channel == "email_subject":
+        return ()
+    return tuple(name for name in NEEDED if name in names_for(kind, channel))
+
+
+def telling_in(text: str, discreet: Iterable[str] = ()) -> list[str]:
+    """The words in a text that tell others what is discreet; `discreet` are a town's own."""
+    said = _plain(text)
+    words = [word for word in dict.fromkeys((*TELLING, *discreet)) if len(_plain(word)) >= TELLING_MIN_LENGTH]
+    return [word for word in words if _plain(word) in said]
+
+
+def _plain(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", bare(text)).casefold().split())
+
+
+def parts_max(kind: str) -> int:
+    """As how many messages an SMS of a kind may be sent."""
+    return TURN_PARTS_MAX if kind == "turn_near" else PARTS_MAX
 
 
 def names_in(text: str) -> list[str]:

@@ -22,8 +22,9 @@ from babel.core import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from shared.bare_text import bare
 from shared.web.municipality_words import as_said_here
-from shared.web.readings import annotate, bare
+from shared.web.readings import annotate
 
 DOMAIN = "choudo"
 LOCALE_DIR = Path(__file__).with_name("locale")

@@ -13,15 +13,15 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
+from shared.bare_text import KANJI, WRITTEN, bare
+
 READINGS_FILE: Final = Path(__file__).with_name("locale") / "ja_JP@easy" / "readings.txt"
-KANJI: Final = "\u3400-\u4dbf\u4e00-\u9fff々〇"
 COUNTERS: Final = "年月日時分秒円番階人歳回件条項号"
 
 _BEGIN, _READ_AS, _END = "\ufff9", "\ufffa", "\ufffb"
 # No mark inside: each is looked at once, however many somebody has typed.
 _BARE = f"([^{_BEGIN}-{_END}]*)"
 _ANNOTATED = re.compile(f"{_BEGIN}{_BARE}{_READ_AS}{_BARE}{_END}")
-_WRITTEN = re.compile(rf"(?:｜([^｜《》]+)|([{KANJI}]+))《([^》]+)》")
 # A number is read in many ways (14日, 3分, 1人): whoever reads digits knows how. A placeholder is one as well.
 _NUMBERED = rf"(?:[0-9]|%\(\w+\)s|\{{\w+\}})[{COUNTERS}](?![{KANJI}])"
 _TAG = r"<(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>"
@@ -42,11 +42,6 @@ def annotate(text: str) -> str:
     """The text with the reading of each word that has one, for `with_ruby`."""
     words = _words()
     return _pattern().sub(lambda found: words.get(found[0]) or _written(found[0]), text)
-
-
-def bare(text: str) -> str:
-    """A text without the readings that it brings itself, for everything that is no page."""
-    return _WRITTEN.sub(lambda found: found[1] or found[2], text) if "《" in text else text
 
 
 def with_ruby(html: str) -> str:
@@ -81,8 +76,8 @@ def _words() -> dict[str, str]:
 @cache
 def _pattern() -> re.Pattern[str]:
     longest_first = sorted(_words(), key=len, reverse=True)
-    return re.compile("|".join([_WRITTEN.pattern, _NUMBERED, *map(re.escape, longest_first)]))
+    return re.compile("|".join([WRITTEN.pattern, _NUMBERED, *map(re.escape, longest_first)]))
 
 
 def _written(text: str) -> str:
-    return _WRITTEN.sub(lambda found: f"{_BEGIN}{found[1] or found[2]}{_READ_AS}{found[3]}{_END}", text)
+    return WRITTEN.sub(lambda found: f"{_BEGIN}{found[1] or found[2]}{_READ_AS}{found[3]}{_END}", text)

@@ -133,6 +133,9 @@ AUDITED: dict[str, str] = {
     "notifications POST /notices/tasks/{task_id}/contact": "contact_viewed",
     "notifications POST /notices/tasks/{task_id}/done": "task_completed",
     "notifications POST /notices/tasks/{task_id}/undo": "task_reopened",
+    "notifications POST /notices/templates/{kind}/publish": "template_published",
+    "notifications POST /notices/templates/{kind}/history": "template_taken_back",
+    "notifications POST /notices/templates/{kind}": "template_saved",
     # What stopped between the services.
     **{f"{name} POST /{name}/dead-letters/{{event_id}}/replay": "replay_dead_letter" for name in SERVICES},
     **{
@@ -386,6 +389,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _holds_a_class(coordinator, desk)
         _changes_when_a_counter_is_open(coordinator)
         _calls_whom_no_message_reached(desk, stack)
+        _says_it_in_its_own_words(desk)
         _closes_and_reopens(desk)
         _does_the_same_by_a_program(desk, coordinator, stack)
         _decides_about_dead_letters(operator, stack)
@@ -789,6 +793,18 @@ def _calls_whom_no_message_reached(desk: Desk, stack: Stack) -> None:
     desk.get("/notices")
     desk.send("/done")
     desk.send("/undo")
+
+
+def _says_it_in_its_own_words(desk: Desk) -> None:
+    path = "/notices/templates/turn_near"
+    desk.until(path, has="sms_ja")
+    said = {f"sms_{language}": "{ticket} {before} {place}" for language in ("ja", "ja-easy", "en")}
+    desk.send("/turn_near", None, **said)
+    desk.send("/publish", None)
+    desk.get(path)
+    desk.send("/turn_near", None, sms_ja="{before} {ticket}")
+    desk.get(f"{path}/history")
+    desk.send("/history", None)
 
 
 def _closes_and_reopens(desk: Desk) -> None:

@@ -131,7 +131,7 @@ async def test_what_is_filled_in_is_not_filled_in_again(service: Notifications) 
 
 
 async def test_no_line_break_makes_a_header(service: Notifications) -> None:
-    """The pack's check refuses it; seen to fail without `own_subject` joining the lines: the mail cannot be made."""
+    """The pack's check refuses it; seen to fail where its lines are not joined: the mail cannot be made."""
     await publish(service, template(subject="予約\nBcc: somebody@example.jp {number}"))
     mail = await book(service, "email")
     assert mail.subject == "予約 Bcc: somebody@example.jp NNN-1042"

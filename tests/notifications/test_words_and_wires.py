@@ -28,7 +28,7 @@ from services.notifications.domain.mail_address import standard_address
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.sms import domestic_number
 from services.notifications.orders import Order
-from services.notifications.rendering import TextTooLong, render, render_sms
+from services.notifications.rendering import TextTooLong, render, say
 from services.notifications.senders import smtp_pool
 from services.notifications.senders.dkim_signature import DkimKey
 from services.notifications.senders.sender import Message
@@ -91,7 +91,7 @@ def test_what_shift_jis_does_not_have_is_written_so_that_it_can_be_read() -> Non
 def test_a_long_text_is_said_shorter_and_never_cut() -> None:
     long_place = "町民センターのいちばん奥にある大きな部屋の左側の" * 8
     for limit in (UCS2_PARTS, SmsForm.limit):
-        full, brief = render_sms(make_order(), limit), render_sms(make_order(place=long_place), limit)
+        full, brief = say(make_order(), "sms", limit), say(make_order(place=long_place), "sms", limit)
         assert "町役場 2階" in full
         assert "町民センター" not in brief
         assert brief.endswith(f"/booking/a/{LINK_TOKEN}")
@@ -100,17 +100,17 @@ def test_a_long_text_is_said_shorter_and_never_cut() -> None:
 
 def test_a_gateway_with_little_room_says_that_there_is_something_to_read() -> None:
     little = TextLimit(charset="shift_jis", part_units=140, joined_part_units=134, parts_max=1)
-    text = render_sms(make_order(), little)
+    text = say(make_order(), "sms", little)
     assert text == f"【二宮町】お知らせがあります。番号NNN-1042 https://ninomiya.example.jp/booking/a/{LINK_TOKEN}"
     assert len(text.encode(SHIFT_JIS)) <= 140
     with pytest.raises(TextTooLong):
-        render_sms(make_order(), TextLimit(part_units=50, joined_part_units=50, parts_max=1))
+        say(make_order(), "sms", TextLimit(part_units=50, joined_part_units=50, parts_max=1))
 
 
 @pytest.mark.parametrize("name", ["二" * 40, "𠮷野ヶ里町" * 5, "Ｎ" * 60])
 @pytest.mark.parametrize("limit", [UCS2_PARTS, SmsForm.limit])
 def test_long_names_fit_too(name: str, limit: TextLimit) -> None:
-    text = render_sms(make_order(town_name=name, place=name, counter_name=name), limit)
+    text = say(make_order(town_name=name, place=name, counter_name=name), "sms", limit)
     assert limit.has_room(text)
     assert text.endswith(LINK_TOKEN)
 

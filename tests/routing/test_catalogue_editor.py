@@ -20,7 +20,7 @@ from services.routing.pages.catalogue_wording import KIND_NAMES, LABELS
 from services.routing.queries.packs import find_pack
 from services.routing.tables import catalogue
 from shared.db import Database
-from shared.town_pack import checking, checking_items, checking_templates, read_files
+from shared.town_pack import checking, checking_items, checking_templates, checking_texts, read_files
 from shared.town_pack.problems import Flaw
 from shared.town_pack.reading import examine_files
 from shared.town_pack.records import KINDS, fields_of, find_record, values_of
@@ -52,7 +52,7 @@ SHOWN = ("procedure", "catalogue", "life_event", "counter", "office_rule", "outb
 
 # Files that the small pack of the tests does without.
 OPTIONAL = ("items.toml", "templates.toml")
-CHECKS = (checking, checking_items, checking_templates)
+CHECKS = (checking, checking_items, checking_templates, checking_texts)
 
 
 def test_every_field_of_the_schema_has_an_input_and_words() -> None:

@@ -45,8 +45,8 @@ def test_a_town_without_the_file_is_said_in_our_words(pack: Path) -> None:
          r"short_ja: the short of reminder does not know \{numbr\}; did you mean \{number\}\?"),
         ("Where: {place}", "Where: {offer_when}", r"long_en: the long of reminder does not know \{offer_when\}; there"),
         # Whoever looks over a shoulder reads the subject; and an SMS has one way in.
-        ("（{number}）", "（{link}）", r"subject_ja: the subject of reminder does not know \{link\}"),
-        ("番号{number} {when} 場所・", "番号{number} {when} {code} ", r"short_ja: the short of reminder does not know"),
+        ("（{number}）", "（{link}）", r"subject_ja: \{link\} may not stand in the subject: others read it"),
+        ("番号{number} {when} 場所・", "番号{number} {when} {code} ", r"short_ja: \{code\} may not stand in the short"),
         ("日時　　{when}", "日時　　", r"long_ja: the message does not say \{when\}; people need it"),
         ("no. {number}, ", "", r"short_en: the message does not say \{number\}"),
         ("場所　　{place}", "場所　　{place.name}", r"long_ja: a brace around no name; take it out"),
@@ -76,9 +76,9 @@ def test_an_empty_record_says_nothing(pack: Path) -> None:
 
 def test_every_kind_can_say_what_people_need() -> None:
     for kind, known in PLACEHOLDERS.items():
-        assert set(names_for(kind, "short")) <= set(known), kind
-        assert {name for name in NEEDED if name in known} <= set(names_for(kind, "short")), kind
-        assert "code" not in names_for(kind, "short") + names_for(kind, "subject")
+        assert set(names_for(kind, "sms")) <= set(known), kind
+        assert {name for name in NEEDED if name in known} <= set(names_for(kind, "sms")), kind
+        assert "code" not in names_for(kind, "sms") + names_for(kind, "email_subject")
 
 
 def test_a_changed_text_is_a_line_of_the_difference(pack: Path) -> None:

@@ -19,6 +19,7 @@ from services.notifications.commands.notice_rows import (
     select_notices,
     waiting_of,
 )
+from services.notifications.commands.own_texts import read_own_texts
 from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import STATES, notice_progressed
 from services.notifications.commands.ways import list_failed, list_ways, mark_dead
@@ -39,6 +40,7 @@ from services.notifications.domain.retries import TRIES_MAX, next_try
 from services.notifications.domain.ways import Way, ways_left
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
+from services.notifications.own_words import words_used
 from services.notifications.tables import SERVICE, attempt, notice, outbox
 from shared.db import Prepared
 from shared.events.notifications import NoticeProgressed
@@ -90,10 +92,12 @@ _MADE = Prepared(f"""
 _BEGIN = Prepared(f"""
     WITH begun AS (
         INSERT INTO {SERVICE}.attempt (
-            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider, way_no)
-        SELECT :municipality, :leased_until, :now, new.*
+            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider, way_no, words)
+        SELECT :municipality, :leased_until, :now, notice_id, attempt_no, lease_token, provider, way_no,
+               CAST(words AS jsonb)
         FROM unnest(CAST(:notices AS uuid[]), CAST(:numbers AS int[]), CAST(:leases AS uuid[]),
-                    CAST(:providers AS text[]), CAST(:ways AS int[])) AS new)
+                    CAST(:providers AS text[]), CAST(:ways AS int[]), CAST(:words AS text[]))
+             AS new(notice_id, attempt_no, lease_token, provider, way_no, words))
     UPDATE {SERVICE}.notice n SET state = 'sending', reach = new.reach
     FROM unnest(CAST(:notices AS uuid[]), CAST(:reaches AS text[])) AS new(notice_id, reach)
     WHERE n.municipality = :municipality AND n.notice_id = new.notice_id
@@ -146,6 +150,7 @@ async def begin_attempts(
     # Japanese is the source of the town's texts.
     is_translated = any(row.language not in (None, SOURCE_LANGUAGE) for row in rows)
     texts = await read_town_texts(session, municipality) if is_translated else {}
+    own = await read_own_texts(session, municipality, {row.kind for row in to_send})
     orders = []
     finished = [str(notice_id) for notice_id in set(notice_ids) - {row.notice_id for row in rows}]
     for row, decision in decisions:
@@ -156,7 +161,7 @@ async def begin_attempts(
                 was_dead, address = row.notice_id in dead, addresses[row.notice_id]
                 left = ways.get(row.notice_id, [])
                 order = order_of(row, keys, municipality, number, was_dead, left[0] if left else None, address)
-                orders.append(msgspec.structs.replace(order, texts=texts, has_next=len(left) > 1))
+                orders.append(msgspec.structs.replace(order, texts=texts, own=own.of(row), has_next=len(left) > 1))
             case Send():
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))
@@ -375,5 +380,6 @@ async def _write_begun(
         ],
         "reaches": [order.reach for order in orders],
         "ways": [order.way_no for order in orders],
+        "words": [msgspec.json.encode(words_used(order)).decode() for order in orders],
     }
     await _BEGIN.row(session, begun)

@@ -42,6 +42,7 @@ async def apply_catalogue(session: AsyncSession, event: CataloguePublished, *, n
                     "municipality": town,
                     "code": entry.code,
                     "name_ja": entry.name_ja,
+                    "office": entry.office,
                     "discreet": entry.discreet,
                     "bring": list(entry.bring),
                     "fee_yen": entry.fee_yen,

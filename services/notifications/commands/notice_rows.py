@@ -20,7 +20,6 @@ from services.notifications.tables import (
     appointment,
     catalogue_counter,
     catalogue_procedure,
-    catalogue_template,
     catalogue_town,
     contact_point,
     notice,
@@ -67,9 +66,6 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
         .outerjoin(catalogue_counter, and_(catalogue_counter.c.municipality == town,
                                            catalogue_counter.c.code == _first(
                                                appointment.c.counter, application.c.venue, told.c.venue)))
-        .outerjoin(catalogue_template, and_(catalogue_template.c.municipality == town,
-                                            catalogue_template.c.kind == notice.c.kind,
-                                            catalogue_template.c.language == language))
     )  # fmt: skip
     return (
         select(
@@ -103,7 +99,6 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             catalogue_counter.c.number.label("counter_number"),
             catalogue_counter.c.name_ja.label("counter_name"),
             catalogue_counter.c.place_ja.label("place"),
-            *(catalogue_template.c[name].label(f"own_{name}") for name in ("subject", "long", "short")),
         )
         .select_from(joined)
         .where(town == municipality, notice.c.notice_id.in_(notice_ids))
@@ -218,9 +213,6 @@ def order_of(
         town_phone=row.town_phone,
         public_url=row.public_url,
         language=row.language,
-        own_subject=row.own_subject or "",
-        own_long=row.own_long or "",
-        own_short=row.own_short or "",
         address=address,
         link_token=access.link_token if access else content.link_token,
         code=access.code if access else content.code,

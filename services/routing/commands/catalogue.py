@@ -27,6 +27,7 @@ from services.routing.tables import (
     town_item,
 )
 from shared.audit import Operator, record_deed
+from shared.bare_text import bare
 from shared.events.routing import CataloguePublished, CounterEntry, ProcedureEntry, TemplateEntry, TopicEntry, WalkEntry
 from shared.town_pack import Counter as PackCounter
 from shared.town_pack import LifeEvent as PackLifeEvent
@@ -34,12 +35,11 @@ from shared.town_pack import Procedure as PackProcedure
 from shared.town_pack import TownPack, Venue
 from shared.town_pack.office import OfficeRule
 from shared.town_pack.templates import LANGUAGES, TEXTS
-from shared.web.readings import bare
 
 # What only booking has to know of a procedure.
 BOOKINGS_OWN = ("notice_min", "horizon_days", "quantity_max", "more_min", "unit")
 # Raised when the others are told more of the same pack: loaded once more, it is published.
-TELLING = 2
+TELLING = 3
 # A statement carries 32,767 values.
 ROWS_MAX = 500
 # What `write_catalogue` writes.

@@ -11,6 +11,7 @@ from shared.town_pack import TownPack
 from shared.town_pack.problems import Flaw, Place
 from shared.town_pack.records import KINDS, Kind, fields_of, key_of, list_parents, list_records, place_of
 from shared.web.i18n import translate
+from shared.web.template_words import TEMPLATE_FLAWS
 
 
 def _(message: str) -> str:
@@ -80,16 +81,7 @@ _SAID: tuple[tuple[str, str], ...] = (
     (r"nothing that fits a .+", _("えらんだ質問に合うもの（答え、数、日）を、ひとつだけ決めてください。")),
     (r".+ would ask for (?P<n>\d+) fields of the town's own, of at most (?P<most>\d+)",
      _("町がきめた欄が%(n)sになります（%(most)sまで）。ひとつ消すか、くり返しの数を小さくしてください。")),
-    (r"nothing is said of .+", _("まだ、なにも書いてありません。文を書くか、消してください。")),
-    (r".+ is said in another language and not in .+",
-     _("この文は、ほかのことばでは書いてあります。日本語・やさしい日本語・英語の3つとも書いてください。")),
-    (r"the .+ of .+ does not know (?P<name>\{.+\})",
-     _("このお知らせでは「%(name)s」を使えません。使えることばは、上の説明を見てください。")),
-    (r"a brace around no name", _("「{」と「}」は、入れかわることばだけに使います。")),
-    (r"the message does not say (?P<name>\{.+\})", _("この文には「%(name)s」がいります。どこかに入れてください。")),
-    (r"an SMS in up to (?P<n>\d+) parts, of at most (?P<most>\d+)",
-     _("SMSが%(n)s通ぶんの長さになることがあります（%(most)s通まで）。短くしてください。")),
-    (r"a line break, or a sign that is none, in .+", _("ここでは、改行や、見えない文字は使えません。")),
+    *TEMPLATE_FLAWS,
 )  # fmt: skip
 _OTHER = _("つじつまが合いません（%(what)s）。")
 

@@ -3,8 +3,9 @@
 from services.routing.pages.channel_wording import ACCESS, PAYMENTS
 from services.routing.pages.wording import ITEMS
 from shared.town_pack.records import KINDS, Kind
-from shared.town_pack.templates import Template, fill, names_for
+from shared.town_pack.templates import CHANNEL_OF, Template, fill, names_for
 from shared.web.i18n import gettext, translate
+from shared.web.template_words import FILLED_IN, NOTICE_NAMES
 
 
 def _(message: str) -> str:
@@ -247,70 +248,11 @@ CHOICES: dict[str, str] = {
     "no_counter": _("窓口の予約ではあつかわない"),
     "not_with_helper": _("サポーターとはできない"),
     "no_venue": _("サポーターと会う場所がない"),
-    "confirmation": _("予約ができた"),
-    "change": _("予約が変わった"),
-    "cancellation": _("予約を取り消した"),
-    "reminder": _("予約が近づいた"),
-    "helper_found": _("サポーターが決まった"),
-    "closure": _("予約の時間が休みになった"),
-    "reopened": _("休みを取りやめた"),
-    "earlier_offer": _("早い時間があいた"),
-    "application_received": _("申請を受けとった"),
-    "application_accepted": _("申請を受け付けた"),
-    "application_correction": _("申請をなおしてほしい"),
-    "application_visit": _("申請のことで来てほしい"),
-    "application_completed": _("申請の手続きが終わった"),
-    "application_refused": _("申請について決まった（認められない）"),
-    "application_withdrawn": _("申請を取り下げた"),
-    "draw_won": _("抽選に当たった"),
-    "draw_lost": _("抽選に外れた"),
-    "draw_called_off": _("抽選が取りやめになった"),
-    "case_switched": _("やり方が変わった"),
-    "turn_near": _("順番が近づいた"),
-    "help_open": _("サポーターをさがしている"),
-    "help_unmet": _("サポーターが見つからなかった"),
-    "class_entered": _("教室の席がとれた"),
-    "class_waiting": _("教室の席があくのを待っている"),
-    "class_offered": _("教室の席があいた"),
-    "class_lost": _("教室の抽選に外れた"),
-    "class_called_off": _("教室が取りやめになった"),
-    "class_reminder": _("教室の日が近づいた"),
-    "helper_offer": _("サポーターへのお願い"),
-    "helper_cover": _("かわりのサポーターをさがしている"),
-    "helper_cancelled": _("サポーターの予定がなくなった"),
-    "helper_changed": _("サポーターの予定の日時が変わった"),
-    "helper_reminder": _("サポーターの予定が近づいた"),
-    "helper_message": _("サポーターへのれんらく"),
-    "sign_in": _("パスワードなしのログイン"),
+    **NOTICE_NAMES,
     **{str(code): text for code, text in (*ACCESS.items(), *PAYMENTS.items())},
     **ITEMS,
 }
 EXAMPLES = {"number": "K4M-7RXA", "code": "123456"}
-# What a town's own message may name, and what is put there.
-FILLED_IN: dict[str, str] = {
-    "town": _("町の名前"),
-    "phone": _("町の電話番号"),
-    "number": _("予約番号・受付番号"),
-    "procedure": _("手続きの名前"),
-    "site": _("このサイトのURL"),
-    "when": _("日時"),
-    "place": _("場所"),
-    "address": _("役場の住所"),
-    "things": _("持ちもの"),
-    "link": _("その人のページへのリンク"),
-    "find_link": _("番号と確認コードで開くページのURL"),
-    "code": _("確認コード"),
-    "offer_when": _("おさえてある、もっと早い日時"),
-    "offer_until": _("いつまでおさえてあるか"),
-    "feedback_link": _("ご意見を送るリンク"),
-    "draws_link": _("抽選のページのURL"),
-    "my_link": _("手続きの一覧のページのURL"),
-    "ticket": _("番号札の番号"),
-    "before": _("前にお待ちの人数"),
-    "title": _("教室の名前"),
-    "subject": _("れんらくの題名"),
-    "message": _("れんらくの文"),
-}
 ORDER_STATES = {
     "waiting": _("公開を待っています"),
     "published": _("公開しました"),
@@ -334,7 +276,7 @@ def hint_of(kind: Kind, field: str) -> str | None:
 
 def names_hint(kind: str, text: str) -> str:
     """What one of a message's texts may name, and what is put there."""
-    known = ", ".join(f"{{{name}}}＝{translate(FILLED_IN[name])}" for name in names_for(kind, text))
+    known = ", ".join(f"{{{name}}}＝{translate(FILLED_IN[name])}" for name in names_for(kind, CHANNEL_OF[text]))
     return gettext("入れかわることば：%(names)s", names=known)
 
 
