@@ -12,19 +12,37 @@ from services.booking.queries.rules import get_rules
 from services.booking.queries.slots import find_procedure
 
 _SWITCHED = text("""
-    SELECT a.procedure, c.channel
+    SELECT a.procedure, a.case_id, c.channel, c.switched_at
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     JOIN case_switched c ON (c.municipality, c.case_id) = (a.municipality, a.case_id) AND c.switched_at >= a.starts_at
     WHERE (s.municipality, s.assignment_id) = (:municipality, :assignment_id)
 """)
+# A time at a counter that was taken for it since.
+_TAKEN = text("""
+    SELECT a.starts_at, coalesce(c.name_ja, a.counter) AS name_ja, coalesce(c.place_ja, '') AS place_ja
+    FROM appointment a LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
+    WHERE a.municipality = :municipality AND a.case_id = :case_id AND a.helper = 'none' AND a.state <> 'cancelled'
+      AND a.booked_at >= :switched_at
+    ORDER BY a.starts_at LIMIT 1
+""")
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """When and where somebody goes on."""
+
+    starts_at: datetime
+    name_ja: str
+    place_ja: str
 
 
 class GoesOn(msgspec.Struct, frozen=True, kw_only=True):
-    """By which channel the case of a meeting went on since it began, and the earliest time at a counter."""
+    """By which channel the case of a meeting went on since it began; at a counter, the time that was taken for it, or
+    the earliest that there is."""
 
     channel: str
-    earliest_at: datetime | None
+    earliest_at: datetime | None = None
+    taken: Taken | None = None
 
 
 async def find_going_on(
@@ -35,8 +53,14 @@ async def find_going_on(
     row = (await session.execute(_SWITCHED, mine)).one_or_none()
     if row is None:
         return None
+    if row.channel != "counter":
+        return GoesOn(channel=row.channel)
+    since = {"municipality": municipality, "case_id": row.case_id, "switched_at": row.switched_at}
+    taken = (await session.execute(_TAKEN, since)).one_or_none()
+    if taken is not None:
+        return GoesOn(channel=row.channel, taken=msgspec.convert(taken, Taken, from_attributes=True))
     earliest_at = None
-    procedure = await find_procedure(session, municipality, row.procedure) if row.channel == "counter" else None
+    procedure = await find_procedure(session, municipality, row.procedure)
     if procedure is not None:
         policy = procedure.policy((await get_rules(session, municipality)).policy)
         free = await list_next_free(session, municipality, procedure.counters, policy, most=1, now=now)

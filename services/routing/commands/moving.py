@@ -33,6 +33,8 @@ async def move_case(
             from_channel=case.channel,
             to_channel=channel,
             step=step,
+            # What was sent is stuck on no page.
+            page=case.open_page if case.channel == "online" and case.state != "submitted" else None,
             said=said,
             office=office,
             switched_at=now,
