@@ -9,21 +9,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.queries.free import list_next_free
 from services.booking.queries.rules import get_rules
-from services.booking.queries.slots import find_procedure
+from services.booking.queries.runs import Need
+from services.booking.queries.services import outlasts_slots
+from services.booking.queries.slots import OpenSlot, find_procedure
 
 _SWITCHED = text("""
-    SELECT a.procedure, a.case_id, c.channel, c.switched_at
+    SELECT a.procedure, a.case_id, a.starts_at, c.channel
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     JOIN case_switched c ON (c.municipality, c.case_id) = (a.municipality, a.case_id) AND c.switched_at >= a.starts_at
     WHERE (s.municipality, s.assignment_id) = (:municipality, :assignment_id)
 """)
-# A time at a counter that was taken for it since.
+# A time at a counter that was taken for it since it began.
 _TAKEN = text("""
     SELECT a.starts_at, coalesce(c.name_ja, a.counter) AS name_ja, coalesce(c.place_ja, '') AS place_ja
     FROM appointment a LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)
     WHERE a.municipality = :municipality AND a.case_id = :case_id AND a.helper = 'none' AND a.state <> 'cancelled'
-      AND a.booked_at >= :switched_at
+      AND a.booked_at >= :since
     ORDER BY a.starts_at LIMIT 1
 """)
 
@@ -55,14 +57,20 @@ async def find_going_on(
         return None
     if row.channel != "counter":
         return GoesOn(channel=row.channel)
-    since = {"municipality": municipality, "case_id": row.case_id, "switched_at": row.switched_at}
-    taken = (await session.execute(_TAKEN, since)).one_or_none()
+    case = {"municipality": municipality, "case_id": row.case_id, "since": row.starts_at}
+    taken = (await session.execute(_TAKEN, case)).one_or_none()
     if taken is not None:
         return GoesOn(channel=row.channel, taken=msgspec.convert(taken, Taken, from_attributes=True))
-    earliest_at = None
-    procedure = await find_procedure(session, municipality, row.procedure)
-    if procedure is not None:
-        policy = procedure.policy((await get_rules(session, municipality)).policy)
-        free = await list_next_free(session, municipality, procedure.counters, policy, most=1, now=now)
-        earliest_at = free[0].starts_at if free else None
-    return GoesOn(channel=row.channel, earliest_at=earliest_at)
+    earliest = await find_earliest(session, municipality, row.procedure, now=now)
+    return GoesOn(channel=row.channel, earliest_at=earliest.starts_at if earliest else None)
+
+
+async def find_earliest(session: AsyncSession, municipality: str, code: str, *, now: datetime) -> OpenSlot | None:
+    """The first free time at a counter for a procedure, done once; None: there is none."""
+    procedure = await find_procedure(session, municipality, code)
+    if procedure is None:
+        return None
+    need = Need(minutes=procedure.minutes) if await outlasts_slots(session, municipality, code) else None
+    policy = procedure.policy((await get_rules(session, municipality)).policy)
+    free = await list_next_free(session, municipality, procedure.counters, policy, most=1, need=need, now=now)
+    return free[0] if free else None

@@ -103,14 +103,6 @@ def compare_channels(
     return Comparison(options=options, suggested=suggested, why=why)
 
 
-def earliest_counter(
-    codes: Sequence[str], counters: Mapping[str, Counter], availability: Sequence[Availability], now: datetime
-) -> tuple[Earliest, datetime | None, Counter | None]:
-    """The earliest free time at these counters, as booking last said it, and at which of them."""
-    free = _free_times([counters[code] for code in codes if code in counters], availability, now)
-    return free.earliest, free.earliest_at, free.counter
-
-
 def things_to_bring(procedure: Procedure, channel: Channel) -> tuple[str, ...]:
     """Codes of what to have at hand: the town's things, and with a helper one's own phone."""
     if channel == "online":

@@ -9,19 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.handover import preview_handover
 from services.routing.commands.online import OnlineCase
-from services.routing.domain.channels import earliest_counter
 from services.routing.keys import Keys
 from services.routing.pages.offer_groups import group_offers
 from services.routing.pages.wording import LEGAL_BASIS, place_of
-from services.routing.queries.catalogue import list_availability, list_counters
+from services.routing.queries.catalogue import list_counters
 from services.routing.queries.switching import list_booked
 from shared.tokens import Identity
 from shared.web.i18n import translate
 
 
 class AtCounter(msgspec.Struct, frozen=True, kw_only=True):
-    """How a case goes on at a counter: with a time that was taken, or one that can be, with what would be handed over;
-    `is_full`, there is none. With nothing of it, times are chosen where they always are."""
+    """How a case goes on at a counter: with a time that was taken; or with the one that was free first when it was
+    wished for, and what would be handed over. `is_full`: there was none. With nothing of it, times are chosen where
+    they always are."""
 
     booked: Mapping[str, Any] | None = None
     offer: Mapping[str, Any] | None = None
@@ -48,19 +48,21 @@ async def draw_counter(
             place = counters.get(each.counter)
             where = place_of(place) if place else ""
             return AtCounter(booked={"number": each.number, "starts_at": each.starts_at, "where": where})
-    availability = [entry.of(online.procedure) for entry in await list_availability(session, town, online.counters)]
-    earliest, starts_at, counter = earliest_counter(online.counters, counters, availability, now)
-    if earliest == "full":
-        return AtCounter(is_full=True)
+    wish = online.switched
     # Several procedures in one visit take several times, which are chosen together.
-    if starts_at is None or counter is None or online.together:
+    if wish is None or wish.said != "helper" or online.together:
+        return AtCounter()
+    if wish.starts_at is None:
+        return AtCounter(is_full=True)
+    counter = counters.get(wish.counter or "")
+    if counter is None or wish.starts_at <= now:
         return AtCounter()
     preview = await preview_handover(session, keys.vault, identity=identity, case_id=online.case_id, now=now)
     if preview is None:
         return AtCounter()
     return AtCounter(
         offer={
-            "starts_at": starts_at,
+            "starts_at": wish.starts_at,
             "counter": counter.code,
             "where": place_of(counter),
             "groups": group_offers(preview, {}),

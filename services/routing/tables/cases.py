@@ -81,6 +81,9 @@ case_switch = Table(
     # How far the case had come, and which page of its online form was open.
     Column("step", Text, nullable=False),
     Column("page", Text),
+    # The time at a counter that was free first when it was wished for: what the person is asked about.
+    Column("counter", Text),
+    Column("starts_at", TIME),
     # Who said it; staff name their office.
     Column("said", Text, nullable=False),
     Column("office", Text),
@@ -88,6 +91,9 @@ case_switch = Table(
     CheckConstraint("from_channel <> to_channel", name="another"),
     CheckConstraint("to_channel IN ('online', 'counter', 'helper')", name="to_channel"),
     CheckConstraint(f"said IN {SAID}", name="said"),
+    CheckConstraint(
+        "(counter IS NULL) = (starts_at IS NULL) AND (counter IS NULL OR to_channel = 'counter')", name="proposed"
+    ),
     CheckConstraint(f"page IS NULL OR page ~ '{PAGE_PATTERN}' AND from_channel = 'online'", name="page"),
     ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
 )

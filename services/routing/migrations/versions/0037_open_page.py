@@ -1,4 +1,7 @@
-"""Which page of a case was opened last, and which one was open when it went another way: keys, never a value."""
+"""Which page of a case was opened last, and which one was open when it went another way: keys, never a value.
+
+And, with a helper's wish for a counter, the time that was free first.
+"""
 
 from alembic import op
 
@@ -16,10 +19,14 @@ def upgrade() -> None:
     op.execute(f"""
         ALTER TABLE routing.case_switch
             ADD COLUMN page text,
+            ADD COLUMN counter text,
+            ADD COLUMN starts_at timestamptz,
+            ADD CONSTRAINT case_switch_proposed_check
+                CHECK ((counter IS NULL) = (starts_at IS NULL) AND (counter IS NULL OR to_channel = 'counter')),
             ADD CONSTRAINT case_switch_page_check
                 CHECK (page IS NULL OR page ~ {IS_PAGE} AND from_channel = 'online')""")
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE routing.case_switch DROP COLUMN page")
+    op.execute("ALTER TABLE routing.case_switch DROP COLUMN page, DROP COLUMN counter, DROP COLUMN starts_at")
     op.execute("ALTER TABLE routing.case_file DROP COLUMN open_page")
