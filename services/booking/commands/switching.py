@@ -53,7 +53,8 @@ _NOT_NEEDED = text(f"""
     LIMIT {APPOINTMENTS_MAX}
 """)
 _MEETING = text("""
-    SELECT s.helper_ref, s.state, a.state AS appointment_state, a.starts_at, a.case_id, a.procedure, a.version
+    SELECT s.helper_ref, s.state, a.state AS appointment_state, a.starts_at, a.ends_at, a.case_id, a.procedure,
+           a.version
     FROM assignment s JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     WHERE (s.municipality, s.assignment_id) = (:municipality, :assignment_id)
 """)
@@ -96,7 +97,7 @@ async def wish_switch(
     session: AsyncSession, actor: Identity, assignment_id: UUID, channel: Wished, *, now: datetime
 ) -> None:
     """A helper says that the person, with whom they are, wants to go on by this channel. To a counter, they are asked
-    at once whether they want the first time that is free now.
+    at once whether they want the first time that is free after the meeting.
 
     Raises:
         Refusal: `request_unknown` (404), also for somebody else's; `request_over`, `not_begun` (409).
@@ -110,7 +111,9 @@ async def wish_switch(
         raise Refusal("request_over", 409)
     if now < row.starts_at:
         raise Refusal("not_begun", 409)
-    first = await find_earliest(session, actor.municipality, row.procedure, now=now) if channel == "counter" else None
+    first = None
+    if channel == "counter":
+        first = await find_earliest(session, actor.municipality, row.procedure, after=row.ends_at, now=now)
     await outbox.publish(
         session,
         SwitchWished(

@@ -7,14 +7,14 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.queries.free import list_next_free
+from services.booking.queries.free import After, list_next_free
 from services.booking.queries.rules import get_rules
 from services.booking.queries.runs import Need
 from services.booking.queries.services import outlasts_slots
 from services.booking.queries.slots import OpenSlot, find_procedure
 
 _SWITCHED = text("""
-    SELECT a.procedure, a.case_id, a.starts_at, c.channel
+    SELECT a.procedure, a.case_id, a.starts_at, a.ends_at, c.channel
     FROM assignment s
     JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     JOIN case_switched c ON (c.municipality, c.case_id) = (a.municipality, a.case_id) AND c.switched_at >= a.starts_at
@@ -61,16 +61,20 @@ async def find_going_on(
     taken = (await session.execute(_TAKEN, case)).one_or_none()
     if taken is not None:
         return GoesOn(channel=row.channel, taken=msgspec.convert(taken, Taken, from_attributes=True))
-    earliest = await find_earliest(session, municipality, row.procedure, now=now)
+    earliest = await find_earliest(session, municipality, row.procedure, after=row.ends_at, now=now)
     return GoesOn(channel=row.channel, earliest_at=earliest.starts_at if earliest else None)
 
 
-async def find_earliest(session: AsyncSession, municipality: str, code: str, *, now: datetime) -> OpenSlot | None:
-    """The first free time at a counter for a procedure, done once; None: there is none."""
+async def find_earliest(
+    session: AsyncSession, municipality: str, code: str, *, after: datetime, now: datetime
+) -> OpenSlot | None:
+    """The first free time at a counter for a procedure, done once, when a meeting is over; None: there is none."""
     procedure = await find_procedure(session, municipality, code)
     if procedure is None:
         return None
     need = Need(minutes=procedure.minutes) if await outlasts_slots(session, municipality, code) else None
     policy = procedure.policy((await get_rules(session, municipality)).policy)
-    free = await list_next_free(session, municipality, procedure.counters, policy, most=1, need=need, now=now)
+    free = await list_next_free(
+        session, municipality, procedure.counters, policy, most=1, after=After(after, ""), need=need, now=now
+    )
     return free[0] if free else None
