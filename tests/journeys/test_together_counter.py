@@ -164,7 +164,7 @@ async def test_no_time_is_free(place: Place) -> None:
 
 
 async def test_what_was_shown_has_changed_and_is_shown_again(place: Place) -> None:
-    """Nothing is handed over by a yes to something else. Seen to fail with the pass made whatever was decided."""
+    """Nothing is handed over by a yes to something else."""
     case, beside = await beside_online(place)
     await wish_counter(place, beside)
     await place.resident.get("/together")
