@@ -48,7 +48,6 @@ AUDITED: dict[str, str] = {
     "routing POST /office/catalogue/publish": "order_publication",
     "routing POST /office/catalogue/history": "pack_undo",
     "booking POST /booking/arrive": "arrive",
-    "booking POST /booking/arrive/time": "arrive",
     "booking POST /booking/visits/{visit_id}/services": "services",
     "booking POST /booking/visits/{visit_id}/hold": "hold",
     "booking POST /booking/visits/{visit_id}/release": "release",
@@ -201,6 +200,7 @@ NO_DEEDS = {
     "routing POST /together/agree",
     "routing POST /together/end",
     "routing POST /together/counter",
+    "booking POST /booking/arrive/time",
     # Which part of a form is on the screen.
     "routing POST /cases/{case_id}/at",
     "routing POST /procedures/{code}/situation",
