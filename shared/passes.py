@@ -53,7 +53,8 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     channel: Literal["counter", "helper"] = "counter"
     language: str = "ja"
     behalf: Literal["phone", "desk"] | None = None
-    # How far their case had come online when they left it for a helper; empty: they began with one.
+    # Which page of the online form was open when they left it for somebody, or how far it had come: `form:` and what a
+    # part of the form is called, or a code. Empty: they did not come from there.
     from_step: str = ""
     errands: Annotated[tuple[str, ...], msgspec.Meta(max_length=ERRANDS_MAX - 1)] = ()
     issued_at: datetime

@@ -9,6 +9,7 @@ from services.booking.live import LineWatch
 from services.booking.pages.access import get_booking_root, get_find_page, get_forget, get_link, post_find_page
 from services.booking.pages.alarms import get_alarm_address, get_alarms, post_alarm_seen
 from services.booking.pages.appointments import get_appointment_page, get_qr, get_slip_page
+from services.booking.pages.arriving import post_arrive, post_arrive_time
 from services.booking.pages.away import (
     get_away,
     get_away_address,
@@ -118,7 +119,7 @@ from services.booking.pages.helper_messages import (
     post_message,
     post_message_preview,
 )
-from services.booking.pages.helpers import get_answer_address, get_cannot_come, get_helpers, post_answer, post_switch
+from services.booking.pages.helpers import get_answer_address, get_cannot_come, get_helpers, post_answer
 from services.booking.pages.hours import get_certificate, get_hours
 from services.booking.pages.insurance import get_insurance, get_insurance_csv, get_insurance_xlsx
 from services.booking.pages.kiosk import (
@@ -192,7 +193,6 @@ from services.booking.pages.tries import CodeTries
 from services.booking.pages.visits import (
     get_confirm_page,
     get_visit_page,
-    post_arrive,
     post_book_page,
     post_hold_page,
     post_release_page,
@@ -217,6 +217,7 @@ from shared.web.middleware import AroundRequest
 HANDLERS = [
     *API_ROUTES,
     post_arrive,
+    post_arrive_time,
     get_visit_page,
     post_services_page,
     post_hold_page,
@@ -348,7 +349,6 @@ HANDLERS = [
     get_certificate,
     get_answer_address,
     post_answer,
-    post_switch,
     get_meeting,
     get_meeting_address,
     post_attended,

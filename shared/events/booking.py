@@ -197,10 +197,15 @@ class AvailabilityChanged(Event, frozen=True, kw_only=True, tag="booking.availab
 
 
 class SwitchWished(Event, frozen=True, kw_only=True, tag="booking.switch_wished.v1"):
-    """A helper, who is with the person, says by which channel they want to go on. The aggregate is the case."""
+    """A helper, who is with the person, says by which channel they want to go on. The aggregate is the case.
+
+    To a counter: at which one it is free first, and when. Without: nowhere.
+    """
 
     case_id: UUID
     channel: Literal["online", "counter"]
+    counter: str = ""
+    starts_at: datetime | None = None
 
 
 class SubjectErasureDone(Event, frozen=True, kw_only=True, tag="booking.subject_erasure_done.v1"):

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from services.booking.commands.asking import ask_this_helper
 from services.booking.commands.assignments import on_helper_answer_due
+from services.booking.commands.help_requests import AskForHelp, HelpWish, ask_for_help
 from services.booking.commands.helper_messages import KEPT, SendMessage, send_message
 from services.booking.commands.locking import lock_appointments
 from services.booking.commands.standing import set_standing
@@ -27,6 +28,7 @@ from shared.crypto import ServiceBox
 from shared.errors import Refusal
 from shared.events.booking import SealedMessage
 from tests.booking.conftest import MORNING, TOWN, TownAfter
+from tests.booking.help_town import SOON
 from tests.booking.helpers_town import HALL, PHONE_HELP, SATO, SHED, TANAKA, HelperTown, open_with_venues
 from tests.booking.test_helpers import COORDINATOR
 
@@ -363,10 +365,34 @@ async def test_figures_of_a_month(helpers: HelperTown) -> None:
     told = dict(line.split(",") for line in csv.content.decode("utf-8-sig").splitlines())
     assert told["依頼"] == told["会えた"] == "<5"
     assert told["決まった割合（パーセント）"] == told["活動の時間"] == ""
-    assert told["止まったところ：入力の途中"] == "<5"
+    assert told["止まったところ・サポーターへ：スマホ相談・入力の途中"] == "<5"
+    assert told["止まったところ・窓口へ：スマホ相談・入力の途中"] == "0"
     for odd in ("2026-13", "x", "1000-01", "2999-01"):
         assert "2026年6月" in (await desk(helpers).get(f"/helpers/figures?month={odd}")).text
     assert "0件" in (await desk(helpers).get("/helpers/figures?month=2026-05")).text
+
+
+async def test_where_people_get_stuck_by_pages_of_a_form(helpers: HelperTown) -> None:
+    """Whoever chose a time, whoever asked without one (again and again), and whoever went to a counter."""
+    await helpers.book("chose", from_step="form:お子さんのこと")
+    case = uuid4()
+    for _ in range(2):
+        visit_id = await helpers.town.visit(
+            "asks", procedure=PHONE_HELP, channel="helper", from_step="identity", case_id=case
+        )
+        order = AskForHelp(municipality=TOWN, visit_id=visit_id, visitor="asks", wish=HelpWish(window=SOON))
+        async with helpers.town.db.begin(TOWN) as session:
+            await ask_for_help(session, order, helpers.town.keys, now=helpers.town.now)
+    await helpers.town.booked("counter", from_step="form:お子さんのこと")
+    await helpers.town.booked("by themselves", slot=1)
+    page = await desk(helpers).get("/helpers/figures")
+    table = page.text.split('id="steps"')[1].split("<tbody")[1].split("</table>")[0]
+    rows = {tuple(re.findall(r">([^<>\s]+)</t[hd]>", row)) for row in table.split("<tr")[1:]}
+    assert rows == {
+        ("スマホ相談・お子さんのこと", "1", "0"),
+        ("スマホ相談・本人確認", "1", "0"),
+        ("児童手当の申請・お子さんのこと", "0", "1"),
+    }
 
 
 async def test_who_did_not_answer_is_counted_apart_from_who_declined(helpers: HelperTown) -> None:

@@ -141,23 +141,22 @@ async def test_attendance_is_offered_once_it_has_begun(helpers: HelperTown) -> N
     assert await helpers.appointment(booked) == ("done", "accepted")
 
 
-async def test_the_person_beside_them_goes_another_way_only_when_they_have_said_so(helpers: HelperTown) -> None:
+async def test_the_person_beside_them_goes_another_way_once_they_sit_together(helpers: HelperTown) -> None:
     booked = await helpers.book()
     await helpers.answer(SATO, "accept")
-    request = (await helpers.requests(SATO))[0].assignment_id
-    said = {f"consent-{request}": "yes", "channel": "online"}
-    early = await phone(helpers).post(f"/helpers/requests/{request}/switch", data=said)
+    meeting = f"/helpers/meetings/{(await helpers.requests(SATO))[0].assignment_id}"
+    said = {"channel": "online"}
+    early = await phone(helpers).post(f"{meeting}/switch", data=said)
     assert (early.status_code, "まだ始まっていません" in early.text) == (httpx.codes.CONFLICT, True)
     helpers.at(booked.ends_at)
-    for unsaid in ({"channel": "online"}, {**said, "channel": "helper"}):
-        answer = await phone(helpers).post(f"/helpers/requests/{request}/switch", data=unsaid)
-        assert (answer.status_code, "希望を確かめてください" in answer.text) == (422, True)
-    other = await phone(helpers, TANAKA).post(f"/helpers/requests/{request}/switch", data=said)
+    assert (await phone(helpers).post(f"{meeting}/switch", data={"channel": "helper"})).status_code == 400
+    other = await phone(helpers, TANAKA).post(f"{meeting}/switch", data=said)
     assert other.status_code == httpx.codes.NOT_FOUND
-    answer = await phone(helpers).post(f"/helpers/requests/{request}/switch", data=said)
-    assert answer.headers["location"] == "/helpers?told=switched"
+    answer = await phone(helpers).post(f"{meeting}/switch", data=said)
+    assert answer.headers["location"] == f"{meeting}?told=switched"
     wishes = await helpers.town.rows("SELECT type FROM booking.outbox WHERE type = 'booking.switch_wished.v1'")
-    assert len(wishes) == 1, "consent_unsaid, not_begun and request_unknown tell nobody"
+    assert len(wishes) == 1, "not_begun and request_unknown tell nobody"
+    assert "/switch" not in (await phone(helpers).get("/helpers")).text, "there is one way to say it"
 
 
 async def test_others_requests_and_bad_addresses_are_not_found(helpers: HelperTown) -> None:

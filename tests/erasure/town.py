@@ -132,7 +132,13 @@ class Town:
             assert isinstance(decided, Decided)
         async with self.at("routing") as session:
             handed = await make_pass(
-                session, keys, identity=guest, case_id=case_id, language="ja", now=self.now + timedelta(seconds=1)
+                session,
+                keys,
+                identity=guest,
+                case_id=case_id,
+                titles={},
+                language="ja",
+                now=self.now + timedelta(seconds=1),
             )
         assert handed is not None
         box = self.services["booking"].keys.box

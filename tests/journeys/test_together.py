@@ -61,10 +61,10 @@ async def test_agreed_followed_and_switched_to_the_counter(place: Place) -> None
     assert "窓口で続けることになりました" in page.text
     assert "いちばん早い時間" in page.text
     await place.resident.get("/together")
-    assert "窓口の時間を選ぶ" in place.resident.text
+    assert "はい、この時間にする" in place.resident.text
     given = await place.given(case)
     assert NAME in given.values()
-    # What was said before is handed over as it stands, and the next time is taken.
+    # Another time: what was said before is handed over as it stands, and the next one is taken.
     await place.resident.get(case)
     await place.resident.book(case)
     await place.house.town.deliver()

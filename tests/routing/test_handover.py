@@ -109,7 +109,9 @@ async def take_pass(
     db: Database, keys: Keys, identity: Identity, case_id: UUID, after: timedelta = timedelta(0)
 ) -> HandedOver | None:
     async with db.begin(TOWN) as session:
-        return await make_pass(session, keys, identity=identity, case_id=case_id, language="ja", now=LATER + after)
+        return await make_pass(
+            session, keys, identity=identity, case_id=case_id, titles={}, language="ja", now=LATER + after
+        )
 
 
 async def entries(db: Database, *, visibility: str = "subject") -> list[tuple[str, str, list[str]]]:

@@ -81,9 +81,9 @@ _WRAPPED_KEY = text("""
 # Held for an instant by a visit of its own, so that it becomes an appointment as any other place does.
 _VISIT = text("""
     INSERT INTO visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach,
-                       channel, language, behalf, draft_sealed, passed_at, arrived_at, expires_at)
+                       channel, language, behalf, from_step, draft_sealed, passed_at, arrived_at, expires_at)
     SELECT municipality, :visit_id, :visit_id, guest_ref, subject_ref, case_id, contact_ref, procedure, reach, 'helper',
-           language, nullif(came_by, 'web'), :draft_sealed, passed_at, opened_at, :ends_at
+           language, nullif(came_by, 'web'), from_step, :draft_sealed, passed_at, opened_at, :ends_at
     FROM help_request WHERE (municipality, request_id) = (:municipality, :request_id)
 """)
 _ASKED = text("""

@@ -59,8 +59,8 @@ class AskForHelp(msgspec.Struct, frozen=True, kw_only=True):
 
 _VISIT = text("""
     SELECT v.guest_ref, v.subject_ref, v.case_id, v.contact_ref, v.procedure, v.channel, v.reach, v.behalf,
-           v.draft_sealed, v.passed_at, v.expires_at, v.appointment_id, k.wrapped_key, p.with_helper, p.notice_min,
-           p.horizon_days,
+           v.from_step, v.draft_sealed, v.passed_at, v.expires_at, v.appointment_id, k.wrapped_key, p.with_helper,
+           p.notice_min, p.horizon_days,
            ARRAY(SELECT t.code FROM topic t WHERE t.municipality = v.municipality LIMIT 1000) AS topics,
            ARRAY(SELECT r.counter FROM counter_rule r
                  WHERE r.municipality = v.municipality AND r.kind = 'venue' LIMIT 1000) AS venues
@@ -72,13 +72,13 @@ _VISIT = text("""
 _ASK = text("""
     INSERT INTO help_request
         (municipality, request_id, number, state, version, came_by, guest_ref, subject_ref, case_id, contact_ref, reach,
-         procedure, topic, venues, only_there, first_day, last_day, weekdays, from_min, to_min, class_too, language,
-         language_need, sign_need, draft_sealed, passed_at, link_hash, code_hash, code_sealed, opened_at, changed_at,
-         until)
+         procedure, from_step, topic, venues, only_there, first_day, last_day, weekdays, from_min, to_min, class_too,
+         language, language_need, sign_need, draft_sealed, passed_at, link_hash, code_hash, code_sealed, opened_at,
+         changed_at, until)
     VALUES
         (:municipality, :request_id, :number, 'open', 1, :came_by, :guest_ref, :subject_ref, :case_id, :contact_ref,
-         :reach, :procedure, :topic, :venues, :only_there, :first_day, :last_day, :weekdays, :from_min, :to_min,
-         :class_too, :language, :language_need, :sign_need, :draft_sealed, :passed_at, :link_hash, :code_hash,
+         :reach, :procedure, :from_step, :topic, :venues, :only_there, :first_day, :last_day, :weekdays, :from_min,
+         :to_min, :class_too, :language, :language_need, :sign_need, :draft_sealed, :passed_at, :link_hash, :code_hash,
          :code_sealed, :now, :now, :until)
     ON CONFLICT (municipality, case_id) WHERE state = 'open' DO NOTHING
     RETURNING *
@@ -167,6 +167,7 @@ async def ask_for_help(session: AsyncSession, order: AskForHelp, keys: Keys, *, 
                 "contact_ref": visit.contact_ref,
                 "reach": visit.reach,
                 "procedure": visit.procedure,
+                "from_step": visit.from_step,
                 "venues": venues,
                 "only_there": wish.only_there and bool(venues),
                 "weekdays": sorted(set(wish.window.weekdays)),

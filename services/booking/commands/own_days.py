@@ -54,11 +54,6 @@ class OwnRequest(msgspec.Struct, frozen=True, kw_only=True):
     agreed_at: datetime | None
     agreed_until: datetime | None
 
-    @property
-    def has_case(self) -> bool:
-        """Whether it came out of a case."""
-        return self.case_id is not None
-
     def is_ahead(self, now: datetime) -> bool:
         """Whether they still have to be there: it is neither over nor settled who came."""
         return self.state == "accepted" and self.ends_at > now and self.appointment_state not in ("done", "no_show")

@@ -17,6 +17,7 @@ from services.booking.commands.help_returns import is_untold
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import release_places, stay_alone
+from services.booking.queries.meetings import find_earliest
 from services.booking.tables import outbox
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -52,7 +53,8 @@ _NOT_NEEDED = text(f"""
     LIMIT {APPOINTMENTS_MAX}
 """)
 _MEETING = text("""
-    SELECT s.helper_ref, s.state, a.state AS appointment_state, a.starts_at, a.case_id, a.appointment_id, a.version
+    SELECT s.helper_ref, s.state, a.state AS appointment_state, a.starts_at, a.ends_at, a.case_id, a.procedure,
+           a.version
     FROM assignment s JOIN appointment a ON (a.municipality, a.appointment_id) = (s.municipality, s.appointment_id)
     WHERE (s.municipality, s.assignment_id) = (:municipality, :assignment_id)
 """)
@@ -94,7 +96,8 @@ async def follow_switch(session: AsyncSession, event: CaseSwitched, *, now: date
 async def wish_switch(
     session: AsyncSession, actor: Identity, assignment_id: UUID, channel: Wished, *, now: datetime
 ) -> None:
-    """A helper says that the person, with whom they are, wants to go on by this channel.
+    """A helper says that the person, with whom they are, wants to go on by this channel. To a counter, they are asked
+    at once whether they want the first time that is free after the meeting.
 
     Raises:
         Refusal: `request_unknown` (404), also for somebody else's; `request_over`, `not_begun` (409).
@@ -108,6 +111,9 @@ async def wish_switch(
         raise Refusal("request_over", 409)
     if now < row.starts_at:
         raise Refusal("not_begun", 409)
+    first = None
+    if channel == "counter":
+        first = await find_earliest(session, actor.municipality, row.procedure, after=row.ends_at, now=now)
     await outbox.publish(
         session,
         SwitchWished(
@@ -118,6 +124,8 @@ async def wish_switch(
             occurred_at=now,
             case_id=row.case_id,
             channel=channel,
+            counter=first.counter if first else "",
+            starts_at=first.starts_at if first else None,
         ),
     )
     await record_deed(session, actor, f"helper-switch:{channel}", assignment_id, now=now)

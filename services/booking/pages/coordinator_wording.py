@@ -9,6 +9,7 @@ from services.booking.pages.wording import language_name, minute_label
 from services.booking.queries.helper_messages import Group
 from services.booking.queries.helpers import HelperView, Standing, SuspendedFor
 from shared.web.i18n import gettext as _
+from shared.web.town_texts import town_text
 
 LANGUAGES = ("ja", "en", "zh", "ko", "pt", "es", "vi", "tl")
 
@@ -44,8 +45,16 @@ def span_label(span: Span) -> str:
 
 
 def step_label(code: str) -> str:
-    """How far an online procedure had come when the person asked for a helper."""
+    """Where somebody was in an online procedure when they went on with somebody: a page of it, or how far they were."""
+    kind, _colon, title = code.partition(":")
+    if kind == "form":
+        return town_text(title)
     known = {
+        "reuse": _("前に書いたことを使うか"),
+        "attach": _("写真や書類を入れる"),
+        "reach": _("お知らせの受けとり方"),
+        "identity": _("本人確認"),
+        "send": _("確かめて送る"),
         "opened": _("手続きを開いたところ（まだ何も入力していない）"),
         "told": _("入力の途中"),
         "handed_over": _("渡す情報を決めたあと"),

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.domain.helper_figures import SMALL, published
 from services.booking.pages.coordinator_wording import load_label, step_label, tabs
 from services.booking.pages.report_files import Sheet, as_csv, as_file
-from services.booking.queries.helper_figures import HelperMonth, next_month, read_month
+from services.booking.queries.helper_figures import HelperMonth, Stuck, next_month, read_month
 from services.booking.queries.helpers import list_procedure_names
 from shared.clock import jst_day
 from shared.db import Database
@@ -57,7 +57,10 @@ async def get_helper_figures(
         match_p90=_minutes(found.match_p90_min),
         hours=round(found.minutes / 60, 1),
         topics=[(names.get(each.code, each.code), each.count) for each in found.topics],
-        steps=[(step_label(each.code), each.count) for each in found.steps],
+        stuck=[
+            (f"{names.get(each.procedure, each.procedure)}・{step_label(each.step)}", each.helper, each.counter)
+            for each in found.stuck
+        ],
         load=[(load_label(number), count) for number, count in enumerate(found.load)],
         small=SMALL,
         csv=f"{ROOT}/month.csv?month={first:%Y-%m}",
@@ -91,10 +94,10 @@ async def _sheet(session: AsyncSession, municipality: str, first: date) -> Sheet
     found = await read_month(session, municipality, first)
     names = await list_procedure_names(session, municipality)
     topics = [(_("内容：%(name)s", name=names.get(each.code, each.code)), each.count) for each in found.topics]
-    steps = [(_("止まったところ：%(name)s", name=step_label(each.code)), each.count) for each in found.steps]
+    stuck = [row for each in found.stuck for row in _stuck(names.get(each.procedure, each.procedure), each)]
     load = [(_("サポーター：%(name)s", name=load_label(number)), count) for number, count in enumerate(found.load)]
     rows: list[tuple[str, object]] = [
-        (name, published(count)) for name, count in (*_counts(found), *topics, *steps, *load)
+        (name, published(count)) for name, count in (*_counts(found), *topics, *stuck, *load)
     ]
     # A share of few, and their time, would tell what the count does not.
     told = found.requests >= SMALL
@@ -118,6 +121,14 @@ def _counts(found: HelperMonth) -> list[tuple[str, int]]:
         (_("会えた"), found.done),
         (_("来られなかった"), found.no_shows),
         (_("前にも会った方"), found.again),
+    ]
+
+
+def _stuck(name: str, each: Stuck) -> list[tuple[str, int]]:
+    page_of_it = step_label(each.step)
+    return [
+        (_("止まったところ・サポーターへ：%(name)s・%(page)s", name=name, page=page_of_it), each.helper),
+        (_("止まったところ・窓口へ：%(name)s・%(page)s", name=name, page=page_of_it), each.counter),
     ]
 
 

@@ -11,7 +11,6 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.assignments import ANSWERS, Answer, answer_request
 from services.booking.commands.own_days import OwnRequest, show_own_days
-from services.booking.commands.switching import WISHED, Wished, wish_switch
 from services.booking.flow import Rush
 from services.booking.keys import Keys
 from services.booking.pages.covers import cover_card, suspension_text
@@ -26,14 +25,13 @@ from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
-from shared.web.forms import parse_uuid, read_form
+from shared.web.forms import parse_uuid
 from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 GUARDS = [require_role("helper")]
-SWITCHED = "switched"
 # Said above the days, so that the helper sees at once how it stands now.
 SHOWN_HERE = frozenset({"request_unknown", "request_over", "not_begun"})
 
@@ -106,32 +104,6 @@ async def post_answer(
     return see_other(f"/helpers?told={known}")
 
 
-@post("/helpers/requests/{assignment_id:str}/switch", guards=GUARDS)
-async def post_switch(
-    request: Req,
-    assignment_id: FromPath[str],
-    db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-) -> Template | Redirect:
-    """The person wants to go on another way, and has said so to the helper beside them."""
-    fields = await read_form(request)
-    channel: Wished | None = next((each for each in WISHED if each == fields.get("channel")), None)
-    wanted = parse_uuid(assignment_id, code="request_unknown")
-    if channel is None or fields.get(f"consent-{wanted}") != "yes":
-        return await _helpers_page(request, db, keys, town, identity, now=now, refusal=Refusal("consent_unsaid", 422))
-    try:
-        async with db.begin(town.code) as session:
-            await wish_switch(session, identity, wanted, channel, now=now)
-    except Refusal as refusal:
-        if refusal.code not in SHOWN_HERE:
-            raise
-        return await _helpers_page(request, db, keys, town, identity, now=now, refusal=refusal)
-    return see_other(f"/helpers?told={SWITCHED}")
-
-
 async def _helpers_page(
     request: Req,
     db: Database,
@@ -175,7 +147,7 @@ async def _helpers_page(
         # An answer that comes too late helps nobody: it has gone on to the next helper, or to the resident.
         asked=[_card(item, now) for item in items if item.state == "asked" and not item.has_begun],
         days=[(day, [_card(item, now) for item in of_day]) for day, of_day in groupby(others, key=_day_of)],
-        told=told if told in (*ANSWERS, SWITCHED) else "",
+        told=told if told in ANSWERS else "",
         refused_title=translate(text.title) if text else None,
         refused_advice=translate(text.advice) if text else None,
     )

@@ -18,7 +18,7 @@ from services.booking.commands.switching import WISHED, Wished, wish_switch
 from services.booking.domain.notes import NOTE_MAX_LENGTH, PHRASES, find_personal
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.pages.helpers import GUARDS, SWITCHED
+from services.booking.pages.helpers import GUARDS
 from services.booking.pages.note_wording import FOUND_WORDS, PHRASE_WORDS
 from services.booking.pages.roster import GUARDS as ROSTER_GUARDS
 from services.booking.pages.wording import language_name, venue_label
@@ -34,7 +34,7 @@ from shared.web.pages import page, see_other
 TOGETHER = "/together"
 QR_SCALE, QR_BORDER, PAPER = 8, 2, "#fff"
 ATTENDED: tuple[Answer, ...] = ("came", "no-show")
-NOTED = "noted"
+SWITCHED, NOTED = "switched", "noted"
 SHOWN_HERE = frozenset({"request_over", "not_begun", "note_late"})
 
 Req = Request[Any, Any, Any]
@@ -202,6 +202,7 @@ async def _meeting_page(
         is_agreed=meeting.agreed_until is not None and now < meeting.agreed_until,
         steps=f"/cases/{meeting.case_id}/helper-steps" if meeting.case_id else None,
         goes_on=goes_on,
+        taken_where=venue_label(goes_on.taken.name_ja, goes_on.taken.place_ja) if goes_on and goes_on.taken else "",
         find_at=f"{host}{TOGETHER}",
         qr=qr.svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER),
         notes=[_note(note) for note in notes if note is not own],

@@ -1,4 +1,4 @@
-"""From the pass to the appointment: arrive, choose a day and time, confirm, book. Works without JavaScript."""
+"""From a visit to the appointment: choose a day and time, confirm, book. Works without JavaScript."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from services.booking.commands.appointments import BookAppointment
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.shown import write_shown_to_staff
-from services.booking.commands.visits import arrive, leave_page, note_shown, release_hold
+from services.booking.commands.visits import leave_page, note_shown, release_hold
 from services.booking.domain.rules import SlotTaken
 from services.booking.domain.shifts import given_name
 from services.booking.flow import Rush
@@ -41,7 +41,6 @@ from services.booking.queries.visits import (
 from services.booking.refusals import REFUSALS
 from shared.db import Database
 from shared.errors import Refusal
-from shared.passes import open_pass
 from shared.tokens import Identity
 from shared.web.forms import is_uuid, parse_uuid, read_form
 from shared.web.i18n import translate
@@ -50,7 +49,6 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 GUARDS = [require_visitor]
-PASS_ISSUER, PASS_PURPOSE = "routing", "book"
 # The visit is no more, or has its appointment: its page says so, or leads there.
 VISIT_ENDED = frozenset({"visit_over", "visit_booked"})
 # Why something could not be chosen, or not together: said above what can be.
@@ -74,28 +72,6 @@ CHOOSE_AGAIN = frozenset(
         "key_reused",
     }
 )
-
-
-@post("/booking/arrive", guards=GUARDS)
-async def post_arrive(
-    request: Request[Any, Any, Any],
-    db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-) -> Redirect:
-    """The browser brings the pass. One that is over is made again where it came from, without an error."""
-    fields = await read_form(request)
-    try:
-        ticket = open_pass(keys.box, PASS_ISSUER, PASS_PURPOSE, fields.get("pass", ""), municipality=town.code, now=now)
-        async with db.begin(town.code) as session:
-            visit_id = await arrive(session, ticket, identity.ref, keys, staff=staff_of(identity), now=now)
-    except Refusal as refusal:
-        if refusal.code != "pass_expired":
-            raise
-        return see_other(f"/cases/{refusal.details['case_id']}/pass?late=1")
-    return see_other(f"/booking/visits/{visit_id}")
 
 
 @get("/booking/visits/{visit_id:str}", guards=GUARDS)
@@ -227,11 +203,33 @@ async def post_book_page(
 ) -> Redirect:
     """Confirmed. However often it is sent, it is one appointment; a second one of a procedure is asked about first."""
     fields = await read_form(request)
-    visit = _visit_id(visit_id)
     key = fields.get("idempotency_key", "")[:KEY_MAX_LENGTH] or "book"
+    is_asked = bool(fields.get("another"))
+    return await book_held(
+        db, rush, keys, town, identity, _visit_id(visit_id), key=key, another=is_asked, secure=secure, now=now
+    )
+
+
+async def book_held(
+    db: Database,
+    rush: Rush,
+    keys: Keys,
+    town: Town,
+    identity: Identity,
+    visit: UUID,
+    *,
+    key: str,
+    another: bool,
+    secure: bool,
+    now: datetime,
+) -> Redirect:
+    """Turn what a visit holds into an appointment, and lead to it, or to what is to be settled first.
+
+    `another`: they know of what they have booked already, and want this one too.
+    """
     staff = staff_of(identity)
     order = BookAppointment(municipality=town.code, visit_id=visit, visitor=identity.ref, key=key, staff=staff)
-    if not fields.get("another"):
+    if not another:
         async with db.begin(town.code) as session:
             others = await _others(session, town, visit, identity, now=now)
             if any(not each.is_replaced for each in others):

@@ -14,6 +14,7 @@ from services.booking.queries.slots import start_of_day
 
 # Of a month.
 VISITS_MAX = 20_000
+STUCK_MAX = 500
 MINUTE_S = 60
 
 
@@ -22,6 +23,15 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     count: int
+
+
+class Stuck(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a procedure's online form, and how many went from there to a helper, and to a counter."""
+
+    procedure: str
+    step: str
+    helper: int
+    counter: int
 
 
 class HelperMonth(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +51,7 @@ class HelperMonth(msgspec.Struct, frozen=True, kw_only=True):
     again: int
     minutes: int
     topics: tuple[Count, ...]
-    steps: tuple[Count, ...]
+    stuck: tuple[Stuck, ...]
     # How many helpers have how many visits, by `LOADS`.
     load: tuple[int, ...]
 
@@ -55,7 +65,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 # Met: somebody accepted, and the town did not call it off for want of a helper. The first who accepted counts.
 _REQUESTS = text(f"""
-    SELECT a.procedure, a.from_step, a.helper, a.booked_at, first.accepted_at
+    SELECT a.procedure, a.helper, a.booked_at, first.accepted_at
     FROM appointment a
     LEFT JOIN LATERAL (
         SELECT min(s.answered_at) AS accepted_at FROM assignment s
@@ -63,6 +73,20 @@ _REQUESTS = text(f"""
         ON true
     WHERE a.municipality = :municipality AND a.helper <> 'none' AND a.booked_at >= :since AND a.booked_at < :until
     ORDER BY a.booked_at LIMIT {VISITS_MAX}
+""")
+# A case counts once for each page and way that it took, however often it was booked, or asked for again.
+_STUCK = text(f"""
+    SELECT procedure, step, count(*) FILTER (WHERE is_helper) AS helper,
+           count(*) FILTER (WHERE NOT is_helper) AS counter
+    FROM (SELECT procedure, from_step AS step, helper <> 'none' AS is_helper,
+                 coalesce(case_id, appointment_id) AS case_id
+          FROM appointment
+          WHERE municipality = :municipality AND from_step <> '' AND booked_at >= :since AND booked_at < :until
+          UNION
+          SELECT procedure, from_step, true, coalesce(case_id, request_id)
+          FROM help_request
+          WHERE municipality = :municipality AND from_step <> '' AND opened_at >= :since AND opened_at < :until) AS each
+    GROUP BY procedure, step ORDER BY count(*) DESC, procedure, step LIMIT {STUCK_MAX}
 """)
 _ANSWERS = text("""
     SELECT count(*) FILTER (WHERE state = 'declined' AND NOT unanswered) AS declined,
@@ -103,6 +127,7 @@ async def read_month(session: AsyncSession, municipality: str, month: date) -> H
     requests = (await session.execute(_REQUESTS, asked)).all()
     answers = (await session.execute(_ANSWERS, asked)).one()
     covers = (await session.execute(_COVERS, asked)).one()
+    stuck = (await session.execute(_STUCK, asked)).all()
     visits = (await session.execute(_VISITS, asked)).one()
     given = await count_given(session, municipality, month, next_month(month) - timedelta(days=1))
     met = [row for row in requests if row.accepted_at is not None and row.helper != "nobody"]
@@ -122,7 +147,7 @@ async def read_month(session: AsyncSession, municipality: str, month: date) -> H
         again=visits.again,
         minutes=sum(each.minutes for each in given.values()),
         topics=_counts(row.procedure for row in requests),
-        steps=_counts(row.from_step for row in requests if row.from_step),
+        stuck=tuple(msgspec.convert(row, Stuck, from_attributes=True) for row in stuck),
         load=tuple(spread([each.visits for each in given.values()])),
     )
 

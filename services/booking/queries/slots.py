@@ -135,6 +135,15 @@ _EARLIEST = text(f"""
       AND EXISTS (SELECT 1 FROM place p WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE})
     ORDER BY s.starts_at LIMIT 1
 """)
+# Rules that changed may have left two at one time: the one that is free.
+_AT = text(f"""
+    SELECT s.slot_id FROM slot s
+    WHERE s.municipality = :municipality AND s.counter = :counter AND s.starts_at = :starts_at
+    ORDER BY s.withdrawn, EXISTS (SELECT 1 FROM place p
+                                  WHERE p.municipality = s.municipality AND p.slot_id = s.slot_id AND {FREE}) DESC,
+             s.slot_id
+    LIMIT 1
+""")
 _PROCEDURE = Prepared(f"""
     SELECT code, name_ja, office, minutes, discreet, notice_min, horizon_days,
            {WHERE_DONE.format(channel="CAST(:channel AS text)", procedure="p")} AS counters
@@ -159,6 +168,15 @@ _COUNTERS = text("""
     FROM counter_rule r LEFT JOIN counter c ON (c.municipality, c.code) = (r.municipality, r.counter)
     WHERE r.municipality = :municipality ORDER BY r.counter LIMIT 1000
 """)
+
+
+async def find_slot_at(
+    session: AsyncSession, municipality: str, counter: str, starts_at: datetime, *, now: datetime
+) -> UUID | None:
+    """The slot of a counter that begins then, free or not."""
+    asked = {"municipality": municipality, "counter": counter, "starts_at": starts_at, "now": now}
+    slot_id: UUID | None = (await session.execute(_AT, asked)).scalar_one_or_none()
+    return slot_id
 
 
 def window_end(policy: Policy, now: datetime) -> datetime:

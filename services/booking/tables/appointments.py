@@ -58,7 +58,7 @@ visit = Table(
     # procedure, once.
     Column("services", JSONB),
     Column("minutes", Integer),
-    # The step of the online form from which they went to somebody; empty: from none.
+    # Where they were in the online form when they went to somebody (`shared/passes.py`); empty: they were not.
     Column("from_step", Text, nullable=False, server_default=""),
     UniqueConstraint("municipality", "pass_id"),
     CheckConstraint("channel IN ('counter', 'helper')", name="channel"),
@@ -230,6 +230,8 @@ appointment = Table(
     Index("appointment_municipality_day_office_idx", "municipality", "day", "office"),
     # Whose name is withdrawn.
     Index("appointment_case_idx", "municipality", "case_id"),
+    # Where people get stuck in a month.
+    Index("appointment_stuck_idx", "municipality", "booked_at", postgresql_where=text("from_step <> ''")),
     # What an erasure is about.
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     # Whom a closing moves.

@@ -38,6 +38,8 @@ help_request = Table(
     # The procedure of the case; and a topic of the town's, if it is for that.
     Column("procedure", Text, nullable=False),
     Column("topic", Text, nullable=False),
+    # How far their case had come online; empty: it did not come from there.
+    Column("from_step", Text, nullable=False, server_default=""),
     # Where they would like it; none: anywhere. And whether elsewhere is no use.
     Column("venues", ARRAY(Text), nullable=False),
     Column("only_there", Boolean, nullable=False),
@@ -99,6 +101,7 @@ help_request = Table(
     Index("help_request_state_idx", "municipality", "state", "until"),
     Index("help_request_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     Index("help_request_case_idx", "municipality", "case_id", postgresql_where=text("case_id IS NOT NULL")),
+    Index("help_request_stuck_idx", "municipality", "opened_at", postgresql_where=text("from_step <> ''")),
 )
 # Whom the matching chose for a request, when and why. Without an appointment it is only planned: nobody was asked yet.
 help_match = Table(

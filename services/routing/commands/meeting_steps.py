@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.commands.identity import has_older_proof, needed_provider
 from services.routing.commands.online import procedure_of
 from services.routing.domain.items import attached_items, typed_items
-from services.routing.domain.meetings import Course, Step, list_steps
+from services.routing.domain.meetings import Course, Step, current_step, list_steps
 from services.routing.domain.town_items import form_of
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.thread import find_case_row
@@ -21,6 +21,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     procedure_name: str
     channel: str
     steps: tuple[Step, ...]
+    # Which of them the person has open, or comes to next; None: all are done.
+    current: int | None
 
 
 async def read_progress(session: AsyncSession, municipality: str, case_id: UUID, *, now: datetime) -> Progress:
@@ -40,5 +42,8 @@ async def read_progress(session: AsyncSession, municipality: str, case_id: UUID,
         needs_proof=bool(await needed_provider(session, case)),
         is_proven=await has_older_proof(session, case),
         is_booked=booked is not None,
+        open_page=case.open_page,
     )
-    return Progress(procedure_name=row.name_ja, channel=case.channel, steps=list_steps(course, form))
+    steps = list_steps(course, form)
+    current = current_step(steps, case.open_page)
+    return Progress(procedure_name=row.name_ja, channel=case.channel, steps=steps, current=current)

@@ -7,7 +7,7 @@ from sqlalchemy import Row, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.contact import update_case
-from services.routing.domain.switching import Said
+from services.routing.domain.switching import Proposed, Said
 from services.routing.tables import case_switch
 
 
@@ -20,6 +20,7 @@ async def move_case(
     step: str,
     said: Said,
     office: str | None = None,
+    proposed: Proposed | None = None,
     now: datetime,
 ) -> None:
     """Give a locked case another channel, and its next version. The history keeps it; the figures count it."""
@@ -33,8 +34,12 @@ async def move_case(
             from_channel=case.channel,
             to_channel=channel,
             step=step,
+            # What was sent is stuck on no page.
+            page=case.open_page if case.channel == "online" and case.state != "submitted" else None,
             said=said,
             office=office,
+            counter=proposed.counter if proposed else None,
+            starts_at=proposed.starts_at if proposed else None,
             switched_at=now,
         )
     )

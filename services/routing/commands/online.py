@@ -18,6 +18,7 @@ from services.routing.domain.town_items import ProcedureForm, form_of
 from services.routing.queries.catalogue import procedure_names
 from services.routing.queries.desk import find_confirmation
 from services.routing.queries.family import list_persons
+from services.routing.queries.meetings import is_beside
 from services.routing.queries.one_form import find_one_form
 from services.routing.queries.switching import Switch, find_last_switch
 from services.routing.tables import application, procedure
@@ -65,6 +66,10 @@ class OnlineCase(msgspec.Struct, frozen=True, kw_only=True):
     is_draft: bool = False
     # What was prepared was confirmed at the counter: then, until staff correct something.
     confirmed_at: datetime | None = None
+    # The items that were given, or do not apply.
+    settled: tuple[str, ...] = ()
+    # Its person goes through it with a helper now.
+    is_beside: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -129,6 +134,8 @@ async def get_online_case(session: AsyncSession, identity: Identity, case_id: UU
         together=tuple(names[code][0] for code in case.together if code in names) if case.channel == "counter" else (),
         is_draft=is_draft,
         confirmed_at=confirmation.confirmed_at if confirmation is not None else None,
+        settled=(*(case.items or ()), *case.not_asked),
+        is_beside=await is_beside(session, case.municipality, case_id, now=now),
     )
 
 

@@ -15,6 +15,7 @@ from services.routing.commands.offers import standing_offers
 from services.routing.commands.uses import case_use
 from services.routing.commands.vault import Value, read_values
 from services.routing.domain.handover import CONTACT, SAME_PASS_TIME
+from services.routing.domain.open_pages import FORM
 from services.routing.keys import Keys
 from services.routing.tables import case_switch, offer, pass_issued
 from shared.audit import record_deed
@@ -33,9 +34,18 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def make_pass(
-    session: AsyncSession, keys: Keys, *, identity: Identity, case_id: UUID, language: str, now: datetime
+    session: AsyncSession,
+    keys: Keys,
+    *,
+    identity: Identity,
+    case_id: UUID,
+    titles: Mapping[str, str],
+    language: str,
+    now: datetime,
 ) -> HandedOver | None:
     """Make the pass of what the person decided. None: something is to be decided, or said, first.
+
+    `titles` are what the parts of its form are called, by their keys: booking does not know the form.
 
     Made again soon, it is the same pass (`SAME_PASS_TIME`); the history of the resident has the approval once, and the
     ledger each time that the values were opened. After another decision it is another pass.
@@ -66,7 +76,7 @@ async def make_pass(
         channel="helper" if case.channel == "helper" else "counter",
         language=language,
         behalf=case.behalf,
-        from_step=await _step_left_online(session, case) if case.channel == "helper" else "",
+        from_step=await _step_left_online(session, case, titles),
         # Booked for one visit: what is done at counters.
         errands=tuple(case.together) if case.channel == "counter" else (),
         issued_at=issued_at,
@@ -76,16 +86,21 @@ async def make_pass(
     return HandedOver(sealed_pass=seal_pass(keys.box, "booking", PASS_PURPOSE, ticket), items=tuple(approvals))
 
 
-async def _step_left_online(session: AsyncSession, case: Row[Any]) -> str:
-    """How far the case had come online when it last went on with a helper; empty: it did not come from there."""
+async def _step_left_online(session: AsyncSession, case: Row[Any], titles: Mapping[str, str]) -> str:
+    """Where the case was online when it last went on with somebody: the page that was open, or how far it had come.
+    Empty: it did not come from there."""
     last = (
-        select(case_switch.c.from_channel, case_switch.c.step)
+        select(case_switch.c.from_channel, case_switch.c.step, case_switch.c.page)
         .where(case_switch.c.municipality == case.municipality, case_switch.c.case_id == case.case_id)
         .order_by(case_switch.c.version.desc())
         .limit(1)
     )
     found = (await session.execute(last)).one_or_none()
-    return str(found.step) if found is not None and found.from_channel == "online" else ""
+    if found is None or found.from_channel != "online":
+        return ""
+    if found.page is not None and found.page.startswith(FORM):
+        return FORM + titles[found.page] if found.page in titles else str(found.step)
+    return str(found.page or found.step)
 
 
 async def _issue_pass(

@@ -205,7 +205,7 @@ async def _hand_over(
     if not isinstance(decided, Decided):
         return
     # What was decided at this very moment makes another pass at each call: there is one.
-    handed = await make_pass(session, keys, identity=visitor, case_id=case_id, language=LANGUAGE, now=now)
+    handed = await make_pass(session, keys, identity=visitor, case_id=case_id, titles={}, language=LANGUAGE, now=now)
     if handed is None:
         return
     sent = PracticeVisitorSent(

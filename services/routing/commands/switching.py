@@ -17,7 +17,7 @@ from services.routing.commands.moving import move_case
 from services.routing.commands.online import procedure_of
 from services.routing.commands.progress import refuse_other_office
 from services.routing.domain.applications import AT_OFFICE
-from services.routing.domain.switching import BY_OTHERS, Consent, Said, state_after, why_not
+from services.routing.domain.switching import BY_OTHERS, Consent, Proposed, Said, state_after, why_not
 from services.routing.queries.switching import find_last_switch, get_standing, list_booked
 from services.routing.tables import application, appointment_step, case_file, outbox
 from shared.audit import record_deed
@@ -97,7 +97,8 @@ async def on_switch_wished(session: AsyncSession, event: SwitchWished, *, now: d
     if last is not None and last.switched_at >= event.occurred_at:
         return
     try:
-        await _switch(session, case, event.channel, said="helper", now=now)
+        proposed = Proposed(counter=event.counter, starts_at=event.starts_at) if event.starts_at else None
+        await _switch(session, case, event.channel, said="helper", proposed=proposed, now=now)
     except Refusal as refusal:
         # The helper cannot know what a procedure allows; the person's page says it.
         log.info("switch_refused", code=refusal.code)
@@ -167,7 +168,14 @@ async def come_to_the_counter(session: AsyncSession, event: AppointmentProgresse
 
 
 async def _switch(
-    session: AsyncSession, case: Row[Any], channel: str, *, said: Said, office: str | None = None, now: datetime
+    session: AsyncSession,
+    case: Row[Any],
+    channel: str,
+    *,
+    said: Said,
+    office: str | None = None,
+    proposed: Proposed | None = None,
+    now: datetime,
 ) -> bool:
     """Do it, unless it is so already."""
     standing = await get_standing(session, case)
@@ -186,6 +194,7 @@ async def _switch(
         step=standing.step,
         said=said,
         office=office,
+        proposed=proposed,
         now=now,
     )
     is_settled = is_waiting_again and not case.together

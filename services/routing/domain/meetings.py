@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from services.routing.domain.open_pages import OtherPage, list_groups, page_of
 from services.routing.domain.town_items import ProcedureForm
 
 # They may come a little before, and take a little longer.
@@ -14,9 +15,8 @@ AFTER = timedelta(minutes=30)
 # In the ledger: what the yes was for, and what came of it.
 STEP_TOGETHER, AGREED = "together", "agreed"
 
-# A group of the form; what is attached; who one is; how to be told; to send it. On the way to a time: who one is called
-# by, what is handed over, and the time.
-StepKind = Literal["items", "attach", "identity", "reach", "send", "names", "handover", "book"]
+# A group of the form, or another page.
+StepKind = Literal["items"] | OtherPage
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[str, ...] = ()
     heading: str = ""
     is_done: bool
+
+    @property
+    def page(self) -> str:
+        """The key of the page that it is done on."""
+        return page_of(self.items) if self.kind == "items" else self.kind
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +46,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     needs_proof: bool
     is_proven: bool
     is_booked: bool
+    # The page that its person opened last; None: none yet.
+    open_page: str | None = None
 
 
 def together_until(ends_at: datetime) -> datetime:
@@ -59,8 +66,11 @@ def list_steps(course: Course, form: ProcedureForm) -> tuple[Step, ...]:
     is_sent = course.state == "submitted"
     steps = [
         Step(kind="items", items=items, heading=heading, is_done=is_sent or set(items) <= set(course.settled))
-        for heading, items in _groups(form, course.needed)
+        for heading, items in list_groups(form, course.needed)
     ]
+    if course.open_page == "reuse":
+        # Passed by once: of whom nothing was given before it asks nothing.
+        steps.insert(0, Step(kind="reuse", is_done=is_sent))
     if course.attached:
         given = set(course.attached) & set(course.settled)
         steps.append(Step(kind="attach", items=course.attached, is_done=is_sent or bool(given)))
@@ -71,16 +81,9 @@ def list_steps(course: Course, form: ProcedureForm) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def current_step(steps: Sequence[Step]) -> int | None:
-    """The first that is not done, from 0; None: all are."""
-    return next((index for index, step in enumerate(steps) if not step.is_done), None)
-
-
-def _groups(form: ProcedureForm, needed: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """The items as the form has them under its headings; without any, each is a step of its own."""
-    groups = [(group.ja, tuple(entry.item for entry in group.items if entry.item in needed)) for group in form.groups]
-    named = {item for _, items in groups for item in items}
-    return [
-        *((heading, items) for heading, items in groups if items),
-        *(("", (item,)) for item in needed if item not in named),
-    ]
+def current_step(steps: Sequence[Step], open_page: str | None) -> int | None:
+    """The one that the person has open, from 0; of no page that is among them, the first that is not done. None: all
+    are done."""
+    left = [index for index, step in enumerate(steps) if not step.is_done]
+    here = (index for index, step in enumerate(steps) if step.page == open_page)
+    return next(here, left[0]) if left else None

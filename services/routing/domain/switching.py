@@ -3,6 +3,7 @@
 `docs/decisions/0049-switching.md` has the whole table.
 """
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,13 @@ BY_OTHERS: frozenset[Said] = frozenset({"phone", "desk", "helper"})
 
 AT_THE_COUNTER = frozenset({"checked_in", "called", "serving"})
 Why = Literal["case_closed", "case_done", "case_at_counter"]
+
+
+class Proposed(msgspec.Struct, frozen=True, kw_only=True):
+    """The first time that is free at a counter, at the moment of a wish."""
+
+    counter: str
+    starts_at: datetime
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from services.routing.commands.correcting import read_asked
 from services.routing.commands.form import PURPOSE_APPLY
 from services.routing.commands.looking_at_files import open_own_file
 from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.open_pages import note_page
 from services.routing.commands.vault import STEP_FORM, Use, read_values, seen_again
 from services.routing.domain.attachments import FILES_PER_CASE_MAX, LABEL_MAX_LENGTH, ListedFile
 from services.routing.keys import Keys
@@ -235,6 +236,7 @@ async def _attachments_page(
             return elsewhere
         if not online.attached:
             return see_other(online.check_page)
+        await note_page(session, identity.municipality, case_id, "attach")
         town = await get_town(session, identity.municipality)
         subject_ref, versions, files = await list_attached(session, identity, case_id, now=now)
         opened = []

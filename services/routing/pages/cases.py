@@ -12,8 +12,9 @@ from litestar.response import Redirect, Template
 from services.routing.commands.about_you import AboutYou, fill_form, find_known_reach, tell_about_you
 from services.routing.commands.cases import get_own_case, open_case
 from services.routing.commands.handover import Preview, decide_handover, preview_handover
-from services.routing.commands.offers import ShownOffer, Undecided
+from services.routing.commands.offers import Undecided
 from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.open_pages import note_page
 from services.routing.commands.passes import make_pass
 from services.routing.commands.sessions import NewSession, start_guest_session
 from services.routing.domain.handover import CONTACT, REACHES, Reach
@@ -21,9 +22,10 @@ from services.routing.domain.switching import why_not
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.cookies import give_session
+from services.routing.pages.offer_groups import group_offers
+from services.routing.pages.together_wording import page_titles
 from services.routing.pages.tries import Tries
-from services.routing.pages.wording import HANDOVER_REASONS, ITEMS, LEGAL_BASIS, TARGETS, WITHOUT, show_phone
-from services.routing.pages.wording import REACHES as REACH_NAMES
+from services.routing.pages.wording import ITEMS, LEGAL_BASIS, show_phone
 from services.routing.queries.mine import find_live_appointment
 from services.routing.queries.one_form import find_one_form
 from services.routing.queries.switching import get_standing
@@ -121,6 +123,7 @@ async def show_you(
         if _is_closed(online):
             return see_other(f"/applications/{online.sent}")
         filled = await fill_form(session, keys.vault, identity=identity, case_id=case, now=now)
+        await note_page(session, identity.municipality, case, "reach" if online.channel == "online" else "names")
     values = filled.items | {"reach": filled.reach or ""}
     if online.channel == "online":
         values["phone"] = show_phone(values["phone"]) if is_mobile(values.get("phone", "")) else ""
@@ -166,6 +169,8 @@ async def show_handover(
     async with db.begin(identity.municipality) as session:
         preview = await preview_handover(session, keys.vault, identity=identity, case_id=case, now=now)
         online = await get_online_case(session, identity, case, now=now)
+        if preview is not None:
+            await note_page(session, identity.municipality, case, "handover")
     if preview is None:
         return _before_handover(online)
     answers = {offer.item: offer.answer for offer in preview.offers}
@@ -248,8 +253,16 @@ async def show_pass(
         if booked is not None:
             return see_other(f"/booking/appointments/{booked}")
         carried = await make_pass(
-            session, keys, identity=identity, case_id=case, language=current_language().code, now=now
+            session,
+            keys,
+            identity=identity,
+            case_id=case,
+            titles=page_titles(online),
+            language=current_language().code,
+            now=now,
         )
+        if carried is not None:
+            await note_page(session, identity.municipality, case, "book")
     if carried is None:
         return see_other(f"/cases/{case}/handover")
     return page(
@@ -357,29 +370,6 @@ def _handover_page(
     is_each_open: bool = False,
     status: int = 200,
 ) -> Template:
-    by_target: dict[str, list[dict[str, str]]] = {}
-    purposes = {offer.target: offer.purpose for offer in preview.offers}
-    for offer in preview.offers:
-        by_target.setdefault(offer.target, []).append(
-            {
-                "item": offer.item,
-                "offer_id": offer.offer_id,
-                "term": translate(ITEMS[offer.item]),
-                "text": _offered_value(offer, preview.reach),
-                "answer": answers.get(offer.item, ""),
-            }
-        )
-    groups = [
-        {
-            "target": target,
-            "target_name": translate(TARGETS[target]),
-            # An item's purpose is its target's.
-            "reason": translate(HANDOVER_REASONS[purposes[target]]),
-            "without": translate(WITHOUT[target]),
-            "offers": offers,
-        }
-        for target, offers in by_target.items()
-    ]
     return page(
         request,
         "handover.html",
@@ -388,7 +378,7 @@ def _handover_page(
         case_id=online.case_id,
         procedure_name=online.procedure_name,
         behalf=online.behalf,
-        groups=groups,
+        groups=group_offers(preview, answers),
         legal_basis=translate(LEGAL_BASIS["appi_69_2_1"]),
         errors=errors,
         is_stale=is_stale,
@@ -397,13 +387,3 @@ def _handover_page(
         reach=preview.reach,
         channel=preview.channel,
     )
-
-
-def _offered_value(offer: ShownOffer, reach: str) -> str:
-    if offer.value is None:
-        return _("前に教えていただいた連絡先（%(reach)s）", reach=_reach_name(reach))
-    return show_phone(offer.value) if offer.item == CONTACT and reach == "sms" else offer.value
-
-
-def _reach_name(reach: str) -> str:
-    return translate(REACH_NAMES[reach])

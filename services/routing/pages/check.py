@@ -15,6 +15,7 @@ from services.routing.commands.cases import get_own_case
 from services.routing.commands.identity import find_proof, needed_provider
 from services.routing.commands.offers import Undecided
 from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.open_pages import note_page
 from services.routing.commands.submit import Checked, Incomplete, check_application, submit_application
 from services.routing.commands.switching import tell_settled
 from services.routing.domain.channels import things_not_typed
@@ -137,6 +138,7 @@ async def _check_page(
     case = await get_own_case(session, identity, online.case_id, now=now)
     provider = await needed_provider(session, case)
     proof = await find_proof(session, case, provider, checked.versions, now=now) if provider else None
+    await note_page(session, identity.municipality, online.case_id, "send")
     rows = [
         {
             "term": attached_name(item, town.things),

@@ -9,6 +9,7 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
+from litestar.status_codes import HTTP_204_NO_CONTENT
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.correcting import read_asked
@@ -21,6 +22,7 @@ from services.routing.commands.form import (
     saved_versions,
 )
 from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.open_pages import note_form, note_item
 from services.routing.keys import Keys
 from services.routing.pages.fees import FeeWords
 from services.routing.pages.item_fields import (
@@ -65,6 +67,7 @@ async def show_form(
         online = await get_online_case(session, identity, case, now=now)
         if (elsewhere := elsewhere_of(online)) is not None:
             return elsewhere
+        await note_form(session, identity.municipality, online)
         filled = await fill_items(session, keys.vault, identity=identity, case_id=case, now=now)
         asked = await read_asked(session, keys.vault, identity=identity, case_id=case, now=now)
         fee = await fee_of(session, identity, online, filled.values)
@@ -174,8 +177,25 @@ async def post_draft(
     )
 
 
+@post("/cases/{case_id:str}/at", guards=[require_visitor], status_code=HTTP_204_NO_CONTENT)
+async def post_at(
+    request: Req,
+    case_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+) -> None:
+    """The page's script says which part of the form is on the screen: the name of an item, and nothing of it."""
+    case = parse_uuid(case_id, code="case_unknown")
+    item = Form(await read_form(request)).value("item")
+    async with db.begin(identity.municipality) as session:
+        online = await get_online_case(session, identity, case, now=now)
+        if elsewhere_of(online) is None:
+            await note_item(session, identity.municipality, online, item)
+
+
 @get(
-    [f"/cases/{{case_id:str}}/{name}" for name in ("channel", "submit", "fields", "draft")],
+    [f"/cases/{{case_id:str}}/{name}" for name in ("channel", "submit", "fields", "draft", "at")],
     guards=[require_visitor],
 )
 async def get_form_address(case_id: FromPath[str]) -> Redirect:

@@ -23,6 +23,7 @@ from services.routing.commands.identity import (
 )
 from services.routing.commands.identity_claims import offer_claims, read_postal_code
 from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.open_pages import note_page
 from services.routing.commands.submit import Incomplete, ready_items
 from services.routing.domain.channels import READY_CHANNELS
 from services.routing.domain.identity import DECLINED, PROBLEMS, Problem
@@ -213,6 +214,7 @@ async def _page(
         return see_other(online.check_page), None
     if problem is None and await has_older_proof(session, row):
         problem = "changed"
+    await note_page(session, identity.municipality, case_id, "identity")
     client = clients.get(provider) if online.behalf is None else None
     words = PROBLEM_WORDS[problem] if problem is not None else None
     town = await get_town(session, identity.municipality)

@@ -27,9 +27,12 @@ from services.routing.commands.one_form import (
     saved_together,
     take_out,
 )
+from services.routing.commands.open_pages import note_page
 from services.routing.domain.family import read_person
 from services.routing.domain.items import can_be_typed
 from services.routing.domain.one_form import in_sections, users
+from services.routing.domain.open_pages import where_to_begin
+from services.routing.domain.town_items import form_of
 from services.routing.keys import Keys
 from services.routing.pages.behalf_path import behalf_path
 from services.routing.pages.item_fields import (
@@ -137,6 +140,9 @@ async def show_form(
         if not members:
             return without_members(made)
         filled = await fill_together(session, keys.vault, identity=identity, members=members, now=now)
+        for each in members:
+            page_of_it = where_to_begin(form_of(each.procedure), each.needed, {*filled.values, *each.not_asked})
+            await note_page(session, identity.municipality, each.case_id, page_of_it)
         whose = await _whose(session, identity, members, now=now)
     return _form_page(request, made, members, whose, fill_fields(filled.values), {}, filled=filled)
 

@@ -11,6 +11,7 @@ from litestar.response import Redirect, Template
 
 from services.routing.commands.offers import ShownOffer, Undecided
 from services.routing.commands.online import OnlineCase, get_online_case
+from services.routing.commands.open_pages import note_page
 from services.routing.commands.reuse import decide_reuse, preview_reuse
 from services.routing.domain.catalogue import Words
 from services.routing.keys import Keys
@@ -49,6 +50,8 @@ async def show_reuse(
             return elsewhere
         offers = await preview_reuse(session, keys.vault, identity=identity, case_id=case, now=now)
         town = await get_town(session, identity.municipality)
+        if offers:
+            await note_page(session, identity.municipality, case, "reuse")
     if not offers:
         return see_other(f"/cases/{case}/form")
     return _reuse_page(request, online, offers, {offer.item: offer.answer for offer in offers}, {}, town.things)

@@ -59,6 +59,14 @@ async def find_meeting_of(session: AsyncSession, helper: Identity, case_id: UUID
     return next(iter(await _list(session, query)), None)
 
 
+async def is_beside(session: AsyncSession, municipality: str, case_id: UUID, *, now: datetime) -> bool:
+    """Whether the person of a case has said yes to a helper who sits beside them now."""
+    query = select(meeting.c.appointment_id).where(
+        meeting.c.municipality == municipality, meeting.c.case_id == case_id, meeting.c.until > now
+    )
+    return (await session.execute(query.limit(1))).one_or_none() is not None
+
+
 def _meetings(municipality: str, now: datetime) -> Select[Any]:
     """Of every appointment at its time, with a helper who has accepted; a yes to another helper is none."""
     return (

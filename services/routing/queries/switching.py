@@ -25,6 +25,9 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     said: Said
     office: str | None
     switched_at: datetime
+    # The time at a counter that was free first then, if it was asked for.
+    counter: str | None = None
+    starts_at: datetime | None = None
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from sqlalchemy import (
     text,
 )
 
+from services.routing.domain.open_pages import PAGE_PATTERN
 from services.routing.domain.switching import SAID
 from services.routing.tables.schema import TEXTS, TIME, UUID, metadata, town
 
@@ -48,6 +49,8 @@ case_file = Table(
     # Procedures of a plan that are booked for the same visit as this one, at counters.
     Column("together", TEXTS, nullable=False, server_default="{}"),
     Column("plan_id", UUID),
+    # Which page its person opened last (`domain/open_pages.py`). No version of the case comes of it.
+    Column("open_page", Text),
     Column("idempotency_key", UUID, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
@@ -57,6 +60,7 @@ case_file = Table(
     CheckConstraint("behalf IN ('phone', 'desk')", name="behalf"),
     CheckConstraint("acting_for IS NULL OR (subject_ref = acting_for AND behalf IS NULL)", name="acting_for"),
     CheckConstraint("cardinality(together) <= 9", name="together"),
+    CheckConstraint(f"open_page ~ '{PAGE_PATTERN}'", name="open_page"),
     UniqueConstraint("municipality", "guest_ref", "idempotency_key"),
     UniqueConstraint("municipality", "number"),
     Index("case_file_subject_idx", "municipality", "subject_ref"),
@@ -74,8 +78,12 @@ case_switch = Table(
     Column("version", Integer, primary_key=True),
     Column("from_channel", Text, nullable=False),
     Column("to_channel", Text, nullable=False),
-    # How far the case had come.
+    # How far the case had come, and which page of its online form was open.
     Column("step", Text, nullable=False),
+    Column("page", Text),
+    # The time at a counter that was free first when it was wished for: what the person is asked about.
+    Column("counter", Text),
+    Column("starts_at", TIME),
     # Who said it; staff name their office.
     Column("said", Text, nullable=False),
     Column("office", Text),
@@ -83,6 +91,10 @@ case_switch = Table(
     CheckConstraint("from_channel <> to_channel", name="another"),
     CheckConstraint("to_channel IN ('online', 'counter', 'helper')", name="to_channel"),
     CheckConstraint(f"said IN {SAID}", name="said"),
+    CheckConstraint(
+        "(counter IS NULL) = (starts_at IS NULL) AND (counter IS NULL OR to_channel = 'counter')", name="proposed"
+    ),
+    CheckConstraint(f"page IS NULL OR page ~ '{PAGE_PATTERN}' AND from_channel = 'online'", name="page"),
     ForeignKeyConstraint(["municipality", "case_id"], ["routing.case_file.municipality", "routing.case_file.case_id"]),
 )
 

@@ -9,6 +9,7 @@
   data-back-href, data-back-after  where a page that nobody touches for so many seconds goes by itself
   data-print                     a button that prints                                  (macro print_button)
   data-text-size                 larger text, kept in a cookie that the server reads   (base.html)
+  data-at-once                   a form that goes on by itself: its button was pressed on the page before
   data-reset                     a form that is emptied once its answer was swapped in
   form                           guarded against a second tap, unless data-no-guard
 */
@@ -409,6 +410,7 @@
     for (const element of document.querySelectorAll("[data-live-src]")) regions.push(new LiveRegion(element));
     document.querySelectorAll("[data-until]").forEach(startCountdown);
     document.querySelectorAll("[data-back-href]").forEach(startGoingBack);
+    document.querySelector("form[data-at-once]")?.requestSubmit();
     // Someone who cannot see the top of the page must learn that something is missing.
     document.querySelector("[data-error-summary]")?.focus();
   };

@@ -4,6 +4,7 @@
   in the same way, whatever is shown here.
 
   data-when, data-one-of, data-lowest, data-highest   the field that decides, and what it has to hold
+  data-at                                             where it is said which part of the form is on the screen
   choudo:save                                         what is right so far is sent (the element's own hx-post)
 */
 (() => {
@@ -75,6 +76,28 @@
     if (isLeaving) navigator.sendBeacon(element.getAttribute("hx-post"), new URLSearchParams(new FormData(form)));
     else element.dispatchEvent(new CustomEvent("choudo:save"));
   };
+
+  /* Which part of the form is on the screen, for a helper beside them: its name is said when it has become another. */
+  const HERE_MS = SECOND;
+  const PART = "[id^='g-']:not([id$='-title'])";
+  let hereTimer;
+  let saidItem = "";
+  const sayHere = () => {
+    const parts = [...form.querySelectorAll(PART)].filter((part) => part.offsetParent);
+    const isSeen = ({ top, bottom }) => bottom > 0 && top < innerHeight;
+    const focused = document.activeElement?.closest(PART);
+    const part = focused && isSeen(focused.getBoundingClientRect())
+      ? focused : parts.filter((each) => each.getBoundingClientRect().top < innerHeight / 2).pop();
+    const item = part?.id.slice("g-".length);
+    if (!item || item === saidItem || document.hidden) return;
+    saidItem = item;
+    navigator.sendBeacon(form.dataset.at, new URLSearchParams({ item }));
+  };
+  const sayHereSoon = () => { clearTimeout(hereTimer); hereTimer = setTimeout(sayHere, HERE_MS); };
+  if (form.dataset.at) {
+    form.addEventListener("focusin", sayHereSoon);
+    document.addEventListener("scroll", sayHereSoon, { passive: true });
+  }
 
   form.addEventListener("input", () => show(true));
   form.addEventListener("change", () => {
