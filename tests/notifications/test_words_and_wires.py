@@ -27,6 +27,7 @@ from deploy.local.sink import Sink
 from services.notifications.domain.mail_address import standard_address
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.sms import domestic_number
+from services.notifications.domain.words import OwnText
 from services.notifications.orders import Order
 from services.notifications.rendering import TextTooLong, render, say
 from services.notifications.senders import smtp_pool
@@ -128,8 +129,9 @@ def test_every_mobile_number_is_written_as_at_home(prefix: str) -> None:
     "injected", ["x\r\nBcc: thief@example.jp", "x\nBcc: thief@example.jp", "x\r\n\r\nbody", "x\u2028y"]
 )
 def test_no_header_is_added_by_what_somebody_wrote(injected: str) -> None:
+    own = {"email_subject": (OwnText(whose="town", text=injected, version=1),)}
     for changes in (
-        {"town_name": injected}, {"procedure_name": injected}, {"own_subject": injected},
+        {"town_name": injected}, {"procedure_name": injected}, {"own": own},
         {"kind": "helper_message", "message_subject": injected, "message_body": "b", "appointment_id": None,
          "told_id": uuid4(), "starts_at": None, "ends_at": None},
     ):  # fmt: skip
