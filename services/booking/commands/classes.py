@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.class_draws import CLASS_DRAW
 from services.booking.commands.class_rows import lock_changeable
 from services.booking.commands.class_times import CLASS_OVER, refuse_bad_window, tell_all, tell_staff
+from services.booking.commands.help_returns import match_soon
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.domain.classes import FEE_YEN_MAX, SEATS_MAX, Mode
 from services.booking.domain.draw import SEED_BYTES, commitment_of
@@ -147,6 +148,8 @@ async def publish_class(session: AsyncSession, actor: Identity, course_id: UUID,
     await session.execute(_PUBLISH, mine | values)
     await session.execute(_SEATS, mine | {"seats": course.seats})
     await schedule_all(session, "booking", actor.municipality, plans)
+    # Somebody may have asked for help with what it is about.
+    await match_soon(session, actor.municipality, now=now)
     await record_deed(session, actor, "class-publish", course_id, now=now)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.access import Found
 from services.booking.commands.help_requests import AskForHelp, HelpWish, ask_for_help, withdraw_request
 from services.booking.domain.help_requests import WEEKDAYS
-from services.booking.domain.matching import HelpWindow, Need
+from services.booking.domain.matching import HelpWindow, InClass, Need
 from services.booking.domain.rules import last_day
 from services.booking.flow import Rush
 from services.booking.keys import Keys
@@ -54,6 +54,7 @@ ASK_REFUSALS = frozenset({"help_window", "help_wish", "help_asked", "help_unfit"
 SHOWN_HERE = frozenset({"help_met", "help_busy"})
 LANGUAGES = ("ja", "en", "zh", "ko", "pt", "es", "vi", "tl")
 SIGN_NEEDS: dict[str, Need] = {"none": "none", "wished": "wished", "needed": "needed"}
+IN_CLASS: dict[str, InClass] = {"no": "no", "too": "too", "only": "only"}
 # "This week": so many days from today, where nobody says otherwise.
 DAYS_AHEAD = 7
 ALTERNATIVES_MAX = 3
@@ -250,14 +251,15 @@ def read_wish(fields: Mapping[str, str]) -> HelpWish:
     except ValueError as error:
         raise Refusal("help_window", 422) from error
     language, sign = fields.get("language", LANGUAGES[0]), SIGN_NEEDS.get(fields.get("sign", "none"))
-    if language not in LANGUAGES or sign is None:
+    in_class = IN_CLASS.get(fields.get("in_class", "no"))
+    if language not in LANGUAGES or sign is None or in_class is None:
         raise Refusal("help_wish", 422)
     return HelpWish(
         window=window,
         topic=fields.get("topic", ""),
         venues=tuple(fields.get("venues", "").split()),
         only_there="only_there" in fields,
-        class_too="class_too" in fields,
+        in_class=in_class,
         language=language,
         language_need="needed" if "language_needed" in fields else "wished",
         sign_need=sign,
