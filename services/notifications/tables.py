@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.notifications.domain.notices import Kind
 from shared.audit import audit_table
@@ -163,8 +163,9 @@ application = Table(
     Column("venue", Text, nullable=False, server_default=""),
     Column("starts_at", _TIME),
     Column("ends_at", _TIME),
-    # Until when a seat is kept, or a helper is looked for.
+    # Until when a seat is kept, or a helper is looked for; and which classes fit, where none was found.
     Column("until", _TIME),
+    Column("classes", JSONB, nullable=False, server_default="[]"),
     # The way to open it (link and code), until it is closed.
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),

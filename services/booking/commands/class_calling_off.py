@@ -40,7 +40,7 @@ _STAFF = text("""
     DELETE FROM course_staff t USING course_session s
     WHERE (s.municipality, s.course_id) = (:municipality, :course_id) AND s.ends_at > :now
       AND (t.municipality, t.session_id) = (s.municipality, s.session_id)
-    RETURNING t.helper_ref, t.starts_at, t.ends_at
+    RETURNING t.helper_ref, t.session_id, t.starts_at, t.ends_at
 """)
 
 
@@ -69,8 +69,8 @@ async def call_off_class(
     await schedule_all(session, "booking", actor.municipality, asked)
     await match_soon(session, actor.municipality, now=now)
     await record_deed(session, actor, "class-call-off", course_id, now=now)
-    for row in staff:
-        told = Told(venue=course.venue, starts_at=row.starts_at, ends_at=row.ends_at)
+    for row in staff if course.state != "draft" else []:
+        told = Told(venue=course.venue, starts_at=row.starts_at, ends_at=row.ends_at, about=row.session_id)
         await tell_helper(session, actor.municipality, row.helper_ref, "cancelled", told, now=now)
     helpers = sorted({row.helper_ref for row in staff})
     await bring_venues_of(session, actor.municipality, helpers, now=now)

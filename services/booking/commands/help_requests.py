@@ -20,6 +20,7 @@ from services.booking.domain.help_requests import VENUES_MAX, deadline_of
 from services.booking.domain.matching import HelpWindow, InClass, Need
 from services.booking.domain.rules import policy_for
 from services.booking.keys import Keys, subject_context
+from services.booking.queries.help_classes import list_hints
 from services.booking.queries.rules import get_rules
 from shared.audit import record_deed
 from shared.crypto import new_code, new_link_token, token_hash
@@ -276,7 +277,8 @@ async def _end(session: AsyncSession, row: Any, state: str, *, now: datetime) ->
     ended = (await session.execute(_END, mine | {"state": state})).one()
     if state == "withdrawn":
         await settle_seat_soon(session, row.municipality, row.request_id, now=now)
-    await tell_request(session, ended, now=now)
+    classes = await list_hints(session, row.municipality, row.request_id, now=now) if state == "unmet" else []
+    await tell_request(session, ended, classes=classes, now=now)
 
 
 async def _give_back(session: AsyncSession, order: AskForHelp, *, now: datetime) -> None:

@@ -4,6 +4,7 @@ While nobody has accepted, its appointment is a plan that its owner was not told
 has locked the appointment; the request comes after it (`commands/locking.py`).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.facts import tell
 from services.booking.tables import outbox
-from shared.events.booking import AppointmentBooked, HelpRequestProgressed
+from shared.events.booking import AppointmentBooked, ClassHint, HelpRequestProgressed
 from shared.messaging.due import schedule
 
 # Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
@@ -93,8 +94,15 @@ async def settle_seat_soon(session: AsyncSession, municipality: str, request_id:
     await schedule(session, "booking", municipality=municipality, kind=SETTLE_SEAT, ref=ref, due_at=now)
 
 
-async def tell_request(session: AsyncSession, row: Any, *, sealed: str | None = None, now: datetime) -> None:
-    """Publish how a request stands; `row` is its row."""
+async def tell_request(
+    session: AsyncSession,
+    row: Any,
+    *,
+    sealed: str | None = None,
+    classes: Sequence[ClassHint] = (),
+    now: datetime,
+) -> None:
+    """Publish how a request stands; `row` is its row. `classes` fit it, where nobody was found."""
     await outbox.publish(
         session,
         HelpRequestProgressed(
@@ -113,5 +121,6 @@ async def tell_request(session: AsyncSession, row: Any, *, sealed: str | None = 
             topic=row.topic,
             state=row.state,
             until=row.until,
+            classes=tuple(classes),
         ),
     )

@@ -63,7 +63,7 @@ _TEACHES_NO_MORE = text("""
     WHERE t.municipality = :municipality AND t.helper_ref = :helper_ref AND t.starts_at > :now
       AND (s.municipality, s.session_id) = (t.municipality, t.session_id)
       AND (c.municipality, c.course_id) = (s.municipality, s.course_id)
-    RETURNING c.venue, t.starts_at, t.ends_at
+    RETURNING c.venue, c.state, t.session_id, t.starts_at, t.ends_at
 """)
 
 
@@ -118,8 +118,10 @@ async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, 
     """
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
     needless = [
-        Told(venue=row.venue, starts_at=row.starts_at, ends_at=row.ends_at)
+        Told(venue=row.venue, starts_at=row.starts_at, ends_at=row.ends_at, about=row.session_id)
         for row in (await session.execute(_TEACHES_NO_MORE, key)).all()
+        # Of a draft they were not told.
+        if row.state != "draft"
     ]
     for appointment in await lock_ahead(session, municipality, helper_ref, now=now):
         mine = key | {"appointment_id": appointment.appointment_id}

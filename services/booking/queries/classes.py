@@ -103,6 +103,8 @@ class ClassEntryView(msgspec.Struct, frozen=True, kw_only=True):
     entered_at: datetime
     changed_at: datetime
     code_hash: bytes | None
+    # It is, or would be, what somebody asked help for.
+    is_asked: bool
 
     def code(self, keys: Keys) -> str | None:
         """The code that opens it, with its number."""
@@ -172,6 +174,7 @@ _ARE_OPEN = text(f"""
 _ENTRY = text("""
     SELECT e.entry_id, e.course_id, e.number, e.lot, e.state, e.came_by, e.guest_ref,
            e.contact_ref IS NOT NULL AS is_reached, e.offer_until, e.entered_at, e.changed_at, e.code_hash,
+           e.request_id IS NOT NULL AS is_asked,
            CASE WHEN e.state IN ('waiting', 'lost') THEN (
                SELECT count(*) FROM course_entry b
                WHERE (b.municipality, b.course_id) = (e.municipality, e.course_id) AND b.state IN ('waiting', 'lost')

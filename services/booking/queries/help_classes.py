@@ -13,10 +13,12 @@ from services.booking.domain.class_seats import OpenClass, rank_classes, why_cla
 from services.booking.domain.classes import EntryState, Stage, offer_until
 from services.booking.domain.matching import HelpWanted, Reason
 from services.booking.queries.classes import ClassView, list_classes
-from services.booking.queries.help_requests import RequestView
+from services.booking.queries.help_requests import RequestView, get_request
 from services.booking.queries.helpers import HELPERS_MAX
+from shared.events.booking import ClassHint
 
 # In which somebody who asks can have a seat, at once or by lot.
+HINTS_MAX = 3
 ENTERABLE: tuple[Stage, ...] = ("free", "applying")
 
 
@@ -89,6 +91,20 @@ async def list_fitting_request(
     known = set((await session.execute(_KNOWN, mine)).scalars())
     fitting = await list_fitting(session, municipality, wanted_of(found), stages=stages, now=now)
     return [each for each in fitting if each.course.course_id not in known]
+
+
+async def list_hints(session: AsyncSession, municipality: str, request_id: UUID, *, now: datetime) -> list[ClassHint]:
+    """The classes that a message names to whom nobody was found, the best first."""
+    found = await get_request(session, municipality, request_id)
+    fitting = await list_fitting_request(session, municipality, found, now=now)
+    return [
+        ClassHint(
+            title_ja=each.course.title_ja,
+            venue_ja=each.course.venue_name,
+            starts_at=each.course.sessions[0].starts_at,
+        )
+        for each in fitting[:HINTS_MAX]
+    ]
 
 
 async def find_seat(session: AsyncSession, municipality: str, request_id: UUID) -> SeatView | None:
