@@ -81,7 +81,9 @@ async def test_seats_that_are_given_back_at_once_go_to_as_many(classes: ClassTow
     ids = [await classes.entry_id(number) for number in numbers]
 
     async def leave(index: int) -> None:
-        await rush.run(town.db, TOWN, lambda session: leave_class(session, TOWN, ids[index], town.keys, now=town.now))
+        await rush.run(
+            town.db, TOWN, lambda session: slowly(leave_class(session, TOWN, ids[index], town.keys, now=town.now))
+        )
 
     await asyncio.gather(*(leave(index) for index in (0, 1, 2, 2, 1, 0)))
     states = list((await classes.states()).values())
@@ -98,7 +100,7 @@ async def test_an_offer_is_taken_or_lapses_but_not_both(classes: ClassTown) -> N
     entry_id, before = await classes.entry_id(second), town.now + OFFER_FOR - timedelta(seconds=1)
     town.now += OFFER_FOR
     taken, _ = await asyncio.gather(
-        outcome(rush.run(town.db, TOWN, lambda s: take_offer(s, TOWN, entry_id, town.keys, now=before))),
+        outcome(rush.run(town.db, TOWN, lambda s: slowly(take_offer(s, TOWN, entry_id, town.keys, now=before)))),
         classes.do_what_is_due(),
     )
     states = await classes.states()

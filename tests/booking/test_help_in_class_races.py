@@ -47,6 +47,8 @@ async def refuse_met_twice(town: InClassTown, request_id: UUID) -> None:
 
 
 async def test_a_helper_accepts_while_the_seat_is_taken(town: InClassTown) -> None:
+    """Seen to fail, with somebody met in both ways, without the locks of `lock_request` and without the guards of 0045
+    (`guard_help_request`, `check_request_entry`, `help_request_met_whole_check`); with either it does not."""
     town_, rush = town.town, Rush(RACERS)
     await town.line_class()
     request_id = await town.ask_in_class()
@@ -69,6 +71,8 @@ async def test_a_helper_accepts_while_the_seat_is_taken(town: InClassTown) -> No
 
 
 async def test_two_seats_are_offered_for_one_request_and_one_is_kept(town: InClassTown) -> None:
+    """Seen to fail, with a seat in each, without the locks of `lock_request` and the index
+    `course_entry_one_per_request_idx`; with either it does not."""
     town_, rush = town.town, Rush(RACERS)
     courses = [await town.line_class() for _ in range(2)]
     request_id = await town.ask_in_class()
@@ -86,6 +90,7 @@ async def test_two_seats_are_offered_for_one_request_and_one_is_kept(town: InCla
 
 
 async def test_pressed_many_times_in_two_classes_it_is_one_seat(town: InClassTown) -> None:
+    """Seen to fail, with seats in both, without the locks of `lock_request` and without the guards of 0045."""
     town_, rush = town.town, Rush(RACERS)
     courses = [await town.line_class() for _ in range(2)]
     request_id = await town.ask_in_class()
