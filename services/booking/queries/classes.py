@@ -55,6 +55,8 @@ class ClassView(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     venue_name: str
     venue_place: str
+    venue_latitude: str
+    venue_longitude: str
     seats: int
     mode: Mode
     closes_at: datetime
@@ -152,6 +154,7 @@ _CLASSES = f"""
            ARRAY(SELECT t.name_ja FROM topic t WHERE t.municipality = c.municipality AND t.code = ANY (c.topics)
                  ORDER BY t.code) AS topic_names,
            c.procedures, c.venue, coalesce(v.name_ja, c.venue) AS venue_name, coalesce(v.place_ja, '') AS venue_place,
+           coalesce(v.latitude, '') AS venue_latitude, coalesce(v.longitude, '') AS venue_longitude,
            c.seats, c.mode, c.closes_at, c.language, c.fee_yen, c.state, c.reason_ja,
            encode(c.seed_commitment, 'hex') AS commitment, encode(c.seed, 'hex') AS seed,
            encode(c.entries_digest, 'hex') AS entries_digest, c.published_at, c.drawn_at, c.called_off_at, c.changed_at,

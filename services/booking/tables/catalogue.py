@@ -1,6 +1,6 @@
 """What routing's catalogue says of the town, its procedures and counters."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Double, Integer, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Integer, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.booking.tables.schema import metadata
@@ -66,9 +66,9 @@ counter = Table(
     Column("kind", Text, nullable=False, server_default="counter"),
     # By which means a fee is paid there; empty: the town has not told.
     Column("payment", ARRAY(Text), nullable=False, server_default="{}"),
-    # Where it is, in degrees (JGD2011), of a venue; empty: the town has not told.
-    Column("latitude", Double),
-    Column("longitude", Double),
+    # Where a venue is, in degrees as the town writes them; empty: it has not told.
+    Column("latitude", Text, nullable=False, server_default=""),
+    Column("longitude", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
-    CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="located"),
+    CheckConstraint("(latitude = '') = (longitude = '')", name="located"),
 )

@@ -83,8 +83,9 @@ GUARD_ENTRY = (
     """,
 )
 PLACES = """
-    ALTER TABLE booking.counter ADD COLUMN latitude double precision, ADD COLUMN longitude double precision,
-        ADD CONSTRAINT counter_located_check CHECK ((latitude IS NULL) = (longitude IS NULL))
+    ALTER TABLE booking.counter
+        ADD COLUMN latitude text NOT NULL DEFAULT '', ADD COLUMN longitude text NOT NULL DEFAULT '',
+        ADD CONSTRAINT counter_located_check CHECK ((latitude = '') = (longitude = ''))
 """
 
 
