@@ -107,6 +107,7 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/profile": "tell-skills",
     "booking POST /helpers/calendar/end": "end-feed",
     "booking POST /helpers/calendar": "renew-feed",
+    "booking POST /helpers/requests/{request_id}/class": "help-offer-class",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
     "booking POST /helpers/roster/{assignment_id}/cover": "start-cover",
@@ -123,7 +124,6 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/classes/{course_id}/publish": "class-publish",
     "booking POST /helpers/classes/{course_id}/close": "class-close",
     "booking POST /helpers/classes/{course_id}/call-off": "class-call-off",
-    "booking POST /helpers/requests/{request_id}/class": "help-offer-class",
     "booking POST /helpers/requests/{request_id}": "help-assign",
     "booking POST /counter/opening/{counter}/publish": "publish-opening",
     "booking POST /counter/opening/{counter}/withdraw": "withdraw-opening",
@@ -739,7 +739,7 @@ def _is_met_in_a_class(desk: Desk, coordinator: Desk, days: dict[str, str]) -> N
     coordinator.send("/publish")
     _to_the_times(desk, channel="helper")
     desk.get(f"{desk.path}/help")
-    far = {"last": (datetime.now(JST).date() + timedelta(days=40)).isoformat(), "weekdays": "1 2 3 4 5 6 7"}
+    far = {"last": (datetime.now(JST).date() + timedelta(days=25)).isoformat(), "weekdays": "1 2 3 4 5 6 7"}
     desk.send("/help", None, part="any", language="ja", topic=topic[1], **days | far)
     own = desk.path
     coordinator.get("/helpers/roster")

@@ -259,7 +259,10 @@ async def test_a_class_that_is_moved_twice_in_a_night_is_told_once_in_the_mornin
     await service.settle()
     service.now = NIGHT
     for version in (2, 3):
-        moved = {"starts_at": START + timedelta(days=version), "ends_at": START + timedelta(days=version, hours=2)}
+        moved: dict[str, Any] = {
+            "starts_at": START + timedelta(days=version),
+            "ends_at": START + timedelta(days=version, hours=2),
+        }
         await service.hear(entry(service, contact, entry_id=entry_id, version=version, is_changed=True, **moved))
     await service.settle()
     assert len(service.sink.messages()) == 1
