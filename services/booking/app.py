@@ -109,8 +109,9 @@ from services.booking.pages.feed import (
 )
 from services.booking.pages.finish import get_finish, post_finish
 from services.booking.pages.gaps import get_gap, post_gap
+from services.booking.pages.help_classes import post_request_class
 from services.booking.pages.help_requests import get_ask_page, get_request_page, post_ask_page, post_request_page
-from services.booking.pages.help_staff import get_help_staff_page, post_help_staff_page
+from services.booking.pages.help_staff import get_help_staff_page, post_help_staff_class, post_help_staff_page
 from services.booking.pages.helper_calendar import get_month, get_week
 from services.booking.pages.helper_figures import get_helper_figures, get_helper_figures_csv
 from services.booking.pages.helper_messages import (
@@ -232,6 +233,7 @@ HANDLERS = [
     post_ask_page,
     get_request_page,
     post_request_page,
+    post_request_class,
     get_booking_root,
     get_appointment_page,
     get_slip_page,
@@ -393,6 +395,7 @@ HANDLERS = [
     get_helper_figures_csv,
     get_help_staff_page,
     post_help_staff_page,
+    post_help_staff_class,
     get_rules_page,
     get_rule_page,
     get_rule_address,

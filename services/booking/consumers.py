@@ -54,8 +54,10 @@ _WALK = text("""
 """)
 _FORGET_COUNTERS = text("DELETE FROM counter WHERE municipality = :municipality")
 _COUNTER = text("""
-    INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, kind, payment, version)
-    VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :kind, :payment, :version)
+    INSERT INTO counter (municipality, code, number, name_ja, office, place_ja, kind, payment, latitude, longitude,
+                         version)
+    VALUES (:municipality, :code, :number, :name_ja, :office, :place_ja, :kind, :payment, :latitude, :longitude,
+            :version)
 """)
 _FORGET_TOPICS = text("DELETE FROM topic WHERE municipality = :municipality")
 _TOPIC = text("""
@@ -109,6 +111,8 @@ async def on_catalogue_published(session: AsyncSession, event: CataloguePublishe
             "place_ja": entry.place_ja,
             "kind": entry.kind,
             "payment": list(entry.payment),
+            "latitude": entry.latitude,
+            "longitude": entry.longitude,
         }
         for entry in event.counters
     ]

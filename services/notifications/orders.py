@@ -6,10 +6,9 @@ from uuid import UUID
 import msgspec
 
 from services.notifications.domain.notices import (
-    CLASS_NOTICES,
-    CLASS_REMINDER,
     HELP_NOTICES,
     LAST_OF_APPLICATION,
+    OF_CLASSES,
     SIGN_IN,
     Kind,
     Matter,
@@ -17,6 +16,7 @@ from services.notifications.domain.notices import (
 )
 from services.notifications.domain.ways import FIRST_WAY
 from services.notifications.domain.words import OwnTexts
+from shared.events.booking import ClassHint
 from shared.reference_number import host_of
 from shared.town_texts import TownTexts
 
@@ -25,7 +25,7 @@ from shared.town_texts import TownTexts
 HELPERS_PATH, SIGN_IN_PATH = "/helpers", "/sign-in"
 _OPENED_AT: dict[Kind, str] = {
     **dict.fromkeys(HELP_NOTICES.values(), "/booking/help"),
-    **dict.fromkeys((*CLASS_NOTICES.values(), CLASS_REMINDER), "/booking/classes/a"),
+    **dict.fromkeys(OF_CLASSES, "/booking/classes/a"),
     SIGN_IN: f"{SIGN_IN_PATH}/link",
 }
 
@@ -69,8 +69,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # Whose turn is near: how many are before them, and the number in their hand.
     turn_before: int = 0
     turn_ticket: str = ""
-    # What a class is called, and what a coordinator wrote.
+    # What a class is called, and what a coordinator wrote; and which classes fit, where no helper was found.
     title: str = ""
+    classes: tuple[ClassHint, ...] = ()
     message_subject: str = ""
     message_body: str = ""
     counter_number: str | None

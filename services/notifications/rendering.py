@@ -15,12 +15,11 @@ from services.notifications.domain.mail_address import standard_address
 from services.notifications.domain.notices import (
     APPLICATION_NOTICES,
     CASE_SWITCHED,
-    CLASS_NOTICES,
-    CLASS_REMINDER,
     DRAW_NOTICES,
     HELP_NOTICES,
     HELPER_NOTICES,
     IN_BULK,
+    OF_CLASSES,
     SIGN_IN,
     TURN_NEAR,
 )
@@ -50,7 +49,7 @@ FAMILIES = {
     **dict.fromkeys(APPLICATION_NOTICES.values(), "application_"),
     **dict.fromkeys(DRAW_NOTICES.values(), "draw_"),
     **dict.fromkeys(HELP_NOTICES.values(), "help_"),
-    **dict.fromkeys((*CLASS_NOTICES.values(), CLASS_REMINDER), "class_"),
+    **dict.fromkeys(OF_CLASSES, "class_"),
     **dict.fromkeys(HELPER_NOTICES.values(), "helper_"),
     CASE_SWITCHED: "case_",
     TURN_NEAR: "turn_",

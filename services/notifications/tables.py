@@ -197,8 +197,9 @@ application = Table(
     Column("venue", Text, nullable=False, server_default=""),
     Column("starts_at", _TIME),
     Column("ends_at", _TIME),
-    # Until when a seat is kept, or a helper is looked for.
+    # Until when a seat is kept, or a helper is looked for; and which classes fit, where none was found.
     Column("until", _TIME),
+    Column("classes", JSONB, nullable=False, server_default="[]"),
     # The way to open it (link and code), until it is closed.
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),

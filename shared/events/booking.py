@@ -84,13 +84,15 @@ class AppointmentProgressed(_AppointmentEvent, frozen=True, kw_only=True, tag="b
 # What a helper is told: asked to meet somebody; asked together with others, of whom the first who accepts comes
 # (`cover`); it will not take place; it is at another time; it is soon; and what a coordinator writes to a group.
 # `over`: there is nothing more to say of it, and what waits to be sent is not.
-HelperMatter = Literal["offer", "cover", "cancelled", "changed", "reminder", "message", "over"]
+# `placed`: they teach, or assist, in a class.
+HelperMatter = Literal["offer", "cover", "cancelled", "changed", "reminder", "message", "over", "placed"]
 
 
 class HelperTold(Event, frozen=True, kw_only=True, tag="booking.helper_told.v1"):
     """A helper is to be told something, by the way that they chose. The aggregate is what is told (`told_id`).
 
-    `about`: the appointment, or the asking of several at once; a later word on the same overtakes what is not sent yet.
+    `about`: the appointment, the asking of several at once, or the session of a class; a later word on the same
+    overtakes what is not sent yet.
     `answer_by`: until when an answer is waited for. `sealed` holds `SealedMessage` for notifications, of messages only.
     """
 
@@ -116,10 +118,19 @@ class SealedMessage(msgspec.Struct, frozen=True, kw_only=True):
 HelpRequestState = Literal["open", "met", "unmet", "withdrawn"]
 
 
+class ClassHint(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that somebody may go to: what it is called, where and when it begins."""
+
+    title_ja: str
+    venue_ja: str
+    starts_at: datetime
+
+
 class HelpRequestProgressed(Event, frozen=True, kw_only=True, tag="booking.help_request_progressed.v1"):
     """Somebody asked for a helper without choosing a time; how it stands. The aggregate is the request.
 
-    Who is met has an appointment: `AppointmentBooked`. `topic` is a code of the town's; empty: it is for `procedure`.
+    Who is met has an appointment (`AppointmentBooked`) or a seat in a class (`ClassEntryProgressed`). `classes` are
+    those that fit, while nobody was found. `topic` is a code of the town's; empty: it is for `procedure`.
     `sealed` holds `SealedAccess` for notifications, once, with the first.
     """
 
@@ -132,6 +143,7 @@ class HelpRequestProgressed(Event, frozen=True, kw_only=True, tag="booking.help_
     topic: str
     state: HelpRequestState
     until: datetime
+    classes: tuple[ClassHint, ...] = ()
 
 
 # `waiting`: on the list, should a seat be given back; `offered` one, to be taken in time; `lost` in the draw.
@@ -140,6 +152,9 @@ ClassEntryState = Literal["entered", "waiting", "offered", "lost", "withdrawn", 
 
 class ClassEntryProgressed(Event, frozen=True, kw_only=True, tag="booking.class_entry_progressed.v1"):
     """Somebody's seat in a class (教室), as it stands now. The aggregate is the entry.
+
+    `is_asked`: they asked for help, and this class may be it. `is_changed`: not their seat has changed, but when or
+    where the class is.
 
     `sealed` holds `SealedAccess` for notifications, once, with the first.
     """
@@ -155,6 +170,8 @@ class ClassEntryProgressed(Event, frozen=True, kw_only=True, tag="booking.class_
     ends_at: datetime
     state: ClassEntryState
     offer_until: datetime | None = None
+    is_asked: bool = False
+    is_changed: bool = False
 
 
 class TurnNear(Event, frozen=True, kw_only=True, tag="booking.turn_near.v1"):

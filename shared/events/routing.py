@@ -57,6 +57,9 @@ class CounterEntry(msgspec.Struct, frozen=True, kw_only=True):
     kind: PlaceKind = "counter"
     # By which means a fee is paid there: `cash`, `credit`, `ic_card`, `code`, `invoice`; empty: not told.
     payment: tuple[str, ...] = ()
+    # Where a venue is, in degrees as the town writes them; empty: not told.
+    latitude: str = ""
+    longitude: str = ""
 
 
 class WalkEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 from typing import get_args
@@ -27,12 +28,16 @@ from shared.town_pack.schema import (
 from shared.town_pack.templates import TEMPLATES_FILE
 from shared.town_pack.wording import texts_of
 
+# From Okinotorishima to Cape Soya, and from Yonaguni to Minamitorishima.
+JAPAN = {"latitude": (20, 46), "longitude": (122, 154)}
+
 DAY_MIN = 24 * 60
 
 
 def flaws_of(pack: TownPack) -> Iterator[Flaw]:
     """Everything that is wrong."""
     yield from _counters(pack)
+    yield from _places(pack)
     yield from _openings(pack)
     yield from _two_rhythms(pack.opening)
     yield from _closures_and_walks(pack)
@@ -70,6 +75,20 @@ def _counters(pack: TownPack) -> Iterator[Flaw]:
             what = f"{given} places for staff and kiosk, of {counter.places} in all"
             place = ("counters", number, "staff_only_places" if counter.staff_only_places else "kiosk_places")
             yield Flaw(TOWN_FILE, place, what, "lower these, or raise places")
+
+
+def _places(pack: TownPack) -> Iterator[Flaw]:
+    for number, venue in enumerate(pack.venues):
+        if bool(venue.latitude) != bool(venue.longitude):
+            missing = "longitude" if venue.latitude else "latitude"
+            yield Flaw(
+                TOWN_FILE, ("venues", number), "a place has both its degrees", f"add {missing}, or take both out"
+            )
+        for field, (lowest, highest) in JAPAN.items():
+            said = getattr(venue, field)
+            if said and not lowest <= Decimal(said) <= highest:
+                what = f"{said} is nowhere in Japan"
+                yield Flaw(TOWN_FILE, ("venues", number, field), what, f"write degrees from {lowest} to {highest}")
 
 
 def _openings(pack: TownPack) -> Iterator[Flaw]:

@@ -30,6 +30,8 @@ QUESTIONS_MAX = 20
 STEPS_MAX = 30
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,20}$")]
 ShortText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+# Degrees as the town writes them: what is told to others is what it said, to the last digit. Empty: not told.
+Degrees = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{2,3}\.[0-9]{3,8})?$")]
 HorizonDays = Annotated[int, msgspec.Meta(ge=1, le=180)]
 NoticeMin = Annotated[int, msgspec.Meta(ge=0, le=20_160)]
 Possible = Literal["yes", "partial", "no"]
@@ -113,6 +115,9 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slot_min: Annotated[int, msgspec.Meta(ge=5, le=240)] = 60
     access: tuple[Access, ...] = ()
     travel_ja: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    # For maps, and the list of events that is open data: degrees of the town's own survey (JGD2011), such as "35.2991".
+    latitude: Degrees = ""
+    longitude: Degrees = ""
 
 
 class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,8 +23,9 @@ NoticeKind = Literal[
     "application_received", "application_accepted", "application_correction", "application_visit",
     "application_completed", "application_refused", "application_withdrawn", "draw_won", "draw_lost",
     "draw_called_off", "case_switched", "turn_near", "help_open", "help_unmet", "class_entered", "class_waiting",
-    "class_offered", "class_lost", "class_called_off", "class_reminder", "helper_offer", "helper_cover",
-    "helper_cancelled", "helper_changed", "helper_reminder", "helper_message", "sign_in",
+    "class_offered", "class_lost", "class_called_off", "class_reminder", "class_proposed", "class_changed",
+    "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_reminder", "helper_message",
+    "helper_placed", "sign_in",
 ]  # fmt: skip
 NOTICE_KINDS: Final[tuple[str, ...]] = get_args(NoticeKind)
 # A language of the pack, and as people choose it.
@@ -64,11 +65,11 @@ PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "turn_near": ("town", "phone", "site", "place", "ticket", "before"),
     "help_open": (*_OF_APPLICATIONS, "offer_until"),
     "help_unmet": _OF_APPLICATIONS,
-    **dict.fromkeys(("class_entered", "class_waiting", "class_reminder"), _OF_CLASSES),
-    "class_offered": (*_OF_CLASSES, "offer_until"),
+    **dict.fromkeys(("class_entered", "class_waiting", "class_reminder", "class_changed"), _OF_CLASSES),
+    **dict.fromkeys(("class_offered", "class_proposed"), (*_OF_CLASSES, "offer_until")),
     **dict.fromkeys(("class_lost", "class_called_off"), ("town", "phone", "number", "site", "title", "when", "place")),
     **dict.fromkeys(("helper_offer", "helper_cover"), (*_OF_VISITS, "offer_until")),
-    **dict.fromkeys(("helper_cancelled", "helper_changed", "helper_reminder"), _OF_VISITS),
+    **dict.fromkeys(("helper_cancelled", "helper_changed", "helper_reminder", "helper_placed"), _OF_VISITS),
     "helper_message": ("town", "phone", "site", "link", "subject", "message"),
     "sign_in": ("town", "phone", "site", "link", "find_link", "code", "offer_until"),
 }  # fmt: skip

@@ -40,12 +40,15 @@ NOTICE_NAMES: dict[str, str] = {
     "class_lost": _("教室の抽選に外れた"),
     "class_called_off": _("教室が取りやめになった"),
     "class_reminder": _("教室の日が近づいた"),
+    "class_proposed": _("お願いに合う教室の席をとってある"),
+    "class_changed": _("教室の日時か場所が変わった"),
     "helper_offer": _("サポーターへのお願い"),
     "helper_cover": _("かわりのサポーターをさがしている"),
     "helper_cancelled": _("サポーターの予定がなくなった"),
     "helper_changed": _("サポーターの予定の日時が変わった"),
     "helper_reminder": _("サポーターの予定が近づいた"),
     "helper_message": _("サポーターへのれんらく"),
+    "helper_placed": _("教室の担当になった"),
     "sign_in": _("パスワードなしのログイン"),
 }
 # What a text may name, and what is put there.

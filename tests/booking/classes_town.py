@@ -179,11 +179,13 @@ class ClassTown:
         return msgspec.msgpack.decode(box.open_from("booking", ACCESS_PURPOSE, sealed), type=SealedAccess)
 
     async def told_to_helpers(self) -> list[tuple[str, str]]:
+        return [(event["helper_ref"], event["matter"]) for event in await self.words_to_helpers()]
+
+    async def words_to_helpers(self) -> list[dict[str, Any]]:
         rows: list[Any] = await self.town.rows("""
             SELECT payload FROM booking.outbox WHERE type = 'booking.helper_told.v1' ORDER BY occurred_at
         """)
-        events = [msgspec.json.decode(bytes(row.payload)) for row in rows]
-        return [(event["helper_ref"], event["matter"]) for event in events]
+        return [msgspec.json.decode(bytes(row.payload)) for row in rows]
 
     async def do_what_is_due(self) -> None:
         loop = DueLoop(self.town.db, DUE_HANDLERS | keyed_handlers(self.town.keys), self.town.clock)

@@ -1,10 +1,14 @@
 """Helpers, free places and requests as the matcher sees them: small ones, random ones, and every way there is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from random import Random
 
+import msgspec
+
+from services.booking.domain.class_seats import OpenClass, SeatOffer, cost_of_class, fits
 from services.booking.domain.matching import (
     Candidate,
     FreePlace,
@@ -55,6 +59,33 @@ def wanted(request_id: str = "a", *, days: int = 7, **changes: object) -> HelpWa
     window = HelpWindow(first_day=MONDAY, last_day=MONDAY + timedelta(days=days - 1))
     values: dict[str, object] = {"skill": "line", "window": window}
     return HelpWanted(request_id=request_id, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def course(course_id: str = "class", *, day: date = MONDAY, hour: int = 10, **changes: object) -> OpenClass:
+    values: dict[str, object] = {
+        "venue": "HALL",
+        "teaches": frozenset({"line"}),
+        "language": "ja",
+        "signs": False,
+        "times": ((at(day, hour), at(day, hour) + HOUR),),
+        "seats": 1,
+    }
+    return OpenClass(course_id=course_id, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def random_class(random: Random, number: int) -> OpenClass:
+    """About something, somewhere this week, with a seat or two."""
+    day, hour = MONDAY + timedelta(days=random.randrange(7)), random.randint(9, 15)
+    begins = [at(day + timedelta(days=7 * week), hour) for week in range(random.choice((1, 1, 2)))]
+    return OpenClass(
+        course_id=f"class-{number}",
+        venue=random.choice(VENUES),
+        teaches=frozenset(random.sample(TOPICS, random.randint(2, 4))),
+        language=random.choice(("ja", "ja", "ja", "ja", *LANGUAGES)),
+        signs=random.random() < 0.3,
+        times=tuple((each, each + HOUR) for each in begins),
+        seats=random.randint(1, 2),
+    )
 
 
 def random_helper(random: Random, number: int, *, days: int = 7) -> Candidate:
@@ -125,14 +156,21 @@ def price(
     helpers: Sequence[Candidate],
     places: Sequence[FreePlace],
     matched: Sequence[Match],
+    classes: Sequence[OpenClass] = (),
+    offers: Sequence[SeatOffer] = (),
 ) -> int:
     """What a way to match costs in all, not to meet somebody included."""
+    courses = {each.course_id: each for each in classes}
+    offered = {each.request_id: courses[each.course_id] for each in offers}
     team = {each.helper_ref: each for each in helpers}
     slots = {each.slot_id: each for each in places}
     by_request = {each.request_id: each for each in matched}
     total, visits = 0, dict.fromkeys(team, 0)
     for request in requests:
         match = by_request.get(request.request_id)
+        if request.request_id in offered:
+            total += cost_of_class(request, offered[request.request_id])
+            continue
         if match is None:
             total += cost_unmet(request)
             continue
@@ -156,6 +194,7 @@ def refuse_broken(
     slots = {each.slot_id: each for each in places}
     asked = {each.request_id: each for each in requests}
     assert len({each.request_id for each in matched}) == len(matched)
+    assert all(asked[each.request_id].in_class != "only" for each in matched)
     weeks: dict[tuple[str, date], int] = {}
     times: set[tuple[str, datetime]] = set()
     taken: dict[str, int] = {}
@@ -175,10 +214,33 @@ def refuse_broken(
         assert weeks[week] + one.taken.get(week[1], 0) <= one.visits_per_week
 
 
+def refuse_broken_offers(
+    requests: Sequence[HelpWanted],
+    classes: Sequence[OpenClass],
+    matched: Sequence[Match],
+    offers: Sequence[SeatOffer],
+) -> None:
+    """What must never be of seats in classes."""
+    asked, courses = {each.request_id: each for each in requests}, {each.course_id: each for each in classes}
+    met = [*(each.request_id for each in matched), *(each.request_id for each in offers)]
+    assert len(set(met)) == len(met), "by a helper, or in a class"
+    for course_id, seats in Counter(each.course_id for each in offers).items():
+        assert seats <= courses[course_id].seats
+    for each in offers:
+        request = asked[each.request_id]
+        assert request.in_class != "no"
+        assert each.course_id not in request.known_classes
+        assert fits(request, courses[each.course_id])
+
+
 def every_way(
-    requests: Sequence[HelpWanted], helpers: Sequence[Candidate], places: Sequence[FreePlace]
+    requests: Sequence[HelpWanted],
+    helpers: Sequence[Candidate],
+    places: Sequence[FreePlace],
+    classes: Sequence[OpenClass] = (),
 ) -> tuple[int, int]:
     """How many can be met at most, and the least that it costs: by trying everything."""
+    seats = {each.course_id: each.seats for each in classes}
     free = {each.slot_id: each.free for each in places}
     weeks = {each.helper_ref: dict(each.taken) for each in helpers}
     visits = {each.helper_ref: 0 for each in helpers}
@@ -192,6 +254,12 @@ def every_way(
             return
         request = requests[number]
         go_on(number + 1, met, cost + cost_unmet(request))
+        for each in classes:
+            may_be_there = request.in_class != "no" and each.course_id not in request.known_classes
+            if may_be_there and seats[each.course_id] and fits(request, each):
+                seats[each.course_id] -= 1
+                go_on(number + 1, met + 1, cost + cost_of_class(request, each))
+                seats[each.course_id] += 1
         for one in helpers:
             if not suits(request, one):
                 continue
@@ -232,6 +300,24 @@ def small_town(seed: int) -> tuple[list[HelpWanted], list[Candidate], list[FreeP
     places = random.sample(places, min(len(places), 4))
     requests = [random_wanted(random, f"r{index}", MONDAY) for index in range(random.randint(1, 4))]
     return requests, helpers, places
+
+
+def small_town_with_classes(
+    seed: int,
+) -> tuple[list[HelpWanted], list[Candidate], list[FreePlace], list[OpenClass]]:
+    """The same, with up to two classes, and people of whom some would come to one, or wish to."""
+    random = Random(f"classes/{seed}")
+    requests, helpers, places = small_town(seed)
+    classes = [random_class(random, number) for number in range(random.randint(1, 2))]
+    asked = [
+        msgspec.structs.replace(
+            each,
+            in_class=random.choice(("no", "too", "too", "only")),
+            known_classes=frozenset({"class-0"}) if random.random() < 0.1 else frozenset(),
+        )
+        for each in requests
+    ]
+    return asked, helpers, places, classes
 
 
 def large_town(

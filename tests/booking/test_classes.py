@@ -203,7 +203,7 @@ async def test_what_is_called_off_is_told_to_all_and_takes_nobodys_time(classes:
     await classes.call_off(course_id)
     assert list((await classes.states()).values()) == ["called_off", "called_off", "withdrawn"]
     assert [(await classes.told(number))[-1]["state"] for number in numbers] == ["called_off"] * 2 + ["withdrawn"]
-    assert await classes.told_to_helpers() == [(TANAKA, "cancelled")]
+    assert await classes.told_to_helpers() == [(TANAKA, "placed"), (TANAKA, "cancelled")]
     assert await refused(classes.enter(course_id, "late")) == "class_closed"
     assert await classes.seated() == 0
     assert await refused(classes.staff(course_id, TANAKA)) == "class_off"
@@ -216,7 +216,8 @@ async def test_another_time_is_told_to_who_comes_and_who_teaches(classes: ClassT
     await classes.staff(course_id, TANAKA)
     number = await classes.enter(course_id, "guest")
     await classes.move(course_id, classes.town.now + BEGINS + DAY)
-    assert await classes.told_to_helpers() == [(TANAKA, "changed")]
+    assert await classes.told_to_helpers() == [(TANAKA, "placed"), (TANAKA, "changed")]
+    assert [event["is_changed"] for event in await classes.told(number)] == [False, True]
     times = [event["starts_at"] for event in await classes.told(number)]
     assert times == ["2026-06-08T01:00:00Z", "2026-06-09T01:00:00Z"]
 
@@ -232,12 +233,47 @@ async def test_another_venue_or_room_is_told_to_who_teaches(classes: ClassTown) 
             await change_class(
                 session, COORDINATOR, course_id, make_order(town, venue=venue), town.keys, now=town.now
             )  # fmt: skip
-    assert await classes.told_to_helpers() == [(TANAKA, "changed")]
+    assert await classes.told_to_helpers() == [(TANAKA, "placed"), (TANAKA, "changed")]
     for room_ja in ("和室", "和室"):
         async with town.db.begin(TOWN) as session:
             order = make_session(taught.starts_at, room_ja=room_ja)
             await set_session(session, COORDINATOR, course_id, taught.session_id, order, town.keys, now=town.now)
-    assert await classes.told_to_helpers() == [(TANAKA, "changed")] * 2
+    assert await classes.told_to_helpers() == [(TANAKA, "placed"), (TANAKA, "changed"), (TANAKA, "changed")]
+    abouts = {each["about"] for each in await classes.words_to_helpers()}
+    assert abouts == {str(taught.session_id)}, "a later word overtakes what waits for the morning"
+
+
+async def test_who_teaches_is_told_when_it_is_published_and_once(classes: ClassTown) -> None:
+    """A draft is nobody's business; and who teaches instead of assisting comes as before."""
+    await classes.helpers.helper(TANAKA)
+    await classes.helpers.helper(SUZUKI)
+    course_id = await classes.draft(BEGINS, BEGINS + 7 * DAY)
+    for role in ("assistant", "teacher"):
+        await classes.staff(course_id, TANAKA, role)
+    await classes.staff(course_id, SUZUKI)
+    await classes.staff(course_id, SUZUKI, None)
+    await classes.move(course_id, classes.town.now + BEGINS + DAY)
+    assert await classes.told_to_helpers() == []
+    await classes.publish(course_id)
+    assert await classes.told_to_helpers() == [(TANAKA, "placed")]
+    await classes.staff(course_id, TANAKA, "assistant")
+    await classes.staff(course_id, SUZUKI, at=1)
+    assert await classes.told_to_helpers() == [(TANAKA, "placed"), (SUZUKI, "placed")]
+
+
+async def test_what_is_prepared_for_a_class_is_told_to_nobody(classes: ClassTown) -> None:
+    await classes.helpers.helper(TANAKA)
+    course_id = await classes.opened()
+    await classes.staff(course_id, TANAKA)
+    number = await classes.enter(course_id, "guest")
+    [taught] = (await classes.view(course_id)).sessions
+    async with classes.town.db.begin(TOWN) as session:
+        order = make_session(taught.starts_at, materials_ja="テキスト20部")
+        await set_session(
+            session, COORDINATOR, course_id, taught.session_id, order, classes.town.keys, now=classes.town.now
+        )
+    assert len(await classes.told(number)) == 1
+    assert await classes.told_to_helpers() == [(TANAKA, "placed")]
 
 
 async def test_times_that_cannot_be_are_refused(classes: ClassTown) -> None:
@@ -318,7 +354,7 @@ async def test_a_teacher_is_nowhere_else_then(classes: ClassTown) -> None:
     assert booked.starts_at == town.now + BEGINS
     await classes.staff(course_id, TANAKA, None)
     await classes.staff(course_id, TANAKA, None)
-    assert await classes.told_to_helpers() == [(SUZUKI, "offer"), (TANAKA, "cancelled")]
+    assert await classes.told_to_helpers() == [(SUZUKI, "offer")], "of a draft they were not told"
     assert sum(await helpers.free()) == sum(before) - 1
 
 
@@ -394,7 +430,7 @@ async def test_who_is_suspended_is_told_that_they_need_not_teach(classes: ClassT
         await classes.staff(course_id, TANAKA, at=at)
     async with classes.town.db.begin(TOWN) as session:
         await set_standing(session, COORDINATOR, TANAKA, "suspended", "talk", now=classes.town.now)
-    assert await classes.told_to_helpers() == [(TANAKA, "cancelled")] * 2
+    assert await classes.told_to_helpers() == [(TANAKA, "placed")] * 2 + [(TANAKA, "cancelled")] * 2
     assert [each.staff for each in (await classes.view(course_id)).sessions] == [(), ()]
 
 

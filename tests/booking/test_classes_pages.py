@@ -7,14 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
+from services.booking.pages.classes_open_data import title_en
 from services.booking.pages.event_list import COLUMNS, prefecture_of
 from services.booking.refusals import REFUSALS
 from shared.clock import JST
+from shared.town_texts import TownText
 from tests.booking.classes_town import BEGINS, TITLE, ClassTown
-from tests.booking.conftest import MORNING, BookingTown, TownAfter
+from tests.booking.conftest import MORNING, TOWN, BookingTown, TownAfter
 from tests.booking.helpers_town import HALL, PHONE_HELP, TANAKA, open_with_venues
 from tests.booking.test_pages import go
 
@@ -214,6 +218,29 @@ async def test_calling_off_by_the_page_and_what_is_told(classes: ClassTown) -> N
         assert "STATUS:CANCELLED" in (await browser.get(f"{path}/calendar.ics")).text
         listed = (await browser.get("/open-data/events.json")).json()
         assert listed[0]["備考"] == "中止：大雨のため"
+
+
+async def test_the_list_of_events_says_where_it_is_and_what_it_is_in_english_where_the_town_has_told(
+    classes: ClassTown,
+) -> None:
+    town = classes.town
+    course_id = await classes.opened()
+    async with town.browser(None) as anybody:
+        (row,) = (await anybody.get("/open-data/events.json")).json()
+        assert [row[name] for name in ("緯度", "経度", "イベント名_英語")] == ["", "", ""]
+        async with town.db.begin(TOWN) as session:
+            located = {"code": HALL, "latitude": "35.2991", "longitude": "139.25540"}
+            told = "UPDATE counter SET (latitude, longitude) = (:latitude, :longitude) WHERE code = :code"
+            await session.execute(text(told), located)
+        (row,) = (await anybody.get("/open-data/events.json")).json()
+    assert [row[name] for name in ("緯度", "経度")] == ["35.2991", "139.25540"]
+    said = {TITLE: TownText(en="Smartphones for beginners"), "LINEの使い方": TownText(en="Using LINE")}
+    found = await classes.view(course_id)
+    about = msgspec.structs.replace(found, title_ja="写真教室", topic_names=("LINEの使い方",))
+    both = msgspec.structs.replace(about, topic_names=("LINEの使い方", "カメラ"))
+    assert [title_en(each, said) for each in (found, about, both)] == [
+        "Smartphones for beginners", "Class: Using LINE", "",
+    ]  # fmt: skip
 
 
 async def test_the_list_of_events_has_the_columns_of_the_standard_and_no_formulas(classes: ClassTown) -> None:

@@ -63,6 +63,7 @@ async def test_twenty_want_the_last_seat_and_one_gets_it(classes: ClassTown) -> 
 
 
 async def test_one_guest_who_presses_twenty_times_has_one_seat(classes: ClassTown) -> None:
+    """Seen to fail, with 16 entries of one guest, without the index `course_entry_one_per_guest_idx`."""
     town, rush = classes.town, Rush(RACERS)
     course_id = await classes.opened(seats=3)
 
@@ -75,13 +76,17 @@ async def test_one_guest_who_presses_twenty_times_has_one_seat(classes: ClassTow
 
 
 async def test_seats_that_are_given_back_at_once_go_to_as_many(classes: ClassTown) -> None:
+    """Seen to fail, with one who waits offered two of the seats, without the locks of `lock_class`, the trigger
+    `check_course_seat` and the key `course_seat_municipality_entry_id_key`; with any of them it does not."""
     town, rush = classes.town, Rush(RACERS)
     course_id = await classes.opened(seats=5)
     numbers = await classes.enter_in_turn(course_id, *(f"guest-{number}" for number in range(12)))
     ids = [await classes.entry_id(number) for number in numbers]
 
     async def leave(index: int) -> None:
-        await rush.run(town.db, TOWN, lambda session: leave_class(session, TOWN, ids[index], town.keys, now=town.now))
+        await rush.run(
+            town.db, TOWN, lambda session: slowly(leave_class(session, TOWN, ids[index], town.keys, now=town.now))
+        )
 
     await asyncio.gather(*(leave(index) for index in (0, 1, 2, 2, 1, 0)))
     states = list((await classes.states()).values())
@@ -90,7 +95,11 @@ async def test_seats_that_are_given_back_at_once_go_to_as_many(classes: ClassTow
 
 
 async def test_an_offer_is_taken_or_lapses_but_not_both(classes: ClassTown) -> None:
-    """They press just as its time is over: the seat is theirs, or the next one's."""
+    """They press just as its time is over: the seat is theirs, or the next one's.
+
+    Seen to fail, with a yes to somebody whose seat went on, without the locks of `lock_class` and `lock_entry` and
+    without the trigger `check_course_seat`.
+    """
     town, rush = classes.town, Rush(RACERS)
     course_id = await classes.opened(seats=1)
     first, second, third = await classes.enter_in_turn(course_id, "a", "b", "c")
@@ -98,7 +107,7 @@ async def test_an_offer_is_taken_or_lapses_but_not_both(classes: ClassTown) -> N
     entry_id, before = await classes.entry_id(second), town.now + OFFER_FOR - timedelta(seconds=1)
     town.now += OFFER_FOR
     taken, _ = await asyncio.gather(
-        outcome(rush.run(town.db, TOWN, lambda s: take_offer(s, TOWN, entry_id, town.keys, now=before))),
+        outcome(rush.run(town.db, TOWN, lambda s: slowly(take_offer(s, TOWN, entry_id, town.keys, now=before)))),
         classes.do_what_is_due(),
     )
     states = await classes.states()

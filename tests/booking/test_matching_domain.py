@@ -7,18 +7,22 @@ import msgspec
 import pytest
 
 from services.booking.domain.cheapest import Network
+from services.booking.domain.class_seats import match_with_classes, rank_classes
 from services.booking.domain.matching import HelpWindow, match_help
 from tests.booking.matching_town import (
     MONDAY,
     at,
+    course,
     every_way,
     helper,
     large_town,
     place,
     price,
     refuse_broken,
+    refuse_broken_offers,
     shift,
     small_town,
+    small_town_with_classes,
     wanted,
 )
 
@@ -34,6 +38,20 @@ def test_it_is_as_good_as_trying_every_way(seeds: range) -> None:
         matched = match_help(requests, helpers, places)
         refuse_broken(requests, helpers, places, matched)
         assert (len(matched), price(requests, helpers, places, matched)) == every_way(requests, helpers, places), seed
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 100) for start in range(0, 400, 100)], ids=str)
+def test_with_classes_it_is_as_good_as_trying_every_way(seeds: range) -> None:
+    offered = 0
+    for seed in seeds:
+        requests, helpers, places, classes = small_town_with_classes(seed)
+        matched, offers = match_with_classes(requests, helpers, places, classes)
+        refuse_broken(requests, helpers, places, matched)
+        refuse_broken_offers(requests, classes, matched, offers)
+        ours = len(matched) + len(offers), price(requests, helpers, places, matched, classes, offers)
+        assert ours == every_way(requests, helpers, places, classes), seed
+        offered += len(offers)
+    assert offered > 10
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -100,6 +118,45 @@ def test_what_is_rare_is_kept_for_who_needs_it() -> None:
 def test_who_cannot_is_not_asked(changes: dict, of_helper: dict) -> None:  # type: ignore[type-arg]
     assert len(match_help([wanted()], [helper()], [place()])) == 1
     assert match_help([wanted(**changes)], [helper(**of_helper)], [place()]) == []
+
+
+def test_a_helper_comes_first_and_a_class_where_it_lets_more_be_met() -> None:
+    """One helper for two: who can be met in no class has them; alone, whoever would come to one has them, too."""
+    flexible, alone = wanted("flexible", in_class="too"), wanted("alone")
+    once = helper(visits_per_week=1)
+    matched, offers = match_with_classes([flexible, alone], [once], [place()], [course()])
+    assert pairs(matched) == {"alone": "tanaka"}
+    assert [(each.request_id, each.course_id) for each in offers] == [("flexible", "class")]
+    matched, offers = match_with_classes([flexible], [once], [place()], [course()])
+    assert (pairs(matched), offers) == ({"flexible": "tanaka"}, [])
+    matched, offers = match_with_classes([wanted("a", in_class="only")], [once], [place()], [course()])
+    assert (matched, [each.reasons for each in offers]) == ([], [("skill", "language")])
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_class"),
+    [
+        ({"skill": "photo"}, {}),
+        ({"language": "en"}, {"language": "zh"}),
+        ({"language": "en", "language_need": "needed"}, {}),
+        ({}, {"language": "en"}),
+        ({"sign_need": "needed"}, {}),
+        ({"venues": frozenset({"SHED"}), "only_there": True}, {}),
+        ({}, {"day": MONDAY + timedelta(days=8)}),
+        ({"window": HelpWindow(first_day=MONDAY, last_day=MONDAY, from_min=11 * 60, to_min=720)}, {}),
+        ({}, {"times": ()}),
+    ],
+)
+def test_a_class_that_is_of_no_use_to_them_does_not_fit(changes: dict, of_class: dict) -> None:  # type: ignore[type-arg]
+    assert rank_classes(wanted(), [course()])
+    assert rank_classes(wanted(**changes), [course(**of_class)]) == []
+
+
+def test_the_class_for_which_most_speaks_comes_first_and_then_the_sooner() -> None:
+    there = course("there", venue="SHED", day=MONDAY + timedelta(days=1))
+    request = wanted(venues=frozenset({"SHED"}))
+    classes = [course("late", day=MONDAY + timedelta(days=3)), there, course("soon")]
+    assert [each.course_id for each in rank_classes(request, classes)] == ["there", "soon", "late"]
 
 
 def test_who_has_less_time_left_comes_first() -> None:

@@ -42,6 +42,7 @@ from tests.browser.walks.gaps import test_single_days_and_gaps
 from tests.browser.walks.signing_in import test_a_helper_gives_a_contact_and_signs_in_by_it
 from tests.browser.walks.classes import test_a_class_from_the_draft_to_the_list_of_who_comes
 from tests.browser.walks.matching import test_who_leaves_the_time_to_the_town
+from tests.browser.walks.in_class import test_who_would_come_to_a_class
 from tests.browser.walks.together import test_a_helper_beside_somebody
 from tests.browser.walks.running import (
     test_when_a_counter_is_open,

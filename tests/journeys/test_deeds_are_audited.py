@@ -65,6 +65,7 @@ AUDITED: dict[str, str] = {
     "booking POST /booking/api/closings/{closing_id}/reopen": "reopen",
     "booking POST /booking/visits/{visit_id}/draws/{draw_id}": "draw-enter",
     "booking POST /booking/visits/{visit_id}/help": "help-ask",
+    "booking POST /booking/help/{number}/class": "help-class",
     "booking POST /booking/help/{number}": "help-withdraw",
     "booking POST /booking/draws/{draw_id}/entries/{number}": "draw-withdraw",
     "booking POST /counter/draws": "draw-announce",
@@ -108,6 +109,7 @@ AUDITED: dict[str, str] = {
     "booking POST /helpers/profile": "tell-skills",
     "booking POST /helpers/calendar/end": "end-feed",
     "booking POST /helpers/calendar": "renew-feed",
+    "booking POST /helpers/requests/{request_id}/class": "help-offer-class",
     "booking POST /helpers/requests/{assignment_id}/{answer}": "helper-accept",
     "booking POST /helpers/roster/{assignment_id}/reassign": "helper-reassign",
     "booking POST /helpers/roster/{assignment_id}/cover": "start-cover",
@@ -761,6 +763,30 @@ def _has_a_helper_looked_for(desk: Desk, coordinator: Desk) -> None:
     coordinator.send(way[1], choice=choice[1])
     desk.get(own)
     desk.send(own)
+    _is_met_in_a_class(desk, coordinator, days)
+
+
+def _is_met_in_a_class(desk: Desk, coordinator: Desk, days: dict[str, str]) -> None:
+    coordinator.get("/helpers/classes")
+    topic = re.search(r'name="topics" value="([^"]+)"', coordinator.page.text)
+    assert topic, coordinator.page.text
+    said = {"venue": "KOMINKAN", "language": "ja", "topics": topic[1]}
+    coordinator.send("/helpers/classes", None, title="LINEの教室", closes_at="1020", **said)
+    coordinator.send("/sessions", {"prefix": "s0_"}, s0_from="600", s0_to="690")
+    coordinator.send("/publish")
+    _to_the_times(desk, channel="helper")
+    desk.get(f"{desk.path}/help")
+    far = {"last": (datetime.now(JST).date() + timedelta(days=25)).isoformat(), "weekdays": "1 2 3 4 5 6 7"}
+    desk.send("/help", None, part="any", language="ja", topic=topic[1], **days | far)
+    own = desk.path
+    coordinator.get("/helpers/roster")
+    for way in re.findall(r'href="(/helpers/requests/[0-9a-f-]{36})"', coordinator.page.text):
+        course = re.search(r'name="course" value="([^"]+)"', coordinator.get(way).text)
+        if course:
+            coordinator.send(f"{way}/class", None, course=course[1])
+            break
+    desk.get(own)
+    desk.send(f"{own}/class", {"deed": "take"})
 
 
 def _changes_when_a_counter_is_open(coordinator: Desk) -> None:

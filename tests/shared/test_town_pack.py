@@ -148,6 +148,18 @@ def test_a_contradiction_between_counters_is_told(pack: Path, old: str, new: str
     assert re.search(rf"^town.toml, line (3|4|5)\d, {re.escape(words)}; ", problem(pack), re.MULTILINE)
 
 
+def test_a_place_that_is_nowhere_in_japan_is_told(pack: Path) -> None:
+    way = 'travel_ja = "バス停から歩いて3分。駐車場があります"'
+    change(pack / "town.toml", way, f'{way}\nlatitude = "35.2991"')
+    assert "venues: a place has both its degrees; add longitude, or take both out" in problem(pack)
+    change(pack / "town.toml", 'latitude = "35.2991"', 'latitude = "35.2991"\nlongitude = "39.2554"')
+    assert "venues.longitude: 39.2554 is nowhere in Japan; write degrees from 122 to 154" in problem(pack)
+    change(pack / "town.toml", "39.2554", "139.25540")
+    assert read_town_pack(pack).venues[0].longitude == "139.25540", "as the town wrote it"
+    change(pack / "town.toml", '"35.2991"', "35.2991")
+    assert "venues.latitude: 35.2991 does not fit" in problem(pack)
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [

@@ -380,6 +380,7 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /booking/draws": ANYBODY,
     "booking GET /booking/help/{number}": ANYBODY,
     "booking POST /booking/help/{number}": ANYBODY,
+    "booking POST /booking/help/{number}/class": ANYBODY,
     "booking GET /booking/draws/{draw_id}": ANYBODY,
     "booking GET /booking/draws/{draw_id}/record.json": ANYBODY,
     "booking GET /booking/draws/{draw_id}/entry": ANYBODY,
@@ -639,6 +640,7 @@ WHO_MAY: dict[str, Who] = {
     "booking GET /helpers/figures/month.csv": ROSTER,
     "booking GET /helpers/requests/{request_id}": ROSTER,
     "booking POST /helpers/requests/{request_id}": ROSTER,
+    "booking POST /helpers/requests/{request_id}/class": ROSTER,
     # --- notifications: how to reach ---
     "notifications GET /notifications/language": ANYBODY,
     # The SMS gateway, with a secret of its own: without it 401, which a test of the service sees.

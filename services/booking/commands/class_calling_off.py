@@ -10,11 +10,12 @@ from services.booking.commands.class_draws import CLASS_DRAW
 from services.booking.commands.class_rows import lock_class
 from services.booking.commands.class_telling import tell_entries
 from services.booking.commands.class_times import CLASS_OVER, bring_venues_of
+from services.booking.commands.help_returns import SETTLE_SEAT, match_soon
 from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.keys import Keys
 from shared.audit import record_deed
 from shared.errors import Refusal
-from shared.messaging.due import unschedule
+from shared.messaging.due import Due, schedule_all, unschedule
 from shared.messaging.outbox import work_in_bulk
 from shared.tokens import Identity
 
@@ -39,7 +40,7 @@ _STAFF = text("""
     DELETE FROM course_staff t USING course_session s
     WHERE (s.municipality, s.course_id) = (:municipality, :course_id) AND s.ends_at > :now
       AND (t.municipality, t.session_id) = (s.municipality, s.session_id)
-    RETURNING t.helper_ref, t.starts_at, t.ends_at
+    RETURNING t.helper_ref, t.session_id, t.starts_at, t.ends_at
 """)
 
 
@@ -63,9 +64,13 @@ async def call_off_class(
     staff = (await session.execute(_STAFF, mine)).all()
     for kind in (CLASS_DRAW, CLASS_OVER):
         await unschedule(session, "booking", municipality=actor.municipality, kind=kind, ref=str(course_id))
+    # Whose request for help it met, or would have, is looked for again.
+    asked = [Due(SETTLE_SEAT, str(each.request_id), now) for each in entries if each.request_id is not None]
+    await schedule_all(session, "booking", actor.municipality, asked)
+    await match_soon(session, actor.municipality, now=now)
     await record_deed(session, actor, "class-call-off", course_id, now=now)
-    for row in staff:
-        told = Told(venue=course.venue, starts_at=row.starts_at, ends_at=row.ends_at)
+    for row in staff if course.state != "draft" else []:
+        told = Told(venue=course.venue, starts_at=row.starts_at, ends_at=row.ends_at, about=row.session_id)
         await tell_helper(session, actor.municipality, row.helper_ref, "cancelled", told, now=now)
     helpers = sorted({row.helper_ref for row in staff})
     await bring_venues_of(session, actor.municipality, helpers, now=now)

@@ -16,7 +16,7 @@ from services.booking.commands.class_seats import leave, look_again, set_entry, 
 from services.booking.commands.class_telling import tell_entries
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.visits import open_draft
-from services.booking.domain.classes import ENTRIES_MAX, QUEUED, EntryState, offer_until, stage_of
+from services.booking.domain.classes import ENTRIES_MAX, QUEUED, EntryState, Stage, offer_until, stage_of
 from services.booking.keys import Keys
 from services.booking.queries.slots import start_of_day
 from services.booking.tables import ledger
@@ -62,11 +62,17 @@ _COUNTS = text("""
 _ENTER = text("""
     INSERT INTO course_entry (municipality, entry_id, course_id, number, lot, state, came_by, guest_ref, subject_ref,
                               case_id, contact_ref, procedure, language, name_sealed, kana_sealed, passed_at,
-                              code_hash, version, entered_at, changed_at)
+                              code_hash, offer_until, request_id, reasons, decided_by, version, entered_at, changed_at)
     VALUES (:municipality, :entry_id, :course_id, :number, :lot, :state, :came_by, :guest_ref, :subject_ref, :case_id,
-            :contact_ref, :procedure, :language, :name_sealed, :kana_sealed, :passed_at, :code_hash, 1, :now, :now)
+            :contact_ref, :procedure, :language, :name_sealed, :kana_sealed, :passed_at, :code_hash, :offer_until,
+            :request_id, :reasons, :decided_by, 1, :now, :now)
     RETURNING *
 """)
+# Of who comes without a pass, and without a request for help.
+OF_NOBODY: dict[str, Any] = {
+    "lot": None, "subject_ref": None, "case_id": None, "contact_ref": None, "procedure": "", "name_sealed": None,
+    "kana_sealed": None, "offer_until": None, "request_id": None, "reasons": [], "decided_by": None,
+}  # fmt: skip
 _BY_NUMBER = text("""
     SELECT e.entry_id, e.number, e.code_hash, e.code_failures, e.locked_until FROM course_entry e
     WHERE (e.municipality, e.number) = (:municipality, :number) AND e.code_hash IS NOT NULL
@@ -103,25 +109,17 @@ async def enter_class(session: AsyncSession, order: EnterClass, keys: Keys, *, n
 
 
 async def _enter(session: AsyncSession, order: EnterClass, keys: Keys, *, now: datetime) -> str:
-    town = {"municipality": order.municipality}
     # The class before all else, as whoever erases a person, or calls it off.
     course = await lock_class(session, order.municipality, order.course_id, shared=True, now=now)
     entry_id = uuid4()
-    values = town | {
+    values = OF_NOBODY | {
+        "municipality": order.municipality,
         "entry_id": entry_id,
         "course_id": order.course_id,
-        "number": make_number(secrets.choice),
         "guest_ref": order.visitor,
         "came_by": "web" if order.staff is None else "desk",
-        "subject_ref": None,
-        "case_id": None,
-        "contact_ref": None,
-        "procedure": "",
         "language": order.language,
-        "name_sealed": None,
-        "kana_sealed": None,
         "passed_at": now,
-        "code_hash": keys.code_hash(entry_id, keys.entry_code(entry_id)),
         "now": now,
     }
     facts: list[Entry] = []
@@ -141,14 +139,14 @@ async def _enter(session: AsyncSession, order: EnterClass, keys: Keys, *, now: d
             staff=order.staff,
         )
         facts = applied_entries(applied, visit, draft, keys, now=now)
-    known = (await session.execute(_KNOWN, values)).one_or_none()
+    known = await find_known(session, values)
     if known is not None:
         if known.guest_ref != order.visitor:
             raise Refusal("class_entered", 409)
         return str(known.number)
     state = await _find_room(session, order, course, entry_id, now=now)
     lot = make_number(secrets.choice, length=TICKET_LENGTH) if state == "applied" else None
-    row = (await session.execute(_ENTER, values | {"state": state, "lot": lot})).one()
+    row = await add_entry(session, values | {"state": state, "lot": lot}, keys)
     if facts:
         await ledger.write(session, *facts)
     # Until it is drawn there is nothing to tell, as with any draw.
@@ -156,6 +154,28 @@ async def _enter(session: AsyncSession, order: EnterClass, keys: Keys, *, now: d
         await tell_entries(session, order.municipality, course, [row], keys, now=now)
     await record_deed(session, order.staff, "class-enter", entry_id, version=1, now=now)
     return str(row.number)
+
+
+async def find_known(session: AsyncSession, values: dict[str, Any]) -> Any:
+    """The entry that this person, or this browser, has in the class already; None: none."""
+    return (await session.execute(_KNOWN, values)).one_or_none()
+
+
+async def add_entry(session: AsyncSession, values: dict[str, Any], keys: Keys) -> Any:
+    """A new entry with its number and code. The class is locked by the caller."""
+    code_hash = keys.code_hash(values["entry_id"], keys.entry_code(values["entry_id"]))
+    made = {"number": make_number(secrets.choice), "code_hash": code_hash}
+    return (await session.execute(_ENTER, values | made)).one()
+
+
+async def stage_now(session: AsyncSession, municipality: str, course: Any, *, now: datetime) -> tuple[Stage, int]:
+    """How far a locked class is, and how many have entered."""
+    counts = (await session.execute(_COUNTS, {"municipality": municipality, "course_id": course.course_id})).one()
+    stage = stage_of(
+        course.state, course.mode, closes_at=course.closes_at, begins_at=course.begins_at,
+        is_drawn=course.drawn_at is not None, free=counts.free, waiting=counts.waiting, now=now,
+    )  # fmt: skip
+    return stage, counts.entries
 
 
 async def _read_visit(session: AsyncSession, order: EnterClass, *, now: datetime) -> Any:
@@ -172,14 +192,10 @@ async def _find_room(
     session: AsyncSession, order: EnterClass, course: Any, entry_id: UUID, *, now: datetime
 ) -> EntryState:
     """How they are in it: with a seat, on the list, or in the draw."""
-    counts = (await session.execute(_COUNTS, {"municipality": order.municipality, "course_id": course.course_id})).one()
-    stage = stage_of(
-        course.state, course.mode, closes_at=course.closes_at, begins_at=course.begins_at,
-        is_drawn=course.drawn_at is not None, free=counts.free, waiting=counts.waiting, now=now,
-    )  # fmt: skip
+    stage, entries = await stage_now(session, order.municipality, course, now=now)
     if stage not in ("applying", "free", "full"):
         raise Refusal("class_closed", 409)
-    if counts.entries >= ENTRIES_MAX:
+    if entries >= ENTRIES_MAX:
         raise Refusal("class_full", 409)
     if stage == "applying":
         return "applied"
@@ -225,7 +241,7 @@ async def take_offer(
     now: datetime,
 ) -> None:
     """The seat that is offered is theirs. Shortly before the class nothing is offered any more: what is free then is
-    for whoever takes it first.
+    for whoever takes it first. One that is kept for a request for help meets it: `help_classes.take_seat_offered`.
 
     Raises:
         Refusal: `class_unknown` (404), `class_offer_over` (409).

@@ -14,8 +14,8 @@ _LOCK = text("SELECT 1 FROM course WHERE (municipality, course_id) = (:municipal
 _SHARE = text("SELECT 1 FROM course WHERE (municipality, course_id) = (:municipality, :course_id) FOR SHARE")
 # A statement of its own: it sees what whoever had the lock has done. `starts_at`: of the session that comes next.
 _READ = text("""
-    SELECT c.course_id, c.title_ja, c.venue, c.seats, c.mode, c.state, c.closes_at, c.published_at, c.drawn_at,
-           c.seed_sealed, c.wrapped_key, s.starts_at, s.ends_at,
+    SELECT c.municipality, c.course_id, c.title_ja, c.venue, c.seats, c.mode, c.state, c.closes_at, c.published_at,
+           c.drawn_at, c.seed_sealed, c.wrapped_key, s.starts_at, s.ends_at,
            (SELECT min(f.starts_at) FROM course_session f
             WHERE (f.municipality, f.course_id) = (c.municipality, c.course_id)) AS begins_at,
            (SELECT max(f.ends_at) FROM course_session f

@@ -26,12 +26,20 @@ _LINKS = text("""
 
 
 async def tell_entries(
-    session: AsyncSession, municipality: str, course: Any, entries: Sequence[Any], keys: Keys, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    course: Any,
+    entries: Sequence[Any],
+    keys: Keys,
+    *,
+    is_changed: bool = False,
+    now: datetime,
 ) -> None:
     """Publish the state of these entries. Whoever is told for the first time gets their way in, if there is a way to
     reach them.
 
-    `course`: as `class_rows.lock_class` reads it; `entries`: rows as they are now, after the version has risen.
+    `course`: as `class_rows.lock_class` reads it; `entries`: rows as they are now, after the version has risen;
+    `is_changed`: it is the class that has changed.
     """
     links = {
         entry.entry_id: new_link_token()
@@ -41,7 +49,12 @@ async def tell_entries(
     if links:
         hashes = [token_hash(token) for token in links.values()]
         await session.execute(_LINKS, {"municipality": municipality, "entries": list(links), "links": hashes})
-    events = [_fact(municipality, course, entry, keys, links.get(entry.entry_id), now=now) for entry in entries]
+    events = [
+        msgspec.structs.replace(
+            _fact(municipality, course, entry, keys, links.get(entry.entry_id), now=now), is_changed=is_changed
+        )
+        for entry in entries
+    ]
     for first in range(0, len(events), BATCH):
         await outbox.publish(session, *events[first : first + BATCH])
 
@@ -66,6 +79,7 @@ def _fact(
         ends_at=course.ends_at,
         state=entry.state,
         offer_until=entry.offer_until if entry.state == "offered" else None,
+        is_asked=entry.request_id is not None,
     )
     if link is None:
         return fact

@@ -27,6 +27,7 @@ from services.booking.queries.askable import TAKES_REQUESTS
 from services.booking.queries.helpers import list_venues_of
 from shared.audit import record_deed
 from shared.errors import Refusal
+from shared.events.booking import HelperMatter
 from shared.messaging.due import schedule
 from shared.messaging.outbox import work_in_bulk
 from shared.tokens import Identity
@@ -84,7 +85,7 @@ _SET_STAFF = text("""
     ON CONFLICT (municipality, session_id, helper_ref) DO UPDATE SET role = excluded.role
 """)
 _COMING_STAFF = text(f"""
-    SELECT t.helper_ref, t.starts_at, t.ends_at FROM course_staff t
+    SELECT t.helper_ref, t.session_id, t.starts_at, t.ends_at FROM course_staff t
     JOIN course_session s ON (s.municipality, s.session_id) = (t.municipality, t.session_id)
     WHERE (s.municipality, s.course_id) = (:municipality, :course_id) AND t.starts_at > :now
     ORDER BY t.starts_at, t.helper_ref LIMIT {SESSIONS_MAX * STAFF_MAX}
@@ -150,11 +151,11 @@ async def set_session(
         await _refuse_busy(session, values, helper_ref)
     await session.execute(_ADD if before is None else _CHANGE, values)
     has_moved = before is None or (before.starts_at, before.ends_at) != (order.starts_at, order.ends_at)
-    if before is not None and (has_moved or before.room_ja != order.room_ja):
-        told = Told(venue=course.venue, starts_at=order.starts_at, ends_at=order.ends_at)
-        for helper_ref in staff:
-            await tell_helper(session, actor.municipality, helper_ref, "changed", told, now=now)
-    await _settle(session, actor, course, staff if has_moved else [], keys, now=now)
+    # What is prepared for it is nobody's business but the coordinators'.
+    is_told = has_moved or (before is not None and before.room_ja != order.room_ja)
+    if is_told:
+        await _tell_each(session, course, wanted, order.starts_at, order.ends_at, staff, "changed", now=now)
+    await _settle(session, actor, course, staff if has_moved else [], keys, is_told=is_told, now=now)
     await record_deed(session, actor, "class-session", wanted, now=now)
     return wanted
 
@@ -179,9 +180,7 @@ async def remove_session(
         raise Refusal("class_no_sessions", 409)
     staff = list((await session.execute(_STAFF, mine)).scalars())
     await session.execute(_REMOVE, mine)
-    told = Told(venue=course.venue, starts_at=before.starts_at, ends_at=before.ends_at)
-    for helper_ref in staff:
-        await tell_helper(session, actor.municipality, helper_ref, "cancelled", told, now=now)
+    await _tell_each(session, course, session_id, before.starts_at, before.ends_at, staff, "cancelled", now=now)
     await _settle(session, actor, course, staff, keys, now=now)
     await record_deed(session, actor, "class-session-remove", session_id, now=now)
 
@@ -196,7 +195,8 @@ async def set_staff(
     *,
     now: datetime,
 ) -> None:
-    """Who teaches, or assists; None: not any more, and they are told. Nobody can book them then. Who is suspended, not
+    """Who teaches, or assists; None: not any more. They are told, of a draft once it is published. Nobody can book them
+    then. Who is suspended, not
     trained yet or pausing can only be taken out.
 
     Raises:
@@ -215,8 +215,7 @@ async def set_staff(
     if role is None:
         if (await session.execute(_DROP_STAFF, values)).one_or_none() is None:
             return
-        told = Told(venue=course.venue, starts_at=found.starts_at, ends_at=found.ends_at)
-        await tell_helper(session, actor.municipality, helper_ref, "cancelled", told, now=now)
+        who = [helper_ref]
     else:
         if (await session.execute(_TAKES_PART, values)).one_or_none() is None:
             raise Refusal("helper_unknown", 404)
@@ -225,6 +224,10 @@ async def set_staff(
         if len(staff | {helper_ref}) > STAFF_MAX:
             raise Refusal("class_staff_many", 409)
         await session.execute(_SET_STAFF, values)
+        # Who teaches instead of assisting comes as before.
+        who = [helper_ref] if helper_ref not in staff else []
+    matter: HelperMatter = "placed" if role else "cancelled"
+    await _tell_each(session, course, session_id, found.starts_at, found.ends_at, who, matter, now=now)
     await record_deed(session, actor, f"class-staff-{role or 'remove'}", session_id, now=now)
     await bring_venues_of(session, actor.municipality, [helper_ref], now=now)
 
@@ -235,15 +238,17 @@ async def tell_all(session: AsyncSession, municipality: str, course_id: UUID, ke
     rows = (await session.execute(_RISE, {"municipality": municipality, "course_id": course_id, "now": now})).all()
     if len(rows) > 1:
         work_in_bulk(session)
-    await tell_entries(session, municipality, course, rows[: 2 * ENTRIES_MAX], keys, now=now)
+    await tell_entries(session, municipality, course, rows[: 2 * ENTRIES_MAX], keys, is_changed=True, now=now)
 
 
-async def tell_staff(session: AsyncSession, municipality: str, course_id: UUID, venue: str, *, now: datetime) -> None:
-    """Whoever teaches or assists from now on is told that it is at another venue: of each session, once."""
+async def tell_staff(
+    session: AsyncSession, municipality: str, course_id: UUID, venue: str, matter: HelperMatter, *, now: datetime
+) -> None:
+    """Whoever teaches or assists from now on is told, of each session, once: that they do, or that it is elsewhere."""
     mine = {"municipality": municipality, "course_id": course_id, "now": now}
     for row in (await session.execute(_COMING_STAFF, mine)).all():
-        told = Told(venue=venue, starts_at=row.starts_at, ends_at=row.ends_at)
-        await tell_helper(session, municipality, row.helper_ref, "changed", told, now=now)
+        told = Told(venue=venue, starts_at=row.starts_at, ends_at=row.ends_at, about=row.session_id)
+        await tell_helper(session, municipality, row.helper_ref, matter, told, now=now)
 
 
 async def bring_venues_of(session: AsyncSession, municipality: str, helpers: list[str], *, now: datetime) -> None:
@@ -261,8 +266,34 @@ async def on_class_over_due(session: AsyncSession, municipality: str, ref: str, 
         await session.execute(_OVER, mine)
 
 
+async def _tell_each(
+    session: AsyncSession,
+    course: Any,
+    session_id: UUID,
+    starts_at: datetime,
+    ends_at: datetime,
+    helpers: list[str],
+    matter: HelperMatter,
+    *,
+    now: datetime,
+) -> None:
+    """These helpers are told of a session; of a draft, nobody. A later word overtakes what waits for the morning."""
+    if course.state == "draft":
+        return
+    told = Told(venue=course.venue, starts_at=starts_at, ends_at=ends_at, about=session_id)
+    for helper_ref in helpers:
+        await tell_helper(session, course.municipality, helper_ref, matter, told, now=now)
+
+
 async def _settle(
-    session: AsyncSession, actor: Identity, course: Any, staff: list[str], keys: Keys, *, now: datetime
+    session: AsyncSession,
+    actor: Identity,
+    course: Any,
+    staff: list[str],
+    keys: Keys,
+    *,
+    is_told: bool = True,
+    now: datetime,
 ) -> None:
     """What follows from other times."""
     mine = {"municipality": actor.municipality, "course_id": course.course_id, "now": now}
@@ -275,7 +306,8 @@ async def _settle(
     await schedule(
         session, "booking", municipality=actor.municipality, kind=CLASS_OVER, ref=ref, due_at=changed.over_at
     )
-    await tell_all(session, actor.municipality, course.course_id, keys, now=now)
+    if is_told:
+        await tell_all(session, actor.municipality, course.course_id, keys, now=now)
 
 
 def _refuse_bad_times(order: SessionOrder, others: list[Any], before: Any, *, now: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.class_draws import CLASS_DRAW
 from services.booking.commands.class_rows import lock_changeable
 from services.booking.commands.class_times import CLASS_OVER, refuse_bad_window, tell_all, tell_staff
+from services.booking.commands.help_returns import match_soon
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.domain.classes import FEE_YEN_MAX, SEATS_MAX, Mode
 from services.booking.domain.draw import SEED_BYTES, commitment_of
@@ -114,13 +115,13 @@ async def change_class(
     await _refuse_unfit(session, actor.municipality, order)
     await session.execute(_CHANGE, _values(actor, course_id, order, now))
     await record_deed(session, actor, "class-change", course_id, now=now)
-    if order.venue != course.venue:
+    if order.venue != course.venue and course.state != "draft":
         await tell_all(session, actor.municipality, course_id, keys, now=now)
-        await tell_staff(session, actor.municipality, course_id, order.venue, now=now)
+        await tell_staff(session, actor.municipality, course_id, order.venue, "changed", now=now)
 
 
 async def publish_class(session: AsyncSession, actor: Identity, course_id: UUID, keys: Keys, *, now: datetime) -> None:
-    """From now on people can enter. Of a draw, the commitment to its seed is told with it.
+    """From now on people can enter, and who teaches is told. Of a draw, the commitment to its seed is told with it.
 
     Raises:
         Refusal: `class_unknown` (404), `class_off`, `class_no_sessions` (409), `class_window` (422).
@@ -147,6 +148,9 @@ async def publish_class(session: AsyncSession, actor: Identity, course_id: UUID,
     await session.execute(_PUBLISH, mine | values)
     await session.execute(_SEATS, mine | {"seats": course.seats})
     await schedule_all(session, "booking", actor.municipality, plans)
+    await tell_staff(session, actor.municipality, course_id, course.venue, "placed", now=now)
+    # Somebody may have asked for help with what it is about.
+    await match_soon(session, actor.municipality, now=now)
     await record_deed(session, actor, "class-publish", course_id, now=now)
 
 

@@ -61,7 +61,7 @@ _FORGET_REQUESTS = """
     UPDATE help_request
     SET subject_ref = NULL, case_id = NULL, contact_ref = NULL, guest_ref = NULL, draft_sealed = NULL,
         link_hash = NULL, code_hash = NULL, code_sealed = NULL, access_sealed = NULL, appointment_id = NULL,
-        reach = 'none', number = upper(replace(CAST(request_id AS text), '-', '')),
+        entry_id = NULL, reach = 'none', number = upper(replace(CAST(request_id AS text), '-', '')),
         state = CASE state WHEN 'open' THEN 'withdrawn' ELSE state END, version = version + 1, changed_at = :now
     WHERE municipality = :municipality AND {whose}
 """

@@ -14,14 +14,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Made, make_appointment
+from services.booking.commands.help_classes import class_help_handlers, plan_seats
 from services.booking.commands.help_requests import HELP_DEADLINE, drop_appointment, lock_request, on_help_deadline_due
 from services.booking.commands.help_returns import MATCH_HELP, MATCH_REF
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME, open_draft, seal_draft
-from services.booking.domain.matching import can_be_there, match_help, monday_of
+from services.booking.domain.class_seats import match_with_classes
+from services.booking.domain.matching import can_be_there, monday_of
 from services.booking.domain.shifts import week_time
 from services.booking.keys import Keys
 from services.booking.queries.help_candidates import list_candidates, list_free_places, list_wanted
+from services.booking.queries.help_classes import list_open_classes
 from services.booking.tables import ledger
 from shared.audit import record_deed
 from shared.errors import Refusal
@@ -117,25 +120,29 @@ def help_handlers(keys: Keys) -> dict[str, DueHandler]:
         MATCH_HELP: on_match_help_due,
         ASK_MATCHED: on_ask_matched_due,
         HELP_DEADLINE: on_help_deadline_due,
+        **class_help_handlers(keys),
     }
 
 
 async def on_match_help_due(session: AsyncSession, municipality: str, _ref: str, now: datetime) -> None:
-    """Due kind `match_help`: plan who is asked for which open request, when and where."""
+    """Due kind `match_help`: plan who is asked for which open request, when and where; and whom a class may help."""
     await session.execute(_ALONE, {"municipality": municipality})
     wanted = await list_wanted(session, municipality, now=now)
     if not wanted:
         return
     helpers = await list_candidates(session, municipality, now=now)
     places = await list_free_places(session, municipality, [each.window for each in wanted], now=now)
+    classes = await list_open_classes(session, municipality, now=now)
+    matched, offers = match_with_classes(wanted, helpers, places, classes)
     plans = []
-    for each in match_help(wanted, helpers, places):
+    for each in matched:
         match_id = uuid4()
         values = msgspec.structs.asdict(each) | {"reasons": list(each.reasons)}
         planned = {"municipality": municipality, "match_id": match_id, "decided_by": None, "now": now}
         if (await session.execute(_PLAN, values | planned)).one_or_none() is not None:
             plans.append(Due(ASK_MATCHED, str(match_id), now))
     await schedule_all(session, "booking", municipality, plans)
+    await plan_seats(session, municipality, offers, now=now)
 
 
 async def carry_out(session: AsyncSession, municipality: str, match_id: UUID, keys: Keys, *, now: datetime) -> None:

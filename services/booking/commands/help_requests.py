@@ -12,14 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.facts import seal_access
-from services.booking.commands.help_returns import match_soon, tell_request
+from services.booking.commands.help_returns import match_soon, settle_seat_soon, tell_request
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import open_draft, release_places, seal_draft
 from services.booking.domain.help_requests import VENUES_MAX, deadline_of
-from services.booking.domain.matching import HelpWindow, Need
+from services.booking.domain.matching import HelpWindow, InClass, Need
 from services.booking.domain.rules import policy_for
 from services.booking.keys import Keys, subject_context
+from services.booking.queries.help_classes import list_hints
 from services.booking.queries.rules import get_rules
 from shared.audit import record_deed
 from shared.crypto import new_code, new_link_token, token_hash
@@ -41,7 +42,7 @@ class HelpWish(msgspec.Struct, frozen=True, kw_only=True):
     topic: str = ""
     venues: tuple[str, ...] = ()
     only_there: bool = False
-    class_too: bool = False
+    in_class: InClass = "no"
     language: str = "ja"
     language_need: Need = "wished"
     sign_need: Need = "none"
@@ -72,13 +73,13 @@ _VISIT = text("""
 _ASK = text("""
     INSERT INTO help_request
         (municipality, request_id, number, state, version, came_by, guest_ref, subject_ref, case_id, contact_ref, reach,
-         procedure, from_step, topic, venues, only_there, first_day, last_day, weekdays, from_min, to_min, class_too,
+         procedure, from_step, topic, venues, only_there, first_day, last_day, weekdays, from_min, to_min, in_class,
          language, language_need, sign_need, draft_sealed, passed_at, link_hash, code_hash, code_sealed, opened_at,
          changed_at, until)
     VALUES
         (:municipality, :request_id, :number, 'open', 1, :came_by, :guest_ref, :subject_ref, :case_id, :contact_ref,
          :reach, :procedure, :from_step, :topic, :venues, :only_there, :first_day, :last_day, :weekdays, :from_min,
-         :to_min, :class_too, :language, :language_need, :sign_need, :draft_sealed, :passed_at, :link_hash, :code_hash,
+         :to_min, :in_class, :language, :language_need, :sign_need, :draft_sealed, :passed_at, :link_hash, :code_hash,
          :code_sealed, :now, :now, :until)
     ON CONFLICT (municipality, case_id) WHERE state = 'open' DO NOTHING
     RETURNING *
@@ -98,7 +99,7 @@ _END = text("""
         draft_sealed = CASE WHEN CAST(:state AS text) = 'unmet' THEN draft_sealed END, changed_at = :now
     WHERE (municipality, request_id) = (:municipality, :request_id) RETURNING *
 """)
-_FORGET_PLAN = text("""
+FORGET_PLAN = text("""
     DELETE FROM help_match
     WHERE (municipality, request_id) = (:municipality, :request_id) AND appointment_id IS NULL
 """)
@@ -205,7 +206,7 @@ async def withdraw_request(
     """No help is needed any more; whoever was asked need not come. Said again, nothing more happens.
 
     Raises:
-        Refusal: `help_unknown` (404); `help_met` (409), they have an appointment, which can be cancelled.
+        Refusal: `help_unknown` (404); `help_met` (409), they have an appointment or a seat, which can be cancelled.
     """
     row = await lock_request(session, municipality, request_id)
     if row.state == "withdrawn":
@@ -273,9 +274,12 @@ async def drop_appointment(session: AsyncSession, row: Any, *, now: datetime) ->
 async def _end(session: AsyncSession, row: Any, state: str, *, now: datetime) -> None:
     mine = {"municipality": row.municipality, "request_id": row.request_id, "now": now}
     await drop_appointment(session, row, now=now)
-    await session.execute(_FORGET_PLAN, mine)
+    await session.execute(FORGET_PLAN, mine)
     ended = (await session.execute(_END, mine | {"state": state})).one()
-    await tell_request(session, ended, now=now)
+    if state == "withdrawn":
+        await settle_seat_soon(session, row.municipality, row.request_id, now=now)
+    classes = await list_hints(session, row.municipality, row.request_id, now=now) if state == "unmet" else []
+    await tell_request(session, ended, classes=classes, now=now)
 
 
 async def _give_back(session: AsyncSession, order: AskForHelp, *, now: datetime) -> None:

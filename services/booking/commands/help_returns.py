@@ -4,6 +4,7 @@ While nobody has accepted, its appointment is a plan that its owner was not told
 has locked the appointment; the request comes after it (`commands/locking.py`).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.facts import tell
 from services.booking.tables import outbox
-from shared.events.booking import AppointmentBooked, HelpRequestProgressed
+from shared.events.booking import AppointmentBooked, ClassHint, HelpRequestProgressed
 from shared.messaging.due import schedule
 
 # Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
 MATCH_HELP, MATCH_REF = "match_help", "town"
+# For a request: the seat that is kept for it in a class, or that met it, may not be what it needs any more.
+SETTLE_SEAT = "settle_seat"
 
 _IS_UNTOLD = text("""
     SELECT EXISTS (SELECT FROM help_request
@@ -32,7 +35,7 @@ _MET = text("""
         -- After its deadline it is not looked again.
         draft_sealed = CASE WHEN r.until > :now THEN r.draft_sealed END
     FROM found WHERE (r.municipality, r.request_id) = (found.municipality, found.request_id)
-    RETURNING found.access_sealed
+    RETURNING found.access_sealed, r.request_id
 """)
 _LOOK_AGAIN = text("""
     WITH found AS (
@@ -62,6 +65,7 @@ async def note_met(session: AsyncSession, appointment: Any, *, now: datetime) ->
     met = (await session.execute(_MET, mine)).one_or_none()
     if met is None:
         return None
+    await settle_seat_soon(session, appointment.municipality, met.request_id, now=now)
     booked: AppointmentBooked = tell(AppointmentBooked, appointment, sealed=met.access_sealed, now=now)
     return booked
 
@@ -83,8 +87,22 @@ async def match_soon(session: AsyncSession, municipality: str, *, now: datetime)
     await schedule(session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=now, keep=True)
 
 
-async def tell_request(session: AsyncSession, row: Any, *, sealed: str | None = None, now: datetime) -> None:
-    """Publish how a request stands; `row` is its row."""
+async def settle_seat_soon(session: AsyncSession, municipality: str, request_id: UUID, *, now: datetime) -> None:
+    """A request has ended, or its class does not take place (`commands/help_classes.py`). Classes are locked after
+    requests, so this has a transaction of its own."""
+    ref = str(request_id)
+    await schedule(session, "booking", municipality=municipality, kind=SETTLE_SEAT, ref=ref, due_at=now)
+
+
+async def tell_request(
+    session: AsyncSession,
+    row: Any,
+    *,
+    sealed: str | None = None,
+    classes: Sequence[ClassHint] = (),
+    now: datetime,
+) -> None:
+    """Publish how a request stands; `row` is its row. `classes` fit it, where nobody was found."""
     await outbox.publish(
         session,
         HelpRequestProgressed(
@@ -103,5 +121,6 @@ async def tell_request(session: AsyncSession, row: Any, *, sealed: str | None = 
             topic=row.topic,
             state=row.state,
             until=row.until,
+            classes=tuple(classes),
         ),
     )

@@ -67,7 +67,7 @@ _TEACHES_NO_MORE = text("""
     WHERE t.municipality = :municipality AND t.helper_ref = :helper_ref AND t.starts_at > :now
       AND (s.municipality, s.session_id) = (t.municipality, t.session_id)
       AND (c.municipality, c.course_id) = (s.municipality, s.course_id)
-    RETURNING c.venue, t.starts_at, t.ends_at
+    RETURNING c.venue, c.state, t.session_id, t.starts_at, t.ends_at
 """)
 
 
@@ -133,8 +133,10 @@ async def pass_on(session: AsyncSession, municipality: str, helper_ref: str, *, 
     """
     key = {"municipality": municipality, "helper_ref": helper_ref, "now": now}
     classes = [
-        Told(venue=row.venue, starts_at=row.starts_at, ends_at=row.ends_at)
+        Told(venue=row.venue, starts_at=row.starts_at, ends_at=row.ends_at, about=row.session_id)
         for row in (await session.execute(_TEACHES_NO_MORE, key)).all()
+        # Of a draft they were not told.
+        if row.state != "draft"
     ]
     for told in classes if is_told else ():
         await tell_helper(session, municipality, helper_ref, "cancelled", told, now=now)

@@ -3,9 +3,12 @@
 A network gives it (`domain/cheapest.py`): request → helper's times of one kind → helper's week → helper. A helper's
 times at a venue on a day are of one kind as long as every request may have all of them or none: nothing is lost by
 taking them together, and the network stays small. Every step is in a fixed order: the same is matched the same way.
+
+Whoever may be met in another way, in a class (`domain/class_seats.py`), has one more edge: request → way, as often as
+it has seats. It costs more than any helper does, and less than not to be met.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
@@ -16,6 +19,7 @@ from services.booking.domain.cheapest import Network
 from services.booking.domain.shifts import Shift, WeekTime, week_time
 
 Need = Literal["none", "wished", "needed"]
+InClass = Literal["no", "too", "only"]
 Reason = Literal["skill", "language", "sign", "venue", "known", "least_load"]
 REASONS: tuple[Reason, ...] = ("skill", "language", "sign", "venue", "known", "least_load")
 
@@ -54,7 +58,8 @@ class HelpWindow(msgspec.Struct, frozen=True, kw_only=True):
 class HelpWanted(msgspec.Struct, frozen=True, kw_only=True):
     """An open request. `skill` is a topic or procedure; `tried` were asked for it already, `met` knows the person.
 
-    Without `venues`, anywhere is as good; with `only_there`, nowhere else.
+    Without `venues`, anywhere is as good; with `only_there`, nowhere else. `in_class`: whether a class would do as
+    well, or it is a class that they wish; `known_classes`: they were offered, or are in, already.
     """
 
     request_id: str
@@ -68,6 +73,8 @@ class HelpWanted(msgspec.Struct, frozen=True, kw_only=True):
     tried: frozenset[str] = frozenset()
     met: frozenset[str] = frozenset()
     days_left: int = DAYS_LEFT_MAX
+    in_class: InClass = "no"
+    known_classes: frozenset[str] = frozenset()
 
 
 class Presence(Shift, frozen=True, kw_only=True):
@@ -113,6 +120,14 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
 
 
+class OtherWay(msgspec.Struct, frozen=True, kw_only=True):
+    """Another way than a helper's time: so many can have it, and what it costs those who may (`request_id`)."""
+
+    code: str
+    seats: int
+    costs: Mapping[str, int]
+
+
 class _Kind(NamedTuple):
     """A helper's times that are as good as each other for everybody."""
 
@@ -130,26 +145,41 @@ def monday_of(day: date) -> date:
 def match_help(
     requests: Sequence[HelpWanted], helpers: Sequence[Candidate], places: Sequence[FreePlace]
 ) -> list[Match]:
-    """As many requests as can be met, at the best: who is asked for each, when and where.
+    """As many requests as helpers can meet, at the best: who is asked for each, when and where."""
+    matched, _other = match_all(requests, helpers, places, ())
+    return matched
+
+
+def match_all(
+    requests: Sequence[HelpWanted],
+    helpers: Sequence[Candidate],
+    places: Sequence[FreePlace],
+    ways: Sequence[OtherWay],
+) -> tuple[list[Match], dict[str, str]]:
+    """As many requests as can be met, at the best: by whom, when and where; and who in another way, and in which.
 
     A slot may have fewer places than helpers, for as long as somebody holds one: whoever finds none there is matched
     again, with what is left.
     """
     matched: list[Match] = []
+    other: dict[str, str] = {}
     waiting, free = list(requests), {place.slot_id: place.free for place in places}
     team = {helper.helper_ref: helper for helper in helpers}
     known = {place.slot_id: place for place in places}
     while waiting:
         open_places = [place for place in places if free[place.slot_id] > 0]
-        found = _match_once(waiting, list(team.values()), open_places, free)
-        if not found:
+        taken = Counter(other.values())
+        left = [msgspec.structs.replace(way, seats=way.seats - taken[way.code]) for way in ways]
+        found, elsewhere = _match_once(waiting, list(team.values()), open_places, left, free)
+        if not found and not elsewhere:
             break
         for each in found:
             team[each.helper_ref] = _with_visit(team[each.helper_ref], known[each.slot_id])
         matched += found
-        met = {each.request_id for each in found}
+        other |= elsewhere
+        met = {each.request_id for each in found} | elsewhere.keys()
         waiting = [each for each in waiting if each.request_id not in met]
-    return matched
+    return matched, other
 
 
 class PlaceTime(Protocol):
@@ -181,7 +211,8 @@ def can_be_there(helper: Candidate, place: PlaceTime, time: WeekTime) -> bool:
 def suits(request: HelpWanted, helper: Candidate) -> bool:
     """Whether somebody may be asked for a request at all."""
     return (
-        helper.helper_ref not in request.tried
+        request.in_class != "only"
+        and helper.helper_ref not in request.tried
         and (request.language_need != "needed" or request.language in helper.languages)
         and (request.sign_need != "needed" or helper.signs)
     )
@@ -222,8 +253,12 @@ def cost_unmet(request: HelpWanted) -> int:
 
 
 def _match_once(
-    requests: Sequence[HelpWanted], helpers: Sequence[Candidate], places: Sequence[FreePlace], free: dict[str, int]
-) -> list[Match]:
+    requests: Sequence[HelpWanted],
+    helpers: Sequence[Candidate],
+    places: Sequence[FreePlace],
+    ways: Sequence[OtherWay],
+    free: dict[str, int],
+) -> tuple[list[Match], dict[str, str]]:
     wishes = list(dict.fromkeys(map(_wish_of, requests)))
     kinds = _sort_times(helpers, places, wishes)
     open_to: dict[int, list[_Kind]] = defaultdict(list)
@@ -233,6 +268,10 @@ def _match_once(
     network = Network()
     sink = network.add()
     node_of = _join_helpers(network, sink, helpers, kinds)
+    node_of_way = {way.code: network.add() for way in ways}
+    for way in ways:
+        network.join(node_of_way[way.code], sink, capacity=way.seats, cost=0)
+    aside: list[tuple[int, str, str]] = []
     numbers = {wish: number for number, wish in enumerate(wishes)}
     edges: list[list[tuple[int, _Kind]]] = []
     for request in requests:
@@ -249,8 +288,14 @@ def _match_once(
                 price = cost + cost_of_wait(request, kind.day)
                 joined.append((network.join(node, node_of[kind], capacity=1, cost=price), kind))
         edges.append(joined)
+        for way in ways:
+            if request.request_id in way.costs:
+                price = way.costs[request.request_id]
+                edge = network.join(node, node_of_way[way.code], capacity=1, cost=price)
+                aside.append((edge, request.request_id, way.code))
         network.send(node, sink)
-    return _give_places(requests, helpers, edges, network, kinds, free)
+    elsewhere = {request_id: code for edge, request_id, code in aside if network.is_used(edge)}
+    return _give_places(requests, helpers, edges, network, kinds, free), elsewhere
 
 
 def _cost_there(request: HelpWanted, helper: Candidate, venue: str) -> int | None:

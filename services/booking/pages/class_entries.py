@@ -10,7 +10,8 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 
 from services.booking.commands.access import Found
-from services.booking.commands.class_entries import EnterClass, enter_class, leave_class, take_offer
+from services.booking.commands.class_entries import EnterClass, enter_class, leave_class
+from services.booking.commands.help_classes import take_seat_offered
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.visits import VISIT_LIFETIME
 from services.booking.domain.classes import offer_until
@@ -41,7 +42,7 @@ from shared.web.pages import CLASS_ENTRIES, CLASSES, page, see_other
 from shared.web.town import Town
 
 ENTER_REFUSALS = frozenset({"class_closed", "class_full", "class_entered", "class_busy"})
-CHANGE_REFUSALS = frozenset({"class_offer_over", "class_off"})
+CHANGE_REFUSALS = frozenset({"class_offer_over", "class_off", "help_over", "help_busy"})
 TAKE, LEAVE = "take", "leave"
 
 Req = Request[Any, Any, Any]
@@ -177,7 +178,7 @@ async def post_class_entry_page(
     if opened is None:
         return ask_for_code(number)
     entry, _found = opened
-    deed = {TAKE: take_offer, LEAVE: leave_class}.get(fields.get("deed", ""))
+    deed = {TAKE: take_seat_offered, LEAVE: leave_class}.get(fields.get("deed", ""))
     path = f"{CLASS_ENTRIES}/{entry.number}"
     if deed is None:
         return see_other(path)

@@ -14,6 +14,7 @@ from services.booking.pages.event_list import COLUMNS, EventRow, values_of
 from services.booking.queries.appointments import TownFacts, find_town_facts
 from services.booking.queries.classes import ClassView, list_classes
 from shared.db import Database
+from shared.town_texts import TownText, TownTexts, read_town_texts
 from shared.web.identity import PUBLIC
 from shared.web.pages import CLASSES, page
 from shared.web.spreadsheets import CSV_TYPE, as_text, write_csv
@@ -60,11 +61,20 @@ async def _read(request: Req, db: Database, town: Town, *, now: datetime) -> lis
     async with db.begin(town.code) as session:
         found = await list_classes(session, town.code, now=now)
         facts = await find_town_facts(session, town.code)
+        texts = await read_town_texts(session, town.code)
     host = facts.host or str(request.base_url).rstrip("/")
-    return [values_of(row) for each in found for row in _rows(each, town, facts, host)]
+    return [values_of(row) for each in found for row in _rows(each, town, facts, texts, host)]
 
 
-def _rows(found: ClassView, town: Town, facts: TownFacts, host: str) -> list[EventRow]:
+def title_en(found: ClassView, texts: TownTexts) -> str:
+    """What a class is in English: its title, if the town has a word for it; else what it is about; else nothing."""
+    nothing = TownText()
+    own = texts.get(found.title_ja, nothing).en
+    topics = [texts.get(name, nothing).en for name in found.topic_names]
+    return own or (f"Class: {', '.join(topics)}" if topics and all(topics) else "")
+
+
+def _rows(found: ClassView, town: Town, facts: TownFacts, texts: TownTexts, host: str) -> list[EventRow]:
     return [
         EventRow(
             municipality=town.code,
@@ -73,6 +83,7 @@ def _rows(found: ClassView, town: Town, facts: TownFacts, host: str) -> list[Eve
             count=len(found.sessions),
             town_name=town.name_ja,
             title=found.title_ja,
+            title_en=title_en(found, texts),
             text=" ".join(found.text_ja.split()),
             starts_at=each.starts_at,
             ends_at=each.ends_at,
@@ -81,6 +92,8 @@ def _rows(found: ClassView, town: Town, facts: TownFacts, host: str) -> list[Eve
             venue_code=found.venue,
             venue_name=found.venue_name,
             venue_place=found.venue_place,
+            latitude=found.venue_latitude,
+            longitude=found.venue_longitude,
             room=each.room_ja,
             seats=found.seats,
             closes_at=found.closes_at,

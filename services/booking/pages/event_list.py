@@ -1,4 +1,4 @@
-"""Classes as 「イベント一覧」 of the towns' open data has them (自治体標準オープンデータセット, デジタル庁)."""
+"""Classes as 「イベント一覧」 of the towns' open data has them (推奨データセット, デジタル庁), in its order."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from shared.clock import JST
 
 COLUMNS = (
     "都道府県コード又は市区町村コード", "NO", "都道府県名", "市区町村名", "イベント名", "イベント名_カナ",
-    "イベント名_英語", "開始日", "終了日", "開始日時特記事項", "開始時間", "終了時間", "説明", "料金(基本)",
+    "イベント名_英語", "開始日", "終了日", "開始時間", "終了時間", "開始日時特記事項", "説明", "料金(基本)",
     "料金(詳細)", "連絡先名称", "連絡先電話番号", "連絡先内線番号", "主催者", "場所名称", "住所", "方書",
     "緯度", "経度", "アクセス方法", "駐車場情報", "定員", "参加申込終了日", "参加申込終了時間", "参加申込方法",
     "URL", "備考", "カテゴリー", "区", "公開日", "更新日", "子育て情報", "施設No.",
@@ -34,6 +34,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     town_name: str
     title: str
+    title_en: str
     text: str
     starts_at: datetime
     ends_at: datetime
@@ -42,6 +43,8 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     venue_code: str
     venue_name: str
     venue_place: str
+    latitude: str
+    longitude: str
     room: str
     seats: int
     closes_at: datetime
@@ -69,6 +72,7 @@ def values_of(row: EventRow) -> dict[str, str]:
         "都道府県名": prefecture_of(row.municipality),
         "市区町村名": row.town_name,
         "イベント名": row.title,
+        "イベント名_英語": row.title_en,
         "開始日": starts.date().isoformat(),
         "終了日": ends.date().isoformat(),
         "開始日時特記事項": f"全{row.count}回の{row.number}回目" if row.count > 1 else "",
@@ -82,6 +86,8 @@ def values_of(row: EventRow) -> dict[str, str]:
         "場所名称": row.venue_name,
         "住所": row.venue_place,
         "方書": row.room,
+        "緯度": row.latitude,
+        "経度": row.longitude,
         "定員": str(row.seats),
         "参加申込終了日": closes.date().isoformat(),
         "参加申込終了時間": f"{closes:%H:%M}",

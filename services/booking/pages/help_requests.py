@@ -13,10 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.access import Found
 from services.booking.commands.help_requests import AskForHelp, HelpWish, ask_for_help, withdraw_request
 from services.booking.domain.help_requests import WEEKDAYS
-from services.booking.domain.matching import HelpWindow, Need
-from services.booking.domain.rules import last_day
+from services.booking.domain.matching import HelpWindow, InClass, Need
+from services.booking.domain.rules import Policy, last_day
 from services.booking.flow import Rush
 from services.booking.keys import Keys
+from services.booking.pages.classes import keep_visit
+from services.booking.pages.help_classes import show_fitting, show_fitting_wish, show_seat
+from services.booking.pages.help_opening import OWN_PATH, SHOWN_HERE, open_request
 from services.booking.pages.help_wording import (
     PARTS,
     part_options,
@@ -24,7 +27,7 @@ from services.booking.pages.help_wording import (
     say_venues,
     say_wishes,
 )
-from services.booking.pages.opening import COOKIE_PATH, COOKIE_PREFIX, access_cookie, ask_for_code
+from services.booking.pages.opening import access_cookie, ask_for_code
 from services.booking.pages.visits import find_elsewhere, refusal_words
 from services.booking.pages.wording import language_name, weekday_name
 from services.booking.queries.free import list_next_free
@@ -41,23 +44,23 @@ from services.booking.queries.visits import get_visit
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
-from shared.reference_number import read_number, show_number
+from shared.reference_number import show_number
 from shared.tokens import Identity
-from shared.web.cookies import read_cookie
 from shared.web.forms import parse_uuid, read_form
-from shared.web.identity import PUBLIC, RenewSession, find_identity, require_visitor, staff_of, token_of
+from shared.web.identity import PUBLIC, find_identity, require_visitor, staff_of
 from shared.web.pages import page, see_other
 from shared.web.templating import jst_date
 from shared.web.town import Town
 
 ASK_REFUSALS = frozenset({"help_window", "help_wish", "help_asked", "help_unfit"})
-SHOWN_HERE = frozenset({"help_met", "help_busy"})
 LANGUAGES = ("ja", "en", "zh", "ko", "pt", "es", "vi", "tl")
 SIGN_NEEDS: dict[str, Need] = {"none": "none", "wished": "wished", "needed": "needed"}
+IN_CLASS: dict[str, InClass] = {"no": "no", "too": "too", "only": "only"}
 # "This week": so many days from today, where nobody says otherwise.
 DAYS_AHEAD = 7
 ALTERNATIVES_MAX = 3
-OWN_PATH = "/booking/help"
+# The button that shows which classes fit.
+LOOK = "look"
 
 Req = Request[Any, Any, Any]
 
@@ -74,6 +77,22 @@ async def get_ask_page(
     refused: FromQuery[str] = "",
 ) -> Template | Redirect:
     """What for, until when, where and how, please. Everything may stay as it is."""
+    return await _show_ask(request, visit_id, db, keys, town, identity, {}, refused=refused, now=now)
+
+
+async def _show_ask(
+    request: Req,
+    visit_id: str,
+    db: Database,
+    keys: Keys,
+    town: Town,
+    identity: Identity,
+    fields: Mapping[str, str],
+    *,
+    refused: str,
+    now: datetime,
+) -> Template | Redirect:
+    """The page with what was filled in so far, and the classes that fit that."""
     wanted = parse_uuid(visit_id, code="visit_unknown")
     async with db.begin(town.code) as session:
         visit = await get_visit(session, town.code, wanted, identity.ref, keys)
@@ -83,6 +102,12 @@ async def get_ask_page(
         topics = await list_topics(session, town.code)
         venues = await list_venues(session, town.code)
         policy = procedure.policy((await get_rules(session, town.code)).policy)
+        values = _first_values(policy, now=now) | dict(fields)
+        try:
+            wish, kept = read_wish(values), keep_visit(str(wanted))
+            classes = await show_fitting_wish(session, town.code, wish, visit.procedure, kept, now=now)
+        except Refusal as refusal:
+            classes, refused = [], refusal.code
     if elsewhere is not None:
         return elsewhere
     if number is not None:
@@ -97,8 +122,8 @@ async def get_ask_page(
         topics=topics,
         venues=[{"value": each.code, "label": each.name_ja, "hint": each.place_ja} for each in venues],
         days=days,
-        first=today.isoformat(),
-        last=min(today + timedelta(days=DAYS_AHEAD), end).isoformat(),
+        values=values,
+        classes=classes,
         weekdays=[{"value": str(each), "label": weekday_name(each)} for each in WEEKDAYS],
         parts=part_options(),
         languages=[{"value": code, "label": language_name(code)} for code in LANGUAGES],
@@ -118,9 +143,11 @@ async def post_ask_page(
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
     secure: NamedDependency[bool],
-) -> Redirect:
-    """Asked. However often it is sent, it is one request of its case."""
+) -> Template | Redirect:
+    """Asked. However often it is sent, it is one request of its case. `look`: only which classes fit, so far."""
     fields = await read_form(request)
+    if LOOK in fields:
+        return await _show_ask(request, visit_id, db, keys, town, identity, fields, refused="", now=now)
     wanted, staff = parse_uuid(visit_id, code="visit_unknown"), staff_of(identity)
     try:
         order = AskForHelp(
@@ -161,6 +188,13 @@ async def get_request_page(
         return ask_for_code(number)
     async with db.begin(town.code) as session:
         free = await _list_free(session, town, found, now=now) if found.state == "unmet" else []
+        seat, kept = await show_seat(session, town.code, found, now=now)
+        is_for_class = found.state == "unmet" or (found.state == "open" and found.in_class != "no")
+        classes = (
+            await show_fitting(session, town.code, found, without=seat if kept else None, now=now)
+            if is_for_class
+            else []
+        )
     shown = page(
         request,
         "help_request.html",
@@ -170,6 +204,8 @@ async def get_request_page(
         where=say_venues(found),
         wishes=say_wishes(found),
         free=free,
+        kept=kept,
+        classes=classes,
         **refusal_words(refused, SHOWN_HERE),
         base=f"{OWN_PATH}/{found.number}",
     )
@@ -178,6 +214,9 @@ async def get_request_page(
         # Whoever may open the request may open what it became.
         met = Found(outcome="open", appointment_id=found.appointment_id, number=found.appointment_number)
         shown.set_cookie(access_cookie(keys, town.code, met, secure=secure, now=now))
+    if seat is not None and is_visitor:
+        entered = Found(outcome="open", appointment_id=seat.entry_id, number=seat.number)
+        shown.set_cookie(access_cookie(keys, town.code, entered, secure=secure, now=now))
     return shown
 
 
@@ -205,33 +244,6 @@ async def post_request_page(
     return see_other(path)
 
 
-async def open_request(
-    request: Req, typed: str, db: Database, keys: Keys, town: Town, *, now: datetime
-) -> RequestView | None:
-    """The request, if this visitor may open it; None if not, and equally if there is none.
-
-    Raises:
-        RenewSession: perhaps it is the guest who asked.
-    """
-    number = read_number(typed)
-    if number is None:
-        return None
-    async with db.begin(town.code) as session:
-        found = await find_request(session, town.code, number, keys, now=now)
-    if found is None:
-        return None
-    identity = find_identity(request)
-    if identity is not None and identity.ref == found.guest_ref:
-        return found
-    cookie = read_cookie(request, COOKIE_PREFIX + number, path=COOKIE_PATH)
-    if cookie and keys.has_access(cookie, town.code, found.request_id, now=now):
-        return found
-    token = token_of(request)
-    if token is not None and token.is_expired(now):
-        raise RenewSession
-    return None
-
-
 def read_wish(fields: Mapping[str, str]) -> HelpWish:
     """What the form says.
 
@@ -250,14 +262,15 @@ def read_wish(fields: Mapping[str, str]) -> HelpWish:
     except ValueError as error:
         raise Refusal("help_window", 422) from error
     language, sign = fields.get("language", LANGUAGES[0]), SIGN_NEEDS.get(fields.get("sign", "none"))
-    if language not in LANGUAGES or sign is None:
+    in_class = IN_CLASS.get(fields.get("in_class", "no"))
+    if language not in LANGUAGES or sign is None or in_class is None:
         raise Refusal("help_wish", 422)
     return HelpWish(
         window=window,
         topic=fields.get("topic", ""),
         venues=tuple(fields.get("venues", "").split()),
         only_there="only_there" in fields,
-        class_too="class_too" in fields,
+        in_class=in_class,
         language=language,
         language_need="needed" if "language_needed" in fields else "wished",
         sign_need=sign,
@@ -284,6 +297,14 @@ async def _list_free(session: AsyncSession, town: Town, found: RequestView, *, n
         for each in slots
         if each.counter in counters
     ]
+
+
+def _first_values(policy: Policy, *, now: datetime) -> dict[str, str]:
+    """What the form says before anybody has filled it in."""
+    today = jst_day(now)
+    last = min(today + timedelta(days=DAYS_AHEAD), last_day(policy, now))
+    weekdays = " ".join(str(each) for each in WEEKDAYS)
+    return {"first": today.isoformat(), "last": last.isoformat(), "weekdays": weekdays, "part": "any"}
 
 
 def _day_option(day: date) -> dict[str, str]:

@@ -49,8 +49,8 @@ def say_wishes(found: RequestView) -> str:
         said.append(f"{language_name(found.language)}{_need(found.language_need)}")
     if found.sign_need != "none":
         said.append(_("手話") + _need(found.sign_need))
-    if found.class_too:
-        said.append(_("教室でもよい"))
+    if found.in_class != "no":
+        said.append(_("教室がよい") if found.in_class == "only" else _("教室でもよい"))
     return "、".join(said)
 
 

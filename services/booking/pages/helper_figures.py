@@ -114,6 +114,8 @@ def _counts(found: HelperMonth) -> list[tuple[str, int]]:
     return [
         (_("依頼"), found.requests),
         (_("サポーターが決まった"), found.met),
+        (_("時間を選ばないお願い"), found.asked_openly),
+        (_("そのうち教室に決まった"), found.met_in_class),
         (_("サポーターがことわった"), found.declined),
         (_("お返事がなかった"), found.unanswered),
         (_("代わりを募集した"), found.covers),

@@ -55,6 +55,8 @@ class ClassView(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     venue_name: str
     venue_place: str
+    venue_latitude: str
+    venue_longitude: str
     seats: int
     mode: Mode
     closes_at: datetime
@@ -103,6 +105,8 @@ class ClassEntryView(msgspec.Struct, frozen=True, kw_only=True):
     entered_at: datetime
     changed_at: datetime
     code_hash: bytes | None
+    # It is, or would be, what somebody asked help for.
+    is_asked: bool
 
     def code(self, keys: Keys) -> str | None:
         """The code that opens it, with its number."""
@@ -150,6 +154,7 @@ _CLASSES = f"""
            ARRAY(SELECT t.name_ja FROM topic t WHERE t.municipality = c.municipality AND t.code = ANY (c.topics)
                  ORDER BY t.code) AS topic_names,
            c.procedures, c.venue, coalesce(v.name_ja, c.venue) AS venue_name, coalesce(v.place_ja, '') AS venue_place,
+           coalesce(v.latitude, '') AS venue_latitude, coalesce(v.longitude, '') AS venue_longitude,
            c.seats, c.mode, c.closes_at, c.language, c.fee_yen, c.state, c.reason_ja,
            encode(c.seed_commitment, 'hex') AS commitment, encode(c.seed, 'hex') AS seed,
            encode(c.entries_digest, 'hex') AS entries_digest, c.published_at, c.drawn_at, c.called_off_at, c.changed_at,
@@ -172,6 +177,7 @@ _ARE_OPEN = text(f"""
 _ENTRY = text("""
     SELECT e.entry_id, e.course_id, e.number, e.lot, e.state, e.came_by, e.guest_ref,
            e.contact_ref IS NOT NULL AS is_reached, e.offer_until, e.entered_at, e.changed_at, e.code_hash,
+           e.request_id IS NOT NULL AS is_asked,
            CASE WHEN e.state IN ('waiting', 'lost') THEN (
                SELECT count(*) FROM course_entry b
                WHERE (b.municipality, b.course_id) = (e.municipality, e.course_id) AND b.state IN ('waiting', 'lost')

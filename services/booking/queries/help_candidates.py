@@ -27,7 +27,17 @@ LATELY = timedelta(days=28)
 # Whoever is planned with somebody, or has an appointment that a helper was asked for, waits for that.
 _WANTED = text(f"""
     SELECT r.request_id, coalesce(nullif(r.topic, ''), r.procedure) AS skill, r.first_day, r.last_day, r.weekdays,
-           r.from_min, r.to_min, r.venues, r.only_there, r.language, r.language_need, r.sign_need, r.until,
+           r.from_min, r.to_min, r.venues, r.only_there, r.language, r.language_need, r.sign_need, r.until, r.in_class,
+           -- One seat at a time is kept; none of the same class twice.
+           EXISTS (SELECT 1 FROM course_entry e
+                   WHERE (e.municipality, e.request_id) = (r.municipality, r.request_id)
+                     AND e.state NOT IN ('withdrawn', 'called_off')) AS has_seat,
+           ARRAY(SELECT DISTINCT CAST(e.course_id AS text) FROM course_entry e
+                 WHERE e.municipality = r.municipality
+                   AND (e.request_id = r.request_id
+                        OR (e.subject_ref = r.subject_ref OR e.guest_ref = r.guest_ref AND e.came_by = 'web')
+                           AND e.state NOT IN ('withdrawn', 'called_off')) LIMIT 300)
+               AS known_classes,
            p.notice_min, p.horizon_days,
            ARRAY(SELECT m.helper_ref FROM help_match m
                  WHERE (m.municipality, m.request_id) = (r.municipality, r.request_id)) AS tried,
@@ -84,6 +94,8 @@ async def list_wanted(
     asked = {"municipality": municipality, "request_id": request_id, "now": now}
     wanted = []
     for row in (await session.execute(_WANTED, asked)).all():
+        if row.has_seat and row.in_class == "only":
+            continue
         policy = policy_for(town, notice_min=row.notice_min, horizon_days=row.horizon_days)
         first = max(row.first_day, jst_day(now + timedelta(minutes=policy.notice_min)))
         last = min(row.last_day, jst_day(now) + timedelta(days=policy.horizon_days))
@@ -102,6 +114,8 @@ async def list_wanted(
                 sign_need=row.sign_need,
                 tried=frozenset(row.tried),
                 met=frozenset(row.met),
+                in_class="no" if row.has_seat else row.in_class,
+                known_classes=frozenset(row.known_classes),
                 days_left=(row.until - now).days,
             )
         )

@@ -15,6 +15,7 @@ from services.booking.domain.matching import (
     FreePlace,
     HelpWanted,
     HelpWindow,
+    InClass,
     Need,
     Reason,
     can_be_there,
@@ -42,7 +43,7 @@ class TopicView(msgspec.Struct, frozen=True, kw_only=True):
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """A request, and how it stands. `asked_*` while a helper is asked; `code` for the browser that asked, for an hour.
 
-    Of an appointment its owner was not told yet, there is no number.
+    Of an appointment its owner was not told yet, there is no number; `entry_number` is of the class that met it.
     """
 
     request_id: UUID
@@ -63,7 +64,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     weekdays: tuple[int, ...]
     from_min: int
     to_min: int
-    class_too: bool
+    in_class: InClass
     language: str
     language_need: Need
     sign_need: Need
@@ -74,6 +75,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     asked_venue: str | None
     appointment_id: UUID | None
     appointment_number: str | None
+    entry_number: str | None
     code: str | None = None
 
     @property
@@ -114,18 +116,19 @@ _REQUEST = """
            ARRAY(SELECT coalesce(c.name_ja, v.code) FROM unnest(r.venues) WITH ORDINALITY AS v(code, no)
                  LEFT JOIN counter c ON (c.municipality, c.code) = (r.municipality, v.code)
                  ORDER BY v.no) AS venue_names,
-           r.only_there, r.first_day, r.last_day, r.weekdays, r.from_min, r.to_min, r.class_too, r.language,
+           r.only_there, r.first_day, r.last_day, r.weekdays, r.from_min, r.to_min, r.in_class, r.language,
            r.language_need, r.sign_need, r.opened_at, r.until, r.appointment_id,
            (SELECT count(*) FROM help_match m
             WHERE (m.municipality, m.request_id) = (r.municipality, r.request_id)
               AND m.appointment_id IS NOT NULL) AS tried,
            a.starts_at AS asked_starts_at, coalesce(k.name_ja, a.counter) AS asked_venue,
-           CASE WHEN r.state = 'met' THEN a.number END AS appointment_number, r.subject_ref, r.code_sealed,
-           s.wrapped_key
+           CASE WHEN r.state = 'met' THEN a.number END AS appointment_number, e.number AS entry_number,
+           r.subject_ref, r.code_sealed, s.wrapped_key
     FROM help_request r
     LEFT JOIN procedure p ON (p.municipality, p.code) = (r.municipality, r.procedure)
     LEFT JOIN topic t ON (t.municipality, t.code) = (r.municipality, r.topic)
     LEFT JOIN appointment a ON (a.municipality, a.appointment_id) = (r.municipality, r.appointment_id)
+    LEFT JOIN course_entry e ON (e.municipality, e.entry_id) = (r.municipality, r.entry_id)
     LEFT JOIN counter k ON (k.municipality, k.code) = (a.municipality, a.counter)
     LEFT JOIN subject_key s ON (s.municipality, s.subject_ref) = (r.municipality, r.subject_ref)
     WHERE r.municipality = :municipality {which}

@@ -39,6 +39,9 @@ class HelperMonth(msgspec.Struct, frozen=True, kw_only=True):
 
     requests: int
     met: int
+    # Who asked without choosing a time, and of these, who found it in a class.
+    asked_openly: int
+    met_in_class: int
     met_percent: int | None
     match_p50_min: int | None
     match_p90_min: int | None
@@ -88,6 +91,14 @@ _STUCK = text(f"""
           WHERE municipality = :municipality AND from_step <> '' AND opened_at >= :since AND opened_at < :until) AS each
     GROUP BY procedure, step ORDER BY count(*) DESC, procedure, step LIMIT {STUCK_MAX}
 """)
+_OPENLY = text("""
+    SELECT count(*) AS asked, count(*) FILTER (WHERE r.state = 'met' AND EXISTS (
+               SELECT 1 FROM course_entry e
+               WHERE (e.municipality, e.request_id) = (r.municipality, r.request_id)
+                 AND e.state = 'entered')) AS in_class
+    FROM help_request r
+    WHERE r.municipality = :municipality AND r.opened_at >= :since AND r.opened_at < :until
+""")
 _ANSWERS = text("""
     SELECT count(*) FILTER (WHERE state = 'declined' AND NOT unanswered) AS declined,
            count(*) FILTER (WHERE state = 'declined' AND unanswered) AS unanswered
@@ -125,6 +136,7 @@ async def read_month(session: AsyncSession, municipality: str, month: date) -> H
     """The month that begins on this day, as far as it has come."""
     asked = _span(municipality, month, next_month(month) - timedelta(days=1))
     requests = (await session.execute(_REQUESTS, asked)).all()
+    openly = (await session.execute(_OPENLY, asked)).one()
     answers = (await session.execute(_ANSWERS, asked)).one()
     covers = (await session.execute(_COVERS, asked)).one()
     stuck = (await session.execute(_STUCK, asked)).all()
@@ -135,6 +147,8 @@ async def read_month(session: AsyncSession, municipality: str, month: date) -> H
     return HelperMonth(
         requests=len(requests),
         met=len(met),
+        asked_openly=openly.asked,
+        met_in_class=openly.in_class,
         met_percent=share_percent(len(met), len(requests)),
         match_p50_min=_whole(percentile(waits, 50)),
         match_p90_min=_whole(percentile(waits, 90)),

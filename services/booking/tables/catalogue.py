@@ -66,5 +66,9 @@ counter = Table(
     Column("kind", Text, nullable=False, server_default="counter"),
     # By which means a fee is paid there; empty: the town has not told.
     Column("payment", ARRAY(Text), nullable=False, server_default="{}"),
+    # Where a venue is, in degrees as the town writes them; empty: it has not told.
+    Column("latitude", Text, nullable=False, server_default=""),
+    Column("longitude", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
+    CheckConstraint("(latitude = '') = (longitude = '')", name="located"),
 )

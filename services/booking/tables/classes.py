@@ -151,7 +151,14 @@ course_entry = Table(
     Column("version", Integer, nullable=False),
     Column("entered_at", TIME, nullable=False),
     Column("changed_at", TIME, nullable=False),
+    # The request for help that this seat meets, or would; why this class, and which coordinator chose it.
+    Column("request_id", UUID),
+    Column("reasons", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("decided_by", Text),
     ForeignKeyConstraint(["municipality", "course_id"], ["booking.course.municipality", "booking.course.course_id"]),
+    ForeignKeyConstraint(
+        ["municipality", "request_id"], ["booking.help_request.municipality", "booking.help_request.request_id"]
+    ),
     UniqueConstraint("municipality", "course_id", "entry_id"),
     UniqueConstraint("municipality", "number"),
     UniqueConstraint("municipality", "course_id", "lot"),
@@ -164,6 +171,16 @@ course_entry = Table(
     ),
     CheckConstraint("state <> 'offered' OR offer_until IS NOT NULL", name="offer_whole"),
     CheckConstraint("came_by IN ('web', 'phone', 'desk')", name="came_by"),
+    CheckConstraint("request_id IS NOT NULL OR decided_by IS NULL AND cardinality(reasons) = 0", name="request_whole"),
+    # One seat at a time is kept for a request. Whoever is in the class by it is met by that: a trigger (0045).
+    Index(
+        "course_entry_one_per_request_idx",
+        "municipality",
+        "request_id",
+        unique=True,
+        postgresql_where=text(f"request_id IS NOT NULL AND {LIVE}"),
+    ),
+    Index("course_entry_request_idx", "municipality", "request_id"),
     # Nobody is in a class twice. Staff enter many, each for another person.
     Index(
         "course_entry_one_per_subject_idx",

@@ -49,8 +49,8 @@ help_request = Table(
     Column("weekdays", ARRAY(Integer), nullable=False),
     Column("from_min", Integer, nullable=False),
     Column("to_min", Integer, nullable=False),
-    # A class (教室) would do as well.
-    Column("class_too", Boolean, nullable=False),
+    # Whether a class (教室) would do as well, or it is a class that they wish.
+    Column("in_class", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("language_need", Text, nullable=False),
     Column("sign_need", Text, nullable=False),
@@ -68,17 +68,27 @@ help_request = Table(
     Column("changed_at", TIME, nullable=False),
     # Until when a helper is looked for.
     Column("until", TIME, nullable=False),
+    # Met by one of both: a helper's appointment, or a seat in a class. A trigger (0045) keeps it the one it is.
     Column("appointment_id", UUID),
+    Column("entry_id", UUID),
     UniqueConstraint("municipality", "number"),
     UniqueConstraint("municipality", "link_hash"),
     ForeignKeyConstraint(
         ["municipality", "appointment_id"],
         ["booking.appointment.municipality", "booking.appointment.appointment_id"],
     ),
+    ForeignKeyConstraint(
+        ["municipality", "entry_id"],
+        ["booking.course_entry.municipality", "booking.course_entry.entry_id"],
+        use_alter=True,
+        name="help_request_municipality_entry_id_fkey",
+    ),
     CheckConstraint("state IN ('open', 'met', 'unmet', 'withdrawn')", name="state"),
+    CheckConstraint("in_class IN ('no', 'too', 'only')", name="in_class"),
     CheckConstraint(
-        "CASE state WHEN 'met' THEN appointment_id IS NOT NULL OR subject_ref IS NULL"
-        " WHEN 'open' THEN subject_ref IS NOT NULL ELSE appointment_id IS NULL END",
+        "CASE state WHEN 'met' THEN num_nonnulls(appointment_id, entry_id) = 1 OR subject_ref IS NULL"
+        " WHEN 'open' THEN subject_ref IS NOT NULL AND entry_id IS NULL"
+        " ELSE num_nonnulls(appointment_id, entry_id) = 0 END",
         name="met_whole",
     ),
     CheckConstraint("came_by IN ('web', 'phone', 'desk')", name="came_by"),
@@ -97,6 +107,13 @@ help_request = Table(
         "appointment_id",
         unique=True,
         postgresql_where=text("appointment_id IS NOT NULL"),
+    ),
+    Index(
+        "help_request_entry_idx",
+        "municipality",
+        "entry_id",
+        unique=True,
+        postgresql_where=text("entry_id IS NOT NULL"),
     ),
     Index("help_request_state_idx", "municipality", "state", "until"),
     Index("help_request_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.handed_in import HandedIn, keep_access, take_over, tell
-from services.notifications.domain.notices import CLASS_NOTICES, CLASS_REMINDER
+from services.notifications.domain.notices import CLASS_CHANGED, CLASS_NOTICES, CLASS_PROPOSED, CLASS_REMINDER, Kind
 from services.notifications.domain.reminders import day_before
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE
@@ -52,7 +52,7 @@ async def follow_class_entry(session: AsyncSession, keys: Keys, event: ClassEntr
     await keep_access(session, keys, entry, event.sealed, publisher="booking", purpose="access", now=now)
     if not is_newest:
         return
-    kind = CLASS_NOTICES.get(event.state)
+    kind = _kind_of(event)
     if kind is not None:
         await tell(session, entry, kind, occasion=str(event.aggregate_version), now=now)
     remind_at, town, ref = day_before(event.starts_at), event.municipality, str(event.entry_id)
@@ -60,6 +60,12 @@ async def follow_class_entry(session: AsyncSession, keys: Keys, event: ClassEntr
         await schedule(session, SERVICE, municipality=town, kind=DUE_REMINDER, ref=ref, due_at=remind_at)
     else:
         await unschedule(session, SERVICE, municipality=town, kind=DUE_REMINDER, ref=ref)
+
+
+def _kind_of(event: ClassEntryProgressed) -> Kind | None:
+    if event.state == "offered":
+        return CLASS_PROPOSED if event.is_asked else CLASS_NOTICES["offered"]
+    return CLASS_CHANGED if event.is_changed else CLASS_NOTICES.get(event.state)
 
 
 async def remind_of_class(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

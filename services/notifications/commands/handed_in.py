@@ -28,7 +28,7 @@ from services.notifications.tables import SERVICE
 from shared.crypto import SealBroken
 from shared.db import Prepared
 from shared.errors import Poison
-from shared.events.booking import SealedAccess
+from shared.events.booking import ClassHint, SealedAccess
 from shared.messaging.due import schedule
 from shared.messaging.outbox import is_bulk
 
@@ -41,15 +41,15 @@ FORGET_AFTER = timedelta(days=2)
 _PROJECT = Prepared(f"""
     INSERT INTO {SERVICE}.application AS known (
         municipality, application_id, version, number, subject_ref, contact_ref, case_id, procedure, office, state,
-        title, venue, starts_at, ends_at, until)
+        title, venue, starts_at, ends_at, until, classes)
     VALUES (:municipality, :application_id, :version, :number, :subject_ref, :contact_ref, :case_id, :procedure,
-            :office, :state, :title, :venue, :starts_at, :ends_at, :until)
+            :office, :state, :title, :venue, :starts_at, :ends_at, :until, CAST(:classes AS jsonb))
     ON CONFLICT (municipality, application_id) DO UPDATE
     SET (version, number, subject_ref, contact_ref, case_id, procedure, office, state, title, venue, starts_at,
-         ends_at, until)
+         ends_at, until, classes)
       = (excluded.version, excluded.number, excluded.subject_ref, excluded.contact_ref, excluded.case_id,
          excluded.procedure, excluded.office, excluded.state, excluded.title, excluded.venue, excluded.starts_at,
-         excluded.ends_at, excluded.until)
+         excluded.ends_at, excluded.until, excluded.classes)
     WHERE known.version < excluded.version
     RETURNING version
 """)
@@ -95,11 +95,12 @@ class HandedIn(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     until: datetime | None = None
+    classes: tuple[ClassHint, ...] = ()
 
 
 async def take_over(session: AsyncSession, matter: HandedIn, *, now: datetime) -> bool:
     """Write the state unless a newer one is there; what waits and was overtaken is not told. Whether it was written."""
-    values = msgspec.structs.asdict(matter)
+    values = msgspec.structs.asdict(matter) | {"classes": msgspec.json.encode(matter.classes).decode()}
     if await _PROJECT.row(session, values) is None:
         return False
     ours = {"municipality": matter.municipality, "application_id": matter.application_id, "version": matter.version}

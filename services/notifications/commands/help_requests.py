@@ -29,6 +29,7 @@ async def follow_help_request(
         procedure=event.procedure,
         state=event.state,
         until=event.until,
+        classes=event.classes,
     )
     kind = HELP_NOTICES.get(event.state)
     is_newest = await take_over(session, request, now=now)

@@ -27,7 +27,7 @@ from services.notifications.tables import (
     told,
 )
 from shared.crypto import SealBroken
-from shared.events.booking import SealedAccess
+from shared.events.booking import ClassHint, SealedAccess
 from shared.log import get_logger
 
 log = get_logger(__name__)
@@ -84,6 +84,7 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             language.label("language"),
             subject_key.c.wrapped_key,
             application.c.title,
+            application.c.classes,
             told.c.content_sealed,
             told.c.wrapped_key.label("told_key"),
             catalogue_town.c.name_ja.label("town_name"),
@@ -217,6 +218,7 @@ def order_of(
         link_token=access.link_token if access else content.link_token,
         code=access.code if access else content.code,
         title=row.title or "",
+        classes=msgspec.convert(row.classes or [], tuple[ClassHint, ...]),
         message_subject=content.subject,
         message_body=content.body,
     )

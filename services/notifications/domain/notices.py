@@ -38,12 +38,15 @@ Kind = Literal[
     "class_lost",
     "class_called_off",
     "class_reminder",
+    "class_proposed",
+    "class_changed",
     "helper_offer",
     "helper_cover",
     "helper_cancelled",
     "helper_changed",
     "helper_reminder",
     "helper_message",
+    "helper_placed",
     "sign_in",
 ]
 # What is told of an online application, by the state that it has reached.
@@ -70,6 +73,10 @@ CLASS_NOTICES: dict[str, Kind] = {
     "called_off": "class_called_off",
 }
 CLASS_REMINDER: Kind = "class_reminder"
+# A seat that is kept for whoever asked for help; and a class that is somewhere else, or at another time.
+CLASS_PROPOSED: Kind = "class_proposed"
+CLASS_CHANGED: Kind = "class_changed"
+OF_CLASSES: tuple[Kind, ...] = (*CLASS_NOTICES.values(), CLASS_REMINDER, CLASS_PROPOSED, CLASS_CHANGED)
 # What a helper is told, by its matter; of what is `over`, nothing.
 HELPER_NOTICES: dict[str, Kind] = {
     "offer": "helper_offer",
@@ -78,6 +85,7 @@ HELPER_NOTICES: dict[str, Kind] = {
     "changed": "helper_changed",
     "reminder": "helper_reminder",
     "message": "helper_message",
+    "placed": "helper_placed",
 }
 SIGN_IN: Kind = "sign_in"
 # Somebody else chose the channel of a case for the person. It is told on their page as well.
@@ -91,7 +99,7 @@ Reach = WayKind | Literal["none"]
 OF_CLOSINGS: tuple[Kind, ...] = ("closure", "reopened")
 # Of these everybody is told: whom no message reaches, by staff.
 TOLD_BY_STAFF_TOO: tuple[Kind, ...] = (
-    *OF_CLOSINGS, "draw_called_off", "help_unmet", "class_offered", "class_called_off",
+    *OF_CLOSINGS, "draw_called_off", "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED,
 )  # fmt: skip
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
 MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN)
@@ -100,7 +108,7 @@ OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN)
 # About what somebody handed in: a newer state of it has made them wrong.
 _OF_HANDED_IN: tuple[Kind, ...] = (
     *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED, *HELP_NOTICES.values(),
-    *CLASS_NOTICES.values(), CLASS_REMINDER,
+    *OF_CLASSES,
 )  # fmt: skip
 # Whoever waits for the answer, or stands before a closed door, waits now; a reminder and what is written to a group
 # goes out beside the others.
@@ -108,13 +116,13 @@ URGENT: tuple[Kind, ...] = ("helper_offer", "helper_cover", SIGN_IN)
 IN_BULK: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder", "helper_message")
 # What comes by night waits for the morning, unless it would have lost its use by then.
 RATHER_BY_DAY: tuple[Kind, ...] = (
-    "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_message", "help_unmet",
-    "class_offered", "class_called_off",
+    "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_message", "helper_placed",
+    "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED, CLASS_CHANGED,
 )  # fmt: skip
 KEEPS_QUIET: tuple[Kind, ...] = (*RATHER_BY_DAY, "helper_reminder", CLASS_REMINDER)
 # Of use as long as something is kept, an answer is waited for, or a code opens.
 _UNTIL: tuple[Kind, ...] = (
-    "earlier_offer", "class_offered", "helper_offer", "helper_cover", "helper_changed", SIGN_IN,
+    "earlier_offer", "class_offered", CLASS_PROPOSED, "helper_offer", "helper_cover", "helper_changed", SIGN_IN,
 )  # fmt: skip
 _REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.

@@ -206,6 +206,15 @@ def _counter_rows(pack: TownPack) -> list[dict[str, Any]]:
     return [row | {"travels": _travels(pack, row["code"])} for row in rows]
 
 
+def _told_rows(pack: TownPack) -> list[dict[str, Any]]:
+    """With what only booking has to know: where a venue is."""
+    located = {venue.code: (venue.latitude, venue.longitude) for venue in pack.venues}
+    return [
+        row | dict(zip(("latitude", "longitude"), located.get(row["code"], ("", "")), strict=True))
+        for row in _counter_rows(pack)
+    ]
+
+
 def _travels(pack: TownPack, code: str) -> list[dict[str, Any]]:
     ways = sorted((each for each in pack.travels if code in each.counters), key=lambda each: each.minutes)
     return [{"district": each.district, "minutes": each.minutes} for each in ways]
@@ -279,7 +288,7 @@ def _published(pack: TownPack, public_url: str, version: int, now: datetime) -> 
             for line in pack.procedures
         ),
         counters=tuple(
-            CounterEntry(**{name: row[name] for name in CounterEntry.__struct_fields__}) for row in _counter_rows(pack)
+            CounterEntry(**{name: row[name] for name in CounterEntry.__struct_fields__}) for row in _told_rows(pack)
         ),
         walks=tuple(
             WalkEntry(counter=counter, other=other, minutes=minutes)
@@ -305,7 +314,7 @@ def _content_hash(pack: TownPack, public_url: str) -> str:
             pack.town,
             public_url,
             pack.procedures,
-            _counter_rows(pack),
+            _told_rows(pack),
             pack.life_events,
             pack.things,
             pack.deadlines,
