@@ -372,7 +372,9 @@ async def decide(world: World, resident: Resident) -> str:
         resident.phase = "opened"
         return "has to be asked again"
     async with world.at("routing") as session:
-        handed = await make_pass(session, keys, identity=me, case_id=resident.case_id, language="ja", now=now)
+        handed = await make_pass(
+            session, keys, identity=me, case_id=resident.case_id, titles={}, language="ja", now=now
+        )
     if handed is None:
         return "has no pass"
     return (

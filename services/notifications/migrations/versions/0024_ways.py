@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0024", "0022", None, None
+revision, down_revision, branch_labels, depends_on = "0024", "0023", None, None
 
 SCHEMA = "notifications"
 
