@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.facts import seal_access
-from services.booking.commands.help_returns import match_soon, tell_request
+from services.booking.commands.help_returns import match_at, tell_request
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import open_draft, release_places, seal_draft
@@ -191,7 +191,7 @@ async def ask_for_help(session: AsyncSession, order: AskForHelp, keys: Keys, *, 
     await _give_back(session, order, now=now)
     sealed = seal_access(keys, access) if visit.contact_ref is not None else None
     await tell_request(session, row, sealed=sealed, now=now)
-    await match_soon(session, order.municipality, now=now)
+    await match_at(session, order.municipality, now)
     ref = str(request_id)
     await schedule(session, "booking", municipality=order.municipality, kind=HELP_DEADLINE, ref=ref, due_at=until)
     await record_deed(session, order.staff, "help-ask", request_id, now=now)

@@ -73,14 +73,16 @@ async def look_again(session: AsyncSession, municipality: str, appointment_id: U
     if row is None:
         return
     if row.state == "open":
-        await match_soon(session, municipality, now=now)
+        await match_at(session, municipality, now)
     if row.state != row.before:
         await tell_request(session, row, now=now)
 
 
-async def match_soon(session: AsyncSession, municipality: str, *, now: datetime) -> None:
-    """Somebody asks, or can be asked."""
-    await schedule(session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=now, keep=True)
+async def match_at(session: AsyncSession, municipality: str, due_at: datetime) -> None:
+    """Somebody asks, or may be asked then: at the latest at this time it is matched."""
+    await schedule(
+        session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=due_at, keep=True
+    )
 
 
 async def tell_request(session: AsyncSession, row: Any, *, sealed: str | None = None, now: datetime) -> None:

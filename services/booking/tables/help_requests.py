@@ -67,6 +67,9 @@ help_request = Table(
     # Until when a helper is looked for.
     Column("until", TIME, nullable=False),
     Column("appointment_id", UUID),
+    # How many plans for it could not be carried out, one after the other; and from when on it is planned for again.
+    Column("plans_dropped", Integer, nullable=False, server_default=text("0")),
+    Column("plan_again_at", TIME),
     UniqueConstraint("municipality", "number"),
     UniqueConstraint("municipality", "link_hash"),
     ForeignKeyConstraint(
