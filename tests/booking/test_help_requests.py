@@ -154,18 +154,6 @@ async def test_nobody_finds_a_helper_for_who_went_another_way_or_whose_case_is_f
     assert states == [("withdrawn", None, switched), ("unmet", None, None)]
 
 
-async def test_who_was_met_after_the_deadline_leaves_no_draft(helps: HelpTown) -> None:
-    await helps.helper()
-    request_id = await helps.ask()
-    await helps.match()
-    start = helps.town.now
-    await change(helps, "UPDATE help_request SET until = opened_at + interval '1 minute'")
-    helps.at(start + timedelta(minutes=2))
-    await helps.answer(TANAKA, "accept")
-    row = await helps.request(request_id)
-    assert (row.state, row.draft_sealed) == ("met", None)
-
-
 async def test_who_asked_again_meanwhile_is_looked_for_once(helps: HelpTown) -> None:
     await helps.helper()
     case_id = uuid4()

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Made, make_appointment
-from services.booking.commands.help_requests import HELP_DEADLINE, drop_appointment, lock_request, on_help_deadline_due
-from services.booking.commands.help_returns import MATCH_HELP, match_at
+from services.booking.commands.help_requests import drop_appointment, lock_request, on_help_deadline_due
+from services.booking.commands.help_returns import HELP_DEADLINE, MATCH_HELP, match_at
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.marks import SETTLE
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME, open_draft, seal_draft

@@ -16,6 +16,8 @@ from services.booking.tables import outbox
 from shared.events.booking import AppointmentBooked, HelpRequestProgressed
 from shared.messaging.due import schedule
 
+# Kind of `due`, for a request: its deadline; of one that is met later, when its appointment begins.
+HELP_DEADLINE = "help_deadline"
 # Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
 MATCH_HELP, MATCH_REF = "match_help", "town"
 
@@ -28,11 +30,9 @@ _MET = text("""
         SELECT municipality, request_id, access_sealed FROM help_request
         WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state = 'open' FOR UPDATE)
     UPDATE help_request r
-    SET state = 'met', access_sealed = NULL, version = r.version + 1, changed_at = :now,
-        -- After its deadline it is not looked again.
-        draft_sealed = CASE WHEN r.until > :now THEN r.draft_sealed END
+    SET state = 'met', access_sealed = NULL, version = r.version + 1, changed_at = :now
     FROM found WHERE (r.municipality, r.request_id) = (found.municipality, found.request_id)
-    RETURNING found.access_sealed
+    RETURNING r.request_id, r.until, found.access_sealed
 """)
 _LOOK_AGAIN = text("""
     WITH found AS (
@@ -62,6 +62,12 @@ async def note_met(session: AsyncSession, appointment: Any, *, now: datetime) ->
     met = (await session.execute(_MET, mine)).one_or_none()
     if met is None:
         return None
+    if met.until <= now:
+        # Its deadline was worked off. Should this helper not come after all, a coordinator may still find another one.
+        due_at, ref = appointment.starts_at, str(met.request_id)
+        await schedule(
+            session, "booking", municipality=appointment.municipality, kind=HELP_DEADLINE, ref=ref, due_at=due_at
+        )
     booked: AppointmentBooked = tell(AppointmentBooked, appointment, sealed=met.access_sealed, now=now)
     return booked
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Integer, Row, and_, cast, exists, func, select
+from sqlalchemy import Integer, Row, and_, cast, func, select
 
 from services.notifications.commands.account_notices import Content, open_content
 from services.notifications.commands.contacts import Reading
@@ -13,6 +13,7 @@ from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.domain.notices import Matter, Newest, Waiting
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
+from services.notifications.queries import is_overtaken
 from services.notifications.tables import (
     account_contact,
     application,
@@ -40,14 +41,6 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
     """Notices with the newest state of what they are about, the contact, and the words; locked."""
     town = notice.c.municipality
     language = _first(contact_point.c.language, account_contact.c.language)
-    # About the same, a later word overtakes an earlier one that waits.
-    later = told.alias("later")
-    is_overtaken = exists().where(
-        later.c.municipality == town,
-        later.c.about == told.c.about,
-        later.c.account_ref == told.c.account_ref,
-        later.c.occurred_at > told.c.occurred_at,
-    )
     joined = (
         notice.outerjoin(appointment, and_(appointment.c.municipality == town,
                                            appointment.c.appointment_id == notice.c.appointment_id))
@@ -82,7 +75,9 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             appointment.c.minutes.label("needed_min"),
             appointment.c.chain_id,
             _of_either("state").label("newest_state"),
-            _first(appointment.c.sequence, application.c.version, cast(is_overtaken, Integer)).label("newest_sequence"),
+            _first(appointment.c.sequence, application.c.version, cast(is_overtaken(), Integer)).label(
+                "newest_sequence"
+            ),
             _first(contact_point.c.reach, account_contact.c.reach).label("contact_reach"),
             language.label("language"),
             subject_key.c.wrapped_key,

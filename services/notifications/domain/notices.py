@@ -247,8 +247,8 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
     if notice.kind in _REMINDERS and newest.starts_at is not None and now >= newest.starts_at:
         return Settle("superseded", "begun")
     if notice.reach is None and now - notice.created_at >= CONTACT_WAIT:
-        # Who has an account and never said how to be told looks at their page, as whoever chose so.
-        return Settle("undeliverable", "contact_missing", task=notice.kind not in OF_ACCOUNTS)
+        # Their page says when a visit is that they have accepted themselves; of all else a coordinator tells them.
+        return Settle("undeliverable", "contact_missing", task=notice.kind != HELPER_NOTICES["reminder"])
     if now >= notice.useful_until:
         return Settle("undeliverable", "too_late", task=True)
     if notice.reach is None or not notice.has_words:
