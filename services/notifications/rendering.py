@@ -13,6 +13,7 @@ from services.notifications.domain.notices import (
     CASE_SWITCHED,
     CLASS_NOTICES,
     CLASS_REMINDER,
+    CONTACT_CHANGED,
     DRAW_NOTICES,
     HELP_NOTICES,
     HELPER_NOTICES,
@@ -48,6 +49,7 @@ FAMILIES = {
     CASE_SWITCHED: "case_",
     TURN_NEAR: "turn_",
     SIGN_IN: "sign_in_",
+    CONTACT_CHANGED: "contact_changed_",
 }
 
 # Plain text: nothing to escape.

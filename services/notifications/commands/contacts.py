@@ -9,7 +9,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
-from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, due_kind
+from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, Reach, due_kind
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, contact_point, ledger, subject_key
 from shared.crypto import SealBroken, SubjectVault
@@ -76,7 +76,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
     """An open address. Nothing but the page that was asked for it shows it."""
 
-    reach: str
+    reach: Reach
     address: str
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ TIMES = ("starts_at", "ends_at")
 def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
     """Notices with the newest state of what they are about, the contact, and the words; locked."""
     town = notice.c.municipality
-    language = _first(contact_point.c.language, account_contact.c.language)
+    language = _first(contact_point.c.language, told.c.language, account_contact.c.language)
     joined = (
         notice.outerjoin(appointment, and_(appointment.c.municipality == town,
                                            appointment.c.appointment_id == notice.c.appointment_id))
@@ -78,7 +78,8 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             _first(appointment.c.sequence, application.c.version, cast(is_overtaken(), Integer)).label(
                 "newest_sequence"
             ),
-            _first(contact_point.c.reach, account_contact.c.reach).label("contact_reach"),
+            _first(contact_point.c.reach, told.c.reach, account_contact.c.reach).label("contact_reach"),
+            told.c.reach.label("former_reach"),
             language.label("language"),
             subject_key.c.wrapped_key,
             application.c.title,
@@ -231,6 +232,11 @@ def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess |
         log.error("access_unreadable", notice_id=str(row.notice_id))
         return None
     return msgspec.json.decode(opened, type=SealedAccess)
+
+
+def former_address(row: Row[Any], keys: Keys, municipality: str) -> str | None:
+    """Where it goes, if to an address that was theirs before; None when that is forgotten."""
+    return _open_content(row, keys, municipality).address
 
 
 def _open_content(row: Row[Any], keys: Keys, municipality: str) -> Content:

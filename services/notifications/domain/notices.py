@@ -44,6 +44,7 @@ Kind = Literal[
     "helper_reminder",
     "helper_message",
     "sign_in",
+    "contact_changed",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -79,6 +80,8 @@ HELPER_NOTICES: dict[str, Kind] = {
     "message": "helper_message",
 }
 SIGN_IN: Kind = "sign_in"
+# To the address before: somebody's messages, and what signs them in, go to another one now.
+CONTACT_CHANGED: Kind = "contact_changed"
 # Somebody else chose the channel of a case for the person. It is told on their page as well.
 CASE_SWITCHED: Kind = "case_switched"
 # Only so many are before whoever waits at a counter.
@@ -93,9 +96,10 @@ TOLD_BY_STAFF_TOO: tuple[Kind, ...] = (
     *OF_CLOSINGS, "draw_called_off", "help_unmet", "class_offered", "class_called_off",
 )  # fmt: skip
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
-MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN)
+# An address that was given up because nothing arrives there is no reason to call either.
+MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN, CONTACT_CHANGED)
 # Told to an account, and not about an appointment or what somebody handed in.
-OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN)
+OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN, CONTACT_CHANGED)
 # About what somebody handed in: a newer state of it has made them wrong.
 _OF_HANDED_IN: tuple[Kind, ...] = (
     *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED, *HELP_NOTICES.values(),
