@@ -282,6 +282,7 @@ CHOICES: dict[str, str] = {
     "helper_reminder": _("サポーターの予定が近づいた"),
     "helper_message": _("サポーターへのれんらく"),
     "sign_in": _("パスワードなしのログイン"),
+    "contact_changed": _("連絡先が変わったお知らせ（前の連絡先へ）"),
     **{str(code): text for code, text in (*ACCESS.items(), *PAYMENTS.items())},
     **ITEMS,
 }
