@@ -72,7 +72,7 @@ class HelpTown(HelperTown):
     async def matched_at(self) -> datetime | None:
         """When it is matched next, as things are."""
         rows = await self.town.rows("SELECT due_at FROM booking.due WHERE kind = :kind", kind=MATCH_HELP)
-        return rows[0].due_at if rows else None  # type: ignore[attr-defined, no-any-return]
+        return rows[0].due_at if rows else None  # type: ignore[attr-defined]
 
     async def withdraw(self, request_id: UUID) -> None:
         async with self.town.db.begin(TOWN) as session:

@@ -195,8 +195,7 @@ async def test_what_has_been_answered_meanwhile_nobody_calls_for(service: Notifi
     other = service.helper_told(helper_ref="suzuki", about=offer.about)
     await service.hear(offer, other)
     await service.pass_time(minutes=11)
-    shown = await open_tasks_of(service)
-    assert sorted(shown) == ["suzuki", "tanaka"]
+    assert set(await open_tasks_of(service)) == {"suzuki", "tanaka"}
     await service.hear(service.helper_told("over", about=offer.about))
     assert await open_tasks_of(service) == ["suzuki"]
 

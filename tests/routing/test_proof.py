@@ -8,13 +8,17 @@ from html import unescape
 import httpx
 import pytest
 
+from services.routing.commands.account_contact import change_contact
+from services.routing.commands.sessions import start_staff_session
 from services.routing.domain.sessions import PROOF_LASTS
+from services.routing.domain.sign_in import Address
 from services.routing.keys import Keys
 from shared.db import Database
+from shared.errors import Refusal
 from tests.conftest import TestDatabase
 from tests.routing.authenticator import Phone
 from tests.routing.conftest import TestClock, Visitor
-from tests.routing.makers import HOST
+from tests.routing.makers import HOST, NOW, TOWN
 from tests.routing.signing_in import (
     LOGIN,
     MAIL,
@@ -70,7 +74,7 @@ async def test_who_has_just_signed_in_is_not_asked(db: Database, keys: Keys, vis
 async def test_whose_phone_lies_about_gets_no_other_contact_and_no_passkey(
     db: Database, keys: Keys, visitor: Visitor, post: Post, clock: TestClock
 ) -> None:
-    """Seen to fail without `refuse_old_proof` in the commands, and the pages' question before them."""
+    """Seen to fail when a challenge is given however long ago they signed in, and when that is never too long ago."""
     await open_helper(db, keys)
     await sign_in(visitor)
     await leave_alone(visitor, clock)
@@ -80,6 +84,21 @@ async def test_whose_phone_lies_about_gets_no_other_contact_and_no_passkey(
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.FORBIDDEN, "proof_old")
     assert await post.addresses() == []
     assert "/account/proof?next=/account/passkeys" in (await visitor.get("/account")).text
+
+
+async def test_no_door_leads_around_it(db: Database, keys: Keys) -> None:
+    """Seen to fail when only the pages ask."""
+    account_id = await open_helper(db, keys)
+    async with db.begin(TOWN) as session:
+        started = await start_staff_session(
+            session, municipality=TOWN, account_id=account_id, roles=("helper",), office=None, now=NOW
+        )
+    with pytest.raises(Refusal, match="proof_old"):
+        async with db.begin(TOWN) as session:
+            await change_contact(
+                session, keys, identity=started.identity, account_id=account_id,
+                address=Address(reach="email", value=MAIL), language="ja", now=NOW + PROOF_LASTS,
+            )  # fmt: skip
 
 
 async def test_by_the_password_and_what_was_typed_is_there(
