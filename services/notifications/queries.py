@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.tables import (
@@ -44,14 +44,14 @@ class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
 class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody to be called: the number leads to the appointment in booking, or to the application in routing.
 
-    A helper has no number here; who it is, their address and the roster say.
+    A helper has no number here; who it is, the coordinator's page of them says (`helper_ref`).
     """
 
     task_id: UUID
     reason: str
     number: str
     kind: str
-    is_of_helper: bool
+    helper_ref: str | None
     # Of an appointment; an application has neither a time nor a counter.
     appointment_id: UUID | None
     # As the catalogue calls it: staff must know what the call is about, also where a message would not say it.
@@ -60,6 +60,22 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime | None
     opened_at: datetime
     done_at: datetime | None
+
+    @property
+    def is_of_helper(self) -> bool:
+        """Whether a helper is to be told, and no resident."""
+        return self.helper_ref is not None
+
+
+def is_overtaken() -> ColumnElement[bool]:
+    """Whether something later was told to the same account about the same: of `told`, the row that is looked at."""
+    later = told.alias("later")
+    return exists().where(
+        later.c.municipality == told.c.municipality,
+        later.c.about == told.c.about,
+        later.c.account_ref == told.c.account_ref,
+        later.c.occurred_at > told.c.occurred_at,
+    )
 
 
 async def list_notices(
@@ -112,8 +128,9 @@ async def list_notices(
 
 
 async def list_open_tasks(session: AsyncSession, municipality: str, *, helpers_only: bool = False) -> list[OpenTask]:
-    """What staff still have to do, the most urgent first."""
-    query = _tasks(municipality).where(staff_task.c.done_at.is_(None))
+    """What staff still have to do, the most urgent first; not what a helper has answered or need not know any more."""
+    still_so = or_(told.c.told_id.is_(None), ~is_overtaken())
+    query = _tasks(municipality).where(staff_task.c.done_at.is_(None), still_so)
     if helpers_only:
         query = query.where(staff_task.c.told_id.is_not(None))
     rows = await session.execute(query.order_by(_STARTS_AT.nulls_last(), staff_task.c.task_id).limit(TASKS_MAX))
@@ -137,7 +154,7 @@ def _tasks(municipality: str) -> Select[Any]:
             staff_task.c.reason,
             staff_task.c.number,
             notice.c.kind,
-            staff_task.c.told_id.is_not(None).label("is_of_helper"),
+            told.c.account_ref.label("helper_ref"),
             appointment.c.appointment_id,
             func.coalesce(catalogue_procedure.c.name_ja, procedure).label("procedure_name"),
             func.coalesce(number, appointment.c.counter).label("counter_number"),

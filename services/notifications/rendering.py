@@ -15,6 +15,7 @@ from services.notifications.domain.mail_address import standard_address
 from services.notifications.domain.notices import (
     APPLICATION_NOTICES,
     CASE_SWITCHED,
+    CONTACT_CHANGED,
     DRAW_NOTICES,
     HELP_NOTICES,
     HELPER_NOTICES,
@@ -54,6 +55,7 @@ FAMILIES = {
     CASE_SWITCHED: "case_",
     TURN_NEAR: "turn_",
     SIGN_IN: "sign_in_",
+    CONTACT_CHANGED: "contact_changed_",
 }
 
 # Plain text: nothing to escape.

@@ -130,8 +130,13 @@ told = Table(
     Column("ends_at", _TIME),
     # Until when an answer is waited for, or the code opens.
     Column("until", _TIME),
+    # Told to an address that was theirs before: by which way, and in which language. It is in the content.
+    Column("reach", Text),
+    Column("language", Text),
     Column("content_sealed", LargeBinary),
     Column("wrapped_key", LargeBinary),
+    CheckConstraint("reach IN ('email', 'sms')", name="reach"),
+    CheckConstraint("(reach IS NULL) = (language IS NULL)", name="former"),
     Index(
         "told_visit_idx",
         "municipality",

@@ -192,11 +192,13 @@ class AccountContactChanged(Event, frozen=True, kw_only=True, tag="routing.accou
     """By which way somebody with an account is told things, as it is now. The aggregate is the account's contact.
 
     `none`: they look at their page. `sealed` holds `SealedContact` for notifications, purpose `account_contact`.
+    `tells_former`: the address before was theirs, and is told that it is another one now.
     """
 
     account_ref: str
     reach: Reach
     language: str
+    tells_former: bool = False
 
 
 class SignInAsked(Event, frozen=True, kw_only=True, tag="routing.sign_in_asked.v1"):

@@ -25,7 +25,7 @@ NoticeKind = Literal[
     "draw_called_off", "case_switched", "turn_near", "help_open", "help_unmet", "class_entered", "class_waiting",
     "class_offered", "class_lost", "class_called_off", "class_reminder", "class_proposed", "class_changed",
     "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_reminder", "helper_message",
-    "helper_placed", "sign_in",
+    "helper_placed", "sign_in", "contact_changed",
 ]  # fmt: skip
 NOTICE_KINDS: Final[tuple[str, ...]] = get_args(NoticeKind)
 # A language of the pack, and as people choose it.
@@ -72,6 +72,7 @@ PLACEHOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("helper_cancelled", "helper_changed", "helper_reminder", "helper_placed"), _OF_VISITS),
     "helper_message": ("town", "phone", "site", "link", "subject", "message"),
     "sign_in": ("town", "phone", "site", "link", "find_link", "code", "offer_until"),
+    "contact_changed": ("town", "phone", "site"),
 }  # fmt: skip
 # Without these nobody knows what a message is about, or can do anything with it: both its texts name them.
 NEEDED: Final = ("number", "when", "link", "offer_when", "offer_until", "my_link", "ticket", "before", "message")

@@ -50,6 +50,7 @@ NOTICE_NAMES: dict[str, str] = {
     "helper_message": _("サポーターへのれんらく"),
     "helper_placed": _("教室の担当になった"),
     "sign_in": _("パスワードなしのログイン"),
+    "contact_changed": _("連絡先が変わったお知らせ（前の連絡先へ）"),
 }
 # What a text may name, and what is put there.
 FILLED_IN: dict[str, str] = {

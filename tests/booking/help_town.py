@@ -1,7 +1,7 @@
 """The town with helpers, in which people ask for one without choosing a time."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from services.booking.commands.help_requests import (
     on_help_deadline_due,
     withdraw_request,
 )
-from services.booking.commands.help_returns import MATCH_REF
+from services.booking.commands.help_returns import MATCH_HELP, MATCH_REF
 from services.booking.domain.matching import HelpWindow
 from tests.booking.conftest import TOWN, BookingTown
 from tests.booking.helpers_town import PHONE_HELP, TANAKA, HelperTown
@@ -49,6 +49,7 @@ class HelpTown(HelperTown):
     async def plan(self) -> list[UUID]:
         """The matching plans; what it has planned and nobody has carried out."""
         async with self.town.db.begin(TOWN) as session:
+            await session.execute(text("DELETE FROM due WHERE kind = :kind"), {"kind": MATCH_HELP})
             await on_match_help_due(session, TOWN, MATCH_REF, self.town.now)
         rows = await self.town.rows(
             "SELECT match_id FROM booking.help_match WHERE appointment_id IS NULL ORDER BY match_id"
@@ -67,6 +68,11 @@ class HelpTown(HelperTown):
             await self.carry_out(UUID(row.ref))  # type: ignore[attr-defined]
         async with self.town.db.begin(TOWN) as session:
             await session.execute(text("DELETE FROM due WHERE kind = :kind"), {"kind": ASK_MATCHED})
+
+    async def matched_at(self) -> datetime | None:
+        """When it is matched next, as things are."""
+        rows = await self.town.rows("SELECT due_at FROM booking.due WHERE kind = :kind", kind=MATCH_HELP)
+        return rows[0].due_at if rows else None  # type: ignore[attr-defined]
 
     async def withdraw(self, request_id: UUID) -> None:
         async with self.town.db.begin(TOWN) as session:

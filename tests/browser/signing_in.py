@@ -9,6 +9,8 @@ from services.routing.settings import load_settings
 from tests.journeys.database import ask
 from tests.stack import Stack
 
+# Whoever is signed in has been so for an hour.
+LONG_AGO = "UPDATE routing.session SET created_at = created_at - interval '1 h' WHERE kind = 'helper'"
 NEWEST = "SELECT municipality, asking_id FROM routing.sign_in_asking ORDER BY asked_at DESC, asking_id LIMIT 1"
 
 

@@ -6,7 +6,8 @@ from playwright.sync_api import CDPSession, Page, expect
 
 from tests.browser.conftest import look
 from tests.browser.helping import TANAKA, sign_in
-from tests.browser.signing_in import code_sent
+from tests.browser.signing_in import LONG_AGO, code_sent
+from tests.journeys.database import ask
 from tests.stack import STAFF_PASSWORD, Stack
 
 MAIL = "tanaka.signs.in@example.jp"
@@ -44,6 +45,7 @@ def sign_in_there(page: Page, site: str) -> None:
 def test_1_a_helper_makes_a_passkey_and_signs_in_by_it(
     new_phone: Callable[..., Page], stack: Stack, expect_status: Callable[..., None]
 ) -> None:
+    expect_status(403)
     phone, site = new_phone(), at_localhost(stack)
     session, authenticator = with_authenticator(phone)
     sign_in_there(phone, site)
@@ -62,6 +64,13 @@ def test_1_a_helper_makes_a_passkey_and_signs_in_by_it(
     # The same phone makes no second one.
     phone.get_by_role("button", name="パスキーを作る").click()
     expect(phone.get_by_role("main")).to_contain_text("パスキーを使えませんでした")
+    # Long after signing in, the phone shows once more that it is theirs; what was typed is there.
+    phone.get_by_label("この端末の呼び名").fill("孫のスマホ")
+    ask(stack, LONG_AGO)
+    phone.get_by_role("button", name="パスキーを作る").click()
+    phone.get_by_role("button", name="パスキーで確かめる").click()
+    phone.get_by_role("button", name="つづける").click()
+    expect(phone.get_by_label("この端末の呼び名")).to_have_value("孫のスマホ")
     phone.get_by_role("button", name="「田中のスマホ」を消す").click()
     expect(phone.get_by_role("main")).to_contain_text("パスキーを消しました")
     phone.get_by_role("button", name="ログアウト").click()

@@ -248,6 +248,8 @@ NO_DEEDS = {
     "routing POST /sign-in/link",
     "routing POST /routing/api/passkeys/sign-in",
     "routing POST /routing/api/passkeys/new",
+    # A code is sent to oneself, to sign in once more by it.
+    "routing POST /account/proof",
     # A token, and back to the form that needed one.
     "routing POST /session/renew",
     # Number and code open a page; what is done on it is a deed of its own.

@@ -309,6 +309,7 @@ async def test_a_coordinator_sees_helpers_and_nobody_else(
     assert "操作の記録" in contact.text
     assert [row.action for row in await service.rows("SELECT action FROM audit")] == ["contact_viewed"]
     assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []
+    assert "/helpers/people/tanaka" in shown
     done = await coordinator.post(f"/notices/tasks/{tasks[False]}/done")
     assert done.status_code == 303
     assert "サポーターに連絡したことを記録しました" in (await coordinator.get(done.headers["location"])).text

@@ -60,6 +60,11 @@ class Post:
             self._open("account_contact", row.sealed, SealedContact).address if row.sealed else None for row in rows
         ]
 
+    async def told_former(self) -> list[bool]:
+        """Whether the contact before is told, of each version."""
+        rows = await self._sent("routing.account_contact_changed.v1")
+        return [bool(msgspec.json.decode(bytes(row.payload)).get("tells_former")) for row in rows]
+
     async def _sent(self, kind: str) -> list[Any]:
         told = outbox.tables.outbox
         query = select(told).where(told.c.type == kind).order_by(told.c.aggregate_version, told.c.occurred_at)

@@ -20,6 +20,7 @@ from services.routing.commands.account_contact import (
     hash_anew,
     vouch_for_contact,
 )
+from services.routing.commands.sessions import start_staff_session
 from services.routing.commands.sign_in import ask_sign_in
 from services.routing.domain.sign_in import ASKING_LIFETIME, ASKINGS_MAX, CODE_TRIES_MAX, UNPROVED_KEPT, Address
 from services.routing.keys import ContactKeys, Keys
@@ -27,7 +28,6 @@ from services.routing.tables import account_contact, audit
 from services.routing.worker import DUE_HANDLERS
 from shared.db import Database
 from shared.errors import Refusal
-from shared.tokens import Identity
 from tests.conftest import TestDatabase
 from tests.routing.conftest import TestClock, Visitor
 from tests.routing.makers import NOW, TOWN
@@ -260,8 +260,13 @@ async def test_a_link_that_is_asked_for_while_the_contact_changes_goes_nowhere(
     the hash of the one before is never written over its own."""
     account_id = await with_contact(db, keys, visitor, post)
     address, other = Address(reach="email", value=MAIL), Address(reach="email", value="other@example.jp")
-    me = Identity(municipality=TOWN, kind="staff", ref=account_id.hex, session_id="s", roles=("helper",))
     now = NOW + A_MINUTE
+    async with db.begin(TOWN) as session:
+        me = (
+            await start_staff_session(
+                session, municipality=TOWN, account_id=account_id, roles=("helper",), office=None, now=now
+            )
+        ).identity
 
     async def ask() -> UUID | None:
         async with db.begin(TOWN) as session:
@@ -301,3 +306,27 @@ async def test_guests_and_machines_have_no_account_to_care_for(
     await open_helper(db, keys, "hakkenki", roles=("kiosk",))
     await sign_in(machine, "hakkenki")
     assert (await machine.get("/account")).status_code == httpx.codes.FORBIDDEN
+
+
+async def test_the_address_before_is_told_if_it_was_theirs(
+    db: Database, keys: Keys, visitor: Visitor, post: Post, clock: TestClock
+) -> None:
+    """Not one that nobody has proved: it may be a stranger's. And nothing is told of what stays."""
+    account_id = await with_contact(db, keys, visitor, post)
+    await sign_in(visitor)
+    await give_contact(visitor, email=MAIL.upper())
+    await prove(visitor, (await post.messages())[-1].code)
+    await give_contact(visitor, email="mistyped@example.jp")
+    await give_contact(visitor, email="right@example.jp")
+    await prove(visitor, (await post.messages())[-1].code)
+    await give_contact(visitor, reach="none")
+    async with db.begin(TOWN) as session:
+        for address in (MAIL, MAIL, "second@example.jp"):
+            given = Address(reach="email", value=address)
+            await vouch_for_contact(
+                session, keys.contacts, municipality=TOWN, account_id=account_id, address=given, now=clock()
+            )
+    assert await post.addresses() == [
+        MAIL, "TANAKA@example.jp", "mistyped@example.jp", "right@example.jp", None, MAIL, "second@example.jp",
+    ]  # fmt: skip
+    assert await post.told_former() == [False, False, True, False, True, False, True]

@@ -90,6 +90,8 @@ WHO_MAY: dict[str, Who] = {
     "routing GET /account": PEOPLE,
     "routing GET /account/contact": PEOPLE,
     "routing POST /account/contact": PEOPLE,
+    "routing GET /account/proof": PEOPLE,
+    "routing POST /account/proof": PEOPLE,
     "routing GET /account/code": PEOPLE,
     "routing POST /account/code": PEOPLE,
     "routing POST /routing/api/passkeys/new": PEOPLE,

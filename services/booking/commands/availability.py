@@ -55,7 +55,7 @@ async def on_availability_check_due(session: AsyncSession, municipality: str, re
     """Due kind `availability_check`: looks, and asks to look again when the earliest passes or a hold lapses."""
     next_look = await publish_availability(session, municipality, ref, now=now)
     await ask_for_look(session, municipality, ref, now=now)
-    await ask_for_matching(session, municipality, ref, now=now)
+    await ask_for_matching(session, municipality, ref, lapsed=now - LOOK_AGAIN, now=now)
     await schedule(session, "booking", municipality=municipality, kind=AVAILABILITY_CHECK, ref=ref, due_at=next_look)
 
 

@@ -10,7 +10,7 @@ from services.booking.commands.class_draws import CLASS_DRAW
 from services.booking.commands.class_rows import lock_class
 from services.booking.commands.class_telling import tell_entries
 from services.booking.commands.class_times import CLASS_OVER, bring_venues_of
-from services.booking.commands.help_returns import SETTLE_SEAT, match_soon
+from services.booking.commands.help_returns import SETTLE_SEAT, match_at
 from services.booking.commands.telling_helpers import Told, tell_helper
 from services.booking.keys import Keys
 from shared.audit import record_deed
@@ -67,7 +67,7 @@ async def call_off_class(
     # Whose request for help it met, or would have, is looked for again.
     asked = [Due(SETTLE_SEAT, str(each.request_id), now) for each in entries if each.request_id is not None]
     await schedule_all(session, "booking", actor.municipality, asked)
-    await match_soon(session, actor.municipality, now=now)
+    await match_at(session, actor.municipality, now)
     await record_deed(session, actor, "class-call-off", course_id, now=now)
     for row in staff if course.state != "draft" else []:
         told = Told(venue=course.venue, starts_at=row.starts_at, ends_at=row.ends_at, about=row.session_id)

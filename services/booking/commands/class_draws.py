@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.class_rows import lock_class
 from services.booking.commands.class_telling import tell_entries
-from services.booking.commands.help_returns import match_soon
+from services.booking.commands.help_returns import match_at
 from services.booking.domain.classes import ENTRIES_MAX
 from services.booking.domain.draw import Seats, Ticket, allocate, digest_of
 from services.booking.keys import Keys, draw_context
@@ -73,7 +73,7 @@ async def draw_class(session: AsyncSession, municipality: str, course_id: UUID, 
     rows = (await session.execute(_RESULT, mine | {"entries": entries, "seats": course.seats})).all()
     await tell_entries(session, municipality, course, rows, keys, now=now)
     # What nobody wanted may be of use to whoever asked for help.
-    await match_soon(session, municipality, now=now)
+    await match_at(session, municipality, now)
 
 
 def _open_seed(keys: Keys, municipality: str, course: Any) -> bytes:

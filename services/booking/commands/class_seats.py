@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_telling import tell_entries
-from services.booking.commands.help_returns import match_soon
+from services.booking.commands.help_returns import match_at
 from services.booking.domain.classes import SEATS_MAX, offer_until
 from services.booking.keys import Keys
 from shared.errors import Refusal
@@ -79,7 +79,7 @@ async def leave(
     await session.execute(_GIVE_BACK, {"municipality": municipality, "entry_id": entry_id})
     await set_entry(session, municipality, course, entry_id, "withdrawn", keys, now=now)
     await pass_on(session, municipality, course, keys, now=now)
-    await match_soon(session, municipality, now=now)
+    await match_at(session, municipality, now)
 
 
 async def pass_on(session: AsyncSession, municipality: str, course: Any, keys: Keys, *, now: datetime) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.class_draws import CLASS_DRAW
 from services.booking.commands.class_rows import lock_changeable
 from services.booking.commands.class_times import CLASS_OVER, refuse_bad_window, tell_all, tell_staff
-from services.booking.commands.help_returns import match_soon
+from services.booking.commands.help_returns import match_at
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.domain.classes import FEE_YEN_MAX, SEATS_MAX, Mode
 from services.booking.domain.draw import SEED_BYTES, commitment_of
@@ -150,7 +150,7 @@ async def publish_class(session: AsyncSession, actor: Identity, course_id: UUID,
     await schedule_all(session, "booking", actor.municipality, plans)
     await tell_staff(session, actor.municipality, course_id, course.venue, "placed", now=now)
     # Somebody may have asked for help with what it is about.
-    await match_soon(session, actor.municipality, now=now)
+    await match_at(session, actor.municipality, now)
     await record_deed(session, actor, "class-publish", course_id, now=now)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.booking.commands.chains import is_ahead
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.class_erasure import forget_class_entries, lock_classes_of
+from services.booking.commands.help_returns import is_untold
 from services.booking.commands.locking import lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.tickets import next_ticket
@@ -192,8 +193,10 @@ async def erase_subject(
         await ledger.write_untold(session, entry)
     for row in appointments:
         if _is_ahead(row, now):
+            was_told = not await is_untold(session, municipality, row.appointment_id)
             ended = await end_appointment(session, row, now=now)
-            await _tell_ended(session, ended, now=now)
+            if was_told:
+                await _tell_ended(session, ended, now=now)
     await _forget(session, municipality, visits, appointments, now=now)
     for forget in (_FORGET_ENTRIES, _FORGET_REQUESTS):
         await session.execute(text(forget.format(whose=OF_SUBJECT)), who | {"now": now})
@@ -214,7 +217,10 @@ async def _lock(session: AsyncSession, whose: str, **names: Any) -> tuple[Sequen
 
 
 async def _tell_ended(session: AsyncSession, row: Any, *, now: datetime) -> None:
-    """Our services hear of the erasure itself. Other systems never knew whose it was: to them it is cancelled."""
+    """Our services hear of the erasure itself. Other systems never knew whose it was: to them it is cancelled.
+
+    They have not heard of what nobody was told of (`queries/untold.py`): then there is no end of it either.
+    """
     facts = {name: getattr(row, name) for name in WEBHOOK_FACTS} | {"closure": "none"}
     await tell_webhooks(
         session, row.municipality, "appointment.cancelled", row.appointment_id, facts, version=row.version, now=now

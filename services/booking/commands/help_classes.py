@@ -27,7 +27,7 @@ from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_seats import CLASS_OFFER, leave, take_seat
 from services.booking.commands.class_telling import tell_entries
 from services.booking.commands.help_requests import FORGET_PLAN, drop_appointment, lock_request
-from services.booking.commands.help_returns import SETTLE_SEAT, match_soon, tell_request
+from services.booking.commands.help_returns import SETTLE_SEAT, match_at, tell_request
 from services.booking.commands.visits import open_draft
 from services.booking.domain.class_seats import SeatOffer
 from services.booking.domain.classes import offer_until
@@ -222,7 +222,7 @@ async def settle_seat(session: AsyncSession, municipality: str, request_id: UUID
     if state == "called_off":
         mine = {"municipality": municipality, "request_id": request_id, "now": now}
         again = (await session.execute(_LOOK_AGAIN, mine)).one()
-        await match_soon(session, municipality, now=now)
+        await match_at(session, municipality, now)
         await tell_request(session, again, now=now)
 
 

@@ -2,10 +2,11 @@
 
 A plan (`help_match` without an appointment) says who, when and where. Whoever carries it out holds the place, books it
 and asks the helper as if their owner had chosen it, or drops the plan: a resident was faster, the helper is busy, the
-request was withdrawn. Then, and whenever something comes free, it is planned again.
+request was withdrawn. It is planned again when something changes: somebody asks, or a place or a helper comes free;
+and by the clock, less and less often (`domain/help_requests.py`).
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,15 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Made, make_appointment
 from services.booking.commands.help_classes import class_help_handlers, plan_seats
-from services.booking.commands.help_requests import HELP_DEADLINE, drop_appointment, lock_request, on_help_deadline_due
-from services.booking.commands.help_returns import MATCH_HELP, MATCH_REF
+from services.booking.commands.help_requests import drop_appointment, lock_request, on_help_deadline_due
+from services.booking.commands.help_returns import HELP_DEADLINE, MATCH_HELP, match_at
 from services.booking.commands.holds import HoldPlace, hold_place
+from services.booking.commands.marks import SETTLE
 from services.booking.commands.visits import END_VISIT, VISIT_LIFETIME, open_draft, seal_draft
 from services.booking.domain.class_seats import match_with_classes
+from services.booking.domain.help_requests import next_look, next_plan
 from services.booking.domain.matching import can_be_there, monday_of
 from services.booking.domain.shifts import week_time
 from services.booking.keys import Keys
-from services.booking.queries.help_candidates import list_candidates, list_free_places, list_wanted
+from services.booking.queries.help_candidates import REQUESTS_MAX, list_candidates, list_free_places, list_wanted
 from services.booking.queries.help_classes import list_open_classes
 from services.booking.tables import ledger
 from shared.audit import record_deed
@@ -33,8 +36,6 @@ from shared.tokens import Identity
 
 # Kind of `due`, for a plan: it is carried out.
 ASK_MATCHED = "ask_matched"
-# What could not be carried out is planned again so much later: what was in the way may be gone then.
-PLAN_AGAIN = timedelta(minutes=1)
 KEY = "matched"
 
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('match_help/' || CAST(:municipality AS text), 0))")
@@ -43,15 +44,26 @@ _PLAN = text("""
     VALUES (:municipality, :match_id, :request_id, :helper_ref, :slot_id, :reasons, :decided_by, :now)
     ON CONFLICT DO NOTHING RETURNING match_id
 """)
-# A look at a venue's free places asks for this, too; while nobody waits, for nothing.
-_SOMETHING_FREE = text("""
-    INSERT INTO due (municipality, kind, ref, due_at)
-    SELECT :municipality, :kind, :ref, CAST(:now AS timestamptz)
-    WHERE EXISTS (SELECT FROM help_request r
-                  WHERE r.municipality = :municipality AND r.state = 'open' AND r.appointment_id IS NULL)
-      AND EXISTS (SELECT FROM counter_rule c
-                  WHERE (c.municipality, c.counter) = (:municipality, :counter) AND c.kind = 'venue')
-    ON CONFLICT DO NOTHING
+# While nobody waits, a look at a venue's free places asks for nothing; and where only time has passed since `lapsed`,
+# only if somebody's hold has run out.
+_IS_WORTH = text("""
+    SELECT EXISTS (SELECT FROM help_request r
+                   WHERE r.municipality = :municipality AND r.state = 'open' AND r.appointment_id IS NULL)
+       AND EXISTS (SELECT FROM counter_rule c
+                   WHERE (c.municipality, c.counter) = (:municipality, :counter) AND c.kind = 'venue')
+       AND (CAST(:lapsed AS timestamptz) IS NULL
+            OR EXISTS (SELECT FROM place p JOIN slot s ON (s.municipality, s.slot_id) = (p.municipality, p.slot_id)
+                       WHERE p.municipality = :municipality AND p.held_until > CAST(:lapsed AS timestamptz)
+                         AND p.held_until <= :now AND s.counter = :counter))
+""")
+# Who still waits, and since when; of whom a plan was dropped, when they are planned for again.
+_WAITING = text(f"""
+    SELECT r.changed_at, r.until, r.plan_again_at FROM help_request r
+    WHERE r.municipality = :municipality AND r.state = 'open' AND r.appointment_id IS NULL AND r.until > :now
+      AND NOT EXISTS (SELECT FROM help_match m
+                      WHERE (m.municipality, m.request_id) = (r.municipality, r.request_id)
+                        AND m.appointment_id IS NULL)
+    ORDER BY r.opened_at, r.request_id LIMIT {REQUESTS_MAX}
 """)
 _MATCH = text("""
     SELECT request_id, helper_ref, slot_id, decided_by FROM help_match
@@ -59,6 +71,10 @@ _MATCH = text("""
 """)
 _DROP = text("""
     DELETE FROM help_match WHERE (municipality, match_id) = (:municipality, :match_id) AND appointment_id IS NULL
+""")
+_DROPPED = text("""
+    UPDATE help_request SET plans_dropped = :dropped, plan_again_at = :plan_again_at
+    WHERE (municipality, request_id) = (:municipality, :request_id)
 """)
 # They have asked again since this was not met.
 _ASKED_AGAIN = text("""
@@ -92,7 +108,7 @@ _VISIT = text("""
 _ASKED = text("""
     UPDATE help_request
     SET state = 'open', appointment_id = :appointment_id, access_sealed = :access_sealed, version = version + 1,
-        changed_at = :now
+        changed_at = :now, plans_dropped = 0, plan_again_at = NULL
     WHERE (municipality, request_id) = (:municipality, :request_id)
 """)
 _CARRIED_OUT = text("""
@@ -104,10 +120,16 @@ _IS_FIRST = text("""
 """)
 
 
-async def ask_for_matching(session: AsyncSession, municipality: str, counter: str, *, now: datetime) -> None:
-    """Something may have come free at a venue: if anybody is looked for, it is matched."""
-    asked = {"municipality": municipality, "counter": counter, "kind": MATCH_HELP, "ref": MATCH_REF, "now": now}
-    await session.execute(_SOMETHING_FREE, asked)
+async def ask_for_matching(
+    session: AsyncSession, municipality: str, counter: str, *, lapsed: datetime | None = None, now: datetime
+) -> None:
+    """Something changed at a venue, or a hold has `lapsed` there since: if anybody is looked for, it is matched.
+
+    A moment later, when whatever is just changing there is settled (`commands/marks.py`).
+    """
+    asked = {"municipality": municipality, "counter": counter, "lapsed": lapsed, "now": now}
+    if (await session.execute(_IS_WORTH, asked)).scalar_one():
+        await match_at(session, municipality, now + SETTLE)
 
 
 def help_handlers(keys: Keys) -> dict[str, DueHandler]:
@@ -127,6 +149,19 @@ def help_handlers(keys: Keys) -> dict[str, DueHandler]:
 async def on_match_help_due(session: AsyncSession, municipality: str, _ref: str, now: datetime) -> None:
     """Due kind `match_help`: plan who is asked for which open request, when and where; and whom a class may help."""
     await session.execute(_ALONE, {"municipality": municipality})
+    await _plan_all(session, municipality, now=now)
+    waiting = (await session.execute(_WAITING, {"municipality": municipality, "now": now})).all()
+    looks = [
+        row.plan_again_at
+        if row.plan_again_at is not None and row.plan_again_at > now
+        else next_look(waits_since=row.changed_at, until=row.until, now=now)
+        for row in waiting
+    ]
+    if looks:
+        await match_at(session, municipality, min(looks))
+
+
+async def _plan_all(session: AsyncSession, municipality: str, *, now: datetime) -> None:
     wanted = await list_wanted(session, municipality, now=now)
     if not wanted:
         return
@@ -160,8 +195,13 @@ async def carry_out(session: AsyncSession, municipality: str, match_id: UUID, ke
             await _ask(session, row, plan, match_id, keys, now=now)
     except Refusal:
         await session.execute(_DROP, mine)
-        due_at = now + PLAN_AGAIN
-        await schedule(session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=due_at)
+        if row.state != "open" or row.appointment_id is not None:
+            return
+        dropped = row.plans_dropped + 1
+        again_at = next_plan(dropped=dropped, until=row.until, now=now)
+        changed = {"request_id": plan.request_id, "dropped": dropped, "plan_again_at": again_at}
+        await session.execute(_DROPPED, mine | changed)
+        await match_at(session, municipality, again_at)
 
 
 async def assign_request(

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.changes import end_appointment
 from services.booking.commands.facts import seal_access
-from services.booking.commands.help_returns import match_soon, settle_seat_soon, tell_request
+from services.booking.commands.help_returns import HELP_DEADLINE, match_at, settle_seat_soon, tell_request
 from services.booking.commands.locking import lock_appointments, lock_places
 from services.booking.commands.marks import mark_availability
 from services.booking.commands.visits import open_draft, release_places, seal_draft
@@ -30,7 +30,6 @@ from shared.messaging.due import schedule
 from shared.reference_number import CODE_LENGTH, make_number
 from shared.tokens import Identity
 
-HELP_DEADLINE = "help_deadline"
 # Somebody is matched, or their helper answers, just while they leave: looked at again.
 LOCK_TRIES = 3
 
@@ -102,6 +101,10 @@ _END = text("""
 FORGET_PLAN = text("""
     DELETE FROM help_match
     WHERE (municipality, request_id) = (:municipality, :request_id) AND appointment_id IS NULL
+""")
+_BEGINS = text("""
+    SELECT starts_at FROM appointment
+    WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state = 'booked'
 """)
 # What was kept for looking again is not needed any more.
 _FORGET_DRAFT = text("""
@@ -193,7 +196,7 @@ async def ask_for_help(session: AsyncSession, order: AskForHelp, keys: Keys, *, 
     await _give_back(session, order, now=now)
     sealed = seal_access(keys, access) if visit.contact_ref is not None else None
     await tell_request(session, row, sealed=sealed, now=now)
-    await match_soon(session, order.municipality, now=now)
+    await match_at(session, order.municipality, now)
     ref = str(request_id)
     await schedule(session, "booking", municipality=order.municipality, kind=HELP_DEADLINE, ref=ref, due_at=until)
     await record_deed(session, order.staff, "help-ask", request_id, now=now)
@@ -234,12 +237,20 @@ async def leave_request_of_visit(session: AsyncSession, municipality: str, visit
 
 
 async def on_help_deadline_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
-    """Due kind `help_deadline`: nobody was found in time, and they are told. Who is just asked may still answer."""
+    """Due kind `help_deadline`: nobody was found in time, and they are told. Who is just asked may still answer.
+
+    Of one that is met, what was brought is kept until it begins: its helper may not come after all.
+    """
     row = await lock_request(session, municipality, UUID(ref))
     if row.state == "open" and row.appointment_id is None:
         await _end(session, row, "unmet", now=now)
     elif row.state == "met":
-        await session.execute(_FORGET_DRAFT, {"municipality": municipality, "request_id": row.request_id})
+        mine = {"municipality": municipality, "request_id": row.request_id, "appointment_id": row.appointment_id}
+        begins_at = (await session.execute(_BEGINS, mine)).scalar_one_or_none()
+        if begins_at is not None and begins_at > now:
+            await schedule(session, "booking", municipality=municipality, kind=HELP_DEADLINE, ref=ref, due_at=begins_at)
+        else:
+            await session.execute(_FORGET_DRAFT, mine)
 
 
 async def lock_request(session: AsyncSession, municipality: str, request_id: UUID) -> Any:

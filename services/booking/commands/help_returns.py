@@ -17,6 +17,8 @@ from services.booking.tables import outbox
 from shared.events.booking import AppointmentBooked, ClassHint, HelpRequestProgressed
 from shared.messaging.due import schedule
 
+# Kind of `due`, for a request: its deadline; of one that is met later, when its appointment begins.
+HELP_DEADLINE = "help_deadline"
 # Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
 MATCH_HELP, MATCH_REF = "match_help", "town"
 # For a request: the seat that is kept for it in a class, or that met it, may not be what it needs any more.
@@ -31,11 +33,9 @@ _MET = text("""
         SELECT municipality, request_id, access_sealed FROM help_request
         WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state = 'open' FOR UPDATE)
     UPDATE help_request r
-    SET state = 'met', access_sealed = NULL, version = r.version + 1, changed_at = :now,
-        -- After its deadline it is not looked again.
-        draft_sealed = CASE WHEN r.until > :now THEN r.draft_sealed END
+    SET state = 'met', access_sealed = NULL, version = r.version + 1, changed_at = :now
     FROM found WHERE (r.municipality, r.request_id) = (found.municipality, found.request_id)
-    RETURNING found.access_sealed, r.request_id
+    RETURNING r.request_id, r.until, found.access_sealed
 """)
 _LOOK_AGAIN = text("""
     WITH found AS (
@@ -66,6 +66,12 @@ async def note_met(session: AsyncSession, appointment: Any, *, now: datetime) ->
     if met is None:
         return None
     await settle_seat_soon(session, appointment.municipality, met.request_id, now=now)
+    if met.until <= now:
+        # Its deadline was worked off. Should this helper not come after all, a coordinator may still find another one.
+        due_at, ref = appointment.starts_at, str(met.request_id)
+        await schedule(
+            session, "booking", municipality=appointment.municipality, kind=HELP_DEADLINE, ref=ref, due_at=due_at
+        )
     booked: AppointmentBooked = tell(AppointmentBooked, appointment, sealed=met.access_sealed, now=now)
     return booked
 
@@ -77,14 +83,16 @@ async def look_again(session: AsyncSession, municipality: str, appointment_id: U
     if row is None:
         return
     if row.state == "open":
-        await match_soon(session, municipality, now=now)
+        await match_at(session, municipality, now)
     if row.state != row.before:
         await tell_request(session, row, now=now)
 
 
-async def match_soon(session: AsyncSession, municipality: str, *, now: datetime) -> None:
-    """Somebody asks, or can be asked."""
-    await schedule(session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=now, keep=True)
+async def match_at(session: AsyncSession, municipality: str, due_at: datetime) -> None:
+    """Somebody asks, or may be asked then: at the latest at this time it is matched."""
+    await schedule(
+        session, "booking", municipality=municipality, kind=MATCH_HELP, ref=MATCH_REF, due_at=due_at, keep=True
+    )
 
 
 async def settle_seat_soon(session: AsyncSession, municipality: str, request_id: UUID, *, now: datetime) -> None:

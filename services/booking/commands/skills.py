@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.help_returns import match_at
 from services.booking.commands.shifts import check_on_roster
 from services.booking.queries.own import list_topics
 from shared.audit import record_deed
@@ -33,3 +34,4 @@ async def tell_skills(
     told = {"topics": sorted(set(topics)), "signs": signs}
     await session.execute(_SET, {"municipality": actor.municipality, "helper_ref": actor.ref} | told)
     await record_deed(session, actor, "tell-skills", actor.ref, now=now)
+    await match_at(session, actor.municipality, now)

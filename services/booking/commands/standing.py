@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.booking.commands.help_returns import match_at
 from services.booking.commands.roster import lock_ahead, pass_on
 from services.booking.commands.venues import bring_venues
 from services.booking.queries.helpers import Standing, SuspendedFor, list_venues_of
@@ -60,6 +61,7 @@ async def keep_record(
     topics = list((await session.execute(_KNOWN_TOPICS, asked)).scalars())
     await session.execute(_KEEP_RECORD, key | msgspec.structs.asdict(record) | {"topics": topics})
     await record_deed(session, actor, "keep-helper-record", helper_ref, now=now)
+    await match_at(session, actor.municipality, now)
 
 
 async def set_standing(

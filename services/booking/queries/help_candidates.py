@@ -47,7 +47,7 @@ _WANTED = text(f"""
                    AND s.state = 'accepted' LIMIT 100) AS met
     FROM help_request r JOIN procedure p ON (p.municipality, p.code) = (r.municipality, r.procedure) AND p.with_helper
     WHERE r.municipality = :municipality AND r.state = 'open' AND r.appointment_id IS NULL AND r.until > :now
-      AND (CAST(:request_id AS uuid) IS NULL OR r.request_id = :request_id)
+      AND coalesce(r.plan_again_at, :now) <= :now
       AND NOT EXISTS (SELECT 1 FROM help_match m
                       WHERE (m.municipality, m.request_id) = (r.municipality, r.request_id)
                         AND m.appointment_id IS NULL)
@@ -86,12 +86,13 @@ _VENUES = text(f"""
 """)
 
 
-async def list_wanted(
-    session: AsyncSession, municipality: str, *, request_id: UUID | None = None, now: datetime
-) -> list[HelpWanted]:
-    """The requests for which nobody is asked now, or one of them; who asked first comes first."""
+async def list_wanted(session: AsyncSession, municipality: str, *, now: datetime) -> list[HelpWanted]:
+    """The requests for which nobody is asked now; who asked first comes first.
+
+    Not those of which a plan could not be carried out just now.
+    """
     town = (await get_rules(session, municipality)).policy
-    asked = {"municipality": municipality, "request_id": request_id, "now": now}
+    asked = {"municipality": municipality, "now": now}
     wanted = []
     for row in (await session.execute(_WANTED, asked)).all():
         if row.has_seat and row.in_class == "only":

@@ -71,6 +71,9 @@ help_request = Table(
     # Met by one of both: a helper's appointment, or a seat in a class. A trigger (0045) keeps it the one it is.
     Column("appointment_id", UUID),
     Column("entry_id", UUID),
+    # How many plans for it could not be carried out, one after the other; and from when on it is planned for again.
+    Column("plans_dropped", Integer, nullable=False, server_default=text("0")),
+    Column("plan_again_at", TIME),
     UniqueConstraint("municipality", "number"),
     UniqueConstraint("municipality", "link_hash"),
     ForeignKeyConstraint(

@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import context_of_told
 from services.notifications.domain.notices import (
+    CONTACT_CHANGED,
     HELPER_NOTICES,
     KEEPS_QUIET,
     SIGN_IN,
     Kind,
+    Reach,
     due_kind,
     is_beside,
     useful_until,
@@ -37,10 +39,10 @@ DUE_FORGET_TOLD = "forget_told"
 
 _TELL = Prepared(f"""
     INSERT INTO {SERVICE}.told (
-        municipality, told_id, account_ref, about, occurred_at, venue, starts_at, ends_at, until,
+        municipality, told_id, account_ref, about, occurred_at, venue, starts_at, ends_at, until, reach, language,
         content_sealed, wrapped_key)
-    VALUES (:municipality, :told_id, :account_ref, :about, :occurred_at, :venue, :starts_at, :ends_at, :until,
-            :content_sealed, :wrapped_key)
+    VALUES (:municipality, :told_id, :account_ref, :about, :occurred_at, :venue, :starts_at, :ends_at, :until, :reach,
+            :language, :content_sealed, :wrapped_key)
     ON CONFLICT DO NOTHING RETURNING told_id
 """)
 _ADD_NOTICE = Prepared(f"""
@@ -57,12 +59,21 @@ _FORGET = Prepared(f"""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written in it: a coordinator's words, or what opens the door."""
+    """What is written in it: a coordinator's words, what opens the door, or an address that was theirs before."""
 
     subject: str = ""
     body: str = ""
     link_token: str | None = None
     code: str | None = None
+    address: str | None = None
+
+
+class Former(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody was told things before."""
+
+    reach: Reach
+    language: str
+    address: str
 
 
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +86,8 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     until: datetime | None = None
+    reach: Reach | None = None
+    language: str | None = None
 
 
 async def follow_helper_told(session: AsyncSession, keys: Keys, event: HelperTold, *, now: datetime) -> None:
@@ -121,6 +134,28 @@ async def follow_sign_in(session: AsyncSession, keys: Keys, event: SignInAsked, 
     )
     link_token = opened.link_token if event.purpose == "sign_in" else None
     await _tell(session, keys, told, SIGN_IN, Content(link_token=link_token, code=opened.code), now=now)
+
+
+async def tell_former(
+    session: AsyncSession,
+    keys: Keys,
+    municipality: str,
+    account_ref: str,
+    former: Former,
+    *,
+    at: datetime,
+    now: datetime,
+) -> None:
+    """Tell the address before that it is another one now: if that was not its owner, they hear of it there alone."""
+    told = _Told(
+        municipality=municipality,
+        told_id=uuid4(),
+        account_ref=account_ref,
+        occurred_at=at,
+        reach=former.reach,
+        language=former.language,
+    )
+    await _tell(session, keys, told, CONTACT_CHANGED, Content(address=former.address), now=now)
 
 
 async def forget_told(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:  # noqa: ARG001  the shape of all due handlers

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.account_notices import Former, tell_former
 from services.notifications.commands.contacts import ADDRESS_MAX_LENGTH, WAITING_MAX, Contact
 from services.notifications.commands.subjects import ADDRESS, context_of_account
 from services.notifications.domain.notices import WAITING, due_kind
@@ -28,6 +29,10 @@ _KEEP = Prepared(f"""
     WHERE known.version < excluded.version
     RETURNING version
 """)
+_FORMER = Prepared(f"""
+    SELECT version, language FROM {SERVICE}.account_contact
+    WHERE (municipality, account_ref) = (:municipality, :account_ref) FOR UPDATE
+""")
 _WAITING_FOR = Prepared(f"""
     SELECT notice_id, bulk FROM {SERVICE}.notice
     WHERE (municipality, account_ref) = (:municipality, :account_ref) AND reach IS NULL
@@ -40,6 +45,8 @@ async def follow_account_contact(
     session: AsyncSession, keys: Keys, event: AccountContactChanged, *, now: datetime
 ) -> None:
     """Keep the newest, and send what waited for it. With `none`, also of a closed account, the address is forgotten.
+
+    The address before is told, if it was theirs (`tells_former`).
 
     Raises:
         Poison: the sealed address cannot be opened, is missing, or is too long.
@@ -58,8 +65,11 @@ async def follow_account_contact(
         wrapped = keys.vault.new_key(context)
         contact["wrapped_key"] = wrapped
         contact["address_sealed"] = keys.vault.seal(wrapped, context, ADDRESS, _open_address(keys, event))
+    former = await _find_former(session, keys, event)
     if await _KEEP.row(session, contact) is None:
         return
+    if former is not None:
+        await tell_former(session, keys, event.municipality, event.account_ref, former, at=event.occurred_at, now=now)
     for notice_id, bulk in await _WAITING_FOR.rows(session, contact | {"waiting": WAITING}):
         due, ref = due_kind(bulk=bulk), str(notice_id)
         await schedule(session, SERVICE, municipality=event.municipality, kind=due, ref=ref, due_at=now, keep=True)
@@ -89,6 +99,21 @@ async def read_account_contacts(
             continue
         contacts[row.account_ref] = Contact(reach=row.reach, address=address)
     return contacts
+
+
+async def _find_former(session: AsyncSession, keys: Keys, event: AccountContactChanged) -> Former | None:
+    """Where they were told things until now, if it is to be told: also when what came between is not heard yet."""
+    key = {"municipality": event.municipality, "account_ref": event.account_ref}
+    known = await _FORMER.row(session, key)
+    if known is None or known.version >= event.aggregate_version:
+        return None
+    if not event.tells_former and known.version == event.aggregate_version - 1:
+        return None
+    contacts = await read_account_contacts(session, keys.vault, event.municipality, [event.account_ref])
+    contact = contacts.get(event.account_ref)
+    if contact is None:
+        return None
+    return Former(reach=contact.reach, language=known.language, address=contact.address)
 
 
 def _open_address(keys: Keys, event: AccountContactChanged) -> str:

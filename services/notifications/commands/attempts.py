@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import read_addresses
 from services.notifications.commands.notice_rows import (
+    former_address,
     matter_of,
     newest_of,
     order_of,
@@ -300,9 +301,16 @@ async def _addresses_of(
     addresses: dict[UUID, str] = {}
     if readings := [reading_of(row, ways[row.notice_id][0]) for row in rows if row.notice_id in ways]:
         addresses |= await read_addresses(session, keys.vault, municipality, readings, now=now)
-    if accounts := {row.account_ref for row in rows if row.account_ref is not None}:
-        contacts = await read_account_contacts(session, keys.vault, municipality, accounts)
-        addresses |= {row.notice_id: contacts[row.account_ref].address for row in rows if row.account_ref in contacts}
+    of_accounts = [row for row in rows if row.account_ref is not None and row.former_reach is None]
+    if of_accounts:
+        refs = {row.account_ref for row in of_accounts}
+        contacts = await read_account_contacts(session, keys.vault, municipality, refs)
+        addresses |= {
+            row.notice_id: contacts[row.account_ref].address for row in of_accounts if row.account_ref in contacts
+        }
+    for row in rows:
+        if row.former_reach is not None and (address := former_address(row, keys, municipality)):
+            addresses[row.notice_id] = address
     return addresses
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
 from services.notifications.commands.ways import forget_ways, keep_first_way
-from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, due_kind
+from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, Reach, due_kind
 from services.notifications.domain.ways import FIRST_WAY
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, contact_point, contact_way, ledger, subject_key
@@ -79,7 +79,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
     """An open address. Nothing but the page that was asked for it shows it."""
 
-    reach: str
+    reach: Reach
     address: str
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Integer, Row, and_, cast, exists, func, select
+from sqlalchemy import Integer, Row, and_, cast, func, select
 
 from services.notifications.commands.account_notices import Content, open_content
 from services.notifications.commands.contacts import Reading
@@ -14,6 +14,7 @@ from services.notifications.domain.notices import Matter, Newest, Waiting
 from services.notifications.domain.ways import FIRST_WAY, Way
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
+from services.notifications.queries import is_overtaken
 from services.notifications.tables import (
     account_contact,
     application,
@@ -39,15 +40,7 @@ TIMES = ("starts_at", "ends_at")
 def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
     """Notices with the newest state of what they are about, the contact, and the words; locked."""
     town = notice.c.municipality
-    language = _first(contact_point.c.language, account_contact.c.language)
-    # About the same, a later word overtakes an earlier one that waits.
-    later = told.alias("later")
-    is_overtaken = exists().where(
-        later.c.municipality == town,
-        later.c.about == told.c.about,
-        later.c.account_ref == told.c.account_ref,
-        later.c.occurred_at > told.c.occurred_at,
-    )
+    language = _first(contact_point.c.language, told.c.language, account_contact.c.language)
     joined = (
         notice.outerjoin(appointment, and_(appointment.c.municipality == town,
                                            appointment.c.appointment_id == notice.c.appointment_id))
@@ -79,8 +72,11 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             appointment.c.minutes.label("needed_min"),
             appointment.c.chain_id,
             _of_either("state").label("newest_state"),
-            _first(appointment.c.sequence, application.c.version, cast(is_overtaken, Integer)).label("newest_sequence"),
-            _first(contact_point.c.reach, account_contact.c.reach).label("contact_reach"),
+            _first(appointment.c.sequence, application.c.version, cast(is_overtaken(), Integer)).label(
+                "newest_sequence"
+            ),
+            _first(contact_point.c.reach, told.c.reach, account_contact.c.reach).label("contact_reach"),
+            told.c.reach.label("former_reach"),
             language.label("language"),
             subject_key.c.wrapped_key,
             application.c.title,
@@ -235,6 +231,11 @@ def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess |
         log.error("access_unreadable", notice_id=str(row.notice_id))
         return None
     return msgspec.json.decode(opened, type=SealedAccess)
+
+
+def former_address(row: Row[Any], keys: Keys, municipality: str) -> str | None:
+    """Where it goes, if to an address that was theirs before; None when that is forgotten."""
+    return _open_content(row, keys, municipality).address
 
 
 def _open_content(row: Row[Any], keys: Keys, municipality: str) -> Content:

@@ -48,6 +48,7 @@ Kind = Literal[
     "helper_message",
     "helper_placed",
     "sign_in",
+    "contact_changed",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -88,6 +89,8 @@ HELPER_NOTICES: dict[str, Kind] = {
     "placed": "helper_placed",
 }
 SIGN_IN: Kind = "sign_in"
+# To the address before: somebody's messages, and what signs them in, go to another one now.
+CONTACT_CHANGED: Kind = "contact_changed"
 # Somebody else chose the channel of a case for the person. It is told on their page as well.
 CASE_SWITCHED: Kind = "case_switched"
 # Only so many are before whoever waits at a counter.
@@ -102,9 +105,10 @@ TOLD_BY_STAFF_TOO: tuple[Kind, ...] = (
     *OF_CLOSINGS, "draw_called_off", "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED,
 )  # fmt: skip
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
-MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN)
+# An address that was given up because nothing arrives there is no reason to call either.
+MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN, CONTACT_CHANGED)
 # Told to an account, and not about an appointment or what somebody handed in.
-OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN)
+OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN, CONTACT_CHANGED)
 # About what somebody handed in: a newer state of it has made them wrong.
 _OF_HANDED_IN: tuple[Kind, ...] = (
     *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED, *HELP_NOTICES.values(),
@@ -256,8 +260,8 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
     if notice.kind in _REMINDERS and newest.starts_at is not None and now >= newest.starts_at:
         return Settle("superseded", "begun")
     if notice.reach is None and now - notice.created_at >= CONTACT_WAIT:
-        # Who has an account and never said how to be told looks at their page, as whoever chose so.
-        return Settle("undeliverable", "contact_missing", task=notice.kind not in OF_ACCOUNTS)
+        # Their page says when a visit is that they have accepted themselves; of all else a coordinator tells them.
+        return Settle("undeliverable", "contact_missing", task=notice.kind != HELPER_NOTICES["reminder"])
     if now >= notice.useful_until:
         return Settle("undeliverable", "too_late", task=True)
     if notice.reach is None or not notice.has_words:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.routing.commands.askings import end_askings, is_live, lock_account, make_asking, use_up_by_code
+from services.routing.commands.sessions import refuse_old_proof
 from services.routing.domain.handover import Reach
 from services.routing.domain.sign_in import UNPROVED_KEPT, Address
 from services.routing.keys import ContactKeys, Keys
@@ -43,17 +44,24 @@ async def change_contact(
 ) -> None:
     """Tell somebody with an account by this way from now on; None: by none. A code is sent there, to prove it.
 
-    Until it is proved nobody signs in by it, and a day later it is forgotten. What was sent before is over.
+    Until it is proved nobody signs in by it, and a day later it is forgotten. What was sent before is over. The contact
+    before, if it was theirs, is told.
 
     Raises:
-        Refusal: `account_unknown` (404); `too_many_tries` (429): codes are not sent all day.
+        Refusal: `proof_old` (403): they sign in once more first; `account_unknown` (404); `too_many_tries` (429): codes
+            are not sent all day.
     """
     town = identity.municipality
+    await refuse_old_proof(session, identity, now=now)
     if await lock_account(session, town, account_id) is None:
         raise Refusal("account_unknown", 404)
     await end_askings(session, town, account_id, now=now)
     hashes = keys.contacts.hashes(town, address.hashed) if address else []
-    await _write(session, town, account_id, keys.box, address, hashes, language=language, vouched=False, now=now)
+    is_told = _was_theirs(await get_contact(session, town, account_id), hashes)
+    await _write(
+        session, town, account_id, keys.box, address, hashes,
+        language=language, vouched=False, tells_former=is_told, now=now,
+    )  # fmt: skip
     await record_deed(session, identity, "change_account_contact", account_id.hex, now=now)
     if address is not None:
         await ask_proof(session, keys, identity=identity, account_id=account_id, now=now)
@@ -134,6 +142,8 @@ async def vouch_for_contact(
 ) -> None:
     """The operator says by which address somebody signs in and is told. The same again changes nothing.
 
+    The contact before, if it was theirs, is told.
+
     Raises:
         Refusal: `account_unknown` (404), `contact_taken` (409).
     """
@@ -144,7 +154,10 @@ async def vouch_for_contact(
     if known is not None and known.address_hash in hashes and known.vouched:
         return
     await end_askings(session, municipality, account_id, now=now)
-    await _write(session, municipality, account_id, keys.box, address, hashes, language="ja", vouched=True, now=now)
+    await _write(
+        session, municipality, account_id, keys.box, address, hashes,
+        language="ja", vouched=True, tells_former=_was_theirs(known, hashes), now=now,
+    )  # fmt: skip
     await unschedule(session, SERVICE, municipality=municipality, kind=DUE_UNPROVED, ref=account_id.hex)
     await record_deed(session, Operator(municipality), "give_account_contact", account_id.hex, now=now)
 
@@ -170,6 +183,11 @@ async def forget_unproved(session: AsyncSession, municipality: str, ref: str, no
 async def get_contact(session: AsyncSession, municipality: str, account_id: UUID) -> Row[Any] | None:
     """How somebody is told: `reach`, `hint`, `verified_at`, `vouched`; None: never said."""
     return (await session.execute(select(account_contact).where(*_of(municipality, account_id)))).one_or_none()
+
+
+def signs_in_by(contact: Row[Any] | None) -> bool:
+    """Whether somebody signs in by their contact: they have shown that they read it, or the town gave it."""
+    return contact is not None and contact.reach != "none" and bool(contact.verified_at or contact.vouched)
 
 
 async def find_account(session: AsyncSession, keys: ContactKeys, municipality: str, address: Address) -> UUID | None:
@@ -205,6 +223,7 @@ async def _write(
     *,
     language: str,
     vouched: bool,
+    tells_former: bool = False,
     now: datetime,
 ) -> None:
     """The contact as it is from now on, and the next version of it for notifications. The account is locked."""
@@ -244,8 +263,14 @@ async def _write(
             account_ref=account_id.hex,
             reach=reach,
             language=language,
+            tells_former=tells_former,
         ),
     )
+
+
+def _was_theirs(known: Row[Any] | None, hashes: Sequence[bytes]) -> bool:
+    """Whether there was another address, of which they had shown that they read it, or which the town gave them."""
+    return known is not None and signs_in_by(known) and known.address_hash not in hashes
 
 
 async def _one_account_per_address(session: AsyncSession, statement: Any) -> Any:

@@ -217,6 +217,19 @@ async def count_try(session: AsyncSession, *, municipality: str, login: str, now
     )
 
 
+async def get_login(session: AsyncSession, municipality: str, account_id: UUID) -> str:
+    """What somebody signed in types to sign in.
+
+    Raises:
+        Refusal: `account_unknown` (404).
+    """
+    query = select(account.c.login).where(account.c.municipality == municipality, account.c.account_id == account_id)
+    login: str | None = (await session.execute(query)).scalar_one_or_none()
+    if login is None:
+        raise Refusal("account_unknown", 404)
+    return login
+
+
 async def forget_tries(
     session: AsyncSession, *, municipality: str, candidate: Candidate, new_hash: str | None
 ) -> Candidate | None:

@@ -67,7 +67,6 @@ from shared.tokens import Identity
 ErasureDone = BookingErasureDone | NotificationsErasureDone
 
 SESSIONS_MAX = 100
-UNFINISHED_MAX = 1_000
 ORPHANS_MAX = 10_000
 
 _DUE = text("DELETE FROM due WHERE municipality = :municipality AND ref = ANY (CAST(:refs AS text[]))")

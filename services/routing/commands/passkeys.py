@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
 )
 
 from services.routing.commands.askings import lock_account
-from services.routing.commands.sessions import NewSession, start_staff_session
+from services.routing.commands.sessions import NewSession, refuse_old_proof, start_staff_session
 from services.routing.domain.sign_in import CHALLENGE_LIFETIME, CREDENTIAL_MAX_LENGTH, PASSKEYS_MAX
 from services.routing.tables import passkey, passkey_challenge
 from shared.audit import record_deed
@@ -59,8 +59,9 @@ async def begin_passkey(
     """What the phone of somebody signed in needs to make a passkey for this account.
 
     Raises:
-        Refusal: `account_unknown` (404), `passkeys_too_many` (409).
+        Refusal: `proof_old` (403): they sign in once more first; `account_unknown` (404), `passkeys_too_many` (409).
     """
+    await refuse_old_proof(session, identity, now=now)
     person = await lock_account(session, identity.municipality, account_id)
     if person is None:
         raise Refusal("account_unknown", 404)

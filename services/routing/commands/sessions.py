@@ -7,10 +7,11 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.domain.sessions import GUEST_LIFETIME, STAFF_LIFETIME
+from services.routing.domain.sessions import GUEST_LIFETIME, PROOF_LASTS, STAFF_LIFETIME
 from services.routing.tables import account, ended_sessions, outbox, session_table, situation
 from shared.audit import record_deed
 from shared.crypto import new_link_token, token_hash
+from shared.errors import Refusal
 from shared.events.routing import SessionEnded
 from shared.tokens import TOKEN_LIFETIME, Identity
 
@@ -94,6 +95,27 @@ async def find_session(
         office=row.office,
     )
     return LiveSession(identity=identity, expires_at=row.expires_at)
+
+
+async def is_proved_lately(session: AsyncSession, identity: Identity, *, now: datetime) -> bool:
+    """Whether somebody has signed in so short a time ago that it is surely they who sit there."""
+    lately = select(session_table.c.session_id).where(
+        session_table.c.municipality == identity.municipality,
+        session_table.c.session_id == identity.session_id,
+        session_table.c.ended_at.is_(None),
+        session_table.c.created_at > now - PROOF_LASTS,
+    )
+    return (await session.execute(lately)).one_or_none() is not None
+
+
+async def refuse_old_proof(session: AsyncSession, identity: Identity, *, now: datetime) -> None:
+    """Before somebody changes by which ways they sign in.
+
+    Raises:
+        Refusal: `proof_old` (403): they sign in once more first.
+    """
+    if not await is_proved_lately(session, identity, now=now):
+        raise Refusal("proof_old", 403)
 
 
 async def end_session(session: AsyncSession, *, municipality: str, session_id: str, now: datetime) -> None:

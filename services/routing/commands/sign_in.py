@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.routing.commands.account_contact import find_account, get_contact, hash_anew, mark_proved
+from services.routing.commands.account_contact import find_account, get_contact, hash_anew, mark_proved, signs_in_by
 from services.routing.commands.askings import (
     end_askings,
     find_asking,
@@ -21,6 +21,7 @@ from services.routing.commands.sessions import NewSession, start_staff_session
 from services.routing.domain.sign_in import Address
 from services.routing.keys import Keys
 from services.routing.tables import sign_in_asking
+from shared.errors import Refusal
 
 
 async def ask_sign_in(
@@ -37,6 +38,26 @@ async def ask_sign_in(
     return await make_asking(
         session, keys, municipality=municipality, account_id=account_id, purpose="sign_in", now=now
     )
+
+
+async def ask_own_sign_in(
+    session: AsyncSession, keys: Keys, *, municipality: str, account_id: UUID, now: datetime
+) -> UUID:
+    """Send whoever is signed in a code to their own contact, to show once more that it is they.
+
+    Raises:
+        Refusal: `account_unknown` (404), also where they sign in by no contact; `too_many_tries` (429).
+    """
+    person = await lock_account(session, municipality, account_id)
+    contact = await get_contact(session, municipality, account_id)
+    if person is None or not signs_in_by(contact):
+        raise Refusal("account_unknown", 404)
+    asked = await make_asking(
+        session, keys, municipality=municipality, account_id=account_id, purpose="sign_in", now=now
+    )
+    if asked is None:
+        raise Refusal("too_many_tries", 429)
+    return asked
 
 
 async def sign_in_by_link(session: AsyncSession, *, municipality: str, token: str, now: datetime) -> NewSession | None:

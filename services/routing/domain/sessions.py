@@ -8,6 +8,8 @@ from shared.local_path import is_local_path
 GUEST_LIFETIME = timedelta(days=30)
 # A working day at the counter.
 STAFF_LIFETIME = timedelta(hours=12)
+# Whoever changes how they sign in has shown so lately who they are: a phone that lies about opens no other way in.
+PROOF_LASTS = timedelta(minutes=15)
 
 # From everywhere together (NIST SP 800-63B allows a hundred): no stranger locks a login with a few wrong passwords.
 FAILURES_MAX = 100

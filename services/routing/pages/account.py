@@ -9,10 +9,12 @@ from litestar.response import Redirect, Template
 
 from services.routing.commands.account_contact import ask_proof, change_contact, get_contact, prove_contact
 from services.routing.commands.passkeys import list_passkeys
+from services.routing.commands.sessions import is_proved_lately
 from services.routing.domain.handover import REACHES
 from services.routing.domain.sign_in import PASSKEY_NAME_MAX_LENGTH, PASSKEYS_MAX, Address
 from services.routing.keys import Keys
 from services.routing.pages.entering import PEOPLE, account_of, home_of
+from services.routing.pages.proof import ask_proof_first
 from services.routing.pages.tries import Tries
 from shared.db import Database
 from shared.tokens import Identity
@@ -28,18 +30,28 @@ Req = Request[Any, Any, Any]
 
 
 @get(ACCOUNT, guards=PEOPLE)
-async def show_account(request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]) -> Template:
+async def show_account(
+    request: Req, db: NamedDependency[Database], now: NamedDependency[datetime], identity: NamedDependency[Identity]
+) -> Template:
     """The contact, as its owner recognises it, and the passkeys."""
+    return await account_page(request, db, identity, now=now)
+
+
+async def account_page(request: Req, db: Database, identity: Identity, *, name: str = "", now: datetime) -> Template:
+    """The same; with the `name` that somebody gave a passkey that is not made yet."""
     account_id = account_of(identity)
     async with db.begin(identity.municipality) as session:
         contact = await get_contact(session, identity.municipality, account_id)
         passkeys = await list_passkeys(session, identity.municipality, account_id)
+        is_proved = await is_proved_lately(session, identity, now=now)
     return page(
         request,
         "account.html",
         contact=contact if contact is not None and contact.reach != "none" else None,
         passkeys=passkeys,
         may_add=len(passkeys) < PASSKEYS_MAX,
+        is_proved=is_proved,
+        passkey_name=name[:PASSKEY_NAME_MAX_LENGTH],
         name_max_length=PASSKEY_NAME_MAX_LENGTH,
         home=home_of(identity),
         done=request.query_params.get("done"),
@@ -47,8 +59,17 @@ async def show_account(request: Req, db: NamedDependency[Database], identity: Na
 
 
 @get(CONTACT, guards=PEOPLE)
-async def show_contact(request: Req, db: NamedDependency[Database], identity: NamedDependency[Identity]) -> Template:
-    """By SMS, by mail, or not at all."""
+async def show_contact(
+    request: Req,
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
+) -> Template:
+    """By SMS, by mail, or not at all. Whoever signed in long ago shows first who they are."""
+    asked = await ask_proof_first(request, db, identity, keys, CONTACT, now=now)
+    if asked is not None:
+        return asked
     async with db.begin(identity.municipality) as session:
         contact = await get_contact(session, identity.municipality, account_of(identity))
     return _contact_page(request, Form({"reach": contact.reach} if contact is not None else {}))
@@ -67,6 +88,9 @@ async def post_contact(
     address = _read_address(form)
     if not form.ok:
         return _contact_page(request, form)
+    asked = await ask_proof_first(request, db, identity, keys, CONTACT, form.values, now=now)
+    if asked is not None:
+        return asked
     async with db.begin(identity.municipality) as session:
         await change_contact(
             session,

@@ -35,6 +35,11 @@ def seal_carried(
     return sealed if len(sealed) <= SEALED_MAX_BYTES else ""
 
 
+def read_carried(fields: Mapping[str, str]) -> str:
+    """The sealed form in the form of a page that holds one."""
+    return fields.get("carried", "")[:SEALED_MAX_BYTES]
+
+
 def open_carried(
     keys: Keys, municipality: str, ref: str, next_path: str, sealed: str, *, now: datetime
 ) -> dict[str, str] | None:

@@ -1,12 +1,15 @@
 """After signing in, by whichever way: the cookies of the session, and on to where somebody's work is."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from litestar.response import Redirect
+from litestar import Request
+from litestar.response import Redirect, Template
 
 from services.routing.commands.sessions import NewSession
 from services.routing.keys import Keys
+from services.routing.pages.carried import open_carried
 from services.routing.pages.cookies import give_session
 from services.routing.settings import SERVICE
 from shared.roles import ROLES
@@ -14,7 +17,7 @@ from shared.tokens import Identity
 from shared.web.dead_letters import dead_letters_path
 from shared.web.forms import parse_uuid
 from shared.web.identity import MACHINE_ROLES, require_role
-from shared.web.pages import see_other
+from shared.web.pages import page, see_other
 
 STAFF_HOME, HELPER_HOME, ROSTER_HOME, OFFICE_HOME = "/counter", "/helpers", "/helpers/roster", "/office"
 KIOSK_HOME = "/kiosk"
@@ -25,9 +28,24 @@ PRIVACY_HOME = "/office/watch"
 PEOPLE = [require_role(*(role for role in ROLES if role not in MACHINE_ROLES))]
 
 
-def enter(started: NewSession, next_path: str, keys: Keys, *, now: datetime, secure: bool) -> Redirect:
-    """On to where they wanted to go, or where their work is, signed in."""
-    response = see_other(next_path or home_of(started.identity))
+def enter(
+    request: Request[Any, Any, Any],
+    started: NewSession,
+    next_path: str,
+    keys: Keys,
+    *,
+    carried: str = "",
+    now: datetime,
+    secure: bool,
+) -> Template | Redirect:
+    """On to where they wanted to go, or where their work is, signed in; or to a page on which `carried` waits."""
+    home = home_of(started.identity)
+    response: Template | Redirect = see_other(next_path or home)
+    if carried:
+        town, ref = started.identity.municipality, started.identity.ref
+        waiting = open_carried(keys, town, ref, next_path, carried, now=now)
+        # Sent again only by a press: whoever typed it may have thought better of it since.
+        response = page(request, "signed_in.html", next_path=next_path, carried=waiting, home=home)
     give_session(response, started, keys, now=now, secure=secure)
     return response
 

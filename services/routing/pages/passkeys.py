@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from litestar.response import Redirect
+from litestar.response import Redirect, Template
 
 from services.routing.commands.passkeys import (
     Challenge,
@@ -23,7 +23,10 @@ from services.routing.commands.passkeys import (
 from services.routing.domain.sessions import safe_next
 from services.routing.domain.sign_in import PASSKEY_NAME_MAX_LENGTH
 from services.routing.keys import Keys
+from services.routing.pages.account import account_page
+from services.routing.pages.carried import read_carried
 from services.routing.pages.entering import PEOPLE, account_of, enter
+from services.routing.pages.proof import ask_proof_first
 from services.routing.pages.tries import Tries
 from shared.clock import jst_day
 from shared.db import Database
@@ -35,6 +38,8 @@ from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC
 from shared.web.pages import ACCOUNT, see_other
 from shared.web.town import Town
+
+NEW_PASSKEY = f"{ACCOUNT}/passkeys"
 
 Req = Request[Any, Any, Any]
 
@@ -89,7 +94,7 @@ async def post_passkey_sign_in(
     keys: NamedDependency[Keys],
     tries: NamedDependency[Tries],
     secure: NamedDependency[bool],
-) -> Redirect:
+) -> Template | Redirect:
     """The phone's answer: whoever opened it is in."""
     fields = await read_form(request)
     tries.count_passkey(town.code, network_of_visitor(request))
@@ -104,7 +109,8 @@ async def post_passkey_sign_in(
             site=_site(request, town, secure=secure),
             now=now,
         )
-    return enter(started, safe_next(fields.get("next"), ""), keys, now=now, secure=secure)
+    next_path, carried = safe_next(fields.get("next"), ""), read_carried(fields)
+    return enter(request, started, next_path, keys, carried=carried, now=now, secure=secure)
 
 
 @get("/sign-in/passkey", opt=PUBLIC)
@@ -113,17 +119,25 @@ async def get_passkey_address() -> Redirect:
     return see_other("/sign-in")
 
 
-@post("/account/passkeys", guards=PEOPLE)
+@post(NEW_PASSKEY, guards=PEOPLE)
 async def post_passkey(
     request: Req,
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     now: NamedDependency[datetime],
     identity: NamedDependency[Identity],
+    keys: NamedDependency[Keys],
     secure: NamedDependency[bool],
-) -> Redirect:
-    """Keep what the phone made, under the name that its owner gives it."""
+) -> Template | Redirect:
+    """Keep what the phone made, under the name that its owner gives it.
+
+    Without anything made, the page to make it: a phone that is refused a challenge sends the name alone, and whoever
+    has shown who they are comes here with it.
+    """
     form = Form(await read_form(request))
+    if not form.value("challenge") and not form.value("credential"):
+        asked = await ask_proof_first(request, db, identity, keys, NEW_PASSKEY, form.values, now=now)
+        return asked or await account_page(request, db, identity, name=form.value("name"), now=now)
     # Without a name that can be shown it is told apart by its day.
     name = form.text("name", max_length=PASSKEY_NAME_MAX_LENGTH, required=False) or jst_day(now).isoformat()
     account_id = account_of(identity)
@@ -149,7 +163,7 @@ async def post_passkey(
     return see_other(f"{ACCOUNT}?done=passkey")
 
 
-@get("/account/passkeys", guards=PEOPLE)
+@get(NEW_PASSKEY, guards=PEOPLE)
 async def get_passkeys_address() -> Redirect:
     """Where a new one is sent, opened as a page."""
     return see_other(ACCOUNT)

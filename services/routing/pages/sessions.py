@@ -22,7 +22,7 @@ from services.routing.domain.sessions import (
 )
 from services.routing.keys import Keys
 from services.routing.pages.application_access import forgotten_cookies
-from services.routing.pages.carried import open_carried, seal_carried
+from services.routing.pages.carried import read_carried, seal_carried
 from services.routing.pages.case_access import forgotten_cases
 from services.routing.pages.cookies import (
     give_probe,
@@ -33,16 +33,15 @@ from services.routing.pages.cookies import (
     take_probe,
     take_session,
 )
-from services.routing.pages.entering import home_of
+from services.routing.pages.entering import enter
 from services.routing.pages.tries import Tries
-from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
 from shared.errors import Refusal
 from shared.web.addresses import network_of_visitor
 from shared.web.forms import read_form
 from shared.web.i18n import gettext as _
 from shared.web.identity import PUBLIC, STAFF_KINDS, token_of
-from shared.web.pages import page, see_other
+from shared.web.pages import page
 from shared.web.town import Town
 
 SEE_OTHER = 303
@@ -102,7 +101,7 @@ async def post_sign_in(
     if "next" in request.query_params:
         return _keep_form(request, fields, town, keys, now=now, secure=secure)
     login, password = fields.get("login", "").replace("\x00", "").strip(), fields.get("password", "")
-    next_path, carried = safe_next(fields.get("next"), ""), fields.get("carried", "")[:SEALED_MAX_BYTES]
+    next_path, carried = safe_next(fields.get("next"), ""), read_carried(fields)
     errors = {}
     if not login:
         errors["login"] = _("ログインIDを入力してください。")
@@ -125,14 +124,7 @@ async def post_sign_in(
         errors = {"password": _("ログインIDかパスワードがちがいます。確かめて、もう一度入力してください。")}
         return _sign_in_page(request, next_path=next_path, login=login, errors=errors, carried=carried)
     tries.forget(town.code, address, login)
-    home = home_of(started.identity)
-    response: Template | Redirect = see_other(next_path or home)
-    if carried:
-        waiting = open_carried(keys, town.code, started.identity.ref, next_path, carried, now=now)
-        # Sent again only by a press: whoever typed it may have thought better of it since.
-        response = page(request, "signed_in.html", next_path=next_path, carried=waiting, home=home)
-    give_session(response, started, keys, now=now, secure=secure)
-    return response
+    return enter(request, started, next_path, keys, carried=carried, now=now, secure=secure)
 
 
 @post("/sign-out", opt=PUBLIC)

@@ -15,6 +15,7 @@ from services.routing.commands.sign_in import ask_sign_in, sign_in_by_code, sign
 from services.routing.domain.sessions import safe_next
 from services.routing.domain.sign_in import ANSWER_AFTER_S, Address
 from services.routing.keys import Keys
+from services.routing.pages.carried import read_carried
 from services.routing.pages.entering import enter
 from services.routing.pages.tries import Tries
 from shared.db import Database
@@ -55,7 +56,7 @@ async def post_ask(
         return _ask_page(request, form, next_path)
     tries.count_asking(town.code, network_of_visitor(request), keys.contacts.hashes(town.code, address.hashed)[0].hex())
     asked, _waited = await asyncio.gather(_ask(db, keys, town, address, now=now), asyncio.sleep(ANSWER_AFTER_S))
-    return _code_page(request, Form({}), asked=str(asked or uuid4()), next_path=next_path)
+    return code_page(request, Form({}), asked=str(asked or uuid4()), next_path=next_path)
 
 
 @get("/sign-in/code", opt=PUBLIC)
@@ -81,7 +82,7 @@ async def post_code(
         return see_other(LINK)
     if not form.value("code").strip():
         form.errors["code"] = _("メッセージにある、6けたの番号を入力してください。")
-        return _code_page(request, form, asked=asked, next_path=next_path)
+        return code_page(request, form, asked=asked, next_path=next_path)
     tries.count_code(town.code, network_of_visitor(request))
     # What a wrong code costs is committed, therefore it is no exception.
     async with db.begin(town.code) as session:
@@ -90,8 +91,9 @@ async def post_code(
         )
     if started is None:
         form.errors["code"] = _("番号がちがうか、時間がすぎています。確かめるか、もう一度送ってもらってください。")
-        return _code_page(request, form, asked=asked, next_path=next_path)
-    return enter(started, next_path, keys, now=now, secure=secure)
+        return code_page(request, form, asked=asked, next_path=next_path)
+    carried = read_carried(form.values)
+    return enter(request, started, next_path, keys, carried=carried, now=now, secure=secure)
 
 
 @get("/sign-in/link/{token:str}", opt=PUBLIC)
@@ -126,14 +128,14 @@ async def post_link(
     keys: NamedDependency[Keys],
     tries: NamedDependency[Tries],
     secure: NamedDependency[bool],
-) -> Redirect:
+) -> Template | Redirect:
     """Lets whoever has the link in, once."""
     tries.count_code(town.code, network_of_visitor(request))
     async with db.begin(town.code) as session:
         started = await sign_in_by_link(session, municipality=town.code, token=token, now=now)
     if started is None:
         raise Refusal("sign_in_link_unknown", 404)
-    return enter(started, "", keys, now=now, secure=secure)
+    return enter(request, started, "", keys, now=now, secure=secure)
 
 
 async def _ask(db: Database, keys: Keys, town: Town, address: Address, *, now: datetime) -> UUID | None:
@@ -161,7 +163,16 @@ def _ask_page(request: Req, form: Form, next_path: str) -> Template:
     )
 
 
-def _code_page(request: Req, form: Form, *, asked: str, next_path: str) -> Template:
+def code_page(request: Req, form: Form, *, asked: str, next_path: str) -> Template:
+    """The code that came, please. What the form brings along (`carried`, `proof`) it brings to the next one."""
     return page(
-        request, "sign_in_code.html", status=422 if form.errors else 200, form=form, next_path=next_path, asked=asked
+        request,
+        "sign_in_code.html",
+        status=422 if form.errors else 200,
+        form=form,
+        next_path=next_path,
+        asked=asked,
+        carried=read_carried(form.values),
+        # Asked for on `/account/proof`, by whoever is signed in.
+        is_proof=bool(form.value("proof")),
     )

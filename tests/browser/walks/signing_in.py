@@ -4,8 +4,9 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.helping import SUZUKI, sign_in
 from tests.browser.residents import See
-from tests.browser.signing_in import code_sent, link_sent
+from tests.browser.signing_in import LONG_AGO, code_sent, link_sent
 from tests.browser.walks.asked import ExpectStatus, NewPhone
+from tests.journeys.database import ask
 from tests.stack import Stack
 
 MAIL = "suzuki.signs.in@example.jp"
@@ -37,6 +38,7 @@ def test_a_helper_gives_a_contact_and_signs_in_by_it(
     helper.get_by_role("button", name="確かめる").click()
     expect(helper.get_by_role("main")).to_contain_text("連絡先を確かめました")
     see(helper, "account-proved")
+    show_again_who_one_is(helper, stack, see)
 
     phone = new_phone()
     ask_for_link(phone, "suzuki", see)
@@ -52,6 +54,29 @@ def test_a_helper_gives_a_contact_and_signs_in_by_it(
     phone.wait_for_url("**/helpers")
     phone.goto(link)
     see(phone, "sign-in-link-used")
+
+
+def show_again_who_one_is(page: Page, stack: Stack, see: See) -> None:
+    """What is typed while time goes by waits, sealed."""
+    page.goto("/account/contact")
+    page.locator("input[name=reach][value=email]").check(force=True)
+    page.get_by_label("メールアドレス").fill(f"new.{MAIL}")
+    ask(stack, LONG_AGO)
+    page.get_by_role("button", name="次へ進む").click()
+    expect(page.get_by_role("main")).to_contain_text("入力したことは、残っています")
+    see(page, "proof")
+    page.get_by_role("button", name="番号を送ってもらう").click()
+    see(page, "proof-code")
+    page.get_by_label("6けたの番号").fill("12345")
+    page.get_by_role("button", name="次へ進む").click()
+    see(page, "proof-code-refused")
+    page.get_by_label("6けたの番号").fill(code_sent(stack))
+    page.get_by_role("button", name="次へ進む").click()
+    see(page, "proof-signed-in")
+    page.goto("/account")
+    ask(stack, LONG_AGO)
+    page.reload()
+    see(page, "account-proof-first")
 
 
 def give(page: Page, mail: str) -> None:

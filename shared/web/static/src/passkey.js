@@ -8,6 +8,7 @@
 
   if (!window.PublicKeyCredential || !navigator.credentials) return;
 
+  const FORBIDDEN = 403;
   // Older phones know neither parseCreationOptionsFromJSON nor toJSON: WebAuthn's JSON is base64url for bytes.
   const toBytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (sign) => sign.charCodeAt(0));
   const toText = (bytes) => bytes && btoa(String.fromCharCode(...new Uint8Array(bytes)))
@@ -35,6 +36,11 @@
 
   const fill = async (form) => {
     const answer = await fetch(form.dataset.options, { method: "POST" });
+    if (answer.status === FORBIDDEN) {
+      // Who signed in long ago is asked who they are, by a page: what they typed goes there.
+      form.submit();
+      await new Promise(() => {});
+    }
     if (!answer.ok) throw new Error(String(answer.status));
     const { challenge_id: challenge, options } = await answer.json();
     const credential = await ask(form.dataset.passkey, options);
