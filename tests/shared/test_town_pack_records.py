@@ -57,8 +57,8 @@ def _other(info: Any, old: Any) -> Any:
         case msgspec.inspect.StrType(pattern=None):
             return f'{old or ""} "#｜"'[-10:]
         case msgspec.inspect.StrType(pattern=str() as pattern):
-            # A code, a number to call, an address.
-            fitting = (f"{old}x"[-20:], f"{old}9"[-20:], "x@town.example", "999-0001")
+            # A code, a number to call, an address, a degree.
+            fitting = (f"{old}x"[-20:], f"{old}9"[-20:], "x@town.example", "999-0001", "35.2991")
             return next(each for each in fitting if re.search(pattern, each))
         case msgspec.inspect.LiteralType(values=values):
             return next(value for value in values if value != old)

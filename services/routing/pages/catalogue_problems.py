@@ -25,6 +25,8 @@ _SAID: tuple[tuple[str, str], ...] = (
     (r"no such .+: (?P<code>.+)", _("「%(code)s」は、どこにもありません。選びなおしてください。")),
     (r"\d+ places for staff and kiosk, of (?P<n>\d+) in all",
      _("職員用と発券機用の数が、ぜんぶの数（%(n)s）より多くなっています。")),
+    (r"a place has both its degrees", _("緯度と経度は、両方を入力してください。")),
+    (r".+ is nowhere in Japan", _("緯度や経度が、日本の外です。")),
     (r".+ is no whole minute", _("時刻は、分までにしてください。")),
     (r"closes before it opens", _("終わる時刻が、はじまる時刻より前です。")),
     (r"lunch needs both its times", _("昼休みは、はじめと終わりの両方を入力してください。")),
