@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from services.notifications.commands.receipts import DeliveryReceipt, record_receipt
 from services.notifications.orders import read_key
+from services.notifications.providers.chosen import receipt_tokens
 from services.notifications.settings import Settings
 from shared.db import Database
 from shared.errors import Refusal
@@ -19,7 +20,6 @@ from shared.web.identity import PUBLIC
 
 log = get_logger(__name__)
 
-PROVIDERS = ("sms_gateway",)
 RECEIPTS_MAX = 100
 
 
@@ -37,10 +37,11 @@ async def post_receipts(
     Raises:
         Refusal: `not_found` (404) provider, `receipt_token` (401), `bad_request` (400).
     """
-    if provider not in PROVIDERS:
+    token = receipt_tokens(settings).get(provider)
+    if token is None:
         raise Refusal("not_found", 404)
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not settings.sms_gateway_token or not hmac.compare_digest(shown.encode(), settings.sms_gateway_token.encode()):
+    if not token or not hmac.compare_digest(shown.encode(), token.encode()):
         raise Refusal("receipt_token", 401)
     for receipt in _read(await request.body()):
         try:

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.notifications.commands.attempts import LEASE, SIMULATED, Result, begin_attempts, end_attempts
+from services.notifications.commands.attempts import LEASE, Result, begin_attempts, end_attempts
 from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.keys import Keys
 from services.notifications.metrics import ATTEMPTS, DISPATCH_SECONDS
 from services.notifications.orders import Order
+from services.notifications.providers.providers import Providers
 from services.notifications.rendering import render
-from services.notifications.senders.sender import Message, Sender
+from services.notifications.senders.sender import NOT_STARTED, Message, Sender
 from shared.clock import Clock
 from shared.db import Database, Prepared
 from shared.faults import pass_step
@@ -40,9 +41,10 @@ ONE_BY_ONE_WITHIN_S = 5.0
 class SendingLoop:
     """Sends the notices of one lane: those that somebody waits for, or those in bulk.
 
-    Each lane has batches and senders of its own, so that neither waits for the other. Several loops of a lane may run:
-    a due row is leased to one of them. After a step of the clock none claims until all have noticed, and none takes
-    over until every lease of the time before has run out: an attempt whose worker lives is not taken for dead.
+    Each lane has batches and senders of its own (by the provider's name), so that neither waits for the other; what is
+    known of the providers both share. Several loops of a lane may run: a due row is leased to one of them. After a step
+    of the clock none claims until all have noticed, and none takes over until every lease of the time before has run
+    out: an attempt whose worker lives is not taken for dead.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class SendingLoop:
         db: Database,
         keys: Keys,
         senders: Mapping[str, Sender],
+        providers: Providers,
         clock: Clock,
         *,
         bulk: bool = False,
@@ -58,6 +61,7 @@ class SendingLoop:
         self._db = db
         self._keys = keys
         self._senders = senders
+        self._providers = providers
         self._clock = clock
         self._mail_from = mail_from
         self._kind = due_kind(bulk=bulk)
@@ -115,6 +119,7 @@ class SendingLoop:
             return claimed
         for row in await self._rows.claim(now, takes_over=self._takes_over()):
             claimed[row.municipality].append(UUID(row.ref))
+        pass_step("sending.claimed")
         return claimed
 
     def _takes_over(self) -> bool:
@@ -131,14 +136,20 @@ class SendingLoop:
         for municipality, notice_ids in claimed.items():
             begun = await self._begin(municipality, notice_ids)
             orders += begun if begun is not None else await self._begin_one_by_one(municipality, notice_ids)
-        await _Dispatch(self._db, self._senders, self._clock, self._mail_from).send(orders)
+        await _Dispatch(self._db, self._senders, self._providers, self._clock, self._mail_from).send(orders)
 
     async def _begin(self, municipality: str, notice_ids: Sequence[UUID]) -> list[Order] | None:
         """The orders, or None when it could not be done: their leases run out, and they have another turn."""
         try:
             async with self._db.begin(municipality) as session:
                 return await begin_attempts(
-                    session, self._keys, municipality, notice_ids, now=self._clock(), takes_over=self._takes_over()
+                    session,
+                    self._keys,
+                    municipality,
+                    notice_ids,
+                    self._providers,
+                    now=self._clock(),
+                    takes_over=self._takes_over(),
                 )
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
             log.error("attempts_not_begun", notice_id=str(notice_ids[0]), count=len(notice_ids), **describe(error))
@@ -159,11 +170,15 @@ class SendingLoop:
 class _Dispatch:
     """One batch on its way."""
 
-    def __init__(self, db: Database, senders: Mapping[str, Sender], clock: Clock, mail_from: str) -> None:
+    def __init__(
+        self, db: Database, senders: Mapping[str, Sender], providers: Providers, clock: Clock, mail_from: str
+    ) -> None:
         self._db = db
         self._senders = senders
+        self._providers = providers
         self._clock = clock
         self._mail_from = mail_from
+        self._handed_over_at = 0.0
         self._orders: dict[str, Order] = {}
         self._results: list[Result] = []
         self._writing = asyncio.Lock()
@@ -176,30 +191,45 @@ class _Dispatch:
             self._orders[order.key] = order
             message = await self._render(order)
             if message is not None:
-                messages[_way_of(order)].append(message)
+                messages[order.provider].append(message)
             if order.attempt_no == 1 and not is_practice(order.municipality):
                 DISPATCH_SECONDS.labels(order.kind).observe(max(0.0, (now - order.created_at).total_seconds()))
         pass_step("sending.begun")
-        await asyncio.gather(*(self._hand_over(way, batch) for way, batch in messages.items()))
+        self._handed_over_at = asyncio.get_running_loop().time()
+        await asyncio.gather(*(self._hand_over(provider, batch) for provider, batch in messages.items()))
 
     async def _render(self, order: Order) -> Message | None:
         try:
             return render(order, mail_from=self._mail_from)
         except Exception as error:  # noqa: BLE001 - one notice's bug must not hold up the others
             log.error("notice_not_rendered", notice_id=str(order.notice_id), **describe(error))
-            await self._report(order.key, Outcome(kind="permanent", error_code="rendering"))
+            await self._refuse(order.key, "rendering")
             return None
 
-    async def _hand_over(self, way: str, messages: Sequence[Message]) -> None:
-        sender = self._senders.get(way)
+    async def _hand_over(self, provider: str, messages: Sequence[Message]) -> None:
+        sender = self._senders.get(provider)
         if sender is None:
             for message in messages:
-                await self._report(message.key, Outcome(kind="permanent", error_code="no_provider"))
+                await self._refuse(message.key, "no_provider")
             return
         try:
-            await sender.send_batch(messages, self._report)
+            await sender.send_batch(messages, self._hear)
         except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
-            log.error("sender_failed", channel=way, **describe(error))
+            log.error("sender_failed", provider=provider, **describe(error))
+
+    async def _hear(self, key: str, outcome: Outcome) -> None:
+        """What a provider says."""
+        self._learn(key, outcome)
+        await self._report(key, outcome)
+
+    async def _refuse(self, key: str, code: str) -> None:
+        """It is no provider's doing: none was asked."""
+        self._learn(key, NOT_STARTED)
+        await self._report(key, Outcome(kind="permanent", error_code=code))
+
+    def _learn(self, key: str, outcome: Outcome) -> None:
+        order, took_s = self._orders[key], asyncio.get_running_loop().time() - self._handed_over_at
+        self._providers.hear(order.provider, outcome, bulk=order.bulk, took_s=took_s, now=self._clock())
 
     async def _report(self, key: str, outcome: Outcome) -> None:
         pass_step("sending.reported")
@@ -212,6 +242,7 @@ class _Dispatch:
             notice_id=str(order.notice_id),
             attempt=order.attempt_no,
             channel=order.reach,
+            provider=order.provider,
             outcome=outcome.kind,
             code=outcome.error_code,
         )
@@ -229,11 +260,6 @@ class _Dispatch:
         for municipality, group in by_town.items():
             try:
                 async with self._db.begin(municipality) as session:
-                    await end_attempts(session, municipality, group, now=now, chance=random.random)
+                    await end_attempts(session, municipality, group, self._providers, now=now, chance=random.random)
             except Exception as error:  # noqa: BLE001 - unknown what became of them: their leases run out
                 log.error("attempts_not_ended", count=len(group), **describe(error))
-
-
-def _way_of(order: Order) -> str:
-    """By which sender an order goes. Nothing of a practice town leaves."""
-    return SIMULATED if is_practice(order.municipality) else order.reach

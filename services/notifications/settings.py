@@ -14,6 +14,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     # Empty: this installation sends no SMS, and staff are asked to call instead.
     sms_gateway_url: Annotated[str, SHARED] = ""
     sms_gateway_token: Annotated[str, SHARED] = ""
+    # TOML: further providers, and the limits of all of them (`providers/chosen.py`).
+    providers: str = ""
     # Empty: no-reply@ and the town's own host name.
     mail_from: str = ""
 

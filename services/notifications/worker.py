@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 from services.notifications.commands.account_notices import DUE_FORGET_TOLD, forget_told
 from services.notifications.commands.appointments import forget_access, remind
-from services.notifications.commands.attempts import SIMULATED
 from services.notifications.commands.classes import DUE_REMINDER, remind_of_class
 from services.notifications.commands.handed_in import DUE_FORGET, forget_access_of
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
-from services.notifications.senders.sender import Sender
-from services.notifications.senders.simulated import SimulatedSender
-from services.notifications.senders.sms_gateway import SmsGatewaySender
-from services.notifications.senders.smtp import SmtpSender
+from services.notifications.providers.chosen import make_providers, make_senders
+from services.notifications.providers.told import HealthLoop
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE, outbox
@@ -40,23 +37,16 @@ DUE_HANDLERS: dict[str, DueHandler] = {
 BAD_SETTINGS = 2
 
 
-def make_senders(settings: Settings) -> dict[str, Sender]:
-    """The ways out, by how a person is reached, and the one that leads nowhere."""
-    senders: dict[str, Sender] = {"email": SmtpSender(settings.smtp_url), SIMULATED: SimulatedSender()}
-    if settings.sms_gateway_url:
-        senders["sms"] = SmsGatewaySender(settings.sms_gateway_url, settings.sms_gateway_token)
-    return senders
-
-
 def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """The loops of this service, beside relay, receipts and what is due."""
+    providers = make_providers(settings)
     sending = [
-        SendingLoop(db, keys, make_senders(settings), clock, bulk=bulk, mail_from=settings.mail_from).run
+        SendingLoop(db, keys, make_senders(settings), providers, clock, bulk=bulk, mail_from=settings.mail_from).run
         for bulk in (False, True)
     ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, Checkpointer(db, outbox, clock).run, *sending]
+    return [sealer.run, Checkpointer(db, outbox, clock).run, HealthLoop(db, providers, clock).run, *sending]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

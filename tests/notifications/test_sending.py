@@ -174,8 +174,8 @@ async def test_an_answer_without_sense_is_unknown(service: Notifications, reach:
 
 @pytest.mark.parametrize("reach", ["sms", "email"])
 async def test_a_provider_that_is_away_is_waited_for_until_it_is_too_late(service: Notifications, reach: str) -> None:
-    service.senders["sms"] = SmsGatewaySender("http://127.0.0.1:9/sms", TOKEN)
-    service.senders["email"] = SmtpSender("smtp://127.0.0.1:9")
+    service.senders["sms_gateway"] = SmsGatewaySender("http://127.0.0.1:9/sms", TOKEN)
+    service.senders["smtp"] = SmtpSender("smtp://127.0.0.1:9")
     service.sending = service.make_sending()
     await book(service, reach)
     await service.settle()
@@ -193,10 +193,10 @@ async def test_a_worker_that_died_with_an_attempt_is_taken_over(service: Notific
     await book(service)
     [row] = await service.rows("SELECT notice_id FROM notice")
     async with service.db.begin(TOWN) as session:
-        [order] = await begin_attempts(session, service.keys, TOWN, [row.notice_id], now=service.now)
+        [order] = await begin_attempts(session, service.keys, TOWN, [row.notice_id], service.providers, now=service.now)
     # It had the answer in hand when it died: the gateway knows the message, we do not.
     accepted: list[Any] = []
-    await service.senders["sms"].send_batch([_message(order.key)], _note(accepted))
+    await service.senders["sms_gateway"].send_batch([_message(order.key)], _note(accepted))
     await service.settle()
     assert await service.states() == {"confirmation": "sending"}
     await service.pass_time(seconds=LEASE.total_seconds() + 1)
@@ -274,6 +274,8 @@ async def test_no_transaction_is_open_while_the_provider_is_called(service: Noti
     class Watching:
         """A sender that looks at the database while it is sending."""
 
+        is_idempotent = True
+
         async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
             query = """SELECT count(*) AS open FROM pg_stat_activity
                        WHERE application_name = 'choudo-notifications' AND state = 'idle in transaction'"""
@@ -285,7 +287,7 @@ async def test_no_transaction_is_open_while_the_provider_is_called(service: Noti
         async def close(self) -> None: ...
 
     watching = Watching()
-    service.senders["sms"] = watching
+    service.senders["sms_gateway"] = watching
     await book(service)
     await service.make_sending().run_once()
     # The attempt is committed, and nobody waits inside a transaction.
@@ -293,7 +295,7 @@ async def test_no_transaction_is_open_while_the_provider_is_called(service: Noti
 
 
 async def test_without_a_gateway_staff_are_asked_to_call(service: Notifications) -> None:
-    del service.senders["sms"]
+    del service.senders["sms_gateway"]
     await book(service)
     await service.settle()
     assert await outcomes(service) == [("permanent", "no_provider")]
@@ -315,7 +317,12 @@ async def test_a_town_sends_only_its_own(service: Notifications) -> None:
     await book(service, "sms", municipality=OTHER_TOWN)
     async with service.db.begin(TOWN) as session:
         [row] = await service.rows("SELECT notice_id FROM notice", municipality=OTHER_TOWN)
-        assert await begin_attempts(session, service.keys, TOWN, [UUID(str(row.notice_id))], now=service.now) == []
+        assert (
+            await begin_attempts(
+                session, service.keys, TOWN, [UUID(str(row.notice_id))], service.providers, now=service.now
+            )
+            == []
+        )
     await service.settle()
     [sent] = service.sink.messages()
     assert sent.text.startswith("【となり町】")
@@ -413,20 +420,22 @@ async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: No
     """Seen to fail without the look at the newest state before every attempt: then the confirmation goes out."""
     contact = service.contact("sms")
     booked = service.booked(contact)
-    gateway = service.senders["sms"]
+    gateway = service.senders["sms_gateway"]
 
     class Cancelling:
         """A provider that fails while the person cancels."""
 
+        is_idempotent = True
+
         async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
-            service.senders["sms"] = gateway
+            service.senders["sms_gateway"] = gateway
             await service.hear(service.cancelled(booked))
             for message in messages:
                 await report(message.key, Outcome(kind="temporary", error_code="busy"))
 
         async def close(self) -> None: ...
 
-    service.senders["sms"] = Cancelling()
+    service.senders["sms_gateway"] = Cancelling()
     await service.hear(contact, booked)
     await service.sending.run_once()
     await service.pass_time(seconds=10)
@@ -504,10 +513,12 @@ async def test_one_notice_that_cannot_be_begun_holds_up_no_other(
     await service.hear(*contacts, *(service.booked(contact) for contact in contacts))
     [bad, *_] = await service.rows("SELECT notice_id FROM notice ORDER BY notice_id")
 
-    async def begin(session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], **how: Any) -> Any:
+    async def begin(
+        session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], *others: Any, **how: Any
+    ) -> Any:
         if bad.notice_id in notice_ids:
             raise ValueError("a notice that nobody foresaw")
-        return await begin_attempts(session, keys, municipality, notice_ids, **how)
+        return await begin_attempts(session, keys, municipality, notice_ids, *others, **how)
 
     monkeypatch.setattr(sending, "begin_attempts", begin)
     await service.settle()

@@ -33,6 +33,10 @@ Report = Callable[[str, Outcome], Awaitable[None]]
 class Sender(Protocol):
     """One provider."""
 
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether it recognises a repetition by the message's key, so that trying again sends nothing twice."""
+
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
         """Send messages and report each one's outcome by its key. Never raises for what a provider does.
 

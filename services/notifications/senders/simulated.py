@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from services.notifications.commands.attempts import SIMULATED
 from services.notifications.domain.outcomes import Outcome
+from services.notifications.domain.providers import SIMULATED
 from services.notifications.senders.sender import Message, Report
 
 
 class SimulatedSender:
     """Takes whatever it is given."""
+
+    is_idempotent = True
 
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
         """Report each message as accepted."""

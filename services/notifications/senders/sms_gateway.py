@@ -33,6 +33,8 @@ class _Accepted(msgspec.Struct, frozen=True):
 class SmsGatewaySender:
     """Sends through one gateway, at most `CONCURRENCY` requests at a time over kept connections."""
 
+    is_idempotent = True
+
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token

@@ -26,6 +26,9 @@ CLOSING = 421
 class SmtpSender:
     """Sends through one mail server. `smtp://` takes TLS when it is offered, `smtps://` insists on it."""
 
+    # By the Message-ID: whoever gets it twice sees one.
+    is_idempotent = True
+
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in PORTS or not parts.hostname:
