@@ -45,8 +45,7 @@ async def send_until_killed(service: Notifications, step: Step, passes: int) -> 
 @pytest.mark.parametrize("reach", ["sms", "email"])
 @pytest.mark.parametrize(("step", "passes", "happened"), STEPS)
 async def test_a_sender_is_killed(service: Notifications, step: Step, passes: int, happened: str, reach: str) -> None:
-    """Seen to fail: lost, where a due row was removed as it was claimed; doubled, with a key of the attempt; `unknown`
-    where nothing had begun, with attempts written as the row is claimed."""
+    """Seen to fail: lost, with leases that never run out; doubled, with a key of the attempt instead of the notice."""
     contact = service.contact("sms" if reach == "sms" else "email")
     await service.hear(contact, service.booked(contact))
     await send_until_killed(service, step, passes)

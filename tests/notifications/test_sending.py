@@ -18,7 +18,7 @@ from services.notifications.commands.contacts import PURPOSE
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders import smtp
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
-from services.notifications.senders.sms_gateway import CONCURRENCY, SmsGatewaySender
+from services.notifications.senders.sms_gateway import SmsGatewaySender
 from services.notifications.senders.smtp import SmtpSender
 from shared.clock import AgreedClock
 from shared.ledger.sealer import Sealer
@@ -526,28 +526,6 @@ async def test_one_notice_that_cannot_be_begun_holds_up_no_other(
     monkeypatch.undo()
     await service.pass_time(seconds=LEASE.total_seconds() + 1)
     assert len(service.sink.messages()) == 4
-
-
-async def test_a_confirmation_passes_what_is_sent_in_bulk_by_a_slow_provider(service: Notifications) -> None:
-    """Seen to fail with the senders of one lane given to both: every connection waits for its answer.
-
-    Reminders are bulk, and whatever follows from an event that came in bulk.
-    """
-    service.sink.behave("sms", "slow", times=CONCURRENCY, slow_s=600)
-    contact = service.contact("sms")
-    await service.hear(contact, *(service.booked(contact) for _ in range(300)), bulk=True)
-    kinds = await service.rows("SELECT DISTINCT kind FROM due WHERE kind LIKE 'send%'")
-    assert [row.kind for row in kinds] == ["send_bulk"]
-    loops = [asyncio.create_task(loop.run()) for loop in (service.sending, service.sending_bulk)]
-    await until(lambda: service.sink.in_hand == CONCURRENCY)
-    await service.hear(service.booked(contact, number="NNN2000"))
-    await until(lambda: bool(service.sink.messages()))
-    assert [("NNN-2000" in sent.text) for sent in service.sink.messages()] == [True]
-    assert service.sink.in_hand == CONCURRENCY, "and nobody has answered the others"
-    for loop in loops:
-        loop.cancel()
-    service.sink.release()
-    await asyncio.gather(*loops, return_exceptions=True)
 
 
 async def test_what_was_put_off_by_a_clock_that_was_ahead_is_looked_at_once_it_is_right(service: Notifications) -> None:
