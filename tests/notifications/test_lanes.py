@@ -112,6 +112,8 @@ async def test_the_limit_of_a_gateway_keeps_room_for_a_confirmation(service: Not
     await service.sending.run_once()
     assert "NNN-2000" in service.sink.messages()[0].text
     # Those that are put off come back in their turn, at the gateway's pace: each has been looked at once.
-    [put_off] = await service.rows("SELECT count(DISTINCT due_at) AS turns, max(due_at) AS last FROM due")
-    assert put_off.turns >= 571
-    assert put_off.last - service.now == timedelta(seconds=571 / 20)
+    [put_off] = await service.rows(
+        "SELECT count(DISTINCT due_at) AS turns, max(due_at) AS last FROM due WHERE kind = 'send_bulk'"
+    )
+    assert put_off.turns == 571
+    assert abs(put_off.last - service.now - timedelta(seconds=571 / 20)) < timedelta(seconds=0.01)

@@ -267,7 +267,7 @@ def test_settings_without_sense_are_named_and_no_secret_with_them(service: Notif
 
 
 async def test_what_one_gateway_fails_goes_by_the_other_at_once(service: Notifications, second: Sink) -> None:
-    """Seen to fail without `has_other`: it waited five seconds."""
+    """Seen to fail without `has_other`: then it waits for its pause."""
     service.sink.behave("sms", "fail_5xx")
     await book(service)
     await service.settle()
@@ -309,7 +309,10 @@ async def test_what_may_have_been_accepted_is_never_sent_by_another(service: Not
 async def test_a_gateway_that_hangs_is_left_alone_and_what_follows_goes_by_the_other(
     service: Notifications, second: Sink, loop_time: LoopTime
 ) -> None:
-    """Failover, by the clock of the loop: from the first failure to what the other has accepted."""
+    """Failover, by the clock of the loop: from the first failure to what the other has accepted.
+
+    Seen to fail without the breaker.
+    """
     loop = asyncio.get_running_loop()
     service.sink.behave("sms", "slow", times=100, slow_s=600)
     for number in range(FAILURES_TO_OPEN):
@@ -328,7 +331,7 @@ async def test_a_gateway_that_hangs_is_left_alone_and_what_follows_goes_by_the_o
 
 
 async def test_when_no_provider_is_up_a_notice_waits_and_no_try_is_used_up(service: Notifications) -> None:
-    """Seen to fail without the breaker: each look was a try, and the fifth waited an hour."""
+    """Seen to fail without the breaker: each was a try."""
     service.sink.behave("sms", "fail_5xx", times=10_000)
     for number in range(FAILURES_TO_OPEN):
         await book(service, f"NNN{number:04}")
@@ -374,7 +377,7 @@ def make_forgetful(service: Notifications, lost: int) -> Forgetful:
 
 
 async def test_without_repetitions_a_receipt_is_waited_for_before_it_is_sent_again(service: Notifications) -> None:
-    """Seen to fail without the wait: two SMS within five seconds."""
+    """Seen to fail without the wait: it is sent again at once."""
     gateway = make_forgetful(service, lost=1)
     await book(service)
     await service.settle()
