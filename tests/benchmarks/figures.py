@@ -98,8 +98,8 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
 
 
 PARTS = (
-    "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "sending", "offer", "rate", "ledger", "history",
-    "compare", "search", "day", "live", "line", "reports", "matching", "start", "soak",
+    "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "sending", "offer", "rate", "ledger",
+    "history", "compare", "search", "day", "live", "line", "reports", "matching", "start", "soak",
 )  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
