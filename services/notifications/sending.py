@@ -181,7 +181,7 @@ class _Dispatch:
         self._handed_over_at = 0.0
         self._orders: dict[str, Order] = {}
         self._results: list[Result] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
 
     async def send(self, orders: Sequence[Order]) -> None:
         """Render the orders, hand them to their senders, and write down what became of each."""
@@ -197,8 +197,6 @@ class _Dispatch:
         pass_step("sending.begun")
         self._handed_over_at = asyncio.get_running_loop().time()
         await asyncio.gather(*(self._hand_over(provider, batch) for provider, batch in messages.items()))
-        if self._writing is not None:
-            await self._writing
 
     async def _render(self, order: Order) -> Message | None:
         try:
@@ -249,14 +247,11 @@ class _Dispatch:
             code=outcome.error_code,
         )
         self._results.append(Result(order, outcome))
-        # One writer at a time, and no sender waits for it: what comes in meanwhile is written down together.
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_down())
-
-    async def _write_down(self) -> None:
-        while self._results:
+        # One writer at a time: whoever comes next writes down everything that has come in meanwhile.
+        async with self._writing:
             results, self._results = self._results, []
-            await self._write(results, self._clock())
+            if results:
+                await self._write(results, self._clock())
 
     async def _write(self, results: Sequence[Result], now: datetime) -> None:
         by_town: dict[str, list[Result]] = defaultdict(list)
