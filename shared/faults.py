@@ -28,6 +28,7 @@ Step = Literal[
     "receipts.settled",
     "due.claimed",  # what is due is leased, nothing done
     "sealer.linked",  # ledger entries are linked to the chain, nothing committed
+    "sending.claimed",  # notices that are due are leased, none looked at
     "sending.begun",  # attempts are written down, no provider called
     "sending.reported",  # a provider has answered, and nothing is written down
     "webhook.answered",  # another system has answered, and nothing is written down

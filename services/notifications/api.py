@@ -15,8 +15,8 @@ from services.notifications.commands.line import record_follow
 from services.notifications.commands.receipts import DeliveryReceipt, record_by_ref, record_receipt
 from services.notifications.domain.receipts import is_secret, is_signed, read_form, read_form_receipt
 from services.notifications.orders import read_key
-from services.notifications.senders.chosen import line_channels, sms_provider
-from services.notifications.senders.sms_form import SMS_FORM
+from services.notifications.providers.chosen import sms_gateways
+from services.notifications.providers.line_channels import line_channels
 from services.notifications.settings import Settings
 from shared.db import Database
 from shared.errors import Refusal
@@ -60,13 +60,15 @@ async def post_receipts(
     Raises:
         Refusal: `not_found` (404) provider, `receipt_token` (401), `bad_request` (400).
     """
-    if provider != sms_provider(settings):
+    gateway = sms_gateways(settings).get(provider)
+    if gateway is None:
         raise Refusal("not_found", 404)
     body = await request.body()
-    if provider == SMS_FORM:
-        await _record_form(body, request.headers.get("authorization", ""), db, settings, now=now)
+    if gateway.dialect == "form":
+        await _record_form(provider, body, request.headers.get("authorization", ""), db, gateway.token, now=now)
         return
-    secret, signature = settings.sms_gateway_token, request.headers.get(SIGNATURE_HEADER)
+    shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+    secret, signature = gateway.token, request.headers.get(SIGNATURE_HEADER)
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
     is_theirs = (
         is_secret(shown, secret) if signature is None else is_signed(body, signature, secret, now_s=now.timestamp())
@@ -85,21 +87,21 @@ async def post_receipts(
                 log.warning("receipt_of_unknown_notice", provider=provider)
 
 
-async def _record_form(body: bytes, shown: str, db: Database, settings: Settings, *, now: datetime) -> None:
+async def _record_form(provider: str, body: bytes, shown: str, db: Database, token: str, *, now: datetime) -> None:
     """A receipt in a form, with the gateway's own id, which we may not have written down yet."""
     try:
         form = read_form(body)
-        if not is_secret(form.get("pass", shown.removeprefix("Bearer ")), settings.sms_gateway_token):
+        if not is_secret(form.get("pass", shown.removeprefix("Bearer ")), token):
             raise Refusal("receipt_token", 401)
         receipt = read_form_receipt(form)
     except ValueError as error:
         raise Refusal("bad_request", 400) from error
     if receipt.status is None:
         # A word that is new to us: it says nothing, and the gateway shall not repeat it for ever.
-        log.warning("receipt_of_unknown_status", provider=SMS_FORM)
+        log.warning("receipt_of_unknown_status", provider=provider)
         return
     async with db.begin(receipt.municipality) as session:
-        await record_by_ref(session, receipt.municipality, SMS_FORM, receipt.ref, receipt.status, now=now)
+        await record_by_ref(session, receipt.municipality, provider, receipt.ref, receipt.status, now=now)
 
 
 # Whoever brings them shows a token: a mail server, or what it hands its mail to.

@@ -14,6 +14,7 @@ from services.notifications.domain.notices import (
     Matter,
     Reach,
 )
+from services.notifications.domain.providers import Tried
 from services.notifications.domain.ways import FIRST_WAY
 from services.notifications.domain.words import OwnTexts
 from shared.events.booking import ClassHint
@@ -44,6 +45,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # Which way of the contact it takes, and whether there is another one after it.
     way_no: int = FIRST_WAY
     has_next: bool = False
+    # Who takes it, and how those did who were asked before.
+    provider: str = ""
+    tried: tuple[Tried, ...] = ()
     created_at: datetime
     useful_until: datetime
     # One of the three: what it is about. An application begins at no time.

@@ -15,11 +15,13 @@ from services.notifications.tables import (
     catalogue_counter,
     catalogue_procedure,
     notice,
+    provider_health,
     staff_task,
     told,
 )
 
 PAGE = 100
+PROVIDER_ROWS_MAX = 200
 TASKS_MAX = 200
 _STARTS_AT = func.coalesce(appointment.c.starts_at, application.c.starts_at, told.c.starts_at)
 
@@ -197,3 +199,31 @@ def _tasks(municipality: str) -> Select[Any]:
         )
         .where(staff_task.c.municipality == municipality)
     )
+
+
+class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How one sending process sees a provider; counts and `took_p95_ms` are of its last ten minutes.
+
+    `written_at` is old (a process tells at least each minute) where nobody sends any more.
+    """
+
+    provider: str
+    way: str
+    state: str
+    since: datetime
+    written_at: datetime
+    accepted: int
+    temporary: int
+    permanent: int
+    unknown: int
+    took_p95_ms: int | None
+    last_error: str | None
+    last_error_at: datetime | None
+
+
+async def list_provider_health(session: AsyncSession) -> list[ProviderHealth]:
+    """How the providers do, as each process sees it, the latest first. No town's own: any transaction sees it."""
+    columns = [provider_health.c[name] for name in ProviderHealth.__struct_fields__]
+    query = select(*columns).order_by(provider_health.c.provider, provider_health.c.written_at.desc())
+    rows = await session.execute(query.limit(PROVIDER_ROWS_MAX))
+    return [ProviderHealth(**row) for row in rows.mappings()]

@@ -11,16 +11,16 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from services.notifications.commands.attempts import LEASE, SIMULATED, Result, begin_attempts, end_attempts
+from services.notifications.commands.attempts import LEASE, Result, begin_attempts, end_attempts
 from services.notifications.commands.line import without_unfollowed
 from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.keys import Keys
 from services.notifications.metrics import ATTEMPTS, DISPATCH_SECONDS
 from services.notifications.orders import Order
+from services.notifications.providers.providers import Providers
 from services.notifications.rendering import TextTooLong, render
-from services.notifications.senders.line import LINE
-from services.notifications.senders.sender import Message, Sender
+from services.notifications.senders.sender import NOT_STARTED, Message, Sender
 from shared.clock import Clock
 from shared.db import Database, Prepared
 from shared.faults import pass_step
@@ -43,9 +43,10 @@ ONE_BY_ONE_WITHIN_S = 5.0
 class SendingLoop:
     """Sends the notices of one lane: those that somebody waits for, or those in bulk.
 
-    Each lane has batches and senders of its own, so that neither waits for the other. Several loops of a lane may run:
-    a due row is leased to one of them. After a step of the clock none claims until all have noticed, and none takes
-    over until every lease of the time before has run out: an attempt whose worker lives is not taken for dead.
+    Each lane has batches and senders of its own (by the provider's name), so that neither waits for the other; what is
+    known of the providers both share. Several loops of a lane may run: a due row is leased to one of them. After a step
+    of the clock none claims until all have noticed, and none takes over until every lease of the time before has run
+    out: an attempt whose worker lives is not taken for dead.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SendingLoop:
         db: Database,
         keys: Keys,
         senders: Mapping[str, Sender],
+        providers: Providers,
         clock: Clock,
         *,
         bulk: bool = False,
@@ -62,6 +64,7 @@ class SendingLoop:
         self._db = db
         self._keys = keys
         self._senders = senders
+        self._providers = providers
         self._clock = clock
         self._render = partial(render, mail_from=mail_from, bounce_domain=bounce_domain)
         self._kind = due_kind(bulk=bulk)
@@ -119,6 +122,7 @@ class SendingLoop:
             return claimed
         for row in await self._rows.claim(now, takes_over=self._takes_over()):
             claimed[row.municipality].append(UUID(row.ref))
+        pass_step("sending.claimed")
         return claimed
 
     def _takes_over(self) -> bool:
@@ -135,21 +139,23 @@ class SendingLoop:
         for municipality, notice_ids in claimed.items():
             begun = await self._begin(municipality, notice_ids)
             orders += begun if begun is not None else await self._begin_one_by_one(municipality, notice_ids)
-        await _Dispatch(self._db, self._senders, self._clock, self._render).send(orders)
+        await _Dispatch(self._db, self._senders, self._providers, self._clock, self._render).send(orders)
 
     async def _begin(self, municipality: str, notice_ids: Sequence[UUID]) -> list[Order] | None:
         """The orders, or None when it could not be done: their leases run out, and they have another turn."""
         try:
             async with self._db.begin(municipality) as session:
                 now = self._clock()
-                providers = {way: sender.name for way, sender in self._senders.items()}
                 orders = await begin_attempts(
-                    session, self._keys, municipality, notice_ids,
-                    now=now, providers=providers, takes_over=self._takes_over(),
-                )  # fmt: skip
-                by_line = [order for order in orders if providers.get(_way_of(order)) == LINE]
-                others = [order for order in orders if order not in by_line]
-                return others + await without_unfollowed(session, municipality, by_line, now=now)
+                    session,
+                    self._keys,
+                    municipality,
+                    notice_ids,
+                    self._providers,
+                    now=now,
+                    takes_over=self._takes_over(),
+                )
+                return await without_unfollowed(session, municipality, orders, self._providers, now=now)
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
             log.error("attempts_not_begun", notice_id=str(notice_ids[0]), count=len(notice_ids), **describe(error))
             return None
@@ -170,12 +176,19 @@ class _Dispatch:
     """One batch on its way."""
 
     def __init__(
-        self, db: Database, senders: Mapping[str, Sender], clock: Clock, render: Callable[..., Message]
+        self,
+        db: Database,
+        senders: Mapping[str, Sender],
+        providers: Providers,
+        clock: Clock,
+        render: Callable[..., Message],
     ) -> None:
         self._db = db
         self._senders = senders
+        self._providers = providers
         self._clock = clock
         self._render = render
+        self._handed_over_at = 0.0
         self._orders: dict[str, Order] = {}
         self._results: list[Result] = []
         self._writing = asyncio.Lock()
@@ -188,34 +201,49 @@ class _Dispatch:
             self._orders[order.key] = order
             message = await self._rendered(order)
             if message is not None:
-                messages[_way_of(order)].append(message)
+                messages[order.provider].append(message)
             if order.attempt_no == 1 and not is_practice(order.municipality):
                 DISPATCH_SECONDS.labels(order.kind).observe(max(0.0, (now - order.created_at).total_seconds()))
         pass_step("sending.begun")
-        await asyncio.gather(*(self._hand_over(way, batch) for way, batch in messages.items()))
+        self._handed_over_at = asyncio.get_running_loop().time()
+        await asyncio.gather(*(self._hand_over(provider, batch) for provider, batch in messages.items()))
 
     async def _rendered(self, order: Order) -> Message | None:
-        sender = self._senders.get(_way_of(order))
+        sender = self._senders.get(order.provider)
         try:
             return self._render(order, limit=sender.limit if sender else None)
         except TextTooLong:
-            await self._report(order.key, Outcome(kind="permanent", error_code="too_long"))
+            await self._refuse(order.key, "too_long")
             return None
         except Exception as error:  # noqa: BLE001 - one notice's bug must not hold up the others
             log.error("notice_not_rendered", notice_id=str(order.notice_id), **describe(error))
-            await self._report(order.key, Outcome(kind="permanent", error_code="rendering"))
+            await self._refuse(order.key, "rendering")
             return None
 
-    async def _hand_over(self, way: str, messages: Sequence[Message]) -> None:
-        sender = self._senders.get(way)
+    async def _hand_over(self, provider: str, messages: Sequence[Message]) -> None:
+        sender = self._senders.get(provider)
         if sender is None:
             for message in messages:
-                await self._report(message.key, Outcome(kind="permanent", error_code="no_provider"))
+                await self._refuse(message.key, "no_provider")
             return
         try:
-            await sender.send_batch(messages, self._report)
+            await sender.send_batch(messages, self._hear)
         except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
-            log.error("sender_failed", channel=way, **describe(error))
+            log.error("sender_failed", provider=provider, **describe(error))
+
+    async def _hear(self, key: str, outcome: Outcome) -> None:
+        """What a provider says."""
+        self._learn(key, outcome)
+        await self._report(key, outcome)
+
+    async def _refuse(self, key: str, code: str) -> None:
+        """It is no provider's doing: none was asked."""
+        self._learn(key, NOT_STARTED)
+        await self._report(key, Outcome(kind="permanent", error_code=code))
+
+    def _learn(self, key: str, outcome: Outcome) -> None:
+        order, took_s = self._orders[key], asyncio.get_running_loop().time() - self._handed_over_at
+        self._providers.hear(order.provider, outcome, bulk=order.bulk, took_s=took_s, now=self._clock())
 
     async def _report(self, key: str, outcome: Outcome) -> None:
         pass_step("sending.reported")
@@ -228,6 +256,7 @@ class _Dispatch:
             notice_id=str(order.notice_id),
             attempt=order.attempt_no,
             channel=order.reach,
+            provider=order.provider,
             outcome=outcome.kind,
             code=outcome.error_code,
         )
@@ -245,11 +274,6 @@ class _Dispatch:
         for municipality, group in by_town.items():
             try:
                 async with self._db.begin(municipality) as session:
-                    await end_attempts(session, municipality, group, now=now, chance=random.random)
+                    await end_attempts(session, municipality, group, self._providers, now=now, chance=random.random)
             except Exception as error:  # noqa: BLE001 - unknown what became of them: their leases run out
                 log.error("attempts_not_ended", count=len(group), **describe(error))
-
-
-def _way_of(order: Order) -> str:
-    """By which sender an order goes. Nothing of a practice town leaves."""
-    return SIMULATED if is_practice(order.municipality) else order.reach

@@ -19,6 +19,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     # What the gateway speaks: `senders/sms_json.py` or `senders/sms_form.py`. Only the second asks for a user.
     sms_gateway_dialect: Annotated[Literal["json", "form"], SHARED] = "json"
     sms_gateway_user: Annotated[str, SHARED] = ""
+    # TOML: further providers, and the limits of all of them (`providers/chosen.py`).
+    providers: str = ""
     # Empty: no-reply@ and the town's own host name.
     mail_from: str = ""
     # A key (RSA, PEM) and its selector: mail is signed. Empty domain: the one that a mail is from.

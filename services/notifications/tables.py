@@ -416,6 +416,27 @@ line_follow = Table(
     CheckConstraint("octet_length(user_hash) = 32", name="user_hash"),
 )
 
+# How providers do, as each sending process sees it, for whoever looks at them. Nothing of a town is in it.
+provider_health = Table(
+    "provider_health",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("process", _UUID, primary_key=True),
+    Column("way", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("since", _TIME, nullable=False),
+    Column("written_at", _TIME, nullable=False),
+    # Of the last ten minutes.
+    Column("accepted", Integer, nullable=False),
+    Column("temporary", Integer, nullable=False),
+    Column("permanent", Integer, nullable=False),
+    Column("unknown", Integer, nullable=False),
+    Column("took_p95_ms", Integer),
+    Column("last_error", Text),
+    Column("last_error_at", _TIME),
+    CheckConstraint("state IN ('closed', 'half_open', 'open')", name="state"),
+)
+
 # Somebody whom nobody could reach: staff call them. Never silence.
 staff_task = Table(
     "staff_task",

@@ -13,7 +13,8 @@ from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
-from services.notifications.senders.chosen import make_senders
+from services.notifications.providers.chosen import make_providers, make_senders
+from services.notifications.providers.told import HealthLoop
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE, outbox
@@ -42,11 +43,13 @@ BAD_SETTINGS = 2
 
 def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay: Relay) -> Sequence[Loop]:
     """The loops of this service, beside relay, receipts and what is due."""
+    providers = make_providers(settings)
     sending = [
         SendingLoop(
             db,
             keys,
             make_senders(settings),
+            providers,
             clock,
             bulk=bulk,
             mail_from=settings.mail_from,
@@ -56,7 +59,7 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
     ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, Checkpointer(db, outbox, clock).run, *sending]
+    return [sealer.run, Checkpointer(db, outbox, clock).run, HealthLoop(db, providers, clock).run, *sending]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -38,7 +39,7 @@ class Reach(msgspec.Struct, frozen=True):
 
     contact_ref: UUID
     subject_ref: UUID
-    reach: str
+    reach: Literal["email", "sms", "none"]
 
 
 async def bring_visitors(
@@ -89,10 +90,10 @@ async def bring_visitors(
 
 
 async def give_contacts(environ: Mapping[str, str], people: Sequence[str], *, municipality: str) -> list[Reach]:
-    """As routing publishes what residents approved: a phone number for each of them."""
+    """As routing publishes what residents approved: a phone number or a mail address for each of them."""
     box = ServiceBox.from_settings(environ["CHOUDO_ROUTING_BOX_KEY"], environ["CHOUDO_BOX_PUBLIC_KEYS"])
     db = Database(environ["CHOUDO_ROUTING_DATABASE_URL"], service="routing")
-    contacts = [Reach(uuid4(), uuid4(), "sms") for _ in people]
+    contacts = [Reach(uuid4(), uuid4(), "email" if "@" in person else "sms") for person in people]
     async with db.begin(municipality) as session:
         for person, contact in zip(people, contacts, strict=True):
             await outbox.publish(
@@ -108,7 +109,7 @@ async def give_contacts(environ: Mapping[str, str], people: Sequence[str], *, mu
                     ),
                     contact_ref=contact.contact_ref,
                     subject_ref=contact.subject_ref,
-                    reach="sms",
+                    reach=contact.reach,
                     language="ja",
                     approval_id=uuid4(),
                     case_id=uuid4(),

@@ -98,8 +98,8 @@ def write(figures: Sequence[Figure], *, parts: Collection[str], folder: Path = D
 
 
 PARTS = (
-    "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "offer", "rate", "ledger", "history",
-    "compare", "search", "day", "live", "line", "reports", "matching", "start", "soak",
+    "race", "pickup", "relay", "slots", "opening", "one_stop", "notices", "bulk", "sending", "offer", "rate", "ledger",
+    "history", "compare", "search", "day", "live", "line", "reports", "matching", "start", "soak",
 )  # fmt: skip
 # Only when they are asked for: they take longer than all others together.
 ON_DEMAND = ("soak",)
@@ -112,6 +112,7 @@ TITLES = {
     "one_stop": "One visit for everything",
     "notices": "From commit to the provider",
     "bulk": "A confirmation beside ten thousand in bulk",
+    "sending": "Notices made, and sent",
     "offer": "A helper is asked",
     "rate": "Holds and bookings a second",
     "ledger": "The ledger: what it costs, and how fast it is checked",

@@ -8,6 +8,8 @@ import pytest
 
 from services.notifications.commands.attempts import Result, begin_attempts, end_attempts
 from services.notifications.domain.outcomes import Outcome, OutcomeKind
+from services.notifications.providers.provider import Provider
+from services.notifications.providers.providers import Providers
 from services.routing.commands.erasure import tell_unfinished
 from services.routing.commands.inquiries import ask, find_inquiry
 from shared.errors import Refusal
@@ -33,6 +35,8 @@ NAMES_THE_SUBJECT = """
     VALUES ('{town}', gen_random_uuid(), 'X', '{pass_.subject_ref}', '{pass_.case_id}', 'CHI02', 'x', '7',
             '2026-11-25', '2026-11-25', 'done', 1)
 """
+
+PROVIDERS = Providers([Provider("smtp", "email", is_idempotent=True, pace=lambda: 0.0)])
 
 
 async def test_after_an_erasure_only_the_ledgers_name_the_subject(town: Town) -> None:
@@ -280,13 +284,13 @@ async def test_what_is_being_sent_meanwhile_leaves_no_trace(town: Town, outcome:
     keys = town.services["notifications"].keys
     waiting = [row["notice_id"] for row in await town.rows("SELECT notice_id FROM notifications.notice")]
     async with town.at("notifications") as session:
-        orders = await begin_attempts(session, keys, TOWN, waiting, now=town.now, providers={})
+        orders = await begin_attempts(session, keys, TOWN, waiting, PROVIDERS, now=town.now)
     assert [order.address for order in orders] == [EMAIL]
     await town.erase(ticket.subject_ref, even_if_open=True)
     await town.deliver()
     async with town.at("notifications") as session:
         results = [Result(order, Outcome(kind=outcome)) for order in orders]
-        await end_attempts(session, TOWN, results, now=town.now, chance=lambda: 0.5)
+        await end_attempts(session, TOWN, results, PROVIDERS, now=town.now, chance=lambda: 0.5)
     for table in ("notice", "attempt", "staff_task"):
         assert await town.rows(f"SELECT 1 FROM notifications.{table}") == [], table
     # The town's own, of its rules, is all that is due.

@@ -14,11 +14,12 @@ PASSES: dict[str, int] = {"transaction.written": 25, "transaction.committed": 25
 WEB_PASSES = (5, 12, 19)
 # Nobody has registered another system here: tests/booking/test_webhooks.py dies there.
 _COMMON = frozenset(STEPS) - {"webhook.answered"}
+_SENDING: frozenset[Step] = frozenset({"sending.claimed", "sending.begun", "sending.reported"})
 WORKER_STEPS: dict[str, frozenset[Step]] = {
     # Nothing of routing's is due within a trial: drafts, offers and tidying take hours.
-    "routing": _COMMON - {"due.claimed", "sending.begun", "sending.reported"},
+    "routing": _COMMON - _SENDING - {"due.claimed"},
     # These residents give booking no name: it uses nothing of theirs, and enters nothing in its ledger.
-    "booking": _COMMON - {"sending.begun", "sending.reported", "sealer.linked"},
+    "booking": _COMMON - _SENDING - {"sealer.linked"},
     "notifications": _COMMON,
 }
 _WAITING_NOTICES = "SELECT 1 FROM notifications.notice WHERE state IN ('pending', 'sending')"

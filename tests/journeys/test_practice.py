@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from deploy.local.sink import Sink
-from services.notifications.senders.chosen import make_senders
+from services.notifications.providers.chosen import make_providers, make_senders
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import load_settings
 from services.routing.commands.practice import LOGIN, first_accounts, open_day, practice_handlers
@@ -76,9 +76,10 @@ async def send_all(house: House, sink: Sink) -> None:
         "CHOUDO_SMS_GATEWAY_TOKEN": TOKEN,
     }
     service = town.services["notifications"]
-    senders = make_senders(load_settings(environ))
+    settings = load_settings(environ)
+    senders, providers = make_senders(settings), make_providers(settings)
     for bulk in (False, True):
-        loop = SendingLoop(service.db, service.keys, senders, town.clock, bulk=bulk)
+        loop = SendingLoop(service.db, service.keys, senders, providers, town.clock, bulk=bulk)
         while await loop.run_once():
             pass
     for sender in senders.values():

@@ -14,7 +14,7 @@ from sqlalchemy import Row, text
 from deploy.local.sink import Sink
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import make_keys
-from services.notifications.senders.chosen import make_senders
+from services.notifications.providers.chosen import make_providers, make_senders
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE
@@ -121,14 +121,29 @@ class Notifications:
         self.keys = make_keys(settings)
         self._consumer = Consumer(db, make_handlers(self.keys), self._note_receipt, lambda: self.now)
         self._due = DueLoop(db, DUE_HANDLERS, lambda: self.now)
-        self.senders, self.bulk_senders = make_senders(settings), make_senders(settings)
+        self._start_sending()
+
+    async def restart_sending(self, **settings: Any) -> None:
+        """As a new worker process, which remembers nothing; with other settings, where they are given."""
+        await self.close_senders()
+        self.settings = msgspec.structs.replace(self.settings, **settings)
+        self._start_sending()
+
+    async def close_senders(self) -> None:
+        """Give back their connections."""
+        for sender in (*self.senders.values(), *self.bulk_senders.values()):
+            await sender.close()
+
+    def _start_sending(self) -> None:
+        self.senders, self.bulk_senders = make_senders(self.settings), make_senders(self.settings)
+        self.providers = make_providers(self.settings, pace=lambda: self.now.timestamp())
         self.sending = self.make_sending()
         self.sending_bulk = self.make_sending(bulk=True)
 
     def make_sending(self, *, bulk: bool = False, clock: Clock | None = None) -> SendingLoop:
         """A sending loop of its own, as a second worker has."""
         senders = self.bulk_senders if bulk else self.senders
-        return SendingLoop(self.db, self.keys, senders, clock or (lambda: self.now), bulk=bulk)
+        return SendingLoop(self.db, self.keys, senders, self.providers, clock or (lambda: self.now), bulk=bulk)
 
     async def _note_receipt(self, _: str, receipt: Receipt) -> None:
         self.receipts.append(receipt)
@@ -429,8 +444,7 @@ async def running_notifications(database: TestDatabase) -> AsyncIterator[Notific
         try:
             yield running
         finally:
-            for sender in (*running.senders.values(), *running.bulk_senders.values()):
-                await sender.close()
+            await running.close_senders()
             await db.dispose()
 
 

@@ -24,9 +24,6 @@ from services.notifications.domain.bounces import bounce_address
 from services.notifications.domain.outcomes import is_dead
 from services.notifications.domain.receipts import SIGNED_WITHIN_S, sign
 from services.notifications.domain.ways import FIRST_WAY
-from services.notifications.senders.http import HttpSender
-from services.notifications.senders.line import Line
-from services.notifications.senders.sms_form import SmsForm
 from tests.notifications.harness import OTHER_TOWN, TOKEN, TOWN, Notifications
 
 JSON, FORM = "/notifications/api/receipts/sms_gateway", "/notifications/api/receipts/sms_form"
@@ -49,6 +46,12 @@ def make_client(service: Notifications, **settings: Any) -> httpx.AsyncClient:
     chosen = {"bounce_token": BOUNCE_TOKEN, "line_channels": channels} | settings
     app = create_app(msgspec.structs.replace(service.settings, **chosen), clock=lambda: service.now, db=service.db)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://ninomiya.example.jp")
+
+
+async def send_by_form(service: Notifications) -> None:
+    """Send SMS by the gateway that speaks in forms."""
+    url = service.sink.sms_form_url
+    await service.restart_sending(sms_gateway_dialect="form", sms_gateway_url=url, sms_gateway_user="town")
 
 
 async def tell_by_door(service: Notifications, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +87,8 @@ async def test_several_receipts_in_any_manner_say_one_thing(
     service: Notifications, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Early ones name a message that we have not written down yet: kept, and matched when it is."""
-    service.senders["sms"] = HttpSender(SmsForm(service.sink.sms_form_url, "town", TOKEN))
-    async with make_client(service, sms_gateway_dialect="form") as client:
+    await send_by_form(service)
+    async with make_client(service) as client:
         await tell_by_door(service, client, monkeypatch)
         service.sink.behave("form", mode)
         await book(service)
@@ -105,8 +108,8 @@ async def test_several_receipts_in_any_manner_say_one_thing(
 async def test_what_did_not_arrive_is_told_in_its_gateways_words(
     service: Notifications, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.senders["sms"] = HttpSender(SmsForm(service.sink.sms_form_url, "town", TOKEN))
-    async with make_client(service, sms_gateway_dialect="form") as client:
+    await send_by_form(service)
+    async with make_client(service) as client:
         await tell_by_door(service, client, monkeypatch)
         service.sink.behave("form", "undelivered")
         await book(service)
@@ -146,7 +149,7 @@ async def test_a_receipt_in_a_form_needs_the_secret_and_sense(service: Notificat
 
 
 async def test_a_receipt_is_of_its_own_town(service: Notifications) -> None:
-    service.senders["sms"] = HttpSender(SmsForm(service.sink.sms_form_url, "town", TOKEN))
+    await send_by_form(service)
     await book(service)
     [sent] = service.sink.messages()
     async with make_client(service, sms_gateway_dialect="form") as client:
@@ -311,9 +314,11 @@ async def tell_line(
 
 
 async def by_line(service: Notifications) -> list[tuple[str, str | None, str]]:
-    """Send somebody something by LINE, whatever it is called in the books; what became of it."""
+    """Send somebody something by LINE; what became of it."""
     contact = service.contact("sms", USER)
-    await service.hear(contact, service.booked(contact))
+    await service.hear(contact)
+    await service.rows("UPDATE contact_way SET kind = 'line' RETURNING 1")
+    await service.hear(service.booked(contact))
     await service.settle()
     rows = await service.rows("SELECT outcome, error_code, provider FROM attempt ORDER BY started_at DESC, outcome")
     return [(row.outcome, row.error_code, row.provider) for row in rows]
@@ -323,7 +328,8 @@ async def test_who_has_left_the_account_is_sent_nothing_until_they_come_back(
     service: Notifications, client: httpx.AsyncClient
 ) -> None:
     """LINE answers 200 and delivers nothing: without our own book nobody would ever know."""
-    service.senders["sms"] = HttpSender(Line(service.sink.url, {TOWN: TOKEN}))
+    channels = f'[{TOWN}]\ntoken = "{TOKEN}"\nsecret = "{LINE_SECRET}"\n'
+    await service.restart_sending(line_channels=channels, line_url=service.sink.url)
     assert await by_line(service) == [("accepted", None, "line")]
     assert await tell_line(client, service, "unfollow") == 200
     service.now += timedelta(minutes=1)

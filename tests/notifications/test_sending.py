@@ -17,7 +17,7 @@ from services.notifications.commands.attempts import LEASE, begin_attempts
 from services.notifications.commands.contacts import PURPOSE
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders import smtp
-from services.notifications.senders.http import CONCURRENCY, HttpSender
+from services.notifications.senders.http import HttpSender
 from services.notifications.senders.sender import NOT_STARTED, START_WITHIN_S, TIMEOUT_S, Message, Report
 from services.notifications.senders.sms_json import SMS_GATEWAY, SmsJson
 from services.notifications.senders.smtp import SmtpSender
@@ -178,8 +178,8 @@ async def test_an_answer_without_sense_is_unknown(service: Notifications, reach:
 
 @pytest.mark.parametrize("reach", ["sms", "email"])
 async def test_a_provider_that_is_away_is_waited_for_until_it_is_too_late(service: Notifications, reach: str) -> None:
-    service.senders["sms"] = HttpSender(SmsJson("http://127.0.0.1:9/sms", TOKEN))
-    service.senders["email"] = SmtpSender("smtp://127.0.0.1:9")
+    service.senders["sms_gateway"] = HttpSender(SmsJson("http://127.0.0.1:9/sms", TOKEN))
+    service.senders["smtp"] = SmtpSender("smtp://127.0.0.1:9")
     service.sending = service.make_sending()
     await book(service, reach)
     await service.settle()
@@ -197,12 +197,10 @@ async def test_a_worker_that_died_with_an_attempt_is_taken_over(service: Notific
     await book(service)
     [row] = await service.rows("SELECT notice_id FROM notice")
     async with service.db.begin(TOWN) as session:
-        [order] = await begin_attempts(
-            session, service.keys, TOWN, [row.notice_id], now=service.now, providers=PROVIDERS
-        )
+        [order] = await begin_attempts(session, service.keys, TOWN, [row.notice_id], service.providers, now=service.now)
     # It had the answer in hand when it died: the gateway knows the message, we do not.
     accepted: list[Any] = []
-    await service.senders["sms"].send_batch([_message(order.key)], _note(accepted))
+    await service.senders["sms_gateway"].send_batch([_message(order.key)], _note(accepted))
     await service.settle()
     assert await service.states() == {"confirmation": "sending"}
     await service.pass_time(seconds=LEASE.total_seconds() + 1)
@@ -293,7 +291,7 @@ async def test_no_transaction_is_open_while_the_provider_is_called(service: Noti
         async def close(self) -> None: ...
 
     watching = Watching()
-    service.senders["sms"] = watching
+    service.senders["sms_gateway"] = watching
     await book(service)
     await service.make_sending().run_once()
     # The attempt is committed, and nobody waits inside a transaction.
@@ -301,7 +299,7 @@ async def test_no_transaction_is_open_while_the_provider_is_called(service: Noti
 
 
 async def test_without_a_gateway_staff_are_asked_to_call(service: Notifications) -> None:
-    del service.senders["sms"]
+    del service.senders["sms_gateway"]
     await book(service)
     await service.settle()
     assert await outcomes(service) == [("permanent", "no_provider")]
@@ -325,7 +323,7 @@ async def test_a_town_sends_only_its_own(service: Notifications) -> None:
         [row] = await service.rows("SELECT notice_id FROM notice", municipality=OTHER_TOWN)
         assert (
             await begin_attempts(
-                session, service.keys, TOWN, [UUID(str(row.notice_id))], now=service.now, providers=PROVIDERS
+                session, service.keys, TOWN, [UUID(str(row.notice_id))], service.providers, now=service.now
             )
             == []
         )
@@ -426,7 +424,7 @@ async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: No
     """Seen to fail without the look at the newest state before every attempt: then the confirmation goes out."""
     contact = service.contact("sms")
     booked = service.booked(contact)
-    gateway = service.senders["sms"]
+    gateway = service.senders["sms_gateway"]
 
     class Cancelling:
         """A provider that fails while the person cancels."""
@@ -434,14 +432,14 @@ async def test_a_cancellation_during_a_failing_call_ends_the_retries(service: No
         name, is_idempotent, limit = SMS_GATEWAY, True, UCS2_PARTS
 
         async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
-            service.senders["sms"] = gateway
+            service.senders["sms_gateway"] = gateway
             await service.hear(service.cancelled(booked))
             for message in messages:
                 await report(message.key, Outcome(kind="temporary", error_code="busy"))
 
         async def close(self) -> None: ...
 
-    service.senders["sms"] = Cancelling()
+    service.senders["sms_gateway"] = Cancelling()
     await service.hear(contact, booked)
     await service.sending.run_once()
     await service.pass_time(seconds=10)
@@ -521,10 +519,12 @@ async def test_one_notice_that_cannot_be_begun_holds_up_no_other(
     await service.hear(*contacts, *(service.booked(contact) for contact in contacts))
     [bad, *_] = await service.rows("SELECT notice_id FROM notice ORDER BY notice_id")
 
-    async def begin(session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], **how: Any) -> Any:
+    async def begin(
+        session: Any, keys: Any, municipality: str, notice_ids: Sequence[UUID], *others: Any, **how: Any
+    ) -> Any:
         if bad.notice_id in notice_ids:
             raise ValueError("a notice that nobody foresaw")
-        return await begin_attempts(session, keys, municipality, notice_ids, **how)
+        return await begin_attempts(session, keys, municipality, notice_ids, *others, **how)
 
     monkeypatch.setattr(sending, "begin_attempts", begin)
     await service.settle()
@@ -532,28 +532,6 @@ async def test_one_notice_that_cannot_be_begun_holds_up_no_other(
     monkeypatch.undo()
     await service.pass_time(seconds=LEASE.total_seconds() + 1)
     assert len(service.sink.messages()) == 4
-
-
-async def test_a_confirmation_passes_what_is_sent_in_bulk_by_a_slow_provider(service: Notifications) -> None:
-    """Seen to fail with the senders of one lane given to both: every connection waits for its answer.
-
-    Reminders are bulk, and whatever follows from an event that came in bulk.
-    """
-    service.sink.behave("sms", "slow", times=CONCURRENCY, slow_s=600)
-    contact = service.contact("sms")
-    await service.hear(contact, *(service.booked(contact) for _ in range(300)), bulk=True)
-    kinds = await service.rows("SELECT DISTINCT kind FROM due WHERE kind LIKE 'send%'")
-    assert [row.kind for row in kinds] == ["send_bulk"]
-    loops = [asyncio.create_task(loop.run()) for loop in (service.sending, service.sending_bulk)]
-    await until(lambda: service.sink.in_hand == CONCURRENCY)
-    await service.hear(service.booked(contact, number="NNN2000"))
-    await until(lambda: bool(service.sink.messages()))
-    assert [("NNN-2000" in sent.text) for sent in service.sink.messages()] == [True]
-    assert service.sink.in_hand == CONCURRENCY, "and nobody has answered the others"
-    for loop in loops:
-        loop.cancel()
-    service.sink.release()
-    await asyncio.gather(*loops, return_exceptions=True)
 
 
 async def test_what_was_put_off_by_a_clock_that_was_ahead_is_looked_at_once_it_is_right(service: Notifications) -> None:

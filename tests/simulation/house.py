@@ -15,7 +15,7 @@ from shared.events.subscriptions import SERVICES
 from shared.tokens import Identity
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.helpers import come_on_every_day, open_helper
-from tests.simulation.machines import Service, Worker
+from tests.simulation.machines import WAYS, Service, Worker
 from tests.simulation.provider import SimulatedSender
 from tests.simulation.town import MORNINGS, MOST_AHEAD, PUBLIC_URL, make_pack
 from tests.simulation.transport import Transport
@@ -97,7 +97,7 @@ class House:
             await world.workers["notifications"].send()
 
         sender = SimulatedSender(rng, name_notices, send_with_another)
-        senders = {"email": sender, "sms": sender}
+        senders = dict.fromkeys(WAYS, sender)
         workers = {name: Worker(service, transport, clock, senders) for name, service in self.services.items()}
         world = World(
             seed=seed, code=code, rng=rng, clock=clock, transport=transport, admin=self.admin, services=self.services,

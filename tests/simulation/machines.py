@@ -14,7 +14,10 @@ from services.booking.keys import Keys as BookingKeys
 from services.booking.settings import load_settings as load_booking
 from services.booking.worker import DUE_HANDLERS as BOOKING_DUE
 from services.notifications import consumers as notifications_consumers
+from services.notifications.domain.ways import WayKind
 from services.notifications.keys import make_keys as make_notifications_keys
+from services.notifications.providers.provider import Provider
+from services.notifications.providers.providers import Providers
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import load_settings as load_notifications
 from services.notifications.worker import DUE_HANDLERS as NOTIFICATIONS_DUE
@@ -36,6 +39,7 @@ from tests.shared.makers import make_outbox
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.transport import Parcel, Transport
 
+WAYS: dict[str, WayKind] = {"smtp": "email", "sms_gateway": "sms"}
 _EFFECT = text("INSERT INTO simulation.effect (municipality, consumer, event_id) VALUES (:town, :consumer, :event_id)")
 
 
@@ -181,8 +185,15 @@ class Worker:
         """A round of sending in each lane, as a process that has just begun."""
         sent = 0
         for bulk in (False, True):
-            keys, senders = self.service.keys, self._senders
-            loop = SendingLoop(self.db, keys, senders, self._clock, bulk=bulk, mail_from="town@example.jp")
+            # Both are one provider, and it recognises repetitions.
+            providers = Providers(
+                Provider(name, way, is_idempotent=True, pace=lambda: self._clock().timestamp())
+                for name, way in WAYS.items()
+            )
+            loop = SendingLoop(
+                self.db, self.service.keys, self._senders, providers, self._clock, bulk=bulk,
+                mail_from="town@example.jp",
+            )  # fmt: skip
             sent += await loop.run_once()
         return sent
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.accounts import read_account_contacts
+from services.notifications.commands.choosing import choose_providers
 from services.notifications.commands.contacts import read_addresses
 from services.notifications.commands.notice_rows import (
     former_address,
@@ -37,17 +38,17 @@ from services.notifications.domain.notices import (
     due_kind,
 )
 from services.notifications.domain.outcomes import Outcome
-from services.notifications.domain.retries import TRIES_MAX, next_try
+from services.notifications.domain.retries import TRIES_MAX, Facts, Step, next_step
 from services.notifications.domain.ways import Way, ways_left
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
 from services.notifications.own_words import words_used
+from services.notifications.providers.providers import Providers
 from services.notifications.tables import SERVICE, attempt, notice, outbox
 from shared.db import Prepared
 from shared.events.notifications import NoticeProgressed
 from shared.log import get_logger
-from shared.messaging.due import NEVER, schedule
-from shared.practice import is_practice
+from shared.messaging.due import NEVER, Due, schedule_all
 from shared.town_texts import SOURCE_LANGUAGE, read_town_texts
 
 log = get_logger(__name__)
@@ -55,11 +56,6 @@ log = get_logger(__name__)
 # A worker that dies is taken for dead so long after it began. A batch is made to end sooner: its last message starts
 # within START_WITHIN_S and takes TIMEOUT_S (see `senders`); the rest is for the database, before and after.
 LEASE = timedelta(seconds=30)
-HANDED_BACK_PAUSE = timedelta(seconds=1)
-# Of a practice town; the database takes no other there.
-SIMULATED = "simulated"
-# Of a way that leads nowhere in this installation.
-NO_PROVIDER = "none"
 
 _DONE_WITH = Prepared(f"""
     DELETE FROM {SERVICE}.due WHERE municipality = :municipality
@@ -117,14 +113,14 @@ async def begin_attempts(
     keys: Keys,
     municipality: str,
     notice_ids: Sequence[UUID],
+    providers: Providers,
     *,
     now: datetime,
-    providers: Mapping[str, str],
     takes_over: bool = True,
 ) -> list[Order]:
     """Decide on notices whose turn it is, and begin an attempt at each that is to be sent now.
 
-    `providers` are the names of the senders, by way.
+    Who takes it is written down with it: it must be known even if nobody lives to tell what became of it.
     An attempt whose lease has run out is taken for dead only if this `takes_over`.
     The addresses are read here, with their ledger entries. The caller commits before calling any provider.
     """
@@ -146,13 +142,21 @@ async def begin_attempts(
             decision = Settle("undeliverable", "no_way", task=True)
         decisions.append((row, decision))
 
+    going = {
+        row.notice_id: (row, ways[row.notice_id][0] if ways.get(row.notice_id) else None)
+        for row, decision in decisions
+        if isinstance(decision, Send)
+    }
+    retried = [notice_id for notice_id in going if notice_id in attempts]
+    choice = await choose_providers(session, municipality, providers, list(going.values()), retried, now=now)
+    decisions = [(row, choice.put_off.get(row.notice_id, decision)) for row, decision in decisions]
     to_send = [row for row, decision in decisions if isinstance(decision, Send)]
     addresses = await _addresses_of(session, keys, municipality, to_send, ways, now=now)
     # Japanese is the source of the town's texts.
     is_translated = any(row.language not in (None, SOURCE_LANGUAGE) for row in rows)
     texts = await read_town_texts(session, municipality) if is_translated else {}
     own = await read_own_texts(session, municipality, {row.kind for row in to_send})
-    orders = []
+    orders, plans = [], []
     finished = [str(notice_id) for notice_id in set(notice_ids) - {row.notice_id for row in rows}]
     for row, decision in decisions:
         match decision:
@@ -162,26 +166,42 @@ async def begin_attempts(
                 was_dead, address = row.notice_id in dead, addresses[row.notice_id]
                 left = ways.get(row.notice_id, [])
                 order = order_of(row, keys, municipality, number, was_dead, left[0] if left else None, address)
-                orders.append(msgspec.structs.replace(order, texts=texts, own=own.of(row), has_next=len(left) > 1))
+                by = choice.taken[row.notice_id]
+                orders.append(
+                    msgspec.structs.replace(
+                        order,
+                        texts=texts,
+                        own=own.of(row),
+                        has_next=len(left) > 1,
+                        provider=by.provider,
+                        tried=by.tried,
+                    )
+                )
             case Send():
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))
             case LookAgain(at):
-                due, ref = due_kind(bulk=row.bulk), str(row.notice_id)
-                await schedule(session, SERVICE, municipality=municipality, kind=due, ref=ref, due_at=at)
+                plans.append(Due(due_kind(bulk=row.bulk), str(row.notice_id), at))
             case Settle():
                 await _settle(session, municipality, row, decision, now=now)
                 finished.append(str(row.notice_id))
             case Leave() if row.state != "sending":
                 finished.append(str(row.notice_id))
-    await _write_begun(session, orders, providers, now=now)
+    await _write_begun(session, orders, now=now)
+    await schedule_all(session, SERVICE, municipality, plans)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
     return orders
 
 
 async def end_attempts(
-    session: AsyncSession, municipality: str, results: Sequence[Result], *, now: datetime, chance: Callable[[], float]
+    session: AsyncSession,
+    municipality: str,
+    results: Sequence[Result],
+    providers: Providers,
+    *,
+    now: datetime,
+    chance: Callable[[], float],
 ) -> None:
     """Record what became of the attempts, and plan the next ones. An attempt that was taken over stays as it is.
 
@@ -199,16 +219,16 @@ async def end_attempts(
     ours = {row.notice_id for row in await _CLOSE.rows(session, told)}
     moves: list[tuple[UUID, str, int, str | None]] = []
     finished: list[str] = []
+    plans: list[Due] = []
     told_of: list[NoticeProgressed] = []
     for result in results:
         order = result.order
         if order.notice_id not in ours:
             continue
-        state, tries, reason, again_at = _next_state(result, now=now, chance=chance())
-        moves.append((order.notice_id, state, tries, reason))
-        if again_at is not None:
-            due, ref = due_kind(bulk=order.bulk), str(order.notice_id)
-            await schedule(session, SERVICE, municipality=municipality, kind=due, ref=ref, due_at=again_at)
+        step = _step(result, providers, now=now, chance=chance())
+        moves.append((order.notice_id, step.state, step.tries, step.reason))
+        if step.again_at is not None:
+            plans.append(Due(due_kind(bulk=order.bulk), str(order.notice_id), step.again_at))
             continue
         finished.append(str(order.notice_id))
         told_of += notice_progressed(
@@ -217,17 +237,17 @@ async def end_attempts(
             case_id=order.case_id,
             kind=order.kind,
             reach=order.reach,
-            state=STATES.get(state),
+            state=STATES.get(step.state),
             now=now,
         )
-        if state != "sent" and order.kind not in MAY_BE_MISSED:
+        if step.state != "sent" and order.kind not in MAY_BE_MISSED:
             await open_task(
                 session,
                 municipality=municipality,
                 notice_id=order.notice_id,
                 matter=order.matter,
                 number=order.number,
-                reason="rejected" if state == "failed" else "gave_up",
+                reason="rejected" if step.state == "failed" else "gave_up",
                 now=now,
             )
     outcomes = [(each.order.notice_id, each.order.way_no, each.outcome.error_code) for each in results]
@@ -237,29 +257,22 @@ async def end_attempts(
         moved = {"notices": notices, "states": states, "tries": tries_of, "reasons": reasons}
         await _MOVE.row(session, {"municipality": municipality, "now": now} | moved)
     await outbox.publish(session, *told_of)
+    await schedule_all(session, SERVICE, municipality, plans)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
 
 
-def _next_state(result: Result, *, now: datetime, chance: float) -> tuple[str, int, str | None, datetime | None]:
-    """The notice's next state, its tries, the reason, and when to come back (None: never)."""
-    order, outcome = result.order, result.outcome
-    match outcome.kind:
-        case "accepted":
-            return "sent", order.tries, None, None
-        case "permanent" if order.has_next and now < order.useful_until:
-            # By the next way at once.
-            return "pending", order.tries, outcome.error_code, now
-        case "permanent":
-            return "failed", order.tries, outcome.error_code, None
-        case "not_started":
-            return "pending", order.tries, None, now + HANDED_BACK_PAUSE
-        case "temporary" | "unknown":
-            tries = order.tries + 1
-            at = next_try(tries, now=now, useful_until=order.useful_until, chance=chance)
-            if at is None:
-                return "undeliverable", tries, "gave_up", None
-            return ("unknown" if outcome.kind == "unknown" else "pending"), tries, outcome.error_code, at
+def _step(result: Result, providers: Providers, *, now: datetime, chance: float) -> Step:
+    order = result.order
+    facts = Facts(
+        tries=order.tries,
+        unknown=sum(each.unknown for each in order.tried),
+        useful_until=order.useful_until,
+        has_next_way=order.has_next,
+        has_other_provider=providers.has_other(order.provider, order.reach, order.tried, bulk=order.bulk),
+        may_ask_again=providers.may_ask_again(order.provider),
+    )
+    return next_step(result.outcome, facts, now=now, chance=chance)
 
 
 class _Attempts(msgspec.Struct, frozen=True):
@@ -338,7 +351,7 @@ async def _close_dead(session: AsyncSession, municipality: str, notice_ids: list
     await session.execute(
         update(notice)
         .where(notice.c.municipality == municipality, notice.c.notice_id.in_(notice_ids))
-        .values(tries=notice.c.tries + 1)
+        .values(tries=notice.c.tries + 1, state="unknown")
     )
 
 
@@ -370,9 +383,7 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
         )
 
 
-async def _write_begun(
-    session: AsyncSession, orders: Sequence[Order], providers: Mapping[str, str], *, now: datetime
-) -> None:
+async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: datetime) -> None:
     if not orders:
         return
     begun = {
@@ -382,10 +393,7 @@ async def _write_begun(
         "notices": [order.notice_id for order in orders],
         "numbers": [order.attempt_no for order in orders],
         "leases": [order.lease_token for order in orders],
-        "providers": [
-            SIMULATED if is_practice(order.municipality) else providers.get(order.reach, NO_PROVIDER)
-            for order in orders
-        ],
+        "providers": [order.provider for order in orders],
         "reaches": [order.reach for order in orders],
         "ways": [order.way_no for order in orders],
         "words": [msgspec.json.encode(words_used(order)).decode() for order in orders],

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.attempts import Result, end_attempts
 from services.notifications.domain.outcomes import LINE_UNFOLLOWED, Outcome
 from services.notifications.orders import Order
+from services.notifications.providers.providers import Providers
 from services.notifications.tables import SERVICE, line_follow
 from shared.crypto import token_hash
 from shared.messaging.due import schedule
@@ -53,17 +54,18 @@ async def forget_follow(session: AsyncSession, municipality: str, ref: str, now:
 
 
 async def without_unfollowed(
-    session: AsyncSession, municipality: str, orders: Sequence[Order], *, now: datetime
+    session: AsyncSession, municipality: str, orders: Sequence[Order], providers: Providers, *, now: datetime
 ) -> list[Order]:
-    """The orders for LINE that somebody can read; the attempts at the others end here."""
-    hashes = {token_hash(order.address): order for order in orders}
+    """The orders that somebody can read; the attempts at those for LINE that nobody can end here."""
+    hashes = {token_hash(order.address) for order in orders if order.reach == "line"}
     query = select(line_follow.c.user_hash).where(
         line_follow.c.municipality == municipality,
         line_follow.c.user_hash.in_(hashes),
         ~line_follow.c.follows,
     )
     gone = {bytes(user_hash) for user_hash in (await session.execute(query)).scalars()} if hashes else set()
-    ended = [Result(order, GONE) for order in orders if token_hash(order.address) in gone]
+    ended = [Result(order, GONE) for order in orders if order.reach == "line" and token_hash(order.address) in gone]
     if ended:
-        await end_attempts(session, municipality, ended, now=now, chance=random.random)
-    return [order for order in orders if token_hash(order.address) not in gone]
+        await end_attempts(session, municipality, ended, providers, now=now, chance=random.random)
+    lost = {result.order.key for result in ended}
+    return [order for order in orders if order.key not in lost]

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.notifications.commands.attempts import SIMULATED
 from services.notifications.domain.outcomes import Outcome
+from services.notifications.domain.providers import SIMULATED
 from services.notifications.senders.sender import Message, Report
 from services.notifications.senders.text_limit import UCS2_PARTS
 
