@@ -76,7 +76,7 @@ async def list_notices(
         select(
             notice.c.notice_id,
             notice.c.kind,
-            notice.c.told_id.is_not(None).label("is_of_account"),
+            notice.c.account_ref.is_not(None).label("is_of_account"),
             func.coalesce(appointment.c.number, application.c.number, "").label("number"),
             notice.c.reach,
             notice.c.state,
@@ -107,7 +107,7 @@ async def list_notices(
     if before is not None:
         query = query.where(notice.c.created_at < before)
     if helpers_only:
-        query = query.where(notice.c.told_id.is_not(None))
+        query = query.where(notice.c.account_ref.is_not(None))
     return [LoggedNotice(**row._mapping) for row in await session.execute(query)]
 
 

@@ -13,9 +13,11 @@ from services.notifications.domain.notices import (
     CASE_SWITCHED,
     CLASS_NOTICES,
     CLASS_REMINDER,
+    CONTACT_CODE,
     DRAW_NOTICES,
     HELP_NOTICES,
     HELPER_NOTICES,
+    OF_WAYS,
     SIGN_IN,
     TURN_NEAR,
 )
@@ -48,6 +50,7 @@ FAMILIES = {
     CASE_SWITCHED: "case_",
     TURN_NEAR: "turn_",
     SIGN_IN: "sign_in_",
+    **dict.fromkeys(OF_WAYS, "way_"),
 }
 
 # Plain text: nothing to escape.
@@ -60,7 +63,11 @@ def render(order: Order, *, mail_from: str) -> Message:
     Raises:
         ValueError: it would say nothing, because what was written in it cannot be opened.
     """
-    if not (order.code if order.kind == SIGN_IN else order.message_body or order.kind != HELPER_NOTICES["message"]):
+    if not (
+        order.code
+        if order.kind in (SIGN_IN, CONTACT_CODE)
+        else order.message_body or order.kind != HELPER_NOTICES["message"]
+    ):
         raise ValueError("nothing to say")
     with use_language(order.language), use_town_texts(order.texts), use_municipality(order.town_name):
         if order.reach == "sms":
@@ -100,7 +107,8 @@ def _render_mail(order: Order, sender: str) -> bytes:
     mail["Auto-Submitted"] = "auto-generated"
     place = _place(order)
     own = own_long(order, place=place, address=_address(order))
-    mail.set_content(own or _fill("mail.txt", order, place=place), cte="base64")
+    body = own or _fill("mail.txt", order, place=place)
+    mail.set_content(body + _wishes(order), cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
     if method is not None:
         calendar = render_calendar(order, method, sender)
@@ -177,6 +185,13 @@ def _summary(order: Order) -> str:
     if order.discreet or order.procedure_name is None:
         return _("%(town)sの予約", town=town_text(order.town_name))
     return _("%(procedure)s（%(town)s）", procedure=town_text(order.procedure_name), town=town_text(order.town_name))
+
+
+def _wishes(order: Order) -> str:
+    """Below every mail, the town's own words too: where its reader says how they want to be told."""
+    if order.wishes_link is None:
+        return ""
+    return "\n" + _("お知らせの受けとり方を変えるとき、やめるとき") + "\n" + order.wishes_link + "\n"
 
 
 def _short(moment: datetime | None) -> str:

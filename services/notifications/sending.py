@@ -174,6 +174,10 @@ class _Dispatch:
         now = self._clock()
         for order in orders:
             self._orders[order.key] = order
+            if _way_of(order) not in self._senders:
+                # A letter is printed, and a call made, by staff: they are asked.
+                await self._report(order.key, Outcome(kind="permanent", error_code="no_provider"))
+                continue
             message = await self._render(order)
             if message is not None:
                 messages[_way_of(order)].append(message)
@@ -191,13 +195,8 @@ class _Dispatch:
             return None
 
     async def _hand_over(self, way: str, messages: Sequence[Message]) -> None:
-        sender = self._senders.get(way)
-        if sender is None:
-            for message in messages:
-                await self._report(message.key, Outcome(kind="permanent", error_code="no_provider"))
-            return
         try:
-            await sender.send_batch(messages, self._report)
+            await self._senders[way].send_batch(messages, self._report)
         except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
             log.error("sender_failed", channel=way, **describe(error))
 
