@@ -127,6 +127,9 @@ async def try_code(
     known = await _WAY.row(session, about)
     if known is None:
         raise Refusal("not_found", 404)
+    if known.verified_at is not None and known.state == "good":
+        # The button was pressed twice.
+        return "proved"
     tried = await _TRY.row(session, about)
     if tried is None:
         return "over"

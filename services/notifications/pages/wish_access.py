@@ -38,12 +38,12 @@ def contact_of(request: Request[Any, Any, Any], keys: Keys, town: Town, *, now: 
     """The contact whose wishes this visitor may open.
 
     Raises:
-        Refusal: `wishes_closed` (403).
+        Refusal: `wishes_closed` (410).
     """
     cookie = read_cookie(request, _COOKIE, path=WISHES)
     contact_ref = keys.read_access(cookie, town.code, now=now) if cookie else None
     if contact_ref is None:
-        raise Refusal("wishes_closed", 403)
+        raise Refusal("wishes_closed", 410)
     return contact_ref
 
 
