@@ -15,6 +15,8 @@ from tests.notifications.harness import TOWN, Notifications
 
 WISHES = "/notices/mine"
 OTHER_PHONE, OTHER_MAIL = "080-8765-4321", "taro.kakushi@example.jp"
+BOTH: dict[str, Any] = {"phone": OTHER_PHONE, "email": OTHER_MAIL}
+AS_THE_TOWN: dict[str, Any] = {"language": "ja", "quiet_from": "21", "quiet_to": "8"}
 
 
 class Wisher:
@@ -30,14 +32,14 @@ class Wisher:
         assert answer.status_code == 200, answer.text
         return answer.text
 
-    async def post(self, path: str, *, status: int = 303, **fields: str) -> httpx.Response:
+    async def post(self, path: str, *, status: int = 303, **fields: Any) -> httpx.Response:
         answer = await self._client.post(f"{WISHES}{path}", data=fields)
         assert answer.status_code == status, re.findall("<h1>.*?</h1>|field__error.*", answer.text)
         return answer
 
-    async def add(self, by: str = "sms", **fields: str) -> int:
+    async def add(self, by: str = "sms", **fields: Any) -> int:
         """Add a way, and return its number."""
-        answer = await self.post("/ways/new", by=by, **(fields or {"phone": OTHER_PHONE, "email": OTHER_MAIL}))
+        answer = await self.post("/ways/new", by=by, **(fields or BOTH))
         found = re.search(r"/ways/(\d+)/code", answer.headers["location"])
         return int(found[1]) if found else 0
 
@@ -54,14 +56,14 @@ class Wisher:
         answer = await self.post(f"/ways/{way_no}/code", code=await self.read_code(channel))
         assert "done=proved" in answer.headers["location"]
 
-    async def wish(self, **changes: str) -> None:
+    async def wish(self, **changes: Any) -> None:
         """Save language, hours and stops."""
-        await self.post("", **({"language": "ja", "quiet_from": "21", "quiet_to": "8"} | changes))
+        await self.post("", **(AS_THE_TOWN | changes))
 
 
 def newest(service: Notifications, channel: str) -> Any:
     """The message that was sent last."""
-    return max(service.sink.messages(channel=channel), key=lambda sent: sent.number)  # type: ignore[arg-type]
+    return max(service.sink.messages(channel=channel), key=lambda sent: sent.number)
 
 
 def seal_opening(database: TestDatabase, contact: ContactGiven, *, issuer: str = "routing", **changes: object) -> str:
