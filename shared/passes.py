@@ -3,6 +3,7 @@
 Sealed for one service and purpose, short-lived, single-use (the opener remembers `pass_id`), by POST, never in a URL.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -16,6 +17,9 @@ PASS_LIFETIME = timedelta(minutes=15)
 # An appointment's page stays open as long as its cookie.
 CASE_OPENING_LIFETIME = timedelta(hours=12)
 OPENS_CASE = "open_case"
+OPENS_CONTACT = "open_contact"
+# Whose pages lead to a person's wishes of their notices.
+CONTACT_ISSUERS = ("routing", "booking")
 # So many procedures are done in one visit.
 ERRANDS_MAX = 10
 # What a purpose declares that it uses, in the order in which it is shown. No pass carries anything else.
@@ -119,4 +123,41 @@ def open_case_opening(box: ServiceBox, sealed: str, *, municipality: str, now: d
         raise Refusal("case_opening_invalid", 410) from error
     if opening.municipality != municipality or now >= opening.expires_at:
         raise Refusal("case_opening_invalid", 410)
+    return opening
+
+
+class ContactOpening(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever may see a case or an appointment may say how its notices are to come, at notifications. No data of a
+    person. `back` is the page that it comes from, where another one is made.
+    """
+
+    municipality: str
+    contact_ref: UUID
+    back: str
+    expires_at: datetime
+
+
+def seal_contact_opening(box: ServiceBox, opening: ContactOpening) -> str:
+    """Seal it for notifications; it goes by POST."""
+    return box.seal_for("notifications", OPENS_CONTACT, msgspec.msgpack.encode(opening))
+
+
+def open_contact_opening(box: ServiceBox, sealed: str, *, municipality: str, now: datetime) -> ContactOpening:
+    """Open what routing or booking sealed.
+
+    Raises:
+        Refusal: `contact_opening_invalid` (410): it is none, or of another town; `contact_opening_late` (410, with
+            `back`): it was made too long ago.
+    """
+    for issuer in CONTACT_ISSUERS:
+        with suppress(SealBroken, msgspec.DecodeError):
+            body = box.open_from(issuer, OPENS_CONTACT, sealed)
+            opening = msgspec.msgpack.decode(body, type=ContactOpening)
+            break
+    else:
+        raise Refusal("contact_opening_invalid", 410)
+    if opening.municipality != municipality:
+        raise Refusal("contact_opening_invalid", 410)
+    if now >= opening.expires_at:
+        raise Refusal("contact_opening_late", 410, back=opening.back)
     return opening

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from services.notifications.api import post_bounce, post_line_events, post_receipts
 from services.notifications.keys import make_keys
+from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
 from services.notifications.pages.notices import (
     get_form_address,
     get_notices,
@@ -19,13 +20,25 @@ from services.notifications.pages.template_history import (
 )
 from services.notifications.pages.template_preview import show_template_preview
 from services.notifications.pages.templates import post_template, show_template, show_templates
+from services.notifications.pages.wish_access import WISHES, CodeTries
+from services.notifications.pages.wishes import (
+    get_wish_form_address,
+    get_wishes,
+    get_wishes_link,
+    post_arrive,
+    post_leave,
+    post_move,
+    post_paper,
+    post_remove,
+    post_wishes,
+)
 from services.notifications.settings import Settings
 from services.notifications.tables import SERVICE, ended_sessions
 from shared.clock import Clock, utc_now
 from shared.db import Database
 from shared.web.app import ServiceRoutes
 from shared.web.middleware import AroundRequest
-from shared.web.refusals import RefusalText
+from shared.web.refusals import MY_CASES, RefusalText
 
 TEMPLATE_DIRS = [Path(__file__).with_name("pages")]
 
@@ -39,6 +52,38 @@ REFUSALS = {
     "ways_full": RefusalText(
         _("これ以上は登録できません"),
         _("連絡先は%(most)sつまでです。使わないものを消してから、もう一度お試しください。"),
+    ),
+    "way_proved": RefusalText(
+        _("この連絡先は、届くことを確かめてあります"),
+        _("することはありません。"),
+        WISHES,
+        _("お知らせの受けとり方"),
+    ),
+    "codes_too_many": RefusalText(
+        _("番号を送る回数が多すぎます"),
+        _("1時間ほど待ってから、もう一度お試しください。お急ぎのときは、お電話ください。"),
+        WISHES,
+        _("お知らせの受けとり方"),
+    ),
+    "wishes_closed": RefusalText(
+        _("お知らせの受けとり方を、もう一度開いてください"),
+        _("お知らせのメールにあるリンクか、予約や手続きのページから開けます。開いたあと1時間で閉じます。"),
+        MY_CASES,
+        _("わたしの予約と手続き"),
+    ),
+    "wishes_unknown": RefusalText(
+        _("お知らせの連絡先が、まだありません"),
+        _(
+            "たった今予約したときは、少し待ってから、もう一度開いてください。連絡先を使うのをやめたときは、何も送りません。"
+        ),
+        MY_CASES,
+        _("わたしの予約と手続き"),
+    ),
+    "wishes_link_unknown": RefusalText(
+        _("このリンクでは、もう開けません"),
+        _("新しいお知らせのリンクか、予約や手続きのページから開いてください。"),
+        MY_CASES,
+        _("わたしの予約と手続き"),
     ),
     "receipt_token": RefusalText(_("受け付けませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
     "no_catalogue": RefusalText(
@@ -72,6 +117,19 @@ ROUTES = ServiceRoutes(
         post_receipts,
         post_bounce,
         post_line_events,
+        post_arrive,
+        get_wishes_link,
+        get_wishes,
+        post_wishes,
+        post_paper,
+        post_move,
+        post_remove,
+        post_leave,
+        get_wish_form_address,
+        get_new_way,
+        post_new_way,
+        get_way_code,
+        post_way_code,
     ],
     template_dirs=TEMPLATE_DIRS,
     refusals=REFUSALS,
@@ -84,7 +142,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
-        asked={"settings": settings, "keys": make_keys(settings)},
+        asked={"settings": settings, "keys": make_keys(settings), "tries": CodeTries()},
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,
         secure=not settings.is_local,

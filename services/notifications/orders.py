@@ -24,6 +24,8 @@ from shared.town_texts import TownTexts
 # Where helpers look, where whoever has an account signs in, and where a link opens what is neither an appointment nor
 # an application.
 HELPERS_PATH, SIGN_IN_PATH = "/helpers", "/sign-in"
+# Where the link of a message opens its reader's wishes.
+WISHES_PATH = "/notices/w"
 _OPENED_AT: dict[Kind, str] = {
     **dict.fromkeys(HELP_NOTICES.values(), "/booking/help"),
     **dict.fromkeys(OF_CLASSES, "/booking/classes/a"),
@@ -96,11 +98,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     texts: TownTexts = msgspec.field(default_factory=dict)
     # What the town says itself, in the reader's language, by channel; where it says nothing, it is said in our words.
     own: OwnTexts = msgspec.field(default_factory=dict)
-    # Where whoever reads it says that they want no more of this kind; None: nowhere.
-    stop_link: str | None = None
     address: str
     link_token: str | None
     code: str | None
+    # What opens the person's own wishes; and whether they may be asked how it went.
+    wishes_token: str | None = None
+    asks_feedback: bool = True
 
     @property
     def key(self) -> str:
@@ -131,10 +134,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def feedback_link(self) -> str | None:
-        """Where whoever has the message says how an application went, once; None while it is not decided."""
-        if self.link_token is None or self.kind not in LAST_OF_APPLICATION:
+        """Where whoever has the message says how an application went, once; None while it is not decided, or where
+        nobody wants to be asked."""
+        if self.link_token is None or self.kind not in LAST_OF_APPLICATION or not self.asks_feedback:
             return None
         return f"{self.public_url}/a/{self.link_token}/feedback"
+
+    @property
+    def wishes_link(self) -> str | None:
+        """Where the person says how they want to be told; None where it is not theirs to open."""
+        return f"{self.public_url}{WISHES_PATH}/{self.wishes_token}" if self.wishes_token else None
 
     @property
     def find_link(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.tables import (
@@ -70,12 +70,17 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_overtaken() -> ColumnElement[bool]:
-    """Whether something later was told to the same account about the same: of `told`, the row that is looked at."""
+    """Whether something later was told to the same account, or contact, about the same: of `told`, the row that is
+    looked at."""
     later = told.alias("later")
+
+    def whom(table: Any) -> Any:
+        return func.coalesce(table.c.account_ref, cast(table.c.contact_ref, Text))
+
     return exists().where(
         later.c.municipality == told.c.municipality,
         later.c.about == told.c.about,
-        later.c.account_ref == told.c.account_ref,
+        whom(later) == whom(told),
         later.c.occurred_at > told.c.occurred_at,
     )
 
@@ -94,7 +99,7 @@ async def list_notices(
         select(
             notice.c.notice_id,
             notice.c.kind,
-            notice.c.told_id.is_not(None).label("is_of_account"),
+            notice.c.account_ref.is_not(None).label("is_of_account"),
             func.coalesce(appointment.c.number, application.c.number, "").label("number"),
             notice.c.reach,
             notice.c.state,
@@ -125,7 +130,7 @@ async def list_notices(
     if before is not None:
         query = query.where(notice.c.created_at < before)
     if helpers_only:
-        query = query.where(notice.c.told_id.is_not(None))
+        query = query.where(notice.c.account_ref.is_not(None))
     return [LoggedNotice(**row._mapping) for row in await session.execute(query)]
 
 

@@ -16,11 +16,13 @@ from services.notifications.domain.notices import (
     APPLICATION_NOTICES,
     CASE_SWITCHED,
     CONTACT_CHANGED,
+    CONTACT_CODE,
     DRAW_NOTICES,
     HELP_NOTICES,
     HELPER_NOTICES,
     IN_BULK,
     OF_CLASSES,
+    OF_WAYS,
     SIGN_IN,
     TURN_NEAR,
 )
@@ -56,6 +58,7 @@ FAMILIES = {
     TURN_NEAR: "turn_",
     SIGN_IN: "sign_in_",
     CONTACT_CHANGED: "contact_changed_",
+    **dict.fromkeys(OF_WAYS, "way_"),
 }
 
 # Plain text: nothing to escape.
@@ -79,7 +82,11 @@ def render(order: Order, *, mail_from: str = "", bounce_domain: str = "", limit:
         ValueError: it would say nothing, because what was written in it cannot be opened.
         TextTooLong: there is no text that the gateway takes.
     """
-    if not (order.code if order.kind == SIGN_IN else order.message_body or order.kind != HELPER_NOTICES["message"]):
+    if not (
+        order.code
+        if order.kind in (SIGN_IN, CONTACT_CODE)
+        else order.message_body or order.kind != HELPER_NOTICES["message"]
+    ):
         raise ValueError("nothing to say")
     with speaking(order):
         if order.reach == "sms":
@@ -135,9 +142,9 @@ def _render_mail(order: Order, sender: str) -> bytes:
     mail["Message-ID"] = message_id(order)
     # Nobody's holiday answer is wanted.
     mail["Auto-Submitted"] = "auto-generated"
-    if order.stop_link is not None and order.kind in IN_BULK:
-        mail["List-Unsubscribe"] = f"<{order.stop_link}>"
-    text = say(order, "email")
+    if order.wishes_link is not None and order.kind in IN_BULK:
+        mail["List-Unsubscribe"] = f"<{order.wishes_link}>"
+    text = say(order, "email") + _wishes(order)
     mail.set_content(text, cte="base64")
     mail.add_alternative(_as_html(order, mail["Subject"], text), subtype="html", cte="base64")
     method = CALENDAR_METHODS.get(order.kind)
@@ -207,6 +214,13 @@ def _summary(order: Order) -> str:
     if not procedure:
         return _("%(town)sの予約", town=town_text(order.town_name))
     return _("%(procedure)s（%(town)s）", procedure=town_text(procedure), town=town_text(order.town_name))
+
+
+def _wishes(order: Order) -> str:
+    """Below every mail, the town's own words too: where its reader says how they want to be told."""
+    if order.wishes_link is None:
+        return ""
+    return "\n" + _("お知らせの受けとり方を変えるとき、やめるとき") + "\n" + order.wishes_link + "\n"
 
 
 def _short(moment: datetime | None) -> str:

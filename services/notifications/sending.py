@@ -199,6 +199,10 @@ class _Dispatch:
         now = self._clock()
         for order in orders:
             self._orders[order.key] = order
+            if order.provider not in self._senders:
+                # A letter is printed, and a call made, by staff: they are asked.
+                await self._refuse(order.key, "no_provider")
+                continue
             message = await self._rendered(order)
             if message is not None:
                 messages[order.provider].append(message)
@@ -209,9 +213,8 @@ class _Dispatch:
         await asyncio.gather(*(self._hand_over(provider, batch) for provider, batch in messages.items()))
 
     async def _rendered(self, order: Order) -> Message | None:
-        sender = self._senders.get(order.provider)
         try:
-            return self._render(order, limit=sender.limit if sender else None)
+            return self._render(order, limit=self._senders[order.provider].limit)
         except TextTooLong:
             await self._refuse(order.key, "too_long")
             return None
@@ -221,13 +224,8 @@ class _Dispatch:
             return None
 
     async def _hand_over(self, provider: str, messages: Sequence[Message]) -> None:
-        sender = self._senders.get(provider)
-        if sender is None:
-            for message in messages:
-                await self._refuse(message.key, "no_provider")
-            return
         try:
-            await sender.send_batch(messages, self._hear)
+            await self._senders[provider].send_batch(messages, self._hear)
         except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
             log.error("sender_failed", provider=provider, **describe(error))
 

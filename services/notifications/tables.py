@@ -19,6 +19,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.notifications.domain.notices import Kind
+from services.notifications.domain.proofs import CODE_TRIES_MAX
+from services.notifications.domain.quiet_hours import OWN_FROM, OWN_TO
+from services.notifications.domain.stops import STOP_KEYS
 from services.notifications.domain.ways import WayKind, WayState
 from shared.audit import audit_table
 from shared.db import service_metadata
@@ -60,7 +63,18 @@ contact_point = Table(
     Column("approval_id", _UUID, nullable=False),
     Column("case_id", _UUID, nullable=False),
     Column("given_at", _TIME, nullable=False),
+    # What the person said here since, and no other approval changes: paper or a call instead of messages; another
+    # language; hours of their own, wider than the town's; and what they do not want to be told.
+    Column("wants_paper", Boolean, nullable=False, server_default="false"),
+    Column("chosen_language", Text),
+    Column("quiet_from", Integer),
+    Column("quiet_to", Integer),
+    Column("stopped", ARRAY(Text), nullable=False, server_default="{}"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
+    CheckConstraint("(quiet_from IS NULL) = (quiet_to IS NULL)", name="quiet"),
+    CheckConstraint(f"quiet_from BETWEEN {OWN_FROM[0]} AND {OWN_FROM[-1]}", name="quiet_from"),
+    CheckConstraint(f"quiet_to BETWEEN {OWN_TO[0]} AND {OWN_TO[-1]}", name="quiet_to"),
+    CheckConstraint(f"stopped <@ ARRAY{list(STOP_KEYS)}", name="stopped"),
     Index("contact_point_subject_idx", "municipality", "subject_ref"),
 )
 
@@ -77,10 +91,12 @@ contact_way = Table(
     Column("address_sealed", LargeBinary, nullable=False),
     # Somebody else reads it and passes it on.
     Column("is_relay", Boolean, nullable=False, server_default="false"),
-    # When its code was typed; the first way was approved as it is.
+    # When its code was typed, or it was approved as it is. Until then it is used for its code alone.
     Column("verified_at", _TIME),
     Column("state", Text, nullable=False, server_default="good"),
     Column("state_at", _TIME),
+    # How often it was found dead, or good again: the version of what routing is told of it.
+    Column("state_no", Integer, nullable=False, server_default="0"),
     UniqueConstraint(
         "municipality",
         "contact_ref",
@@ -96,6 +112,40 @@ contact_way = Table(
     ),
     CheckConstraint(f"kind IN {get_args(WayKind)}", name="kind"),
     CheckConstraint(f"state IN {get_args(WayState)}", name="state"),
+)
+
+# A code that was sent to prove a way. Kept for a day, to count: also when the way is removed, so that nobody's phone
+# rings because somebody adds it again and again.
+way_code = Table(
+    "way_code",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code_id", _UUID, primary_key=True),
+    Column("contact_ref", _UUID, nullable=False),
+    Column("way_no", Integer, nullable=False),
+    # Keyed: a million codes are soon tried, and so are all numbers.
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("address_hash", LargeBinary, nullable=False),
+    Column("asked_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    # Typed, tried too often, or followed by another.
+    Column("ended_at", _TIME),
+    ForeignKeyConstraint(
+        ["municipality", "contact_ref"],
+        [f"{SERVICE}.contact_point.municipality", f"{SERVICE}.contact_point.contact_ref"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(f"tries BETWEEN 0 AND {CODE_TRIES_MAX}", name="tries"),
+    Index("way_code_address_idx", "municipality", "address_hash", "asked_at"),
+    Index(
+        "way_code_live_idx",
+        "municipality",
+        "contact_ref",
+        "way_no",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 # By which way somebody with an account is told things, as they chose last. The address has a key of its own beside it:
@@ -114,15 +164,17 @@ account_contact = Table(
     CheckConstraint("(reach = 'none') = (address_sealed IS NULL)", name="address"),
 )
 
-# What somebody with an account is told: of a visit, by a coordinator, or how to sign in. What is
-# written in it is sealed with a key of its own beside it, and forgotten when it is of no more use.
+# What somebody with an account is told (of a visit, by a coordinator, or how to sign in), or a contact about its own
+# ways. What is written in it is sealed with a key of its own beside it, and forgotten when it is of no more use.
 told = Table(
     "told",
     metadata,
     Column("municipality", Text, primary_key=True),
     Column("told_id", _UUID, primary_key=True),
-    Column("account_ref", Text, nullable=False),
-    # The appointment, or the asking of several at once: a later word about it overtakes what waits.
+    # One of the two.
+    Column("account_ref", Text),
+    Column("contact_ref", _UUID),
+    # The appointment, the asking of several at once, or the way: a later word about it overtakes what waits.
     Column("about", _UUID),
     Column("occurred_at", _TIME, nullable=False),
     Column("venue", Text, nullable=False, server_default=""),
@@ -137,6 +189,18 @@ told = Table(
     Column("wrapped_key", LargeBinary),
     CheckConstraint("reach IN ('email', 'sms')", name="reach"),
     CheckConstraint("(reach IS NULL) = (language IS NULL)", name="former"),
+    # Nobody is forgotten while something is still to be told to them.
+    ForeignKeyConstraint(
+        ["municipality", "contact_ref"],
+        [f"{SERVICE}.contact_point.municipality", f"{SERVICE}.contact_point.contact_ref"],
+    ),
+    CheckConstraint("num_nonnulls(account_ref, contact_ref) = 1", name="whom"),
+    Index(
+        "told_contact_idx",
+        "municipality",
+        "contact_ref",
+        postgresql_where=text("contact_ref IS NOT NULL"),
+    ),
     Index(
         "told_visit_idx",
         "municipality",
@@ -324,6 +388,8 @@ notice = Table(
     # Whom it goes to: the contact that somebody gave, or the account.
     Column("contact_ref", _UUID),
     Column("account_ref", Text),
+    # By this way of the contact and no other: the code that proves it.
+    Column("only_way", Integer),
     # None until the contact is known.
     Column("reach", Text),
     Column("state", Text, nullable=False),
@@ -347,7 +413,9 @@ notice = Table(
     UniqueConstraint("municipality", "application_id", "kind", "occasion"),
     UniqueConstraint("municipality", "told_id", "kind", "occasion"),
     CheckConstraint(ONE_MATTER, name="one_matter"),
-    CheckConstraint("(told_id IS NULL) = (account_ref IS NULL)", name="account"),
+    CheckConstraint("account_ref IS NULL OR told_id IS NOT NULL", name="account"),
+    CheckConstraint("told_id IS NULL OR num_nonnulls(account_ref, contact_ref) = 1", name="whom"),
+    CheckConstraint("only_way IS NULL OR told_id IS NOT NULL", name="only_way"),
     CheckConstraint("together >= 1", name="together"),
     CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),
     CheckConstraint(f"state IN {NOTICE_STATES}", name="state"),

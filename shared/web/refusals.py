@@ -56,6 +56,18 @@ REFUSALS: dict[str, RefusalText] = {
         "/booking/find",
         _("番号と確認コードで確かめる"),
     ),
+    "contact_opening_invalid": RefusalText(
+        _("お知らせの受けとり方を開けませんでした"),
+        _("予約や手続きのページにもどって、もう一度お試しください。"),
+        MY_CASES,
+        _("わたしの予約と手続き"),
+    ),
+    "contact_opening_late": RefusalText(
+        _("お知らせの受けとり方を開けませんでした"),
+        _("予約や手続きのページにもどって、もう一度お試しください。"),
+        MY_CASES,
+        _("わたしの予約と手続き"),
+    ),
     "pass_invalid": RefusalText(
         _("引きつぎの情報を読みとれませんでした"), _("手続きのページにもどって、もう一度進んでください。"), MY_CASES
     ),

@@ -277,6 +277,15 @@ NO_DEEDS = {
     "routing POST /my/erase",
     "routing POST /my/history/{entry_id}/{kind}",
     "routing POST /my/inquiries/{number}/{action}",
+    # A person's own wishes of their notices, whose cookie staff have none of.
+    "notifications POST /notices/arrive",
+    "notifications POST /notices/mine",
+    "notifications POST /notices/mine/paper",
+    "notifications POST /notices/mine/leave",
+    "notifications POST /notices/mine/ways/new",
+    "notifications POST /notices/mine/ways/{way_no}/move",
+    "notifications POST /notices/mine/ways/{way_no}/remove",
+    "notifications POST /notices/mine/ways/{way_no}/code",
     # The SMS gateway, which is nobody of ours.
     "notifications POST /notifications/api/receipts/{provider}",
 }

@@ -50,8 +50,11 @@ async def test_a_refused_address_is_told_as_failed_and_an_application_s_notice_h
     contact = service.contact()
     await service.hear(contact, service.applied(contact))
     await service.settle()
-    [event] = await told(service)
-    assert (event.kind, event.state, event.case_id) == ("application_received", "failed", contact.case_id)
+    # The mailbox is no more, which the thread shows too.
+    assert {(event.kind, event.state, event.case_id) for event in await told(service)} == {
+        ("application_received", "failed", contact.case_id),
+        ("contact_way", "not_delivered", contact.case_id),
+    }
 
 
 async def test_who_has_it_on_paper_and_what_was_overtaken_are_in_no_thread(service: Notifications) -> None:

@@ -32,7 +32,14 @@ from services.booking.tables import outbox
 from shared.clock import jst_day
 from shared.db import Database
 from shared.errors import Refusal
-from shared.passes import CASE_OPENING_LIFETIME, CaseOpening, seal_case_opening
+from shared.passes import (
+    CASE_OPENING_LIFETIME,
+    PASS_LIFETIME,
+    CaseOpening,
+    ContactOpening,
+    seal_case_opening,
+    seal_contact_opening,
+)
 from shared.reference_number import show_number
 from shared.web.identity import PUBLIC, RenewSession, find_identity, token_of
 from shared.web.pages import page
@@ -145,6 +152,7 @@ async def _details(
         "qr": qr,
         "linked": linked,
         "opening": _open_case(found, keys, town, now=now),
+        "notices_opening": _open_notices(found, keys, town, now=now),
     }
 
 
@@ -168,6 +176,19 @@ def _open_case(found: AppointmentView, keys: Keys, town: Town, *, now: datetime)
         return None
     opening = CaseOpening(municipality=town.code, case_id=found.case_id, expires_at=now + CASE_OPENING_LIFETIME)
     return seal_case_opening(keys.box, opening)
+
+
+def _open_notices(found: AppointmentView, keys: Keys, town: Town, *, now: datetime) -> str | None:
+    """What opens how its notices come at notifications, for whoever may see this page."""
+    if found.contact_ref is None:
+        return None
+    opening = ContactOpening(
+        municipality=town.code,
+        contact_ref=found.contact_ref,
+        back=f"/booking/appointments/{found.number}",
+        expires_at=now + PASS_LIFETIME,
+    )
+    return seal_contact_opening(keys.box, opening)
 
 
 async def _are_notices_late(db: Database, town: Town, found: AppointmentView, *, now: datetime) -> bool:

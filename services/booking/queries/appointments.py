@@ -41,6 +41,7 @@ class AppointmentView(msgspec.Struct, frozen=True, kw_only=True):
     guest_ref: str | None
     visit_id: UUID | None
     case_id: UUID | None
+    contact_ref: UUID | None
     reach: str
     ticket_counter: str | None
     ticket_no: int | None
@@ -73,8 +74,8 @@ _SELECT = f"""
            coalesce(p.bring, '{{}}') AS bring, coalesce({NAMED_SERVICES}, CAST('[]' AS jsonb)) AS services,
            a.counter, coalesce(c.number, a.counter) AS counter_number, coalesce(c.name_ja, a.counter) AS counter_name,
            coalesce(c.place_ja, '') AS counter_place, a.office, a.slot_id, a.starts_at, a.ends_at, a.changed_at,
-           a.guest_ref, a.visit_id, a.case_id, a.reach, a.ticket_counter, a.ticket_no, a.called_at, a.helper, a.closure,
-           a.chain_id
+           a.guest_ref, a.visit_id, a.case_id, a.contact_ref, a.reach, a.ticket_counter, a.ticket_no, a.called_at,
+           a.helper, a.closure, a.chain_id
     FROM appointment a
     LEFT JOIN procedure p ON (p.municipality, p.code) = (a.municipality, a.procedure)
     LEFT JOIN counter c ON (c.municipality, c.code) = (a.municipality, a.counter)

@@ -1,7 +1,7 @@
 """Following booking's appointments: the projection, the notices that its newest state asks for, and the reminders."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,6 +19,7 @@ from services.notifications.domain.notices import (
     occasion_of,
     useful_until,
 )
+from services.notifications.domain.quiet_hours import quiet_of
 from services.notifications.domain.reminders import ReminderRule, remind_again_at, reminder_time
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE
@@ -125,6 +126,12 @@ _RULES = Prepared(f"""
     SELECT rule, before_min, after_booking_s FROM notifications.reminder_rule
     WHERE municipality = :municipality LIMIT {RULES_MAX}
 """)
+# With the hours of who is to be reminded.
+_RULES_FOR = Prepared(f"""
+    SELECT r.rule, r.before_min, r.after_booking_s, c.quiet_from, c.quiet_to FROM notifications.reminder_rule r
+    LEFT JOIN notifications.contact_point c ON (c.municipality, c.contact_ref) = (r.municipality, :contact_ref)
+    WHERE r.municipality = :municipality LIMIT {RULES_MAX}
+""")
 # Larger than any sequence.
 _ALL = 2**31 - 1
 
@@ -204,8 +211,7 @@ async def forget_access(session: AsyncSession, municipality: str, ref: str, now:
 
 async def list_rules(session: AsyncSession, municipality: str) -> list[ReminderRule]:
     """The town's reminder rules."""
-    rows = await _RULES.rows(session, {"municipality": municipality})
-    return [ReminderRule(rule=row.rule, before_min=row.before_min, after_booking_s=row.after_booking_s) for row in rows]
+    return [_rule(row) for row in await _RULES.rows(session, {"municipality": municipality})]
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -417,13 +423,19 @@ async def _plan_reminders(
 ) -> list[Due]:
     """Take back the reminders that have lost their time; when the others are to be told."""
     plans: list[Due] = []
-    for rule in await list_rules(session, event.municipality):
+    whose = {"municipality": event.municipality, "contact_ref": event.contact_ref}
+    for row in await _RULES_FOR.rows(session, whose):
+        rule, quiet = _rule(row), quiet_of(row.quiet_from, row.quiet_to)
         ref = f"{event.appointment_id}:{rule.rule}"
         due_at = None
         if event.state == "booked" and _closure_of(event) == "none" and event.contact_ref is not None:
-            due_at = reminder_time(rule, booked_at=booked_at, starts_at=event.starts_at, now=now)
+            due_at = reminder_time(rule, booked_at=booked_at, starts_at=event.starts_at, quiet=quiet, now=now)
         if due_at is None:
             await unschedule(session, SERVICE, municipality=event.municipality, kind="reminder", ref=ref)
         else:
             plans.append(Due("reminder", ref, due_at))
     return plans
+
+
+def _rule(row: Any) -> ReminderRule:
+    return ReminderRule(rule=row.rule, before_min=row.before_min, after_booking_s=row.after_booking_s)

@@ -1,6 +1,6 @@
 """Attempts at sending: begun and ended in transactions of their own, with none open while the provider is called."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -294,11 +294,18 @@ async def _ways_of(session: AsyncSession, municipality: str, rows: Sequence[Row[
     retried = [row.notice_id for row in residents if row.tries or row.reach is not None]
     failed = await list_failed(session, municipality, retried) if retried else {}
     return {
-        row.notice_id: ways_left(of_contacts[row.contact_ref], failed.get(row.notice_id, ()))
+        row.notice_id: _left(row, of_contacts[row.contact_ref], failed.get(row.notice_id, ()))
         for row in residents
         # Of an erased contact nothing is left, which is no reason to call anybody.
         if row.contact_ref in of_contacts
     }
+
+
+def _left(row: Row[Any], ways: Sequence[Way], failed: Collection[int]) -> list[Way]:
+    if row.only_way is None:
+        return ways_left(ways, failed)
+    # What proves a way goes there and nowhere else.
+    return [way for way in ways if way.way_no == row.only_way and way.way_no not in failed]
 
 
 async def _addresses_of(

@@ -1,6 +1,7 @@
 """Contact points (連絡先): how a person wants to be reached. The address is sealed with the subject's own key."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
 from services.notifications.commands.ways import forget_ways, keep_first_way
 from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, Reach, due_kind
-from services.notifications.domain.ways import FIRST_WAY
+from services.notifications.domain.ways import FIRST_WAY, WAYS_MAX, hint_of
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, contact_point, contact_way, ledger, subject_key
 from shared.crypto import SealBroken, SubjectVault
@@ -62,8 +63,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     contact_ref: UUID
     way_no: int
-    procedure: str
-    office: str
+    # None of what is told about the contact itself.
+    procedure: str | None
+    office: str | None
     case_id: UUID | None
 
 
@@ -121,7 +123,7 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
     if is_newest is not None and event.reach == "none":
         await forget_ways(session, event.municipality, event.contact_ref)
     elif is_newest is not None and sealed is not None:
-        await keep_first_way(session, event.municipality, event.contact_ref, event.reach, sealed)
+        await keep_first_way(session, event.municipality, event.contact_ref, event.reach, sealed, now=now)
     waiting = await _WAITING_FOR.rows(session, contact | {"waiting": WAITING})
     for notice_id, bulk in waiting:
         due, ref = due_kind(bulk=bulk), str(notice_id)
@@ -131,7 +133,8 @@ async def record_contact(session: AsyncSession, keys: Keys, event: ContactGiven,
 async def read_addresses(
     session: AsyncSession, vault: SubjectVault, municipality: str, readings: Sequence[Reading], *, now: datetime
 ) -> dict[UUID, str]:
-    """The addresses to send these notices to, by notice. This and `read_address_for_staff` alone open an address.
+    """The addresses to send these notices to, by notice. Addresses are opened here, in
+    `read_address_for_staff`, and, to be shown to their owner without being told (`read_hints`).
 
     Each notice's use is written to the ledger in this transaction, once: trying again is the same use. An address
     that was erased meanwhile is missing from the answer.
@@ -250,6 +253,23 @@ async def read_address_for_staff(
         ),
     )
     return Contact(reach=contact.kind, address=address)
+
+
+async def read_hints(
+    session: AsyncSession, vault: SubjectVault, municipality: str, contact_ref: UUID
+) -> dict[int, str]:
+    """By which the owner of a contact knows each of its ways, by number; what was erased meanwhile is missing.
+
+    No use of it and no entry: nobody learns anything whom the contact does not belong to.
+    """
+    of_contact = (contact_point.c.municipality == municipality, contact_point.c.contact_ref == contact_ref)
+    hints = {}
+    for way in await session.execute(_select_ways().where(*of_contact).limit(WAYS_MAX)):
+        with suppress(SealBroken):
+            context = context_of(municipality, way.subject_ref)
+            address = vault.open(way.wrapped_key, context, ADDRESS, bytes(way.address_sealed))
+            hints[way.way_no] = hint_of(way.kind, address)
+    return hints
 
 
 def _select_ways() -> Select[Any]:

@@ -27,7 +27,7 @@ _LOCK_CONTACTS = f"""
 _NOTICES = text(f"""
     SELECT notice_id FROM {SERVICE}.notice
     WHERE municipality = :municipality AND (appointment_id = ANY (CAST(:matters AS uuid[]))
-          OR application_id = ANY (CAST(:matters AS uuid[])))
+          OR application_id = ANY (CAST(:matters AS uuid[])) OR told_id = ANY (CAST(:matters AS uuid[])))
     ORDER BY notice_id FOR UPDATE
 """)
 _OF_NOTICES = "municipality = :municipality AND notice_id = ANY (CAST(:notices AS uuid[]))"
@@ -41,15 +41,22 @@ _FORGET = tuple(
         "due WHERE municipality = :municipality AND split_part(ref, ':', 1) = ANY (CAST(:refs AS text[]))",
         "appointment WHERE municipality = :municipality AND appointment_id = ANY (CAST(:matters AS uuid[]))",
         "application WHERE municipality = :municipality AND application_id = ANY (CAST(:matters AS uuid[]))",
+        "told WHERE municipality = :municipality AND told_id = ANY (CAST(:matters AS uuid[]))",
     )
 )
+# What was told to contacts about their own ways.
+_TOLD_OF = f"""
+    SELECT told_id FROM {SERVICE}.told WHERE municipality = :municipality AND contact_ref IN (
+        SELECT contact_ref FROM {SERVICE}.contact_point WHERE {{whose}})
+"""
 _FORGET_CONTACTS = f"DELETE FROM {SERVICE}.contact_point WHERE {{whose}}"
 _DESTROY_KEY = text(f"DELETE FROM {SERVICE}.subject_key WHERE {OF_SUBJECT}")
 _COUNT = text(f"""
     SELECT (SELECT count(*) FROM {SERVICE}.contact_point WHERE {OF_SUBJECT}) AS contacts,
            (SELECT count(*) FROM {SERVICE}.notice n WHERE n.municipality = :municipality AND (
                 n.appointment_id IN (SELECT appointment_id FROM {SERVICE}.appointment WHERE {OF_SUBJECT})
-                OR n.application_id IN (SELECT application_id FROM {SERVICE}.application WHERE {OF_SUBJECT})))
+                OR n.application_id IN (SELECT application_id FROM {SERVICE}.application WHERE {OF_SUBJECT})
+                OR n.contact_ref IN (SELECT contact_ref FROM {SERVICE}.contact_point WHERE {OF_SUBJECT})))
             AS notices
 """)
 
@@ -74,7 +81,7 @@ async def on_case_erased(session: AsyncSession, event: CaseErased, *, now: datet
     matters = await _lock_matters(session, OF_CASE, municipality=town, case_id=event.case_id)
     whose = {"municipality": town, "contact_ref": event.contact_ref}
     had_address = await _lock_contacts(session, OF_CONTACT, **whose)
-    await _forget(session, town, matters)
+    await _forget(session, town, matters + await _told_of(session, OF_CONTACT, **whose))
     await session.execute(text(_FORGET_CONTACTS.format(whose=OF_CONTACT)), whose)
     if had_address:
         entry = erased_entry(
@@ -104,7 +111,7 @@ async def erase_subject(
     if is_first:
         items = [ITEM] if had_address else []
         await ledger.write_untold(session, erased_entry(SERVICE, municipality, subject_ref, items, reason, now=now))
-    await _forget(session, municipality, matters)
+    await _forget(session, municipality, matters + await _told_of(session, OF_SUBJECT, **who))
     await session.execute(text(_FORGET_CONTACTS.format(whose=OF_SUBJECT)), who)
     await session.execute(_DESTROY_KEY, who)
     await forget_told(session, SERVICE, municipality, subject_ref, now=now)
@@ -123,6 +130,11 @@ async def _lock_contacts(session: AsyncSession, whose: str, **names: object) -> 
     """Whether one of these contacts has an address."""
     rows = await session.execute(text(_LOCK_CONTACTS.format(whose=whose)), names)
     return any(reach != "none" for reach in rows.scalars())
+
+
+async def _told_of(session: AsyncSession, whose: str, **names: object) -> list[UUID]:
+    """What was told to these contacts; they are locked, so that nothing more is."""
+    return list((await session.execute(text(_TOLD_OF.format(whose=whose)), names)).scalars())
 
 
 async def _forget(session: AsyncSession, municipality: str, matters: list[UUID]) -> None:

@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from sqlalchemy import Integer, Row, and_, cast, func, select
+from sqlalchemy import Integer, Row, and_, case, cast, func, select
 
 from services.notifications.commands.account_notices import Content, open_content
 from services.notifications.commands.contacts import Reading
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.domain.notices import Matter, Newest, Waiting
+from services.notifications.domain.quiet_hours import quiet_of
+from services.notifications.domain.stops import is_stopped
 from services.notifications.domain.ways import FIRST_WAY, Way
 from services.notifications.keys import Keys
 from services.notifications.orders import Order
@@ -40,7 +42,11 @@ TIMES = ("starts_at", "ends_at")
 def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
     """Notices with the newest state of what they are about, the contact, and the words; locked."""
     town = notice.c.municipality
-    language = _first(contact_point.c.language, told.c.language, account_contact.c.language)
+    language = _first(
+        contact_point.c.chosen_language, contact_point.c.language, told.c.language, account_contact.c.language
+    )
+    # Somebody who wants paper gets the code of a way that they add all the same.
+    is_paper = and_(contact_point.c.wants_paper, notice.c.only_way.is_(None))
     joined = (
         notice.outerjoin(appointment, and_(appointment.c.municipality == town,
                                            appointment.c.appointment_id == notice.c.appointment_id))
@@ -75,8 +81,14 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             _first(appointment.c.sequence, application.c.version, cast(is_overtaken(), Integer)).label(
                 "newest_sequence"
             ),
-            _first(contact_point.c.reach, told.c.reach, account_contact.c.reach).label("contact_reach"),
+            case((is_paper, "none"), else_=_first(contact_point.c.reach, told.c.reach, account_contact.c.reach)).label(
+                "contact_reach"
+            ),
             told.c.reach.label("former_reach"),
+            contact_point.c.quiet_from,
+            contact_point.c.quiet_to,
+            contact_point.c.stopped,
+            contact_point.c.case_id.label("contact_case"),
             language.label("language"),
             subject_key.c.wrapped_key,
             application.c.title,
@@ -127,6 +139,8 @@ def waiting_of(row: Row[Any], *, in_flight: bool) -> Waiting:
         reach=row.contact_reach,
         in_flight=in_flight,
         has_words=row.town_name is not None,
+        is_stopped=is_stopped(row.kind, tuple(row.stopped or ())),
+        quiet=quiet_of(row.quiet_from, row.quiet_to),
     )
 
 
@@ -151,7 +165,8 @@ def reading_of(row: Row[Any], way: Way) -> Reading:
         way_no=way.way_no,
         procedure=row.procedure,
         office=row.office,
-        case_id=row.case_id,
+        # What is told about the contact itself is for the case that it was given for.
+        case_id=row.case_id or row.contact_case,
     )
 
 
@@ -213,11 +228,20 @@ def order_of(
         address=address,
         link_token=access.link_token if access else content.link_token,
         code=access.code if access else content.code,
+        wishes_token=_wishes_token(row, keys, municipality, way),
+        asks_feedback="feedback" not in (row.stopped or ()),
         title=row.title or "",
         classes=msgspec.convert(row.classes or [], tuple[ClassHint, ...]),
         message_subject=content.subject,
         message_body=content.body,
     )
+
+
+def _wishes_token(row: Row[Any], keys: Keys, municipality: str, way: Way | None) -> str | None:
+    """What opens the person's wishes; not for somebody who reads it for them, nor by a way that nobody has proved."""
+    if way is None or way.is_relay or row.only_way is not None:
+        return None
+    return keys.wishes_link(municipality, row.contact_ref, way.way_no)
 
 
 def _open_access(row: Row[Any], keys: Keys, municipality: str) -> SealedAccess | None:

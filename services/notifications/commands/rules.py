@@ -3,14 +3,15 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import and_, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.appointments import RULES_MAX, list_rules
+from services.notifications.domain.quiet_hours import Quiet, quiet_of
 from services.notifications.domain.reminders import ReminderRule, reminder_time, rule_for_before, rule_for_trial
-from services.notifications.tables import SERVICE, appointment, reminder_rule
+from services.notifications.tables import SERVICE, appointment, contact_point, reminder_rule
 from shared.audit import Operator, record_deed
-from shared.messaging.due import schedule
+from shared.messaging.due import Due, schedule, schedule_all
 from shared.town_pack import TownPack
 
 REPLAN_BATCH = 500
@@ -50,7 +51,20 @@ async def replan_reminders(session: AsyncSession, municipality: str, ref: str, n
     """
     booked = (
         await session.execute(
-            select(appointment.c.appointment_id, appointment.c.booked_at, appointment.c.starts_at)
+            select(
+                appointment.c.appointment_id,
+                appointment.c.booked_at,
+                appointment.c.starts_at,
+                contact_point.c.quiet_from,
+                contact_point.c.quiet_to,
+            )
+            .outerjoin(
+                contact_point,
+                and_(
+                    contact_point.c.municipality == appointment.c.municipality,
+                    contact_point.c.contact_ref == appointment.c.contact_ref,
+                ),
+            )
             .where(
                 appointment.c.municipality == municipality,
                 appointment.c.appointment_id > UUID(ref),
@@ -60,7 +74,7 @@ async def replan_reminders(session: AsyncSession, municipality: str, ref: str, n
             )
             .order_by(appointment.c.appointment_id)
             .limit(REPLAN_BATCH)
-            .with_for_update()
+            .with_for_update(of=appointment)
         )
     ).all()
     if not booked:
@@ -78,8 +92,10 @@ async def replan_reminders(session: AsyncSession, municipality: str, ref: str, n
         before = planned[key]
         overtaken = before.keys() - {rule.rule for rule in rules}
         gone += [f"{key}:{rule}" for rule in overtaken]
+        quiet = quiet_of(row.quiet_from, row.quiet_to)
         times = {
-            rule.rule: reminder_time(rule, booked_at=row.booked_at, starts_at=row.starts_at, now=now) for rule in rules
+            rule.rule: reminder_time(rule, booked_at=row.booked_at, starts_at=row.starts_at, quiet=quiet, now=now)
+            for rule in rules
         }
         wanted |= {f"{key}:{rule}": at for rule, at in times.items() if at is not None}
         is_left_without = not any(times.values()) and overtaken == before.keys()
@@ -95,6 +111,35 @@ async def replan_reminders(session: AsyncSession, municipality: str, ref: str, n
     if len(booked) == REPLAN_BATCH:
         last = str(booked[-1].appointment_id)
         await schedule(session, SERVICE, municipality=municipality, kind="replan", ref=last, due_at=now)
+
+
+async def replan_contact(
+    session: AsyncSession, municipality: str, contact_ref: UUID, quiet: Quiet, *, now: datetime
+) -> None:
+    """Plan the reminders of what somebody has booked by the quiet hours that they have now.
+
+    Those whose time would be over stay as they were planned: when it comes, it is decided once more.
+    """
+    booked = await session.execute(
+        select(appointment.c.appointment_id, appointment.c.booked_at, appointment.c.starts_at)
+        .where(
+            appointment.c.municipality == municipality,
+            appointment.c.contact_ref == contact_ref,
+            appointment.c.state == "booked",
+            appointment.c.closure == "none",
+            appointment.c.starts_at > now,
+        )
+        .order_by(appointment.c.appointment_id)
+        .limit(REPLAN_BATCH)
+    )
+    rules = await list_rules(session, municipality)
+    plans = [
+        Due("reminder", f"{row.appointment_id}:{rule.rule}", at)
+        for row in booked
+        for rule in rules
+        if (at := reminder_time(rule, booked_at=row.booked_at, starts_at=row.starts_at, quiet=quiet, now=now))
+    ]
+    await schedule_all(session, SERVICE, municipality, plans)
 
 
 async def _replace_rules(session: AsyncSession, municipality: str, rules: list[ReminderRule]) -> None:

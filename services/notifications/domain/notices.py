@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.notifications.domain.quiet_hours import after_quiet, is_quiet
+from services.notifications.domain.quiet_hours import TOWN_QUIET, Quiet, after_quiet, is_quiet
 from services.notifications.domain.ways import WayKind
 
 Kind = Literal[
@@ -49,6 +49,8 @@ Kind = Literal[
     "helper_placed",
     "sign_in",
     "contact_changed",
+    "contact_code",
+    "contact_dead",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -95,6 +97,9 @@ CONTACT_CHANGED: Kind = "contact_changed"
 CASE_SWITCHED: Kind = "case_switched"
 # Only so many are before whoever waits at a counter.
 TURN_NEAR: Kind = "turn_near"
+# Told to a contact about its own ways: the code that proves one, and that another leads nowhere.
+CONTACT_CODE: Kind = "contact_code"
+CONTACT_DEAD: Kind = "contact_dead"
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = WayKind | Literal["none"]
 
@@ -106,9 +111,13 @@ TOLD_BY_STAFF_TOO: tuple[Kind, ...] = (
 )  # fmt: skip
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
 # An address that was given up because nothing arrives there is no reason to call either.
-MAY_BE_MISSED: tuple[Kind, ...] = ("earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN, CONTACT_CHANGED)
+MAY_BE_MISSED: tuple[Kind, ...] = (
+    "earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN, CONTACT_CHANGED, CONTACT_CODE, CONTACT_DEAD,
+)  # fmt: skip
 # Told to an account, and not about an appointment or what somebody handed in.
 OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN, CONTACT_CHANGED)
+# Told to a contact, and not about an appointment or what somebody handed in either.
+OF_WAYS: tuple[Kind, ...] = (CONTACT_CODE, CONTACT_DEAD)
 # About what somebody handed in: a newer state of it has made them wrong.
 _OF_HANDED_IN: tuple[Kind, ...] = (
     *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED, *HELP_NOTICES.values(),
@@ -116,17 +125,23 @@ _OF_HANDED_IN: tuple[Kind, ...] = (
 )  # fmt: skip
 # Whoever waits for the answer, or stands before a closed door, waits now; a reminder and what is written to a group
 # goes out beside the others.
-URGENT: tuple[Kind, ...] = ("helper_offer", "helper_cover", SIGN_IN)
+URGENT: tuple[Kind, ...] = ("helper_offer", "helper_cover", SIGN_IN, CONTACT_CODE)
 IN_BULK: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder", "helper_message")
 # What comes by night waits for the morning, unless it would have lost its use by then.
 RATHER_BY_DAY: tuple[Kind, ...] = (
     "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_message", "helper_placed",
-    "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED, CLASS_CHANGED,
+    "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED, CLASS_CHANGED, CONTACT_DEAD,
 )  # fmt: skip
 KEEPS_QUIET: tuple[Kind, ...] = (*RATHER_BY_DAY, "helper_reminder", CLASS_REMINDER)
+# What answers somebody who waits for it, or does not keep: their own quiet hours do not hold it back.
+AT_ANY_HOUR: tuple[Kind, ...] = (
+    "confirmation", "change", "application_received", "application_withdrawn", "help_open", "class_entered",
+    "class_waiting", TURN_NEAR, SIGN_IN, CONTACT_CODE,
+)  # fmt: skip
 # Of use as long as something is kept, an answer is waited for, or a code opens.
 _UNTIL: tuple[Kind, ...] = (
     "earlier_offer", "class_offered", CLASS_PROPOSED, "helper_offer", "helper_cover", "helper_changed", SIGN_IN,
+    CONTACT_CODE,
 )  # fmt: skip
 _REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.
@@ -179,6 +194,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: bool
     # Whether the catalogue that gives the notice its words has arrived.
     has_words: bool
+    # Whether the person wants to hear nothing of this kind.
+    is_stopped: bool = False
+    quiet: Quiet = TOWN_QUIET
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -223,7 +241,7 @@ def useful_until(
 
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
-    if kind in (*_OF_HANDED_IN, *OF_ACCOUNTS):
+    if kind in (*_OF_HANDED_IN, *OF_ACCOUNTS, *OF_WAYS):
         return newest.sequence > sequence
     if kind == "cancellation":
         return False
@@ -253,6 +271,8 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
         return Leave()
     if is_overtaken(notice.kind, notice.sequence, newest):
         return Settle("superseded", "overtaken")
+    if notice.is_stopped:
+        return Settle("superseded", "stopped")
     if notice.reach == "none" and notice.kind in TOLD_BY_STAFF_TOO:
         return Settle("undeliverable", "no_contact", task=True)
     if notice.reach == "none":
@@ -266,18 +286,27 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
         return Settle("undeliverable", "too_late", task=True)
     if notice.reach is None or not notice.has_words:
         return LookAgain(now + CONTACT_LOOK_AGAIN)
-    if notice.keeps_quiet and is_quiet(now):
+    if _keeps_quiet(notice) and is_quiet(now, notice.quiet):
         return _at_night(notice, newest, now=now)
     return Send()
 
 
+def _keeps_quiet(notice: Waiting) -> bool:
+    """Whether it may wait for the morning: what the town's hours hold back, and of whom has hours of their own, what
+    the town tells of its own accord."""
+    return notice.keeps_quiet or (notice.quiet.is_own and notice.kind not in AT_ANY_HOUR)
+
+
 def _at_night(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
     """Of what keeps quiet: whether it waits for the morning, is told all the same, or not at all."""
-    later = after_quiet(now)
-    if notice.kind in RATHER_BY_DAY:
-        return LookAgain(later) if later + TIME_TO_ACT <= notice.useful_until else Send()
-    is_in_time = newest.starts_at is None or later < newest.starts_at
-    return LookAgain(later) if is_in_time else Settle("superseded", "quiet_hours")
+    later = after_quiet(now, notice.quiet)
+    starts_at = newest.starts_at
+    if notice.kind in _REMINDERS or (notice.keeps_quiet and notice.kind not in RATHER_BY_DAY):
+        is_in_time = starts_at is None or later < starts_at
+        return LookAgain(later) if is_in_time else Settle("superseded", "quiet_hours")
+    # Of a time that is over there is nothing left to do.
+    useful_until = min(notice.useful_until, starts_at) if starts_at is not None and now < starts_at else None
+    return LookAgain(later) if later + TIME_TO_ACT <= (useful_until or notice.useful_until) else Send()
 
 
 def occasion_of(kind: Kind, *, sequence: int, rule: str = "") -> str:

@@ -4,11 +4,11 @@ from datetime import datetime, time, timedelta
 
 import msgspec
 
-from services.notifications.domain.quiet_hours import JST, after_quiet, before_quiet, is_quiet
+from services.notifications.domain.quiet_hours import JST, TOWN_QUIET, Quiet, after_quiet, before_quiet, is_quiet
 
 # A reminder that would come later than this before the appointment comes on the evening before instead.
 LATEST_BEFORE_START = timedelta(minutes=60)
-# The minutes before 21:00 in which such a reminder is due.
+# The minutes before the quiet hours in which such a reminder is due.
 EVENING_MARGIN = timedelta(minutes=15)
 # Of a class, in the afternoon before.
 DAY_BEFORE_AT = time(17)
@@ -37,12 +37,14 @@ def rule_for_trial(after_booking_s: int) -> ReminderRule:
     return ReminderRule(rule=f"trial{after_booking_s}", after_booking_s=after_booking_s)
 
 
-def reminder_time(rule: ReminderRule, *, booked_at: datetime, starts_at: datetime, now: datetime) -> datetime | None:
+def reminder_time(
+    rule: ReminderRule, *, booked_at: datetime, starts_at: datetime, quiet: Quiet = TOWN_QUIET, now: datetime
+) -> datetime | None:
     """When to remind, or None when the time has passed already: then the confirmation was reminder enough."""
     if rule.after_booking_s is not None:
         due_at = booked_at + timedelta(seconds=rule.after_booking_s)
     else:
-        due_at = _out_of_quiet(starts_at - timedelta(minutes=rule.before_min or 0), starts_at)
+        due_at = _out_of_quiet(starts_at - timedelta(minutes=rule.before_min or 0), starts_at, quiet)
     return due_at if now < due_at < starts_at else None
 
 
@@ -60,8 +62,8 @@ def day_before(starts_at: datetime) -> datetime:
     return datetime.combine(day, DAY_BEFORE_AT, JST).astimezone(starts_at.tzinfo)
 
 
-def _out_of_quiet(moment: datetime, starts_at: datetime) -> datetime:
-    later = after_quiet(moment)
-    if later <= starts_at - LATEST_BEFORE_START or not is_quiet(moment):
+def _out_of_quiet(moment: datetime, starts_at: datetime, quiet: Quiet) -> datetime:
+    later = after_quiet(moment, quiet)
+    if later <= starts_at - LATEST_BEFORE_START or not is_quiet(moment, quiet):
         return later
-    return before_quiet(moment) - EVENING_MARGIN
+    return before_quiet(moment, quiet) - EVENING_MARGIN

@@ -67,6 +67,10 @@ class AppointmentStep(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
 
 
+# As notifications calls a way of the case's contact: it leads nowhere (`not_delivered`), or does again.
+CONTACT_WAY = "contact_way"
+
+
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a notice."""
 
@@ -211,6 +215,9 @@ def _of_application(step: ApplicationStep) -> Entry:
 
 
 def _of_notice(notice: Notice) -> Entry:
+    if notice.kind == CONTACT_WAY:
+        kind = "way_dead" if notice.state == "not_delivered" else "way_good"
+        return Entry(at=notice.occurred_at, kind=kind, who="", way=notice.way)
     return Entry(at=notice.occurred_at, kind=f"notice_{notice.state}", who="town", notice=notice.kind, way=notice.way)
 
 

@@ -36,7 +36,7 @@ from services.routing.queries.thread import Thread, read_thread
 from shared.audit import record_deed
 from shared.crypto import SEALED_MAX_BYTES
 from shared.db import Database
-from shared.passes import open_case_opening
+from shared.passes import PASS_LIFETIME, ContactOpening, open_case_opening, seal_contact_opening
 from shared.tokens import Identity
 from shared.web.forms import parse_uuid, read_form
 from shared.web.i18n import translate
@@ -194,6 +194,8 @@ async def draw_case(
         "past": [each for each in appointments if not each["is_live"]],
         "newest": lines[:NEWEST],
         "older": lines[NEWEST:],
+        "is_unreached": thread.is_unreached,
+        "notices_opening": _open_notices(opened, keys, now=now),
         "feedback": thread.feedback,
         "may_say": thread.feedback is not None and opened.identity.kind in ("guest", "resident"),
         "phone": words.phone,
@@ -220,6 +222,24 @@ def next_words(thread: Thread) -> str:
     if thread.application_state is not None and thread.standing in ("sent", "over"):
         return translate(NEXT[thread.application_state]) % {"office": town_text(thread.office or "")}
     return ""
+
+
+def _open_notices(opened: OpenedCase, keys: Keys, *, now: datetime) -> str | None:
+    """What opens how the notices of this case come, for its person; staff have pages of their own."""
+    case = opened.row
+    if (
+        case.contact_ref is None
+        or case.contact_approval_id is None
+        or opened.identity.kind not in ("guest", "resident")
+    ):
+        return None
+    opening = ContactOpening(
+        municipality=case.municipality,
+        contact_ref=case.contact_ref,
+        back=f"/cases/{case.case_id}/thread",
+        expires_at=now + PASS_LIFETIME,
+    )
+    return seal_contact_opening(keys.box, opening)
 
 
 def _draw_appointment(each: Any, words: Words) -> dict[str, Any]:

@@ -52,6 +52,8 @@ HAPPENED: dict[str, str] = {
     "notice_not_delivered": _("お知らせ「%(notice)s」は、%(way)sでとどきませんでした"),
     "notice_failed": _("お知らせ「%(notice)s」は、%(way)sで送れませんでした"),
     "notice_undeliverable": _("お知らせ「%(notice)s」は、送れませんでした"),
+    "way_dead": _("連絡先（%(way)s）に、お知らせが届きませんでした"),
+    "way_good": _("届かなかった連絡先（%(way)s）は、なおりました"),
     "feedback": _("ご意見を送りました"),
 }
 WHO: dict[str, str] = {

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.routing.domain.applications import State
 from services.routing.domain.desk import STEP_CONFIRM
 from services.routing.domain.thread import (
+    CONTACT_WAY,
     LIVE,
     ApplicationStep,
     AppointmentStep,
@@ -87,6 +88,8 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[Entry, ...]
     # How it may be said how it went: not yet (None), or whether it was said.
     feedback: bool | None
+    # Whether a way by which its person is told leads nowhere.
+    is_unreached: bool
 
 
 async def read_thread(session: AsyncSession, case: Row[Any], *, now: datetime) -> Thread:
@@ -104,6 +107,10 @@ async def read_thread(session: AsyncSession, case: Row[Any], *, now: datetime) -
     is_closed = any(step.kind == "closed" and step.version == case.version for step in case_steps)
     is_left = course is not None and course.ended_how == "given_up"
     is_finished = course is not None and course.ended_how == "finished"
+    notices = await _all(
+        session,
+        select(case_notice).where(_of(case_notice, town, case_id)).order_by(case_notice.c.occurred_at.desc()),
+    )
     return Thread(
         case_id=case_id,
         procedure=case.procedure,
@@ -148,21 +155,14 @@ async def read_thread(session: AsyncSession, case: Row[Any], *, now: datetime) -
                     .order_by(appointment_step.c.occurred_at.desc()),
                 )
             ],
-            notices=[
-                _as(Notice, row)
-                for row in await _all(
-                    session,
-                    select(case_notice)
-                    .where(_of(case_notice, town, case_id))
-                    .order_by(case_notice.c.occurred_at.desc()),
-                )
-            ],
+            notices=[_as(Notice, row) for row in notices],
             used=await _items_used(session, case),
             others=await list_other_facts(session, town, case_id),
             feedback_at=said.given_at if said else None,
             left_at=course.ended_at if course is not None and is_left else None,
         ),
         feedback=(said is not None) if is_finished else None,
+        is_unreached=any(row.kind == CONTACT_WAY and row.state == "not_delivered" for row in notices),
     )
 
 

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0029", "0026", None, None
+revision, down_revision, branch_labels, depends_on = "0029", "0028", None, None
 
 SCHEMA = "notifications"
 KINDS = (
@@ -12,7 +12,7 @@ KINDS = (
     "'application_refused', 'case_switched', 'turn_near', 'help_open', 'help_unmet', 'class_entered', "
     "'class_waiting', 'class_offered', 'class_lost', 'class_called_off', 'class_reminder', 'helper_offer', "
     "'helper_cover', 'helper_cancelled', 'helper_changed', 'helper_reminder', 'helper_message', 'sign_in', "
-    "'class_proposed', 'class_changed', 'helper_placed'"
+    "'class_proposed', 'class_changed', 'helper_placed', 'contact_code', 'contact_dead'"
 )
 NEW_KIND = "contact_changed"
 
