@@ -194,7 +194,6 @@ def test_a_mail_has_its_words_twice_and_fetches_nothing() -> None:
 
 
 def test_only_what_may_be_stopped_says_where() -> None:
-    stop = "https://ninomiya.example.jp/stop/x"
     assert mail_of(kind="reminder", wishes_token="t")["List-Unsubscribe"] == "<https://ninomiya.example.jp/notices/w/t>"
     assert "List-Unsubscribe" not in mail_of(kind="confirmation", wishes_token="t")
     assert "List-Unsubscribe" not in mail_of(kind="reminder")
