@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from html import unescape
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlencode
 
 import httpx
@@ -18,6 +18,7 @@ from services.notifications.commands.templates import publish_texts, save_texts
 from shared.errors import Refusal
 from shared.events.routing import TemplateEntry
 from shared.tokens import Identity
+from shared.town_pack.templates import NoticeKind
 from tests.conftest import TestDatabase
 from tests.notifications.harness import OTHER_TOWN, TOWN, Notifications, sign_in
 
@@ -313,7 +314,7 @@ async def test_a_preview_shows_every_channel_as_it_would_arrive(manager: httpx.A
 async def test_every_kind_has_its_pages(manager: httpx.AsyncClient) -> None:
     listed = await manager.get(PATH)
     kinds = re.findall(rf'href="{PATH}/([a-z_]+)"', listed.text)
-    assert len(kinds) == len(set(kinds)) == 35
+    assert len(kinds) == len(set(kinds)) == len(get_args(NoticeKind))
     for kind in kinds:
         for below in ("", "/preview", "/publish", "/history"):
             assert (await manager.get(f"{PATH}/{kind}{below}")).status_code == 200, (kind, below)

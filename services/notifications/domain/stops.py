@@ -7,7 +7,9 @@ import msgspec
 from services.notifications.domain.notices import (
     APPLICATION_NOTICES,
     CASE_SWITCHED,
+    CLASS_CHANGED,
     CLASS_NOTICES,
+    CLASS_PROPOSED,
     CLASS_REMINDER,
     DRAW_NOTICES,
     HELP_NOTICES,
@@ -52,7 +54,7 @@ REQUIRED: tuple[Required, ...] = (
         "place",
         (
             "confirmation", "change", "cancellation", "helper_found", *OF_CLOSINGS, "draw_won", *DRAW_NOTICES.values(),
-            *HELP_NOTICES.values(), *CLASS_NOTICES.values(), CASE_SWITCHED,
+            *HELP_NOTICES.values(), *CLASS_NOTICES.values(), CLASS_PROPOSED, CLASS_CHANGED, CASE_SWITCHED,
         ),
     ),
     # The code is asked for by who waits for it; that a way is dead is what keeps the others from being missed.
