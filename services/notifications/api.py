@@ -67,7 +67,6 @@ async def post_receipts(
     if gateway.dialect == "form":
         await _record_form(provider, body, request.headers.get("authorization", ""), db, gateway.token, now=now)
         return
-    shown = request.headers.get("authorization", "").removeprefix("Bearer ")
     secret, signature = gateway.token, request.headers.get(SIGNATURE_HEADER)
     shown = request.headers.get("authorization", "").removeprefix("Bearer ")
     is_theirs = (

@@ -8,11 +8,10 @@ from uuid import UUID
 from services.notifications.domain.notices import (
     APPLICATION_NOTICES,
     CASE_SWITCHED,
-    CLASS_NOTICES,
-    CLASS_REMINDER,
     DRAW_NOTICES,
     HELP_NOTICES,
     OF_ACCOUNTS,
+    OF_CLASSES,
     SIGN_IN,
     TURN_NEAR,
     Kind,
@@ -30,15 +29,14 @@ NUMBER, LONG_NUMBER, CODE, LINK_TOKEN = "NNN1042", "K4M7RXAC", "123456", "MIHON"
 NOBODY = UUID(int=0)
 AHEAD, LASTS, ANSWER_IN = timedelta(days=7), timedelta(minutes=30), timedelta(days=1)
 SEVERAL = 3
-_OF_CLASSES = (*CLASS_NOTICES.values(), CLASS_REMINDER)
 _HANDED_IN = (
-    *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), *HELP_NOTICES.values(), *_OF_CLASSES, CASE_SWITCHED,
+    *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), *HELP_NOTICES.values(), *OF_CLASSES, CASE_SWITCHED,
 )  # fmt: skip
 
 
 def cases_of(kind: Kind) -> tuple[Case, ...]:
     """Which cases there are of a kind: only what is about a procedure can be discreet, or several at once."""
-    if kind in OF_ACCOUNTS or kind in _OF_CLASSES:
+    if kind in OF_ACCOUNTS or kind in OF_CLASSES:
         return CASES[:2]
     return CASES[:3] if kind in _HANDED_IN or kind == TURN_NEAR else CASES
 
@@ -68,7 +66,7 @@ def make_sample(
         told_id=NOBODY if is_of_account else None,
         number="" if is_of_account else LONG_NUMBER if is_long or is_handed_in else NUMBER,
         sequence=0,
-        starts_at=None if kind == SIGN_IN or (is_handed_in and kind not in _OF_CLASSES) else starts_at,
+        starts_at=None if kind == SIGN_IN or (is_handed_in and kind not in OF_CLASSES) else starts_at,
         ends_at=starts_at + LASTS,
         procedure_name=procedure.name_ja if procedure else None,
         discreet=case == "discreet",
@@ -78,7 +76,7 @@ def make_sample(
         together=SEVERAL if case == "several" else 1,
         turn_before=SEVERAL,
         turn_ticket="A-012",
-        title=_written(_("スマートフォン教室"), is_long=is_long) if kind in _OF_CLASSES else "",
+        title=_written(_("スマートフォン教室"), is_long=is_long) if kind in OF_CLASSES else "",
         message_subject=_written(_("集まりのお知らせ"), is_long=is_long),
         message_body=_written(_("金曜日の午後に集まります。"), is_long=is_long),
         counter_number=counter.number if counter else None,

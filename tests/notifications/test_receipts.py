@@ -20,7 +20,7 @@ from deploy.local.gateways.receipts import Caller, ReceiptsTo
 from services.notifications.app import create_app
 from services.notifications.bounces import read_maildir
 from services.notifications.commands.receipts import DUE_MATCH, UNMATCHED_FOR
-from services.notifications.domain.bounces import bounce_address
+from services.notifications.domain.bounces import bounce_address, is_passing
 from services.notifications.domain.outcomes import is_dead
 from services.notifications.domain.receipts import SIGNED_WITHIN_S, sign
 from services.notifications.domain.ways import FIRST_WAY
@@ -228,7 +228,7 @@ async def bounced(service: Notifications) -> str:
         ("failed", "4.4.7", "not_delivered", "bounced_soft"),
         ("Failed (permanently)", "", "not_delivered", "bounced_soft"),
         ("delayed", "4.4.1", "accepted", None),
-        ("relayed", "2.0.0", "delivered", None),
+        ("relayed", "2.0.0", "accepted", None),
         ("nonsense", "5.1.1", "accepted", None),
     ],
 )
@@ -361,3 +361,10 @@ async def test_line_signs_what_it_tells(service: Notifications, client: httpx.As
         signature = base64.b64encode(hmac.digest(LINE_SECRET.encode(), body, "sha256")).decode()
         answer = await client.post(LINE_EVENTS, content=body, headers={"x-line-signature": signature})
         assert answer.status_code == 400, body
+
+
+@pytest.mark.parametrize(("said", "passing"), [("5.7.1 relaying denied", True), ("5.2.2 full", True), ("5.1.1", False)])
+def test_a_server_that_does_not_want_us_says_nothing_of_the_mailbox(said: str, passing: bool) -> None:
+    assert is_passing(said) is passing
+    assert not is_dead("smtp_policy_550")
+    assert is_dead("smtp_550")

@@ -1,17 +1,22 @@
 """Several ways to reach a person: the next one when the first fails, and nobody called who was reached."""
 
 import asyncio
+import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from deploy.local.gateways.kept import Sent
+from services.notifications.commands.attempts import Result, begin_attempts, end_attempts
 from services.notifications.commands.ways import NewWay, add_way
-from services.notifications.domain.notices import due_kind
+from services.notifications.domain.notices import Kind, due_kind
+from services.notifications.domain.outcomes import Outcome, OutcomeKind
 from services.notifications.domain.ways import WAYS_MAX, Way, ways_left
+from services.notifications.orders import Order
 from shared.errors import Refusal
 from tests.notifications.harness import START, TOKEN, TOWN, Notifications
 
@@ -65,7 +70,8 @@ async def test_what_one_way_refuses_goes_by_the_next_at_once(service: Notificati
     assert [(row.way_no, row.outcome, row.provider) for row in await service.rows(ATTEMPTS)] == [
         (1, "permanent", "sms_gateway"), (2, "accepted", "smtp"),
     ]  # fmt: skip
-    assert (await service.states(), await service.open_tasks()) == ({"confirmation": "sent"}, [])
+    states = {"confirmation": "sent", "contact_dead": "sent"}
+    assert (await service.states(), await service.open_tasks()) == (states, [])
 
 
 async def test_two_ways_of_one_gateway_are_two_messages(service: Notifications) -> None:
@@ -185,3 +191,65 @@ async def test_whoever_wants_paper_has_no_ways(service: Notifications) -> None:
     async with service.db.begin(TOWN) as session:
         with pytest.raises(Refusal, match="not_found"):
             await add_way(session, service.keys.vault, TOWN, contact.contact_ref, way, now=service.now)
+
+
+async def begun(service: Notifications) -> Order:
+    """An attempt by the first way that is under way: its provider has it, and has not answered."""
+    async with service.db.begin(TOWN) as session:
+        ids = [row.notice_id for row in (await session.execute(text("SELECT notice_id FROM notice"))).all()]
+        [order] = await begin_attempts(session, service.keys, TOWN, ids, service.providers, now=service.now)
+    return order
+
+
+async def end(service: Notifications, order: Order, kind: OutcomeKind) -> None:
+    result = Result(order, Outcome(kind=kind))
+    async with service.db.begin(TOWN) as session:
+        await end_attempts(session, TOWN, [result], service.providers, now=service.now, chance=lambda: 0.5)
+
+
+async def test_a_receipt_that_is_quicker_than_the_answer_is_not_lost(
+    service: Notifications, client: httpx.AsyncClient
+) -> None:
+    """Seen to fail before: the notice was `sent`, nobody was told, and the receipt's repetition said nothing new."""
+    await book(service, NewWay(kind="email", address=MAIL))
+    order = await begun(service)
+    await receipt(service, client, "failed")
+    await end(service, order, "accepted")
+    await service.settle()
+    assert [sent.to for sent in service.sink.messages(channel="email")] == [MAIL]
+    assert (await service.states(), await service.open_tasks()) == ({"confirmation": "sent"}, [])
+
+
+async def test_of_what_has_arrived_it_does_not_matter_that_the_answer_was_lost(
+    service: Notifications, client: httpx.AsyncClient
+) -> None:
+    """Seen to fail before: it was sent again."""
+    await book(service)
+    order = await begun(service)
+    await receipt(service, client, "delivered")
+    await end(service, order, "unknown")
+    await service.pass_time(hours=1)
+    assert service.sink.messages(channel="sms") == []
+    [row] = await service.rows("SELECT state, delivery FROM notice")
+    assert (row.state, row.delivery) == ("sent", "delivered")
+
+
+async def test_whoever_wants_paper_by_now_is_called_and_not_written_to(
+    service: Notifications, client: httpx.AsyncClient
+) -> None:
+    """Seen to fail before: the other way was waited for, and then it was paper, without a task."""
+    await book(service, NewWay(kind="email", address=MAIL))
+    await service.settle()
+    await service.rows("UPDATE contact_point SET wants_paper = true RETURNING 1")
+    await receipt(service, client, "failed")
+    await service.settle()
+    assert service.sink.messages(channel="email") == []
+    assert await service.open_tasks() == ["not_delivered"]
+
+
+@pytest.mark.parametrize("table", ["notice", "template_version"])
+async def test_the_database_takes_every_kind(service: Notifications, table: str) -> None:
+    """Seen to fail: a kind was added by one migration, and the other table did not know it."""
+    query = "SELECT pg_get_constraintdef(oid) AS said FROM pg_constraint WHERE conname = :name"
+    [row] = await service.rows(query, name=f"{table}_kind_check")
+    assert set(re.findall(r"'([a-z_]+)'", row.said)) == set(get_args(Kind))

@@ -22,6 +22,7 @@ from services.notifications.commands.notice_rows import (
     waiting_of,
 )
 from services.notifications.commands.own_texts import read_own_texts
+from services.notifications.commands.receipts import go_on_if_sent
 from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import STATES, notice_progressed
 from services.notifications.commands.ways import list_failed, list_ways, mark_dead
@@ -69,7 +70,7 @@ _CLOSE = Prepared(f"""
          AS told(notice_id, lease_token, outcome, provider_ref, error_code)
     WHERE a.municipality = :municipality AND (a.notice_id, a.lease_token) = (told.notice_id, told.lease_token)
       AND a.outcome IS NULL
-    RETURNING a.notice_id
+    RETURNING a.notice_id, a.delivery
 """)
 _MOVE = Prepared(f"""
     UPDATE {SERVICE}.notice n
@@ -79,6 +80,11 @@ _MOVE = Prepared(f"""
     FROM unnest(CAST(:notices AS uuid[]), CAST(:states AS text[]), CAST(:tries AS int[]), CAST(:reasons AS text[]))
          AS told(notice_id, state, tries, reason)
     WHERE n.municipality = :municipality AND n.notice_id = told.notice_id AND n.state = 'sending'
+""")
+# In the order of whoever begins attempts, or records a receipt: the notice before its attempts.
+_LOCK = Prepared(f"""
+    SELECT notice_id FROM {SERVICE}.notice
+    WHERE municipality = :municipality AND notice_id = ANY (CAST(:notices AS uuid[])) ORDER BY notice_id FOR UPDATE
 """)
 _MADE = Prepared(f"""
     SELECT notice_id, max(attempt_no) AS last_no, max(leased_until) FILTER (WHERE outcome IS NULL) AS open_until
@@ -216,7 +222,8 @@ async def end_attempts(
         "refs": [result.outcome.provider_ref for result in results],
         "errors": [result.outcome.error_code for result in results],
     }
-    ours = {row.notice_id for row in await _CLOSE.rows(session, told)}
+    await _LOCK.rows(session, {"municipality": municipality, "notices": told["notices"]})
+    ours = {row.notice_id: row.delivery for row in await _CLOSE.rows(session, told)}
     moves: list[tuple[UUID, str, int, str | None]] = []
     finished: list[str] = []
     plans: list[Due] = []
@@ -225,7 +232,7 @@ async def end_attempts(
         order = result.order
         if order.notice_id not in ours:
             continue
-        step = _step(result, providers, now=now, chance=chance())
+        step = _step(_as_told(result, ours[order.notice_id]), providers, now=now, chance=chance())
         moves.append((order.notice_id, step.state, step.tries, step.reason))
         if step.again_at is not None:
             plans.append(Due(due_kind(bulk=order.bulk), str(order.notice_id), step.again_at))
@@ -260,6 +267,17 @@ async def end_attempts(
     await schedule_all(session, SERVICE, municipality, plans)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
+    for notice_id, delivery in ours.items():
+        if delivery == "not_delivered":
+            # Its receipt was quicker than its answer.
+            await go_on_if_sent(session, municipality, notice_id, now=now)
+
+
+def _as_told(result: Result, delivery: str | None) -> Result:
+    """The result, unless a receipt that came before it knows better: what has arrived was accepted."""
+    if delivery != "delivered":
+        return result
+    return Result(result.order, Outcome(kind="accepted", provider_ref=result.outcome.provider_ref))
 
 
 def _step(result: Result, providers: Providers, *, now: datetime, chance: float) -> Step:

@@ -134,6 +134,17 @@ async def record_receipt(
     return True
 
 
+async def go_on_if_sent(session: AsyncSession, municipality: str, notice_id: UUID, *, now: datetime) -> None:
+    """A receipt said that a notice did not arrive before its attempt was written down as accepted: the next way, or
+    staff, now that it is."""
+    found = await session.execute(
+        select(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
+    )
+    row = found.one()
+    if row.state == "sent":
+        await _go_on(session, row, "not_delivered", now=now)
+
+
 async def _note(session: AsyncSession, municipality: str, notice_id: UUID, way_no: int, told: Delivery) -> Any:
     """Write it to the last attempt by that way; None if there is none, or it says nothing new."""
     about = {"municipality": municipality, "notice_id": notice_id, "way_no": way_no}

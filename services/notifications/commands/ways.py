@@ -54,6 +54,12 @@ _WAYS = Prepared("""
     WHERE municipality = :municipality AND contact_ref = ANY (CAST(:contacts AS uuid[]))
     ORDER BY contact_ref, position
 """)
+# Who wants paper by now is not written to after all; and what proves one way goes by no other.
+_MAY_GO_ON = Prepared("""
+    SELECT NOT c.wants_paper AND n.only_way IS NULL AS may FROM notifications.notice n
+    JOIN notifications.contact_point c USING (municipality, contact_ref)
+    WHERE (n.municipality, n.notice_id) = (:municipality, :notice_id)
+""")
 _FAILED = Prepared("""
     SELECT DISTINCT notice_id, way_no FROM notifications.attempt
     WHERE municipality = :municipality AND notice_id = ANY (CAST(:notices AS uuid[]))
@@ -155,7 +161,9 @@ async def list_failed(session: AsyncSession, municipality: str, notice_ids: Sequ
 
 async def has_way_left(session: AsyncSession, municipality: str, notice_id: UUID, contact_ref: UUID | None) -> bool:
     """Whether a notice can go by another way than those that failed. An account has one."""
-    if contact_ref is None:
+    about = {"municipality": municipality, "notice_id": notice_id}
+    going_on = await _MAY_GO_ON.row(session, about) if contact_ref is not None else None
+    if contact_ref is None or going_on is None or not going_on.may:
         return False
     ways = await list_ways(session, municipality, [contact_ref])
     failed = await list_failed(session, municipality, [notice_id])

@@ -25,6 +25,11 @@ _STATUS = re.compile(r"\b([245])\.\d{1,3}\.\d{1,3}\b")
 _PASSING = re.compile(r"\b5\.(?:2\.[123]|3\.|4\.|7\.)")
 
 
+def is_passing(words: str) -> bool:
+    """Whether an enhanced status (RFC 3463) says that it is not the mailbox: it is full, or we are not welcome."""
+    return _PASSING.search(words) is not None
+
+
 class Bounce(msgspec.Struct, frozen=True, kw_only=True):
     """What is said about one notice. `hard`: there is no such mailbox; `soft`: it could not be delivered there now."""
 
@@ -91,9 +96,10 @@ def _kind(blocks: list[Message]) -> Literal["hard", "soft", "delayed", "delivere
         match action:
             case "failed":
                 known = _STATUS.search(status)
-                return "hard" if known and known[1] == "5" and not _PASSING.search(status) else "soft"
-            case "delayed":
+                return "hard" if known and known[1] == "5" and not is_passing(status) else "soft"
+            # Handed on, to whoever may still send it back (RFC 3464, 2.3.3).
+            case "delayed" | "relayed" | "expanded":
                 return "delayed"
-            case "delivered" | "relayed" | "expanded":
+            case "delivered":
                 return "delivered"
     return None

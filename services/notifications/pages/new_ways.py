@@ -18,6 +18,7 @@ from services.notifications.domain.proofs import CODE_LENGTH, CODE_LIFETIME, PRO
 from services.notifications.domain.ways import WayKind
 from services.notifications.keys import Keys
 from services.notifications.pages.wish_access import WISHES, CodeTries, contact_of
+from services.notifications.providers.chosen import sms_gateways
 from services.notifications.settings import Settings
 from shared.db import Database
 from shared.errors import Refusal
@@ -38,7 +39,7 @@ Req = Request[Any, Any, Any]
 
 def choices(settings: Settings) -> tuple[Choice, ...]:
     """What this installation can add: no SMS without a gateway. LINE is linked from LINE itself."""
-    return tuple(each for each in get_args(Choice) if each != "sms" or settings.sms_gateway_url)
+    return tuple(each for each in get_args(Choice) if each != "sms" or sms_gateways(settings))
 
 
 @get("/notices/mine/ways/new", opt=PUBLIC)
@@ -133,7 +134,7 @@ async def post_way_code(
 def _read_way(form: Form, by: str, settings: Settings) -> NewWay | None:
     """What was typed; None: something is to be mended."""
     is_relay = by == "relay"
-    kinds = ("sms", "email") if settings.sms_gateway_url else ("email",)
+    kinds = ("sms", "email") if sms_gateways(settings) else ("email",)
     kind = form.choice("kind", kinds) if is_relay else by
     address = _ADDRESSES[kind](form) if kind else ""
     if not form.ok:

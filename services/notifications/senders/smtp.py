@@ -8,6 +8,7 @@ from typing import Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPResponseException
 
+from services.notifications.domain.bounces import is_passing
 from services.notifications.domain.mail_address import standard_address
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.senders.dkim_signature import DkimKey
@@ -111,7 +112,7 @@ class _Sending:
         except SMTPNotSupported:
             return Outcome(kind="permanent", error_code="smtp_utf8")
         except SMTPResponseException as error:
-            return await self._refused(error.code)
+            return await self._refused(error.code, error.message)
         except (SMTPException, OSError, TimeoutError):
             self.is_alive = False
             return Outcome(kind="unknown" if self.stage == "data" else "temporary", error_code="disconnected")
@@ -121,14 +122,16 @@ class _Sending:
             return Outcome(kind="permanent", error_code="address")
         return Outcome(kind="accepted")
 
-    async def _refused(self, code: int) -> Outcome:
+    async def _refused(self, code: int, said: str) -> Outcome:
         if code not in REPLY_CODES:
             # Not an answer at all.
             self.is_alive = False
             return Outcome(kind="unknown" if self.stage == "data" else "temporary", error_code="garbage")
         # A refused sender is the operator's mistake and not the recipient's: it will be put right.
         permanent = code in PERMANENT and self.stage != "mail"
-        error_code = f"smtp_data_{code}" if self.stage == "data" else f"smtp_{code}"
+        # Refused as a whole, and not at this mailbox, no address is dead: what we wrote, a full box, a blocklist.
+        where = "data_" if self.stage == "data" else "policy_" if is_passing(said) else ""
+        error_code = f"smtp_{where}{code}"
         self.is_alive = code != CLOSING and await self._reset()
         return Outcome(kind="permanent" if permanent else "temporary", error_code=error_code)
 

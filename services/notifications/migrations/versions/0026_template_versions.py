@@ -14,7 +14,8 @@ KINDS = (
     "'application_completed', 'application_refused', 'application_withdrawn', 'draw_won', 'draw_lost', "
     "'draw_called_off', 'case_switched', 'turn_near', 'help_open', 'help_unmet', 'class_entered', 'class_waiting', "
     "'class_offered', 'class_lost', 'class_called_off', 'class_reminder', 'helper_offer', 'helper_cover', "
-    "'helper_cancelled', 'helper_changed', 'helper_reminder', 'helper_message', 'sign_in'"
+    "'helper_cancelled', 'helper_changed', 'helper_reminder', 'helper_message', 'sign_in', "
+    "'class_proposed', 'class_changed', 'helper_placed', 'contact_code', 'contact_dead', 'contact_changed'"
 )
 # What was published once stays so: who went by it can be told from it.
 GUARD = f"""

@@ -70,6 +70,10 @@ def downgrade() -> None:
     op.execute(f"DELETE FROM {SCHEMA}.told WHERE contact_ref IS NOT NULL")
     # The version before would send to what nobody has proved.
     op.execute(f"DELETE FROM {SCHEMA}.contact_way WHERE verified_at IS NULL")
+    # It knows paper by another word.
+    op.execute(f"""DELETE FROM {SCHEMA}.contact_way w USING {SCHEMA}.contact_point c
+        WHERE (c.municipality, c.contact_ref) = (w.municipality, w.contact_ref) AND c.wants_paper""")
+    op.execute(f"UPDATE {SCHEMA}.contact_point SET reach = 'none' WHERE wants_paper")
     _set_check("kind", f"kind IN ({KINDS})")
     op.execute(f"""ALTER TABLE {SCHEMA}.notice
         DROP CONSTRAINT notice_whom_check, DROP CONSTRAINT notice_only_way_check, DROP COLUMN only_way""")
