@@ -100,7 +100,8 @@ async def _record_form(provider: str, body: bytes, shown: str, db: Database, tok
         log.warning("receipt_of_unknown_status", provider=provider)
         return
     async with db.begin(receipt.municipality) as session:
-        await record_by_ref(session, receipt.municipality, provider, receipt.ref, receipt.status, now=now)
+        about = (receipt.municipality, provider, receipt.ref, receipt.status)
+        await record_by_ref(session, *about, tag=receipt.tag, now=now)
 
 
 # Whoever brings them shows a token: a mail server, or what it hands its mail to.

@@ -1,5 +1,7 @@
 """An order (送るもの): everything that one attempt at one notice needs, so that sending needs no database."""
 
+import hashlib
+from base64 import b32encode
 from datetime import datetime
 from uuid import UUID
 
@@ -31,6 +33,10 @@ _OPENED_AT: dict[Kind, str] = {
     **dict.fromkeys(OF_CLASSES, "/booking/classes/a"),
     SIGN_IN: f"{SIGN_IN_PATH}/link",
 }
+
+
+# Older gateways give back no more than 20 characters; a municipality has 6.
+TAG_LENGTH, TAG_BYTES = 20, 8
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +177,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         # Never what is open in it: a representation ends up in logs.
         return f"Order({self.key}, attempt {self.attempt_no})"
+
+
+def tag_of(key: str) -> str:
+    """An order's key in `TAG_LENGTH` characters, for gateways that take no id: its town, and what stands for the rest.
+
+    The same for every attempt by one way, so that a receipt is known although the gateway's own id never came.
+    """
+    digest = hashlib.sha256(key.encode()).digest()[:TAG_BYTES]
+    return f"{town_of(key)}.{b32encode(digest).decode().rstrip('=').lower()}"
 
 
 def town_of(key: str) -> str:

@@ -441,6 +441,8 @@ attempt = Table(
     Column("outcome", Text),
     Column("provider", Text, nullable=False),
     Column("provider_ref", Text),
+    # What a gateway that takes no id of ours brings back with its receipts, also when its answer was lost.
+    Column("tag", Text),
     Column("error_code", Text),
     # Which way of the contact it took, and what the provider told of it later.
     Column("way_no", Integer, nullable=False, server_default="1"),
@@ -452,6 +454,7 @@ attempt = Table(
     ForeignKeyConstraint(
         ["municipality", "notice_id"], [f"{SERVICE}.notice.municipality", f"{SERVICE}.notice.notice_id"]
     ),
+    Index("attempt_tag_idx", "municipality", "tag", postgresql_where=text("tag IS NOT NULL")),
     Index(
         "attempt_ref_idx",
         "municipality",

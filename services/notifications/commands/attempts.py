@@ -42,7 +42,7 @@ from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.retries import TRIES_MAX, Facts, Step, next_step
 from services.notifications.domain.ways import Way, ways_left
 from services.notifications.keys import Keys
-from services.notifications.orders import Order
+from services.notifications.orders import Order, tag_of
 from services.notifications.own_words import words_used
 from services.notifications.providers.providers import Providers
 from services.notifications.tables import SERVICE, attempt, notice, outbox
@@ -95,12 +95,14 @@ _MADE = Prepared(f"""
 _BEGIN = Prepared(f"""
     WITH begun AS (
         INSERT INTO {SERVICE}.attempt (
-            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider, way_no, words)
-        SELECT :municipality, :leased_until, :now, notice_id, attempt_no, lease_token, provider, way_no,
+            municipality, leased_until, started_at, notice_id, attempt_no, lease_token, provider, way_no, tag,
+            words)
+        SELECT :municipality, :leased_until, :now, notice_id, attempt_no, lease_token, provider, way_no, tag,
                CAST(words AS jsonb)
         FROM unnest(CAST(:notices AS uuid[]), CAST(:numbers AS int[]), CAST(:leases AS uuid[]),
-                    CAST(:providers AS text[]), CAST(:ways AS int[]), CAST(:words AS text[]))
-             AS new(notice_id, attempt_no, lease_token, provider, way_no, words))
+                    CAST(:providers AS text[]), CAST(:ways AS int[]), CAST(:tags AS text[]),
+                    CAST(:words AS text[]))
+             AS new(notice_id, attempt_no, lease_token, provider, way_no, tag, words))
     UPDATE {SERVICE}.notice n SET state = 'sending', reach = new.reach
     FROM unnest(CAST(:notices AS uuid[]), CAST(:reaches AS text[])) AS new(notice_id, reach)
     WHERE n.municipality = :municipality AND n.notice_id = new.notice_id
@@ -421,6 +423,7 @@ async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: d
         "providers": [order.provider for order in orders],
         "reaches": [order.reach for order in orders],
         "ways": [order.way_no for order in orders],
+        "tags": [tag_of(order.key) if order.reach == "sms" else None for order in orders],
         "words": [msgspec.json.encode(words_used(order)).decode() for order in orders],
     }
     await _BEGIN.row(session, begun)

@@ -56,10 +56,18 @@ class DeliveryReceipt(msgspec.Struct, frozen=True):
 
 
 async def record_by_ref(
-    session: AsyncSession, municipality: str, provider: str, ref: str, status: ReceiptStatus, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    provider: str,
+    ref: str,
+    status: ReceiptStatus,
+    *,
+    tag: str = "",
+    now: datetime,
 ) -> bool:
-    """`record_receipt` under the provider's own id; what nobody knows yet is kept. Return whether it is known."""
-    known = await _attempt_of(session, municipality, provider, ref)
+    """`record_receipt` under the provider's own id, or the tag that we gave it: its answer may have been lost. What
+    nobody knows yet is kept. Return whether it is known."""
+    known = await _attempt_of(session, municipality, provider, ref) or await _attempt_of_tag(session, municipality, tag)
     if known is not None:
         return await record_receipt(session, municipality, known.notice_id, status, way_no=known.way_no, now=now)
     kept = {"municipality": municipality, "provider": provider, "provider_ref": ref, "status": status}
@@ -211,6 +219,15 @@ async def _attempt_of(session: AsyncSession, municipality: str, provider: str, r
         .limit(1)
     )
     return (await session.execute(query)).one_or_none()
+
+
+async def _attempt_of_tag(session: AsyncSession, municipality: str, tag: str) -> Any:
+    query = (
+        select(attempt.c.notice_id, attempt.c.way_no)
+        .where(attempt.c.municipality == municipality, attempt.c.tag == tag)
+        .limit(1)
+    )
+    return (await session.execute(query)).one_or_none() if tag else None
 
 
 async def _of_matter(session: AsyncSession, municipality: str, row: Any, column: str) -> Any:

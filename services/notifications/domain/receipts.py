@@ -20,18 +20,23 @@ WORDS: Final[dict[str, ReceiptStatus]] = {
     **dict.fromkeys(("2", "failed", "undeliv", "expired", "rejectd", "不達", "配信失敗", "期限切れ"), "failed"),
 }
 _CHARSETS = ("utf-8", "cp932")
-_TAG, _REF = re.compile(r"[0-9a-z]{1,16}"), re.compile(r"[!-~]{1,200}")
+_TAG, _REF = re.compile(r"[0-9a-z]{1,16}(?:\.[a-z2-7]{13})?"), re.compile(r"[!-~]{1,200}")
 
 
 class FormReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """A receipt in a form: `ref` is the gateway's own id, `municipality` the tag that it was given.
+    """A receipt in a form: `ref` is the gateway's own id, `tag` what it was given (`orders.py: tag_of`).
 
     `status` is None for a word that nobody knows.
     """
 
-    municipality: str
+    tag: str
     ref: str
     status: ReceiptStatus | None
+
+    @property
+    def municipality(self) -> str:
+        """Whose it is."""
+        return self.tag.partition(".")[0]
 
 
 def read_form(body: bytes) -> dict[str, str]:
@@ -50,7 +55,7 @@ def read_form_receipt(form: dict[str, str]) -> FormReceipt:
     if not _REF.fullmatch(ref) or not _TAG.fullmatch(tag) or "status" not in form:
         raise ValueError("no receipt")
     word = form["status"].strip().lower()
-    return FormReceipt(municipality=tag, ref=ref, status=WORDS.get(word))
+    return FormReceipt(tag=tag, ref=ref, status=WORDS.get(word))
 
 
 def sign(body: bytes, secret: str, *, at_s: int) -> str:

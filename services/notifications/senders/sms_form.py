@@ -1,13 +1,14 @@
 """An SMS gateway of the older kind: a form in Shift_JIS, counted in bytes, and an answer of its own in a line of text.
 
-It takes no id of ours. What comes back with its receipts is a short tag, which names the town.
+It takes no id of ours, and knows no repetition. What comes back with its receipts is a short tag, which names the
+town, the notice and its way.
 """
 
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
 from services.notifications.domain.outcomes import Outcome, OutcomeKind
-from services.notifications.orders import town_of
+from services.notifications.orders import tag_of
 from services.notifications.senders.http import GARBAGE, REF_MAX_LENGTH, Answer, Question, is_success, refused
 from services.notifications.senders.sender import Message
 from services.notifications.senders.text_limit import SHIFT_JIS, TextLimit
@@ -33,7 +34,7 @@ class SmsForm:
 
     def ask(self, message: Message) -> Question | Outcome:
         """The request for a message, in the gateway's own characters."""
-        form = self._account | {"to": message.to, "text": message.content.decode(), "tag": town_of(message.key)}
+        form = self._account | {"to": message.to, "text": message.content.decode(), "tag": tag_of(message.key)}
         try:
             body = urlencode(form, encoding=SHIFT_JIS)
         except UnicodeEncodeError:

@@ -24,10 +24,13 @@ def upgrade() -> None:
             op.execute(statement)
     op.execute(f"""CREATE INDEX attempt_ref_idx ON {SCHEMA}.attempt (municipality, provider, provider_ref)
         WHERE provider_ref IS NOT NULL""")
+    op.execute(f"ALTER TABLE {SCHEMA}.attempt ADD COLUMN tag text")
+    op.execute(f"CREATE INDEX attempt_tag_idx ON {SCHEMA}.attempt (municipality, tag) WHERE tag IS NOT NULL")
 
 
 def downgrade() -> None:
     op.execute(f"DELETE FROM {SCHEMA}.due WHERE kind IN ('match_receipts', 'forget_follow')")
+    op.execute(f"ALTER TABLE {SCHEMA}.attempt DROP COLUMN tag")
     op.execute(f"DROP INDEX {SCHEMA}.attempt_ref_idx")
     op.execute(f"DROP TABLE {SCHEMA}.line_follow")
     op.execute(f"DROP TABLE {SCHEMA}.receipt_unmatched")
