@@ -27,7 +27,7 @@ from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_seats import CLASS_OFFER, leave, take_seat
 from services.booking.commands.class_telling import tell_entries
 from services.booking.commands.help_requests import FORGET_PLAN, drop_appointment, lock_request
-from services.booking.commands.help_returns import SETTLE_SEAT, match_at, tell_request
+from services.booking.commands.help_returns import HELP_DEADLINE, SETTLE_SEAT, match_at, tell_request
 from services.booking.commands.visits import open_draft
 from services.booking.domain.class_seats import SeatOffer
 from services.booking.domain.classes import offer_until
@@ -178,7 +178,7 @@ async def enter_by_request(
         raise Refusal("class_taken", 409)
     names = await _use_names(session, row, values["entry_id"], keys, staff=staff, now=now)
     entry = await add_entry(session, values | names | {"state": "entered", "reasons": []}, keys)
-    await _meet(session, row, entry.entry_id, staff=staff, now=now)
+    await _meet(session, row, entry.entry_id, course.begins_at, staff=staff, now=now)
     await tell_entries(session, municipality, course, [entry], keys, now=now)
     return str(entry.number)
 
@@ -296,12 +296,12 @@ async def _take(
         if row.state not in CAN_BE_MET or row.subject_ref is None:
             raise Refusal("help_over", 409)
         await drop_appointment(session, row, now=now)
-    _course, entry = await lock_entry(session, row.municipality, entry_id, now=now)
+    course, entry = await lock_entry(session, row.municipality, entry_id, now=now)
     if entry.state != "entered":
         names = await _use_names(session, row, entry_id, keys, staff=staff, now=now)
         await session.execute(_SET_NAMES, {"municipality": row.municipality, "entry_id": entry_id} | names)
         await take_offer(session, row.municipality, entry_id, keys, staff=staff, now=now)
-        await _meet(session, row, entry_id, staff=staff, now=now)
+        await _meet(session, row, entry_id, course.begins_at, staff=staff, now=now)
     return str(entry.number)
 
 
@@ -330,10 +330,16 @@ async def _use_names(
     return seal_names(keys, row.municipality, entry_id, brought, draft)
 
 
-async def _meet(session: AsyncSession, row: Any, entry_id: UUID, *, staff: Identity | None, now: datetime) -> None:
+async def _meet(
+    session: AsyncSession, row: Any, entry_id: UUID, begins_at: datetime, *, staff: Identity | None, now: datetime
+) -> None:
     mine = {"municipality": row.municipality, "request_id": row.request_id, "entry_id": entry_id, "now": now}
     await session.execute(FORGET_PLAN, mine)
     met = (await session.execute(_MET, mine)).one()
+    if met.until <= now:
+        # Its deadline was worked off (as in `help_returns.note_met`).
+        ref = str(row.request_id)
+        await schedule(session, "booking", municipality=row.municipality, kind=HELP_DEADLINE, ref=ref, due_at=begins_at)
     await tell_request(session, met, now=now)
     await record_deed(session, staff, "help-class", row.request_id, now=now)
 

@@ -102,9 +102,15 @@ FORGET_PLAN = text("""
     DELETE FROM help_match
     WHERE (municipality, request_id) = (:municipality, :request_id) AND appointment_id IS NULL
 """)
+# The visit, or the class, that met it. One that is called off is settled in a moment (`help_classes.settle_seat`).
 _BEGINS = text("""
     SELECT starts_at FROM appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state = 'booked'
+    UNION ALL
+    SELECT min(s.starts_at) FROM course_entry e
+    JOIN course_session s ON (s.municipality, s.course_id) = (e.municipality, e.course_id)
+    WHERE (e.municipality, e.entry_id) = (:municipality, :entry_id) AND e.state <> 'withdrawn'
+    GROUP BY e.entry_id
 """)
 # What was kept for looking again is not needed any more.
 _FORGET_DRAFT = text("""
@@ -239,13 +245,15 @@ async def leave_request_of_visit(session: AsyncSession, municipality: str, visit
 async def on_help_deadline_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Due kind `help_deadline`: nobody was found in time, and they are told. Who is just asked may still answer.
 
-    Of one that is met, what was brought is kept until it begins: its helper may not come after all.
+    Of one that is met, what was brought is kept until it begins: its helper may not come after all, or its class may be
+    called off.
     """
     row = await lock_request(session, municipality, UUID(ref))
     if row.state == "open" and row.appointment_id is None:
         await _end(session, row, "unmet", now=now)
     elif row.state == "met":
-        mine = {"municipality": municipality, "request_id": row.request_id, "appointment_id": row.appointment_id}
+        mine = {"municipality": municipality, "request_id": row.request_id}
+        mine |= {"appointment_id": row.appointment_id, "entry_id": row.entry_id}
         begins_at = (await session.execute(_BEGINS, mine)).scalar_one_or_none()
         if begins_at is not None and begins_at > now:
             await schedule(session, "booking", municipality=municipality, kind=HELP_DEADLINE, ref=ref, due_at=begins_at)

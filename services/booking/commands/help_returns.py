@@ -17,7 +17,7 @@ from services.booking.tables import outbox
 from shared.events.booking import AppointmentBooked, ClassHint, HelpRequestProgressed
 from shared.messaging.due import schedule
 
-# Kind of `due`, for a request: its deadline; of one that is met later, when its appointment begins.
+# Kind of `due`, for a request: its deadline; of one that is met later, when its appointment or class begins.
 HELP_DEADLINE = "help_deadline"
 # Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
 MATCH_HELP, MATCH_REF = "match_help", "town"
