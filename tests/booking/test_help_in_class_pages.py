@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest_asyncio
@@ -9,7 +10,7 @@ import pytest_asyncio
 from services.booking.refusals import REFUSALS
 from tests.booking.conftest import TownAfter
 from tests.booking.help_class_town import TEN_DAYS, InClassTown
-from tests.booking.help_town import open_for_help
+from tests.booking.help_town import open_for_help, wish
 from tests.booking.test_help_pages import FORM, at_the_visit, coordinator, slips
 from tests.booking.test_pages import go
 
@@ -120,6 +121,29 @@ async def test_nobody_found_names_the_classes_that_fit(town: InClassTown) -> Non
     taken = await go(
         browser, await browser.post(f"{page.url.path}/class", data={"deed": "enter", "course": str(course_id)})
     )
+    assert "教室の席がとれました" in taken.text
+
+
+async def test_who_has_asked_again_is_not_met_by_what_they_asked_before(town: InClassTown) -> None:
+    """Else they would have a seat by the one and a helper by the other. Seen to fail without the look at it."""
+    kept, other = await town.line_class(), await town.line_class()
+    case_id, wanted = uuid4(), wish(topic="line", window=TEN_DAYS, in_class="too")
+    before = await town.ask("guest", wanted, case_id=case_id)
+    await town.choose(before, kept)
+    await town.reach_deadline(before)
+    again = await town.ask("guest", wanted, case_id=case_id)
+    browser, desk = town.town.browser("guest"), coordinator(town.town)
+    path = f"/booking/help/{(await town.request(before)).number}/class"
+    tries = [(browser, path, {"deed": "take", "course": kept}), (browser, path, {"deed": "enter", "course": other})]
+    tries.append((desk, f"/helpers/requests/{before}/class", {"course": other}))
+    for who, address, fields in tries:
+        refused = await go(who, await who.post(address, data={name: str(value) for name, value in fields.items()}))
+        assert REFUSALS["help_over"].title in refused.text, fields
+    assert [await town.state(each) for each in (before, again)] == [("unmet", False), ("open", False)]
+    assert [seat.state for seat in await town.seats()] == ["offered"]
+    # With what they asked now, they may.
+    path = f"/booking/help/{(await town.request(again)).number}/class"
+    taken = await go(browser, await browser.post(path, data={"deed": "enter", "course": str(other)}))
     assert "教室の席がとれました" in taken.text
 
 

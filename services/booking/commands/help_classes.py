@@ -26,7 +26,7 @@ from services.booking.commands.class_entries import (
 from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_seats import CLASS_OFFER, leave, take_seat
 from services.booking.commands.class_telling import tell_entries
-from services.booking.commands.help_requests import FORGET_PLAN, drop_appointment, lock_request
+from services.booking.commands.help_requests import FORGET_PLAN, drop_appointment, lock_request, refuse_asked_again
 from services.booking.commands.help_returns import HELP_DEADLINE, SETTLE_SEAT, match_at, tell_request
 from services.booking.commands.visits import open_draft
 from services.booking.domain.class_seats import SeatOffer
@@ -130,12 +130,11 @@ async def offer_class(
     """A coordinator has a seat kept for them, in this class instead of any other; a helper is still looked for.
 
     Raises:
-        Refusal: `help_unknown`, `class_unknown` (404); `help_over` (409), it is met or withdrawn; `class_taken` (409),
-            there is no seat, or no time to ask them; `class_entered` (409), they are in it.
+        Refusal: `help_unknown`, `class_unknown` (404); `help_over` (409), it is met or withdrawn, or they have asked
+            again; `class_taken` (409), there is no seat, or no time to ask them; `class_entered` (409), they are in it.
     """
     row = await lock_request(session, actor.municipality, request_id)
-    if row.state not in CAN_BE_MET or row.subject_ref is None:
-        raise Refusal("help_over", 409)
+    await _refuse_over(session, row)
     live = await _find_live(session, actor.municipality, request_id)
     if live is not None and live.course_id == course_id:
         return
@@ -168,8 +167,7 @@ async def enter_by_request(
     live = await _find_live(session, municipality, request_id)
     if live is not None and live.course_id == course_id:
         return await _take(session, row, live.entry_id, keys, staff=staff, now=now)
-    if row.state not in CAN_BE_MET or row.subject_ref is None:
-        raise Refusal("help_over", 409)
+    await _refuse_over(session, row)
     await drop_appointment(session, row, now=now)
     if live is not None:
         await _give_back(session, row, live, keys, now=now)
@@ -224,6 +222,12 @@ async def settle_seat(session: AsyncSession, municipality: str, request_id: UUID
         again = (await session.execute(_LOOK_AGAIN, mine)).one()
         await match_at(session, municipality, now)
         await tell_request(session, again, now=now)
+
+
+async def _refuse_over(session: AsyncSession, row: Any) -> None:
+    if row.state not in CAN_BE_MET or row.subject_ref is None:
+        raise Refusal("help_over", 409)
+    await refuse_asked_again(session, row)
 
 
 async def _find_live(session: AsyncSession, municipality: str, request_id: UUID) -> Any:
@@ -293,8 +297,7 @@ async def _take(
 ) -> str:
     """The seat that is kept for a locked request is theirs."""
     if row.entry_id != entry_id:
-        if row.state not in CAN_BE_MET or row.subject_ref is None:
-            raise Refusal("help_over", 409)
+        await _refuse_over(session, row)
         await drop_appointment(session, row, now=now)
     course, entry = await lock_entry(session, row.municipality, entry_id, now=now)
     if entry.state != "entered":

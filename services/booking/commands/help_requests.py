@@ -116,6 +116,12 @@ _BEGINS = text("""
 _FORGET_DRAFT = text("""
     UPDATE help_request SET draft_sealed = NULL WHERE (municipality, request_id) = (:municipality, :request_id)
 """)
+# They have asked again since this was not met.
+_ASKED_AGAIN = text("""
+    SELECT EXISTS (SELECT FROM help_request
+                   WHERE (municipality, case_id) = (:municipality, :case_id) AND state = 'open'
+                     AND request_id <> :request_id)
+""")
 # Who can still be met: somebody is looked for, or a coordinator may find somebody.
 _CAN_BE_MET = "(r.state = 'open' OR r.state = 'unmet' AND r.draft_sealed IS NOT NULL)"
 _OPEN_OF_CASE = text(f"""
@@ -278,6 +284,17 @@ async def lock_request(session: AsyncSession, municipality: str, request_id: UUI
         if row.appointment_id == found.appointment_id:
             return row
     raise Refusal("help_busy", 409)
+
+
+async def refuse_asked_again(session: AsyncSession, row: Any) -> None:
+    """Met is what they asked for last; else a helper would come for the one, and for the other too.
+
+    Raises:
+        Refusal: `help_over` (409).
+    """
+    mine = {"municipality": row.municipality, "case_id": row.case_id, "request_id": row.request_id}
+    if (await session.execute(_ASKED_AGAIN, mine)).scalar_one():
+        raise Refusal("help_over", 409)
 
 
 async def drop_appointment(session: AsyncSession, row: Any, *, now: datetime) -> None:
