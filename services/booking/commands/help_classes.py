@@ -26,8 +26,14 @@ from services.booking.commands.class_entries import (
 from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_seats import CLASS_OFFER, leave, take_seat
 from services.booking.commands.class_telling import tell_entries
-from services.booking.commands.help_requests import FORGET_PLAN, drop_appointment, lock_request, refuse_asked_again
-from services.booking.commands.help_returns import HELP_DEADLINE, SETTLE_SEAT, match_at, tell_request
+from services.booking.commands.help_requests import (
+    FORGET_PLAN,
+    drop_appointment,
+    lock_request,
+    refuse_asked_again,
+    withdraw_request,
+)
+from services.booking.commands.help_returns import HELP_DEADLINE, SETTLE_SEAT, has_entered, match_at, tell_request
 from services.booking.commands.visits import open_draft
 from services.booking.domain.class_seats import SeatOffer
 from services.booking.domain.classes import offer_until
@@ -205,12 +211,15 @@ async def take_seat_offered(
 
 
 async def settle_seat(session: AsyncSession, municipality: str, request_id: UUID, keys: Keys, *, now: datetime) -> None:
-    """Due kind `settle_seat`: what is kept for a request that has ended is for the next; and whose class does not take
-    place is looked for again, and told."""
+    """Due kind `settle_seat`: what is kept for a request that has ended is for the next; whose class does not take
+    place is looked for again, and told; and who is in a class by themselves is not looked for."""
     try:
         row = await lock_request(session, municipality, request_id)
     except Refusal:
         return
+    if await has_entered(session, municipality, request_id):
+        await withdraw_request(session, municipality, request_id, now=now)
+        row = await lock_request(session, municipality, request_id)
     live = await _find_live(session, municipality, request_id)
     if live is not None and live.state == "offered" and row.state not in CAN_BE_MET:
         await _give_back(session, row, live, keys, now=now)
