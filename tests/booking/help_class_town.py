@@ -16,7 +16,8 @@ from services.booking.commands.help_classes import (
     settle_seat,
     take_seat_offered,
 )
-from services.booking.commands.help_returns import SETTLE_SEAT
+from services.booking.commands.help_requests import on_help_deadline_due
+from services.booking.commands.help_returns import HELP_DEADLINE, SETTLE_SEAT
 from services.booking.domain.matching import HelpWindow
 from tests.booking.classes_town import COORDINATOR, ClassTown
 from tests.booking.conftest import TOWN
@@ -48,6 +49,23 @@ class InClassTown(HelpTown):
 
     async def settle(self) -> None:
         await self._do(SETTLE_SEAT)
+
+    async def reach_deadline(self, request_id: UUID) -> None:
+        """Its time is over, sooner than it was asked for."""
+        await self.write(
+            "UPDATE help_request SET until = opened_at + interval '1 minute'",
+            f"UPDATE due SET due_at = (SELECT min(until) FROM help_request) WHERE kind = '{HELP_DEADLINE}'",
+        )
+        self.at((await self.request(request_id)).until)
+        await self.do_deadlines()
+
+    async def do_deadlines(self) -> None:
+        """Those that are over, as the worker does; what is asked for meanwhile is left for its time."""
+        async with self.town.db.begin(TOWN) as session:
+            over = text("DELETE FROM due WHERE kind = :kind AND due_at <= :now RETURNING ref")
+            due = (await session.execute(over, {"kind": HELP_DEADLINE, "now": self.town.now})).scalars().all()
+            for ref in due:
+                await on_help_deadline_due(session, TOWN, ref, self.town.now)
 
     async def seats(self) -> list[Any]:
         """The entries that requests have, in order."""

@@ -1,5 +1,6 @@
 """Help in a class: a seat is offered, taken or not, and a request is met once; never against anybody's wish."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -211,15 +212,45 @@ async def test_a_class_that_is_called_off_is_looked_for_again_and_never_silence(
     assert await town.state(request_id) == ("met", True)
 
 
-async def test_called_off_when_their_time_is_over_is_the_coordinators(town: InClassTown) -> None:
+@pytest.mark.parametrize("is_late", [False, True], ids=["met before the deadline", "met after it"])
+async def test_called_off_when_their_time_is_over_is_the_coordinators(town: InClassTown, is_late: bool) -> None:
+    """What was brought is kept until the class begins: a coordinator can still find somebody."""
+    boss = town.town.browser("boss", kind="staff", roles=("coordinator",))
     course_id = await town.line_class()
     request_id = await town.ask_in_class()
-    await town.enter(request_id, course_id)
-    town.at((await town.request(request_id)).until)
+    if not is_late:
+        await town.enter(request_id, course_id)
+    await town.reach_deadline(request_id)
+    if is_late:
+        assert await town.state(request_id) == ("unmet", False)
+        await town.enter(request_id, course_id)
     await town.classes.call_off(course_id)
     await town.settle()
     assert await town.state(request_id) == ("unmet", False)
     assert (await town.facts("help_request_progressed"))[-1]["state"] == "unmet"
+    await town.helper()
+    base = f"/helpers/requests/{request_id}"
+    choice = re.search(rf'value="([0-9a-f-]+/{TANAKA})"', (await boss.get(base)).text)
+    assert choice
+    await boss.post(base, data={"choice": choice[1]})
+    assert await town.states() == {TANAKA: "asked"}
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["met before the deadline", "met after it"])
+async def test_what_was_brought_is_forgotten_when_the_class_begins(town: InClassTown, is_late: bool) -> None:
+    course_id = await town.line_class()
+    request_id = await town.ask_in_class()
+    if not is_late:
+        await town.enter(request_id, course_id)
+    await town.reach_deadline(request_id)
+    if is_late:
+        await town.enter(request_id, course_id)
+    assert (await town.request(request_id)).draft_sealed is not None
+    begins_at = (await town.classes.view(course_id)).begins_at
+    assert begins_at is not None
+    town.at(begins_at)
+    await town.do_deadlines()
+    assert (await town.request(request_id)).draft_sealed is None
 
 
 async def test_a_coordinator_has_a_seat_kept_also_where_nobody_asked_for_one(town: InClassTown) -> None:

@@ -2,14 +2,18 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import pytest
 import pytest_asyncio
 
+from services.booking.commands.class_draws import draw_class
 from services.booking.refusals import REFUSALS
-from tests.booking.conftest import TownAfter
+from tests.booking.conftest import TOWN, TownAfter
 from tests.booking.help_class_town import TEN_DAYS, InClassTown
-from tests.booking.help_town import open_for_help
+from tests.booking.help_town import open_for_help, wish
+from tests.booking.helpers_town import PHONE_HELP, TANAKA
 from tests.booking.test_help_pages import FORM, at_the_visit, coordinator, slips
 from tests.booking.test_pages import go
 
@@ -121,6 +125,76 @@ async def test_nobody_found_names_the_classes_that_fit(town: InClassTown) -> Non
         browser, await browser.post(f"{page.url.path}/class", data={"deed": "enter", "course": str(course_id)})
     )
     assert "教室の席がとれました" in taken.text
+
+
+async def test_who_has_asked_again_is_not_met_by_what_they_asked_before(town: InClassTown) -> None:
+    """Else they would have a seat by the one and a helper by the other. Seen to fail without the look at it."""
+    kept, other = await town.line_class(), await town.line_class()
+    case_id, wanted = uuid4(), wish(topic="line", window=TEN_DAYS, in_class="too")
+    before = await town.ask("guest", wanted, case_id=case_id)
+    await town.choose(before, kept)
+    await town.reach_deadline(before)
+    again = await town.ask("guest", wanted, case_id=case_id)
+    browser, desk = town.town.browser("guest"), coordinator(town.town)
+    path = f"/booking/help/{(await town.request(before)).number}/class"
+    tries = [(browser, path, {"deed": "take", "course": kept}), (browser, path, {"deed": "enter", "course": other})]
+    tries.append((desk, f"/helpers/requests/{before}/class", {"course": other}))
+    for who, address, fields in tries:
+        refused = await go(who, await who.post(address, data={name: str(value) for name, value in fields.items()}))
+        assert REFUSALS["help_over"].title in refused.text, fields
+    assert [await town.state(each) for each in (before, again)] == [("unmet", False), ("open", False)]
+    assert [seat.state for seat in await town.seats()] == ["offered"]
+    # With what they asked now, they may.
+    path = f"/booking/help/{(await town.request(again)).number}/class"
+    taken = await go(browser, await browser.post(path, data={"deed": "enter", "course": str(other)}))
+    assert "教室の席がとれました" in taken.text
+
+
+@pytest.mark.parametrize(("topics", "state"), [(("line",), "withdrawn"), ((), "open")], ids=["same", "other"])
+async def test_who_enters_a_class_with_their_visit_is_not_looked_for_in_the_same(
+    town: InClassTown, topics: tuple[str, ...], state: str
+) -> None:
+    """Seen to fail without the look at who has entered: a helper would come, too."""
+    case_id = uuid4()
+    request_id = await town.ask("guest", wish(topic="line", window=TEN_DAYS, in_class="too"), case_id=case_id)
+    kept, course_id = await town.line_class(), await town.classes.opened(topics=topics)
+    await town.choose(request_id, kept)
+    await town.helper()
+    await town.match()
+    assert await town.state(request_id) == ("open", True)
+    browser = town.town.browser("guest")
+    ticket = town.town.make_pass("guest", procedure=PHONE_HELP, channel="helper", case_id=case_id)
+    visit = await go(browser, await browser.post("/booking/arrive", data={"pass": town.town.seal(ticket)}))
+    visit_id = visit.url.path.rpartition("/")[2]
+    entered = await go(browser, await browser.post(f"/booking/classes/{course_id}/enter", data={"visit": visit_id}))
+    assert "席がとれています" in entered.text
+    await town.settle()
+    is_looked_for = state == "open"
+    assert await town.state(request_id) == (state, is_looked_for)
+    assert await town.states() == {TANAKA: "asked" if is_looked_for else "released"}
+    assert [seat.state for seat in await town.seats()] == ["offered" if is_looked_for else "withdrawn"]
+
+
+@pytest.mark.parametrize("mode", ["first_come", "draw"])
+async def test_who_waits_for_a_seat_is_looked_for_until_they_have_it(town: InClassTown, mode: str) -> None:
+    case_id = uuid4()
+    request_id = await town.ask("guest", wish(topic="line"), case_id=case_id)
+    course_id = await town.line_class(seats=1, mode=mode)
+    first = await town.classes.enter(course_id, "first") if mode == "first_come" else ""
+    mine = await town.classes.enter_with_pass(
+        course_id, "guest", procedure=PHONE_HELP, channel="helper", case_id=case_id
+    )
+    await town.settle()
+    assert (await town.state(request_id))[0] == "open"
+    if first:
+        await town.classes.leave(first)
+        await town.take(await town.classes.entry_id(mine))
+    else:
+        town.at((await town.classes.view(course_id)).closes_at)
+        async with town.town.db.begin(TOWN) as session:
+            await draw_class(session, TOWN, course_id, town.town.keys, now=town.town.now)
+    await town.settle()
+    assert (await town.state(request_id))[0] == "withdrawn"
 
 
 async def test_a_coordinator_sees_what_fits_and_has_a_seat_kept(town: InClassTown) -> None:

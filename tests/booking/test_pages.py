@@ -93,6 +93,7 @@ async def test_the_whole_way_from_the_pass_to_a_cancelled_appointment(town: Book
             browser, await browser.post(f"{appointment}/cancel", data=fields_of(sure.text, f"{appointment}/cancel"))
         )
         assert "取り消しました" in cancelled.text
+        assert "/notices/arrive" in cancelled.text
         ics = await browser.get(f"{appointment}/calendar.ics")
         assert "METHOD:CANCEL" in ics.text
         late = await browser.get(f"{appointment}/cancel")
@@ -110,6 +111,8 @@ async def test_the_whole_way_from_the_pass_to_a_cancelled_appointment(town: Book
         assert "取り消しました" in page.text
         assert code[1] not in page.text
         assert "ハナコ" not in page.text
+        # Relays have its link, too: how notices come is for whoever booked it.
+        assert "/notices/arrive" not in page.text
 
 
 async def test_a_pass_is_for_one_browser_once_and_not_for_ever(town: BookingTown) -> None:

@@ -211,6 +211,9 @@ async def test_who_opened_an_application_by_its_code_sees_its_case_and_no_other(
     assert "この手続きだけを開いています" in page.text
     assert "申請を送りました" in page.text
     assert "この手続きをやめる" not in page.text
+    # Relays have the link, too: how notices come is for whoever began it.
+    assert "/notices/arrive" in (await visitor.get(thread)).text
+    assert "/notices/arrive" not in page.text
     printed = await bearer.get(f"/cases/{case_id}/print")
     assert number[:4] in printed.text
     assert code not in printed.text

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.class_rows import lock_class
 from services.booking.commands.class_telling import tell_entries
-from services.booking.commands.help_returns import match_at
+from services.booking.commands.help_returns import match_at, settle_entered_soon
 from services.booking.domain.classes import ENTRIES_MAX
 from services.booking.domain.draw import Seats, Ticket, allocate, digest_of
 from services.booking.keys import Keys, draw_context
@@ -72,6 +72,7 @@ async def draw_class(session: AsyncSession, municipality: str, course_id: UUID, 
     await session.execute(_SEATS, mine | {"entries": entries[: course.seats]})
     rows = (await session.execute(_RESULT, mine | {"entries": entries, "seats": course.seats})).all()
     await tell_entries(session, municipality, course, rows, keys, now=now)
+    await settle_entered_soon(session, municipality, entries[: course.seats], now=now)
     # What nobody wanted may be of use to whoever asked for help.
     await match_at(session, municipality, now)
 

@@ -14,6 +14,7 @@ from services.booking.commands.appointments import BookAppointment, applied_entr
 from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_seats import leave, look_again, set_entry, take_seat
 from services.booking.commands.class_telling import tell_entries
+from services.booking.commands.help_returns import settle_entered_soon
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.visits import open_draft
 from services.booking.domain.classes import ENTRIES_MAX, QUEUED, EntryState, Stage, offer_until, stage_of
@@ -152,6 +153,7 @@ async def _enter(session: AsyncSession, order: EnterClass, keys: Keys, *, now: d
     # Until it is drawn there is nothing to tell, as with any draw.
     if state != "applied":
         await tell_entries(session, order.municipality, course, [row], keys, now=now)
+    await settle_entered_soon(session, order.municipality, [entry_id], now=now)
     await record_deed(session, order.staff, "class-enter", entry_id, version=1, now=now)
     return str(row.number)
 
@@ -252,6 +254,7 @@ async def take_offer(
     if not await _may_take(session, municipality, course, entry, now=now):
         raise Refusal("class_offer_over", 409)
     await set_entry(session, municipality, course, entry_id, "entered", keys, now=now)
+    await settle_entered_soon(session, municipality, [entry_id], now=now)
     await record_deed(session, staff, "class-take", entry_id, version=entry.version + 1, now=now)
 
 

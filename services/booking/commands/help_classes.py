@@ -26,8 +26,14 @@ from services.booking.commands.class_entries import (
 from services.booking.commands.class_rows import lock_class, lock_entry
 from services.booking.commands.class_seats import CLASS_OFFER, leave, take_seat
 from services.booking.commands.class_telling import tell_entries
-from services.booking.commands.help_requests import FORGET_PLAN, drop_appointment, lock_request
-from services.booking.commands.help_returns import SETTLE_SEAT, match_at, tell_request
+from services.booking.commands.help_requests import (
+    FORGET_PLAN,
+    drop_appointment,
+    lock_request,
+    refuse_asked_again,
+    withdraw_request,
+)
+from services.booking.commands.help_returns import HELP_DEADLINE, SETTLE_SEAT, has_entered, match_at, tell_request
 from services.booking.commands.visits import open_draft
 from services.booking.domain.class_seats import SeatOffer
 from services.booking.domain.classes import offer_until
@@ -130,12 +136,11 @@ async def offer_class(
     """A coordinator has a seat kept for them, in this class instead of any other; a helper is still looked for.
 
     Raises:
-        Refusal: `help_unknown`, `class_unknown` (404); `help_over` (409), it is met or withdrawn; `class_taken` (409),
-            there is no seat, or no time to ask them; `class_entered` (409), they are in it.
+        Refusal: `help_unknown`, `class_unknown` (404); `help_over` (409), it is met or withdrawn, or they have asked
+            again; `class_taken` (409), there is no seat, or no time to ask them; `class_entered` (409), they are in it.
     """
     row = await lock_request(session, actor.municipality, request_id)
-    if row.state not in CAN_BE_MET or row.subject_ref is None:
-        raise Refusal("help_over", 409)
+    await _refuse_over(session, row)
     live = await _find_live(session, actor.municipality, request_id)
     if live is not None and live.course_id == course_id:
         return
@@ -168,8 +173,7 @@ async def enter_by_request(
     live = await _find_live(session, municipality, request_id)
     if live is not None and live.course_id == course_id:
         return await _take(session, row, live.entry_id, keys, staff=staff, now=now)
-    if row.state not in CAN_BE_MET or row.subject_ref is None:
-        raise Refusal("help_over", 409)
+    await _refuse_over(session, row)
     await drop_appointment(session, row, now=now)
     if live is not None:
         await _give_back(session, row, live, keys, now=now)
@@ -178,7 +182,7 @@ async def enter_by_request(
         raise Refusal("class_taken", 409)
     names = await _use_names(session, row, values["entry_id"], keys, staff=staff, now=now)
     entry = await add_entry(session, values | names | {"state": "entered", "reasons": []}, keys)
-    await _meet(session, row, entry.entry_id, staff=staff, now=now)
+    await _meet(session, row, entry.entry_id, course.begins_at, staff=staff, now=now)
     await tell_entries(session, municipality, course, [entry], keys, now=now)
     return str(entry.number)
 
@@ -207,12 +211,15 @@ async def take_seat_offered(
 
 
 async def settle_seat(session: AsyncSession, municipality: str, request_id: UUID, keys: Keys, *, now: datetime) -> None:
-    """Due kind `settle_seat`: what is kept for a request that has ended is for the next; and whose class does not take
-    place is looked for again, and told."""
+    """Due kind `settle_seat`: what is kept for a request that has ended is for the next; whose class does not take
+    place is looked for again, and told; and who is in a class by themselves is not looked for."""
     try:
         row = await lock_request(session, municipality, request_id)
     except Refusal:
         return
+    if await has_entered(session, municipality, request_id):
+        await withdraw_request(session, municipality, request_id, now=now)
+        row = await lock_request(session, municipality, request_id)
     live = await _find_live(session, municipality, request_id)
     if live is not None and live.state == "offered" and row.state not in CAN_BE_MET:
         await _give_back(session, row, live, keys, now=now)
@@ -224,6 +231,12 @@ async def settle_seat(session: AsyncSession, municipality: str, request_id: UUID
         again = (await session.execute(_LOOK_AGAIN, mine)).one()
         await match_at(session, municipality, now)
         await tell_request(session, again, now=now)
+
+
+async def _refuse_over(session: AsyncSession, row: Any) -> None:
+    if row.state not in CAN_BE_MET or row.subject_ref is None:
+        raise Refusal("help_over", 409)
+    await refuse_asked_again(session, row)
 
 
 async def _find_live(session: AsyncSession, municipality: str, request_id: UUID) -> Any:
@@ -293,15 +306,14 @@ async def _take(
 ) -> str:
     """The seat that is kept for a locked request is theirs."""
     if row.entry_id != entry_id:
-        if row.state not in CAN_BE_MET or row.subject_ref is None:
-            raise Refusal("help_over", 409)
+        await _refuse_over(session, row)
         await drop_appointment(session, row, now=now)
-    _course, entry = await lock_entry(session, row.municipality, entry_id, now=now)
+    course, entry = await lock_entry(session, row.municipality, entry_id, now=now)
     if entry.state != "entered":
         names = await _use_names(session, row, entry_id, keys, staff=staff, now=now)
         await session.execute(_SET_NAMES, {"municipality": row.municipality, "entry_id": entry_id} | names)
         await take_offer(session, row.municipality, entry_id, keys, staff=staff, now=now)
-        await _meet(session, row, entry_id, staff=staff, now=now)
+        await _meet(session, row, entry_id, course.begins_at, staff=staff, now=now)
     return str(entry.number)
 
 
@@ -330,10 +342,16 @@ async def _use_names(
     return seal_names(keys, row.municipality, entry_id, brought, draft)
 
 
-async def _meet(session: AsyncSession, row: Any, entry_id: UUID, *, staff: Identity | None, now: datetime) -> None:
+async def _meet(
+    session: AsyncSession, row: Any, entry_id: UUID, begins_at: datetime, *, staff: Identity | None, now: datetime
+) -> None:
     mine = {"municipality": row.municipality, "request_id": row.request_id, "entry_id": entry_id, "now": now}
     await session.execute(FORGET_PLAN, mine)
     met = (await session.execute(_MET, mine)).one()
+    if met.until <= now:
+        # Its deadline was worked off (as in `help_returns.note_met`).
+        ref = str(row.request_id)
+        await schedule(session, "booking", municipality=row.municipality, kind=HELP_DEADLINE, ref=ref, due_at=begins_at)
     await tell_request(session, met, now=now)
     await record_deed(session, staff, "help-class", row.request_id, now=now)
 

@@ -16,7 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.appointments import BookAppointment, Made, make_appointment
 from services.booking.commands.help_classes import class_help_handlers, plan_seats
-from services.booking.commands.help_requests import drop_appointment, lock_request, on_help_deadline_due
+from services.booking.commands.help_requests import (
+    drop_appointment,
+    lock_request,
+    on_help_deadline_due,
+    refuse_asked_again,
+)
 from services.booking.commands.help_returns import HELP_DEADLINE, MATCH_HELP, match_at
 from services.booking.commands.holds import HoldPlace, hold_place
 from services.booking.commands.marks import SETTLE
@@ -75,12 +80,6 @@ _DROP = text("""
 _DROPPED = text("""
     UPDATE help_request SET plans_dropped = :dropped, plan_again_at = :plan_again_at
     WHERE (municipality, request_id) = (:municipality, :request_id)
-""")
-# They have asked again since this was not met.
-_ASKED_AGAIN = text("""
-    SELECT EXISTS (SELECT FROM help_request
-                   WHERE (municipality, case_id) = (:municipality, :case_id) AND state = 'open'
-                     AND request_id <> :request_id)
 """)
 _FORGET_PLANNED = text("""
     DELETE FROM help_match
@@ -223,9 +222,7 @@ async def assign_request(
     row = await lock_request(session, actor.municipality, request_id)
     if row.state not in ("open", "unmet") or row.subject_ref is None or row.draft_sealed is None:
         raise Refusal("help_over", 409)
-    again = {"municipality": actor.municipality, "case_id": row.case_id, "request_id": request_id}
-    if (await session.execute(_ASKED_AGAIN, again)).scalar_one():
-        raise Refusal("help_over", 409)
+    await refuse_asked_again(session, row)
     await drop_appointment(session, row, now=now)
     match_id = uuid4()
     mine = {"municipality": actor.municipality, "request_id": request_id, "match_id": match_id, "now": now}

@@ -102,13 +102,25 @@ FORGET_PLAN = text("""
     DELETE FROM help_match
     WHERE (municipality, request_id) = (:municipality, :request_id) AND appointment_id IS NULL
 """)
+# The visit, or the class, that met it. One that is called off is settled in a moment (`help_classes.settle_seat`).
 _BEGINS = text("""
     SELECT starts_at FROM appointment
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND state = 'booked'
+    UNION ALL
+    SELECT min(s.starts_at) FROM course_entry e
+    JOIN course_session s ON (s.municipality, s.course_id) = (e.municipality, e.course_id)
+    WHERE (e.municipality, e.entry_id) = (:municipality, :entry_id) AND e.state <> 'withdrawn'
+    GROUP BY e.entry_id
 """)
 # What was kept for looking again is not needed any more.
 _FORGET_DRAFT = text("""
     UPDATE help_request SET draft_sealed = NULL WHERE (municipality, request_id) = (:municipality, :request_id)
+""")
+# They have asked again since this was not met.
+_ASKED_AGAIN = text("""
+    SELECT EXISTS (SELECT FROM help_request
+                   WHERE (municipality, case_id) = (:municipality, :case_id) AND state = 'open'
+                     AND request_id <> :request_id)
 """)
 # Who can still be met: somebody is looked for, or a coordinator may find somebody.
 _CAN_BE_MET = "(r.state = 'open' OR r.state = 'unmet' AND r.draft_sealed IS NOT NULL)"
@@ -239,13 +251,15 @@ async def leave_request_of_visit(session: AsyncSession, municipality: str, visit
 async def on_help_deadline_due(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
     """Due kind `help_deadline`: nobody was found in time, and they are told. Who is just asked may still answer.
 
-    Of one that is met, what was brought is kept until it begins: its helper may not come after all.
+    Of one that is met, what was brought is kept until it begins: its helper may not come after all, or its class may be
+    called off.
     """
     row = await lock_request(session, municipality, UUID(ref))
     if row.state == "open" and row.appointment_id is None:
         await _end(session, row, "unmet", now=now)
     elif row.state == "met":
-        mine = {"municipality": municipality, "request_id": row.request_id, "appointment_id": row.appointment_id}
+        mine = {"municipality": municipality, "request_id": row.request_id}
+        mine |= {"appointment_id": row.appointment_id, "entry_id": row.entry_id}
         begins_at = (await session.execute(_BEGINS, mine)).scalar_one_or_none()
         if begins_at is not None and begins_at > now:
             await schedule(session, "booking", municipality=municipality, kind=HELP_DEADLINE, ref=ref, due_at=begins_at)
@@ -270,6 +284,17 @@ async def lock_request(session: AsyncSession, municipality: str, request_id: UUI
         if row.appointment_id == found.appointment_id:
             return row
     raise Refusal("help_busy", 409)
+
+
+async def refuse_asked_again(session: AsyncSession, row: Any) -> None:
+    """Met is what they asked for last; else a helper would come for the one, and for the other too.
+
+    Raises:
+        Refusal: `help_over` (409).
+    """
+    mine = {"municipality": row.municipality, "case_id": row.case_id, "request_id": row.request_id}
+    if (await session.execute(_ASKED_AGAIN, mine)).scalar_one():
+        raise Refusal("help_over", 409)
 
 
 async def drop_appointment(session: AsyncSession, row: Any, *, now: datetime) -> None:

@@ -17,11 +17,12 @@ from services.booking.tables import outbox
 from shared.events.booking import AppointmentBooked, ClassHint, HelpRequestProgressed
 from shared.messaging.due import schedule
 
-# Kind of `due`, for a request: its deadline; of one that is met later, when its appointment begins.
+# Kind of `due`, for a request: its deadline; of one that is met later, when its appointment or class begins.
 HELP_DEADLINE = "help_deadline"
 # Kind of `due`, for the town as a whole: all for whom nobody is asked are matched (`commands/help_matching.py`).
 MATCH_HELP, MATCH_REF = "match_help", "town"
-# For a request: the seat that is kept for it in a class, or that met it, may not be what it needs any more.
+# For a request: the seat that is kept for it in a class, or that met it, may not be what it needs any more; or they
+# have one by themselves.
 SETTLE_SEAT = "settle_seat"
 
 _IS_UNTOLD = text("""
@@ -51,6 +52,18 @@ _LOOK_AGAIN = text("""
     FROM found WHERE (r.municipality, r.request_id) = (found.municipality, found.request_id)
     RETURNING r.*, found.state AS before
 """)
+# Who is in a class since they asked, about what they asked for, with the same case.
+_ENTERED = """
+    SELECT r.request_id FROM course_entry e
+    JOIN course c ON (c.municipality, c.course_id) = (e.municipality, e.course_id)
+    JOIN help_request r ON (r.municipality, r.case_id) = (e.municipality, e.case_id)
+    WHERE e.municipality = :municipality AND e.state = 'entered' AND e.request_id IS NULL
+      AND e.changed_at >= r.opened_at
+      AND coalesce(nullif(r.topic, ''), r.procedure) = ANY (c.topics || c.procedures)
+      AND (r.state = 'open' OR r.state = 'unmet' AND r.draft_sealed IS NOT NULL)
+"""
+_HAVE_ENTERED = text(f"{_ENTERED} AND e.entry_id = ANY (CAST(:entries AS uuid[]))")
+_HAS_ENTERED = text(f"SELECT EXISTS ({_ENTERED} AND r.request_id = :request_id)")
 
 
 async def is_untold(session: AsyncSession, municipality: str, appointment_id: UUID) -> bool:
@@ -96,10 +109,25 @@ async def match_at(session: AsyncSession, municipality: str, due_at: datetime) -
 
 
 async def settle_seat_soon(session: AsyncSession, municipality: str, request_id: UUID, *, now: datetime) -> None:
-    """A request has ended, or its class does not take place (`commands/help_classes.py`). Classes are locked after
-    requests, so this has a transaction of its own."""
+    """A request has ended, its class does not take place, or they are in one by themselves
+    (`commands/help_classes.py`). Classes are locked after requests, so this has a transaction of its own."""
     ref = str(request_id)
     await schedule(session, "booking", municipality=municipality, kind=SETTLE_SEAT, ref=ref, due_at=now)
+
+
+async def settle_entered_soon(
+    session: AsyncSession, municipality: str, entries: Sequence[UUID], *, now: datetime
+) -> None:
+    """These have a seat in a class, by themselves: what they asked for of the same is settled in a moment."""
+    mine = {"municipality": municipality, "entries": list(entries)}
+    for request_id in set((await session.execute(_HAVE_ENTERED, mine)).scalars()):
+        await settle_seat_soon(session, municipality, request_id, now=now)
+
+
+async def has_entered(session: AsyncSession, municipality: str, request_id: UUID) -> bool:
+    """Whether somebody is in a class by themselves that is about what this open request asks for."""
+    mine = {"municipality": municipality, "request_id": request_id}
+    return bool((await session.execute(_HAS_ENTERED, mine)).scalar_one())
 
 
 async def tell_request(

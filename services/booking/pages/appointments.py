@@ -41,7 +41,7 @@ from shared.passes import (
     seal_contact_opening,
 )
 from shared.reference_number import show_number
-from shared.web.identity import PUBLIC, RenewSession, find_identity, token_of
+from shared.web.identity import PUBLIC, RenewSession, find_identity, staff_of, token_of
 from shared.web.pages import page
 from shared.web.town import Town
 
@@ -136,15 +136,16 @@ async def _details(
             if own is not None and own.code is not None:
                 raise RenewSession
     linked = await read_linked(db, town, found)
+    is_owner = identity is not None and identity.ref == found.guest_ref
     qr = segno.make(found.number, error="m", micro=False).svg_data_uri(scale=QR_SCALE, border=QR_BORDER, light=PAPER)
     return {
         "appointment": found,
         "number": show_number(found.number),
         "where": where_is(found),
-        "is_owner": identity is not None and identity.ref == found.guest_ref,
+        "is_owner": is_owner,
         "code": visit.code if visit else None,
         # Whoever began the case can write its form before coming, on a page of routing's.
-        "own_case": found.case_id if identity is not None and identity.ref == found.guest_ref else None,
+        "own_case": found.case_id if is_owner else None,
         # Staff booked it for somebody, to whom they say or give this now.
         "given_to_staff": visit.behalf if visit else None,
         "find_at": f"{request.base_url.netloc}/booking/find",
@@ -152,7 +153,9 @@ async def _details(
         "qr": qr,
         "linked": linked,
         "opening": _open_case(found, keys, town, now=now),
-        "notices_opening": _open_notices(found, keys, town, now=now),
+        "notices_opening": _open_notices(found, keys, town, now=now)
+        if is_owner and staff_of(identity) is None
+        else None,
     }
 
 
@@ -179,7 +182,8 @@ def _open_case(found: AppointmentView, keys: Keys, town: Town, *, now: datetime)
 
 
 def _open_notices(found: AppointmentView, keys: Keys, town: Town, *, now: datetime) -> str | None:
-    """What opens how its notices come at notifications, for whoever may see this page."""
+    """What opens how its notices come at notifications: for whoever booked it themselves. A link or a code does not,
+    relays have them too."""
     if found.contact_ref is None:
         return None
     opening = ContactOpening(

@@ -225,10 +225,12 @@ def next_words(thread: Thread) -> str:
 
 
 def _open_notices(opened: OpenedCase, keys: Keys, *, now: datetime) -> str | None:
-    """What opens how the notices of this case come, for its person; staff have pages of their own."""
+    """What opens how the notices of this case come, for its person; staff have pages of their own. A link or a code
+    does not: relays have them too."""
     case = opened.row
     if (
-        case.contact_ref is None
+        not opened.is_owner
+        or case.contact_ref is None
         or case.contact_approval_id is None
         or opened.identity.kind not in ("guest", "resident")
     ):
