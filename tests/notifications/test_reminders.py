@@ -215,3 +215,14 @@ async def test_a_reminder_is_bulk_and_stays_so_when_it_is_tried_again(service: N
         assert await service.sending_bulk.run_once() == 1
         service.now += timedelta(minutes=1)
     assert reminders(service) == 1
+
+
+async def test_nobody_is_called_once_more_to_be_reminded(service: Notifications) -> None:
+    """Seen to fail before: with a dead number each reminder was another card of the same appointment."""
+    service.sink.behave("sms", "reject_permanent")
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    await service.pass_time(seconds=61)
+    assert (await service.states())["reminder"] == "undeliverable"
+    assert await service.open_tasks() == ["rejected"]

@@ -142,6 +142,7 @@ async def tell(session: AsyncSession, matter: HandedIn, kind: Kind, *, occasion:
             session,
             municipality=matter.municipality,
             notice_id=notice_id,
+            kind=kind,
             matter=Matter(application_id=matter.application_id),
             number=matter.number,
             reason=NO_CONTACT,

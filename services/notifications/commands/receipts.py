@@ -184,6 +184,7 @@ async def _go_on(session: AsyncSession, row: Any, reason: str, *, now: datetime)
         session,
         municipality=row.municipality,
         notice_id=row.notice_id,
+        kind=row.kind,
         matter=Matter(row.appointment_id, row.application_id, row.told_id),
         number=await _of_matter(session, row.municipality, row, "number") or "",
         reason="not_delivered",

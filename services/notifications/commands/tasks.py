@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
-from services.notifications.domain.notices import Matter
+from services.notifications.domain.notices import REMINDERS, Kind, Matter
 from services.notifications.tables import application, appointment, staff_task, told
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
@@ -27,12 +27,16 @@ async def open_task(
     *,
     municipality: str,
     notice_id: UUID,
+    kind: Kind,
     matter: Matter,
     number: str,
     reason: str,
     now: datetime,
 ) -> None:
-    """Ask staff to reach the person of a notice; once for each notice."""
+    """Ask staff to reach the person of a notice; once for each notice, and not for a reminder of what they call, or
+    have called, the person about anyway."""
+    if kind in REMINDERS and await _is_called_anyway(session, municipality, matter):
+        return
     await session.execute(
         upsert(staff_task)
         .values(
@@ -46,6 +50,12 @@ async def open_task(
         )
         .on_conflict_do_nothing()
     )
+
+
+async def _is_called_anyway(session: AsyncSession, municipality: str, matter: Matter) -> bool:
+    same = [staff_task.c[name] == ref for name, ref in matter._asdict().items() if ref is not None]
+    query = select(staff_task.c.task_id).where(staff_task.c.municipality == municipality, *same).limit(1)
+    return (await session.execute(query)).first() is not None
 
 
 def may_reach_residents(identity: Identity) -> bool:

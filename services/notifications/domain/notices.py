@@ -143,7 +143,7 @@ _UNTIL: tuple[Kind, ...] = (
     "earlier_offer", "class_offered", CLASS_PROPOSED, "helper_offer", "helper_cover", "helper_changed", SIGN_IN,
     CONTACT_CODE,
 )  # fmt: skip
-_REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
+REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
@@ -234,7 +234,7 @@ def useful_until(
         return now + TURN_USEFUL
     if starts_at is None or kind in ("cancellation", "closure"):
         return now + USEFUL
-    if kind in _REMINDERS:
+    if kind in REMINDERS:
         return starts_at
     return max(min(starts_at, now + USEFUL), now + USEFUL_AT_LEAST)
 
@@ -277,7 +277,7 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
         return Settle("undeliverable", "no_contact", task=True)
     if notice.reach == "none":
         return Settle("printed_slip", "chosen")
-    if notice.kind in _REMINDERS and newest.starts_at is not None and now >= newest.starts_at:
+    if notice.kind in REMINDERS and newest.starts_at is not None and now >= newest.starts_at:
         return Settle("superseded", "begun")
     if notice.reach is None and now - notice.created_at >= CONTACT_WAIT:
         # Their page says when a visit is that they have accepted themselves; of all else a coordinator tells them.
@@ -301,7 +301,7 @@ def _at_night(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
     """Of what keeps quiet: whether it waits for the morning, is told all the same, or not at all."""
     later = after_quiet(now, notice.quiet)
     starts_at = newest.starts_at
-    if notice.kind in _REMINDERS or (notice.keeps_quiet and notice.kind not in RATHER_BY_DAY):
+    if notice.kind in REMINDERS or (notice.keeps_quiet and notice.kind not in RATHER_BY_DAY):
         is_in_time = starts_at is None or later < starts_at
         return LookAgain(later) if is_in_time else Settle("superseded", "quiet_hours")
     # Of a time that is over there is nothing left to do.
