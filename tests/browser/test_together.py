@@ -5,7 +5,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.applying import fill_child_allowance, go_on
 from tests.browser.conftest import look
 from tests.browser.helping import TANAKA, add_time, ask_for_helper, sign_in
-from tests.browser.residents import book_on_visit_page, hand_over
 from tests.browser.sitting import begin_meeting
 from tests.browser.walks.asked import NewPhone, wait_for_page
 from tests.stack import Stack
@@ -50,14 +49,13 @@ def test_agree_steps_follow_and_on_at_the_counter(phone: Page, new_phone: NewPho
     phone.goto("/together")
     helper.get_by_role("button", name="窓口に切りかえる").click()
     expect(helper.get_by_role("main")).to_contain_text("町に伝えました")
-    expect(phone.get_by_role("link", name="窓口の時間を選ぶ")).to_be_visible()
-    look(phone, "together-to-the-counter")
-    phone.get_by_role("link", name="窓口の時間を選ぶ").click()
-    expect(phone.get_by_role("main")).to_contain_text(NAME)
-    hand_over(phone, answer="はい")
-    phone.locator("ul.slots button:enabled").first.click()
-    book_on_visit_page(phone)
-    expect(phone.get_by_role("main")).to_contain_text("予約ができました")
     wait_for_page(helper, base, "窓口で続けることになりました")
     expect(helper.get_by_role("main")).to_contain_text("いちばん早い時間")
+    yes = phone.get_by_role("button", name="はい、この時間にする")
+    expect(yes).to_be_visible()
+    expect(phone.get_by_role("main")).to_contain_text(NAME)
+    look(phone, "together-to-the-counter")
+    yes.click()
+    expect(phone.get_by_role("main")).to_contain_text("予約ができました")
+    wait_for_page(helper, base, "窓口の時間が決まりました")
     look(helper, "together-helper-after")

@@ -288,6 +288,8 @@ NO_DEEDS = {
     "notifications POST /notices/mine/ways/{way_no}/code",
     # The SMS gateway, which is nobody of ours.
     "notifications POST /notifications/api/receipts/{provider}",
+    "notifications POST /notifications/api/bounces",
+    "notifications POST /notifications/api/line/{municipality}",
 }
 DEAD_LETTERS = {"replay_dead_letter", "discard_dead_letter_out_of_date"}
 BY_OPERATOR = {
