@@ -139,6 +139,19 @@ async def test_nobody_is_at_two_places_on_a_day(helpers: HelperTown) -> None:
     await run(helpers, keep, town=TOWN, id=uuid4(), ref=SATO, day=second)
 
 
+async def test_a_town_has_more_times_than_a_page_of_the_index(helpers: HelperTown) -> None:
+    """Seen to fail with -infinity for a rhythm: the index subtracts days once it has pages, and refuses everybody."""
+    people = """INSERT INTO helper (municipality, helper_ref, languages, is_open, version)
+                SELECT :town, 'h' || n, '{ja}', true, 1 FROM generate_series(1, 300) AS n"""
+    times = """INSERT INTO helper_shift (municipality, shift_id, helper_ref, venue, weekday, from_min, to_min, only_on)
+               SELECT :town, gen_random_uuid(), 'h' || n, 'SHED', 3, 600, 660, day
+               FROM generate_series(1, 300) AS n, (VALUES (CAST(NULL AS date)), ('2026-07-01')) AS each(day)
+               WHERE (day IS NULL) = (n % 2 = 0)"""
+    await run(helpers, people, town=TOWN)
+    await run(helpers, times, town=TOWN)
+    await come(helpers)
+
+
 def test_two_times_meet_on_a_day_that_both_have() -> None:
     weekly = Shift(helper_ref="x", weekday=1, from_min=600, to_min=720)
     third = msgspec.structs.replace(weekly, nth=(3,))

@@ -100,7 +100,7 @@ helper_shift = Table(
         ("municipality", "="),
         ("helper_ref", "="),
         ("weekday", "="),
-        (text("coalesce(only_on, '-infinity'::date)"), "="),
+        (text("coalesce(only_on, '0001-01-01'::date)"), "="),
         (text("int4range(from_min, to_min)"), "&&"),
         using="gist",
         name="helper_shift_no_overlap_excl",

@@ -4,6 +4,7 @@ from alembic import op
 
 revision, down_revision, branch_labels, depends_on = "0044", "0043", None, None
 
+# A rhythm stands at a day that nobody lives to see, and not at -infinity: the index subtracts days once it has pages.
 SHIFTS = (
     """
     ALTER TABLE booking.helper_shift
@@ -13,7 +14,7 @@ SHIFTS = (
                    OR weekday = extract(isodow FROM only_on) AND every_weeks = 1 AND nth = '{}' AND first_week IS NULL),
         DROP CONSTRAINT helper_shift_no_overlap_excl,
         ADD CONSTRAINT helper_shift_no_overlap_excl EXCLUDE USING gist (
-            municipality WITH =, helper_ref WITH =, weekday WITH =, coalesce(only_on, '-infinity'::date) WITH =,
+            municipality WITH =, helper_ref WITH =, weekday WITH =, coalesce(only_on, '0001-01-01'::date) WITH =,
             int4range(from_min, to_min) WITH &&)
     """,
     # The one place that knows on which days a shift is; as `domain/shifts.py: Shift.is_on` says it in Python. Without a
