@@ -325,7 +325,8 @@ async def _nobody_is_reached(town: Town) -> None:
     notice_id = await town.one("notifications", "SELECT notice_id FROM notice WHERE application_id IS NOT NULL LIMIT 1")
     async with town.product.dbs["notifications"].begin(TOWN) as session:
         await open_task(
-            session, municipality=TOWN, notice_id=notice_id, kind="confirmation", matter=Matter(application_id=application_id),
+            session, municipality=TOWN, notice_id=notice_id, kind="confirmation",
+            matter=Matter(application_id=application_id),
             number="K4M7RXAC", reason="unreachable", now=NOW,
         )  # fmt: skip
     town.things["task_id"] = str(await town.one("notifications", "SELECT task_id FROM staff_task"))
