@@ -8,7 +8,6 @@ import msgspec
 
 ITEMS_FILE: Final = "items.toml"
 # Ours never begin so: a town's item can neither mean something else than one of ours, nor one that comes later.
-TOWN_PREFIX: Final = "town_"
 ITEMS_MAX, PARTS_MAX, EACH_MAX, CHOICES_MAX, GROUPS_MAX, REPEATS_MAX = 100, 15, 8, 20, 20, 10
 TEXT_MAX_LENGTH, DIGITS_MAX = 500, 12
 # No item's value is longer than this, whatever its parts are.

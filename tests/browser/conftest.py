@@ -5,11 +5,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from deploy.local.servers import Servers
 from deploy.provision import clone_database, drop_database
@@ -150,7 +151,33 @@ def _watched(context: BrowserContext) -> Page:
     # What the browser complains about (a blocked script, a style the policy forbids) is a bug of the page.
     page.on("console", lambda message: _fail(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: _fail(str(error)))
+    page.add_init_script(LEAVING)
     return page
+
+
+# A press that leads elsewhere returns before the page is gone: whoever looks then would look at the one before, or at
+# one that is taken away under their eyes. Each document says by itself that it is being left; the next knows nothing.
+LEAVING = """
+addEventListener("submit", (event) => { window.isLeft = !event.defaultPrevented; });
+addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  if (link && !link.target && !link.hasAttribute("download") && !link.getAttribute("href").startsWith("#"))
+    window.isLeft = !event.defaultPrevented;
+});
+addEventListener("hashchange", () => { window.isLeft = false; });
+"""
+LOOK_AGAIN_MS = 50
+
+
+def wait_until_there(page: Page) -> None:
+    """Until the page that was asked for stands, if one was."""
+    for _ in range(PAGE_TIMEOUT_MS // LOOK_AGAIN_MS):
+        # It may be taken away while it is asked.
+        with suppress(Error):
+            if page.evaluate("!window.isLeft && document?.readyState === 'complete'"):
+                return
+        page.wait_for_timeout(LOOK_AGAIN_MS)
+    pytest.fail(f"{page.url}: another page was asked for, and did not come")
 
 
 # A form that comes back with advice. The browser notes each such answer; only a test that asks for others may get them.
@@ -188,6 +215,7 @@ def expect_status(no_complaints: None) -> Callable[..., None]:
 
 def find_inaccessible(page: Page) -> list[str]:
     """Run axe on the page as it stands; what it found and where."""
+    wait_until_there(page)
     page.evaluate(AXE.read_text("utf-8"))
     violations = page.evaluate(FIND_VIOLATIONS)
     return [f"{rule['id']}: {rule['help']} {rule['targets']}" for rule in violations]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser.conftest import SHOTS, find_inaccessible, find_too_wide, picture
+from tests.browser.conftest import SHOTS, find_inaccessible, find_too_wide, picture, wait_until_there
 
 EYES = Path(__file__).with_suffix(".js").read_text("utf-8")
 # CSS pixels: a resident's finger, and a glove of staff (WCAG 2.5.5; 2.5.8 would be content with 24).
@@ -15,6 +15,7 @@ WIDTHS = (360, 768, 1280)
 
 def look_closely(page: Page, name: str) -> list[str]:
     """What is wrong with the page as it stands, for any of these readers."""
+    wait_until_there(page)
     page.evaluate(EYES)
     is_staff = page.locator("body.staff").count() > 0
     found = [

@@ -13,7 +13,6 @@ Stage = Literal["draft", "applying", "drawing", "free", "full", "closed", "calle
 MODES: tuple[Mode, ...] = ("first_come", "draw")
 ROLES: tuple[StaffRole, ...] = ("teacher", "assistant")
 # Who has a seat, or may get one.
-SEATED: tuple[EntryState, ...] = ("entered", "offered")
 QUEUED: tuple[EntryState, ...] = ("waiting", "lost")
 
 SEATS_MAX = 200

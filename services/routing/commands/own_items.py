@@ -31,7 +31,6 @@ PURPOSE_OWN = "ご自分の情報を確かめるため"
 PURPOSE_CORRECT = "ご自分の情報をなおすため"
 STEP_OWN = "own_page"
 USES_MAX = 500
-STOPPED_MAX = 200
 
 
 class OwnItem(msgspec.Struct, frozen=True, kw_only=True):
