@@ -11,6 +11,7 @@ from services.notifications.domain.notices import (
     HELP_NOTICES,
     LAST_OF_APPLICATION,
     OF_CLASSES,
+    OF_TOWN,
     SIGN_IN,
     Kind,
     Matter,
@@ -81,11 +82,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # Whose turn is near: how many are before them, and the number in their hand.
     turn_before: int = 0
     turn_ticket: str = ""
-    # What a class is called, and what a coordinator wrote; and which classes fit, where no helper was found.
+    # What a class is called; which classes fit, where no helper was found; what a coordinator or the town wrote.
     title: str = ""
     classes: tuple[ClassHint, ...] = ()
     message_subject: str = ""
     message_body: str = ""
+    # What an SMS says of it; empty: its subject.
+    message_short: str = ""
     counter_number: str | None
     counter_name: str | None
     place: str
@@ -131,6 +134,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def link(self) -> str:
         """Where the person sees what it is about, on the town's own host."""
+        if self.kind in OF_TOWN:
+            return f"{self.public_url}/"
         if self.told_id is not None and self.kind != SIGN_IN:
             return f"{self.public_url}{HELPERS_PATH}"
         if self.link_token is None or self.kind == "cancellation":

@@ -139,7 +139,7 @@ async def list_open_tasks(session: AsyncSession, municipality: str, *, helpers_o
     still_so = or_(told.c.told_id.is_(None), ~is_overtaken())
     query = _tasks(municipality).where(staff_task.c.done_at.is_(None), still_so)
     if helpers_only:
-        query = query.where(staff_task.c.told_id.is_not(None))
+        query = query.where(told.c.account_ref.is_not(None))
     rows = await session.execute(query.order_by(_STARTS_AT.nulls_last(), staff_task.c.task_id).limit(TASKS_MAX))
     return [OpenTask(**row._mapping) for row in rows]
 

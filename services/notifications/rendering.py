@@ -22,6 +22,7 @@ from services.notifications.domain.notices import (
     HELPER_NOTICES,
     IN_BULK,
     OF_CLASSES,
+    OF_TOWN,
     OF_WAYS,
     SIGN_IN,
     TURN_NEAR,
@@ -59,6 +60,7 @@ FAMILIES = {
     SIGN_IN: "sign_in_",
     CONTACT_CHANGED: "contact_changed_",
     **dict.fromkeys(OF_WAYS, "way_"),
+    **dict.fromkeys(OF_TOWN, "town_"),
 }
 
 # Plain text: nothing to escape.
@@ -85,7 +87,7 @@ def render(order: Order, *, mail_from: str = "", bounce_domain: str = "", limit:
     if not (
         order.code
         if order.kind in (SIGN_IN, CONTACT_CODE)
-        else order.message_body or order.kind != HELPER_NOTICES["message"]
+        else order.message_body or order.kind not in (HELPER_NOTICES["message"], *OF_TOWN)
     ):
         raise ValueError("nothing to say")
     with speaking(order):

@@ -12,6 +12,7 @@ from services.notifications.domain.notices import (
     HELP_NOTICES,
     OF_ACCOUNTS,
     OF_CLASSES,
+    OF_TOWN,
     SIGN_IN,
     TURN_NEAR,
     Kind,
@@ -36,7 +37,7 @@ _HANDED_IN = (
 
 def cases_of(kind: Kind) -> tuple[Case, ...]:
     """Which cases there are of a kind: only what is about a procedure can be discreet, or several at once."""
-    if kind in OF_ACCOUNTS or kind in OF_CLASSES:
+    if kind in (*OF_ACCOUNTS, *OF_CLASSES, *OF_TOWN):
         return CASES[:2]
     return CASES[:3] if kind in _HANDED_IN or kind == TURN_NEAR else CASES
 
@@ -47,7 +48,7 @@ def make_sample(
     """An order of the town's own names, to nobody."""
     procedure = _procedure(case, facts, office)
     counter = _pick(facts.counters, lambda each: f"{each.place_ja}{each.name_ja}", case)
-    is_of_account, is_handed_in = kind in OF_ACCOUNTS, kind in _HANDED_IN
+    is_told, is_handed_in = kind in (*OF_ACCOUNTS, *OF_TOWN), kind in _HANDED_IN
     starts_at = (now + AHEAD).replace(hour=1, minute=0, second=0, microsecond=0)
     is_long = case == "longest"
     return Order(
@@ -61,12 +62,12 @@ def make_sample(
         reach="email",
         created_at=now,
         useful_until=now + AHEAD,
-        appointment_id=None if is_of_account or is_handed_in else NOBODY,
+        appointment_id=None if is_told or is_handed_in else NOBODY,
         application_id=NOBODY if is_handed_in else None,
-        told_id=NOBODY if is_of_account else None,
-        number="" if is_of_account else LONG_NUMBER if is_long or is_handed_in else NUMBER,
+        told_id=NOBODY if is_told else None,
+        number="" if is_told else LONG_NUMBER if is_long or is_handed_in else NUMBER,
         sequence=0,
-        starts_at=None if kind == SIGN_IN or (is_handed_in and kind not in OF_CLASSES) else starts_at,
+        starts_at=None if kind in (SIGN_IN, *OF_TOWN) or (is_handed_in and kind not in OF_CLASSES) else starts_at,
         ends_at=starts_at + LASTS,
         procedure_name=procedure.name_ja if procedure else None,
         discreet=case == "discreet",

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from services.notifications.domain.notices import Kind
+from services.notifications.domain.notices import OF_TOWN, Kind
 from services.notifications.domain.proofs import CODE_TRIES_MAX
 from services.notifications.domain.quiet_hours import OWN_FROM, OWN_TO
 from services.notifications.domain.stops import STOP_KEYS
@@ -164,14 +164,15 @@ account_contact = Table(
     CheckConstraint("(reach = 'none') = (address_sealed IS NULL)", name="address"),
 )
 
-# What somebody with an account is told (of a visit, by a coordinator, or how to sign in), or a contact about its own
-# ways. What is written in it is sealed with a key of its own beside it, and forgotten when it is of no more use.
+# What somebody with an account is told (of a visit, by a coordinator, or how to sign in), a contact about its own ways,
+# or anybody by the town. What is written in it is sealed with a key of its own beside it, and forgotten when it is of
+# no more use.
 told = Table(
     "told",
     metadata,
     Column("municipality", Text, primary_key=True),
     Column("told_id", _UUID, primary_key=True),
-    # One of the two.
+    # One of the two, or neither.
     Column("account_ref", Text),
     Column("contact_ref", _UUID),
     # The appointment, the asking of several at once, or the way: a later word about it overtakes what waits.
@@ -182,7 +183,8 @@ told = Table(
     Column("ends_at", _TIME),
     # Until when an answer is waited for, or the code opens.
     Column("until", _TIME),
-    # Told to an address that was theirs before: by which way, and in which language. It is in the content.
+    # Told to the address of the content (one that was theirs before, or that another system gave): by which way, and
+    # in which language.
     Column("reach", Text),
     Column("language", Text),
     Column("content_sealed", LargeBinary),
@@ -194,7 +196,12 @@ told = Table(
         ["municipality", "contact_ref"],
         [f"{SERVICE}.contact_point.municipality", f"{SERVICE}.contact_point.contact_ref"],
     ),
-    CheckConstraint("num_nonnulls(account_ref, contact_ref) = 1", name="whom"),
+    # To an account, to a contact, or to the address of the content, which nobody here has.
+    CheckConstraint(
+        "num_nonnulls(account_ref, contact_ref) = CASE WHEN account_ref IS NULL AND reach IS NOT NULL "
+        "THEN 0 ELSE 1 END",
+        name="whom",
+    ),
     Index(
         "told_contact_idx",
         "municipality",
@@ -414,7 +421,7 @@ notice = Table(
     UniqueConstraint("municipality", "told_id", "kind", "occasion"),
     CheckConstraint(ONE_MATTER, name="one_matter"),
     CheckConstraint("account_ref IS NULL OR told_id IS NOT NULL", name="account"),
-    CheckConstraint("told_id IS NULL OR num_nonnulls(account_ref, contact_ref) = 1", name="whom"),
+    CheckConstraint(f"told_id IS NULL OR num_nonnulls(account_ref, contact_ref) = 1 OR kind IN {OF_TOWN}", name="whom"),
     CheckConstraint("only_way IS NULL OR told_id IS NOT NULL", name="only_way"),
     CheckConstraint("together >= 1", name="together"),
     CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),

@@ -4,13 +4,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from services.notifications.commands.account_notices import DUE_FORGET_TOLD, forget_told
 from services.notifications.commands.appointments import forget_access, remind
 from services.notifications.commands.classes import DUE_REMINDER, remind_of_class
 from services.notifications.commands.handed_in import DUE_FORGET, forget_access_of
 from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follow
 from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
+from services.notifications.commands.telling import DUE_FORGET_TOLD, forget_told
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
 from services.notifications.providers.chosen import make_providers, make_senders

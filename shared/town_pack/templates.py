@@ -18,7 +18,7 @@ from shared.sms_parts import PARTS_MAX
 TEMPLATES_FILE: Final = "templates.toml"
 SUBJECT_MAX_LENGTH, LONG_MAX_LENGTH, SHORT_MAX_LENGTH = 100, 1_500, 200
 # As `services/notifications/domain/notices.py` has them; a test keeps both the same. What is told about somebody's own
-# ways, a code among it, is said in our words alone.
+# ways, a code among it, is said in our words alone, and what the town writes itself in its own.
 NoticeKind = Literal[
     "confirmation", "change", "cancellation", "reminder", "helper_found", "closure", "reopened", "earlier_offer",
     "application_received", "application_accepted", "application_correction", "application_visit",

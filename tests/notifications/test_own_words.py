@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from services.notifications.domain.notices import OF_WAYS, Kind
+from services.notifications.domain.notices import WITHOUT_TEXTS, Kind
 from shared.events.routing import TemplateEntry
 from shared.sms_parts import PARTS_MAX, count_parts
 from shared.town_pack.templates import NOTICE_KINDS, PLACEHOLDERS
@@ -34,7 +34,7 @@ async def book(service: Notifications, reach: Any, language: str = "ja", **booki
 
 def test_the_kinds_of_a_pack_are_those_that_are_sent() -> None:
     """But of what is told about the person's own ways: that is never a town's to word."""
-    assert set(NOTICE_KINDS) == set(get_args(Kind)) - set(OF_WAYS) == set(PLACEHOLDERS)
+    assert set(NOTICE_KINDS) == set(get_args(Kind)) - set(WITHOUT_TEXTS) == set(PLACEHOLDERS)
 
 
 async def test_a_town_says_it_itself_with_what_it_names(service: Notifications) -> None:

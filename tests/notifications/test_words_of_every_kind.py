@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from services.notifications.domain.notices import CLASS_NOTICES, OF_ACCOUNTS, OF_WAYS, Kind
+from services.notifications.domain.notices import CLASS_NOTICES, OF_ACCOUNTS, WITHOUT_TEXTS, Kind
 from services.notifications.domain.words import OwnText
 from services.notifications.orders import Order
 from services.notifications.queries_of_templates import LANGUAGES, TownFacts
@@ -58,7 +58,7 @@ def facts(**changes: Any) -> TownFacts:
 def own_of_everything(kind: Kind) -> dict[str, tuple[OwnText, ...]]:
     """For each channel a text for each of the names that it may have, so that a hole in one hides nothing. What is told
     of somebody's own ways is said in our words alone."""
-    if kind in OF_WAYS:
+    if kind in WITHOUT_TEXTS:
         return {}
     return {
         channel: tuple(
@@ -229,7 +229,7 @@ def test_nothing_in_a_name_is_looked_up() -> None:
 def test_a_letter_speaks_of_nothing_to_tap_and_a_locked_screen_shows_no_code() -> None:
     for order, channel in samples():
         said = say(order, channel)
-        if channel == "letter" and order.kind not in (*OF_ACCOUNTS, *OF_WAYS):
+        if channel == "letter" and order.kind not in (*OF_ACCOUNTS, *WITHOUT_TEXTS):
             assert str(order.link_token) not in said, (order.kind, said)
             assert "メール" not in said
         if channel in READ_BY_OTHERS and order.kind not in ("sign_in", "contact_code"):

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import Integer, Row, and_, case, cast, func, select
 
-from services.notifications.commands.account_notices import Content, open_content
 from services.notifications.commands.contacts import Reading
 from services.notifications.commands.subjects import ACCESS, context_of
+from services.notifications.commands.telling import Content, open_content
 from services.notifications.domain.notices import Matter, Newest, Waiting
 from services.notifications.domain.quiet_hours import quiet_of
 from services.notifications.domain.stops import is_stopped
@@ -234,6 +234,7 @@ def order_of(
         classes=msgspec.convert(row.classes or [], tuple[ClassHint, ...]),
         message_subject=content.subject,
         message_body=content.body,
+        message_short=content.short,
     )
 
 

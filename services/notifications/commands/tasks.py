@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -158,4 +158,9 @@ async def view_contact(
 def _theirs(identity: Identity, task_id: UUID) -> list[ColumnElement[bool]]:
     """This task, if it is one of theirs."""
     theirs = [staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id]
-    return theirs if may_reach_residents(identity) else [*theirs, staff_task.c.told_id.is_not(None)]
+    of_account = exists().where(
+        told.c.municipality == staff_task.c.municipality,
+        told.c.told_id == staff_task.c.told_id,
+        told.c.account_ref.is_not(None),
+    )
+    return theirs if may_reach_residents(identity) else [*theirs, of_account]

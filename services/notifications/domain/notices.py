@@ -51,6 +51,8 @@ Kind = Literal[
     "contact_changed",
     "contact_code",
     "contact_dead",
+    "town_news",
+    "town_notice",
 ]
 # What is told of an online application, by the state that it has reached.
 APPLICATION_NOTICES: dict[str, Kind] = {
@@ -100,6 +102,9 @@ TURN_NEAR: Kind = "turn_near"
 # Told to a contact about its own ways: the code that proves one, and that another leads nowhere.
 CONTACT_CODE: Kind = "contact_code"
 CONTACT_DEAD: Kind = "contact_dead"
+# What the town, or another system of it, writes itself: what may be stopped and missed, and what must be told.
+TOWN_NEWS: Kind = "town_news"
+TOWN_NOTICE: Kind = "town_notice"
 State = Literal["pending", "sending", "sent", "failed", "unknown", "superseded", "undeliverable", "printed_slip"]
 Reach = WayKind | Literal["none"]
 
@@ -108,16 +113,21 @@ OF_CLOSINGS: tuple[Kind, ...] = ("closure", "reopened")
 # Of these everybody is told: whom no message reaches, by staff.
 TOLD_BY_STAFF_TOO: tuple[Kind, ...] = (
     *OF_CLOSINGS, "draw_called_off", "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED,
+    TOWN_NOTICE,
 )  # fmt: skip
 # What somebody may do, and need not, or reads on their page too: it wakes nobody, and staff call nobody for it.
 # An address that was given up because nothing arrives there is no reason to call either.
 MAY_BE_MISSED: tuple[Kind, ...] = (
     "earlier_offer", CASE_SWITCHED, TURN_NEAR, SIGN_IN, CONTACT_CHANGED, CONTACT_CODE, CONTACT_DEAD,
+    TOWN_NEWS,
 )  # fmt: skip
 # Told to an account, and not about an appointment or what somebody handed in.
 OF_ACCOUNTS: tuple[Kind, ...] = (*HELPER_NOTICES.values(), SIGN_IN, CONTACT_CHANGED)
 # Told to a contact, and not about an appointment or what somebody handed in either.
 OF_WAYS: tuple[Kind, ...] = (CONTACT_CODE, CONTACT_DEAD)
+OF_TOWN: tuple[Kind, ...] = (TOWN_NEWS, TOWN_NOTICE)
+# Said in the words of whoever has it told, or in ours alone: there are no texts of these to be edited.
+WITHOUT_TEXTS: tuple[Kind, ...] = (*OF_WAYS, *OF_TOWN)
 # About what somebody handed in: a newer state of it has made them wrong.
 _OF_HANDED_IN: tuple[Kind, ...] = (
     *APPLICATION_NOTICES.values(), *DRAW_NOTICES.values(), CASE_SWITCHED, *HELP_NOTICES.values(),
@@ -126,11 +136,11 @@ _OF_HANDED_IN: tuple[Kind, ...] = (
 # Whoever waits for the answer, or stands before a closed door, waits now; a reminder and what is written to a group
 # goes out beside the others.
 URGENT: tuple[Kind, ...] = ("helper_offer", "helper_cover", SIGN_IN, CONTACT_CODE)
-IN_BULK: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder", "helper_message")
+IN_BULK: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder", "helper_message", TOWN_NEWS)
 # What comes by night waits for the morning, unless it would have lost its use by then.
 RATHER_BY_DAY: tuple[Kind, ...] = (
     "helper_offer", "helper_cover", "helper_cancelled", "helper_changed", "helper_message", "helper_placed",
-    "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED, CLASS_CHANGED, CONTACT_DEAD,
+    "help_unmet", "class_offered", "class_called_off", CLASS_PROPOSED, CLASS_CHANGED, CONTACT_DEAD, *OF_TOWN,
 )  # fmt: skip
 KEEPS_QUIET: tuple[Kind, ...] = (*RATHER_BY_DAY, "helper_reminder", CLASS_REMINDER)
 # What answers somebody who waits for it, or does not keep: their own quiet hours do not hold it back.
@@ -141,7 +151,7 @@ AT_ANY_HOUR: tuple[Kind, ...] = (
 # Of use as long as something is kept, an answer is waited for, or a code opens.
 _UNTIL: tuple[Kind, ...] = (
     "earlier_offer", "class_offered", CLASS_PROPOSED, "helper_offer", "helper_cover", "helper_changed", SIGN_IN,
-    CONTACT_CODE,
+    CONTACT_CODE, *OF_TOWN,
 )  # fmt: skip
 REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.
@@ -165,7 +175,7 @@ class Matter(NamedTuple):
     appointment_id: UUID | None = None
     # What somebody handed in: an application, an entry, a request.
     application_id: UUID | None = None
-    # What was told to an account.
+    # What was told to an account, to a contact, or by the town itself.
     told_id: UUID | None = None
 
 
@@ -241,7 +251,7 @@ def useful_until(
 
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
-    if kind in (*_OF_HANDED_IN, *OF_ACCOUNTS, *OF_WAYS):
+    if kind in (*_OF_HANDED_IN, *OF_ACCOUNTS, *OF_WAYS, *OF_TOWN):
         return newest.sequence > sequence
     if kind == "cancellation":
         return False

@@ -15,11 +15,13 @@ from services.notifications.domain.notices import (
     HELP_NOTICES,
     OF_CLOSINGS,
     OF_WAYS,
+    TOWN_NEWS,
+    TOWN_NOTICE,
     TURN_NEAR,
     Kind,
 )
 
-StopKey = Literal["reminder", "earlier_offer", "turn_near", "feedback"]
+StopKey = Literal["reminder", "earlier_offer", "turn_near", "feedback", "town_news"]
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ class Stop(msgspec.Struct, frozen=True):
 class Required(msgspec.Struct, frozen=True):
     """What is told all the same, and why: by law, lest somebody comes in vain, or because it is about being told."""
 
-    reason: Literal["law", "place", "ways"]
+    reason: Literal["law", "place", "ways", "town"]
     kinds: tuple[Kind, ...]
 
 
@@ -45,6 +47,8 @@ STOPS: tuple[Stop, ...] = (
     Stop("turn_near", (TURN_NEAR,)),
     # No notice of its own: the question how it went, in the last one.
     Stop("feedback", ()),
+    # What must be told goes out as another kind.
+    Stop("town_news", (TOWN_NEWS,)),
 )
 REQUIRED: tuple[Required, ...] = (
     # 行政手続法: a refusal has its reasons told (8条), what is missing is asked for (7条); a decision works when told.
@@ -59,6 +63,8 @@ REQUIRED: tuple[Required, ...] = (
     ),
     # The code is asked for by who waits for it; that a way is dead is what keeps the others from being missed.
     Required("ways", OF_WAYS),
+    # Only what concerns one's own affairs, or everybody's safety, is sent as such; who writes it says why.
+    Required("town", (TOWN_NOTICE,)),
 )  # fmt: skip
 STOP_KEYS: tuple[StopKey, ...] = tuple(stop.key for stop in STOPS)
 _STOP_OF: dict[Kind, StopKey] = {kind: stop.key for stop in STOPS for kind in stop.kinds}

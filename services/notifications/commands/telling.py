@@ -1,0 +1,153 @@
+"""What is told that is about no appointment and nothing handed in: to an account, to a contact, or to an address.
+
+What is told is one row (`told`), and its notice another. It stays as it was told; only a later word about the same
+overtakes it (`commands/attempts.py` looks once more before sending). What is written in it is sealed with a key of its
+own, and forgotten when it is of no more use.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.commands.subjects import context_of_told
+from services.notifications.domain.notices import KEEPS_QUIET, Kind, Reach, due_kind, is_beside, useful_until
+from services.notifications.tables import SERVICE
+from shared.crypto import SubjectVault
+from shared.db import Prepared
+from shared.messaging.due import Due, schedule_all
+from shared.messaging.outbox import is_bulk
+
+CONTENT = "content"
+DUE_FORGET_TOLD = "forget_told"
+
+_TELL = Prepared(f"""
+    INSERT INTO {SERVICE}.told (
+        municipality, told_id, account_ref, contact_ref, about, occurred_at, venue, starts_at, ends_at, until, reach,
+        language, content_sealed, wrapped_key)
+    VALUES (:municipality, :told_id, :account_ref, :contact_ref, :about, :occurred_at, :venue, :starts_at, :ends_at,
+            :until, :reach, :language, :content_sealed, :wrapped_key)
+    ON CONFLICT DO NOTHING RETURNING told_id
+""")
+_ADD_NOTICE = Prepared(f"""
+    INSERT INTO {SERVICE}.notice (
+        municipality, notice_id, kind, told_id, account_ref, contact_ref, only_way, occasion, sequence,
+        appointment_version, state, keeps_quiet, bulk, created_at, useful_until)
+    VALUES (:municipality, :notice_id, :kind, :told_id, :account_ref, :contact_ref, :only_way, 'once', 0, 0, 'pending',
+            :keeps_quiet, :bulk, :now, :useful_until)
+""")
+_FORGET = Prepared(f"""
+    UPDATE {SERVICE}.told SET (content_sealed, wrapped_key) = (NULL, NULL)
+    WHERE (municipality, told_id) = (:municipality, :told_id)
+""")
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written in it: somebody's words, what opens the door, or the address that it goes to.
+
+    `short` is what an SMS says of the words; empty: their subject.
+    """
+
+    subject: str = ""
+    body: str = ""
+    short: str = ""
+    link_token: str | None = None
+    code: str | None = None
+    address: str | None = None
+
+
+class Sealed(NamedTuple):
+    """What is written in it, and the key of its own."""
+
+    content_sealed: bytes | None = None
+    wrapped_key: bytes | None = None
+
+
+class Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom, and about what: an account, a contact, or the address of the content, which goes by `reach`.
+
+    `about`: a later word about the same to the same overtakes it. `until`: how long it is of use, where that is known.
+    """
+
+    municipality: str
+    told_id: UUID = msgspec.field(default_factory=uuid4)
+    account_ref: str | None = None
+    contact_ref: UUID | None = None
+    occurred_at: datetime
+    about: UUID | None = None
+    venue: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    until: datetime | None = None
+    reach: Reach | None = None
+    language: str | None = None
+
+
+async def keep_word(session: AsyncSession, telling: Telling) -> None:
+    """Keep that something is over: it overtakes what was told before about the same, and nothing is sent of it."""
+    await _TELL.row(session, msgspec.structs.asdict(telling) | Sealed()._asdict())
+
+
+def seal_content(vault: SubjectVault, telling: Telling, content: Content) -> Sealed:
+    """Close what is written in it."""
+    context = context_of_told(telling.municipality, telling.told_id)
+    wrapped = vault.new_key(context)
+    return Sealed(vault.seal(wrapped, context, CONTENT, msgspec.json.encode(content).decode()), wrapped)
+
+
+async def tell(
+    session: AsyncSession,
+    telling: Telling,
+    kind: Kind,
+    sealed: Sealed = Sealed(),  # noqa: B008  it cannot be changed
+    *,
+    only_way: int | None = None,
+    keep_for: datetime | None = None,
+    now: datetime,
+) -> UUID | None:
+    """Tell it, once for each `told_id`. Returns the notice's id; None: it was told before.
+
+    `only_way`: by this way of the contact and no other. `keep_for`: until when what is written in it is kept, if for
+    longer than it is of use.
+    """
+    values = msgspec.structs.asdict(telling)
+    if await _TELL.row(session, values | sealed._asdict()) is None:
+        return None
+    notice_id, bulk = uuid4(), is_beside(kind, bulk=is_bulk(session))
+    useful = useful_until(kind, starts_at=telling.starts_at, offer_until=telling.until, now=now)
+    notice = {
+        "notice_id": notice_id,
+        "kind": kind,
+        "only_way": only_way,
+        "keeps_quiet": kind in KEEPS_QUIET,
+        "bulk": bulk,
+        "now": now,
+        "useful_until": useful,
+    }
+    await _ADD_NOTICE.row(session, values | notice)
+    plans = [Due(due_kind(bulk=bulk), str(notice_id), now)]
+    if sealed.wrapped_key is not None:
+        plans.append(Due(DUE_FORGET_TOLD, str(telling.told_id), keep_for or useful))
+    await schedule_all(session, SERVICE, telling.municipality, plans)
+    return notice_id
+
+
+async def forget_told(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:  # noqa: ARG001  the shape of all due handlers
+    """Due handler: forget what was written in it. It is of no more use, and nothing sends it any more."""
+    await _FORGET.row(session, {"municipality": municipality, "told_id": UUID(ref)})
+
+
+def open_content(
+    vault: SubjectVault, municipality: str, told_id: UUID, sealed: bytes | None, wrapped_key: bytes | None
+) -> Content:
+    """What is written in it; nothing, where nothing is.
+
+    Raises:
+        SealBroken: it cannot be opened.
+    """
+    if sealed is None or wrapped_key is None:
+        return Content()
+    opened = vault.open(wrapped_key, context_of_told(municipality, told_id), CONTENT, sealed)
+    return msgspec.json.decode(opened, type=Content)
