@@ -29,8 +29,13 @@ Step = Literal[
     "due.claimed",  # what is due is leased, nothing done
     "sealer.linked",  # ledger entries are linked to the chain, nothing committed
     "sending.claimed",  # notices that are due are leased, none looked at
-    "sending.begun",  # attempts are written down, no provider called
+    "sending.decided",  # attempts are written, nothing committed
+    "sending.begun",  # attempts are committed, no provider called
+    "sending.calling",  # a provider is about to be called, and not connected to for it
     "sending.reported",  # a provider has answered, and nothing is written down
+    "sending.written",  # what became of it is written, nothing committed
+    "sending.ended",  # what became of it is committed
+    "receipt.noted",  # what a provider told later is written, nothing committed, and the provider has no answer
     "webhook.answered",  # another system has answered, and nothing is written down
 ]
 STEPS: tuple[Step, ...] = get_args(Step)

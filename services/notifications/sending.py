@@ -155,7 +155,9 @@ class SendingLoop:
                     now=now,
                     takes_over=self._takes_over(),
                 )
-                return await without_unfollowed(session, municipality, orders, self._providers, now=now)
+                orders = await without_unfollowed(session, municipality, orders, self._providers, now=now)
+                pass_step("sending.decided")
+                return orders
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop goes on
             log.error("attempts_not_begun", notice_id=str(notice_ids[0]), count=len(notice_ids), **describe(error))
             return None
@@ -224,6 +226,7 @@ class _Dispatch:
             return None
 
     async def _hand_over(self, provider: str, messages: Sequence[Message]) -> None:
+        pass_step("sending.calling")
         try:
             await self._senders[provider].send_batch(messages, self._hear)
         except Exception as error:  # noqa: BLE001 - a sender's bug: their leases run out
@@ -273,5 +276,7 @@ class _Dispatch:
             try:
                 async with self._db.begin(municipality) as session:
                     await end_attempts(session, municipality, group, self._providers, now=now, chance=random.random)
+                    pass_step("sending.written")
+                pass_step("sending.ended")
             except Exception as error:  # noqa: BLE001 - unknown what became of them: their leases run out
                 log.error("attempts_not_ended", count=len(group), **describe(error))

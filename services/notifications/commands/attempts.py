@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.choosing import choose_providers
 from services.notifications.commands.contacts import read_addresses
+from services.notifications.commands.dead_attempts import close_dead
 from services.notifications.commands.notice_rows import (
     former_address,
     matter_of,
@@ -45,7 +46,7 @@ from services.notifications.keys import Keys
 from services.notifications.orders import Order, tag_of
 from services.notifications.own_words import words_used
 from services.notifications.providers.providers import Providers
-from services.notifications.tables import SERVICE, attempt, notice, outbox
+from services.notifications.tables import SERVICE, notice, outbox
 from shared.db import Prepared
 from shared.events.notifications import NoticeProgressed
 from shared.log import get_logger
@@ -132,11 +133,13 @@ async def begin_attempts(
     An attempt whose lease has run out is taken for dead only if this `takes_over`.
     The addresses are read here, with their ledger entries. The caller commits before calling any provider.
     """
-    rows = (await session.execute(select_notices(municipality, notice_ids))).all()
+    rows: Sequence[Row[Any]] = (await session.execute(select_notices(municipality, notice_ids))).all()
     attempts = await _attempts_of(session, municipality, notice_ids)
     lapsed = now if takes_over else NEVER
     dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), lapsed)]
-    await _close_dead(session, municipality, dead, now=now)
+    gone = set(notice_ids) - {row.notice_id for row in rows}
+    settled = await close_dead(session, municipality, dead, now=now)
+    rows = [row for row in rows if row.notice_id not in settled]
 
     ways = await _ways_of(session, municipality, rows)
     decisions: list[tuple[Row[Any], Decision]] = []
@@ -165,7 +168,7 @@ async def begin_attempts(
     texts = await read_town_texts(session, municipality) if is_translated else {}
     own = await read_own_texts(session, municipality, {row.kind for row in to_send})
     orders, plans = [], []
-    finished = [str(notice_id) for notice_id in set(notice_ids) - {row.notice_id for row in rows}]
+    finished = [str(notice_id) for notice_id in gone]
     for row, decision in decisions:
         match decision:
             case Send() if row.notice_id in addresses:
@@ -361,26 +364,6 @@ def _is_in_flight(known: _Attempts | None, lapsed: datetime) -> bool:
 
 def _is_dead(known: _Attempts | None, lapsed: datetime) -> bool:
     return known is not None and known.open_until is not None and known.open_until <= lapsed
-
-
-async def _close_dead(session: AsyncSession, municipality: str, notice_ids: list[UUID], *, now: datetime) -> None:
-    """Nobody knows whether the provider accepted these. They are tried again under the same key, which it may know."""
-    if not notice_ids:
-        return
-    await session.execute(
-        update(attempt)
-        .where(
-            attempt.c.municipality == municipality,
-            attempt.c.notice_id.in_(notice_ids),
-            attempt.c.outcome.is_(None),
-        )
-        .values(outcome="unknown", finished_at=now, error_code="lease_expired")
-    )
-    await session.execute(
-        update(notice)
-        .where(notice.c.municipality == municipality, notice.c.notice_id.in_(notice_ids))
-        .values(tries=notice.c.tries + 1, state="unknown")
-    )
 
 
 async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decision: Settle, *, now: datetime) -> None:

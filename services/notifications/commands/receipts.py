@@ -27,6 +27,7 @@ from services.notifications.tables import (
 )
 from shared.db import Prepared
 from shared.events.notifications import NoticeProgressed, NoticeState
+from shared.faults import pass_step
 from shared.messaging.due import schedule, unschedule
 
 DUE_MATCH = "match_receipts"
@@ -153,6 +154,21 @@ async def go_on_if_sent(session: AsyncSession, municipality: str, notice_id: UUI
         await _go_on(session, row, "not_delivered", now=now)
 
 
+async def settle_as_told(
+    session: AsyncSession, municipality: str, notice_id: UUID, told: Delivery, *, now: datetime
+) -> None:
+    """A receipt came, and who would have written down the answer before it is dead: it was accepted, and what did not
+    arrive goes on."""
+    found = await session.execute(
+        select(notice).where(notice.c.municipality == municipality, notice.c.notice_id == notice_id)
+    )
+    row = found.one()
+    await _settle_sent(session, row, now=now)
+    await outbox.publish(session, *await _event(session, row, "sent", SETTLED, now=now))
+    if told == "not_delivered":
+        await _go_on(session, row, told, now=now)
+
+
 async def _note(session: AsyncSession, municipality: str, notice_id: UUID, way_no: int, told: Delivery) -> Any:
     """Write it to the last attempt by that way; None if there is none, or it says nothing new."""
     about = {"municipality": municipality, "notice_id": notice_id, "way_no": way_no}
@@ -160,6 +176,7 @@ async def _note(session: AsyncSession, municipality: str, notice_id: UUID, way_n
     if known is None or not is_forward(known.delivery, told):
         return None
     await _TOLD.row(session, about | {"attempt_no": known.attempt_no, "told": told})
+    pass_step("receipt.noted")
     return known
 
 
