@@ -162,12 +162,14 @@ async def test_nobody_knows_after_a_drop(trial: Trial, mode: Mode, arrived: int)
     assert len(trial.sink.messages()) == (1 if trial.sender.is_idempotent else arrived + 1)
 
 
-async def test_no_answer_in_time_is_unknown(trial: Trial, loop_time: LoopTime) -> None:
-    trial.behave("slow")
+@pytest.mark.parametrize(("mode", "arrived"), [("slow", 0), ("slow_answer", 1)])
+async def test_no_answer_in_time_is_unknown(trial: Trial, loop_time: LoopTime, mode: Mode, arrived: int) -> None:
+    trial.behave(mode)
     sending = asyncio.create_task(trial.send(trial.message()))
     await until(lambda: trial.sink.in_hand == 1)
     loop_time.pass_time(TIMEOUT_S)
     assert await sending == ["unknown"]
+    assert len(trial.sink.messages()) == arrived
     trial.sink.release()
     await until(lambda: trial.sink.in_hand == 0)
 
@@ -282,7 +284,7 @@ async def test_as_a_seed_decides_it_happens_again(trial: Trial) -> None:
 
 @pytest.mark.parametrize(("ending", "mode"), MAGIC.items())
 async def test_a_recipients_ending_decides_what_becomes_of_it(trial: Trial, ending: str, mode: Mode) -> None:
-    if mode == "slow":
+    if mode in ("slow", "slow_answer"):
         return
     to = f"h+{mode}@example.jp" if trial.way == "email" else trial.to(int(ending))
     expected: dict[Mode, OutcomeKind] = {

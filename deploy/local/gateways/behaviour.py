@@ -24,6 +24,8 @@ Mode = Literal[
     "undelivered", "bounce_hard", "bounce_soft",
     # Its receipts come again and again, in the wrong order, or before its answer.
     "receipts_repeated", "receipts_backwards", "receipts_early",
+    # It accepts at once, and takes its time to say so.
+    "slow_answer",
     # One of the others for each message, as a seed decides.
     "mixed",
 ]  # fmt: skip

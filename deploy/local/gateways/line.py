@@ -65,6 +65,8 @@ async def serve_push(sink: "Sink", scope: Scope, receive: Receive, send: Send) -
         sent = sink.kept.keep(
             "line", retry_key, lambda: {"to": push.to, "text": text}, is_lost=behaviour.mode in ("lose", "undelivered")
         )
+        if behaviour.mode == "slow_answer":
+            await sink.manners.be_slow(behaviour)
         if behaviour.mode == "drop_after_accept":
             await break_off(send)
         elif behaviour.mode == "deny":

@@ -67,6 +67,8 @@ class MailHandler:
                 sent.mail_from = envelope.mail_from
                 if behaviour.mode in STATUSES:
                     self._sink.caller.bring_back(report(envelope.mail_from, address, behaviour.mode, self._sink.now()))
+            if behaviour.mode == "slow_answer":
+                await self._sink.manners.be_slow(behaviour)
             if behaviour.mode == "drop_after_accept":
                 server.transport.abort()
             return SMTP_DENIED if behaviour.mode == "deny" else SMTP_DONE

@@ -69,6 +69,8 @@ async def serve_json(sink: "Sink", scope: Scope, receive: Receive, send: Send) -
             return
         sent = sink.accept_sms(request, is_lost=behaviour.mode in ("lose", "undelivered"))
         await sink.caller.tell_by_json(sent, behaviour.mode)
+        if behaviour.mode == "slow_answer":
+            await sink.manners.be_slow(behaviour)
         if behaviour.mode == "drop_after_accept":
             await break_off(send)
         elif behaviour.mode == "deny":
@@ -115,6 +117,8 @@ async def _take_form(sink: "Sink", form: dict[str, str], send: Send) -> None:
             is_lost=behaviour.mode in ("lose", "undelivered"),
         )
         await sink.caller.tell_by_form(sent, form.get("tag", ""), behaviour.mode)
+        if behaviour.mode == "slow_answer":
+            await sink.manners.be_slow(behaviour)
         if behaviour.mode == "drop_after_accept":
             await break_off(send)
         elif behaviour.mode == "deny":
