@@ -12,6 +12,7 @@ import pytest
 from deploy.local.servers import embedded_servers
 from deploy.provision import provision
 from deploy.secrets import load_environment
+from tests.faults.bench import Counted
 from tests.faults.clocks import LIBRARY
 from tests.faults.servers import Machines
 from tests.faults.trial import MORNING, RECOVERY_LIMIT_S, Recovery, Trial
@@ -29,7 +30,36 @@ its receipt, while people went on booking. *All at rest after*: from when nobody
 to a resident was out and the last ledger entry chained; a provider's or a dead worker's message has its own pauses.
 """
 
+DEATHS_HEAD = """
+## kill -9 of the sender
+
+Notifications alone (`test_sender.py`): its process is killed at the step, and each message counted at its gateway when
+another has taken over: *messages that arrived* / *times the gateway accepted it* / *attempts of which nobody knows*.
+Only that arrived twice of which nobody could know: accepted by a gateway that takes no key and tells nothing later.
+"""
+
 _recoveries = pytest.StashKey[list[Recovery]]()
+_deaths = pytest.StashKey["Deaths"]()
+
+
+class Deaths:
+    """What was counted, by the step at which somebody died and by the way the message went, for the report."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, dict[str, str]] = {}
+
+    def note(self, step: str, name: str, counted: Counted) -> None:
+        """One message's."""
+        unknown = counted.outcomes.count("unknown")
+        self._counted.setdefault(step, {})[name] = f"{counted.arrived} / {counted.calls} / {unknown}"
+
+    def table(self) -> list[str]:
+        """Steps down, ways across; those that have a step of their own are below."""
+        names = list(dict.fromkeys(name for row in self._counted.values() for name in row))
+        rows = [[step, *(row.get(name, "") for name in names)] for step, row in self._counted.items()]
+        return (
+            [f"| {' | '.join(row)} |" for row in (["step", *names], ["---"] * (len(names) + 1), *rows)] if rows else []
+        )
 
 
 class Trials:
@@ -92,6 +122,12 @@ def trials(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     made.close()
 
 
+@pytest.fixture(scope="session")
+def deaths(request: pytest.FixtureRequest) -> Deaths:
+    """Where what was counted is noted."""
+    return request.config.stash.setdefault(_deaths, Deaths())
+
+
 @pytest.fixture
 def trial(trials: Trials) -> Trial:
     """The running product."""
@@ -113,15 +149,16 @@ def clocks() -> Iterator[Path]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say how long each recovery took, and write it down if asked for."""
-    recoveries = config.stash.get(_recoveries, [])
-    if not recoveries:
+    recoveries, deaths = config.stash.get(_recoveries, []), config.stash.get(_deaths, Deaths()).table()
+    lines = [REPORT_HEAD, *_table(recoveries)] if recoveries else []
+    lines += [DEATHS_HEAD, *deaths] if deaths else []
+    if not lines:
         return
-    table = _table(recoveries)
     terminalreporter.section("recovery")
-    for line in table:
+    for line in lines:
         terminalreporter.write_line(line)
     if path := os.environ.get(REPORT_VARIABLE):
-        Path(path).write_text("\n".join([REPORT_HEAD, *table, ""]), "utf-8")
+        Path(path).write_text("\n".join([*lines, ""]), "utf-8")
 
 
 def _table(recoveries: list[Recovery]) -> list[str]:
