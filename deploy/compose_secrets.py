@@ -1,8 +1,9 @@
 """Write the secrets that ``docker-compose.yml`` mounts: ``python -m deploy.compose_secrets [folder]``.
 
 Run it once before the first ``docker compose up``; run again, it changes nothing. One file per variable, readable by
-its owner only, in ``.choudo/compose`` unless another folder is given. There are no default passwords. The SMS gateway's
-token is the gateway's to give: write it into its file.
+its owner only, in ``.choudo/compose`` unless another folder is given. There are no default passwords. What others give
+is theirs (the SMS gateway's token, further providers, LINE's channels, the mail server's authority, the key that signs
+mail, the token of who brings bounces): write it into its file. What nobody needs stays empty.
 """
 
 import json
@@ -17,8 +18,13 @@ from deploy.local.servers import write_private
 from deploy.secrets import load_environment
 
 PASSWORD_BYTES: Final = 24
+# What nobody may need, and a file that says nothing of it.
+EMPTY: Final = frozenset(
+    f"CHOUDO_NOTIFICATIONS_{name}" for name in ("PROVIDERS", "LINE_CHANNELS", "SMTP_CA", "DKIM_KEY")
+)
+BOUNCE_TOKEN: Final = "CHOUDO_NOTIFICATIONS_BOUNCE_TOKEN"  # noqa: S105  where it is kept, not what it is
 # What others give: drawn here at first, so that there is a file, and theirs once somebody has written it there.
-THEIRS: Final = frozenset({"CHOUDO_SMS_GATEWAY_TOKEN"})
+THEIRS: Final = EMPTY | {"CHOUDO_SMS_GATEWAY_TOKEN", BOUNCE_TOKEN}
 # The user of the image; a mounted file keeps its owner from outside.
 IMAGE_USER: Final = 10001
 
@@ -40,6 +46,8 @@ def write_secrets(folder: Path) -> list[Path]:
             ("bind 0.0.0.0", f"requirepass {passwords['redis']}", "appendonly yes", "appendfsync everysec",
              "maxmemory-policy noeviction", "dir /data", "")
         ),
+        BOUNCE_TOKEN: secrets.token_urlsafe(PASSWORD_BYTES),
+        **dict.fromkeys(EMPTY, ""),
     }  # fmt: skip
     written = []
     for name, value in values.items():

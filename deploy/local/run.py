@@ -458,6 +458,7 @@ def process_environment(data_dir: Path, admin_url: str, redis_url: str, port: in
         "CHOUDO_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "CHOUDO_SMS_GATEWAY_URL": f"http://127.0.0.1:{http_port}/sms",
         "CHOUDO_SINK_RECEIPT_URL": f"http://127.0.0.1:{port}/notifications/api/receipts/sms_gateway",
+        "CHOUDO_SINK_FORM_RECEIPT_URL": f"http://127.0.0.1:{port}/notifications/api/receipts/sms_form",
         "CHOUDO_SINK_BOUNCE_URL": f"http://127.0.0.1:{port}/notifications/api/bounces",
         "CHOUDO_NOTIFICATIONS_BOUNCE_DOMAIN": "bounce.localhost",
         "CHOUDO_NOTIFICATIONS_BOUNCE_TOKEN": token_urlsafe(),

@@ -11,8 +11,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     # smtp://[user:password@]host[:port]; smtp+starttls:// insists on STARTTLS, smtps:// speaks TLS from the first byte.
     smtp_url: Annotated[str, SHARED]
-    # Whom the mail server's certificate is trusted by (a file, PEM), where the machine's own list does not name them.
-    smtp_ca_file: str = ""
+    # Whom the mail server's certificate is trusted by (PEM), where the machine's own list does not name them.
+    smtp_ca: str = ""
     # Empty: this installation sends no SMS, and staff are asked to call instead.
     sms_gateway_url: Annotated[str, SHARED] = ""
     sms_gateway_token: Annotated[str, SHARED] = ""

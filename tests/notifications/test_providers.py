@@ -9,12 +9,14 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from deploy.local.sink import Sink
 from services.notifications.domain.outcomes import Outcome, is_providers_fault
 from services.notifications.domain.providers import NO_PROVIDER, Tried
 from services.notifications.domain.retries import RECEIPT_WAIT
+from services.notifications.measuring import Measuring
 from services.notifications.providers.breaker import FAILURES_TO_OPEN, PAUSE_MAX_S, PAUSE_MIN_S, TRIAL_LIMIT_S, Breaker
 from services.notifications.providers.bucket import TokenBucket, Turns
 from services.notifications.providers.chosen import make_providers, make_senders, sms_gateways
@@ -442,3 +444,26 @@ async def test_what_a_process_told_that_is_gone_is_forgotten(service: Notificati
     async with service.db.begin_across_towns() as session:
         count = (await session.execute(text("SELECT count(DISTINCT process) FROM provider_health"))).scalar_one()
     assert count == 1
+
+
+async def test_what_alerts_watch(service: Notifications) -> None:
+    """A provider that is left alone, and the notice whose turn has passed for longest. Reminders wait for their day."""
+
+    def found(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(name, labels)
+
+    measuring = Measuring(service.db, service.providers, lambda: service.now)
+    await book(service)
+    service.now += timedelta(seconds=90)
+    await measuring.measure()
+    assert found("choudo_oldest_due_notice_seconds", lane="urgent") == 90
+    assert found("choudo_oldest_due_notice_seconds", lane="bulk") == 0
+    assert found("choudo_provider_away", provider="sms_gateway") == 0
+    service.sink.behave("sms", "fail_5xx", times=100)
+    for number in range(FAILURES_TO_OPEN):
+        await book(service, f"NNN{number:04}")
+    await service.settle()
+    await measuring.measure()
+    assert found("choudo_oldest_due_notice_seconds", lane="urgent") == 0
+    assert found("choudo_provider_away", provider="sms_gateway") == 1
+    assert found("choudo_provider_away", provider="smtp") == 0

@@ -263,7 +263,7 @@ async def tls_sink(private_key: rsa.RSAPrivateKey, tmp_path: Path) -> AsyncItera
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
     async with Sink(token=TOKEN, tls=context) as sink:
-        yield sink, str(tmp_path / "ca.pem")
+        yield sink, (tmp_path / "ca.pem").read_text("ascii")
 
 
 def _note(found: list[Outcome]) -> Any:
@@ -277,19 +277,19 @@ def _message() -> Message:
     return Message(key=f"{TOWN}:{uuid4()}", to=EMAIL, content=b"Subject: x\r\n\r\nx", sender="a@ninomiya.example.jp")
 
 
-async def sent_by(url: str, *, ca_file: str = "") -> list[tuple[str, str | None]]:
+async def sent_by(url: str, *, trusted: str = "") -> list[tuple[str, str | None]]:
     found: list[Outcome] = []
-    sender = SmtpSender(url, ca_file=ca_file)
+    sender = SmtpSender(url, trusted=trusted)
     await sender.send_batch([_message()], _note(found))
     await sender.close()
     return [(outcome.kind, outcome.error_code) for outcome in found]
 
 
 async def test_starttls_can_be_insisted_on(tls_sink: tuple[Sink, str]) -> None:
-    sink, ca_file = tls_sink
+    sink, trusted = tls_sink
     insisting = sink.smtp_url.replace("smtp://", "smtp+starttls://")
-    assert await sent_by(insisting, ca_file=ca_file) == [("accepted", None)]
-    assert await sent_by(sink.smtp_url, ca_file=ca_file) == [("accepted", None)]
+    assert await sent_by(insisting, trusted=trusted) == [("accepted", None)]
+    assert await sent_by(sink.smtp_url, trusted=trusted) == [("accepted", None)]
     # A certificate that nobody trusts is no TLS: nothing is sent.
     assert await sent_by(insisting) == [("temporary", "connect")]
     async with Sink(token=TOKEN) as plain:

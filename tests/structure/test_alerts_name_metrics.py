@@ -41,6 +41,8 @@ def test_every_metric_that_an_alert_names_exists(rules: list[dict[str, Any]]) ->
         "choudo_ledger_contradictions_total",
         "choudo_oldest_unanswered_inquiry_seconds",
         "choudo_webhooks_stopped",
+        "choudo_provider_away",
+        "choudo_oldest_due_notice_seconds",
     }
     assert named <= known
 

@@ -86,6 +86,15 @@ def test_a_process_starts_with_what_it_is_given(compose: Compose, tmp_path: Path
     assert {name.removesuffix("_FILE") for name in given["environment"]} <= known | OF_THE_FRONT
 
 
+def test_whatever_sends_can_be_given(compose: Compose) -> None:
+    """Every provider, and all that one of them needs: what is left out here nobody could set without an override."""
+    fields = msgspec.structs.fields(load_notifications.__annotations__["return"])
+    known = {variable_name(field, "notifications") for field in fields}
+    for kind in ("web", "worker"):
+        given = {name.removesuffix("_FILE") for name in compose["services"][f"notifications-{kind}"]["environment"]}
+        assert known - given == {"CHOUDO_DEFAULT_MUNICIPALITY", "CHOUDO_NOTIFICATIONS_DATABASE_POOL_SIZE"}
+
+
 @pytest.mark.parametrize("job", sorted(JOBS))
 def test_jobs_find_their_urls(compose: Compose, tmp_path: Path, job: str) -> None:
     write_secrets(tmp_path)

@@ -85,7 +85,7 @@ def make_senders(settings: Settings) -> dict[str, Sender]:
 def _make_sender(way: WayKind, table: _Table, settings: Settings) -> Sender:
     if way == "email":
         key = DkimKey(settings.dkim_key, settings.dkim_selector, settings.dkim_domain) if settings.dkim_key else None
-        return SmtpSender(table.url, ca_file=settings.smtp_ca_file, dkim_key=key)
+        return SmtpSender(table.url, trusted=settings.smtp_ca, dkim_key=key)
     if way == "line":
         return HttpSender(Line(table.url, {town: each.token for town, each in line_channels(settings).items()}))
     is_form = table.dialect == "form"

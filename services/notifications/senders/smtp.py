@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from aiosmtplib import SMTP, SMTPException, SMTPNotSupported, SMTPResponseException
@@ -23,7 +22,7 @@ Stage = Literal["mail", "rcpt", "data"]
 
 
 class SmtpSender:
-    """Sends through one mail server.
+    """Sends through one mail server; `trusted` is who vouches for it (PEM), where the machine's own list names nobody.
 
     `smtp://` takes TLS when it is offered, `smtp+starttls://` insists on it, `smtps://` speaks it from the first byte.
     """
@@ -33,9 +32,9 @@ class SmtpSender:
     is_idempotent = True
     limit = None
 
-    def __init__(self, url: str, *, ca_file: str = "", dkim_key: DkimKey | None = None) -> None:
-        trusted = ssl.create_default_context(cadata=Path(ca_file).read_text("ascii")) if ca_file else None
-        self._pool = SmtpPool(SmtpServer.from_url(url, trusted))
+    def __init__(self, url: str, *, trusted: str = "", dkim_key: DkimKey | None = None) -> None:
+        context = ssl.create_default_context(cadata=trusted) if trusted else None
+        self._pool = SmtpPool(SmtpServer.from_url(url, context))
         self._dkim_key = dkim_key
 
     async def send_batch(self, messages: Sequence[Message], report: Report) -> None:
