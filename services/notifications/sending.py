@@ -34,7 +34,8 @@ log = get_logger(__name__)
 POLL_INTERVAL_S = 0.2
 FAILED_PAUSE_S = 1.0
 BATCH = 64
-BATCHES_AT_ONCE = 4
+# Of one lane. However few the messages of each batch are that a provider holds up, others find room beside them.
+IN_HAND_MAX = 256
 STOP_WITHIN_S = 10.0
 # Their leases run from the first of them on.
 ONE_BY_ONE_WITHIN_S = 5.0
@@ -78,21 +79,22 @@ class SendingLoop:
 
     async def run(self) -> None:
         """Send until cancelled; then let the batches in hand come to their end."""
-        batches: set[asyncio.Task[None]] = set()
+        batches: dict[asyncio.Task[None], int] = {}
         try:
             while True:
-                if len(batches) >= BATCHES_AT_ONCE:
+                if sum(batches.values()) + BATCH > IN_HAND_MAX:
                     await asyncio.wait(batches, return_when=asyncio.FIRST_COMPLETED)
-                batches = {batch for batch in batches if not batch.done()}
+                batches = {batch: count for batch, count in batches.items() if not batch.done()}
                 try:
                     claimed = await self._claim_due()
                 except Exception as error:  # noqa: BLE001 - the database is away: the rows stay due
                     log.warning("sending_loop_failed", **describe(error))
                     await asyncio.sleep(FAILED_PAUSE_S)
                     continue
+                count = sum(map(len, claimed.values()))
                 if claimed:
-                    batches.add(asyncio.create_task(self._send_all(claimed)))
-                if sum(map(len, claimed.values())) < BATCH:
+                    batches[asyncio.create_task(self._send_all(claimed))] = count
+                if count < BATCH:
                     await asyncio.sleep(POLL_INTERVAL_S)
         finally:
             if batches:

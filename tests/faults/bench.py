@@ -150,6 +150,15 @@ class Bench:
         behaviour = {"channel": channel, "mode": mode, "times": times, "slow_s": slow_s}
         httpx.post(f"{self.stack.sink_url}/behaviour", json=behaviour, timeout=30).raise_for_status()
 
+    def start_second(self) -> str:
+        """Start another SMS gateway, which a worker asks after the first from then on; return its table."""
+        self.stack.start(SECOND_SINK)
+        self.stack.ready_urls.append(f"{second_url(self.stack)}/messages.json")
+        self.stack.wait_until_ready()
+        table = f'[{SECOND}]\nway = "sms"\nurl = "{second_url(self.stack)}/sms"\ntoken = "{TOKEN}"\n'
+        self.stack.environ["CHOUDO_NOTIFICATIONS_PROVIDERS"] = table
+        return table
+
     def die_at(self, process: str, step: Step, passes: int = 1) -> subprocess.Popen[bytes]:
         """Start a process that dies at a step."""
         own = self.stack.own_environ.get(process, {})
@@ -172,6 +181,8 @@ class Bench:
 
     async def rest(self, *, later: timedelta = LATER, **environ: str) -> None:
         """Start a worker that lives, by a clock that is so much later, and wait until every notice has its end."""
+        if not await self.service.rows(_WAITING):
+            return
         starts_at = (MORNING + later).isoformat()
         self.stack.own_environ[WORKER] = {"CHOUDO_CLOCK_STARTS_AT": starts_at} | environ
         self.stack.start(WORKER)
@@ -199,11 +210,6 @@ def now(stack: Stack) -> datetime:
 def second_url(stack: Stack) -> str:
     """Where the second SMS gateway is."""
     return f"http://127.0.0.1:{stack.own_environ[SECOND_SINK]['CHOUDO_SINK_HTTP_PORT']}"
-
-
-def second_provider(stack: Stack) -> str:
-    """Its table among the providers."""
-    return f'[{SECOND}]\nway = "sms"\nurl = "{second_url(stack)}/sms"\ntoken = "{TOKEN}"\n'
 
 
 @asynccontextmanager

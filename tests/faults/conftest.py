@@ -38,6 +38,12 @@ another has taken over: *messages that arrived* / *times the gateway accepted it
 Only that arrived twice of which nobody could know: accepted by a gateway that takes no key and tells nothing later.
 """
 
+FIGURES_HEAD = """
+## Gateways that are away
+
+Two gateways of one way, one message after the other, each from its making (`test_gateways.py`):
+"""
+
 _recoveries = pytest.StashKey[list[Recovery]]()
 _deaths = pytest.StashKey["Deaths"]()
 
@@ -47,11 +53,20 @@ class Deaths:
 
     def __init__(self) -> None:
         self._counted: dict[str, dict[str, str]] = {}
+        self._took: dict[str, float] = {}
 
     def note(self, step: str, name: str, counted: Counted) -> None:
         """One message's."""
         unknown = counted.outcomes.count("unknown")
         self._counted.setdefault(step, {})[name] = f"{counted.arrived} / {counted.calls} / {unknown}"
+
+    def measure(self, name: str, took_s: float) -> None:
+        """How long something took."""
+        self._took[name] = took_s
+
+    def figures(self) -> list[str]:
+        """What was measured, a line each."""
+        return [f"- {name}: {took_s:.1f} s" for name, took_s in self._took.items()]
 
     def table(self) -> list[str]:
         """Steps down, ways across; those that have a step of their own are below."""
@@ -149,9 +164,10 @@ def clocks() -> Iterator[Path]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say how long each recovery took, and write it down if asked for."""
-    recoveries, deaths = config.stash.get(_recoveries, []), config.stash.get(_deaths, Deaths()).table()
+    recoveries, deaths = config.stash.get(_recoveries, []), config.stash.get(_deaths, Deaths())
     lines = [REPORT_HEAD, *_table(recoveries)] if recoveries else []
-    lines += [DEATHS_HEAD, *deaths] if deaths else []
+    lines += [DEATHS_HEAD, *table] if (table := deaths.table()) else []
+    lines += [FIGURES_HEAD, *figures] if (figures := deaths.figures()) else []
     if not lines:
         return
     terminalreporter.section("recovery")

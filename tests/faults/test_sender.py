@@ -23,8 +23,6 @@ from tests.faults.bench import (
     Told,
     Way,
     running_bench,
-    second_provider,
-    second_url,
 )
 from tests.faults.conftest import Deaths
 from tests.notifications.harness import TOKEN
@@ -189,11 +187,7 @@ async def test_killed_on_the_way_to_the_next_provider(
         ("sending.ended", 2): (SECOND_SINK, Counted(1, 1, ("temporary", "accepted"))),
     }
     async with running_bench(bare_database, tmp_path) as bench:
-        table = second_provider(bench.stack)
-        bench.stack.environ["CHOUDO_NOTIFICATIONS_PROVIDERS"] = table
-        bench.stack.start(SECOND_SINK)
-        bench.stack.ready_urls.append(f"{second_url(bench.stack)}/messages.json")
-        bench.stack.wait_until_ready()
+        table = bench.start_second()
         bench.misbehave("sms", "fail_5xx")
         told = {}
         for step, passes in steps:

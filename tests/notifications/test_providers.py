@@ -20,7 +20,7 @@ from services.notifications.measuring import Measuring
 from services.notifications.providers.breaker import FAILURES_TO_OPEN, PAUSE_MAX_S, PAUSE_MIN_S, TRIAL_LIMIT_S, Breaker
 from services.notifications.providers.bucket import TokenBucket, Turns
 from services.notifications.providers.chosen import make_providers, make_senders, sms_gateways
-from services.notifications.providers.provider import REST_S, Limits, Provider
+from services.notifications.providers.provider import HANGS_AFTER_S, REST_S, Limits, Provider
 from services.notifications.providers.providers import Busy, Chosen, Providers
 from services.notifications.providers.told import AT_LEAST_EVERY_S, HealthLoop
 from services.notifications.queries import list_provider_health
@@ -242,6 +242,37 @@ def test_who_says_too_many_hears_nothing_of_bulk_for_a_while(time: Time) -> None
     assert providers.choose("sms", (), bulk=False) == Chosen("first")
     time.seconds += REST_S
     assert providers.choose("sms", (), bulk=True) == Chosen("first")
+
+
+def test_what_follows_a_silence_goes_by_another_if_there_is_one(time: Time) -> None:
+    """Its failures would be known only after the sender's time limit, and five of them after that."""
+    providers = two(time)
+    assert providers.choose("sms", (), bulk=False) == Chosen("first")
+    time.seconds += HANGS_AFTER_S
+    assert providers.choose("sms", (), bulk=False) == Chosen("second")
+    hear(providers, "second", ACCEPTED)
+    # Nobody else: then it is asked. And what it may have stays with it.
+    alone = Providers([Provider("first", "sms", is_idempotent=True, pace=time)])
+    assert alone.choose("sms", (), bulk=False) == Chosen("first")
+    time.seconds += HANGS_AFTER_S
+    assert alone.choose("sms", (), bulk=False) == Chosen("first")
+    assert providers.choose("sms", [Tried(provider="first", unknown=1)], bulk=False) == Chosen("first")
+    # A time limit that runs out is no answer.
+    hear(providers, "first", Outcome(kind="unknown", error_code="no_answer"))
+    assert providers.choose("sms", (), bulk=False) == Chosen("second")
+    hear(providers, "first", ACCEPTED)
+    assert providers.choose("sms", (), bulk=False) == Chosen("first")
+
+
+def test_of_what_nobody_ever_hears_a_provider_is_not_left_alone_for_ever(time: Time) -> None:
+    """Whoever had taken it could not write it down."""
+    providers = two(time)
+    assert providers.choose("sms", (), bulk=False) == Chosen("first")
+    time.seconds += TRIAL_LIMIT_S
+    assert providers.choose("sms", (), bulk=False) == Chosen("first")
+    hear(providers, "first", ACCEPTED)
+    time.seconds += HANGS_AFTER_S
+    assert providers.choose("sms", (), bulk=False) == Chosen("first")
 
 
 # --- the settings -----------------------------------------------------------------------------------------------------

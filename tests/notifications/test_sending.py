@@ -261,6 +261,25 @@ async def test_an_idle_loop_calls_the_provider_soon_after_the_commit(
     assert sending.POLL_INTERVAL_S <= 0.2
 
 
+async def test_messages_that_a_provider_holds_up_leave_room_for_others(service: Notifications) -> None:
+    """One by one, as they come: each is a batch of its own.
+
+    Seen to fail with four batches at a time: a mail waited until the SMS gateway's time limit.
+    """
+    service.sink.behave("sms", "slow", times=100, slow_s=600)
+    loop = asyncio.create_task(service.sending.run())
+    for number in range(8):
+        await book(service)
+        await until(lambda number=number: service.sink.in_hand == number + 1)  # type: ignore[misc]
+    contact = service.contact("email")
+    await service.hear(contact, service.booked(contact, number="NNN9999"))
+    await until(lambda: bool(service.sink.messages(channel="email")))
+    assert service.sink.in_hand == 8
+    loop.cancel()
+    service.sink.release()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
 async def test_stopping_lets_a_batch_in_hand_come_to_its_end(service: Notifications) -> None:
     service.sink.behave("sms", "slow")
     await book(service)

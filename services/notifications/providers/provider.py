@@ -8,7 +8,7 @@ import msgspec
 
 from services.notifications.domain.outcomes import TOO_MANY, Outcome, OutcomeKind, is_providers_fault
 from services.notifications.domain.ways import WayKind
-from services.notifications.providers.breaker import Breaker, State
+from services.notifications.providers.breaker import TRIAL_LIMIT_S, Breaker, State
 from services.notifications.providers.bucket import TokenBucket, Turns
 
 # What its health counts: long enough to see something at a small town's pace, short enough to be of today.
@@ -17,6 +17,9 @@ WINDOW_S = 600.0
 REMEMBERED = 5_000
 # A provider that says "too many" hears nothing of bulk for so long; what somebody waits for goes on.
 REST_S = 2.0
+# So long it has answered none of the messages that it has: what follows goes by another, if there is one. Its failures
+# are known only when the sender's time limit is over, and the breaker's count of them after that of several.
+HANGS_AFTER_S = 3.0
 # Without a limit of its own, so many of those that it kept waiting come back a second.
 RETURNING_PER_S = 100.0
 # Nobody waits longer for a look, so that whoever could go by another provider meanwhile does.
@@ -62,6 +65,8 @@ class Provider:
         per_second = limits.per_second if limits else RETURNING_PER_S
         self._turns = {bulk: Turns(per_second, pace) for bulk in (False, True)}
         self._rests_until = 0.0
+        self._in_hand = 0
+        self._silent_since = 0.0
         self._heard: deque[tuple[float, OutcomeKind, float]] = deque(maxlen=REMEMBERED)
         self._known_state: State = "closed"
         self._since: datetime | None = None
@@ -71,6 +76,11 @@ class Provider:
         """Whether its breaker lets a message of this lane through."""
         return self._breaker.lets_through(bulk=bulk)
 
+    @property
+    def hangs(self) -> bool:
+        """Whether it has messages, and has long said nothing. Of those that nobody speaks of any more none is left."""
+        return self._in_hand > 0 and HANGS_AFTER_S <= self._pace() - self._silent_since < TRIAL_LIMIT_S
+
     def take(self, *, bulk: bool) -> bool:
         """Whether it takes one more message of this lane now; then it counts as taken."""
         if (bulk and self._pace() < self._rests_until) or not self._breaker.lets_through(bulk=bulk):
@@ -78,6 +88,9 @@ class Provider:
         if self._bucket is not None and not self._bucket.take(bulk=bulk):
             return False
         self._breaker.begin(bulk=bulk)
+        if self._in_hand == 0 or self._pace() - self._silent_since >= TRIAL_LIMIT_S:
+            self._in_hand, self._silent_since = 0, self._pace()
+        self._in_hand += 1
         return True
 
     def next_turn_s(self, *, bulk: bool) -> float:
@@ -87,6 +100,9 @@ class Provider:
 
     def hear(self, outcome: Outcome, *, bulk: bool, took_s: float, now: datetime) -> None:
         """Learn what became of a message."""
+        self._in_hand = max(0, self._in_hand - 1)
+        if outcome.kind not in ("not_started", "unknown"):
+            self._silent_since = self._pace()
         if outcome.kind == "not_started":
             self._breaker.give_back(bulk=bulk)
             return

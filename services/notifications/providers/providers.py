@@ -35,7 +35,8 @@ class Providers:
     def choose(self, way: str, tried: Sequence[Tried], *, bulk: bool) -> Chosen | Busy:
         """Who takes one more message by this way, after these attempts at it.
 
-        What one of them may have accepted goes to no other. Of the rest, those that are up and have failed it least.
+        What one of them may have accepted goes to no other. Of the rest, those that are up, that do not hang if there
+        are such, and that have failed it least.
         What somebody waits for goes by the next one when the first has no room for it; bulk waits.
         """
         asked = self._asked(way, tried)
@@ -43,6 +44,7 @@ class Providers:
             # A way that nobody serves here, or whoever may have it is no longer one of ours.
             return Chosen(held_by(tried) or NO_PROVIDER)
         up = [provider for provider in asked if provider.is_up(bulk=bulk)]
+        up = [provider for provider in up if not provider.hangs] or up
         least = least_failed(up, tried) if up else []
         for provider in least[:1] if bulk else least:
             if provider.take(bulk=bulk):
