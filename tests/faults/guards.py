@@ -47,6 +47,36 @@ GUARDS = {
         'return f"<{order.notice_id}@{order.host}>"',
         'return f"<{order.notice_id}.{order.attempt_no}@{order.host}>"',
     ),
+    "one key for all attempts": Guard(
+        "test_sender.py::test_killed_while_gateways_hold_their_answers",
+        "services/notifications/orders.py",
+        'return f"{self.municipality}:{self.notice_id}{by_other}"',
+        'return f"{self.municipality}:{self.notice_id}{by_other}:{self.attempt_no}"',
+    ),
+    "a receipt of a dead attempt counts": Guard(
+        "test_sender.py::test_killed_while_gateways_hold_their_answers",
+        "services/notifications/commands/dead_attempts.py",
+        "{row.notice_id: row.delivery for row in closed if row.delivery is not None}",
+        "{}",
+    ),
+    "an attempt is committed before its provider is called": Guard(
+        "test_sender.py::test_killed_at_each_step[SMS, form]",
+        "services/notifications/sending.py",
+        """                pass_step("sending.decided")
+                return orders
+""",
+        """                pass_step("sending.decided")
+                dispatch = _Dispatch(self._db, self._senders, self._providers, self._clock, self._render)
+                await dispatch.send(orders)
+                return []
+""",
+    ),
+    "what one may have accepted goes to no other": Guard(
+        "test_sender.py::test_killed_on_the_way_to_the_next_provider",
+        "services/notifications/domain/providers.py",
+        "return next((each.provider for each in tried if each.unknown), None)",
+        "return None",
+    ),
     "a projection takes higher versions only": Guard(
         "test_deliveries.py::test_repeated_and_mixed",
         "services/notifications/commands/appointments.py",
