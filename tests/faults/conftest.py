@@ -69,12 +69,18 @@ class Deaths:
         return [f"- {name}: {took_s:.1f} s" for name, took_s in self._took.items()]
 
     def table(self) -> list[str]:
-        """Steps down, ways across; those that have a step of their own are below."""
-        names = list(dict.fromkeys(name for row in self._counted.values() for name in row))
-        rows = [[step, *(row.get(name, "") for name in names)] for step, row in self._counted.items()]
-        return (
-            [f"| {' | '.join(row)} |" for row in (["step", *names], ["---"] * (len(names) + 1), *rows)] if rows else []
-        )
+        """Steps down, ways across; below them what was tried by one way alone."""
+        several = {step: row for step, row in self._counted.items() if len(row) > 1}
+        names = list(dict.fromkeys(name for row in several.values() for name in row))
+        wide = [["step", *names], ["---"] * (len(names) + 1)]
+        wide += [[step, *(row.get(name, "") for name in names)] for step, row in several.items()]
+        alone = [[step, *pair] for step, row in self._counted.items() for pair in row.items() if step not in several]
+        lines = [f"| {' | '.join(row)} |" for row in wide] if several else []
+        return [
+            *lines,
+            *([""] if lines and alone else []),
+            *(f"- {step} ({name}): {each}" for step, name, each in alone),
+        ]
 
 
 class Trials:

@@ -163,7 +163,7 @@ async def test_killed_on_the_way_to_the_next_way(bare_database: TestDatabase, tm
         await bench.rest()
         for at, (sms, mail) in told.items():
             assert bench.messages(sms.address) == [], at
-            counted = await bench.count(Told(sms.contact_ref, mail))
+            counted = await bench.count(Told(sms.notice_id, mail))
             assert counted == steps[at], at
             deaths.note(f"next way: {at[0]}, {at[1]}.", "SMS, JSON → mail", counted)
 
