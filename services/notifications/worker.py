@@ -13,6 +13,7 @@ from services.notifications.commands.rules import replan_reminders
 from services.notifications.commands.telling import DUE_FORGET_TOLD, forget_told
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
+from services.notifications.measuring import Measuring
 from services.notifications.providers.chosen import make_providers, make_senders
 from services.notifications.providers.told import HealthLoop
 from services.notifications.sending import SendingLoop
@@ -59,7 +60,13 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
     ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, Checkpointer(db, outbox, clock).run, HealthLoop(db, providers, clock).run, *sending]
+    return [
+        sealer.run,
+        Checkpointer(db, outbox, clock).run,
+        HealthLoop(db, providers, clock).run,
+        Measuring(db, clock).run,
+        *sending,
+    ]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
