@@ -88,6 +88,24 @@ async def test_of_two_who_tap_at_once_one_sends(service: Notifications) -> None:
     assert len(confirmations(service)) == 2
 
 
+async def test_of_two_kinds_at_once_none_is_one_too_many(service: Notifications) -> None:
+    """Seen to fail without the lock of the matter: four a day."""
+    await book(service)
+    await service.rows("""
+        INSERT INTO notice (municipality, notice_id, kind, appointment_id, occasion, sequence, appointment_version,
+                            contact_ref, state, reach, keeps_quiet, created_at, useful_until, settled_at)
+        SELECT municipality, gen_random_uuid(), 'reminder', appointment_id, 'x:0', sequence, appointment_version,
+               contact_ref, state, reach, keeps_quiet, created_at, useful_until, settled_at FROM notice RETURNING 1
+    """)
+    kinds: tuple[Kind, ...] = ("confirmation", "reminder")
+    for kind in kinds:
+        await again(service, kind=kind)
+        await service.settle()
+    asked = [again(service, number=1, kind=kind) for kind in kinds]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [answer.code for answer in answers if isinstance(answer, Refusal)] == ["again_often"]
+
+
 async def test_the_database_takes_no_second_one_of_a_number(service: Notifications) -> None:
     await book(service)
     await again(service)

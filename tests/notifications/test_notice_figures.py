@@ -30,13 +30,14 @@ async def health(service: Notifications, process: UUID, **facts: object) -> None
 
 
 async def test_each_day_and_way_is_counted_and_so_is_what_staff_did(
-    service: Notifications, manager: httpx.AsyncClient, database: TestDatabase, client: httpx.AsyncClient
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient
 ) -> None:
     by_mail = service.contact("email")
     await service.hear(by_mail, service.booked(by_mail), service.booked(None, number="NNN3001"))
     await fail(service, "NNN2001")
     await service.pass_time(minutes=12)
     [task] = await service.rows("SELECT task_id FROM staff_task")
+    manager = sign_in(service, database, client, roles=("manager",))
     await manager.post(f"/notices/tasks/{task.task_id}/done")
     await manager.post(f"/notices/n/{await newest(service)}/again", data={"number": "0"})
     page = await manager.get(FIGURES)

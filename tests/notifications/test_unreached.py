@@ -32,7 +32,7 @@ def numbers(page: str) -> list[str]:
 
 
 async def test_all_of_one_person_is_one_card_and_who_must_know_soonest_is_first(
-    service: Notifications, signed_in: httpx.AsyncClient
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient, signed_in: httpx.AsyncClient
 ) -> None:
     subject = uuid4()
     await fail(service, "NNN2001", hours=48, subject_ref=subject)
@@ -48,28 +48,29 @@ async def test_all_of_one_person_is_one_card_and_who_must_know_soonest_is_first(
     log = (await signed_in.get("/notices")).text
     assert "連絡がつかない人が2人います" in log
     await service.pass_time(hours=6)
-    page = (await signed_in.get(UNREACHED)).text
+    page = (await sign_in(service, database, client, roles=("counter",)).get(UNREACHED)).text
     # For whom it is too late comes last.
     assert numbers(page) == ["NNN-2003", "NNN-2002"]
     assert "時間がすぎています" in page
 
 
 async def test_they_are_chosen_by_reason_and_go_on_on_another_page(
-    service: Notifications, signed_in: httpx.AsyncClient
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient
 ) -> None:
     for number in range(PEOPLE + 1):
         await fail(service, f"NNN{number:04}", hours=3 + number)
     await service.hear(service.booked(service.contact("sms"), number="NNN9999"))
     await service.pass_time(minutes=11)
-    first = (await signed_in.get(UNREACHED)).text
+    staff = sign_in(service, database, client, roles=("counter",))
+    first = (await staff.get(UNREACHED)).text
     assert len(numbers(first)) == PEOPLE
     assert f"あて先に届かない（{PEOPLE + 1}）" in first
     assert f'href="{UNREACHED}?skip={PEOPLE}"' in first
-    rest = (await signed_in.get(f"{UNREACHED}?skip={PEOPLE}")).text
+    rest = (await staff.get(f"{UNREACHED}?skip={PEOPLE}")).text
     assert len(numbers(rest)) == 2
-    assert numbers((await signed_in.get(f"{UNREACHED}?reason=contact_missing")).text) == ["NNN-9999"]
+    assert numbers((await staff.get(f"{UNREACHED}?reason=contact_missing")).text) == ["NNN-9999"]
     for garbage in ("reason=x&skip=-1", "skip=%E4%B8%80&done=x", "skip=99999999999999999999"):
-        assert (await signed_in.get(f"{UNREACHED}?{garbage}")).status_code == 200
+        assert (await staff.get(f"{UNREACHED}?{garbage}")).status_code == 200
 
 
 async def test_whose_every_way_is_dead_will_not_be_reached(
