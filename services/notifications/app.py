@@ -4,14 +4,12 @@ from pathlib import Path
 
 from services.notifications.api import post_bounce, post_line_events, post_receipts
 from services.notifications.keys import make_keys
+from services.notifications.pages.figures import get_figures, get_figures_csv
 from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
-from services.notifications.pages.notices import (
-    get_form_address,
-    get_notices,
-    post_task_contact,
-    post_task_done,
-    post_task_undo,
-)
+from services.notifications.pages.notice import get_again_address, get_notice, post_again
+from services.notifications.pages.notices import get_notices
+from services.notifications.pages.provider_health import get_providers
+from services.notifications.pages.staff_refusals import STAFF_REFUSALS
 from services.notifications.pages.template_history import (
     post_template_history,
     post_template_publish,
@@ -20,6 +18,14 @@ from services.notifications.pages.template_history import (
 )
 from services.notifications.pages.template_preview import show_template_preview
 from services.notifications.pages.templates import post_template, show_template, show_templates
+from services.notifications.pages.told_person import get_person, post_person
+from services.notifications.pages.unreached import (
+    get_form_address,
+    get_unreached,
+    post_task_contact,
+    post_task_done,
+    post_task_undo,
+)
 from services.notifications.pages.wish_access import WISHES, CodeTries
 from services.notifications.pages.wishes import (
     get_wish_form_address,
@@ -49,6 +55,7 @@ def _(message: str) -> str:
 
 
 REFUSALS = {
+    **STAFF_REFUSALS,
     "ways_full": RefusalText(
         _("これ以上は登録できません"),
         _("連絡先は%(most)sつまでです。使わないものを消してから、もう一度お試しください。"),
@@ -102,10 +109,19 @@ ROUTES = ServiceRoutes(
     service=SERVICE,
     handlers=[
         get_notices,
+        get_notice,
+        post_again,
+        get_again_address,
+        get_person,
+        post_person,
+        get_unreached,
         get_form_address,
         post_task_contact,
         post_task_done,
         post_task_undo,
+        get_providers,
+        get_figures,
+        get_figures_csv,
         show_templates,
         show_template,
         post_template,

@@ -1,4 +1,4 @@
-"""Figures of this service. Labels are kinds, channels, outcomes, and names of providers and lanes, never ids."""
+"""Figures of this service. Labels are kinds, channels, outcomes, reasons, names of providers and lanes, never ids."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -14,4 +14,13 @@ PROVIDER_AWAY = Gauge(
 )
 OLDEST_DUE_NOTICE_SECONDS = Gauge(
     "choudo_oldest_due_notice_seconds", "For how long the turn has passed of the notice that waits longest", ["lane"]
+)
+STAFF_TASKS_OPEN = Gauge(
+    "choudo_staff_tasks_open", "Notices that staff are still to tell somebody, of all towns, by why", ["reason"]
+)
+STAFF_TASK_OLDEST_SECONDS = Gauge(
+    "choudo_staff_task_oldest_seconds", "How long the task has waited that has waited longest, of all towns"
+)
+PEOPLE_UNREACHED = Gauge(
+    "choudo_people_unreached", "People whom no notice reached and staff have not yet, of all towns"
 )

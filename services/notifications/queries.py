@@ -1,11 +1,11 @@
-"""What can be asked: the delivery log and the open tasks. No address is in any answer."""
+"""What can be asked: a task of staff, and how providers do. No address is in any answer."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.tables import (
@@ -20,27 +20,8 @@ from services.notifications.tables import (
     told,
 )
 
-PAGE = 100
 PROVIDER_ROWS_MAX = 200
-TASKS_MAX = 200
 _STARTS_AT = func.coalesce(appointment.c.starts_at, application.c.starts_at, told.c.starts_at)
-
-
-class LoggedNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the delivery log."""
-
-    notice_id: UUID
-    kind: str
-    # Told to a helper, or to whoever signs in: without a number.
-    is_of_account: bool
-    number: str
-    reach: str | None
-    state: str
-    delivery: str | None
-    reason: str | None
-    attempts: int
-    created_at: datetime
-    settled_at: datetime | None
 
 
 class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,16 +31,22 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     task_id: UUID
+    notice_id: UUID
     reason: str
     number: str
     kind: str
     helper_ref: str | None
+    # Told to an address that no contact here has: nobody's history says who looked at it.
+    is_of_address: bool
     # Of an appointment; an application has neither a time nor a counter.
     appointment_id: UUID | None
     # As the catalogue calls it: staff must know what the call is about, also where a message would not say it.
     procedure_name: str | None
     counter_number: str | None
     starts_at: datetime | None
+    # By when they must know: until an answer is waited for, or it begins.
+    deadline: datetime | None
+    attempts: int
     opened_at: datetime
     done_at: datetime | None
 
@@ -85,87 +72,41 @@ def is_overtaken() -> ColumnElement[bool]:
     )
 
 
-async def list_notices(
-    session: AsyncSession, municipality: str, *, before: datetime | None = None, helpers_only: bool = False
-) -> list[LoggedNotice]:
-    """The newest notices first, at most `PAGE`; with `before`, those made earlier."""
-    attempts = (
-        select(func.count())
-        .select_from(attempt)
-        .where(attempt.c.municipality == notice.c.municipality, attempt.c.notice_id == notice.c.notice_id)
-        .scalar_subquery()
-    )
-    query = (
-        select(
-            notice.c.notice_id,
-            notice.c.kind,
-            notice.c.account_ref.is_not(None).label("is_of_account"),
-            func.coalesce(appointment.c.number, application.c.number, "").label("number"),
-            notice.c.reach,
-            notice.c.state,
-            notice.c.delivery,
-            notice.c.reason,
-            attempts.label("attempts"),
-            notice.c.created_at,
-            notice.c.settled_at,
-        )
-        .outerjoin(
-            appointment,
-            and_(
-                appointment.c.municipality == notice.c.municipality,
-                appointment.c.appointment_id == notice.c.appointment_id,
-            ),
-        )
-        .outerjoin(
-            application,
-            and_(
-                application.c.municipality == notice.c.municipality,
-                application.c.application_id == notice.c.application_id,
-            ),
-        )
-        .where(notice.c.municipality == municipality)
-        .order_by(notice.c.created_at.desc(), notice.c.notice_id)
-        .limit(PAGE)
-    )
-    if before is not None:
-        query = query.where(notice.c.created_at < before)
-    if helpers_only:
-        query = query.where(notice.c.account_ref.is_not(None))
-    return [LoggedNotice(**row._mapping) for row in await session.execute(query)]
-
-
-async def list_open_tasks(session: AsyncSession, municipality: str, *, helpers_only: bool = False) -> list[OpenTask]:
-    """What staff still have to do, the most urgent first; not what a helper has answered or need not know any more."""
-    still_so = or_(told.c.told_id.is_(None), ~is_overtaken())
-    query = _tasks(municipality).where(staff_task.c.done_at.is_(None), still_so)
-    if helpers_only:
-        query = query.where(told.c.account_ref.is_not(None))
-    rows = await session.execute(query.order_by(_STARTS_AT.nulls_last(), staff_task.c.task_id).limit(TASKS_MAX))
-    return [OpenTask(**row._mapping) for row in rows]
-
-
 async def find_task(session: AsyncSession, municipality: str, task_id: UUID) -> OpenTask | None:
     """One task, open or done."""
-    row = (await session.execute(_tasks(municipality).where(staff_task.c.task_id == task_id))).one_or_none()
+    row = (await session.execute(select_tasks(municipality).where(staff_task.c.task_id == task_id))).one_or_none()
     return OpenTask(**row._mapping) if row else None
 
 
-def _tasks(municipality: str) -> Select[Any]:
+def select_tasks(municipality: str) -> Select[Any]:
+    """Tasks with what they are about, as `OpenTask` has them."""
     # Of a class, what it is called.
     procedure = func.coalesce(appointment.c.procedure, func.nullif(application.c.title, ""), application.c.procedure)
     # A venue has no number: it is called by its name.
     number = func.coalesce(func.nullif(catalogue_counter.c.number, ""), catalogue_counter.c.name_ja)
+    attempts = (
+        select(func.count())
+        .select_from(attempt)
+        .where(attempt.c.municipality == staff_task.c.municipality, attempt.c.notice_id == staff_task.c.notice_id)
+        .scalar_subquery()
+    )
     return (
         select(
             staff_task.c.task_id,
+            staff_task.c.notice_id,
             staff_task.c.reason,
             staff_task.c.number,
             notice.c.kind,
             told.c.account_ref.label("helper_ref"),
+            and_(told.c.told_id.is_not(None), func.num_nonnulls(told.c.account_ref, told.c.contact_ref) == 0).label(
+                "is_of_address"
+            ),
             appointment.c.appointment_id,
             func.coalesce(catalogue_procedure.c.name_ja, procedure).label("procedure_name"),
             func.coalesce(number, appointment.c.counter).label("counter_number"),
             _STARTS_AT.label("starts_at"),
+            func.coalesce(appointment.c.offer_until, application.c.until, told.c.until, _STARTS_AT).label("deadline"),
+            attempts.label("attempts"),
             staff_task.c.opened_at,
             staff_task.c.done_at,
         )
@@ -213,6 +154,7 @@ class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     provider: str
+    process: UUID
     way: str
     state: str
     since: datetime

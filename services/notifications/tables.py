@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.notifications.domain.again import AGAIN
 from services.notifications.domain.notices import OF_TOWN, Kind
 from services.notifications.domain.proofs import CODE_TRIES_MAX
 from services.notifications.domain.quiet_hours import OWN_FROM, OWN_TO
@@ -112,6 +113,7 @@ contact_way = Table(
     ),
     CheckConstraint(f"kind IN {get_args(WayKind)}", name="kind"),
     CheckConstraint(f"state IN {get_args(WayState)}", name="state"),
+    Index("contact_way_dead_idx", "municipality", "contact_ref", postgresql_where=text("state = 'dead'")),
 )
 
 # A code that was sent to prove a way. Kept for a day, to count: also when the way is removed, so that nobody's phone
@@ -251,6 +253,7 @@ appointment = Table(
     Column("access_version", Integer, nullable=False, server_default="0"),
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
+    Index("appointment_number_idx", "municipality", "number"),
 )
 
 # What people handed in: the newest version of each of routing's online applications, and of booking's entries to draws
@@ -280,6 +283,7 @@ application = Table(
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),
     Index("application_subject_idx", "municipality", "subject_ref"),
+    Index("application_number_idx", "municipality", "number"),
 )
 
 # Projection of routing's catalogue: what a notice says of a town, a procedure, a counter.
@@ -379,6 +383,10 @@ NOTICE_STATES = (
     "printed_slip",
 )
 
+# How a notice ends that was not sent, and by which ways few go.
+ENDED_UNSENT = ("failed", "undeliverable", "superseded", "printed_slip")
+RARE_REACHES = ("line", "letter", "call", "none")
+
 notice = Table(
     "notice",
     metadata,
@@ -395,8 +403,10 @@ notice = Table(
     # Whom it goes to: the contact that somebody gave, or the account.
     Column("contact_ref", _UUID),
     Column("account_ref", Text),
-    # By this way of the contact and no other: the code that proves it.
+    # By this way of the contact and no other: the code that proves it, or what staff had sent again that way.
     Column("only_way", Integer),
+    # Which notice staff had sent again (もう一度送る). It may be forgotten before this one.
+    Column("again_of", _UUID),
     # None until the contact is known.
     Column("reach", Text),
     Column("state", Text, nullable=False),
@@ -422,11 +432,50 @@ notice = Table(
     CheckConstraint(ONE_MATTER, name="one_matter"),
     CheckConstraint("account_ref IS NULL OR told_id IS NOT NULL", name="account"),
     CheckConstraint(f"told_id IS NULL OR num_nonnulls(account_ref, contact_ref) = 1 OR kind IN {OF_TOWN}", name="whom"),
-    CheckConstraint("only_way IS NULL OR told_id IS NOT NULL", name="only_way"),
+    CheckConstraint("only_way IS NULL OR num_nonnulls(told_id, again_of) > 0", name="only_way"),
+    CheckConstraint(f"(again_of IS NULL) = (occasion NOT LIKE '{AGAIN}%')", name="again"),
     CheckConstraint("together >= 1", name="together"),
     CheckConstraint(f"kind IN {NOTICE_KINDS}", name="kind"),
     CheckConstraint(f"state IN {NOTICE_STATES}", name="state"),
+    # The delivery log looks for its newest, by each thing that it is looked through for; what nearly all notices are
+    # (`sent`, by mail or SMS) the first of these finds as well.
     Index("notice_created_idx", "municipality", text("created_at DESC")),
+    Index("notice_kind_idx", "municipality", "kind", text("created_at DESC")),
+    Index("notice_open_idx", "municipality", text("created_at DESC"), postgresql_where=text("settled_at IS NULL")),
+    Index(
+        "notice_ended_idx",
+        "municipality",
+        "state",
+        text("created_at DESC"),
+        postgresql_where=text(f"state IN {ENDED_UNSENT}"),
+    ),
+    Index(
+        "notice_delivery_idx",
+        "municipality",
+        "delivery",
+        text("created_at DESC"),
+        postgresql_where=text("delivery IN ('delivered', 'not_delivered')"),
+    ),
+    Index(
+        "notice_rare_reach_idx",
+        "municipality",
+        "reach",
+        text("created_at DESC"),
+        postgresql_where=text(f"reach IN {RARE_REACHES}"),
+    ),
+    Index(
+        "notice_of_accounts_idx",
+        "municipality",
+        text("created_at DESC"),
+        postgresql_where=text("account_ref IS NOT NULL"),
+    ),
+    Index(
+        "notice_contact_idx",
+        "municipality",
+        "contact_ref",
+        text("created_at DESC"),
+        postgresql_where=text("contact_ref IS NOT NULL"),
+    ),
     Index(
         "notice_waiting_idx", "municipality", "contact_ref", postgresql_where=text("state IN ('pending', 'unknown')")
     ),
@@ -533,6 +582,7 @@ staff_task = Table(
     UniqueConstraint("municipality", "notice_id"),
     CheckConstraint(ONE_MATTER, name="one_matter"),
     Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
+    Index("staff_task_opened_idx", "municipality", "opened_at"),
 )
 
 # Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).

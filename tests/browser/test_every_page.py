@@ -52,6 +52,7 @@ from tests.browser.walks.running import (
     test_a_draw,
     test_another_system_is_told,
 )
+from tests.browser.walks.delivery_log import test_the_delivery_log_as_staff_read_it
 from tests.browser.walks.following import test_the_thread_of_a_case_and_its_prints, test_another_way_after_all
 from tests.browser.walks.wishes import (
     test_a_contact_that_was_not_reached_is_asked_about,

@@ -37,7 +37,7 @@ def test_whom_no_notice_reached_is_called_with_a_look_at_the_contact(tablet: Pag
     number = book(phone, name="元町 九郎", kana="もとまち くろう", reach="sms", contact="080-9876-5432")
     task = tablet.locator("article").filter(has_text=number)
     for _ in range(40):
-        tablet.goto("/notices")
+        tablet.goto("/notices/unreached")
         if task.count():
             break
         tablet.wait_for_timeout(250)
@@ -51,7 +51,7 @@ def test_whom_no_notice_reached_is_called_with_a_look_at_the_contact(tablet: Pag
     look(tablet, "notices-contact")
     task.get_by_role("link", name="今日の受付の列で見る").click()
     expect(tablet.locator(".line__row:target")).to_contain_text("モトマチ クロウ")
-    tablet.goto("/notices")
+    tablet.goto("/notices/unreached")
     task.get_by_role("button", name="連絡しました").click()
     expect(tablet.get_by_role("main")).to_contain_text(f"{number}に連絡したことを記録しました")
     expect(task).to_have_count(0)

@@ -22,7 +22,7 @@ from services.notifications.domain.notices import (
     decide,
     useful_until,
 )
-from services.notifications.queries import list_open_tasks
+from services.notifications.queries_of_unreached import list_unreached
 from shared.events.booking import HelperMatter
 from shared.sms_parts import PARTS_MAX, count_parts
 from tests.notifications.harness import CODE, EMAIL, LINK_TOKEN, NOW, PHONE, PUBLIC_URL, START, TOWN, Notifications
@@ -202,7 +202,8 @@ async def test_what_has_been_answered_meanwhile_nobody_calls_for(service: Notifi
 
 async def open_tasks_of(service: Notifications) -> list[str | None]:
     async with service.db.begin(TOWN) as session:
-        return [task.helper_ref for task in await list_open_tasks(session, TOWN)]
+        people = await list_unreached(session, TOWN, now=service.now)
+    return [task.helper_ref for person in people for task in person.tasks]
 
 
 async def test_whoever_takes_their_address_back_leaves_none(service: Notifications) -> None:

@@ -486,7 +486,7 @@ async def test_what_alerts_watch(service: Notifications) -> None:
     measuring = Measuring(service.db, service.providers, lambda: service.now)
     await book(service)
     service.now += timedelta(seconds=90)
-    await measuring.measure()
+    await measuring.measure_sending()
     assert found("choudo_oldest_due_notice_seconds", lane="urgent") == 90
     assert found("choudo_oldest_due_notice_seconds", lane="bulk") == 0
     assert found("choudo_provider_away", provider="sms_gateway") == 0
@@ -494,7 +494,7 @@ async def test_what_alerts_watch(service: Notifications) -> None:
     for number in range(FAILURES_TO_OPEN):
         await book(service, f"NNN{number:04}")
     await service.settle()
-    await measuring.measure()
+    await measuring.measure_sending()
     assert found("choudo_oldest_due_notice_seconds", lane="urgent") == 0
     assert found("choudo_provider_away", provider="sms_gateway") == 1
     assert found("choudo_provider_away", provider="smtp") == 0

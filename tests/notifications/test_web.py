@@ -47,9 +47,8 @@ async def test_the_log_shows_numbers_and_states_and_no_personal_data(
 
 
 async def test_an_empty_log_says_so(signed_in: httpx.AsyncClient) -> None:
-    answer = await signed_in.get("/notices")
-    assert "お知らせはまだありません" in answer.text
-    assert "連絡がつかない人はいません" in answer.text
+    assert "お知らせはまだありません" in (await signed_in.get("/notices")).text
+    assert "連絡がつかない人はいません" in (await signed_in.get("/notices/unreached")).text
 
 
 async def test_a_long_log_goes_on_on_another_page(service: Notifications, signed_in: httpx.AsyncClient) -> None:
@@ -70,10 +69,10 @@ async def test_a_long_log_goes_on_on_another_page(service: Notifications, signed
 async def test_a_task_is_done_once_and_audited(service: Notifications, signed_in: httpx.AsyncClient) -> None:
     await fail_one(service)
     [task] = await service.rows("SELECT task_id FROM staff_task")
-    assert f"/notices/tasks/{task.task_id}/done" in (await signed_in.get("/notices")).text
+    assert f"/notices/tasks/{task.task_id}/done" in (await signed_in.get("/notices/unreached")).text
     for _ in range(2):
         answer = await signed_in.post(f"/notices/tasks/{task.task_id}/done")
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/notices?done={task.task_id}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/notices/unreached?done={task.task_id}")
     assert await service.open_tasks() == []
     rows = await service.rows("SELECT actor_ref, action, ref FROM audit")
     assert [tuple(row) for row in rows] == [("staff-1", "task_completed", str(task.task_id))]
@@ -89,7 +88,7 @@ async def test_unknown_tasks_and_tasks_of_other_towns_are_not_found(
     [task] = await service.rows("SELECT task_id FROM staff_task", municipality=OTHER_TOWN)
     for task_id in (task.task_id, uuid4(), "garbage"):
         assert (await signed_in.post(f"/notices/tasks/{task_id}/done")).status_code == 404
-    assert "NNN-1042" not in (await signed_in.get("/notices")).text
+    assert "NNN-1042" not in (await signed_in.get("/notices/unreached")).text
 
 
 @pytest.mark.parametrize("path", ["/notices", "/notices?before=x"])
@@ -194,15 +193,15 @@ async def test_that_somebody_was_reached_can_be_taken_back(
     assert undo in page
     for _ in range(2):
         answer = await signed_in.post(undo)
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/notices#task-{task.task_id}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/notices/unreached#task-{task.task_id}")
     assert await service.open_tasks() == ["rejected"]
     # What is not true any more is not said again by a reload.
-    page = (await signed_in.get("/notices", params={"done": str(task.task_id)})).text
+    page = (await signed_in.get("/notices/unreached", params={"done": str(task.task_id)})).text
     assert "記録しました" not in page
     actions = [row.action for row in await service.rows("SELECT action FROM audit ORDER BY occurred_at, action")]
     assert sorted(actions) == ["task_completed", "task_reopened"]
     for garbage in ("x", str(uuid4())):
-        assert (await signed_in.get("/notices", params={"done": garbage})).status_code == 200
+        assert (await signed_in.get("/notices/unreached", params={"done": garbage})).status_code == 200
 
 
 async def test_a_task_says_what_is_needed_to_call(service: Notifications, signed_in: httpx.AsyncClient) -> None:
@@ -211,12 +210,12 @@ async def test_a_task_says_what_is_needed_to_call(service: Notifications, signed
     booked = service.booked(contact, starts_at=service.now + timedelta(hours=2))
     await service.hear(service.catalogue(), contact, booked)
     await service.settle()
-    page = (await signed_in.get("/notices")).text
+    page = (await signed_in.get("/notices/unreached")).text
     for words in ("NNN-1042", "児童手当", "11月24日（火）正午", "7番窓口", "連絡先を見る"):
         assert words in page, words
     assert f'href="/counter#line-{booked.appointment_id}"' in page
     await service.pass_time(days=-1)
-    assert "/counter#line" not in (await signed_in.get("/notices")).text
+    assert "/counter#line" not in (await signed_in.get("/notices/unreached")).text
 
 
 @pytest.mark.parametrize("htmx", [True, False])
@@ -226,7 +225,7 @@ async def test_a_contact_is_shown_to_who_asks_and_the_person_reads_of_it(
     await fail_one(service)
     [task] = await service.rows("SELECT task_id FROM staff_task")
     path = f"/notices/tasks/{task.task_id}/contact"
-    assert "090-1234-5678" not in (await signed_in.get("/notices")).text
+    assert "090-1234-5678" not in (await signed_in.get("/notices/unreached")).text
     assert await service.rows("SELECT 1 FROM ledger_entry WHERE entry_type = 'staff_viewed'") == []
     answer = await signed_in.post(path, headers={"hx-request": "true"} if htmx else {})
     assert answer.status_code == 200
@@ -243,7 +242,7 @@ async def test_a_contact_is_shown_to_who_asks_and_the_person_reads_of_it(
     assert tuple(audit) == ("staff-1", "contact_viewed", str(task.task_id))
     # Opened as a page it shows nothing; once the task is done there is no reason to look.
     shown = await signed_in.get(path)
-    assert (shown.status_code, shown.headers["location"]) == (303, "/notices")
+    assert (shown.status_code, shown.headers["location"]) == (303, "/notices/unreached")
     await signed_in.post(f"/notices/tasks/{task.task_id}/done")
     assert (await signed_in.post(path)).status_code == 404
 
@@ -269,7 +268,7 @@ async def test_a_task_of_an_application_has_no_time_and_works_as_any_other(
     service.sink.behave("sms", "reject_permanent")
     await service.hear(service.booked(contact))
     await service.settle()
-    page = (await signed_in.get("/notices")).text
+    page = (await signed_in.get("/notices/unreached")).text
     for words in ("K4M7-RXAC", "児童手当", "申請を受けとった"):
         assert words in page, words
     # What has a time comes first.
@@ -297,7 +296,7 @@ async def test_a_coordinator_sees_helpers_and_nobody_else(
     await service.settle()
     tasks = {row.told_id is None: row.task_id for row in await service.rows("SELECT told_id, task_id FROM staff_task")}
     coordinator = sign_in(service, database, client, roles=("coordinator",))
-    shown = (await coordinator.get("/notices")).text
+    shown = (await coordinator.get("/notices/unreached")).text
     assert "公民館" in shown
     assert "サポーターへのお願い" in shown
     assert "NNN-1042" not in shown
@@ -314,5 +313,5 @@ async def test_a_coordinator_sees_helpers_and_nobody_else(
     assert done.status_code == 303
     assert "サポーターに連絡したことを記録しました" in (await coordinator.get(done.headers["location"])).text
     # Who works at a counter sees both.
-    everything = (await sign_in(service, database, client, roles=("counter",)).get("/notices")).text
+    everything = (await sign_in(service, database, client, roles=("counter",)).get("/notices/unreached")).text
     assert "NNN-1042" in everything

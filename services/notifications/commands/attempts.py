@@ -28,6 +28,7 @@ from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import STATES, notice_progressed
 from services.notifications.commands.ways import list_failed, list_ways, mark_dead
 from services.notifications.domain.notices import (
+    CONTACT_CODE,
     MAY_BE_MISSED,
     SEND,
     SEND_BULK,
@@ -328,8 +329,9 @@ async def _ways_of(session: AsyncSession, municipality: str, rows: Sequence[Row[
 def _left(row: Row[Any], ways: Sequence[Way], failed: Collection[int]) -> list[Way]:
     if row.only_way is None:
         return ways_left(ways, failed)
-    # What proves a way goes there and nowhere else.
-    return [way for way in ways if way.way_no == row.only_way and way.way_no not in failed]
+    only = [way for way in ways if way.way_no == row.only_way and way.way_no not in failed]
+    # What proves a way goes there, though nobody has proved it.
+    return only if row.kind == CONTACT_CODE else ways_left(only, failed)
 
 
 async def _addresses_of(

@@ -10,7 +10,7 @@ from sqlalchemy import Integer, Row, and_, case, cast, func, select
 from services.notifications.commands.contacts import Reading
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.commands.telling import Content, open_content
-from services.notifications.domain.notices import Matter, Newest, Waiting
+from services.notifications.domain.notices import CONTACT_CODE, Matter, Newest, Waiting
 from services.notifications.domain.quiet_hours import quiet_of
 from services.notifications.domain.stops import is_stopped
 from services.notifications.domain.ways import FIRST_WAY, Way
@@ -46,7 +46,7 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
         contact_point.c.chosen_language, contact_point.c.language, told.c.language, account_contact.c.language
     )
     # Somebody who wants paper gets the code of a way that they add all the same.
-    is_paper = and_(contact_point.c.wants_paper, notice.c.only_way.is_(None))
+    is_paper = and_(contact_point.c.wants_paper, notice.c.kind != CONTACT_CODE)
     joined = (
         notice.outerjoin(appointment, and_(appointment.c.municipality == town,
                                            appointment.c.appointment_id == notice.c.appointment_id))
@@ -240,7 +240,7 @@ def order_of(
 
 def _wishes_token(row: Row[Any], keys: Keys, municipality: str, way: Way | None) -> str | None:
     """What opens the person's wishes; not for somebody who reads it for them, nor by a way that nobody has proved."""
-    if way is None or way.is_relay or row.only_way is not None:
+    if way is None or way.is_relay or row.kind == CONTACT_CODE:
         return None
     return keys.wishes_link(municipality, row.contact_ref, way.way_no)
 

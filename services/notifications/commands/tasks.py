@@ -1,23 +1,25 @@
 """Tasks for staff (職員が連絡): somebody whom nobody could reach, until staff have called them."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
+from services.notifications.commands.telling import open_content
 from services.notifications.domain.notices import REMINDERS, Kind, Matter
-from services.notifications.tables import application, appointment, staff_task, told
+from services.notifications.tables import application, appointment, notice, staff_task, told
 from shared.audit import record_deed
-from shared.crypto import SubjectVault
+from shared.crypto import SealBroken, SubjectVault
 from shared.errors import Refusal
 from shared.tokens import Identity
 
 # What is read of the appointment or of what was handed in, that a task is about.
-OF_EITHER = ("contact_ref", "procedure", "case_id")
+OF_EITHER = ("procedure", "case_id")
 # Who may reach residents; a coordinator reaches helpers only.
 REACHES_RESIDENTS = ("counter", "manager")
 
@@ -34,8 +36,10 @@ async def open_task(
     now: datetime,
 ) -> None:
     """Ask staff to reach the person of a notice; once for each notice, and not for a reminder of what they call, or
-    have called, the person about anyway."""
+    have called, the person about anyway, nor for what they had sent again and still are to call about."""
     if kind in REMINDERS and await _is_called_anyway(session, municipality, matter):
+        return
+    if await _is_asked_already(session, municipality, notice_id, matter):
         return
     await session.execute(
         upsert(staff_task)
@@ -56,6 +60,31 @@ async def _is_called_anyway(session: AsyncSession, municipality: str, matter: Ma
     same = [staff_task.c[name] == ref for name, ref in matter._asdict().items() if ref is not None]
     query = select(staff_task.c.task_id).where(staff_task.c.municipality == municipality, *same).limit(1)
     return (await session.execute(query)).first() is not None
+
+
+async def _is_asked_already(session: AsyncSession, municipality: str, notice_id: UUID, matter: Matter) -> bool:
+    """Whether this notice was sent again, and the task of one before it is still open."""
+    again, before = notice.alias("again"), notice.alias("before")
+    same = [before.c[name] == ref for name, ref in matter._asdict().items() if ref is not None]
+    query = (
+        select(staff_task.c.task_id)
+        .join(before, _of_town(before, staff_task, "notice_id"))
+        .join(again, and_(again.c.municipality == before.c.municipality, again.c.kind == before.c.kind))
+        .where(
+            again.c.municipality == municipality,
+            again.c.notice_id == notice_id,
+            again.c.again_of.is_not(None),
+            staff_task.c.done_at.is_(None),
+            *same,
+        )
+        .limit(1)
+    )
+    return (await session.execute(query)).first() is not None
+
+
+def _of_town(table: FromClause, other: FromClause, name: str) -> ColumnElement[bool]:
+    """The rows of two tables that belong together by a key."""
+    return and_(table.c.municipality == other.c.municipality, table.c[name] == other.c[name])
 
 
 def may_reach_residents(identity: Identity) -> bool:
@@ -110,57 +139,59 @@ async def view_contact(
 ) -> Contact | None:
     """How to reach the person of an open task, for staff who asked for it; None if nothing is known.
 
-    A resident reads of it: `read_address_for_staff` writes the ledger's entry in this transaction. Of a helper, the
-    audit alone knows.
+    A resident reads of it: `read_address_for_staff` writes the ledger's entry in this transaction. Of a helper, and of
+    an address that another system of the town gave, the audit alone knows.
 
     Raises:
         Refusal: `not_found` (404), this town has no such task, or it is done: there is no reason to look.
     """
-    found = (
-        await session.execute(
-            select(
-                *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
-                told.c.account_ref,
-            )
-            .select_from(staff_task)
-            .outerjoin(
-                appointment,
-                and_(
-                    appointment.c.municipality == staff_task.c.municipality,
-                    appointment.c.appointment_id == staff_task.c.appointment_id,
-                ),
-            )
-            .outerjoin(
-                application,
-                and_(
-                    application.c.municipality == staff_task.c.municipality,
-                    application.c.application_id == staff_task.c.application_id,
-                ),
-            )
-            .outerjoin(
-                told, and_(told.c.municipality == staff_task.c.municipality, told.c.told_id == staff_task.c.told_id)
-            )
-            .where(*_theirs(identity, task_id), staff_task.c.done_at.is_(None))
-        )
-    ).one_or_none()
+    found = (await session.execute(_select_whom(identity, task_id))).one_or_none()
     if found is None:
         raise Refusal("not_found", 404)
     await record_deed(session, identity, "contact_viewed", task_id, now=now)
     if found.account_ref is not None:
         accounts = await read_account_contacts(session, vault, identity.municipality, [found.account_ref])
         return accounts.get(found.account_ref)
-    if found.contact_ref is None:
+    if found.contact_ref is not None:
+        look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
+        return await read_address_for_staff(session, vault, identity, look, now=now)
+    return _address_of_content(vault, identity.municipality, found)
+
+
+def _select_whom(identity: Identity, task_id: UUID) -> Select[Any]:
+    """Whom the open task is about: of the appointment, of what was handed in, or of what was told."""
+    return (
+        select(
+            func.coalesce(*(table.c.contact_ref for table in (appointment, application, told))).label("contact_ref"),
+            *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
+            told.c.account_ref,
+            told.c.told_id,
+            told.c.reach,
+            told.c.content_sealed,
+            told.c.wrapped_key,
+        )
+        .select_from(staff_task)
+        .outerjoin(appointment, _of_town(appointment, staff_task, "appointment_id"))
+        .outerjoin(application, _of_town(application, staff_task, "application_id"))
+        .outerjoin(told, _of_town(told, staff_task, "told_id"))
+        .where(*_theirs(identity, task_id), staff_task.c.done_at.is_(None))
+    )
+
+
+def _address_of_content(vault: SubjectVault, municipality: str, found: Row[Any]) -> Contact | None:
+    """The address that was given with the word itself, as long as it is kept."""
+    if found.told_id is None or found.reach is None:
         return None
-    look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
-    return await read_address_for_staff(session, vault, identity, look, now=now)
+    try:
+        content = open_content(vault, municipality, found.told_id, found.content_sealed, found.wrapped_key)
+    except SealBroken:
+        return None
+    return Contact(reach=found.reach, address=content.address) if content.address else None
 
 
 def _theirs(identity: Identity, task_id: UUID) -> list[ColumnElement[bool]]:
     """This task, if it is one of theirs."""
     theirs = [staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id]
-    of_account = exists().where(
-        told.c.municipality == staff_task.c.municipality,
-        told.c.told_id == staff_task.c.told_id,
-        told.c.account_ref.is_not(None),
-    )
+    word = told.alias("word")
+    of_account = exists().where(_of_town(word, staff_task, "told_id"), word.c.account_ref.is_not(None))
     return theirs if may_reach_residents(identity) else [*theirs, of_account]

@@ -5,7 +5,7 @@ overtakes it (`commands/attempts.py` looks once more before sending). What is wr
 own, and forgotten when it is of no more use.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -13,15 +13,26 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import context_of_told
-from services.notifications.domain.notices import KEEPS_QUIET, Kind, Reach, due_kind, is_beside, useful_until
+from services.notifications.domain.notices import (
+    KEEPS_QUIET,
+    TOWN_NOTICE,
+    Kind,
+    Reach,
+    due_kind,
+    is_beside,
+    useful_until,
+)
 from services.notifications.tables import SERVICE
 from shared.crypto import SubjectVault
 from shared.db import Prepared
-from shared.messaging.due import Due, schedule_all
+from shared.messaging.due import Due, schedule, schedule_all
 from shared.messaging.outbox import is_bulk
 
 CONTENT = "content"
 DUE_FORGET_TOLD = "forget_told"
+# What staff have not told anybody by then, they will not.
+KEPT_FOR_STAFF = timedelta(days=30)
+LOOK_AGAIN = timedelta(days=1)
 
 _TELL = Prepared(f"""
     INSERT INTO {SERVICE}.told (
@@ -37,6 +48,13 @@ _ADD_NOTICE = Prepared(f"""
         appointment_version, state, keeps_quiet, bulk, created_at, useful_until)
     VALUES (:municipality, :notice_id, :kind, :told_id, :account_ref, :contact_ref, :only_way, 'once', 0, 0, 'pending',
             :keeps_quiet, :bulk, :now, :useful_until)
+""")
+# Whoever is to be told by staff is told the words, at an address that nobody else here may have.
+_IS_STILL_TO_TELL = Prepared(f"""
+    SELECT 1 FROM {SERVICE}.notice n LEFT JOIN {SERVICE}.staff_task t USING (municipality, notice_id)
+    WHERE (n.municipality, n.told_id, n.kind) = (:municipality, :told_id, '{TOWN_NOTICE}')
+      AND n.useful_until > :long_ago AND (n.settled_at IS NULL OR (t.task_id IS NOT NULL AND t.done_at IS NULL))
+    LIMIT 1
 """)
 _FORGET = Prepared(f"""
     UPDATE {SERVICE}.told SET (content_sealed, wrapped_key) = (NULL, NULL)
@@ -134,9 +152,17 @@ async def tell(
     return notice_id
 
 
-async def forget_told(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:  # noqa: ARG001  the shape of all due handlers
-    """Due handler: forget what was written in it. It is of no more use, and nothing sends it any more."""
-    await _FORGET.row(session, {"municipality": municipality, "told_id": UUID(ref)})
+async def forget_told(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+    """Due handler: forget what was written in it. It is of no more use, and nothing sends it any more.
+
+    What staff are still to tell somebody is kept for them a while longer.
+    """
+    about = {"municipality": municipality, "told_id": UUID(ref)}
+    if await _IS_STILL_TO_TELL.row(session, about | {"long_ago": now - KEPT_FOR_STAFF}) is not None:
+        again = now + LOOK_AGAIN
+        await schedule(session, SERVICE, municipality=municipality, kind=DUE_FORGET_TOLD, ref=ref, due_at=again)
+        return
+    await _FORGET.row(session, about)
 
 
 def open_content(

@@ -1,162 +1,123 @@
-"""`/notices`: what was sent and what became of it, for staff. Numbers and channels only; an address when asked for.
+"""`/notices`: what was sent and what became of it, for staff, as it is looked for. No address is shown here.
 
 A coordinator sees what was told to helpers, and nothing of residents.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from litestar import Request, get, post
+from litestar import Request, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
-from litestar.response import Redirect, Template
-from sqlalchemy.ext.asyncio import AsyncSession
+from litestar.params import FromQuery
+from litestar.response import Template
 
-from services.notifications.commands.contacts import Contact
-from services.notifications.commands.tasks import complete_task, may_reach_residents, reopen_task, view_contact
-from services.notifications.keys import Keys
-from services.notifications.queries import PAGE, OpenTask, find_task, list_notices, list_open_tasks
+from services.notifications.commands.tasks import may_reach_residents
+from services.notifications.domain.notices import OF_ACCOUNTS
+from services.notifications.pages.notice_wording import (
+    KIND_NAMES,
+    SAY,
+    STANDING_NAMES,
+    WAY_NAMES,
+    kind_name,
+    way_name,
+)
+from services.notifications.queries_of_log import PAGE, STANDINGS, Filters, LoggedNotice, Mark, list_notices
+from services.notifications.queries_of_unreached import count_unreached
 from shared.db import Database
-from shared.errors import Refusal
 from shared.tokens import Identity
-from shared.web.forms import parse_uuid, show_phone
+from shared.web.i18n import gettext as _
+from shared.web.i18n import translate
 from shared.web.identity import require_role
-from shared.web.pages import page, see_other
+from shared.web.pages import page
 from shared.web.town import Town
 
 GUARDS = [require_role("counter", "coordinator", "manager")]
-BEFORE_MAX_LENGTH = 40
+MANAGER = [require_role("manager")]
+LOG = "/notices"
+MARK_MAX_LENGTH = 80
+# Between the moment and the notice of a mark.
+_MARK = "~"
 
 Req = Request[Any, Any, Any]
 
 
-@get("/notices", guards=GUARDS)
+@get(LOG, guards=GUARDS)
 async def get_notices(
     request: Req,
     db: NamedDependency[Database],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
-    before: FromQuery[str | None] = None,
-    done: FromQuery[str] = "",
+    before: FromQuery[str] = "",
+    kind: FromQuery[str] = "",
+    way: FromQuery[str] = "",
+    standing: FromQuery[str] = "",
+    day: FromQuery[str] = "",
 ) -> Template:
-    """Open tasks on top, then the delivery log, newest first. `done` is the task that was just completed."""
-    return await _notices_page(request, db, town, identity, before=before, done=done)
-
-
-@post("/notices/tasks/{task_id:str}/contact", guards=GUARDS)
-async def post_task_contact(
-    request: Req,
-    task_id: FromPath[str],
-    db: NamedDependency[Database],
-    keys: NamedDependency[Keys],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-) -> Template:
-    """The address of one person, for staff who asked. An answer to a POST: in no address, no history, no cache."""
-    shown = parse_uuid(task_id)
-    async with db.begin(town.code) as session:
-        contact = await view_contact(session, keys.vault, identity, shown, now=now)
-        task = await find_task(session, town.code, shown)
-    if "hx-request" in request.headers:
-        return page(request, "task_contact.html", contact=_show(contact), task=task)
-    return await _notices_page(request, db, town, identity, shown=shown, contact=_show(contact))
-
-
-@get(
-    ["/notices/tasks/{task_id:str}/contact", "/notices/tasks/{task_id:str}/done", "/notices/tasks/{task_id:str}/undo"],
-    guards=GUARDS,
-)
-async def get_form_address() -> Redirect:
-    """Where forms are sent, opened as a page."""
-    return see_other("/notices")
-
-
-@post("/notices/tasks/{task_id:str}/done", guards=GUARDS)
-async def post_task_done(
-    task_id: FromPath[str],
-    db: NamedDependency[Database],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-) -> Redirect:
-    """Staff have reached the person."""
-    task = parse_uuid(task_id)
-    async with db.begin(town.code) as session:
-        await complete_task(session, identity, task, now=now)
-    return see_other(f"/notices?done={task}")
-
-
-@post("/notices/tasks/{task_id:str}/undo", guards=GUARDS)
-async def post_task_undo(
-    task_id: FromPath[str],
-    db: NamedDependency[Database],
-    now: NamedDependency[datetime],
-    town: NamedDependency[Town],
-    identity: NamedDependency[Identity],
-) -> Redirect:
-    """They have not."""
-    task = parse_uuid(task_id)
-    async with db.begin(town.code) as session:
-        await reopen_task(session, identity, task, now=now)
-    return see_other(f"/notices#task-{task}")
-
-
-async def _notices_page(
-    request: Req,
-    db: Database,
-    town: Town,
-    identity: Identity,
-    *,
-    before: str | None = None,
-    done: str = "",
-    shown: UUID | None = None,
-    contact: dict[str, str] | None = None,
-) -> Template:
+    """The delivery log, newest first; what is looked for stays in the address of the older pages."""
     helpers_only = not may_reach_residents(identity)
+    filters = read_filters(kind, way, standing, day)
     async with db.begin(town.code) as session:
-        tasks = await list_open_tasks(session, town.code, helpers_only=helpers_only)
-        notices = await list_notices(session, town.code, before=_read_moment(before), helpers_only=helpers_only)
-        completed = await _find_completed(session, town.code, done) if done else None
-    older = notices[-1].created_at.isoformat() if len(notices) == PAGE else None
+        counts = await count_unreached(session, town.code, helpers_only=helpers_only)
+        notices = await list_notices(session, town.code, filters, before=read_mark(before), helpers_only=helpers_only)
     return page(
         request,
         "notices.html",
-        tasks=tasks,
+        people=counts.people,
         notices=notices,
-        older=older,
-        is_first=before is None,
-        completed=completed,
-        shown=shown,
-        contact=contact,
+        older=_address(filters, mark_after(notices)),
+        newest=_address(filters) if before else None,
+        filters=filters,
+        is_filtered=filters != Filters(),
+        kinds=_options({each: kind_name(each) for each in (OF_ACCOUNTS if helpers_only else KIND_NAMES)}),
+        ways=_options({each: way_name(each) for each in WAY_NAMES if each}),
+        standings=_options({each: translate(STANDING_NAMES[each]) for each in STANDINGS}),
+        say=SAY,
     )
 
 
-async def _find_completed(session: AsyncSession, municipality: str, done: str) -> OpenTask | None:
+def read_filters(kind: str, way: str, standing: str, day: str) -> Filters:
+    """What is looked for; what nobody knows is as if it were not there."""
+    stands = next((each for each in STANDINGS if each == standing), None)
+    known = (kind if kind in KIND_NAMES else "", way if way in WAY_NAMES else "")
     try:
-        task = await find_task(session, municipality, parse_uuid(done))
-    except Refusal:
-        return None
-    return task if task is not None and task.done_at is not None else None
+        on = date.fromisoformat(day) if day else None
+    except ValueError:
+        on = None
+    return Filters(kind=known[0], way=known[1], standing=stands, day=on)
 
 
-def _show(contact: Contact | None) -> dict[str, str] | None:
-    """An address as people write it, and as a link to call or to write."""
-    if contact is None:
-        return None
-    if contact.reach == "email":
-        return {"text": contact.address, "href": f"mailto:{contact.address}"}
-    return {"text": show_phone(contact.address), "href": f"tel:{contact.address}"}
-
-
-def _read_moment(text: str | None) -> datetime | None:
-    """A moment from the address of "older"; anything else is as if it were not there."""
-    if text is None or len(text) > BEFORE_MAX_LENGTH:
-        return None
+def read_mark(text: str) -> Mark | None:
+    """Where the page before ended; anything else is as if it were not there."""
+    moment, _sign, notice_id = text[:MARK_MAX_LENGTH].partition(_MARK)
     try:
         # A plus sign in an address that was typed or shortened by hand arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        mark = Mark(datetime.fromisoformat(moment.replace(" ", "+")), UUID(notice_id))
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else None
+    return mark if mark.created_at.tzinfo is not None else None
+
+
+def mark_after(notices: list[LoggedNotice]) -> str:
+    """Where this page ends; empty where nothing can be older."""
+    return f"{notices[-1].created_at.isoformat()}{_MARK}{notices[-1].notice_id}" if len(notices) == PAGE else ""
+
+
+def _address(filters: Filters, before: str | None = None) -> str | None:
+    """The address of this log, from its newest or from a mark on; None where there is nothing older."""
+    if before == "":
+        return None
+    asked = {
+        "before": before,
+        "kind": filters.kind,
+        "way": filters.way,
+        "standing": filters.standing,
+        "day": filters.day.isoformat() if filters.day else None,
+    }
+    said = urlencode({name: value for name, value in asked.items() if value})
+    return f"{LOG}?{said}" if said else LOG
+
+
+def _options(names: dict[str, str]) -> list[dict[str, str]]:
+    return [{"value": "", "label": _("すべて")}, *({"value": value, "label": name} for value, name in names.items())]

@@ -92,7 +92,7 @@ def test_whom_no_notice_reached(phone: Page, tablet: Page, stack: Stack, see: Se
     number = book(phone, name="元町 九郎", kana="", reach="sms", contact="080-9876-5432")
     task = tablet.locator("article").filter(has_text=number)
     for _ in range(40):
-        tablet.goto("/notices")
+        tablet.goto("/notices/unreached")
         if task.count():
             break
         tablet.wait_for_timeout(250)

@@ -1,0 +1,163 @@
+"""`/notices/unreached` (連絡がつかない人): whom staff are to call, person by person; an address when asked for.
+
+A coordinator sees helpers, and nothing of residents.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.notifications.commands.contacts import Contact
+from services.notifications.commands.tasks import complete_task, may_reach_residents, reopen_task, view_contact
+from services.notifications.keys import Keys
+from services.notifications.pages.notice_wording import REASON_NAMES, SAY
+from services.notifications.pages.notices import GUARDS, LOG
+from services.notifications.queries import OpenTask, find_task
+from services.notifications.queries_of_unreached import PEOPLE, count_unreached, list_silent, list_unreached
+from shared.db import Database
+from shared.errors import Refusal
+from shared.tokens import Identity
+from shared.web.forms import parse_uuid, show_phone
+from shared.web.pages import page, see_other
+from shared.web.town import Town
+
+UNREACHED = f"{LOG}/unreached"
+TASK = f"{LOG}/tasks/{{task_id:str}}"
+SKIP_MAX = 100_000
+
+Req = Request[Any, Any, Any]
+
+
+@get(UNREACHED, guards=GUARDS)
+async def get_unreached(
+    request: Req,
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+    reason: FromQuery[str] = "",
+    skip: FromQuery[str] = "",
+    done: FromQuery[str] = "",
+) -> Template:
+    """The most urgent person first. `done` is the task that was just completed."""
+    return await _unreached_page(request, db, town, identity, now=now, reason=reason, skip=skip, done=done)
+
+
+@post(f"{TASK}/contact", guards=GUARDS)
+async def post_task_contact(
+    request: Req,
+    task_id: FromPath[str],
+    db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Template:
+    """The address of one person, for staff who asked. An answer to a POST: in no address, no history, no cache."""
+    shown = parse_uuid(task_id)
+    async with db.begin(town.code) as session:
+        contact = await view_contact(session, keys.vault, identity, shown, now=now)
+        task = await find_task(session, town.code, shown)
+    if "hx-request" in request.headers:
+        return page(request, "task_contact.html", contact=_show(contact), task=task)
+    return await _unreached_page(request, db, town, identity, now=now, shown=task, contact=_show(contact))
+
+
+@get([f"{TASK}/contact", f"{TASK}/done", f"{TASK}/undo"], guards=GUARDS)
+async def get_form_address() -> Redirect:
+    """Where forms are sent, opened as a page."""
+    return see_other(UNREACHED)
+
+
+@post(f"{TASK}/done", guards=GUARDS)
+async def post_task_done(
+    task_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Redirect:
+    """Staff have reached the person."""
+    task = parse_uuid(task_id)
+    async with db.begin(town.code) as session:
+        await complete_task(session, identity, task, now=now)
+    return see_other(f"{UNREACHED}?done={task}")
+
+
+@post(f"{TASK}/undo", guards=GUARDS)
+async def post_task_undo(
+    task_id: FromPath[str],
+    db: NamedDependency[Database],
+    now: NamedDependency[datetime],
+    town: NamedDependency[Town],
+    identity: NamedDependency[Identity],
+) -> Redirect:
+    """They have not."""
+    task = parse_uuid(task_id)
+    async with db.begin(town.code) as session:
+        await reopen_task(session, identity, task, now=now)
+    return see_other(f"{UNREACHED}#task-{task}")
+
+
+async def _unreached_page(
+    request: Req,
+    db: Database,
+    town: Town,
+    identity: Identity,
+    *,
+    now: datetime,
+    reason: str = "",
+    skip: str = "",
+    done: str = "",
+    shown: OpenTask | None = None,
+    contact: dict[str, str] | None = None,
+) -> Template:
+    helpers_only = not may_reach_residents(identity)
+    chosen = reason if reason in REASON_NAMES else ""
+    before = min(int(skip), SKIP_MAX) if skip.isascii() and skip.isdigit() else 0
+    async with db.begin(town.code) as session:
+        counts = await count_unreached(session, town.code, helpers_only=helpers_only)
+        people = await list_unreached(
+            session, town.code, reason=chosen, skip=before, helpers_only=helpers_only, now=now
+        )
+        silent = [] if helpers_only else await list_silent(session, town.code, now=now)
+        completed = await _find_completed(session, town.code, done) if done else None
+    is_more = len(people) > PEOPLE
+    return page(
+        request,
+        "notice_unreached.html",
+        log=LOG,
+        action=UNREACHED,
+        counts=counts,
+        people=people[:PEOPLE],
+        silent=silent,
+        reason=chosen,
+        more=before + PEOPLE if is_more else None,
+        is_first=before == 0,
+        completed=completed,
+        shown=shown,
+        contact=contact,
+        say=SAY,
+    )
+
+
+async def _find_completed(session: AsyncSession, municipality: str, done: str) -> OpenTask | None:
+    try:
+        task = await find_task(session, municipality, parse_uuid(done))
+    except Refusal:
+        return None
+    return task if task is not None and task.done_at is not None else None
+
+
+def _show(contact: Contact | None) -> dict[str, str] | None:
+    """An address as people write it, and as a link to call or to write."""
+    if contact is None:
+        return None
+    if contact.reach == "email":
+        return {"text": contact.address, "href": f"mailto:{contact.address}"}
+    return {"text": show_phone(contact.address), "href": f"tel:{contact.address}"}
