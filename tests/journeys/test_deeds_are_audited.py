@@ -138,6 +138,12 @@ AUDITED: dict[str, str] = {
     "notifications POST /notices/templates/{kind}/publish": "template_published",
     "notifications POST /notices/templates/{kind}/history": "template_taken_back",
     "notifications POST /notices/templates/{kind}": "template_saved",
+    "notifications POST /notices/bulk/new": "bulk_saved",
+    "notifications POST /notices/bulk/prices": "way_price_set",
+    "notifications POST /notices/bulk/{bulk_id}/test": "bulk_tested",
+    "notifications POST /notices/bulk/{bulk_id}/send": "bulk_sent",
+    "notifications POST /notices/bulk/{bulk_id}/stop": "bulk_stopped",
+    "notifications POST /notices/bulk/{bulk_id}": "bulk_saved",
     # What stopped between the services.
     **{f"{name} POST /{name}/dead-letters/{{event_id}}/replay": "replay_dead_letter" for name in SERVICES},
     **{
