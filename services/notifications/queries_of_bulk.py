@@ -17,6 +17,7 @@ from services.notifications.domain.bulk import (
     Estimate,
     Prices,
     Standing,
+    Words,
     Written,
 )
 from services.notifications.domain.notices import CALLED_OFF, TOWN_NEWS, Kind
@@ -187,6 +188,10 @@ def _of(municipality: str) -> Any:
 
 
 def _bulk(row: Any) -> Bulk:
-    values = dict(row._mapping)
-    written = {name: values.pop(name) for name in WRITTEN}
-    return msgspec.convert(values | {"written": written}, Bulk)
+    values = {name: row._mapping[name] for name in Bulk.__struct_fields__ if name not in ("written", "estimate")}
+    written = {name: row._mapping[name] for name in WRITTEN} | {
+        "audience": msgspec.convert(row.audience, Audience),
+        "texts": msgspec.convert(row.texts, dict[str, Words]),
+    }
+    planned = msgspec.convert(row.estimate, Estimate) if row.estimate else None
+    return Bulk(**values, written=Written(**written), estimate=planned)

@@ -79,7 +79,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     task_id: UUID
     contact_ref: UUID
-    procedure: str
+    # None of what the town told by itself.
+    procedure: str | None
     case_id: UUID | None
 
 
@@ -249,7 +250,7 @@ async def read_address_for_staff(
             source_collected_at=contact.given_at,
             target_service=SERVICE,
             target_procedure=look.procedure,
-            target_case=look.case_id,
+            target_case=look.case_id or contact.case_id,
             target_step="staff_task",
             provided_at=now,
             items=(ITEM,),

@@ -10,16 +10,32 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
 from services.notifications.domain.notices import REMINDERS, Kind, Matter
-from services.notifications.tables import application, appointment, staff_task, told
+from services.notifications.tables import SERVICE, application, appointment, staff_task, told
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
+from shared.db import Prepared
 from shared.errors import Refusal
 from shared.tokens import Identity
 
 # What is read of the appointment or of what was handed in, that a task is about.
-OF_EITHER = ("contact_ref", "procedure", "case_id")
+OF_EITHER = ("procedure", "case_id")
 # Who may reach residents; a coordinator reaches helpers only.
 REACHES_RESIDENTS = ("counter", "manager")
+
+# By which staff know somebody whom the town told something that is about no number: their newest appointment, or what
+# they handed in last.
+_NUMBER = Prepared(f"""
+    SELECT known.number FROM {SERVICE}.told t
+    JOIN {SERVICE}.contact_point c ON (c.municipality, c.contact_ref) = (t.municipality, t.contact_ref)
+    CROSS JOIN LATERAL (
+        SELECT a.number, 1 AS rank, a.starts_at FROM {SERVICE}.appointment a
+        WHERE (a.municipality, a.subject_ref) = (c.municipality, c.subject_ref)
+        UNION ALL
+        SELECT h.number, 2, NULL FROM {SERVICE}.application h
+        WHERE (h.municipality, h.subject_ref) = (c.municipality, c.subject_ref) AND h.number <> '') AS known
+    WHERE (t.municipality, t.told_id) = (:municipality, :told_id)
+    ORDER BY known.rank, known.starts_at DESC LIMIT 1
+""")
 
 
 async def open_task(
@@ -37,6 +53,9 @@ async def open_task(
     have called, the person about anyway."""
     if kind in REMINDERS and await _is_called_anyway(session, municipality, matter):
         return
+    if matter.told_id is not None and not number:
+        known = await _NUMBER.row(session, {"municipality": municipality, "told_id": matter.told_id})
+        number = known.number if known else ""
     await session.execute(
         upsert(staff_task)
         .values(
@@ -119,6 +138,9 @@ async def view_contact(
     found = (
         await session.execute(
             select(
+                func.coalesce(appointment.c.contact_ref, application.c.contact_ref, told.c.contact_ref).label(
+                    "contact_ref"
+                ),
                 *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
                 told.c.account_ref,
             )

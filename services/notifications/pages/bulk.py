@@ -207,7 +207,7 @@ def _written(form: Form, facts: TownFacts) -> Written:
         procedure=form.choice("procedure", tuple(each.code for each in facts.procedures), required=False),
         languages=tuple(language for language in BULK_LANGUAGES if language in chosen),
     )
-    texts = {language: Words(**{which: _text(form, which, language) for which in WHICH}) for language in BULK_LANGUAGES}
+    texts = {each: Words(**{which: _text(form, which, each) for which in WHICH}) for each in map(str, BULK_LANGUAGES)}
     return Written(
         kind=kind,
         reason=reason_of(kind, reason),
