@@ -102,7 +102,7 @@ async def test_before_it_began_and_while_it_spreads(
 async def test_what_is_on_its_way_when_it_is_stopped_is_sent(service: Notifications, desk: httpx.AsyncClient) -> None:
     """The sender has written its attempt and not yet committed it: whoever stops waits, and leaves it alone.
 
-    Seen to fail with the state not looked at again (`n.state = 'pending'` of `_CALL_OFF`): sent, and stopped as well.
+    Seen to fail with the state not looked at again (`n.state = 'pending'` of `_WAITING`): sent, and stopped as well.
     """
     await people(service, 2)
     here = await send(service, desk)

@@ -79,45 +79,43 @@ _SPREAD_ALL = Prepared(f"""
     UPDATE {SERVICE}.bulk_notice SET spread_at = :now WHERE (municipality, bulk_id) = (:municipality, :bulk_id)
 """)
 # Locked like those who send them lock them, in their order: each is either begun by then, or called off.
-_CALL_OFF = Prepared(f"""
-    WITH waiting AS (
-        SELECT n.notice_id FROM {SERVICE}.told t
-        JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (t.municipality, t.told_id)
-        WHERE (t.municipality, t.bulk_id) = (:municipality, CAST(:bulk_id AS uuid)) AND n.state = 'pending'
-        ORDER BY n.notice_id LIMIT CAST(:batch AS int) FOR UPDATE OF n),
-    settled AS (
-        UPDATE {SERVICE}.notice n SET state = 'superseded', reason = '{CALLED_OFF}', settled_at = :now
-        FROM waiting w WHERE n.municipality = :municipality AND n.notice_id = w.notice_id AND n.state = 'pending'
-        RETURNING n.notice_id),
-    gone AS (
-        DELETE FROM {SERVICE}.due d USING settled s
-        WHERE (d.municipality, d.kind, d.ref) = (:municipality, '{SEND_BULK}', s.notice_id::text))
-    SELECT count(*) AS count FROM waiting
+_WAITING = Prepared(f"""
+    SELECT n.notice_id FROM {SERVICE}.told t
+    JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (t.municipality, t.told_id)
+    WHERE (t.municipality, t.bulk_id) = (:municipality, CAST(:bulk_id AS uuid)) AND n.state = 'pending'
+    ORDER BY n.notice_id LIMIT CAST(:batch AS int) FOR UPDATE OF n
 """)
+_OF_NOTICES = "municipality = :municipality AND notice_id = ANY (CAST(:notices AS uuid[]))"
+_CALL_OFF = (
+    Prepared(f"""
+        UPDATE {SERVICE}.notice SET state = 'superseded', reason = '{CALLED_OFF}', settled_at = :now
+        WHERE {_OF_NOTICES}
+    """),
+    Prepared(f"""
+        DELETE FROM {SERVICE}.due WHERE municipality = :municipality AND kind = '{SEND_BULK}'
+          AND ref = ANY (CAST(CAST(:notices AS uuid[]) AS text[]))
+    """),
+)
 _COUNTED = Prepared(f"""
     UPDATE {SERVICE}.bulk_notice
     SET counts = CAST(:counts AS jsonb), state = CASE WHEN state = 'sending' THEN 'done' ELSE state END
     WHERE (municipality, bulk_id) = (:municipality, :bulk_id)
 """)
 # Whoever is still to be called is not forgotten yet.
-_FORGET = Prepared(f"""
-    WITH batch AS (
-        SELECT t.told_id, n.notice_id FROM {SERVICE}.told t
-        LEFT JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (t.municipality, t.told_id)
-        WHERE (t.municipality, t.bulk_id) = (:municipality, CAST(:bulk_id AS uuid)) AND NOT EXISTS (
-            SELECT FROM {SERVICE}.staff_task s
-            WHERE (s.municipality, s.notice_id) = (n.municipality, n.notice_id) AND s.done_at IS NULL)
-        LIMIT CAST(:batch AS int)),
-    tasks AS (DELETE FROM {SERVICE}.staff_task s USING batch
-              WHERE (s.municipality, s.notice_id) = (:municipality, batch.notice_id)),
-    attempts AS (DELETE FROM {SERVICE}.attempt a USING batch
-                 WHERE (a.municipality, a.notice_id) = (:municipality, batch.notice_id)),
-    notices AS (DELETE FROM {SERVICE}.notice n USING batch
-                WHERE (n.municipality, n.notice_id) = (:municipality, batch.notice_id)),
-    forgotten AS (DELETE FROM {SERVICE}.told t USING batch
-                  WHERE (t.municipality, t.told_id) = (:municipality, batch.told_id))
-    SELECT count(*) AS count FROM batch
+_OLD = Prepared(f"""
+    SELECT t.told_id, n.notice_id FROM {SERVICE}.told t
+    LEFT JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (t.municipality, t.told_id)
+    LEFT JOIN {SERVICE}.staff_task s
+      ON (s.municipality, s.notice_id) = (n.municipality, n.notice_id) AND s.done_at IS NULL
+    WHERE (t.municipality, t.bulk_id) = (:municipality, CAST(:bulk_id AS uuid)) AND s.task_id IS NULL
+    ORDER BY n.notice_id LIMIT CAST(:batch AS int)
 """)
+_FORGET = (
+    *(Prepared(f"DELETE FROM {SERVICE}.{table} WHERE {_OF_NOTICES}") for table in ("staff_task", "attempt", "notice")),
+    Prepared(f"""
+        DELETE FROM {SERVICE}.told WHERE municipality = :municipality AND told_id = ANY (CAST(:told AS uuid[]))
+    """),
+)
 
 
 async def gather(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -155,8 +153,10 @@ async def make_notices(session: AsyncSession, municipality: str, bulk: Bulk, *, 
 
 async def settle_called_off(session: AsyncSession, municipality: str, bulk_id: UUID, *, now: datetime) -> int:
     """Settle a batch of what was stopped; return how many. No sender begins with any of it meanwhile."""
-    batch = await _CALL_OFF.row(session, _batch(municipality, str(bulk_id)) | {"now": now})
-    return int(batch.count)
+    notices = [row.notice_id for row in await _WAITING.rows(session, _batch(municipality, str(bulk_id)))]
+    for statement in _CALL_OFF:
+        await statement.row(session, {"municipality": municipality, "notices": notices, "now": now})
+    return len(notices)
 
 
 async def call_off(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
@@ -189,10 +189,13 @@ async def forget_bulk(session: AsyncSession, municipality: str, ref: str, now: d
     if sum(counts.values()) == sum((bulk.counts or {}).values()):
         # The receipts that came since.
         await _write_counts(session, municipality, bulk.bulk_id, counts)
-    batch = await _FORGET.row(session, _batch(municipality, ref))
-    if batch.count == SPREAD_BATCH:
+    old = await _OLD.rows(session, _batch(municipality, ref))
+    gone = {"told": [row.told_id for row in old], "notices": [row.notice_id for row in old if row.notice_id]}
+    for statement in _FORGET:
+        await statement.row(session, gone | {"municipality": municipality})
+    if len(old) == SPREAD_BATCH:
         await _next(session, municipality, DUE_FORGET_BULK, ref, now)
-    elif sum(counts.values()) > batch.count:
+    elif sum(counts.values()) > len(old):
         await _next(session, municipality, DUE_FORGET_BULK, ref, now + KEPT)
 
 
