@@ -22,6 +22,7 @@ from shared.web.prefixes import service_for
 from tests.journeys.conftest import MORNING
 from tests.journeys.database import ask, let_die
 from tests.journeys.resident import Resident
+from tests.notifications.bulk_writing import WORDS
 from tests.routing.applying import CHI02_FORM
 from tests.stack import COORDINATOR_LOGIN, HELPERS, STAFF_LOGIN, STAFF_PASSWORD, Stack, run_cli
 from tests.structure.who_may import GUEST, NOBODY, WHO_MAY
@@ -413,6 +414,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _changes_when_a_counter_is_open(coordinator)
         _calls_whom_no_message_reached(desk, stack)
         _says_it_in_its_own_words(desk)
+        _writes_to_many(desk)
         _closes_and_reopens(desk)
         _does_the_same_by_a_program(desk, coordinator, stack)
         _decides_about_dead_letters(operator, stack)
@@ -852,6 +854,22 @@ def _says_it_in_its_own_words(desk: Desk) -> None:
     desk.send("/turn_near", None, sms_ja="{before} {ticket}")
     desk.get(f"{path}/history")
     desk.send("/history", None)
+
+
+def _writes_to_many(desk: Desk) -> None:
+    desk.get("/notices/bulk/prices")
+    desk.send("/prices", None, sms="3.3")
+    desk.get("/notices/bulk/new")
+    until = (jst_day(utc_now()) + timedelta(days=5)).isoformat()
+    written = WORDS | {"by": "everybody", "until_day": until, "until_hour": "21"}
+    desk.send("/new", None, **written)
+    here = desk.path.removesuffix("/check")
+    desk.get(here)
+    desk.send(here, None, **written | {"subject_ja": "防災訓練"})
+    desk.send("/test", None, to="email", test_address="kacho@example.jp", test_languages="ja")
+    desk.send("/send", None)
+    desk.get(f"{here}/stop")
+    desk.send("/stop", None)
 
 
 def _closes_and_reopens(desk: Desk) -> None:
