@@ -29,7 +29,7 @@ from tests.notifications.bulk_writing import (
 from tests.notifications.harness import OTHER_TOWN, START, TOWN, Notifications, sign_in
 
 # Those of a test go to an address that no contact has.
-NOTICES = "SELECT count(*) AS count FROM notice WHERE kind = 'town_news' AND contact_ref IS NOT NULL"
+NOTICES = "SELECT count(*) AS many FROM notice WHERE kind = 'town_news' AND contact_ref IS NOT NULL"
 
 
 def id_of(here: str) -> UUID:
@@ -191,7 +191,7 @@ async def test_everybody_is_told_once_in_their_language(service: Notifications, 
     await service.settle()
     here = await send(service, desk, **TO_BOOKED)
     # The answer came at once: nothing is made yet.
-    assert [row.count for row in await service.rows(NOTICES)] == [0]
+    assert [row.many for row in await service.rows(NOTICES)] == [0]
     await service.settle()
     told = sorted((sent.channel, sent.to, sent.text.splitlines()[0]) for sent in service.sink.messages())
     assert len(told) == 2
@@ -293,11 +293,11 @@ async def test_a_batch_done_twice_makes_nothing_twice(
             assert bulk is not None
             await make_notices(session, TOWN, bulk, now=service.now)
     [row] = await service.rows(NOTICES)
-    assert row.count == 2
+    assert row.many == 2
     await service.settle()
     assert sorted(sent.to for sent in service.sink.messages()) == [f"090{nth:08}" for nth in range(5)]
-    [told] = await service.rows("SELECT count(*) AS count FROM told WHERE bulk_id IS NOT NULL")
-    assert told.count == 5
+    [told] = await service.rows("SELECT count(*) AS many FROM told WHERE bulk_id IS NOT NULL")
+    assert told.many == 5
 
 
 async def test_what_was_sent_stands_as_it_was_sent(service: Notifications, desk: httpx.AsyncClient) -> None:
@@ -322,12 +322,12 @@ async def test_who_is_erased_leaves_nothing_and_in_time_all_are_forgotten(
     await service.pass_time(minutes=2)
     async with service.db.begin(TOWN) as session:
         await erase_subject(session, TOWN, gone.subject_ref, "resident", now=service.now)
-    [told] = await service.rows("SELECT count(*) AS count FROM told WHERE bulk_id IS NOT NULL")
-    assert told.count == 1
+    [told] = await service.rows("SELECT count(*) AS many FROM told WHERE bulk_id IS NOT NULL")
+    assert told.many == 1
     await service.pass_time(days=KEPT.days + 3)
     for table in ("told WHERE bulk_id IS NOT NULL", "notice WHERE kind = 'town_news' AND contact_ref IS NOT NULL"):
-        [row] = await service.rows(f"SELECT count(*) AS count FROM {table}")
-        assert row.count == 0
+        [row] = await service.rows(f"SELECT count(*) AS many FROM {table}")
+        assert row.many == 0
     assert await counts(service, desk, here) == {"送った（届いたかは、まだわかりません）": 2}
 
 

@@ -26,8 +26,8 @@ async def spread_out(service: Notifications) -> None:
 
 
 async def states(service: Notifications) -> dict[str, int]:
-    rows = await service.rows(f"SELECT state, count(*) AS count {OF_BULK} GROUP BY 1")
-    return {row.state: row.count for row in rows}
+    rows = await service.rows(f"SELECT state, count(*) AS many {OF_BULK} GROUP BY 1")
+    return {row.state: row.many for row in rows}
 
 
 async def test_who_is_not_told_yet_is_not_told(service: Notifications, desk: httpx.AsyncClient) -> None:
@@ -50,11 +50,9 @@ async def test_who_is_not_told_yet_is_not_told(service: Notifications, desk: htt
     assert "止めました。2人には送りました。3人には送っていません。" in page
     await service.pass_time(hours=6)
     assert len(service.sink.messages()) == 2
-    assert [row.count for row in await service.rows("SELECT count(*) AS count FROM due WHERE kind = 'send_bulk'")] == [
-        0
-    ]
-    deeds = await service.rows("SELECT count(*) AS count FROM audit WHERE action = 'bulk_stopped'")
-    assert deeds[0].count == 1
+    assert [row.many for row in await service.rows("SELECT count(*) AS many FROM due WHERE kind = 'send_bulk'")] == [0]
+    deeds = await service.rows("SELECT count(*) AS many FROM audit WHERE action = 'bulk_stopped'")
+    assert deeds[0].many == 1
     log = (await desk.get("/notices")).text
     assert "送りません（町が止めました）" in log
 
@@ -154,8 +152,8 @@ async def test_a_confirmation_passes_ten_thousand_bulk_notices(service: Notifica
             await service.hear(contact, service.booked(contact, number="NNN2000"))
             await until(lambda: any(sent.to == "hanako.kakushi@example.jp" for sent in service.sink.messages()))
             so_far = await states(service)
-            [told] = await service.rows("SELECT count(*) AS count FROM told WHERE bulk_id IS NOT NULL")
-            assert told.count == MANY + 1
+            [told] = await service.rows("SELECT count(*) AS many FROM told WHERE bulk_id IS NOT NULL")
+            assert told.many == MANY + 1
             assert so_far.get("sent", 0) < MANY / 2, "the others still wait"
             await desk.post(f"{here}/stop")
     finally:
