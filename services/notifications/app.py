@@ -4,6 +4,15 @@ from pathlib import Path
 
 from services.notifications.api import post_bounce, post_line_events, post_receipts
 from services.notifications.keys import make_keys
+from services.notifications.pages.bulk import post_bulk, post_bulk_new, show_bulk, show_bulk_list, show_bulk_new
+from services.notifications.pages.bulk_check import (
+    get_bulk_form_address,
+    post_bulk_send,
+    post_bulk_test,
+    show_bulk_check,
+)
+from services.notifications.pages.bulk_prices import post_bulk_prices, show_bulk_prices
+from services.notifications.pages.bulk_progress import post_bulk_stop, show_bulk_stop
 from services.notifications.pages.figures import get_figures, get_figures_csv
 from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
 from services.notifications.pages.notice import get_again_address, get_notice, post_again
@@ -46,6 +55,7 @@ from shared.web.app import ServiceRoutes
 from shared.web.middleware import AroundRequest
 from shared.web.refusals import MY_CASES, RefusalText
 
+BULK = "/notices/bulk"
 TEMPLATE_DIRS = [Path(__file__).with_name("pages")]
 
 
@@ -99,6 +109,51 @@ REFUSALS = {
     "templates_moved": RefusalText(
         _("ほかの人が、先になおしました"), _("お知らせの文のページを開きなおして、もう一度確かめてください。")
     ),
+    "bulk_moved": RefusalText(
+        _("ほかの人が、先になおしました"),
+        _("お知らせを開きなおして、もう一度確かめてください。まだ送っていません。"),
+        BULK,
+        _("まとめて送るお知らせ"),
+    ),
+    "bulk_sent": RefusalText(
+        _("このお知らせは、もう送りはじめました"),
+        _("文や送る人は、なおせません。まだ送っていない人の分は、止められます。"),
+        BULK,
+        _("まとめて送るお知らせ"),
+    ),
+    "bulk_not_sent": RefusalText(
+        _("このお知らせは、まだ送っていません"),
+        _("止めるものがありません。"),
+        BULK,
+        _("まとめて送るお知らせ"),
+    ),
+    "bulk_flawed": RefusalText(
+        _("なおすところがあるので、送れません"),
+        _("お知らせを開いて、なおしてください。書いたものはのこっています。"),
+        BULK,
+        _("まとめて送るお知らせ"),
+    ),
+    "bulk_untested": RefusalText(
+        _("まだ試していません"),
+        _("先に、いまの文を自分に送って試してください。おおぜいに送ったあとでは、なおせないからです。"),
+        BULK,
+        _("まとめて送るお知らせ"),
+    ),
+    "bulk_nobody": RefusalText(
+        _("あてはまる人がいません"), _("送る人をなおしてください。"), BULK, _("まとめて送るお知らせ")
+    ),
+    "bulk_no_own_contact": RefusalText(
+        _("あなたの連絡先が、まだありません"),
+        _("「連絡とログイン」で連絡先を登録するか、試すときにあて先を入力してください。"),
+        "/account",
+        _("連絡とログイン"),
+    ),
+    "bulk_tests_too_many": RefusalText(
+        _("試しに送れる回数をこえました"),
+        _("試せるのは、ひとつのお知らせで%(most)s通までです。新しく書けば、また試せます。"),
+        BULK,
+        _("まとめて送るお知らせ"),
+    ),
     "templates_flawed": RefusalText(
         _("なおすところがあるので、公開できません"), _("お知らせの文のページで、なおしてください。")
     ),
@@ -130,6 +185,19 @@ ROUTES = ServiceRoutes(
         post_template_publish,
         show_template_history,
         post_template_history,
+        show_bulk_list,
+        show_bulk_new,
+        post_bulk_new,
+        show_bulk_prices,
+        post_bulk_prices,
+        show_bulk,
+        post_bulk,
+        show_bulk_check,
+        get_bulk_form_address,
+        post_bulk_test,
+        post_bulk_send,
+        show_bulk_stop,
+        post_bulk_stop,
         post_receipts,
         post_bounce,
         post_line_events,

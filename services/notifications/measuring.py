@@ -1,4 +1,4 @@
-"""What alerts watch of this service: a provider that is left alone, notices whose turn has passed, whom nobody reached."""
+"""What alerts watch of this service: providers that are left alone, notices that are late, whom nobody reached."""
 
 import asyncio
 from collections import Counter

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.notifications.domain.again import AGAIN
+from services.notifications.domain.bulk import BULK_REASONS, BULK_STATES, PRICE_SEN_MAX, PRICED_WAYS, TESTS_MAX
 from services.notifications.domain.notices import OF_TOWN, Kind
 from services.notifications.domain.proofs import CODE_TRIES_MAX
 from services.notifications.domain.quiet_hours import OWN_FROM, OWN_TO
@@ -166,6 +167,74 @@ account_contact = Table(
     CheckConstraint("(reach = 'none') = (address_sealed IS NULL)", name="address"),
 )
 
+# What the town writes to many at once. It is drafted, tested, sent, and stands then as it was sent; whom it is told to
+# is `told`, one row for each person.
+bulk_notice = Table(
+    "bulk_notice",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("bulk_id", _UUID, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # Why it must be told; of what may be stopped there is none.
+    Column("reason", Text),
+    Column("audience", JSONB, nullable=False),
+    # By language: subject, body and short.
+    Column("texts", JSONB, nullable=False),
+    # Nothing of it is sent after that.
+    Column("until", _TIME),
+    Column("state", Text, nullable=False),
+    # Rises with each change; the one that was looked at as a test came.
+    Column("version", Integer, nullable=False),
+    Column("tested_version", Integer),
+    Column("tests", Integer, nullable=False, server_default="0"),
+    Column("saved_by", Text, nullable=False),
+    Column("saved_at", _TIME, nullable=False),
+    Column("sent_by", Text),
+    Column("sent_at", _TIME),
+    # Not at night.
+    Column("starts_at", _TIME),
+    # To how many it goes by which way, and what that costs, as whoever sent it read it.
+    Column("estimate", JSONB),
+    # When all were found whom it goes to; up to whom notices are made; and when all are made.
+    Column("gathered_at", _TIME),
+    Column("spread_to", LargeBinary),
+    Column("spread_at", _TIME),
+    Column("stopped_by", Text),
+    Column("stopped_at", _TIME),
+    # What became of it, once nothing of it waits; kept when who it was is forgotten.
+    Column("counts", JSONB),
+    CheckConstraint(f"kind IN {OF_TOWN}", name="kind"),
+    CheckConstraint("(reason IS NOT NULL) = (kind = 'town_notice')", name="why"),
+    CheckConstraint(f"reason IN {BULK_REASONS}", name="reason"),
+    CheckConstraint(f"state IN {BULK_STATES}", name="state"),
+    CheckConstraint("version >= 1", name="version"),
+    CheckConstraint(f"tests BETWEEN 0 AND {TESTS_MAX}", name="tests"),
+    CheckConstraint(
+        "num_nonnulls(sent_by, sent_at, starts_at, estimate) = CASE WHEN state = 'draft' THEN 0 ELSE 4 END",
+        name="sent",
+    ),
+    # Nothing goes to many that nobody has seen arrive.
+    CheckConstraint(
+        "state = 'draft' OR (tested_version = version AND tested_version IS NOT NULL AND until IS NOT NULL)",
+        name="tested",
+    ),
+    CheckConstraint("(stopped_at IS NOT NULL) = (state = 'stopped')", name="stopped"),
+    Index("bulk_notice_saved_idx", "municipality", text("saved_at DESC")),
+)
+
+# What one message costs a town, as its managers know it: of an SMS each part. In sen, a hundredth of a yen.
+way_price = Table(
+    "way_price",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("way", Text, primary_key=True),
+    Column("price_sen", Integer, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_at", _TIME, nullable=False),
+    CheckConstraint(f"way IN {PRICED_WAYS}", name="way"),
+    CheckConstraint(f"price_sen BETWEEN 0 AND {PRICE_SEN_MAX}", name="price"),
+)
+
 # What somebody with an account is told (of a visit, by a coordinator, or how to sign in), a contact about its own ways,
 # or anybody by the town. What is written in it is sealed with a key of its own beside it, and forgotten when it is of
 # no more use.
@@ -191,7 +260,24 @@ told = Table(
     Column("language", Text),
     Column("content_sealed", LargeBinary),
     Column("wrapped_key", LargeBinary),
+    # Told to many at once: what is written stands there, and who this is among them, by a hash that says nothing else.
+    Column("bulk_id", _UUID),
+    Column("person_hash", LargeBinary),
     CheckConstraint("reach IN ('email', 'sms')", name="reach"),
+    CheckConstraint("num_nonnulls(bulk_id, person_hash) IN (0, 2)", name="bulk"),
+    CheckConstraint("bulk_id IS NULL OR contact_ref IS NOT NULL", name="bulk_contact"),
+    ForeignKeyConstraint(
+        ["municipality", "bulk_id"], [f"{SERVICE}.bulk_notice.municipality", f"{SERVICE}.bulk_notice.bulk_id"]
+    ),
+    # Everybody once, however many appointments and contacts they have.
+    Index(
+        "told_bulk_idx",
+        "municipality",
+        "bulk_id",
+        "person_hash",
+        unique=True,
+        postgresql_where=text("bulk_id IS NOT NULL"),
+    ),
     CheckConstraint("(reach IS NULL) = (language IS NULL)", name="former"),
     # Nobody is forgotten while something is still to be told to them.
     ForeignKeyConstraint(
@@ -254,6 +340,7 @@ appointment = Table(
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
     Index("appointment_number_idx", "municipality", "number"),
+    Index("appointment_starts_idx", "municipality", "starts_at"),
 )
 
 # What people handed in: the newest version of each of routing's online applications, and of booking's entries to draws

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from services.notifications.commands.appointments import forget_access, remind
+from services.notifications.commands.bulk_spreading import BULK_HANDLERS
 from services.notifications.commands.classes import DUE_REMINDER, remind_of_class
 from services.notifications.commands.handed_in import DUE_FORGET, forget_access_of
 from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follow
@@ -38,6 +39,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     "replan": replan_reminders,
     DUE_MATCH: match_receipts,
     DUE_FORGET_FOLLOW: forget_follow,
+    **BULK_HANDLERS,
 }
 BAD_SETTINGS = 2
 

@@ -129,7 +129,7 @@ def _names(kind: str, channel: Channel, line: str) -> Iterator[Flaw]:
     for name in dict.fromkeys(names_in(line)):
         if name in known:
             continue
-        if name in PLACEHOLDERS[kind]:
+        if name in PLACEHOLDERS.get(kind, ()):
             yield Flaw(
                 "", (), f"{{{name}}} may not stand in the {which}: others read it", f"take it out; there are {there}"
             )

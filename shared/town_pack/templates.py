@@ -136,10 +136,11 @@ def channels_of(kind: str) -> tuple[Channel, ...]:
 
 
 def names_for(kind: str, channel: Channel) -> tuple[str, ...]:
-    """What one of a kind's texts may name."""
+    """What one of a kind's texts may name; nothing, what the town writes only once."""
+    names = PLACEHOLDERS.get(kind, ())
     if channel == "email_subject":
-        return tuple(name for name in PLACEHOLDERS[kind] if name in IN_SUBJECTS)
-    return tuple(name for name in PLACEHOLDERS[kind] if channel not in READ_BY_OTHERS or name not in NOT_ON_SCREENS)
+        return tuple(name for name in names if name in IN_SUBJECTS)
+    return tuple(name for name in names if channel not in READ_BY_OTHERS or name not in NOT_ON_SCREENS)
 
 
 def needed_in(kind: str, channel: Channel) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from shared.web.prefixes import service_for
 from tests.journeys.conftest import MORNING
 from tests.journeys.database import ask, let_die
 from tests.journeys.resident import Resident
+from tests.notifications.bulk_writing import WORDS
 from tests.routing.applying import CHI02_FORM
 from tests.stack import COORDINATOR_LOGIN, HELPERS, STAFF_LOGIN, STAFF_PASSWORD, Stack, run_cli
 from tests.structure.who_may import GUEST, NOBODY, WHO_MAY
@@ -140,6 +141,12 @@ AUDITED: dict[str, str] = {
     "notifications POST /notices/templates/{kind}/publish": "template_published",
     "notifications POST /notices/templates/{kind}/history": "template_taken_back",
     "notifications POST /notices/templates/{kind}": "template_saved",
+    "notifications POST /notices/bulk/new": "bulk_saved",
+    "notifications POST /notices/bulk/prices": "way_price_set",
+    "notifications POST /notices/bulk/{bulk_id}/test": "bulk_tested",
+    "notifications POST /notices/bulk/{bulk_id}/send": "bulk_sent",
+    "notifications POST /notices/bulk/{bulk_id}/stop": "bulk_stopped",
+    "notifications POST /notices/bulk/{bulk_id}": "bulk_saved",
     # What stopped between the services.
     **{f"{name} POST /{name}/dead-letters/{{event_id}}/replay": "replay_dead_letter" for name in SERVICES},
     **{
@@ -411,6 +418,7 @@ def test_every_deed_leaves_a_row_of_who_did_it(stack: Stack) -> None:
         _calls_whom_no_message_reached(desk, stack)
         _sends_it_again(desk)
         _says_it_in_its_own_words(desk)
+        _writes_to_many(desk)
         _closes_and_reopens(desk)
         _does_the_same_by_a_program(desk, coordinator, stack)
         _decides_about_dead_letters(operator, stack)
@@ -864,6 +872,22 @@ def _says_it_in_its_own_words(desk: Desk) -> None:
     desk.send("/turn_near", None, sms_ja="{before} {ticket}")
     desk.get(f"{path}/history")
     desk.send("/history", None)
+
+
+def _writes_to_many(desk: Desk) -> None:
+    desk.get("/notices/bulk/prices")
+    desk.send("/prices", None, sms="3.3")
+    desk.get("/notices/bulk/new")
+    until = (jst_day(utc_now()) + timedelta(days=5)).isoformat()
+    written = WORDS | {"by": "everybody", "until_day": until, "until_hour": "21"}
+    desk.send("/new", None, **written)
+    here = desk.path.removesuffix("/check")
+    desk.get(here)
+    desk.send(here, None, **written | {"subject_ja": "防災訓練"})
+    desk.send("/test", None, to="email", test_address="kacho@example.jp", test_languages="ja")
+    desk.send("/send", None)
+    desk.get(f"{here}/stop")
+    desk.send("/stop", None)
 
 
 def _closes_and_reopens(desk: Desk) -> None:

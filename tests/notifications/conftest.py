@@ -38,3 +38,19 @@ async def client(service: Notifications) -> AsyncIterator[httpx.AsyncClient]:
 def signed_in(service: Notifications, database: TestDatabase, client: httpx.AsyncClient) -> httpx.AsyncClient:
     """Somebody at a counter."""
     return sign_in(service, database, client, roles=("counter",))
+
+
+@pytest_asyncio.fixture
+async def desk(service: Notifications, database: TestDatabase) -> AsyncIterator[httpx.AsyncClient]:
+    """A manager, signed in however much time passes."""
+    app = create_app(service.settings, clock=lambda: service.now, db=service.db)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ninomiya.example.jp") as client:
+
+        async def show_token(request: httpx.Request) -> None:
+            # However much time has passed: a token lives for minutes.
+            sign_in(service, database, client, roles=("manager",))
+            request.headers.update({name: client.headers[name] for name in ("cookie", "origin")})
+
+        client.event_hooks["request"] = [show_token]
+        yield client

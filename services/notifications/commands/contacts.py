@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.subjects import ADDRESS, context_of, seal_for_subject
 from services.notifications.commands.ways import forget_ways, keep_first_way
-from services.notifications.domain.notices import APPLICATION_NOTICES, WAITING, Reach, due_kind
+from services.notifications.domain.notices import APPLICATION_NOTICES, OF_TOWN, WAITING, Reach, due_kind
 from services.notifications.domain.ways import FIRST_WAY, WAYS_MAX, hint_of
 from services.notifications.keys import Keys
 from services.notifications.tables import SERVICE, contact_point, contact_way, ledger, subject_key
@@ -27,6 +27,11 @@ from shared.tokens import Identity
 ITEM = "contact"
 PURPOSE = "予約のお知らせを送るため"
 PURPOSE_APPLICATION = "申請のお知らせを送るため"
+PURPOSE_TOWN = "町のお知らせを送るため"
+_PURPOSES: dict[str, str] = {
+    **dict.fromkeys(APPLICATION_NOTICES.values(), PURPOSE_APPLICATION),
+    **dict.fromkeys(OF_TOWN, PURPOSE_TOWN),
+}
 STAFF_PURPOSE = "お知らせが届かないときに職員が連絡するため"
 ADDRESS_MAX_LENGTH = 320
 # More notices than this do not wait for one contact.
@@ -198,7 +203,7 @@ async def read_addresses(
                     target_step=f"notice_{reading.kind}",
                     provided_at=now,
                     items=(ITEM,),
-                    purpose=PURPOSE_APPLICATION if reading.kind in APPLICATION_NOTICES.values() else PURPOSE,
+                    purpose=_PURPOSES.get(reading.kind, PURPOSE),
                     correlation=contact.approval_id,
                 )
             )

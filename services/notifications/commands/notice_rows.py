@@ -10,6 +10,7 @@ from sqlalchemy import Integer, Row, and_, case, cast, func, select
 from services.notifications.commands.contacts import Reading
 from services.notifications.commands.subjects import ACCESS, context_of
 from services.notifications.commands.telling import Content, open_content
+from services.notifications.domain.bulk import Words, is_at_any_hour, words_for
 from services.notifications.domain.notices import CONTACT_CODE, Matter, Newest, Waiting
 from services.notifications.domain.quiet_hours import quiet_of
 from services.notifications.domain.stops import is_stopped
@@ -21,6 +22,7 @@ from services.notifications.tables import (
     account_contact,
     application,
     appointment,
+    bulk_notice,
     catalogue_counter,
     catalogue_procedure,
     catalogue_town,
@@ -53,6 +55,7 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
         .outerjoin(application, and_(application.c.municipality == town,
                                      application.c.application_id == notice.c.application_id))
         .outerjoin(told, and_(told.c.municipality == town, told.c.told_id == notice.c.told_id))
+        .outerjoin(bulk_notice, and_(bulk_notice.c.municipality == town, bulk_notice.c.bulk_id == told.c.bulk_id))
         .outerjoin(account_contact, and_(account_contact.c.municipality == town,
                                          account_contact.c.account_ref == notice.c.account_ref))
         .outerjoin(contact_point, and_(contact_point.c.municipality == town,
@@ -95,6 +98,9 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
             application.c.classes,
             told.c.content_sealed,
             told.c.wrapped_key.label("told_key"),
+            bulk_notice.c.state.label("bulk_state"),
+            bulk_notice.c.reason.label("bulk_reason"),
+            bulk_notice.c.texts.label("bulk_texts"),
             catalogue_town.c.name_ja.label("town_name"),
             catalogue_town.c.phone.label("town_phone"),
             catalogue_town.c.public_url,
@@ -141,6 +147,8 @@ def waiting_of(row: Row[Any], *, in_flight: bool) -> Waiting:
         has_words=row.town_name is not None,
         is_stopped=is_stopped(row.kind, tuple(row.stopped or ())),
         quiet=quiet_of(row.quiet_from, row.quiet_to),
+        is_called_off=row.bulk_state == "stopped",
+        is_at_any_hour=is_at_any_hour(row.bulk_reason),
     )
 
 
@@ -266,6 +274,10 @@ def former_address(row: Row[Any], keys: Keys, municipality: str) -> str | None:
 def _open_content(row: Row[Any], keys: Keys, municipality: str) -> Content:
     if row.told_id is None:
         return Content()
+    if row.bulk_texts is not None:
+        # What is written to many stands once, and each reads it in their language.
+        words = words_for(msgspec.convert(row.bulk_texts, dict[str, Words]), row.language)
+        return Content(subject=words.subject, body=words.body, short=words.short)
     try:
         return open_content(keys.vault, municipality, row.told_id, row.content_sealed, row.told_key)
     except SealBroken:

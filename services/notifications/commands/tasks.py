@@ -12,9 +12,10 @@ from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
 from services.notifications.commands.telling import open_content
 from services.notifications.domain.notices import REMINDERS, Kind, Matter
-from services.notifications.tables import application, appointment, notice, staff_task, told
+from services.notifications.tables import SERVICE, application, appointment, notice, staff_task, told
 from shared.audit import record_deed
 from shared.crypto import SealBroken, SubjectVault
+from shared.db import Prepared
 from shared.errors import Refusal
 from shared.tokens import Identity
 
@@ -22,6 +23,21 @@ from shared.tokens import Identity
 OF_EITHER = ("procedure", "case_id")
 # Who may reach residents; a coordinator reaches helpers only.
 REACHES_RESIDENTS = ("counter", "manager")
+
+# By which staff know somebody whom the town told something that is about no number: their newest appointment, or what
+# they handed in last.
+_NUMBER = Prepared(f"""
+    SELECT known.number FROM {SERVICE}.told t
+    JOIN {SERVICE}.contact_point c ON (c.municipality, c.contact_ref) = (t.municipality, t.contact_ref)
+    CROSS JOIN LATERAL (
+        SELECT a.number, 1 AS rank, a.starts_at FROM {SERVICE}.appointment a
+        WHERE (a.municipality, a.subject_ref) = (c.municipality, c.subject_ref)
+        UNION ALL
+        SELECT h.number, 2, NULL FROM {SERVICE}.application h
+        WHERE (h.municipality, h.subject_ref) = (c.municipality, c.subject_ref) AND h.number <> '') AS known
+    WHERE (t.municipality, t.told_id) = (:municipality, :told_id)
+    ORDER BY known.rank, known.starts_at DESC LIMIT 1
+""")
 
 
 async def open_task(
@@ -41,6 +57,9 @@ async def open_task(
         return
     if await _is_asked_already(session, municipality, notice_id, matter):
         return
+    if matter.told_id is not None and not number:
+        known = await _NUMBER.row(session, {"municipality": municipality, "told_id": matter.told_id})
+        number = known.number if known else ""
     await session.execute(
         upsert(staff_task)
         .values(

@@ -123,23 +123,24 @@ async def tell(
     *,
     only_way: int | None = None,
     keep_for: datetime | None = None,
+    somebody_waits: bool = False,
     now: datetime,
 ) -> UUID | None:
     """Tell it, once for each `told_id`. Returns the notice's id; None: it was told before.
 
     `only_way`: by this way of the contact and no other. `keep_for`: until when what is written in it is kept, if for
-    longer than it is of use.
+    longer than it is of use. `somebody_waits`: for it, before the page: it goes at any hour, and behind nothing.
     """
     values = msgspec.structs.asdict(telling)
     if await _TELL.row(session, values | sealed._asdict()) is None:
         return None
-    notice_id, bulk = uuid4(), is_beside(kind, bulk=is_bulk(session))
+    notice_id, bulk = uuid4(), not somebody_waits and is_beside(kind, bulk=is_bulk(session))
     useful = useful_until(kind, starts_at=telling.starts_at, offer_until=telling.until, now=now)
     notice = {
         "notice_id": notice_id,
         "kind": kind,
         "only_way": only_way,
-        "keeps_quiet": kind in KEEPS_QUIET,
+        "keeps_quiet": kind in KEEPS_QUIET and not somebody_waits,
         "bulk": bulk,
         "now": now,
         "useful_until": useful,

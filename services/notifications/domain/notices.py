@@ -157,6 +157,8 @@ REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
+# Why what was written to many is not sent: the town stopped it.
+CALLED_OFF = "called_off"
 # An appointment arrives by another way than its contact: the notice waits for it, but not for ever.
 CONTACT_WAIT = timedelta(minutes=10)
 CONTACT_LOOK_AGAIN = timedelta(seconds=5)
@@ -207,6 +209,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     # Whether the person wants to hear nothing of this kind.
     is_stopped: bool = False
     quiet: Quiet = TOWN_QUIET
+    # Of what was written to many: whether it was called off, and whether it waits for no morning.
+    is_called_off: bool = False
+    is_at_any_hour: bool = False
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -281,6 +286,9 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
         return Leave()
     if is_overtaken(notice.kind, notice.sequence, newest):
         return Settle("superseded", "overtaken")
+    if notice.is_called_off and notice.state == "pending":
+        # What somebody may have accepted already is told to its end.
+        return Settle("superseded", CALLED_OFF)
     if notice.is_stopped:
         return Settle("superseded", "stopped")
     if notice.reach == "none" and notice.kind in TOLD_BY_STAFF_TOO:
@@ -304,6 +312,8 @@ def decide(notice: Waiting, newest: Newest, *, now: datetime) -> Decision:
 def _keeps_quiet(notice: Waiting) -> bool:
     """Whether it may wait for the morning: what the town's hours hold back, and of whom has hours of their own, what
     the town tells of its own accord."""
+    if notice.is_at_any_hour:
+        return False
     return notice.keeps_quiet or (notice.quiet.is_own and notice.kind not in AT_ANY_HOUR)
 
 

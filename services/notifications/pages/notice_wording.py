@@ -84,7 +84,11 @@ STATES: Final[Mapping[str, tuple[str, str]]] = {
     "superseded": (_("新しい内容に変わり、送りません"), ""),
     "printed_slip": (_("送りません（控えの方）"), ""),
 }
-_STOPPED = (_("送りません（本人が止めています）"), "")
+# Whose will it was that it is not sent.
+_BY_REASON: Final[Mapping[str, tuple[str, str]]] = {
+    "stopped": (_("送りません（本人が止めています）"), ""),
+    "called_off": (_("送りません（町が止めました）"), ""),
+}
 _PAGE_READER = (_("送りません（自分のページで見る方）"), "")
 _SENT_AGAIN = (_("もう一度送ったので、これは終わりにしました"), "")
 DELIVERIES: Final[Mapping[str, tuple[str, str]]] = {
@@ -128,6 +132,7 @@ REASON_NAMES: Final[Mapping[str, str]] = {
 ENDS: Final[Mapping[str, str]] = {
     "overtaken": _("あとで内容が変わったので、前の内容は送りません。"),
     "stopped": _("本人が、この種類のお知らせを止めています。"),
+    "called_off": _("町が、送るのを止めました。"),
     "chosen": _("本人が、紙の控えを選んでいます。"),
     "begun": _("時間が始まっていたので、送りません。"),
     "quiet_hours": _("夜のあいだに時間が始まるので、送りません。"),
@@ -211,8 +216,7 @@ def state_of(line: LoggedNotice) -> tuple[str, str]:
     said = DELIVERIES.get(line.delivery or "") or STATES[line.state]
     if line.state == "printed_slip" and line.is_of_account:
         said = _PAGE_READER
-    if line.reason == "stopped":
-        said = _STOPPED
+    said = _BY_REASON.get(line.reason or "", said)
     if line.reason == SENT_AGAIN and line.delivery != "delivered":
         said = _SENT_AGAIN
     return translate(said[0]), said[1]

@@ -33,6 +33,7 @@ from services.notifications.senders.simulated import SimulatedSender
 from services.notifications.senders.sms_form import SMS_FORM, SmsForm
 from services.notifications.senders.sms_json import SMS_GATEWAY, SmsJson
 from services.notifications.senders.smtp import SmtpSender
+from services.notifications.senders.text_limit import TextLimit
 from services.notifications.settings import Settings
 from shared.clock import steady
 from shared.settings import MissingSettings
@@ -105,6 +106,21 @@ def make_providers(settings: Settings, *, pace: Callable[[], float] = steady) ->
         )
         for name, table in tables.items()
     )
+
+
+def rates(settings: Settings) -> dict[WayKind, float | None]:
+    """How many messages a second go by each way that this installation has, in one worker; None: as fast as it can."""
+    found: dict[WayKind, float | None] = {}
+    for name, table in _tables(settings).items():
+        # Bulk takes the first of a way alone.
+        found.setdefault(table.way or _KNOWN[name], table.per_second)
+    return found
+
+
+def sms_limit(settings: Settings) -> TextLimit:
+    """How the first gateway counts an SMS; as most do, where there is none."""
+    is_form = any(each.dialect == "form" for each in list(sms_gateways(settings).values())[:1])
+    return SmsForm.limit if is_form else SmsJson.limit
 
 
 class SmsGateway(msgspec.Struct, frozen=True):
