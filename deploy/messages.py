@@ -204,7 +204,16 @@ STAFF_ONLY: Final = {
     "the delivery log": (
         "services/notifications/pages/notices.html",
         "services/notifications/pages/notices.py",
+        "services/notifications/pages/task.html",
         "services/notifications/pages/task_contact.html",
+        "services/notifications/pages/task_reasons.html",
+        "services/notifications/pages/tasks.py",
+    ),
+    "letters to be printed": (
+        "services/notifications/letters/drawing.py",
+        "services/notifications/pages/letter_batch.html",
+        "services/notifications/pages/letters.html",
+        "services/notifications/pages/letters.py",
     ),
     "the town's own messages": (
         "services/notifications/pages/template_wording.py",

@@ -4,6 +4,15 @@ from pathlib import Path
 
 from services.notifications.api import post_bounce, post_line_events, post_receipts
 from services.notifications.keys import make_keys
+from services.notifications.pages.letters import (
+    get_letter_batch,
+    get_letter_form_address,
+    get_letters,
+    post_letter_came_back,
+    post_letter_print,
+    post_letters,
+    post_letters_posted,
+)
 from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
 from services.notifications.pages.notices import (
     get_form_address,
@@ -11,6 +20,12 @@ from services.notifications.pages.notices import (
     post_task_contact,
     post_task_done,
     post_task_undo,
+)
+from services.notifications.pages.tasks import (
+    get_task,
+    get_task_form_address,
+    post_task_unanswered,
+    post_task_wrong_number,
 )
 from services.notifications.pages.template_history import (
     post_template_history,
@@ -86,6 +101,12 @@ REFUSALS = {
         _("わたしの予約と手続き"),
     ),
     "receipt_token": RefusalText(_("受け付けませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
+    "letters_unprinted": RefusalText(
+        _("まだ印刷していません"), _("まとめた手紙のページで、開いて印刷してから、もう一度押してください。")
+    ),
+    "letter_not_posted": RefusalText(
+        _("まだ発送していません"), _("まとめた手紙のページで、「発送しました」を押してから、もう一度押してください。")
+    ),
     "no_catalogue": RefusalText(
         _("町のデータが、まだ読みこまれていません"), _("少し待ってから、もう一度開いてください。")
     ),
@@ -106,6 +127,17 @@ ROUTES = ServiceRoutes(
         post_task_contact,
         post_task_done,
         post_task_undo,
+        get_task,
+        get_task_form_address,
+        post_task_unanswered,
+        post_task_wrong_number,
+        get_letters,
+        post_letters,
+        get_letter_batch,
+        get_letter_form_address,
+        post_letter_print,
+        post_letters_posted,
+        post_letter_came_back,
         show_templates,
         show_template,
         post_template,

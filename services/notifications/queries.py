@@ -62,6 +62,10 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: datetime | None
     opened_at: datetime
     done_at: datetime | None
+    # Of a call that somebody chose: the way whose number is called. How often nobody picked up, and when to try again.
+    way_no: int | None
+    tries: int
+    again_at: datetime | None
 
     @property
     def is_of_helper(self) -> bool:
@@ -168,6 +172,9 @@ def _tasks(municipality: str) -> Select[Any]:
             _STARTS_AT.label("starts_at"),
             staff_task.c.opened_at,
             staff_task.c.done_at,
+            staff_task.c.way_no,
+            staff_task.c.tries,
+            staff_task.c.again_at,
         )
         .join(
             notice,

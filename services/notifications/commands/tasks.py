@@ -1,16 +1,17 @@
 """Tasks for staff (職員が連絡): somebody whom nobody could reach, until staff have called them."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
 from services.notifications.domain.notices import REMINDERS, Kind, Matter
-from services.notifications.tables import application, appointment, staff_task, told
+from services.notifications.tables import application, appointment, notice, staff_task, told
 from shared.audit import record_deed
 from shared.crypto import SubjectVault
 from shared.errors import Refusal
@@ -63,6 +64,18 @@ def may_reach_residents(identity: Identity) -> bool:
     return any(identity.has_role(role) for role in REACHES_RESIDENTS)
 
 
+async def find_theirs(session: AsyncSession, identity: Identity, task_id: UUID) -> Row[Any]:
+    """A task, open or done, that somebody may see.
+
+    Raises:
+        Refusal: `not_found` (404).
+    """
+    found = (await session.execute(select(staff_task).where(*_theirs(identity, task_id)).limit(1))).one_or_none()
+    if found is None:
+        raise Refusal("not_found", 404)
+    return found
+
+
 async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID, *, now: datetime) -> None:
     """Note that staff have reached the person. A second tap changes nothing.
 
@@ -77,9 +90,7 @@ async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID
         .returning(staff_task.c.task_id)
     )
     if done.one_or_none() is None:
-        known = await session.execute(staff_task.select().where(*ours).limit(1))
-        if known.first() is None:
-            raise Refusal("not_found", 404)
+        await find_theirs(session, identity, task_id)
         return
     await record_deed(session, identity, "task_completed", task_id, now=now)
 
@@ -100,9 +111,7 @@ async def reopen_task(session: AsyncSession, identity: Identity, task_id: UUID, 
     if reopened.one_or_none() is not None:
         await record_deed(session, identity, "task_reopened", task_id, now=now)
         return
-    known = await session.execute(staff_task.select().where(*ours).limit(1))
-    if known.first() is None:
-        raise Refusal("not_found", 404)
+    await find_theirs(session, identity, task_id)
 
 
 async def view_contact(
@@ -121,8 +130,14 @@ async def view_contact(
             select(
                 *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
                 told.c.account_ref,
+                staff_task.c.way_no,
+                notice.c.contact_ref.label("told_ref"),
             )
             .select_from(staff_task)
+            .join(
+                notice,
+                and_(notice.c.municipality == staff_task.c.municipality, notice.c.notice_id == staff_task.c.notice_id),
+            )
             .outerjoin(
                 appointment,
                 and_(
@@ -149,9 +164,16 @@ async def view_contact(
     if found.account_ref is not None:
         accounts = await read_account_contacts(session, vault, identity.municipality, [found.account_ref])
         return accounts.get(found.account_ref)
-    if found.contact_ref is None:
+    contact_ref = found.contact_ref or found.told_ref
+    if contact_ref is None:
         return None
-    look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
+    look = Look(
+        task_id=task_id,
+        contact_ref=contact_ref,
+        way_no=found.way_no,
+        procedure=found.procedure or "",
+        case_id=found.case_id,
+    )
     return await read_address_for_staff(session, vault, identity, look, now=now)
 
 
