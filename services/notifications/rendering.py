@@ -264,6 +264,12 @@ def _wishes(order: Order) -> str:
     return "\n" + _("お知らせの受けとり方を変えるとき、やめるとき") + "\n" + order.wishes_link + "\n"
 
 
+def _when(moment: datetime | None, channel: Channel | Literal["call"]) -> str:
+    # Nobody says the year on the telephone.
+    spoken = channel == "call"
+    return jst_datetime(moment, year=not spoken, era=not spoken) if moment else ""
+
+
 def _short(moment: datetime | None) -> str:
     return jst_datetime(moment, year=False, short=True) if moment else ""
 
@@ -276,7 +282,7 @@ def _fill(name: str, order: Order, channel: Channel | Literal["call"], *, brief:
         brief=brief,
         letter=channel == "letter",
         address=address_of(order),
-        when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
+        when=_when(order.starts_at, channel),
         when_short=_short(order.starts_at),
         until_short=_short(order.offer_until),
         procedure=procedure_of(order, channel),
