@@ -150,6 +150,8 @@ async def test_who_does_not_pick_up_is_called_again_and_then_told_by_the_next_wa
     assert [sent.to for sent in service.sink.messages(channel="email")] == [EMAIL]
     assert await states_of_ways(service) == [(2, "good"), (3, "good")]
     assert await service.open_tasks() == []
+    done = await service.rows("SELECT action, actor_ref, ref FROM audit")
+    assert [tuple(row) for row in done] == [("call_unanswered", "staff-1", str(task))] * CALLS_MAX
 
 
 async def test_who_never_picks_up_and_has_no_other_way_stays_a_task(
