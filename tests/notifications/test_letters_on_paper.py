@@ -110,11 +110,8 @@ def test_no_code_and_no_turn_goes_by_hand_and_nobody_is_called_for_what_may_be_m
     assert not may_take(Way(way_no=1, kind="call"), "town_news", letter_in_time=True)
     assert may_take(Way(way_no=1, kind="letter"), "town_news", letter_in_time=True)
     for kind in ("contact_code", "sign_in", "turn_near", "contact_dead"):
-        assert not any(
-            may_take(Way(way_no=1, kind=by), kind, letter_in_time=True)  # type: ignore[arg-type]
-            for by in ("letter", "call")
-        )
-        assert may_take(Way(way_no=1, kind="sms"), kind, letter_in_time=False)  # type: ignore[arg-type]
+        assert not any(may_take(Way(way_no=1, kind=by), kind, letter_in_time=True) for by in ("letter", "call"))
+        assert may_take(Way(way_no=1, kind="sms"), kind, letter_in_time=False)
     assert not may_take(Way(way_no=1, kind="letter"), "confirmation", letter_in_time=False)
     assert may_take(Way(way_no=1, kind="call"), "confirmation", letter_in_time=False)
 
@@ -140,7 +137,7 @@ def test_no_line_begins_or_ends_with_what_may_not() -> None:
 
 
 def test_a_word_stays_whole_unless_no_line_has_room_for_it() -> None:
-    assert LINK in break_lines(f"あいうえお{LINK}かきくけこ", 90, measure)
+    assert any(LINK in line for line in break_lines(f"あいうえお{LINK}かきくけこ", 90, measure))
     assert "".join(break_lines("x" * 200, 60, measure)) == "x" * 200
 
 
@@ -268,8 +265,9 @@ def read_text(pdf: pikepdf.Pdf, number: int) -> str:
         for offset, code in enumerate(range(int(first, 16), int(last, 16) + 1)):
             signs[code.to_bytes(2)] = chr(begin + offset)
     texts = []
-    for operands, operator in pikepdf.parse_content_stream(page):
-        if str(operator) in ("Tj", "TJ"):
+    for step in pikepdf.parse_content_stream(page):
+        if str(step.operator) in ("Tj", "TJ"):
+            operands = list(step.operands)
             parts = operands[0] if isinstance(operands[0], pikepdf.Array) else operands
             texts.append(b"".join(bytes(part) for part in parts if isinstance(part, pikepdf.String)))
     return "\n".join("".join(signs[raw[at : at + 2]] for at in range(0, len(raw), 2)) for raw in texts)
