@@ -180,9 +180,11 @@ async def view_contact(
 def _theirs(identity: Identity, task_id: UUID) -> list[ColumnElement[bool]]:
     """This task, if it is one of theirs."""
     theirs = [staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id]
+    # Under a name of its own: whoever asks may look at what was told as well.
+    mine = told.alias("mine")
     of_account = exists().where(
-        told.c.municipality == staff_task.c.municipality,
-        told.c.told_id == staff_task.c.told_id,
-        told.c.account_ref.is_not(None),
+        mine.c.municipality == staff_task.c.municipality,
+        mine.c.told_id == staff_task.c.told_id,
+        mine.c.account_ref.is_not(None),
     )
     return theirs if may_reach_residents(identity) else [*theirs, of_account]
