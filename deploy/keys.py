@@ -49,6 +49,7 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("subject_key", "subject_ref", notifications.context_of),
         Wrapped("account_contact", "account_ref", notifications.context_of_account),
         Wrapped("told", "told_id", notifications.context_of_told),
+        Wrapped("letter", "letter_id", notifications.context_of_letter),
     ),
 }
 

@@ -214,9 +214,17 @@ STAFF_ONLY: Final = {
         "services/notifications/pages/notices.html",
         "services/notifications/pages/notices.py",
         "services/notifications/pages/staff_refusals.py",
+        "services/notifications/pages/task.html",
         "services/notifications/pages/task_contact.html",
         "services/notifications/pages/told_person.py",
         "services/notifications/pages/unreached.py",
+        "services/notifications/pages/tasks.py",
+    ),
+    "letters to be printed": (
+        "services/notifications/letters/drawing.py",
+        "services/notifications/pages/letter_batch.html",
+        "services/notifications/pages/letters.html",
+        "services/notifications/pages/letters.py",
     ),
     "the town's own messages": (
         "services/notifications/pages/bulk.py",

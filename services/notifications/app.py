@@ -14,11 +14,26 @@ from services.notifications.pages.bulk_check import (
 from services.notifications.pages.bulk_prices import post_bulk_prices, show_bulk_prices
 from services.notifications.pages.bulk_progress import post_bulk_stop, show_bulk_stop
 from services.notifications.pages.figures import get_figures, get_figures_csv
+from services.notifications.pages.letters import (
+    get_letter_batch,
+    get_letter_form_address,
+    get_letters,
+    post_letter_came_back,
+    post_letter_print,
+    post_letters,
+    post_letters_posted,
+)
 from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
 from services.notifications.pages.notice import get_again_address, get_notice, post_again
 from services.notifications.pages.notices import get_notices
 from services.notifications.pages.provider_health import get_providers
 from services.notifications.pages.staff_refusals import STAFF_REFUSALS
+from services.notifications.pages.tasks import (
+    get_task,
+    get_task_form_address,
+    post_task_unanswered,
+    post_task_wrong_number,
+)
 from services.notifications.pages.template_history import (
     post_template_history,
     post_template_publish,
@@ -103,6 +118,12 @@ REFUSALS = {
         _("わたしの予約と手続き"),
     ),
     "receipt_token": RefusalText(_("受け付けませんでした"), _("このアドレスは、送信事業者のシステムだけが使います。")),
+    "letters_unprinted": RefusalText(
+        _("まだ印刷していません"), _("まとめた手紙のページで、開いて印刷してから、もう一度押してください。")
+    ),
+    "letter_not_posted": RefusalText(
+        _("まだ発送していません"), _("まとめた手紙のページで、「発送しました」を押してから、もう一度押してください。")
+    ),
     "no_catalogue": RefusalText(
         _("町のデータが、まだ読みこまれていません"), _("少し待ってから、もう一度開いてください。")
     ),
@@ -177,6 +198,17 @@ ROUTES = ServiceRoutes(
         get_providers,
         get_figures,
         get_figures_csv,
+        get_task,
+        get_task_form_address,
+        post_task_unanswered,
+        post_task_wrong_number,
+        get_letters,
+        post_letters,
+        get_letter_batch,
+        get_letter_form_address,
+        post_letter_print,
+        post_letters_posted,
+        post_letter_came_back,
         show_templates,
         show_template,
         post_template,

@@ -49,6 +49,10 @@ class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     opened_at: datetime
     done_at: datetime | None
+    # Of a call that somebody chose: the way whose number is called. How often nobody picked up, and when to try again.
+    way_no: int | None
+    tries: int
+    again_at: datetime | None
 
     @property
     def is_of_helper(self) -> bool:
@@ -109,6 +113,9 @@ def select_tasks(municipality: str) -> Select[Any]:
             attempts.label("attempts"),
             staff_task.c.opened_at,
             staff_task.c.done_at,
+            staff_task.c.way_no,
+            staff_task.c.tries,
+            staff_task.c.again_at,
         )
         .join(
             notice,

@@ -1,4 +1,7 @@
-"""The words of a notice: mail with a calendar file, or SMS. Pure: an order in, a message out."""
+"""The words of a notice: mail with a calendar file, SMS, a letter, or what is said on the telephone.
+
+Pure: an order in, a message out.
+"""
 
 import re
 from collections.abc import Callable
@@ -7,7 +10,9 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 from icalendar import Calendar, Event, vCalAddress, vText
 
 from services.notifications.domain.bounces import bounce_address
@@ -28,6 +33,8 @@ from services.notifications.domain.notices import (
     TURN_NEAR,
 )
 from services.notifications.domain.sms import domestic_number
+from services.notifications.letters.letter import Letter, Written
+from services.notifications.letters.setting import check
 from services.notifications.order_words import address_of, place_of, procedure_of, speaking, things_of
 from services.notifications.orders import Order
 from services.notifications.own_words import own_text
@@ -83,6 +90,7 @@ def render(order: Order, *, mail_from: str = "", bounce_domain: str = "", limit:
     Raises:
         ValueError: it would say nothing, because what was written in it cannot be opened.
         TextTooLong: there is no text that the gateway takes.
+        CannotBePrinted: of a letter.
     """
     if not (
         order.code
@@ -94,6 +102,12 @@ def render(order: Order, *, mail_from: str = "", bounce_domain: str = "", limit:
         if order.reach == "sms":
             text = say(order, "sms", limit or UCS2_PARTS)
             return Message(key=order.key, to=domestic_number(order.address), content=text.encode(), sender="")
+        if order.reach == "letter":
+            letter = render_letter(order)
+            check(letter)
+            return Message(key=order.key, to=order.address, content=msgspec.json.encode(letter.written), sender="")
+        if order.reach == "call":
+            return Message(key=order.key, to=order.address, content=say_call(order).encode(), sender="")
         if order.reach == "line":
             return Message(key=order.key, to=order.address, content=say(order, "line").encode(), sender="")
         sender = mail_from or f"no-reply@{order.host}"
@@ -114,6 +128,31 @@ def say(order: Order, channel: Channel, limit: TextLimit = UCS2_PARTS) -> str:
         if said is not None:
             return limit.written(said.text) if channel == "sms" else said.text
         return _our_sms(order, limit) if channel == "sms" else _OURS[channel](order)
+
+
+def render_letter(order: Order) -> Letter:
+    """The letter for an order, as it is sealed until it is printed."""
+    with speaking(order):
+        town = town_text(order.town_name)
+        return Letter(
+            to=order.address,
+            written=Written(
+                title=say(order, "email_subject"),
+                text=say(order, "letter"),
+                sender=_("%(town)s役場", town=town),
+                sender_address=town_text(order.town_address),
+                sender_phone=order.town_phone,
+                number=show_number(order.number),
+                language=order.language,
+            ),
+        )
+
+
+def say_call(order: Order) -> str:
+    """What is said on the telephone, a paragraph for each step. Nobody hears what it is about before they have said
+    who they are, and the name of what is discreet is never in it."""
+    with speaking(order):
+        return _fill("call.txt", order, "call")
 
 
 def _our_sms(order: Order, limit: TextLimit) -> str:
@@ -225,11 +264,17 @@ def _wishes(order: Order) -> str:
     return "\n" + _("お知らせの受けとり方を変えるとき、やめるとき") + "\n" + order.wishes_link + "\n"
 
 
+def _when(moment: datetime | None, channel: Channel | Literal["call"]) -> str:
+    # Nobody says the year on the telephone.
+    spoken = channel == "call"
+    return jst_datetime(moment, year=not spoken, era=not spoken) if moment else ""
+
+
 def _short(moment: datetime | None) -> str:
     return jst_datetime(moment, year=False, short=True) if moment else ""
 
 
-def _fill(name: str, order: Order, channel: Channel, *, brief: bool = False) -> str:
+def _fill(name: str, order: Order, channel: Channel | Literal["call"], *, brief: bool = False) -> str:
     template = name if name == SHORTEST else FAMILIES.get(order.kind, "") + name
     text = _environment.get_template(template).render(
         order=order,
@@ -237,7 +282,7 @@ def _fill(name: str, order: Order, channel: Channel, *, brief: bool = False) -> 
         brief=brief,
         letter=channel == "letter",
         address=address_of(order),
-        when=jst_datetime(order.starts_at, era=True) if order.starts_at else "",
+        when=_when(order.starts_at, channel),
         when_short=_short(order.starts_at),
         until_short=_short(order.offer_until),
         procedure=procedure_of(order, channel),

@@ -16,6 +16,7 @@ from services.notifications.commands.line import without_unfollowed
 from services.notifications.domain.notices import due_kind
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.keys import Keys
+from services.notifications.letters.letter import CannotBePrinted
 from services.notifications.metrics import ATTEMPTS, DISPATCH_SECONDS
 from services.notifications.orders import Order
 from services.notifications.providers.providers import Providers
@@ -204,7 +205,7 @@ class _Dispatch:
         for order in orders:
             self._orders[order.key] = order
             if order.provider not in self._senders:
-                # A letter is printed, and a call made, by staff: they are asked.
+                # A way that this installation does not serve: staff are asked.
                 await self._refuse(order.key, "no_provider")
                 continue
             message = await self._rendered(order)
@@ -221,6 +222,9 @@ class _Dispatch:
             return self._render(order, limit=self._senders[order.provider].limit)
         except TextTooLong:
             await self._refuse(order.key, "too_long")
+            return None
+        except CannotBePrinted as error:
+            await self._refuse(order.key, error.code)
             return None
         except Exception as error:  # noqa: BLE001 - one notice's bug must not hold up the others
             log.error("notice_not_rendered", notice_id=str(order.notice_id), **describe(error))

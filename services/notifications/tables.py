@@ -666,10 +666,70 @@ staff_task = Table(
     Column("opened_at", _TIME, nullable=False),
     Column("done_at", _TIME),
     Column("done_by", Text),
+    # Of somebody who chose to be called: the way whose number is called.
+    Column("way_no", Integer),
+    # How often nobody picked up, and when it is time to try again.
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("again_at", _TIME),
     UniqueConstraint("municipality", "notice_id"),
+    CheckConstraint("tries >= 0", name="tries"),
     CheckConstraint(ONE_MATTER, name="one_matter"),
     Index("staff_task_open_idx", "municipality", "opened_at", postgresql_where=text("done_at IS NULL")),
     Index("staff_task_opened_idx", "municipality", "opened_at"),
+)
+
+# Letters that are printed and posted together. `printed`: how often.
+letter_batch = Table(
+    "letter_batch",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("batch_id", _UUID, primary_key=True),
+    Column("made_at", _TIME, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("printed", Integer, nullable=False, server_default="0"),
+    Column("posted_at", _TIME),
+    Column("posted_by", Text),
+    CheckConstraint("(posted_at IS NULL) = (posted_by IS NULL)", name="posted"),
+    CheckConstraint("posted_at IS NULL OR printed > 0", name="printed"),
+    Index("letter_batch_made_idx", "municipality", text("made_at DESC")),
+)
+
+# A letter that staff print: once for each notice and way. What is written, and to whom, is sealed with a key of its
+# own, and forgotten when it was posted long ago, or taken out of the queue because it is not true any more. A trigger
+# keeps each in the one batch that it was put into.
+letter = Table(
+    "letter",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("letter_id", _UUID, primary_key=True),
+    Column("notice_id", _UUID, nullable=False),
+    Column("way_no", Integer, nullable=False),
+    Column("content_sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("queued_at", _TIME, nullable=False),
+    Column("batch_id", _UUID),
+    Column("position", Integer),
+    Column("taken_out_at", _TIME),
+    Column("came_back_at", _TIME),
+    UniqueConstraint("municipality", "notice_id", "way_no"),
+    UniqueConstraint("municipality", "batch_id", "position"),
+    ForeignKeyConstraint(
+        ["municipality", "notice_id"],
+        [f"{SERVICE}.notice.municipality", f"{SERVICE}.notice.notice_id"],
+        ondelete="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["municipality", "batch_id"], [f"{SERVICE}.letter_batch.municipality", f"{SERVICE}.letter_batch.batch_id"]
+    ),
+    CheckConstraint("(content_sealed IS NULL) = (wrapped_key IS NULL)", name="sealed"),
+    CheckConstraint("(batch_id IS NULL) = (position IS NULL)", name="position"),
+    CheckConstraint("came_back_at IS NULL OR (batch_id IS NOT NULL AND taken_out_at IS NULL)", name="came_back"),
+    Index(
+        "letter_waiting_idx",
+        "municipality",
+        "queued_at",
+        postgresql_where=text("batch_id IS NULL AND taken_out_at IS NULL"),
+    ),
 )
 
 # Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 
 from services.notifications.commands.appointments import forget_access, remind
 from services.notifications.commands.bulk_spreading import BULK_HANDLERS
+from services.notifications.commands.calls import end_call
 from services.notifications.commands.classes import DUE_REMINDER, remind_of_class
 from services.notifications.commands.handed_in import DUE_FORGET, forget_access_of
+from services.notifications.commands.letters import forget_letters
 from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follow
 from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.commands.telling import DUE_FORGET_TOLD, forget_told
 from services.notifications.consumers import make_handlers
+from services.notifications.domain.by_post import DUE_END_CALL, DUE_FORGET_LETTERS
 from services.notifications.keys import Keys, make_keys
 from services.notifications.measuring import Measuring
 from services.notifications.providers.chosen import make_providers, make_senders
 from services.notifications.providers.told import HealthLoop
+from services.notifications.senders.by_hand import senders_by_hand
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE, outbox
@@ -40,6 +44,8 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     DUE_MATCH: match_receipts,
     DUE_FORGET_FOLLOW: forget_follow,
     **BULK_HANDLERS,
+    DUE_FORGET_LETTERS: forget_letters,
+    DUE_END_CALL: end_call,
 }
 BAD_SETTINGS = 2
 
@@ -51,7 +57,7 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
         SendingLoop(
             db,
             keys,
-            make_senders(settings),
+            make_senders(settings) | senders_by_hand(db, keys.vault, clock),
             providers,
             clock,
             bulk=bulk,

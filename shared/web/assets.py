@@ -31,6 +31,8 @@ TOKENS = Path("@digital-go-jp/design-tokens/dist/tokens.css")
 HTMX = Path("htmx.org/dist/htmx.min.js")
 QR = Path("qr")
 QR_IMPORT = "'./index.js'"
+# What letters are printed in; it is in no manifest, and served to nobody.
+LETTER_FONT = Path("@expo-google-fonts/noto-sans-jp/400Regular/NotoSansJP_400Regular.ttf")
 TOKENS_NOTICE = "/*! Design tokens: @digital-go-jp/design-tokens, (c) Digital Agency, MIT License */\n"
 HTMX_NOTICE = "/*! htmx.org, (c) Big Sky Software, BSD-0-Clause */\n"
 
@@ -77,7 +79,8 @@ def build(*, packages_dir: Path = PACKAGES_DIR, build_dir: Path = BUILD_DIR) -> 
         # A fixed time in the gzip header: the same source gives the same bytes.
         _write(build_dir / f"{manifest[name]}.gz", gzip.compress(content, compresslevel=9, mtime=0))
     _write(build_dir / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True).encode())
-    keep = {MANIFEST, *manifest.values(), *(f"{file}.gz" for file in manifest.values())}
+    _write(build_dir / LETTER_FONT.name, _read_bytes(packages_dir, LETTER_FONT))
+    keep = {LETTER_FONT.name, MANIFEST, *manifest.values(), *(f"{file}.gz" for file in manifest.values())}
     for path in build_dir.iterdir():
         if path.name not in keep:
             path.unlink()
@@ -136,6 +139,14 @@ def asset(name: str) -> str:
     return URL_PREFIX + manifest[name]
 
 
+def letter_font(build_dir: Path = BUILD_DIR) -> Path:
+    """The font of letters. Raises AssetsMissingError, saying what to run."""
+    path = build_dir / LETTER_FONT.name
+    if not path.exists():
+        raise AssetsMissingError(f"There is no {path.name}. Run: npm ci && python -m shared.web.assets")
+    return path
+
+
 def _qr_reader(packages_dir: Path) -> dict[str, str]:
     """The reader of QR codes: a module that imports the other by its hashed name."""
     index = _read_package(packages_dir, QR / "index.js")
@@ -150,8 +161,12 @@ def _file_name(name: str, content: bytes) -> str:
 
 
 def _read_package(packages_dir: Path, path: Path) -> str:
+    return _read_bytes(packages_dir, path).decode()
+
+
+def _read_bytes(packages_dir: Path, path: Path) -> bytes:
     try:
-        return (packages_dir / path).read_text(encoding="utf-8")
+        return (packages_dir / path).read_bytes()
     except FileNotFoundError:
         raise AssetsMissingError(f"The npm package with {path} is not installed. Run: npm ci") from None
 

@@ -58,6 +58,7 @@ from tests.browser.walks.wishes import (
     test_a_contact_that_was_not_reached_is_asked_about,
     test_how_somebody_wants_to_be_told,
 )
+from tests.browser.walks.by_hand import test_a_call_and_what_comes_of_it, test_a_letter_to_the_letter_box_and_back
 from tests.browser.walks.hall import test_the_hall_as_those_see_it_who_run_it
 from tests.browser.walks.editing import test_the_catalogue_is_edited_looked_at_and_published
 from tests.browser.walks.words import test_a_town_says_it_in_its_own_words

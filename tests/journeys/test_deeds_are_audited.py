@@ -177,6 +177,15 @@ BY_A_PROGRAM = {
 }  # fmt: skip
 # Their deeds need a case that has ended and what its person said of it: tests/routing/test_feedback.py.
 OF_FEEDBACK = {"routing POST /office/feedback/{case_id}/{action}"}
+# Theirs need somebody who chose a letter or a call: tests/notifications/test_letters.py, test_calls.py.
+OF_HANDS = {
+    "notifications POST /notices/letters",
+    "notifications POST /notices/letters/{batch_id}/print",
+    "notifications POST /notices/letters/{batch_id}/posted",
+    "notifications POST /notices/letters/{batch_id}/{letter_id}/came-back",
+    "notifications POST /notices/tasks/{task_id}/unanswered",
+    "notifications POST /notices/tasks/{task_id}/wrong-number",
+}
 # Theirs need a file: tests/routing/test_attachments.py.
 OF_FILES = {
     "routing POST /cases/{case_id}/attachments",
@@ -381,7 +390,7 @@ class Desk(Resident):
 
 def test_every_route_that_staff_may_send_to_stands_in_the_table() -> None:
     sent = {name for name, who in WHO_MAY.items() if " POST " in name and who - {NOBODY, GUEST}}
-    of_cases = OF_FEEDBACK | OF_FILES
+    of_cases = OF_FEEDBACK | OF_FILES | OF_HANDS
     elsewhere = of_cases | OF_CLASSES | OF_MEETINGS | OF_THE_HALL | OF_PRACTICE | OF_SIGN_IN
     assert set(AUDITED) | set(BY_A_PROGRAM) | elsewhere | NO_DEEDS == sent
     assert not set(AUDITED) & (NO_DEEDS | set(BY_A_PROGRAM))

@@ -15,6 +15,8 @@ from deploy.local.sink import Sink
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import make_keys
 from services.notifications.providers.chosen import make_providers, make_senders
+from services.notifications.senders.by_hand import senders_by_hand
+from services.notifications.senders.sender import Sender
 from services.notifications.sending import SendingLoop
 from services.notifications.settings import Settings, load_settings
 from services.notifications.tables import SERVICE
@@ -135,10 +137,13 @@ class Notifications:
             await sender.close()
 
     def _start_sending(self) -> None:
-        self.senders, self.bulk_senders = make_senders(self.settings), make_senders(self.settings)
+        self.senders, self.bulk_senders = (self._make_senders() for _ in range(2))
         self.providers = make_providers(self.settings, pace=lambda: self.now.timestamp())
         self.sending = self.make_sending()
         self.sending_bulk = self.make_sending(bulk=True)
+
+    def _make_senders(self) -> dict[str, Sender]:
+        return make_senders(self.settings) | senders_by_hand(self.db, self.keys.vault, lambda: self.now)
 
     def make_sending(self, *, bulk: bool = False, clock: Clock | None = None) -> SendingLoop:
         """A sending loop of its own, as a second worker has."""

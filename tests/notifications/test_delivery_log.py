@@ -336,7 +336,7 @@ _FILL = f"""
 
 async def plan_of(service: Notifications, statement: Any) -> str:
     """How PostgreSQL would do it."""
-    compiled = statement.compile(dialect=postgresql.asyncpg.dialect(), compile_kwargs={"literal_binds": True})
+    compiled = statement.compile(dialect=postgresql.asyncpg.dialect(), compile_kwargs={"literal_binds": True})  # type: ignore[no-untyped-call]
     return "\n".join(row[0] for row in await service.rows(f"EXPLAIN {str(compiled).replace(':', chr(92) + ':')}"))
 
 

@@ -3,18 +3,22 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Literal
 from uuid import uuid4
 
+import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.local.gateways.behaviour import MAGIC, Behaviour, Channel, Limit, Mode
 from deploy.local.gateways.kept import Way
 from deploy.local.sink import Sink
 from services.notifications.domain.outcomes import Outcome, OutcomeKind
 from services.notifications.senders import http, smtp
+from services.notifications.senders.by_hand import senders_by_hand
 from services.notifications.senders.http import CONCURRENCY, HttpSender
 from services.notifications.senders.line import Line
 from services.notifications.senders.sender import START_WITHIN_S, TIMEOUT_S, Message, Sender
@@ -24,7 +28,8 @@ from services.notifications.senders.sms_json import SmsJson
 from services.notifications.senders.smtp import SmtpSender
 from services.notifications.senders.smtp_pool import CONNECTIONS
 from services.notifications.senders.text_limit import SHIFT_JIS
-from tests.notifications.harness import TOKEN, TOWN, LoopTime, until
+from tests.notifications.harness import TOKEN, TOWN, LoopTime, Notifications, until
+from tests.notifications.test_letters_on_paper import TO, make_letter
 
 NOWHERE = "127.0.0.1:9"
 TEXT = "【二宮町】予約できました。番号NNN-1042 11月27日（金） 10:00"
@@ -317,3 +322,156 @@ async def test_a_practice_towns_sender_takes_everything() -> None:
     await sender.send_batch([Message(key="k", to="x", content=b"", sender="")], report)
     assert found == [("k", "accepted")]
     await sender.close()
+
+
+# --- by hand: the same, against our own database ------------------------------------------------------------------
+
+
+@dataclass
+class HandTrial:
+    """A sender that puts rows where staff find them, and what it reported."""
+
+    service: Notifications
+    sender: Sender
+    table: str
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+
+    async def message(self, *, to: str = "", key: str = "", written: bytes = b"") -> Message:
+        """To somebody who has booked; an order's key names a notice that there is."""
+        if not key:
+            contact = self.service.contact("sms")
+            await self.service.hear(contact, self.service.booked(contact))
+            [row] = await self.service.rows("SELECT notice_id FROM notice ORDER BY created_at DESC, notice_id LIMIT 1")
+            key = f"{TOWN}:{row.notice_id}"
+        is_letter = self.sender.name == "print_queue"
+        content = written or (msgspec.json.encode(make_letter().written) if is_letter else TEXT.encode())
+        return Message(key=key, to=to or (TO if is_letter else "+81463713311"), content=content, sender="")
+
+    async def messages(self, count: int) -> list[Message]:
+        for _ in range(count):
+            contact = self.service.contact("sms")
+            await self.service.hear(contact, self.service.booked(contact))
+        rows = await self.service.rows("SELECT notice_id FROM notice")
+        return [await self.message(key=f"{TOWN}:{row.notice_id}") for row in rows]
+
+    async def send(self, *messages: Message, sender: Sender | None = None) -> list[OutcomeKind]:
+        self.outcomes.clear()
+        await (sender or self.sender).send_batch(messages, self.report)
+        found = dict(self.outcomes)
+        assert sorted(key for key, _ in self.outcomes) == sorted(message.key for message in messages)
+        return [found[message.key].kind for message in messages]
+
+    async def report(self, key: str, outcome: Outcome) -> None:
+        self.outcomes.append((key, outcome))
+
+    async def count(self) -> int:
+        return len(await self.service.rows(f"SELECT 1 FROM {self.table}"))
+
+
+@pytest.fixture(params=["print_queue", "call_list"])
+async def by_hand(request: pytest.FixtureRequest, service: Notifications) -> HandTrial:
+    table = {"print_queue": "letter", "call_list": "staff_task"}[request.param]
+    return HandTrial(service, service.senders[request.param], table)
+
+
+async def test_by_hand_it_is_called_by_its_name_and_knows_repetitions(by_hand: HandTrial) -> None:
+    assert by_hand.sender.name in ("print_queue", "call_list")
+    assert (by_hand.sender.is_idempotent, by_hand.sender.limit is None) == (True, False)
+    assert await by_hand.send() == []
+    await by_hand.sender.close()
+    await by_hand.sender.close()
+
+
+async def test_by_hand_each_message_is_accepted_once(by_hand: HandTrial) -> None:
+    messages = await by_hand.messages(10)
+    assert await by_hand.send(*messages) == ["accepted"] * 10
+    refs = [outcome.provider_ref for _, outcome in by_hand.outcomes]
+    assert len(set(refs)) == 10
+    # Again, in another order, and by another process at the same time.
+    other = senders_by_hand(by_hand.service.db, by_hand.service.keys.vault, lambda: by_hand.service.now)
+    again = messages[::-1]
+    both = await asyncio.gather(by_hand.send(*again), HandTrial.send(
+        HandTrial(by_hand.service, other[by_hand.sender.name], by_hand.table), *messages
+    ))  # fmt: skip
+    assert [kind for kinds in both for kind in kinds] == ["accepted"] * 20
+    assert [outcome.provider_ref for _, outcome in by_hand.outcomes] == refs[::-1]
+    assert await by_hand.count() == 10
+
+
+async def test_by_hand_another_way_is_another_message(by_hand: HandTrial) -> None:
+    message = await by_hand.message()
+    other = await by_hand.message(key=f"{message.key}:2")
+    assert await by_hand.send(message, other) == ["accepted"] * 2
+    # Two letters; but one person is called, by the number that was given last.
+    assert await by_hand.count() == (2 if by_hand.sender.name == "print_queue" else 1)
+
+
+@pytest.mark.parametrize("to", ["x", "a b@c", "\r\n", "090\r\nRCPT TO:<x@example.jp>", "あ", "\0@\0", "〒1-2\nx\ny"])
+async def test_by_hand_an_address_that_is_none_harms_nobody_else(by_hand: HandTrial, to: str) -> None:
+    first, second, third = await by_hand.messages(3)
+    kinds = await by_hand.send(first, msgspec.structs.replace(second, to=to), third)
+    assert kinds == ["accepted", "permanent", "accepted"]
+    assert await by_hand.count() == 2
+
+
+async def test_by_hand_what_is_no_message_is_permanent(by_hand: HandTrial) -> None:
+    gone = await by_hand.message(key=f"{TOWN}:{uuid4()}")
+    for bad in (gone, await by_hand.message(key="x"), await by_hand.message(key=f"{TOWN}:x:y")):
+        assert await by_hand.send(bad) == ["permanent"]
+    if by_hand.sender.name == "print_queue":
+        assert await by_hand.send(await by_hand.message(written=b"{")) == ["permanent"]
+    assert await by_hand.count() == 0
+
+
+async def test_by_hand_a_database_that_is_away_is_temporary_and_nobody_knows_after_a_lost_commit(
+    by_hand: HandTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message, next_one = await by_hand.messages(2)
+    begin = by_hand.service.db.begin
+
+    def failing(when: str) -> Callable[[str], AbstractAsyncContextManager[AsyncSession]]:
+        @asynccontextmanager
+        async def begun(municipality: str) -> AsyncIterator[AsyncSession]:
+            monkeypatch.setattr(by_hand.service.db, "begin", begin)
+            if when == "before":
+                raise ConnectionError
+            async with begin(municipality) as session:
+                yield session
+            raise ConnectionError
+
+        return begun
+
+    monkeypatch.setattr(by_hand.service.db, "begin", failing("before"))
+    assert await by_hand.send(message, next_one) == ["temporary", "accepted"]
+    monkeypatch.setattr(by_hand.service.db, "begin", failing("after"))
+    assert await by_hand.send(message) == ["unknown"]
+    # Again, under the same key: then it is there, and once.
+    assert await by_hand.send(message) == ["accepted"]
+    assert await by_hand.count() == 2
+
+
+async def test_by_hand_what_cannot_begin_in_time_is_not_started(
+    by_hand: HandTrial, loop_time: LoopTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = await by_hand.messages(3)
+    begin = by_hand.service.db.begin
+
+    def slow(municipality: str) -> AbstractAsyncContextManager[AsyncSession]:
+        loop_time.pass_time(START_WITHIN_S)
+        return begin(municipality)
+
+    monkeypatch.setattr(by_hand.service.db, "begin", slow)
+    assert await by_hand.send(*messages) == ["accepted", "not_started", "not_started"]
+
+
+async def test_by_hand_no_address_and_no_text_is_in_a_log_or_a_representation(
+    by_hand: HandTrial, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        message = await by_hand.message()
+        for each in (message, msgspec.structs.replace(message, to="秘密"), msgspec.structs.replace(message, key="x")):
+            await by_hand.send(each)
+    ours = [str(record.getMessage()) for record in caplog.records]
+    seen = "\n".join([*ours, *capsys.readouterr(), repr(message), repr(by_hand.sender), *map(repr, by_hand.outcomes)])
+    for word in ("3711", "二宮", "秘密", "髙子"):
+        assert word not in seen

@@ -161,6 +161,6 @@ async def test_they_are_measured_without_saying_who(service: Notifications) -> N
     assert value("choudo_people_unreached") == 2
     assert value("choudo_staff_task_oldest_seconds") == 300
     await service.rows("UPDATE staff_task SET done_at = now() RETURNING 1")
-    await measuring.measure()
+    await measuring.measure_tasks()
     assert value("choudo_staff_tasks_open", reason="rejected") is None
     assert (value("choudo_people_unreached"), value("choudo_staff_task_oldest_seconds")) == (0, 0)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.by_hand import take_back_overtaken
 from services.notifications.commands.closings import NO_CONTACT, NOT_MOVED, ask_staff, take_back_closure
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
 from services.notifications.domain.notices import (
@@ -14,6 +15,7 @@ from services.notifications.domain.notices import (
     TOLD_BY_STAFF_TOO,
     WAITING,
     Kind,
+    Matter,
     due_kind,
     is_beside,
     occasion_of,
@@ -153,6 +155,9 @@ async def follow_appointment(session: AsyncSession, keys: Keys, event: Appointme
         plans.append(_forgetting(event, event.ends_at))
     if is_newest:
         plans += await _supersede(session, event, now=now)
+        if known is not None:
+            matter = Matter(appointment_id=event.appointment_id)
+            await take_back_overtaken(session, event.municipality, matter, now=now)
         await _take_back_offer(session, event, known, now=now)
         kind = await _follow_closure(session, event, known, _kind_of(event, known), now=now)
         if kind is not None and event.together:

@@ -1,6 +1,6 @@
 """Attempts at sending: begun and ended in transactions of their own, with none open while the provider is called."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,9 +26,9 @@ from services.notifications.commands.own_texts import read_own_texts
 from services.notifications.commands.receipts import go_on_if_sent
 from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import STATES, notice_progressed
-from services.notifications.commands.ways import list_failed, list_ways, mark_dead
+from services.notifications.commands.ways import mark_dead
+from services.notifications.commands.ways_left import list_ways_left
 from services.notifications.domain.notices import (
-    CONTACT_CODE,
     MAY_BE_MISSED,
     SEND,
     SEND_BULK,
@@ -40,9 +40,9 @@ from services.notifications.domain.notices import (
     decide,
     due_kind,
 )
-from services.notifications.domain.outcomes import Outcome
+from services.notifications.domain.outcomes import LETTER_LATE, Outcome, task_reason
 from services.notifications.domain.retries import TRIES_MAX, Facts, Step, next_step
-from services.notifications.domain.ways import Way, ways_left
+from services.notifications.domain.ways import Way
 from services.notifications.keys import Keys
 from services.notifications.orders import Order, tag_of
 from services.notifications.own_words import words_used
@@ -142,7 +142,7 @@ async def begin_attempts(
     settled = await close_dead(session, municipality, dead, now=now)
     rows = [row for row in rows if row.notice_id not in settled]
 
-    ways = await _ways_of(session, municipality, rows)
+    ways, late = await list_ways_left(session, municipality, rows, now=now)
     decisions: list[tuple[Row[Any], Decision]] = []
     for row in rows:
         tries = row.tries + (row.notice_id in dead)
@@ -151,7 +151,7 @@ async def begin_attempts(
         if isinstance(decision, Send) and tries >= TRIES_MAX:
             decision = Settle("undeliverable", "gave_up", task=True)
         if isinstance(decision, Send) and row.notice_id in ways and not ways[row.notice_id]:
-            decision = Settle("undeliverable", "no_way", task=True)
+            decision = Settle("undeliverable", LETTER_LATE if row.notice_id in late else "no_way", task=True)
         decisions.append((row, decision))
 
     going = {
@@ -261,7 +261,7 @@ async def end_attempts(
                 kind=order.kind,
                 matter=order.matter,
                 number=order.number,
-                reason="rejected" if step.state == "failed" else "gave_up",
+                reason=task_reason(step.reason, "rejected" if step.state == "failed" else "gave_up"),
                 now=now,
             )
     outcomes = [(each.order.notice_id, each.order.way_no, each.outcome.error_code) for each in results]
@@ -308,30 +308,6 @@ class _Attempts(msgspec.Struct, frozen=True):
 async def _attempts_of(session: AsyncSession, municipality: str, notice_ids: Sequence[UUID]) -> dict[UUID, _Attempts]:
     rows = await _MADE.rows(session, {"municipality": municipality, "notices": notice_ids})
     return {row.notice_id: _Attempts(row.last_no, row.open_until) for row in rows}
-
-
-async def _ways_of(session: AsyncSession, municipality: str, rows: Sequence[Row[Any]]) -> dict[UUID, list[Way]]:
-    """By which ways each notice to a contact that we know can still go, in the person's order. An account has one."""
-    residents = [row for row in rows if row.account_ref is None and row.contact_reach not in (None, "none")]
-    if not residents:
-        return {}
-    of_contacts = await list_ways(session, municipality, {row.contact_ref for row in residents})
-    retried = [row.notice_id for row in residents if row.tries or row.reach is not None]
-    failed = await list_failed(session, municipality, retried) if retried else {}
-    return {
-        row.notice_id: _left(row, of_contacts[row.contact_ref], failed.get(row.notice_id, ()))
-        for row in residents
-        # Of an erased contact nothing is left, which is no reason to call anybody.
-        if row.contact_ref in of_contacts
-    }
-
-
-def _left(row: Row[Any], ways: Sequence[Way], failed: Collection[int]) -> list[Way]:
-    if row.only_way is None:
-        return ways_left(ways, failed)
-    only = [way for way in ways if way.way_no == row.only_way and way.way_no not in failed]
-    # What proves a way goes there, though nobody has proved it.
-    return only if row.kind == CONTACT_CODE else ways_left(only, failed)
 
 
 async def _addresses_of(

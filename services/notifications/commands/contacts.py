@@ -79,6 +79,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     task_id: UUID
     contact_ref: UUID
+    # The way that is to be called; None: whichever is good.
+    way_no: int | None = None
     # None of what the town told by itself.
     procedure: str | None
     case_id: UUID | None
@@ -222,7 +224,13 @@ async def read_address_for_staff(
         await session.execute(
             _select_ways()
             .where(contact_point.c.municipality == identity.municipality, contact_way.c.contact_ref == look.contact_ref)
-            .order_by(contact_way.c.state == "dead", contact_way.c.position)
+            .order_by(
+                contact_way.c.way_no.is_distinct_from(look.way_no),
+                contact_way.c.state == "dead",
+                # They are to be called.
+                contact_way.c.kind.not_in(("call", "sms")),
+                contact_way.c.position,
+            )
             .limit(1)
         )
     ).one_or_none()

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.by_hand import take_back_overtaken
 from services.notifications.commands.closings import NO_CONTACT
 from services.notifications.commands.subjects import ACCESS, seal_for_subject
 from services.notifications.commands.tasks import open_task
@@ -105,6 +106,9 @@ async def take_over(session: AsyncSession, matter: HandedIn, *, now: datetime) -
         return False
     ours = {"municipality": matter.municipality, "application_id": matter.application_id, "version": matter.version}
     await _SUPERSEDE.row(session, ours | {"waiting": WAITING, "now": now})
+    if matter.version > 1:
+        about = Matter(application_id=matter.application_id)
+        await take_back_overtaken(session, matter.municipality, about, now=now)
     if matter.state in ENDED:
         await _forget_at(session, matter, now + FORGET_AFTER)
     elif matter.ends_at is not None:

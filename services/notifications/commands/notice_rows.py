@@ -41,8 +41,9 @@ OF_EITHER = ("number", "subject_ref", "case_id", "procedure", "office", "access_
 TIMES = ("starts_at", "ends_at")
 
 
-def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
-    """Notices with the newest state of what they are about, the contact, and the words; locked."""
+def select_notices(municipality: str, notice_ids: Sequence[UUID], *, locked: bool = True) -> Any:
+    """Notices with the newest state of what they are about, the contact, and the words; `locked`, unless they are only
+    looked at."""
     town = notice.c.municipality
     language = _first(
         contact_point.c.chosen_language, contact_point.c.language, told.c.language, account_contact.c.language
@@ -69,7 +70,7 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
                                            catalogue_counter.c.code == _first(
                                                appointment.c.counter, application.c.venue, told.c.venue)))
     )  # fmt: skip
-    return (
+    query = (
         select(
             notice,
             *(_of_either(name).label(name) for name in OF_EITHER),
@@ -119,8 +120,8 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID]) -> Any:
         .where(town == municipality, notice.c.notice_id.in_(notice_ids))
         .order_by(notice.c.notice_id)
         .limit(len(notice_ids))
-        .with_for_update(of=notice)
     )
+    return query.with_for_update(of=notice) if locked else query
 
 
 def _of_either(name: str) -> Any:

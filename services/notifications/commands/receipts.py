@@ -13,7 +13,7 @@ from services.notifications.commands.tasks import open_task
 from services.notifications.commands.told import RECEIPT, SETTLED, notice_progressed
 from services.notifications.commands.ways import has_way_left, mark_dead
 from services.notifications.domain.notices import MAY_BE_MISSED, WAITING, Matter, due_kind
-from services.notifications.domain.outcomes import Delivery, is_forward
+from services.notifications.domain.outcomes import Delivery, is_forward, task_reason
 from services.notifications.domain.receipts import ReceiptStatus
 from services.notifications.domain.ways import FIRST_WAY
 from services.notifications.tables import (
@@ -204,7 +204,7 @@ async def _go_on(session: AsyncSession, row: Any, reason: str, *, now: datetime)
         kind=row.kind,
         matter=Matter(row.appointment_id, row.application_id, row.told_id),
         number=await _of_matter(session, row.municipality, row, "number") or "",
-        reason="not_delivered",
+        reason=task_reason(reason, "not_delivered"),
         now=now,
     )
 

@@ -35,6 +35,11 @@ def context_of_told(municipality: str, told_id: UUID) -> str:
     return f"{municipality}/told/{told_id}"
 
 
+def context_of_letter(municipality: str, letter_id: UUID) -> str:
+    """What the key of a letter that is to be printed is bound to."""
+    return f"{municipality}/letter/{letter_id}"
+
+
 async def seal_for_subject(
     session: AsyncSession,
     vault: SubjectVault,

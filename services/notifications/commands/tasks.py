@@ -111,6 +111,18 @@ def may_reach_residents(identity: Identity) -> bool:
     return any(identity.has_role(role) for role in REACHES_RESIDENTS)
 
 
+async def find_theirs(session: AsyncSession, identity: Identity, task_id: UUID) -> Row[Any]:
+    """A task, open or done, that somebody may see.
+
+    Raises:
+        Refusal: `not_found` (404).
+    """
+    found = (await session.execute(select(staff_task).where(*_theirs(identity, task_id)).limit(1))).one_or_none()
+    if found is None:
+        raise Refusal("not_found", 404)
+    return found
+
+
 async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID, *, now: datetime) -> None:
     """Note that staff have reached the person. A second tap changes nothing.
 
@@ -125,9 +137,7 @@ async def complete_task(session: AsyncSession, identity: Identity, task_id: UUID
         .returning(staff_task.c.task_id)
     )
     if done.one_or_none() is None:
-        known = await session.execute(staff_task.select().where(*ours).limit(1))
-        if known.first() is None:
-            raise Refusal("not_found", 404)
+        await find_theirs(session, identity, task_id)
         return
     await record_deed(session, identity, "task_completed", task_id, now=now)
 
@@ -148,9 +158,7 @@ async def reopen_task(session: AsyncSession, identity: Identity, task_id: UUID, 
     if reopened.one_or_none() is not None:
         await record_deed(session, identity, "task_reopened", task_id, now=now)
         return
-    known = await session.execute(staff_task.select().where(*ours).limit(1))
-    if known.first() is None:
-        raise Refusal("not_found", 404)
+    await find_theirs(session, identity, task_id)
 
 
 async def view_contact(
@@ -172,7 +180,13 @@ async def view_contact(
         accounts = await read_account_contacts(session, vault, identity.municipality, [found.account_ref])
         return accounts.get(found.account_ref)
     if found.contact_ref is not None:
-        look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
+        look = Look(
+            task_id=task_id,
+            contact_ref=found.contact_ref,
+            way_no=found.way_no,
+            procedure=found.procedure,
+            case_id=found.case_id,
+        )
         return await read_address_for_staff(session, vault, identity, look, now=now)
     return _address_of_content(vault, identity.municipality, found)
 
@@ -183,6 +197,7 @@ def _select_whom(identity: Identity, task_id: UUID) -> Select[Any]:
         select(
             func.coalesce(*(table.c.contact_ref for table in (appointment, application, told))).label("contact_ref"),
             *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
+            staff_task.c.way_no,
             told.c.account_ref,
             told.c.told_id,
             told.c.reach,

@@ -254,6 +254,11 @@ def useful_until(
     return max(min(starts_at, now + USEFUL), now + USEFUL_AT_LEAST)
 
 
+def ends_with_offer(kind: Kind) -> bool:
+    """Whether it is of use as long as something is kept, an answer is waited for, or a code opens."""
+    return kind in _UNTIL
+
+
 def is_overtaken(kind: Kind, sequence: int, newest: Newest) -> bool:
     """Whether a newer state has made the notice wrong or needless. A cancellation stands."""
     if kind in (*_OF_HANDED_IN, *OF_ACCOUNTS, *OF_WAYS, *OF_TOWN):

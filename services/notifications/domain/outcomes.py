@@ -9,10 +9,25 @@ Delivery = Literal["accepted", "not_delivered", "delivered"]
 
 # Codes of what says that this address takes nothing, now or later: no such mailbox or number, or nobody who follows.
 LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = "line_unreachable", "line_unfollowed", "bounced"
+# What staff found out by hand: a letter came back, or somebody else picks up.
+LETTER_RETURNED, WRONG_NUMBER = "letter_returned", "wrong_number"
+# Nobody picks up however often they are called; a letter lay until it was too late, or would be. The number is good.
+NO_ANSWER, LETTER_LATE = "no_answer", "letter_late"
 # The mailbox is there: full, or away for too long.
 SOFT_BOUNCE = "bounced_soft"
 _DEAD = frozenset(
-    {"smtp_550", "smtp_551", "smtp_553", "http_422", "form_101", LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE}
+    {
+        "smtp_550",
+        "smtp_551",
+        "smtp_553",
+        "http_422",
+        "form_101",
+        LINE_UNREACHABLE,
+        LINE_UNFOLLOWED,
+        HARD_BOUNCE,
+        LETTER_RETURNED,
+        WRONG_NUMBER,
+    }
 )
 
 # Of a provider's own making, whatever was asked of it: it is away, overloaded, or does not know us. A server that puts
@@ -23,6 +38,11 @@ _FAULTS = frozenset({
 })  # fmt: skip
 # It is well, and asks us to slow down.
 TOO_MANY = frozenset({"http_429"})
+
+# What staff are told as it is, where they are asked to call: it says what to do. Of all else, that it failed.
+_SAID_TO_STAFF = frozenset(
+    {LETTER_RETURNED, WRONG_NUMBER, NO_ANSWER, LETTER_LATE, "letter_glyph", "letter_address", "letter_length"}
+)
 
 _FORWARD: tuple[Delivery, ...] = ("accepted", "not_delivered", "delivered")
 
@@ -38,6 +58,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def is_dead(error_code: str | None) -> bool:
     """Whether the address itself is to be asked anew: nothing else that is sent there arrives either."""
     return error_code in _DEAD
+
+
+def task_reason(error_code: str | None, otherwise: str) -> str:
+    """Why staff are asked to reach somebody, by the code of what failed last."""
+    return error_code if error_code in _SAID_TO_STAFF else otherwise
 
 
 def is_providers_fault(outcome: Outcome) -> bool:

@@ -7,6 +7,8 @@ import msgspec
 
 # Of a practice town; the database takes no other there.
 SIMULATED = "simulated"
+# What staff carry: letters that they print, and calls that they make. They are there in every installation.
+PRINT_QUEUE, CALL_LIST = "print_queue", "call_list"
 # Written to an attempt by a way that leads nowhere in this installation.
 NO_PROVIDER = "none"
 

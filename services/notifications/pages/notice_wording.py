@@ -115,6 +115,14 @@ REASONS: Final[Mapping[str, str]] = {
     "not_delivered": _("相手の端末に届きませんでした。電話などで連絡してください。"),
     "no_contact": _("お知らせの届け先がわかりません。来られたときや電話のときに、ほかの時間を一緒に決めてください。"),
     "not_moved": _("ほかの時間がまだ決まっていません。電話などで連絡してください。"),
+    "call_chosen": _("電話で知らせてほしいという方です。電話してください。"),
+    "letter_returned": _("手紙が、宛先不明で戻ってきました。電話などで連絡してください。"),
+    "letter_late": _("手紙では間に合いません。電話などで連絡してください。"),
+    "letter_glyph": _("名前や住所に、印刷できない字があります。手書きで送るか、電話などで連絡してください。"),
+    "letter_address": _("あて先が、封筒の窓に入りません。手書きで送るか、電話などで連絡してください。"),
+    "letter_length": _("長すぎて、手紙にできません。電話などで連絡してください。"),
+    "wrong_number": _("電話番号が、ほかの人のものでした。ほかに連絡先はありません。来られたときに、聞いてください。"),
+    "no_answer": _("何度かけても、電話に出ません。ほかに連絡先はありません。時間をかえて、電話してください。"),
 }
 NEVER_SAID: Final = _("お知らせの受けとり方を、まだ決めていないサポーターです。お手元の名簿を見て、電話してください。")
 # The same, short: to choose from.
@@ -127,6 +135,14 @@ REASON_NAMES: Final[Mapping[str, str]] = {
     "not_delivered": _("相手の端末に届かない"),
     "no_contact": _("届け先がわからない"),
     "not_moved": _("ほかの時間が決まっていない"),
+    "call_chosen": _("電話を選んだ人"),
+    "letter_returned": _("手紙が戻ってきた"),
+    "letter_late": _("手紙では間に合わない"),
+    "letter_glyph": _("手紙に印刷できない字がある"),
+    "letter_address": _("封筒の窓に入らない"),
+    "letter_length": _("手紙には長すぎる"),
+    "wrong_number": _("ほかの人の番号"),
+    "no_answer": _("電話に出ない"),
 }
 # Why a notice was not sent, where its state does not say it.
 ENDS: Final[Mapping[str, str]] = {

@@ -12,17 +12,18 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.commands.contacts import Contact
-from services.notifications.commands.tasks import complete_task, may_reach_residents, reopen_task, view_contact
+from services.notifications.commands.calls import reached, undo
+from services.notifications.commands.tasks import may_reach_residents, view_contact
 from services.notifications.keys import Keys
 from services.notifications.pages.notice_wording import REASON_NAMES, SAY
 from services.notifications.pages.notices import GUARDS, LOG
+from services.notifications.pages.tasks import ON_TASK, show_contact, task_page
 from services.notifications.queries import OpenTask, find_task
 from services.notifications.queries_of_unreached import PEOPLE, count_unreached, list_silent, list_unreached
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
-from shared.web.forms import parse_uuid, show_phone
+from shared.web.forms import Form, parse_uuid, read_form
 from shared.web.pages import page, see_other
 from shared.web.town import Town
 
@@ -64,8 +65,10 @@ async def post_task_contact(
         contact = await view_contact(session, keys.vault, identity, shown, now=now)
         task = await find_task(session, town.code, shown)
     if "hx-request" in request.headers:
-        return page(request, "task_contact.html", contact=_show(contact), task=task)
-    return await _unreached_page(request, db, town, identity, now=now, shown=task, contact=_show(contact))
+        return page(request, "task_contact.html", contact=show_contact(contact), task=task)
+    if Form(await read_form(request)).value("on") == ON_TASK:
+        return await task_page(request, db, keys, town, identity, shown, contact=show_contact(contact), is_shown=True)
+    return await _unreached_page(request, db, town, identity, now=now, shown=task, contact=show_contact(contact))
 
 
 @get([f"{TASK}/contact", f"{TASK}/done", f"{TASK}/undo"], guards=GUARDS)
@@ -85,7 +88,7 @@ async def post_task_done(
     """Staff have reached the person."""
     task = parse_uuid(task_id)
     async with db.begin(town.code) as session:
-        await complete_task(session, identity, task, now=now)
+        await reached(session, identity, task, now=now)
     return see_other(f"{UNREACHED}?done={task}")
 
 
@@ -100,7 +103,7 @@ async def post_task_undo(
     """They have not."""
     task = parse_uuid(task_id)
     async with db.begin(town.code) as session:
-        await reopen_task(session, identity, task, now=now)
+        await undo(session, identity, task, now=now)
     return see_other(f"{UNREACHED}#task-{task}")
 
 
@@ -152,12 +155,3 @@ async def _find_completed(session: AsyncSession, municipality: str, done: str) -
     except Refusal:
         return None
     return task if task is not None and task.done_at is not None else None
-
-
-def _show(contact: Contact | None) -> dict[str, str] | None:
-    """An address as people write it, and as a link to call or to write."""
-    if contact is None:
-        return None
-    if contact.reach == "email":
-        return {"text": contact.address, "href": f"mailto:{contact.address}"}
-    return {"text": show_phone(contact.address), "href": f"tel:{contact.address}"}

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from services.notifications.domain.providers import SIMULATED
+from services.notifications.domain.providers import CALL_LIST, PRINT_QUEUE, SIMULATED
 from services.notifications.domain.ways import WayKind
 from services.notifications.providers.bucket import TOKENS_MIN
 from services.notifications.providers.line_channels import line_channels
@@ -42,6 +42,8 @@ VARIABLE = "CHOUDO_NOTIFICATIONS_PROVIDERS"
 SMTP = "smtp"
 # Those of the other variables, and what they carry.
 _KNOWN: dict[str, WayKind] = {SMTP: "email", SMS_GATEWAY: "sms", SMS_FORM: "sms", LINE: "line"}
+# By the hands of staff, without any settings; their senders are the sending loop's (`senders/by_hand.py`).
+BY_HAND: dict[str, WayKind] = {PRINT_QUEUE: "letter", CALL_LIST: "call"}
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,30}$"
 
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
@@ -96,7 +98,8 @@ def _make_sender(way: WayKind, table: _Table, settings: Settings) -> Sender:
 def make_providers(settings: Settings, *, pace: Callable[[], float] = steady) -> Providers:
     """What is known of them, for both lanes of a process. Raises MissingSettings."""
     senders, tables = make_senders(settings), _tables(settings)
-    return Providers(
+    by_hand = [Provider(name, way, is_idempotent=True, pace=pace) for name, way in BY_HAND.items()]
+    by_wire = [
         Provider(
             name,
             table.way or _KNOWN[name],
@@ -105,7 +108,8 @@ def make_providers(settings: Settings, *, pace: Callable[[], float] = steady) ->
             limits=table.limits,
         )
         for name, table in tables.items()
-    )
+    ]
+    return Providers([*by_wire, *by_hand])
 
 
 def rates(settings: Settings) -> dict[WayKind, float | None]:
@@ -167,7 +171,7 @@ def _tables(settings: Settings) -> dict[str, _Table]:
         if known is not None:
             of_limits = {"per_second": table.per_second, "burst": table.burst}
             tables[name] = msgspec.structs.replace(known, **of_limits)
-        elif name in _KNOWN or name == SIMULATED or table.way is None or not table.url:
+        elif name in (*_KNOWN, *BY_HAND, SIMULATED) or table.way is None or not table.url:
             raise MissingSettings(f"settings: {VARIABLE}: {name}: way and url, and a name of its own")
         else:
             tables[name] = table

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0032", "0030", None, None
+revision, down_revision, branch_labels, depends_on = "0032", "0031", None, None
 
 SCHEMA = "notifications"
 NEWEST = "created_at DESC"

@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0033", "0030", None, None
+revision, down_revision, branch_labels, depends_on = "0033", "0032", None, None
 
 SCHEMA = "notifications"
 # What was sent stands as it was sent; what is over stays over.

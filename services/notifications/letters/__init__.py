@@ -1,0 +1,1 @@
+"""Letters (手紙) on paper: what is written in one, and how it is set and drawn."""
