@@ -195,7 +195,7 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
             case Leave() if row.state != "sending":
                 finished.append(str(row.notice_id))
-    await _write_begun(session, orders, now=now)
+    await _write_begun(session, orders, providers, now=now)
     await schedule_all(session, SERVICE, municipality, plans)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
@@ -412,7 +412,7 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
         )
 
 
-async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: datetime) -> None:
+async def _write_begun(session: AsyncSession, orders: Sequence[Order], providers: Providers, *, now: datetime) -> None:
     if not orders:
         return
     begun = {
@@ -426,6 +426,8 @@ async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: d
         "reaches": [order.reach for order in orders],
         "ways": [order.way_no for order in orders],
         "tags": [tag_of(order.key) if order.reach == "sms" else None for order in orders],
-        "words": [msgspec.json.encode(words_used(order)).decode() for order in orders],
+        "words": [
+            msgspec.json.encode(words_used(order, providers.text_limit(order.provider))).decode() for order in orders
+        ],
     }
     await _BEGIN.row(session, begun)
