@@ -45,6 +45,7 @@ from services.notifications.keys import Keys
 from services.notifications.orders import Order, tag_of
 from services.notifications.own_words import words_used
 from services.notifications.providers.providers import Providers
+from services.notifications.senders.sender import NOT_STARTED
 from services.notifications.tables import SERVICE, attempt, notice, outbox
 from shared.db import Prepared
 from shared.events.notifications import NoticeProgressed
@@ -186,6 +187,9 @@ async def begin_attempts(
                     )
                 )
             case Send():
+                # The turn that it took at its provider is another one's.
+                taken = choice.taken[row.notice_id].provider
+                providers.hear(taken, NOT_STARTED, bulk=row.bulk, took_s=0.0, now=now)
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))
             case LookAgain(at):

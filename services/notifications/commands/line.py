@@ -12,6 +12,7 @@ from services.notifications.commands.attempts import Result, end_attempts
 from services.notifications.domain.outcomes import LINE_UNFOLLOWED, Outcome
 from services.notifications.orders import Order
 from services.notifications.providers.providers import Providers
+from services.notifications.senders.sender import NOT_STARTED
 from services.notifications.tables import SERVICE, line_follow
 from shared.crypto import token_hash
 from shared.messaging.due import schedule
@@ -65,6 +66,9 @@ async def without_unfollowed(
     )
     gone = {bytes(user_hash) for user_hash in (await session.execute(query)).scalars()} if hashes else set()
     ended = [Result(order, GONE) for order in orders if order.reach == "line" and token_hash(order.address) in gone]
+    for result in ended:
+        # LINE was not asked: the turn that it took there is another one's.
+        providers.hear(result.order.provider, NOT_STARTED, bulk=result.order.bulk, took_s=0.0, now=now)
     if ended:
         await end_attempts(session, municipality, ended, providers, now=now, chance=random.random)
     lost = {result.order.key for result in ended}

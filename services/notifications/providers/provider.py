@@ -99,6 +99,8 @@ class Provider:
         """Learn what became of a message."""
         if outcome.kind == "not_started":
             self._breaker.give_back(bulk=bulk)
+            if self._bucket is not None:
+                self._bucket.give_back()
             return
         if is_providers_fault(outcome):
             self._breaker.fail()
