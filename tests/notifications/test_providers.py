@@ -141,6 +141,7 @@ def test_a_trial_of_which_nobody_hears_and_one_that_was_not_made_are_no_ones(tim
         ("temporary", "smtp_451", False),
         ("permanent", "smtp_550", False),
         ("permanent", "http_422", False),
+        ("permanent", "sms_number", False),
         ("accepted", None, False),
     ],
 )

@@ -24,6 +24,8 @@ Mode = Literal[
     "undelivered", "bounce_hard", "bounce_soft",
     # Its receipts come again and again, in the wrong order, or before its answer.
     "receipts_repeated", "receipts_backwards", "receipts_early",
+    # It refuses the text and not the recipient.
+    "reject_text",
     # One of the others for each message, as a seed decides.
     "mixed",
 ]  # fmt: skip

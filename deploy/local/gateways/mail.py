@@ -19,7 +19,7 @@ REFUSALS: dict[Mode, str] = {
     "closing": "421 4.3.2 Closing",
     "reject_permanent": "550 5.1.1 No such user",
 }
-SMTP_GARBAGE, SMTP_DENIED = "hello there", "554 5.3.0 Not taken"
+SMTP_GARBAGE, SMTP_DENIED, SMTP_TEXT = "hello there", "554 5.3.0 Not taken", "554 5.7.1 Message content rejected"
 SMTP_OK, SMTP_DONE = "250 2.1.5 OK", "250 2.0.0 Accepted"
 # Why a report says that it did not arrive.
 STATUSES: dict[Mode, tuple[str, str]] = {
@@ -62,6 +62,8 @@ class MailHandler:
                 return SMTP_DONE
             if behaviour.mode == "garbage":
                 return SMTP_GARBAGE
+            if behaviour.mode == "reject_text":
+                return SMTP_TEXT
             for address in envelope.rcpt_tos:
                 sent = self._sink.accept_mail(address, envelope.content, **_lost(behaviour))
                 sent.mail_from = envelope.mail_from

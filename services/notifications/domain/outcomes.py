@@ -8,11 +8,16 @@ OutcomeKind = Literal["accepted", "temporary", "permanent", "unknown", "not_star
 Delivery = Literal["accepted", "not_delivered", "delivered"]
 
 # Codes of what says that this address takes nothing, now or later: no such mailbox or number, or nobody who follows.
-LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = "line_unreachable", "line_unfollowed", "bounced"
+NO_NUMBER, LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = (
+    "sms_number",
+    "line_unreachable",
+    "line_unfollowed",
+    "bounced",
+)
 # The mailbox is there: full, or away for too long.
 SOFT_BOUNCE = "bounced_soft"
 _DEAD = frozenset(
-    {"smtp_550", "smtp_551", "smtp_553", "http_422", "form_101", LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE}
+    {"smtp_550", "smtp_551", "smtp_553", NO_NUMBER, "form_101", LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE}
 )
 
 # Of a provider's own making, whatever was asked of it: it is away, overloaded, or does not know us. A server that puts
