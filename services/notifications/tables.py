@@ -70,6 +70,8 @@ contact_point = Table(
     Column("quiet_from", Integer),
     Column("quiet_to", Integer),
     Column("stopped", ARRAY(Text), nullable=False, server_default="{}"),
+    # The newest number of its ways: the link of a message opens by it, also when the notice is long forgotten.
+    Column("last_way_no", Integer, nullable=False, server_default="1"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     CheckConstraint("(quiet_from IS NULL) = (quiet_to IS NULL)", name="quiet"),
     CheckConstraint(f"quiet_from BETWEEN {OWN_FROM[0]} AND {OWN_FROM[-1]}", name="quiet_from"),
