@@ -172,7 +172,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     # All of an arrival is one entry, whichever of its appointments is the first.
     arrival = order.chain_id if order.together > 1 else None
     event.add("uid", calendar_uid(arrival or order.appointment_id, order.public_url))
-    event.add("sequence", order.sequence)
+    event.add("sequence", order.chain_sequence if arrival else order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)
     event.add("dtend", order.together_until or _end(order.starts_at, order.ends_at, order.minutes))
