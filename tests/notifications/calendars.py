@@ -75,16 +75,16 @@ def read_lines(raw: bytes) -> list[Property]:
     if not raw.endswith(b"\r\n"):
         raise Malformed("the last line has no end")
     physical = raw[:-2].split(b"\r\n")
-    for line in physical:
-        if len(line) > LINE_MAX_OCTETS:
-            raise Malformed(f"{len(line)} octets in a line")
-        if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line):
+    for octets in physical:
+        if len(octets) > LINE_MAX_OCTETS:
+            raise Malformed(f"{len(octets)} octets in a line")
+        if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", octets):
             raise Malformed("a control character")
         # The standard would let a character be cut in two; programs that read line by line would show rubbish.
-        line.decode()
-    lines = b"\r\n".join(physical).replace(b"\r\n ", b"").replace(b"\r\n\t", b"").decode().split("\r\n")
+        octets.decode()
+    unfolded = b"\r\n".join(physical).replace(b"\r\n ", b"").replace(b"\r\n\t", b"").decode()
     properties = []
-    for line in lines:
+    for line in unfolded.split("\r\n"):
         found = _LINE.fullmatch(line)
         if found is None:
             raise Malformed(line)
