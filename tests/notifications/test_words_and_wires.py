@@ -261,6 +261,25 @@ def test_a_mail_has_its_words_twice_and_fetches_nothing() -> None:
     assert kinds == ["text/plain", "text/html", "text/calendar", "text/calendar"]
 
 
+def test_the_same_order_is_the_same_bytes_and_its_parts_are_told_apart() -> None:
+    """Seen to fail with boundaries by chance; and no boundary may begin as another (RFC 2046)."""
+    order = make_order(reach="email", address=EMAIL)
+    first, second = (render(order).content for _ in range(2))
+    assert first == second
+    assert first.count(b"\r\n") == first.count(b"\n")
+    assert max(map(len, first.split(b"\r\n"))) <= 78
+    mail = message_from_bytes(first, policy=policy.default)
+    mixed, alternative = (part.get_boundary() for part in mail.walk() if part.is_multipart())
+    assert mixed is not None
+    assert alternative is not None
+    assert not mixed.startswith(alternative)
+    assert not alternative.startswith(mixed)
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar", "text/calendar",
+    ]  # fmt: skip
+    assert [part.defects for part in mail.walk()] == [[]] * 6
+
+
 def test_only_what_may_be_stopped_says_where() -> None:
     assert mail_of(kind="reminder", wishes_token="t")["List-Unsubscribe"] == "<https://ninomiya.example.jp/notices/w/t>"
     assert "List-Unsubscribe" not in mail_of(kind="confirmation", wishes_token="t")
