@@ -4,6 +4,7 @@ from pathlib import Path
 
 from services.notifications.api import post_bounce, post_line_events, post_receipts
 from services.notifications.keys import make_keys
+from services.notifications.pages.line_link import get_line_link, post_line_link
 from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
 from services.notifications.pages.notices import (
     get_form_address,
@@ -130,6 +131,8 @@ ROUTES = ServiceRoutes(
         post_new_way,
         get_way_code,
         post_way_code,
+        get_line_link,
+        post_line_link,
     ],
     template_dirs=TEMPLATE_DIRS,
     refusals=REFUSALS,

@@ -33,6 +33,18 @@ _OLD_CODES = f"""
         WHERE municipality = :municipality AND asked_at <= :before LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
     RETURNING 1
 """
+_OLD_LINE_CODES = f"""
+    DELETE FROM {SERVICE}.line_code WHERE (municipality, code_id) IN (
+        SELECT municipality, code_id FROM {SERVICE}.line_code
+        WHERE municipality = :municipality AND asked_at <= :before LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+"""
+_OLD_LINE_TRIES = f"""
+    DELETE FROM {SERVICE}.line_try WHERE (municipality, try_id) IN (
+        SELECT municipality, try_id FROM {SERVICE}.line_try
+        WHERE municipality = :municipality AND tried_at <= :before LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+"""
 _OLD_REFS = f"""
     UPDATE {SERVICE}.attempt SET (provider_ref, tag) = (NULL, NULL) WHERE (municipality, notice_id, attempt_no) IN (
         SELECT municipality, notice_id, attempt_no FROM {SERVICE}.attempt
@@ -99,6 +111,8 @@ _OLD = tuple(
     (Prepared(statement), kept)
     for statement, kept in (
         (_OLD_CODES, CODES_KEPT),
+        (_OLD_LINE_CODES, CODES_KEPT),
+        (_OLD_LINE_TRIES, CODES_KEPT),
         (_OLD_REFS, REFS_KEPT),
         (_OLD_NOTICES, NOTICES_KEPT),
         (_OLD_TOLD, NOTICES_KEPT),
