@@ -168,6 +168,7 @@ def running_stack(
     folder.mkdir(parents=True, exist_ok=True)
     port, smtp_port, http_port = free_port(), free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
+    token, line_secret = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     full = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("CHOUDO_", "DATABASE_URL"))},
         **environ,
@@ -180,7 +181,13 @@ def running_stack(
         "CHOUDO_SINK_HTTP_PORT": str(http_port),
         "CHOUDO_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
         "CHOUDO_SMS_GATEWAY_URL": f"http://127.0.0.1:{http_port}/sms",
-        "CHOUDO_SMS_GATEWAY_TOKEN": secrets.token_urlsafe(16),
+        "CHOUDO_SMS_GATEWAY_TOKEN": token,
+        "CHOUDO_NOTIFICATIONS_LINE_URL": f"http://127.0.0.1:{http_port}",
+        "CHOUDO_NOTIFICATIONS_LINE_CHANNELS": (
+            f'[143421]\ntoken = "{token}"\nsecret = "{line_secret}"\naccount = "@ninomiya"\n'
+        ),
+        "CHOUDO_SINK_LINE_URL": f"{url}/notifications/api/line/143421",
+        "CHOUDO_SINK_LINE_SECRET": line_secret,
         "CHOUDO_NEW_PASSWORD": STAFF_PASSWORD,
         "PYTHONWARNINGS": "default",
     }

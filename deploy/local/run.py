@@ -477,7 +477,9 @@ def process_environment(data_dir: Path, admin_url: str, redis_url: str, port: in
     inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     secret = load_environment(data_dir, database_url=admin_url, redis_url=redis_url, environ=os.environ)
     # The simulator of LINE takes the token that it takes for SMS.
-    line = {"token": secret["CHOUDO_SMS_GATEWAY_TOKEN"], "secret": token_urlsafe()}
+    line = {"token": secret["CHOUDO_SMS_GATEWAY_TOKEN"], "secret": token_urlsafe(), "account": "@mihon"}
+    made["CHOUDO_SINK_LINE_URL"] = f"http://127.0.0.1:{port}/notifications/api/line/{SAMPLE_MUNICIPALITY}"
+    made["CHOUDO_SINK_LINE_SECRET"] = line["secret"]
     made["CHOUDO_NOTIFICATIONS_LINE_CHANNELS"] = "\n".join(
         [f"[{SAMPLE_MUNICIPALITY}]", *(f'{name} = "{value}"' for name, value in line.items())]
     )

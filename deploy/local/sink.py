@@ -215,6 +215,8 @@ async def _run() -> None:
             by_json=os.environ.get("CHOUDO_SINK_RECEIPT_URL") or None,
             by_form=os.environ.get("CHOUDO_SINK_FORM_RECEIPT_URL") or None,
             bounces=os.environ.get("CHOUDO_SINK_BOUNCE_URL") or None,
+            line=os.environ.get("CHOUDO_SINK_LINE_URL") or None,
+            line_secret=os.environ.get("CHOUDO_SINK_LINE_SECRET", ""),
             bounce_token=os.environ.get("CHOUDO_NOTIFICATIONS_BOUNCE_TOKEN", ""),
         ),
     )

@@ -6,17 +6,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from litestar import Request, post
+from litestar import Request, Response, post
+from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from services.notifications.commands.bounces import record_bounce
 from services.notifications.commands.line import record_follow
+from services.notifications.commands.line_linking import link_line
 from services.notifications.commands.receipts import DeliveryReceipt, record_by_ref, record_receipt
+from services.notifications.domain.line_codes import read_line_code
 from services.notifications.domain.receipts import is_secret, is_signed, read_form, read_form_receipt
+from services.notifications.keys import Keys
+from services.notifications.line_words import line_reply
 from services.notifications.orders import read_key
 from services.notifications.providers.chosen import sms_gateways
 from services.notifications.providers.line_channels import line_channels
+from services.notifications.senders.line import reply
 from services.notifications.settings import Settings
 from shared.db import Database
 from shared.errors import Refusal
@@ -30,16 +36,35 @@ SIGNATURE_HEADER = "x-signature"
 LINE_SIGNATURE_HEADER = "x-line-signature"
 
 
-class _Source(msgspec.Struct, frozen=True):
-    user_id: str = msgspec.field(name="userId", default="")
+class _Source(msgspec.Struct, frozen=True, rename="camel"):
+    type: str = ""
+    user_id: str = ""
 
 
-class _LineEvent(msgspec.Struct, frozen=True):
-    """What of LINE's events is of use. What people write to the account is not read here."""
+class _LineMessage(msgspec.Struct, frozen=True):
+    type: str = ""
+    text: str = ""
+
+
+class _LineEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """What of LINE's events is of use. Of what people write to the account only a code is read here."""
 
     type: str
     timestamp: int = 0
     source: _Source = _Source()
+    message: _LineMessage = _LineMessage()
+    reply_token: str = ""
+
+    @property
+    def told_at(self) -> datetime:
+        """When it happened. Raises ValueError, OverflowError or OSError if that is no time."""
+        return datetime.fromtimestamp(self.timestamp / 1000, UTC)
+
+    @property
+    def code(self) -> str | None:
+        """The code that somebody sent by themselves, and not in a group."""
+        is_text = self.type == "message" and self.message.type == "text" and self.source.type == "user"
+        return read_line_code(self.message.text) if is_text and self.source.user_id else None
 
 
 class _LineEvents(msgspec.Struct, frozen=True):
@@ -134,10 +159,11 @@ async def post_line_events(
     request: Request[Any, Any, Any],
     municipality: FromPath[str],
     db: NamedDependency[Database],
+    keys: NamedDependency[Keys],
     now: NamedDependency[datetime],
     settings: NamedDependency[Settings],
-) -> None:
-    """What LINE tells of a town's account: of it, who follows and who has left.
+) -> Response[None]:
+    """What LINE tells of a town's account: who follows and who has left, and who sends the code of a page.
 
     Raises:
         Refusal: `not_found` (404) town without an account, `receipt_token` (401), `bad_request` (400).
@@ -152,17 +178,31 @@ async def post_line_events(
     try:
         told = msgspec.json.decode(body, type=_LineEvents).events
         follows = [
-            (event.source.user_id, event.type == "follow", datetime.fromtimestamp(event.timestamp / 1000, UTC))
+            (event.source.user_id, event.type == "follow", event.told_at)
             for event in told
             if event.type in ("follow", "unfollow") and event.source.user_id
         ]
+        codes = [(event, code, event.told_at) for event in told if (code := event.code) is not None]
     except (msgspec.DecodeError, ValueError, OverflowError, OSError) as error:
         raise Refusal("bad_request", 400) from error
-    if len(follows) > RECEIPTS_MAX:
+    if len(follows) + len(codes) > RECEIPTS_MAX:
         raise Refusal("too_large", 413)
     async with db.begin(municipality) as session:
         for user_id, does_follow, told_at in follows:
             await record_follow(session, municipality, user_id, follows=does_follow, told_at=told_at, now=now)
+    replies = []
+    for event, code, told_at in codes:
+        async with db.begin(municipality) as session:
+            linking = await link_line(session, keys, municipality, event.source.user_id, code, told_at=told_at, now=now)
+        if event.reply_token and (text := line_reply(linking.said, linking.language)):
+            replies.append((event.reply_token, text))
+
+    async def answer() -> None:
+        for reply_token, text in replies:
+            await reply(settings.line_url, channel.token, reply_token, text)
+
+    # LINE wants its answer soon, and waits for nobody else's.
+    return Response(None, background=BackgroundTask(answer) if replies else None)
 
 
 def _read(body: bytes) -> list[DeliveryReceipt]:

@@ -23,6 +23,7 @@ from services.notifications.pages.letters import (
     post_letters,
     post_letters_posted,
 )
+from services.notifications.pages.line_link import get_line_link, post_line_link
 from services.notifications.pages.new_ways import get_new_way, get_way_code, post_new_way, post_way_code
 from services.notifications.pages.notice import get_again_address, get_notice, post_again
 from services.notifications.pages.notices import get_notices
@@ -246,6 +247,8 @@ ROUTES = ServiceRoutes(
         post_new_way,
         get_way_code,
         post_way_code,
+        get_line_link,
+        post_line_link,
     ],
     template_dirs=TEMPLATE_DIRS,
     refusals=REFUSALS,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.notifications.domain.line_codes import LINE_CODE_LENGTH
 from services.notifications.settings import Settings
 from shared.crypto import ServiceBox, SubjectVault
 
@@ -39,6 +40,15 @@ class Keys:
         """Whether a typed code is the one stored."""
         text = f"{code_id}/{code}"
         return any(hmac.compare_digest(_mac(key, "way_code", text), stored) for key in self.master_keys)
+
+    def line_code(self, code_id: UUID) -> str:
+        """The code that a page shows: made of its id anew each time, and kept nowhere."""
+        made = int.from_bytes(_mac(self.master_keys[0], "line_code", str(code_id)))
+        return f"{made % 10**LINE_CODE_LENGTH:0{LINE_CODE_LENGTH}}"
+
+    def line_code_hash(self, municipality: str, code: str) -> bytes:
+        """By which a code that somebody sent is found."""
+        return _mac(self.master_keys[0], "line_code_hash", f"{municipality}/{code}")
 
     def address_hash(self, municipality: str, address: str) -> bytes:
         """By which askings for one address are counted, whosever it is; mail is the same in capitals."""

@@ -75,9 +75,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # answer is waited for, a helper is looked for, or a code opens.
     offer_starts_at: datetime | None = None
     offer_until: datetime | None = None
-    # Of how many appointments of one arrival it tells, and when they are all done.
+    # Of how many appointments of one arrival it tells, how often any of them has changed, and when they are all done.
     together: int = 1
     chain_id: UUID | None = None
+    chain_sequence: int = 0
     together_until: datetime | None = None
     # Whose turn is near: how many are before them, and the number in their hand.
     turn_before: int = 0

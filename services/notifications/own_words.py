@@ -37,12 +37,13 @@ def own_text(order: Order, channel: Channel, limit: TextLimit = UCS2_PARTS) -> S
     return None
 
 
-def words_used(order: Order) -> Sequence[Used]:
-    """In whose words each text of the order is told."""
+def words_used(order: Order, limit: TextLimit = UCS2_PARTS) -> Sequence[Used]:
+    """In whose words each text of the order is told by who takes it and counts by `limit`."""
+    channels = CHANNELS_OF_WAYS.get(order.reach, ())
     if not order.own:
-        return [_used(order, channel, None) for channel in CHANNELS_OF_WAYS.get(order.reach, ())]
+        return [_used(order, channel, None) for channel in channels]
     with speaking(order):
-        return [_used(order, channel, own_text(order, channel)) for channel in CHANNELS_OF_WAYS.get(order.reach, ())]
+        return [_used(order, channel, own_text(order, channel, limit)) for channel in channels]
 
 
 def _used(order: Order, channel: Channel, said: Said | None) -> Used:

@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +33,7 @@ from services.notifications.domain.notices import (
 from services.notifications.domain.sms import domestic_number
 from services.notifications.letters.letter import Letter, Written
 from services.notifications.letters.setting import check
+from services.notifications.mail_bytes import Sender, Value, calendar_part, text_part, write_mail
 from services.notifications.order_words import address_of, place_of, procedure_of, speaking, things_of
 from services.notifications.orders import Order
 from services.notifications.own_words import own_text
@@ -70,8 +69,9 @@ FAMILIES = {
     **dict.fromkeys(OF_TOWN, "town_"),
 }
 
+# A worker is started anew with new templates: no look at the disk for each message.
+_pages = make_environment(TEMPLATE_DIR).overlay(auto_reload=False)
 # Plain text: nothing to escape.
-_pages = make_environment(TEMPLATE_DIR)
 _environment = _pages.overlay(autoescape=False)
 # One for all kinds: that there is something to read.
 SHORTEST = "shortest_sms.txt"
@@ -174,29 +174,34 @@ def message_id(order: Order) -> str:
 
 
 def _render_mail(order: Order, sender: str) -> bytes:
-    mail = EmailMessage(policy=SMTP if order.address.isascii() else SMTPUTF8)
-    mail["Subject"] = say(order, "email_subject")
-    mail["From"] = Address(display_name=" ".join(town_text(order.town_name).split()), addr_spec=sender)
-    # In the header it stands as its carrier wrote it, whether or not that is by the standard.
-    mail["To"] = Address(addr_spec=standard_address(order.address))
-    mail["Date"] = order.created_at
-    mail["Message-ID"] = message_id(order)
-    # Nobody's holiday answer is wanted.
-    mail["Auto-Submitted"] = "auto-generated"
+    subject = say(order, "email_subject")
+    headers: list[tuple[str, Value]] = [
+        ("Subject", subject),
+        # In the header it stands as its carrier wrote it, whether or not that is by the standard.
+        ("To", Address(addr_spec=standard_address(order.address))),
+        ("Message-ID", message_id(order)),
+        # Nobody's holiday answer is wanted.
+        ("Auto-Submitted", "auto-generated"),
+    ]
     if order.wishes_link is not None and order.kind in IN_BULK:
-        mail["List-Unsubscribe"] = f"<{order.wishes_link}>"
+        headers.append(("List-Unsubscribe", f"<{order.wishes_link}>"))
     text = say(order, "email") + _wishes(order)
-    mail.set_content(text, cte="base64")
-    mail.add_alternative(_as_html(order, mail["Subject"], text), subtype="html", cte="base64")
+    alternatives = [text_part("plain", text), text_part("html", _as_html(order, subject, text))]
+    attachments = []
     method = CALENDAR_METHODS.get(order.kind)
     if method is not None:
         calendar = render_calendar(order, method, sender)
-        mail.add_alternative(calendar.decode(), subtype="calendar", params={"method": method}, cte="base64")
+        alternatives.append(calendar_part(calendar, method))
         # Some programs look at attachments only.
-        mail.add_attachment(
-            calendar, maintype="text", subtype="calendar", filename=CALENDAR_FILE, params={"method": method}
-        )
-    return mail.as_bytes()
+        attachments.append(calendar_part(calendar, method, CALENDAR_FILE))
+    return write_mail(
+        headers,
+        sender=Sender(" ".join(town_text(order.town_name).split()), sender),
+        sent_at=order.created_at,
+        alternatives=alternatives,
+        attachments=attachments,
+        is_ascii=order.address.isascii(),
+    )
 
 
 def render_calendar(order: Order, method: str, sender: str) -> bytes:
@@ -211,7 +216,7 @@ def render_calendar(order: Order, method: str, sender: str) -> bytes:
     # All of an arrival is one entry, whichever of its appointments is the first.
     arrival = order.chain_id if order.together > 1 else None
     event.add("uid", calendar_uid(arrival or order.appointment_id, order.public_url))
-    event.add("sequence", order.sequence)
+    event.add("sequence", order.chain_sequence if arrival else order.sequence)
     event.add("dtstamp", order.created_at)
     event.add("dtstart", order.starts_at)
     event.add("dtend", order.together_until or _end(order.starts_at, order.ends_at, order.minutes))

@@ -72,6 +72,8 @@ contact_point = Table(
     Column("quiet_from", Integer),
     Column("quiet_to", Integer),
     Column("stopped", ARRAY(Text), nullable=False, server_default="{}"),
+    # The newest number of its ways: the link of a message opens by it, also when the notice is long forgotten.
+    Column("last_way_no", Integer, nullable=False, server_default="1"),
     CheckConstraint("reach IN ('email', 'sms', 'none')", name="reach"),
     CheckConstraint("(quiet_from IS NULL) = (quiet_to IS NULL)", name="quiet"),
     CheckConstraint(f"quiet_from BETWEEN {OWN_FROM[0]} AND {OWN_FROM[-1]}", name="quiet_from"),
@@ -91,6 +93,8 @@ contact_way = Table(
     Column("position", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("address_sealed", LargeBinary, nullable=False),
+    # Of LINE: the hash of LINE's own id, by which its events find the way (`line_follow`).
+    Column("line_hash", LargeBinary),
     # Somebody else reads it and passes it on.
     Column("is_relay", Boolean, nullable=False, server_default="false"),
     # When its code was typed, or it was approved as it is. Until then it is used for its code alone.
@@ -115,6 +119,16 @@ contact_way = Table(
     CheckConstraint(f"kind IN {get_args(WayKind)}", name="kind"),
     CheckConstraint(f"state IN {get_args(WayState)}", name="state"),
     Index("contact_way_dead_idx", "municipality", "contact_ref", postgresql_where=text("state = 'dead'")),
+    CheckConstraint("line_hash IS NULL OR kind = 'line'", name="line_hash"),
+    # One account at LINE is one way of a contact.
+    Index(
+        "contact_way_line_idx",
+        "municipality",
+        "line_hash",
+        "contact_ref",
+        unique=True,
+        postgresql_where=text("line_hash IS NOT NULL"),
+    ),
 )
 
 # A code that was sent to prove a way. Kept for a day, to count: also when the way is removed, so that nobody's phone
@@ -149,6 +163,40 @@ way_code = Table(
         unique=True,
         postgresql_where=text("ended_at IS NULL"),
     ),
+)
+
+# A code that its owner sends to the town's account at LINE: what is shown is made of its id, and kept nowhere.
+line_code = Table(
+    "line_code",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("code_id", _UUID, primary_key=True),
+    Column("contact_ref", _UUID, nullable=False),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("asked_at", _TIME, nullable=False),
+    Column("expires_at", _TIME, nullable=False),
+    # Sent, or followed by another; and by which account at LINE it was sent.
+    Column("ended_at", _TIME),
+    Column("sent_by", LargeBinary),
+    ForeignKeyConstraint(
+        ["municipality", "contact_ref"],
+        [f"{SERVICE}.contact_point.municipality", f"{SERVICE}.contact_point.contact_ref"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("sent_by IS NULL OR ended_at IS NOT NULL", name="sent_by"),
+    Index("line_code_live_idx", "municipality", "contact_ref", unique=True, postgresql_where=text("ended_at IS NULL")),
+    Index("line_code_hash_idx", "municipality", "code_hash", unique=True),
+)
+
+# A wrong code that an account at LINE sent, by the hash of LINE's id: nobody tries many.
+line_try = Table(
+    "line_try",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("try_id", _UUID, primary_key=True),
+    Column("user_hash", LargeBinary, nullable=False),
+    Column("tried_at", _TIME, nullable=False),
+    Index("line_try_user_idx", "municipality", "user_hash", "tried_at"),
 )
 
 # By which way somebody with an account is told things, as they chose last. The address has a key of its own beside it:

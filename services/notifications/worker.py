@@ -14,6 +14,7 @@ from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follo
 from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
 from services.notifications.commands.telling import DUE_FORGET_TOLD, forget_told
+from services.notifications.commands.tidying import Tidying
 from services.notifications.consumers import make_handlers
 from services.notifications.domain.by_post import DUE_END_CALL, DUE_FORGET_LETTERS
 from services.notifications.keys import Keys, make_keys
@@ -69,7 +70,7 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
     watching = [HealthLoop(db, providers, clock).run, Measuring(db, providers, clock).run]
-    return [sealer.run, Checkpointer(db, outbox, clock).run, *watching, *sending]
+    return [sealer.run, Checkpointer(db, outbox, clock).run, *watching, Tidying(db, clock).run, *sending]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

@@ -130,9 +130,9 @@ class TemplatesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def channels_of(kind: str) -> tuple[Channel, ...]:
     """How a kind can be told: an account is written to by mail or SMS, and no letter is in time for a turn."""
-    if kind.startswith("helper_") and kind != "helper_found":
+    if kind in ("sign_in", "contact_changed") or (kind.startswith("helper_") and kind != "helper_found"):
         return CHANNELS[:3]
-    return {"sign_in": CHANNELS[:3], "turn_near": CHANNELS[:4]}.get(kind, CHANNELS)
+    return CHANNELS[:4] if kind == "turn_near" else CHANNELS
 
 
 def names_for(kind: str, channel: Channel) -> tuple[str, ...]:

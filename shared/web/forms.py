@@ -37,6 +37,8 @@ _COMPATIBILITY_IDEOGRAPHS = re.compile("([\uf900-\ufaff\U0002f800-\U0002fa1f]+)"
 # What phone numbers are typed with, after NFKC and with every hyphen made "-".
 _PHONE = re.compile(r"\+?[0-9 ().-]+")
 _HYPHENS = "ー−─━"
+# As most of the world dials it: what stands here for +.
+_AS_ABROAD = re.compile(r"^00[ .-]?81")
 # The year before the first one of each era (元号), by the first letter that official forms print and by name.
 ERA_OFFSETS = {"R": 2018, "H": 1988, "S": 1925, "T": 1911, "M": 1867}
 WESTERN = "AD"
@@ -157,9 +159,10 @@ class Form:
         return number
 
     def phone(self, name: str, *, required: bool = True) -> str:
-        """A Japanese phone number in any notation (full width, hyphens of every kind, +81), as E.164."""
+        """A Japanese phone number in any notation (full width, hyphens of every kind, +81, 0081), as E.164."""
         clean = unicodedata.normalize("NFKC", self.value(name)).strip()
         clean = "".join("-" if unicodedata.category(char) == "Pd" or char in _HYPHENS else char for char in clean)
+        clean = _AS_ABROAD.sub("+81", clean)
         if not clean:
             if required:
                 self.errors[name] = _("電話番号を入力してください。")

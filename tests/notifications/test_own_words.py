@@ -1,5 +1,6 @@
 """What a town says itself in its notices: filled in, and ours where it would have a hole or say too little."""
 
+from datetime import timedelta
 from typing import Any, get_args
 
 import msgspec
@@ -108,6 +109,24 @@ async def test_an_sms_that_became_too_long_is_sent_in_our_words(service: Notific
     sent = await book(service, "sms")
     assert "予約できました" in sent.text
     assert count_parts(sent.text) <= PARTS_MAX
+
+
+async def test_whose_words_were_told_is_written_down_as_the_gateway_that_took_it_counts(service: Notifications) -> None:
+    """Too long for who counts characters, short enough for who counts bytes: what is written down is what was said.
+
+    Seen to fail while both were counted as most do: the words were called ours.
+    """
+    await publish(service, template(short="N" * 180 + " {number} {link}"))
+    assert "予約できました" in (await book(service, "sms")).text
+    url = service.sink.sms_form_url
+    await service.restart_sending(sms_gateway_dialect="form", sms_gateway_url=url, sms_gateway_user="town")
+    service.now += timedelta(minutes=1)
+    assert (await book(service, "sms")).text.startswith("NNN")
+    rows = await service.rows("SELECT provider, words FROM attempt ORDER BY started_at")
+    assert [(row.provider, [used["whose"] for used in row.words]) for row in rows] == [
+        ("sms_gateway", ["ours"]), ("sms_form", ["pack"]),
+    ]  # fmt: skip
+    await service.close_senders()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from deploy.local.sink import Sink
+from services.notifications.commands.line import record_follow
 from services.notifications.domain.outcomes import Outcome, is_providers_fault
 from services.notifications.domain.providers import NO_PROVIDER, Tried
 from services.notifications.domain.retries import RECEIPT_WAIT
@@ -142,6 +143,7 @@ def test_a_trial_of_which_nobody_hears_and_one_that_was_not_made_are_no_ones(tim
         ("temporary", "smtp_451", False),
         ("permanent", "smtp_550", False),
         ("permanent", "http_422", False),
+        ("permanent", "sms_number", False),
         ("accepted", None, False),
     ],
 )
@@ -172,6 +174,17 @@ def test_a_bucket_gives_what_it_is_said_to(time: Time) -> None:
         time.seconds += 0.01
         given += sum(bucket.take(bulk=True) for _ in range(100))
     assert 500 <= given <= 510
+
+
+def test_what_was_taken_for_nothing_is_given_back(time: Time) -> None:
+    bucket = TokenBucket(1, 2, time)
+    assert [bucket.take(bulk=False) for _ in range(3)] == [True, True, False]
+    bucket.give_back()
+    assert bucket.take(bulk=False)
+    bucket.give_back()
+    bucket.give_back()
+    bucket.give_back()
+    assert [bucket.take(bulk=False) for _ in range(3)] == [True, True, False]
 
 
 def test_those_put_off_come_back_one_after_the_other(time: Time) -> None:
@@ -382,6 +395,43 @@ async def test_when_no_provider_is_up_a_notice_waits_and_no_try_is_used_up(servi
     for _ in range(10):
         await service.pass_time(seconds=1)
     assert {row.state for row in await service.rows(newest)} == {"sent"}
+
+
+async def half_open(service: Notifications, provider: str) -> None:
+    """The provider failed, and its pause is over: one message of each lane tries it."""
+    for _ in range(FAILURES_TO_OPEN):
+        service.providers.hear(provider, DOWN, bulk=False, took_s=0.1, now=service.now)
+    service.now += timedelta(seconds=PAUSE_MIN_S + 1)
+
+
+async def test_who_was_erased_takes_no_ones_turn(service: Notifications) -> None:
+    """Seen to fail without the turn being given back: the other notice waits for a trial that nobody makes."""
+    await book(service, "NNN1000")
+    await service.rows("DELETE FROM subject_key RETURNING 1")
+    await half_open(service, "sms_gateway")
+    await service.settle()
+    assert (await service.states(), service.sink.messages()) == ({"confirmation": "undeliverable"}, [])
+    await book(service, "NNN2000")
+    await service.settle()
+    assert ["NNN-2000" in sent.text for sent in service.sink.messages()] == [True]
+
+
+async def test_who_has_left_the_account_takes_no_ones_turn(service: Notifications) -> None:
+    """Seen to fail without the turn being given back: the other notice waits for a trial that nobody makes."""
+    channels = f'[{TOWN}]\ntoken = "{TOKEN}"\nsecret = "s"\n'
+    await service.restart_sending(line_channels=channels, line_url=service.sink.url)
+    await half_open(service, "line")
+    for user, number in (("Uaway", "NNN1000"), ("Uthere", "NNN2000")):
+        contact = service.contact("sms", user)
+        await service.hear(contact)
+        await service.rows("UPDATE contact_way SET kind = 'line' RETURNING 1")
+        async with service.db.begin(TOWN) as session:
+            is_there = user == "Uthere"
+            await record_follow(session, TOWN, user, follows=is_there, told_at=service.now, now=service.now)
+        await service.hear(service.booked(contact, number=number))
+        await service.settle()
+    assert ["NNN-2000" in sent.text for sent in service.sink.messages(channel="line")] == [True]
+    await service.close_senders()
 
 
 class Forgetful:

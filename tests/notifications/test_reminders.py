@@ -128,6 +128,33 @@ async def test_a_late_reminder_waits_for_the_end_of_the_night(service: Notificat
     assert reminders(service) == 1
 
 
+@pytest.mark.parametrize(
+    ("comes_back", "goes_out"),
+    [
+        ((26, 20, 59, 59), True),
+        ((26, 21, 0, 0), False),
+        ((26, 23, 59, 59), False),
+        ((27, 0, 0, 0), False),
+        ((27, 7, 59, 59), False),
+        ((27, 8, 0, 0), True),
+    ],
+)
+async def test_at_the_edges_of_the_night_and_at_midnight(
+    service: Notifications, comes_back: tuple[int, int, int, int], goes_out: bool
+) -> None:
+    """By the clock of Japan, in which UTC's midnight is nine in the morning."""
+    await load(service, NoticeRules(reminders_before_min=(1_440,)))
+    contact = service.contact("sms")
+    await service.hear(contact, service.booked(contact))
+    await service.settle()
+    service.now = datetime(2026, 11, *comes_back, tzinfo=JST).astimezone(UTC)
+    await service.settle()
+    assert reminders(service) == goes_out
+    service.now = datetime(2026, 11, 27, 8, 0, tzinfo=JST).astimezone(UTC)
+    await service.settle()
+    assert reminders(service) == 1
+
+
 async def test_a_confirmation_is_sent_at_night_at_once(service: Notifications) -> None:
     service.now = datetime(2026, 11, 24, 23, 0, tzinfo=JST).astimezone(UTC)
     contact = service.contact("sms")

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from deploy.local.gateways.behaviour import MAGIC, Behaviour, Channel, Limit, Mode
 from deploy.local.gateways.kept import Way
 from deploy.local.sink import Sink
-from services.notifications.domain.outcomes import Outcome, OutcomeKind
+from services.notifications.domain.outcomes import Outcome, OutcomeKind, is_dead
 from services.notifications.senders import http, smtp
 from services.notifications.senders.by_hand import senders_by_hand
-from services.notifications.senders.http import CONCURRENCY, HttpSender
+from services.notifications.senders.http import CONCURRENCY, Answer, HttpSender
 from services.notifications.senders.line import Line
 from services.notifications.senders.sender import START_WITHIN_S, TIMEOUT_S, Message, Sender
 from services.notifications.senders.simulated import SimulatedSender
@@ -154,6 +154,16 @@ async def test_a_refused_recipient_is_permanent_and_holds_up_nobody(trial: Trial
         "accepted", "accepted", "permanent",
     ]  # fmt: skip
     assert len(trial.sink.messages()) == 2
+
+
+async def test_what_is_refused_says_whether_it_is_the_recipient_or_the_text(trial: Trial) -> None:
+    """Only what says that the address itself is no good ends a way. Seen to fail while every 422 of a gateway did."""
+    refusals: dict[Mode, bool] = {"reject_permanent": True, "reject_text": False}
+    for mode, ends in refusals.items():
+        trial.behave(mode)
+        assert sorted(await trial.send(trial.message(1), trial.message(2))) == ["accepted", "permanent"]
+        [code] = [outcome.error_code for _, outcome in trial.outcomes if outcome.kind == "permanent"]
+        assert (mode, is_dead(code)) == (mode, ends)
 
 
 @pytest.mark.parametrize(("mode", "arrived"), [("drop_before_accept", 0), ("drop_after_accept", 1), ("garbage", 0)])
@@ -295,9 +305,26 @@ async def test_a_recipients_ending_decides_what_becomes_of_it(trial: Trial, endi
     expected: dict[Mode, OutcomeKind] = {
         **dict.fromkeys(("fail_5xx", "too_many", "closing"), "temporary"),
         **dict.fromkeys(("garbage", "drop_before_accept", "drop_after_accept"), "unknown"),
-        **dict.fromkeys(("reject_permanent", "deny"), "permanent"),
+        **dict.fromkeys(("reject_permanent", "reject_text", "deny"), "permanent"),
     }
     assert await trial.send(trial.message(to=to)) == [expected.get(mode, "accepted")]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "ends"),
+    [
+        (b'{"error": "number"}', "sms_number", True),
+        (b'{"error": "not_mobile"}', "sms_number", True),
+        (b'{"error": "text"}', "http_422", False),
+        (b'{"error": "sender"}', "http_422", False),
+        (b'{"error": 7}', "http_422", False),
+        (b"<html>\xff", "http_422", False),
+        (b"", "http_422", False),
+    ],
+)
+def test_a_gateways_422_ends_a_number_only_if_it_says_so(content: bytes, code: str, ends: bool) -> None:
+    outcome = SmsJson("http://x.example.jp/", TOKEN).read(Answer(422, {}, content))
+    assert (outcome.kind, outcome.error_code, is_dead(outcome.error_code)) == ("permanent", code, ends)
 
 
 async def test_the_form_is_in_shift_jis_and_nothing_of_it_is_lost() -> None:

@@ -135,7 +135,7 @@ async def test_a_mail_that_was_accepted_without_an_answer_keeps_its_message_id(s
     assert sent.times == 2
 
 
-@pytest.mark.parametrize(("reach", "code"), [("sms", "http_422"), ("email", "smtp_550")])
+@pytest.mark.parametrize(("reach", "code"), [("sms", "sms_number"), ("email", "smtp_550")])
 async def test_a_refused_address_becomes_a_task_for_staff(service: Notifications, reach: str, code: str) -> None:
     service.sink.behave("sms" if reach == "sms" else "smtp", "reject_permanent")
     await book(service, reach)

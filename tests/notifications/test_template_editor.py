@@ -15,10 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from services.notifications.app import REFUSALS, create_app
 from services.notifications.commands.templates import publish_texts, save_texts
+from services.notifications.domain.notices import OF_ACCOUNTS, Kind
+from services.notifications.pages.template_wording import kinds_by_group
 from shared.errors import Refusal
 from shared.events.routing import TemplateEntry
 from shared.tokens import Identity
-from shared.town_pack.templates import NoticeKind
+from shared.town_pack.templates import CHANNELS, NoticeKind
 from tests.conftest import TestDatabase
 from tests.notifications.harness import OTHER_TOWN, TOWN, Notifications, sign_in
 
@@ -84,6 +86,17 @@ async def test_what_is_saved_is_told_when_it_is_published_and_not_before(
     assert await words(service) == [{"channel": "sms", "language": "ja", "whose": "town", "office": "", "version": 1}]
     deeds = [row.action for row in await service.rows("SELECT action FROM audit ORDER BY occurred_at, action")]
     assert sorted(deeds) == ["template_published", "template_saved"]
+
+
+async def test_whoever_has_an_account_is_written_to_by_mail_or_sms_alone(manager: httpx.AsyncClient) -> None:
+    """Seen to fail for what is said to a former address, which was offered as LINE and as a letter too."""
+    for kind in get_args(Kind):
+        if kind not in OF_ACCOUNTS:
+            continue
+        page = (await manager.get(f"{PATH}/{kind}")).text
+        offered = {channel for channel in CHANNELS if f'name="{channel}_ja"' in page}
+        assert offered == {"email_subject", "email", "sms"}, kind
+        assert kind in kinds_by_group()["サポーターと職員へ"]
 
 
 async def test_who_is_nearest_speaks_first(service: Notifications, manager: httpx.AsyncClient) -> None:

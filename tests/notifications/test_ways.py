@@ -158,6 +158,15 @@ async def test_a_mailbox_that_is_no_more_is_not_asked_again(service: Notificatio
     assert len(await service.rows("SELECT 1 FROM attempt WHERE way_no = 1")) == 1
 
 
+async def test_a_text_that_is_refused_ends_no_way(service: Notifications) -> None:
+    """It goes by the next one, and the number stays good. Seen to fail while every 422 meant the number."""
+    service.sink.behave("sms", "reject_text")
+    await book(service, NewWay(kind="email", address=MAIL))
+    await service.settle()
+    assert [sent.to for sent in service.sink.messages()] == [MAIL]
+    assert {row.state for row in await service.rows("SELECT state FROM contact_way")} == {"good"}
+
+
 async def test_every_use_of_another_way_is_in_the_ledger(service: Notifications) -> None:
     service.sink.behave("sms", "reject_permanent")
     await book(service, NewWay(kind="email", address=MAIL))

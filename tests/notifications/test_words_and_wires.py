@@ -16,6 +16,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import dkim
+import markupsafe
 import msgspec
 import pytest
 from cryptography import x509
@@ -29,11 +30,14 @@ from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.sms import domestic_number
 from services.notifications.domain.words import OwnText
 from services.notifications.orders import Order
+from services.notifications.own_words import words_used
 from services.notifications.rendering import TextTooLong, render, say
 from services.notifications.senders import smtp_pool
 from services.notifications.senders.dkim_signature import DkimKey
+from services.notifications.senders.http import HttpSender
 from services.notifications.senders.sender import Message
 from services.notifications.senders.sms_form import SmsForm
+from services.notifications.senders.sms_json import SmsJson
 from services.notifications.senders.smtp import SmtpSender
 from services.notifications.senders.text_limit import SHIFT_JIS, UCS2_PARTS, TextLimit
 from shared.sms_parts import count_parts
@@ -76,7 +80,10 @@ def test_most_gateways_count_seventy_and_sixty_seven(text: str, parts: int) -> N
 @pytest.mark.parametrize(
     ("text", "parts"),
     [("あ" * 70, 1), ("a" * 140, 1), ("a" * 141, 2), ("あ" * 71, 2), ("あ" * 134, 2), ("あ" * 135, 3), ("a" * 403, 4),
-     ("ｱ" * 140, 1)],
+     ("ｱ" * 140, 1), ("ｱ" * 141, 2), ("a" * 268, 2), ("a" * 269, 3), ("a" * 402, 3), ("あ" * 201, 3), ("あ" * 202, 4),
+     # 133 bytes and a sign of two: it is not cut in half.
+     ("a" * 133 + "あ" * 4, 2), ("a" + "あ" * 133, 2), ("a" + "あ" * 134, 3), ("a" + "あ" * 69, 1),
+     ("a" + "あ" * 70, 2)],
 )  # fmt: skip
 def test_some_count_bytes_of_shift_jis(text: str, parts: int) -> None:
     assert SmsForm.limit.count(text) == parts
@@ -106,6 +113,67 @@ def test_a_gateway_with_little_room_says_that_there_is_something_to_read() -> No
     assert len(text.encode(SHIFT_JIS)) <= 140
     with pytest.raises(TextTooLong):
         say(make_order(), "sms", TextLimit(part_units=50, joined_part_units=50, parts_max=1))
+
+
+@pytest.mark.parametrize(
+    ("limit", "sign", "room"), [(UCS2_PARTS, "あ", 201), (SmsForm.limit, "あ", 201), (SmsForm.limit, "a", 402)]
+)
+def test_own_words_are_sent_to_the_last_sign_that_fits(limit: TextLimit, sign: str, room: int) -> None:
+    """In three messages at most; one sign more, and it is said in our words."""
+    for more, whose in ((0, "town"), (1, "ours")):
+        text = sign * (room + more)
+        order = make_order(own={"sms": (OwnText(whose="town", text=text, version=1),)})
+        assert (say(order, "sms", limit) == text) == (whose == "town")
+        assert [used.whose for used in words_used(order, limit)] == [whose]
+
+
+@pytest.mark.parametrize(("name", "room"), [("sms_gateway", 201), ("sms_form", 201)])
+async def test_the_gateways_take_the_longest_that_we_send(name: str, room: int) -> None:
+    async with Sink(token=TOKEN) as sink:
+        dialect = SmsJson(sink.sms_url, TOKEN) if name == "sms_gateway" else SmsForm(sink.sms_form_url, "u", TOKEN)
+        sender = HttpSender(dialect)
+        text, found = "あ" * room, list[Outcome]()
+        message = Message(key=f"{TOWN}:{uuid4()}", to="09012345678", content=text.encode(), sender="")
+        await sender.send_batch([message], _note(found))
+        await sender.close()
+        assert [outcome.kind for outcome in found] == ["accepted"]
+        assert [sent.text for sent in sink.messages()] == [text]
+
+
+WRITTEN = ("{{ 7 * 7 }}", "{% for x in order %}{{ x }}{% endfor %}", "{order.address}", "%(number)s", "<b>&amp;</b>")
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_what_somebody_wrote_is_never_a_template(written: str) -> None:
+    """Whatever a town, a counter or a coordinator is called or writes: it stands there as it is, in a page escaped."""
+    places = {"town_name": written, "place": written, "town_phone": written, "procedure_name": written}
+    assert say(make_order(**places), "sms").count(written) >= 1
+    helper: dict[str, Any] = {
+        "kind": "helper_message", "message_subject": written, "message_body": f"あ\n{written}", "appointment_id": None,
+        "told_id": uuid4(), "starts_at": None, "ends_at": None,
+    }  # fmt: skip
+    for mail in (mail_of(**places), mail_of(**helper)):
+        text, page = (mail.get_body((kind,)) for kind in ("plain", "html"))
+        assert text is not None
+        assert page is not None
+        assert written in text.get_content()
+        assert str(markupsafe.escape(written)) in page.get_content()
+        assert "49" not in f"{mail['Subject']} {text.get_content()}".replace("482913", "")
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "said"),
+    [
+        (datetime(2026, 11, 30, 14, 59, tzinfo=UTC), ("2026年（令和8年）11月30日（月）午後11時59分", "11月30日（月）")),
+        (datetime(2026, 11, 30, 15, 0, tzinfo=UTC), ("2026年（令和8年）12月1日（火）午前0時", "12月1日（火）")),
+        (datetime(2026, 12, 31, 15, 0, tzinfo=UTC), ("2027年（令和9年）1月1日（金）午前0時", "1月1日（金）")),
+        (datetime(2028, 2, 28, 15, 0, tzinfo=UTC), ("2028年（令和10年）2月29日（火）午前0時", "2月29日（火）")),
+    ],
+)
+def test_the_day_is_that_of_japan(starts_at: datetime, said: tuple[str, str]) -> None:
+    order = make_order(starts_at=starts_at, ends_at=starts_at + timedelta(minutes=30))
+    assert said[0] in say(order, "email")
+    assert said[1] in say(order, "sms")
 
 
 @pytest.mark.parametrize("name", ["二" * 40, "𠮷野ヶ里町" * 5, "Ｎ" * 60])
@@ -191,6 +259,25 @@ def test_a_mail_has_its_words_twice_and_fetches_nothing() -> None:
     assert shown == "".join(plain.split())
     kinds = [part.get_content_type() for part in mail.walk() if not part.is_multipart()]
     assert kinds == ["text/plain", "text/html", "text/calendar", "text/calendar"]
+
+
+def test_the_same_order_is_the_same_bytes_and_its_parts_are_told_apart() -> None:
+    """Seen to fail with boundaries by chance; and no boundary may begin as another (RFC 2046)."""
+    order = make_order(reach="email", address=EMAIL)
+    first, second = (render(order).content for _ in range(2))
+    assert first == second
+    assert first.count(b"\r\n") == first.count(b"\n")
+    assert max(map(len, first.split(b"\r\n"))) <= 78
+    mail = message_from_bytes(first, policy=policy.default)
+    mixed, alternative = (part.get_boundary() for part in mail.walk() if part.is_multipart())
+    assert mixed is not None
+    assert alternative is not None
+    assert not mixed.startswith(alternative)
+    assert not alternative.startswith(mixed)
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar", "text/calendar",
+    ]  # fmt: skip
+    assert [part.defects for part in mail.walk()] == [[]] * 6
 
 
 def test_only_what_may_be_stopped_says_where() -> None:

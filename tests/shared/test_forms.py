@@ -2,10 +2,11 @@
 
 from datetime import date
 
+import phonenumbers
 import pytest
 
 from shared.errors import Refusal
-from shared.web.forms import EMAIL_MAX_LENGTH, NAME_MAX_LENGTH, Form, parse_uuid
+from shared.web.forms import EMAIL_MAX_LENGTH, MOBILE_PREFIXES, NAME_MAX_LENGTH, Form, parse_uuid
 
 COMPOSED, DECOMPOSED = "\u304c", "\u304b\u3099"
 
@@ -171,6 +172,10 @@ def test_a_reading_of_half_width_kana_counts_as_it_will_be_stored() -> None:
         "＋81 90 1234 5678",
         "+81 (0)90-1234-5678",
         "+81 090 1234 5678",
+        "00819012345678",
+        "0081-90-1234-5678",
+        "００８１　９０　１２３４　５６７８",
+        "00 81 (0)90-1234-5678",
         "  090-1234-5678  ",
         "\t090-1234-5678\n",
     ],
@@ -181,7 +186,19 @@ def test_a_mobile_number_in_every_japanese_notation_is_one_number(typed: str) ->
 
 @pytest.mark.parametrize("prefix", ["060", "070", "080", "090"])
 def test_every_mobile_range_receives_sms(prefix: str) -> None:
-    assert mobile_of(f"{prefix}-1234-5678") == (f"+81{prefix[1:]}12345678", None)
+    rest = f"{prefix[1:]}12345678"
+    for typed in (f"{prefix}-1234-5678", f"+81 {rest}", f"+81-{prefix}-1234-5678", f"0081{rest}"):
+        assert mobile_of(typed) == (f"+81{prefix[1:]}12345678", None)
+
+
+def test_mobile_is_what_the_library_of_numbers_calls_so() -> None:
+    """When Japan opens another range, or a pager's becomes a telephone's, the library's next version says so here."""
+    mobile = set()
+    for number in range(10, 100):
+        parsed = phonenumbers.parse(f"+81{number}12345678", "JP")
+        if phonenumbers.number_type(parsed) == phonenumbers.PhoneNumberType.MOBILE:
+            mobile.add(f"0{number}")
+    assert mobile == set(MOBILE_PREFIXES)
 
 
 @pytest.mark.parametrize(

@@ -659,6 +659,8 @@ WHO_MAY: dict[str, Who] = {
     "notifications POST /notices/mine/paper": ANYBODY,
     "notifications GET /notices/mine/leave": ANYBODY,
     "notifications POST /notices/mine/leave": ANYBODY,
+    "notifications GET /notices/mine/line": ANYBODY,
+    "notifications POST /notices/mine/line": ANYBODY,
     "notifications GET /notices/mine/ways/new": ANYBODY,
     "notifications POST /notices/mine/ways/new": ANYBODY,
     "notifications GET /notices/mine/ways/{way_no}/move": ANYBODY,

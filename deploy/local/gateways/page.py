@@ -8,10 +8,10 @@ import jinja2
 import msgspec
 from litestar import Litestar, MediaType, Response, asgi, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
-from litestar.types import Receive, Scope, Send
+from litestar.types import ControllerRouterHandler, Receive, Scope, Send
 
 from deploy.local.gateways.behaviour import Behaviour, Limit
-from deploy.local.gateways.line import serve_push
+from deploy.local.gateways.line import LineEvent, serve_push, serve_reply
 from deploy.local.gateways.sms import serve_form, serve_json
 from shared.web.templating import TOKYO
 
@@ -67,10 +67,6 @@ def make_app(sink: "Sink") -> Litestar:
     async def sms_form(scope: Scope, receive: Receive, send: Send) -> None:
         await serve_form(sink, scope, receive, send)
 
-    @asgi("/v2/bot/message/push", copy_scope=True)
-    async def line_push(scope: Scope, receive: Receive, send: Send) -> None:
-        await serve_push(sink, scope, receive, send)
-
     return Litestar(
         [
             get_page,
@@ -81,8 +77,26 @@ def make_app(sink: "Sink") -> Litestar:
             post_limit,
             sms_gateway,
             sms_form,
-            line_push,
+            *_line_doors(sink),
         ],
         openapi_config=None,
         logging_config=None,
     )
+
+
+def _line_doors(sink: "Sink") -> list[ControllerRouterHandler]:
+    """LINE's own, and what people do there."""
+
+    @post("/line/events")
+    async def post_line_event(data: JSONBody[LineEvent]) -> dict[str, int | None]:
+        return {"status": await sink.caller.tell_of_line(data)}
+
+    @asgi("/v2/bot/message/reply", copy_scope=True)
+    async def line_reply(scope: Scope, receive: Receive, send: Send) -> None:
+        await serve_reply(sink, scope, receive, send)
+
+    @asgi("/v2/bot/message/push", copy_scope=True)
+    async def line_push(scope: Scope, receive: Receive, send: Send) -> None:
+        await serve_push(sink, scope, receive, send)
+
+    return [post_line_event, line_reply, line_push]

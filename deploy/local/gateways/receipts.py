@@ -6,12 +6,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import httpx
 import msgspec
 
 from deploy.local.gateways.behaviour import Mode
 from deploy.local.gateways.kept import Sent
+from deploy.local.gateways.line import LineEvent, event_body, line_signature
 from services.notifications.domain.receipts import sign
 
 T = TypeVar("T")
@@ -30,6 +32,9 @@ class ReceiptsTo(msgspec.Struct, frozen=True, kw_only=True):
     by_form: str | None = None
     bounces: str | None = None
     bounce_token: str = ""
+    # The town's webhook of LINE, and the secret of its account.
+    line: str | None = None
+    line_secret: str = ""
     signs: bool = False
 
 
@@ -41,6 +46,8 @@ class Caller:
         self._token = token
         self._clock = clock
         self._calls: set[asyncio.Task[None]] = set()
+        self.reply_tokens: dict[str, str] = {}
+        """Whom an answer to an event goes to."""
 
     async def tell_by_json(self, sent: Sent, mode: Mode) -> None:
         """The first gateway: our own id, and a word in JSON."""
@@ -72,6 +79,19 @@ class Caller:
         """A mail that could not be delivered, to whoever takes bounces."""
         if self._to.bounces is not None:
             self._later(self._post(self._to.bounces, [report], "message/rfc822", self._to.bounce_token))
+
+    async def tell_of_line(self, event: LineEvent) -> int | None:
+        """What somebody did at the town's account at LINE; what the webhook answered."""
+        if self._to.line is None:
+            return None
+        reply_token = uuid4().hex
+        self.reply_tokens[reply_token] = event.user_id
+        body = event_body(event, reply_token, at_ms=int(self._clock().timestamp() * 1_000))
+        headers = {
+            "content-type": "application/json", "x-line-signature": line_signature(body, self._to.line_secret)
+        }  # fmt: skip
+        async with httpx.AsyncClient(timeout=CALLBACK_TIMEOUT_S, trust_env=False) as client:
+            return (await client.post(self._to.line, content=body, headers=headers)).status_code
 
     async def settle(self) -> None:
         """Wait until everybody was called."""

@@ -47,6 +47,7 @@ from services.notifications.keys import Keys
 from services.notifications.orders import Order, tag_of
 from services.notifications.own_words import words_used
 from services.notifications.providers.providers import Providers
+from services.notifications.senders.sender import NOT_STARTED
 from services.notifications.tables import SERVICE, notice, outbox
 from shared.db import Prepared
 from shared.events.notifications import NoticeProgressed
@@ -190,6 +191,9 @@ async def begin_attempts(
                     )
                 )
             case Send():
+                # The turn that it took at its provider is another one's.
+                taken = choice.taken[row.notice_id].provider
+                providers.hear(taken, NOT_STARTED, bulk=row.bulk, took_s=0.0, now=now)
                 await _settle(session, municipality, row, Settle("undeliverable", "erased"), now=now)
                 finished.append(str(row.notice_id))
             case LookAgain(at):
@@ -199,7 +203,7 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
             case Leave() if row.state != "sending":
                 finished.append(str(row.notice_id))
-    await _write_begun(session, orders, now=now)
+    await _write_begun(session, orders, providers, now=now)
     await schedule_all(session, SERVICE, municipality, plans)
     if finished:
         await _DONE_WITH.row(session, {"municipality": municipality, "kinds": [SEND, SEND_BULK], "refs": finished})
@@ -373,7 +377,7 @@ async def _settle(session: AsyncSession, municipality: str, row: Row[Any], decis
         )
 
 
-async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: datetime) -> None:
+async def _write_begun(session: AsyncSession, orders: Sequence[Order], providers: Providers, *, now: datetime) -> None:
     if not orders:
         return
     begun = {
@@ -387,6 +391,8 @@ async def _write_begun(session: AsyncSession, orders: Sequence[Order], *, now: d
         "reaches": [order.reach for order in orders],
         "ways": [order.way_no for order in orders],
         "tags": [tag_of(order.key) if order.reach == "sms" else None for order in orders],
-        "words": [msgspec.json.encode(words_used(order)).decode() for order in orders],
+        "words": [
+            msgspec.json.encode(words_used(order, providers.text_limit(order.provider))).decode() for order in orders
+        ],
     }
     await _BEGIN.row(session, begun)

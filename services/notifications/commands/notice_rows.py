@@ -81,6 +81,7 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID], *, locked: boo
             _first(appointment.c.offer_until, application.c.until, told.c.until).label("offer_until"),
             appointment.c.minutes.label("needed_min"),
             appointment.c.chain_id,
+            _of_chain().label("chain_sequence"),
             _of_either("state").label("newest_state"),
             _first(appointment.c.sequence, application.c.version, cast(is_overtaken(), Integer)).label(
                 "newest_sequence"
@@ -127,6 +128,15 @@ def select_notices(municipality: str, notice_ids: Sequence[UUID], *, locked: boo
 def _of_either(name: str) -> Any:
     """A column of the appointment or of what was handed in, that a notice is about."""
     return _first(appointment.c[name], application.c[name])
+
+
+def _of_chain() -> Any:
+    """How often anything of an arrival has changed: each of its appointments counts its own changes only."""
+    beside = appointment.alias("beside")
+    changes = select(func.sum(beside.c.sequence)).where(
+        beside.c.municipality == notice.c.municipality, beside.c.chain_id == appointment.c.chain_id
+    )
+    return case((appointment.c.chain_id.is_not(None), changes.scalar_subquery()), else_=0)
 
 
 def _first(*columns: Any) -> Any:
@@ -217,6 +227,7 @@ def order_of(
         offer_until=row.offer_until,
         together=row.together,
         chain_id=row.chain_id,
+        chain_sequence=row.chain_sequence or 0,
         together_until=row.together_until,
         turn_before=row.turn_before or 0,
         turn_ticket=row.turn_ticket or "",

@@ -15,7 +15,6 @@ from services.notifications.commands.subjects import ADDRESS, context_of
 from services.notifications.commands.ways import lock_contact
 from services.notifications.commands.wish_entries import approved
 from services.notifications.domain.proofs import (
-    ASKINGS_KEPT,
     ASKINGS_MAX,
     ASKINGS_WITHIN,
     CODE_LENGTH,
@@ -37,10 +36,6 @@ _WAY = Prepared("""
     JOIN notifications.contact_point c USING (municipality, contact_ref)
     JOIN notifications.subject_key k USING (municipality, subject_ref)
     WHERE (w.municipality, w.contact_ref, w.way_no) = (:municipality, :contact_ref, :way_no)
-""")
-_FORGET_OLD = Prepared("""
-    DELETE FROM notifications.way_code
-    WHERE (municipality, contact_ref) = (:municipality, :contact_ref) AND asked_at <= :kept_since
 """)
 _ASKED = Prepared("""
     SELECT count(*) FILTER (WHERE contact_ref = :contact_ref) AS for_contact,
@@ -96,7 +91,6 @@ async def ask_code(
     context = context_of(municipality, contact.subject_ref)
     address = keys.vault.open(way.wrapped_key, context, ADDRESS, bytes(way.address_sealed))
     hashed = keys.address_hash(municipality, address)
-    await _FORGET_OLD.row(session, about | {"kept_since": now - ASKINGS_KEPT})
     asked = await _ASKED.row(session, about | {"address_hash": hashed, "since": now - ASKINGS_WITHIN})
     if max(asked.for_contact, asked.for_address) >= ASKINGS_MAX:
         raise Refusal("codes_too_many", 429)

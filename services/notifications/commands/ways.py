@@ -31,14 +31,12 @@ _CONTACT = Prepared("""
     WHERE (municipality, contact_ref) = (:municipality, :contact_ref) FOR UPDATE
 """)
 _PLACE = Prepared("""
-    SELECT count(*) AS count, coalesce(max(position), 0) + 1 AS position,
-           greatest(coalesce(max(way_no), 0),
-                    (SELECT coalesce(max(c.way_no), 0) FROM notifications.way_code c
-                     WHERE (c.municipality, c.contact_ref) = (:municipality, :contact_ref)),
-                    (SELECT coalesce(max(a.way_no), 0) FROM notifications.attempt a
-                     JOIN notifications.notice n USING (municipality, notice_id)
-                     WHERE (n.municipality, n.contact_ref) = (:municipality, :contact_ref))) + 1 AS way_no
+    SELECT count(*) AS count, coalesce(max(position), 0) + 1 AS position
     FROM notifications.contact_way WHERE (municipality, contact_ref) = (:municipality, :contact_ref)
+""")
+_NUMBER = Prepared("""
+    UPDATE notifications.contact_point SET last_way_no = last_way_no + 1
+    WHERE (municipality, contact_ref) = (:municipality, :contact_ref) RETURNING last_way_no
 """)
 _ADD = Prepared("""
     INSERT INTO notifications.contact_way (
@@ -121,9 +119,17 @@ async def add_way(
         value=new.address,
         now=now,
     )
-    added = {"sealed": sealed, "kind": new.kind, "is_relay": new.is_relay}
-    await _ADD.row(session, about | added | {"verified_at": None if new.needs_proof else now} | dict(known))
-    return int(known.way_no)
+    numbered = await _NUMBER.row(session, about)
+    added = {
+        "way_no": numbered.last_way_no,
+        "position": known.position,
+        "sealed": sealed,
+        "kind": new.kind,
+        "is_relay": new.is_relay,
+        "verified_at": None if new.needs_proof else now,
+    }
+    await _ADD.row(session, about | added)
+    return int(numbered.last_way_no)
 
 
 async def lock_contact(session: AsyncSession, municipality: str, contact_ref: UUID) -> Any:

@@ -8,7 +8,12 @@ OutcomeKind = Literal["accepted", "temporary", "permanent", "unknown", "not_star
 Delivery = Literal["accepted", "not_delivered", "delivered"]
 
 # Codes of what says that this address takes nothing, now or later: no such mailbox or number, or nobody who follows.
-LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = "line_unreachable", "line_unfollowed", "bounced"
+NO_NUMBER, LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = (
+    "sms_number",
+    "line_unreachable",
+    "line_unfollowed",
+    "bounced",
+)
 # What staff found out by hand: a letter came back, or somebody else picks up.
 LETTER_RETURNED, WRONG_NUMBER = "letter_returned", "wrong_number"
 # Nobody picks up however often they are called; a letter lay until it was too late, or would be. The number is good.
@@ -20,7 +25,7 @@ _DEAD = frozenset(
         "smtp_550",
         "smtp_551",
         "smtp_553",
-        "http_422",
+        NO_NUMBER,
         "form_101",
         LINE_UNREACHABLE,
         LINE_UNFOLLOWED,

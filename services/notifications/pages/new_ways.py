@@ -19,6 +19,7 @@ from services.notifications.domain.ways import WayKind
 from services.notifications.keys import Keys
 from services.notifications.pages.wish_access import WISHES, CodeTries, contact_of
 from services.notifications.providers.chosen import sms_gateways
+from services.notifications.providers.line_channels import line_channels
 from services.notifications.settings import Settings
 from shared.db import Database
 from shared.errors import Refusal
@@ -29,7 +30,7 @@ from shared.web.pages import page, see_other
 from shared.web.town import Town
 
 # What somebody may add: a way of their own, or somebody who reads it for them.
-Choice = Literal["sms", "email", "relay", "letter", "call"]
+Choice = Literal["sms", "email", "line", "relay", "letter", "call"]
 STREET_MAX_LENGTH = 120
 # Of a postal code, those before the hyphen.
 POST_OFFICE_DIGITS = 3
@@ -37,9 +38,10 @@ POST_OFFICE_DIGITS = 3
 Req = Request[Any, Any, Any]
 
 
-def choices(settings: Settings) -> tuple[Choice, ...]:
-    """What this installation can add: no SMS without a gateway. LINE is linked from LINE itself."""
-    return tuple(each for each in get_args(Choice) if each != "sms" or sms_gateways(settings))
+def choices(settings: Settings, town: Town) -> tuple[Choice, ...]:
+    """What can be added here: no SMS without a gateway, no LINE where the town has no account there."""
+    has = {"sms": bool(sms_gateways(settings)), "line": town.code in line_channels(settings)}
+    return tuple(each for each in get_args(Choice) if has.get(each, True))
 
 
 @get("/notices/mine/ways/new", opt=PUBLIC)
@@ -53,7 +55,7 @@ async def get_new_way(
 ) -> Template:
     """First what kind of way, then the form that it needs."""
     contact_of(request, keys, town, now=now)
-    return _new_page(request, settings, by if by in choices(settings) else "", Form({}))
+    return _new_page(request, settings, town, by if by in choices(settings, town) and by != "line" else "", Form({}))
 
 
 @post("/notices/mine/ways/new", opt=PUBLIC)
@@ -70,11 +72,12 @@ async def post_new_way(
     contact_ref = contact_of(request, keys, town, now=now)
     form = Form(await read_form(request))
     by = form.value("by")
-    if by not in choices(settings):
+    # LINE is linked from LINE itself: `pages/line_link.py`.
+    if by not in choices(settings, town) or by == "line":
         raise Refusal("bad_request", 400)
     new = _read_way(form, by, settings)
     if new is None:
-        return _new_page(request, settings, by, form)
+        return _new_page(request, settings, town, by, form)
     if new.needs_proof:
         tries.count(request, town.code)
     async with db.begin(town.code) as session:
@@ -159,13 +162,13 @@ _ADDRESSES: dict[str, Callable[[Form], str]] = {
 }
 
 
-def _new_page(request: Req, settings: Settings, by: str, form: Form) -> Template:
+def _new_page(request: Req, settings: Settings, town: Town, by: str, form: Form) -> Template:
     return page(
         request,
         "way_new.html",
         status=422 if form.errors else 200,
         by=by,
-        choices=choices(settings),
+        choices=choices(settings, town),
         form=form,
     )
 

@@ -41,7 +41,7 @@ _GROUPS = (
     (("draw_",), _("抽選")),
     (("help_", "helper_found"), _("サポーターといっしょに")),
     (("class_",), _("教室")),
-    (("helper_", "sign_in"), _("サポーターと職員へ")),
+    (("helper_", "sign_in", "contact_changed"), _("サポーターと職員へ")),
 )
 
 

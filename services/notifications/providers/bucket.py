@@ -30,6 +30,10 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
+    def give_back(self) -> None:
+        """One that was taken for what was not sent after all."""
+        self._tokens = min(self._burst, self._tokens + 1)
+
 
 class Turns:
     """Those that are put off come back one after the other, `per_second` of them: each is looked at about once more."""

@@ -105,6 +105,7 @@ def make_providers(settings: Settings, *, pace: Callable[[], float] = steady) ->
             table.way or _KNOWN[name],
             is_idempotent=senders[name].is_idempotent,
             pace=pace,
+            text_limit=senders[name].limit,
             limits=table.limits,
         )
         for name, table in tables.items()

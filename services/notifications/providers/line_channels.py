@@ -1,6 +1,7 @@
 """The towns' official accounts at LINE, as the settings say."""
 
 import tomllib
+from typing import Annotated
 
 import msgspec
 
@@ -8,10 +9,12 @@ from services.notifications.settings import Settings
 
 
 class LineChannel(msgspec.Struct, frozen=True):
-    """A town's official account: the token to push with, the secret that its webhooks are signed with."""
+    """A town's official account: the token to push with, the secret that its webhooks are signed with, and its name
+    at LINE (`@…`), by which a page leads there."""
 
     token: str
     secret: str
+    account: Annotated[str, msgspec.Meta(pattern=r"^(@[0-9a-z._-]{1,30})?$")] = ""
 
     def __repr__(self) -> str:
         return "LineChannel()"

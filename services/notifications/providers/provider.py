@@ -10,6 +10,7 @@ from services.notifications.domain.outcomes import TOO_MANY, Outcome, OutcomeKin
 from services.notifications.domain.ways import WayKind
 from services.notifications.providers.breaker import TRIAL_LIMIT_S, Breaker, State
 from services.notifications.providers.bucket import TokenBucket, Turns
+from services.notifications.senders.text_limit import UCS2_PARTS, TextLimit
 
 # What its health counts: long enough to see something at a small town's pace, short enough to be of today.
 WINDOW_S = 600.0
@@ -51,14 +52,23 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider:
-    """`name` is written to each attempt; `way` is what it carries. `pace` tells seconds, and is never set."""
+    """`name` is written to each attempt; `way` is what it carries, and `text_limit` how it counts what it carries.
+    `pace` tells seconds, and is never set."""
 
     def __init__(
-        self, name: str, way: WayKind, *, is_idempotent: bool, pace: Callable[[], float], limits: Limits | None = None
+        self,
+        name: str,
+        way: WayKind,
+        *,
+        is_idempotent: bool,
+        pace: Callable[[], float],
+        text_limit: TextLimit | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.name = name
         self.way = way
         self.is_idempotent = is_idempotent
+        self.text_limit = text_limit or UCS2_PARTS
         self._pace = pace
         self._breaker = Breaker(pace)
         self._bucket = TokenBucket(limits.per_second, limits.burst, pace) if limits else None
@@ -105,6 +115,8 @@ class Provider:
             self._silent_since = self._pace()
         if outcome.kind == "not_started":
             self._breaker.give_back(bulk=bulk)
+            if self._bucket is not None:
+                self._bucket.give_back()
             return
         if is_providers_fault(outcome):
             self._breaker.fail()

@@ -12,6 +12,7 @@ import msgspec
 from services.notifications.domain.outcomes import Outcome
 from services.notifications.domain.providers import NO_PROVIDER, Tried, held_by, least_failed
 from services.notifications.providers.provider import Health, Provider
+from services.notifications.senders.text_limit import UCS2_PARTS, TextLimit
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -66,6 +67,10 @@ class Providers:
     def may_ask_again(self, name: str) -> bool:
         """Whether a message that it may have accepted can be given to it again: it recognises repetitions."""
         return name not in self._all or self._all[name].is_idempotent
+
+    def text_limit(self, name: str) -> TextLimit:
+        """How it counts a text, so that what is written down as said is what it is given."""
+        return self._all[name].text_limit if name in self._all else UCS2_PARTS
 
     def hear(self, name: str, outcome: Outcome, *, bulk: bool, took_s: float, now: datetime) -> None:
         """Learn what became of a message at a provider."""

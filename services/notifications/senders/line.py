@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from uuid import NAMESPACE_URL, uuid5
 
+import aiohttp
 import msgspec
 
 from services.notifications.domain.outcomes import LINE_UNREACHABLE, Outcome
@@ -11,10 +12,14 @@ from services.notifications.orders import town_of
 from services.notifications.senders.http import GARBAGE, REF_MAX_LENGTH, Answer, Question, is_success, refused
 from services.notifications.senders.sender import Message
 from services.notifications.senders.text_limit import TextLimit
+from shared.log import get_logger
+
+log = get_logger(__name__)
 
 LINE = "line"
 TEXT_UNITS = 5_000
-PUSH_PATH = "/v2/bot/message/push"
+PUSH_PATH, REPLY_PATH = "/v2/bot/message/push", "/v2/bot/message/reply"
+REPLY_TIMEOUT_S = 5.0
 RETRY_KEY = "X-Line-Retry-Key"
 ACCEPTED_REQUEST, REQUEST = "x-line-accepted-request-id", "x-line-request-id"
 # How LINE says that it was not this account's friend, or is it no longer.
@@ -62,6 +67,24 @@ class Line:
         if said.message.startswith(NO_FRIEND):
             return Outcome(kind="permanent", error_code=LINE_UNREACHABLE)
         return refused(answer.status)
+
+
+async def reply(base_url: str, token: str, reply_token: str, text: str) -> None:
+    """Answer what somebody wrote to the account, once and soon, as LINE lets us. Nobody waits for it, and nothing of it
+    is tried again."""
+    body = {"replyToken": reply_token, "messages": [{"type": "text", "text": text}]}
+    timeout = aiohttp.ClientTimeout(total=REPLY_TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as client,
+            client.post(
+                base_url.rstrip("/") + REPLY_PATH, json=body, headers={"authorization": f"Bearer {token}"}
+            ) as answer,
+        ):
+            if not is_success(answer.status):
+                log.warning("line_reply_refused", status=answer.status)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        log.warning("line_reply_failed", error=type(error).__name__)
 
 
 def _ref(answer: Answer, header: str) -> str | None:
