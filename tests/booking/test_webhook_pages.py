@@ -4,9 +4,9 @@ import re
 
 import httpx
 
-from services.booking.commands.webhooks import ENDPOINTS_MAX
 from services.booking.domain.webhooks import KINDS
 from services.booking.refusals import REFUSALS
+from shared.webhooks.endpoints import ENDPOINTS_MAX
 from tests.booking.conftest import HOST, OTHER_HOST, OTHER_TOWN, TOWN, BookingTown
 from tests.booking.webhook_receiver import deliveries, receiving, register, sending
 from tests.journeys.resident import read_forms

@@ -11,17 +11,15 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.webhooks import (
-    NAME_MAX_LENGTH,
     RegisterWebhook,
     SecretShown,
     change_webhook,
     register_webhook,
     roll_secret,
 )
-from services.booking.domain.webhooks import KINDS, TEST, URL_MAX_LENGTH, Destinations
+from services.booking.domain.webhooks import KINDS
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.queries.webhooks import DeliveryView, get_endpoint, list_deliveries, list_endpoints
 from services.booking.refusals import REFUSALS
 from shared.db import Database
 from shared.errors import Refusal
@@ -32,6 +30,10 @@ from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+from shared.webhooks.destinations import URL_MAX_LENGTH, Destinations
+from shared.webhooks.endpoints import NAME_MAX_LENGTH
+from shared.webhooks.tries import TEST
+from shared.webhooks.views import DeliveryView, get_endpoint, list_deliveries, list_endpoints
 
 GUARDS = [require_role("manager")]
 PATH = "/counter/webhooks"
