@@ -10,6 +10,7 @@ from services.notifications.commands.handed_in import DUE_FORGET, forget_access_
 from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follow
 from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
+from services.notifications.commands.system_tidying import DUE_TIDY_SYSTEMS, tidy_systems
 from services.notifications.commands.telling import DUE_FORGET_TOLD, forget_told
 from services.notifications.consumers import make_handlers
 from services.notifications.keys import Keys, make_keys
@@ -27,6 +28,8 @@ from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 from shared.settings import MissingSettings
+from shared.webhooks.measuring import Measuring
+from shared.webhooks.sending import WebhookLoop
 
 DUE_HANDLERS: dict[str, DueHandler] = {
     "reminder": remind,
@@ -37,6 +40,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     "replan": replan_reminders,
     DUE_MATCH: match_receipts,
     DUE_FORGET_FOLLOW: forget_follow,
+    DUE_TIDY_SYSTEMS: tidy_systems,
 }
 BAD_SETTINGS = 2
 
@@ -59,7 +63,14 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
     ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    return [sealer.run, Checkpointer(db, outbox, clock).run, HealthLoop(db, providers, clock).run, *sending]
+    return [
+        sealer.run,
+        Checkpointer(db, outbox, clock).run,
+        HealthLoop(db, providers, clock).run,
+        WebhookLoop(db, keys.vault, settings.webhook_destinations, clock).run,
+        Measuring(db).run,
+        *sending,
+    ]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
