@@ -74,7 +74,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     task_id: UUID
     contact_ref: UUID
-    procedure: str
+    # None of what the town told of its own accord.
+    procedure: str | None
     case_id: UUID | None
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
+from services.notifications.commands.telling import open_content
 from services.notifications.domain.notices import REMINDERS, Kind, Matter
 from services.notifications.tables import application, appointment, staff_task, told
 from shared.audit import record_deed
@@ -110,8 +111,8 @@ async def view_contact(
 ) -> Contact | None:
     """How to reach the person of an open task, for staff who asked for it; None if nothing is known.
 
-    A resident reads of it: `read_address_for_staff` writes the ledger's entry in this transaction. Of a helper, the
-    audit alone knows.
+    A resident reads of it: `read_address_for_staff` writes the ledger's entry in this transaction. Of a helper, and of
+    an address that another system gave, the audit alone knows.
 
     Raises:
         Refusal: `not_found` (404), this town has no such task, or it is done: there is no reason to look.
@@ -121,6 +122,11 @@ async def view_contact(
             select(
                 *(func.coalesce(appointment.c[name], application.c[name]).label(name) for name in OF_EITHER),
                 told.c.account_ref,
+                told.c.told_id,
+                told.c.contact_ref.label("told_contact"),
+                told.c.reach,
+                told.c.content_sealed,
+                told.c.wrapped_key,
             )
             .select_from(staff_task)
             .outerjoin(
@@ -149,9 +155,14 @@ async def view_contact(
     if found.account_ref is not None:
         accounts = await read_account_contacts(session, vault, identity.municipality, [found.account_ref])
         return accounts.get(found.account_ref)
-    if found.contact_ref is None:
+    if found.reach is not None:
+        # Only what was to be told has the address, and its person is nobody that we know.
+        content = open_content(vault, identity.municipality, found.told_id, found.content_sealed, found.wrapped_key)
+        return Contact(reach=found.reach, address=content.address) if content.address else None
+    contact_ref = found.contact_ref or found.told_contact
+    if contact_ref is None:
         return None
-    look = Look(task_id=task_id, contact_ref=found.contact_ref, procedure=found.procedure, case_id=found.case_id)
+    look = Look(task_id=task_id, contact_ref=contact_ref, procedure=found.procedure, case_id=found.case_id)
     return await read_address_for_staff(session, vault, identity, look, now=now)
 
 
