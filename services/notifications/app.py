@@ -22,6 +22,14 @@ from services.notifications.pages.notices import (
     post_task_done,
     post_task_undo,
 )
+from services.notifications.pages.systems import (
+    get_system_address,
+    get_system_page,
+    get_systems_page,
+    post_system,
+    post_system_action,
+    post_system_terms,
+)
 from services.notifications.pages.template_history import (
     post_template_history,
     post_template_publish,
@@ -100,6 +108,30 @@ REFUSALS = {
         _("町のデータが、まだ読みこまれていません"), _("少し待ってから、もう一度開いてください。")
     ),
     "system_key": RefusalText(_("鍵を確かめられませんでした"), _("システムの鍵を確かめてください。")),
+    "system_unknown": RefusalText(
+        _("このシステムは登録されていません"),
+        _("一覧にもどって、選びなおしてください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "system_terms": RefusalText(
+        _("決められない内容があります"),
+        _("だれに何を送れるかと、送れる数を確かめてください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "too_many_systems": RefusalText(
+        _("登録できる数をこえています"),
+        _("使っていないシステムの、名前とできることを変えて使ってください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "too_many_keys": RefusalText(
+        _("鍵は2つまでです"),
+        _("使わない鍵を使えなくしてから、つくってください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
     "system_paused": RefusalText(
         _("このシステムからの受付を止めています"), _("町の担当者に、再開してよいか聞いてください。")
     ),
@@ -153,6 +185,12 @@ ROUTES = ServiceRoutes(
         get_notice_view,
         delete_notice,
         post_replay,
+        get_systems_page,
+        post_system,
+        get_system_page,
+        post_system_terms,
+        get_system_address,
+        post_system_action,
         post_arrive,
         get_wishes_link,
         get_wishes,

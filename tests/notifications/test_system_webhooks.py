@@ -190,7 +190,7 @@ async def test_a_paused_address_keeps_what_happens_and_a_deleted_one_nothing(
     await library.told_at(receiver.url)
     for action in ("pause", "test"):
         async with service.db.begin(TOWN) as session:
-            await change_telling(session, MANAGER, library.system_id, action, now=service.now)  # type: ignore[arg-type]
+            await change_telling(session, MANAGER, library.system_id, action, now=service.now)
     await library.accepted()
     await service.settle()
     await tell_all(loop)

@@ -30,6 +30,7 @@ from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
+from shared.web.webhook_words import answer_name
 from shared.webhooks.destinations import URL_MAX_LENGTH, Destinations
 from shared.webhooks.endpoints import NAME_MAX_LENGTH
 from shared.webhooks.tries import TEST
@@ -218,20 +219,6 @@ def _shown(delivery: DeliveryView) -> dict[str, Any]:
         "state": delivery.state,
         "tries": delivery.tries,
         "next_try_at": delivery.next_try_at,
-        "answer": _answer_name(delivery.answer),
+        "answer": answer_name(delivery.answer),
         "answered_at": delivery.answered_at,
     }
-
-
-def _answer_name(answer: str | None) -> str:
-    """What the receiver said, or why it said nothing."""
-    if answer is None:
-        return _("まだ送っていません")
-    known = {
-        "inside": _("送ってはいけないネットワークのアドレスでした"),
-        "connect": _("つながりませんでした"),
-        "tls": _("相手の証明書を確かめられませんでした"),
-        "timeout": _("時間内に返事がありませんでした"),
-        "no_answer": _("返事の前に切れました"),
-    }
-    return known.get(answer) or _("返事：%(status)s", status=answer.removeprefix("http_"))
