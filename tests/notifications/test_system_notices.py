@@ -345,7 +345,6 @@ async def test_parts_are_counted_as_they_are_sent(service: Notifications, client
 
 
 async def test_nothing_of_a_paused_system_is_accepted(library: Library, service: Notifications) -> None:
-    """In the database, too: seen to fail with the trigger of `api_notice` dropped."""
     told = await library.accepted()
     await service.rows("UPDATE api_system SET state = 'paused' RETURNING 1")
     answer = await library.ask()

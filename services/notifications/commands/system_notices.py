@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.commands.telling import Content, Telling, forget_told, seal_content, tell
+from services.notifications.commands.telling import Content, Said, Telling, forget_told, seal_content, tell_all
 from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.domain.asked import NoticeAsked, Problem
 from services.notifications.domain.notices import TOWN_NOTICE, due_kind
@@ -146,7 +146,9 @@ async def accept_notices(
             fit.append(each)
     if fit:
         await _check_room(session, system, len(fit), now=now)
-    rows = [await _tell(session, keys.vault, system.municipality, each, wanted, checks, now=now) for each in fit]
+    made = [_say(keys.vault, system.municipality, each, wanted, checks, now=now) for each in fit]
+    await tell_all(session, system.municipality, [said for said, _row in made], now=now)
+    rows = [row for _said, row in made]
     if rows:
         await _keep(session, system, rows, now=now)
     results |= {row["keys"]: (row["hashes"], Accepted(id=row["told_ids"])) for row in rows}
@@ -225,8 +227,7 @@ async def _check_room(session: AsyncSession, system: System, count: int, *, now:
             raise refusal
 
 
-async def _tell(
-    session: AsyncSession,
+def _say(
     vault: SubjectVault,
     municipality: str,
     new: _New,
@@ -234,8 +235,8 @@ async def _tell(
     checks: TownChecks,
     *,
     now: datetime,
-) -> dict[str, Any]:
-    """Tell it; what is kept of it beside."""
+) -> tuple[Said, dict[str, Any]]:
+    """What is told, and what is kept of it beside."""
     asked, address = new.asked, new.address
     assert address is not None  # it has no problems
     useful_until = asked.useful_until or now + USEFUL_DEFAULT
@@ -252,8 +253,8 @@ async def _tell(
     words = asked.texts.best(language)
     content = Content(subject=words.subject.strip(), body=words.body.strip(), short=words.short.strip(), address=to)
     keep_for = useful_until + TASKS_NEED if asked.kind == TOWN_NOTICE else None
-    await tell(session, telling, asked.kind, seal_content(vault, telling, content), keep_for=keep_for, now=now)
-    return {
+    said = Said(telling, asked.kind, seal_content(vault, telling, content), keep_for=keep_for)
+    return said, {
         "told_ids": told_id,
         "keys": new.key,
         "hashes": new.hashed,
