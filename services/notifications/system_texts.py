@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from services.notifications.domain.asked import NoticeAsked, Problem, Recipient, Words
+from services.notifications.domain.asked import Mistake, NoticeAsked, Recipient, Words
 from services.notifications.domain.notices import TOWN_NOTICE
 from services.notifications.domain.references import (
     has_mail_address,
@@ -78,19 +78,19 @@ class Address(msgspec.Struct, frozen=True):
 
 def problems_of(
     asked: NoticeAsked, address: Address | None, system: System, checks: TownChecks, *, now: datetime
-) -> list[Problem]:
+) -> list[Mistake]:
     """Everything that is wrong with it, as far as it can be seen without looking anything up."""
     found = list(_of_recipient(asked.recipient, address, system))
     if asked.kind not in system.kinds:
-        found.append(Problem("/kind", "not_allowed", "this system may not ask for notices of this kind"))
+        found.append(Mistake("/kind", "not_allowed", "this system may not ask for notices of this kind"))
     for language, words in asked.texts.each():
         found += _of_words(f"/texts/{language}", words, checks)
         text = checks.frames[language][0].replace(_WRITTEN, words.short)
         if words.short and not UCS2_PARTS.has_room(text, PARTS_MAX):
-            found.append(Problem(f"/texts/{language}/short", "sms_parts", f"an SMS of more than {PARTS_MAX} parts"))
+            found.append(Mistake(f"/texts/{language}/short", "sms_parts", f"an SMS of more than {PARTS_MAX} parts"))
     if asked.useful_until is not None and not now + USEFUL_MIN <= asked.useful_until <= now + USEFUL_MAX:
         say_when = f"from {USEFUL_MIN.seconds // 60} minutes to {USEFUL_MAX.days} days ahead"
-        found.append(Problem("/useful_until", "out_of_range", say_when))
+        found.append(Mistake("/useful_until", "out_of_range", say_when))
     if asked.reference is not None:
         found += _of_reference(asked.reference)
     return found
@@ -112,45 +112,45 @@ def address_of(recipient: Recipient) -> Address | None:
     return Address(kind, value) if value else None
 
 
-def _of_recipient(recipient: Recipient, address: Address | None, system: System) -> Iterator[Problem]:
+def _of_recipient(recipient: Recipient, address: Address | None, system: System) -> Iterator[Mistake]:
     named = recipient.named()
     if len(named) != 1:
-        yield Problem("/recipient", "not_one", "exactly one of number, email and phone")
+        yield Mistake("/recipient", "not_one", "exactly one of number, email and phone")
         return
     [kind] = named
     if kind not in system.recipients:
-        yield Problem(f"/recipient/{kind}", "not_allowed", "this system may not name a recipient so")
+        yield Mistake(f"/recipient/{kind}", "not_allowed", "this system may not name a recipient so")
     elif address is None:
         what = {"number": "no reference number", "email": "no mail address", "phone": "no number of a mobile phone"}
-        yield Problem(f"/recipient/{kind}", "unreadable", what[kind])
+        yield Mistake(f"/recipient/{kind}", "unreadable", what[kind])
     if kind == "number" and recipient.language is not None:
-        yield Problem("/recipient/language", "not_allowed", "whoever has the number chose a language themselves")
+        yield Mistake("/recipient/language", "not_allowed", "whoever has the number chose a language themselves")
 
 
-def _of_words(at: str, words: Words, checks: TownChecks) -> Iterator[Problem]:
+def _of_words(at: str, words: Words, checks: TownChecks) -> Iterator[Mistake]:
     for name, text in (("subject", words.subject), ("body", words.body), ("short", words.short)):
         pointer, is_read_by_others = f"{at}/{name}", name != "body"
         if not text.strip() and name != "short":
-            yield Problem(pointer, "empty", "write something")
+            yield Mistake(pointer, "empty", "write something")
         if len(text) > _MAX[name]:
-            yield Problem(pointer, "too_long", f"at most {_MAX[name]} letters")
+            yield Mistake(pointer, "too_long", f"at most {_MAX[name]} letters")
         lines = [text] if is_read_by_others else text.split("\n")
         if any(map(has_unseen, lines)):
-            yield Problem(pointer, "sign", "a line break or control character, or a sign that nobody sees")
+            yield Mistake(pointer, "sign", "a line break or control character, or a sign that nobody sees")
         if any(links_elsewhere(line, checks.hosts) for line in lines):
-            yield Problem(pointer, "link", "only the town's own pages are linked to")
+            yield Mistake(pointer, "link", "only the town's own pages are linked to")
         if is_read_by_others and telling_in(text, checks.discreet):
-            yield Problem(pointer, "telling", "others read this: it names what is discreet")
+            yield Mistake(pointer, "telling", "others read this: it names what is discreet")
 
 
-def _of_reference(reference: str) -> Iterator[Problem]:
+def _of_reference(reference: str) -> Iterator[Mistake]:
     pointer = "/reference"
     if not is_visible(reference) or len(reference) > REFERENCE_MAX_LENGTH:
-        yield Problem(pointer, "unreadable", f"1 to {REFERENCE_MAX_LENGTH} visible ASCII signs")
+        yield Mistake(pointer, "unreadable", f"1 to {REFERENCE_MAX_LENGTH} visible ASCII signs")
     elif has_my_number(reference):
-        yield Problem(pointer, "personal", "it has a My Number in it")
+        yield Mistake(pointer, "personal", "it has a My Number in it")
     elif has_mail_address(reference) or any(map(_is_phone, like_phones(reference))):
-        yield Problem(pointer, "personal", "it has somebody's mail address or telephone number in it")
+        yield Mistake(pointer, "personal", "it has somebody's mail address or telephone number in it")
 
 
 def _is_phone(text: str) -> bool:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.notifications.domain.asked import Problem
+from services.notifications.domain.asked import Mistake
 from services.notifications.queries_of_systems import NoticeView, Tried
 
 ID = UUID("8d1f7f0e-6a3b-4c58-9f2d-0a4c5b6e7f81")
@@ -21,7 +21,7 @@ ASKED = {
     },
     "reference": "loan-48211",
 }
-PROBLEM = Problem("/texts/ja/subject", "too_long", "at most 100 letters")
+PROBLEM = Mistake("/texts/ja/subject", "too_long", "at most 100 letters")
 VIEW = NoticeView(
     id=ID,
     reference="loan-48211",

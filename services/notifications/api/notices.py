@@ -12,7 +12,7 @@ from litestar.params import FromPath, QueryParameter
 from services.notifications.api import examples
 from services.notifications.api.systems import require_system, system_of
 from services.notifications.commands.system_notices import Accepted, Asking, NotAccepted, Result, take_back
-from services.notifications.domain.asked import NoticeAsked, Problem
+from services.notifications.domain.asked import Mistake, NoticeAsked
 from services.notifications.domain.systems import BATCH_MAX
 from services.notifications.flow import KnownTowns, accept
 from services.notifications.keys import Keys
@@ -66,7 +66,7 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     state: str | None = None
     links: dict[str, str] | None = None
     code: str | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Mistake, ...] = ()
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.telling import Content, Said, Telling, forget_told, seal_content, tell_all
 from services.notifications.commands.telling_systems import tell_systems
-from services.notifications.domain.asked import NoticeAsked, Problem
+from services.notifications.domain.asked import Mistake, NoticeAsked
 from services.notifications.domain.notices import TOWN_NOTICE, due_kind
 from services.notifications.domain.systems import TAKEN_BACK, TASKS_NEED, USEFUL_DEFAULT, begins_of, seconds_until_next
 from services.notifications.keys import Keys
@@ -90,7 +90,7 @@ class NotAccepted(msgspec.Struct, frozen=True, kw_only=True):
     """Why not: `notice_unfit`, with everything that is wrong with it, or `key_reused`."""
 
     code: Literal["notice_unfit", "key_reused"]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Mistake, ...] = ()
 
 
 Result = Accepted | NotAccepted
@@ -139,7 +139,7 @@ async def accept_notices(
     for each in new.values():
         problems = problems_of(each.asked, each.address, system, checks, now=now)
         if not problems and each.number is not None and each.number not in wanted:
-            problems = [Problem("/recipient/number", "unknown", "nobody is known by this number, or how to reach them")]
+            problems = [Mistake("/recipient/number", "unknown", "nobody is known by this number, or how to reach them")]
         if problems:
             results[each.key] = (each.hashed, NotAccepted(code="notice_unfit", problems=tuple(problems)))
         else:

@@ -77,7 +77,7 @@ class NoticeAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     reference: _Name | None = None
 
 
-class Problem(msgspec.Struct, frozen=True):
+class Mistake(msgspec.Struct, frozen=True):
     """What is wrong, and where (a JSON pointer, RFC 6901). `detail` is for whoever writes the system."""
 
     pointer: str
