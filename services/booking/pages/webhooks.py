@@ -29,6 +29,7 @@ from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
+from shared.web.refusals import REFUSALS as COMMON_REFUSALS
 from shared.web.town import Town
 from shared.web.webhook_words import answer_name
 from shared.webhooks.destinations import URL_MAX_LENGTH, Destinations
@@ -172,7 +173,7 @@ async def _list_page(
 ) -> Template:
     async with db.begin(town.code) as session:
         endpoints = await list_endpoints(session, town.code, now=now)
-    text = REFUSALS[refusal.code] if refusal else None
+    text = (REFUSALS.get(refusal.code) or COMMON_REFUSALS[refusal.code]) if refusal else None
     return page(
         request,
         "webhooks.html",
