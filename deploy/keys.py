@@ -20,6 +20,7 @@ from services.routing.commands import vault as routing
 from shared.crypto import SealBroken, SubjectVault
 from shared.db import Database
 from shared.events.subscriptions import SERVICES
+from shared.webhooks.endpoints import webhook_context
 
 DONE, SOME_LEFT = 0, 1
 BATCH = 500
@@ -43,7 +44,7 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("transfer", "transfer_id", booking.transfer_context),
         Wrapped("helper_message", "message_id", booking.helper_message_context),
         Wrapped("helper_note", "assignment_id", booking.note_context),
-        Wrapped("webhook_endpoint", "endpoint_id", booking.webhook_context),
+        Wrapped("webhook_endpoint", "endpoint_id", webhook_context),
     ),
     "notifications": (
         Wrapped("subject_key", "subject_ref", notifications.context_of),

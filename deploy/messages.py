@@ -121,10 +121,17 @@ STAFF_ONLY: Final = {
     ),
     "other systems of the town": (
         "services/booking/pages/webhook.html",
-        "services/booking/pages/webhook_parts.html",
         "services/booking/pages/webhook_secret.html",
         "services/booking/pages/webhooks.html",
         "services/booking/pages/webhooks.py",
+        "services/notifications/pages/system.html",
+        "services/notifications/pages/system_parts.html",
+        "services/notifications/pages/system_secret.html",
+        "services/notifications/pages/system_wording.py",
+        "services/notifications/pages/systems.html",
+        "services/notifications/pages/systems.py",
+        "shared/web/templates/webhook_parts.html",
+        "shared/web/webhook_words.py",
     ),
     "the manager's draws": (
         "services/booking/pages/draw_staff.html",

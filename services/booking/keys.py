@@ -112,11 +112,6 @@ def note_context(municipality: str, assignment_id: UUID) -> str:
     return f"{municipality}/helper-note/{assignment_id}"
 
 
-def webhook_context(municipality: str, endpoint_id: UUID) -> str:
-    """What the key of another system of the town is bound to."""
-    return f"{municipality}/webhook/{endpoint_id}"
-
-
 def _door_code(key: bytes, municipality: str, day: date) -> str:
     return _mac(key, f"{municipality}/{day.isoformat()}").hex()[:DOOR_CODE_LENGTH]
 

@@ -431,18 +431,6 @@ REFUSALS: dict[str, RefusalText] = {
     "waiting_unfit": RefusalText(
         _("この予約では、早い時間のお知らせを使えません"), _("早い時間があいているかどうかは、電話でお聞きください。")
     ),
-    "practice_town": RefusalText(
-        _("練習用の町では、ほかのシステムに知らせません"), _("ほんとうの町のページで、登録してください。")
-    ),
-    "webhook_unknown": RefusalText(_("このシステムは登録されていません"), _("一覧にもどって、選びなおしてください。")),
-    "webhook_url_unfit": RefusalText(
-        _("送り先のURLを確かめてください"),
-        _("https:// で始まるアドレスを入力してください。利用者名、パスワード、# から後は入れられません。"),
-    ),
-    "webhook_url_inside": RefusalText(
-        _("このアドレスには送れません"),
-        _("役場の中のネットワークに送るときは、システムの管理者に、送り先のネットワークの登録を頼んでください。"),
-    ),
     "webhook_kinds_missing": RefusalText(_("知らせることが選ばれていません"), _("ひとつ以上選んでください。")),
     "too_many_webhooks": RefusalText(
         _("登録できる数をこえています"), _("使っていないシステムの登録を取り消してから、登録してください。")

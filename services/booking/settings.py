@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from services.booking.domain.webhooks import Destinations, read_networks
 from shared.settings import PREFIX, SHARED, MissingSettings, ServiceSettings, load
+from shared.webhooks.destinations import Destinations, read_networks
 
 SERVICE = "booking"
 

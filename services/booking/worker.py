@@ -34,11 +34,10 @@ from services.booking.commands.waitlist import WAITING
 from services.booking.commands.waitlist_offers import WAITING_ANSWER, on_waiting_answer_due, on_waiting_due
 from services.booking.consumers import make_handlers
 from services.booking.domain.closings import CLOSING
+from services.booking.domain.webhooks import about_of
 from services.booking.keys import Keys
-from services.booking.measuring import Measuring
 from services.booking.settings import Settings, load_settings
 from services.booking.tables import outbox
-from services.booking.webhooks import WebhookLoop
 from shared.clock import Clock, clock_from, utc_now
 from shared.db import Database
 from shared.ledger.checkpoints import Checkpointer
@@ -47,6 +46,8 @@ from shared.log import configure_logging
 from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
+from shared.webhooks.measuring import Measuring
+from shared.webhooks.sending import WebhookLoop
 
 DUE_HANDLERS: dict[str, DueHandler] = {
     AVAILABILITY: on_availability_due,
@@ -95,7 +96,7 @@ def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:
         due_handlers=DUE_HANDLERS | keyed_handlers(keys) | help_handlers(keys),
         make_loops=lambda db, clock, relay: [
             *make_loops(db, clock, relay),
-            WebhookLoop(db, keys, settings.webhook_destinations, clock).run,
+            WebhookLoop(db, keys.vault, settings.webhook_destinations, clock, about_of=about_of).run,
             Measuring(db).run,
         ],
         clock=clock,

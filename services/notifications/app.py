@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-from services.notifications.api import post_bounce, post_line_events, post_receipts
+from services.notifications.api.notices import (
+    delete_notice,
+    get_notice_view,
+    post_notice,
+    post_notices,
+    post_replay,
+)
+from services.notifications.api.notices import get_notices as get_system_notices
+from services.notifications.api.providers import post_bounce, post_line_events, post_receipts
+from services.notifications.api.systems import KeyTries
+from services.notifications.flow import KnownTowns
 from services.notifications.keys import make_keys
 from services.notifications.pages.bulk import post_bulk, post_bulk_new, show_bulk, show_bulk_list, show_bulk_new
 from services.notifications.pages.bulk_check import (
@@ -29,6 +39,14 @@ from services.notifications.pages.notice import get_again_address, get_notice, p
 from services.notifications.pages.notices import get_notices
 from services.notifications.pages.provider_health import get_providers
 from services.notifications.pages.staff_refusals import STAFF_REFUSALS
+from services.notifications.pages.systems import (
+    get_system_address,
+    get_system_page,
+    get_systems_page,
+    post_system,
+    post_system_action,
+    post_system_terms,
+)
 from services.notifications.pages.tasks import (
     get_task,
     get_task_form_address,
@@ -127,6 +145,50 @@ REFUSALS = {
     ),
     "no_catalogue": RefusalText(
         _("町のデータが、まだ読みこまれていません"), _("少し待ってから、もう一度開いてください。")
+    ),
+    "system_key": RefusalText(_("鍵を確かめられませんでした"), _("システムの鍵を確かめてください。")),
+    "system_unknown": RefusalText(
+        _("このシステムは登録されていません"),
+        _("一覧にもどって、選びなおしてください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "system_terms": RefusalText(
+        _("決められない内容があります"),
+        _("だれに何を送れるかと、送れる数を確かめてください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "too_many_systems": RefusalText(
+        _("登録できる数をこえています"),
+        _("使っていないシステムの、名前とできることを変えて使ってください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "too_many_keys": RefusalText(
+        _("鍵は2つまでです"),
+        _("使わない鍵を使えなくしてから、つくってください。"),
+        "/notices/systems",
+        _("一覧にもどる"),
+    ),
+    "system_paused": RefusalText(
+        _("このシステムからの受付を止めています"), _("町の担当者に、再開してよいか聞いてください。")
+    ),
+    "too_many_notices": RefusalText(
+        _("お知らせの数が、決められた数をこえます"), _("時間をおいて、もう一度送ってください。")
+    ),
+    "notice_unfit": RefusalText(
+        _("お知らせに、なおすところがあります"), _("送る内容をなおしてから、新しい鍵で、もう一度送ってください。")
+    ),
+    "notice_unknown": RefusalText(
+        _("このお知らせはありません"), _("番号を確かめてください。古いお知らせの記録は消してあります。")
+    ),
+    "notice_gone_out": RefusalText(
+        _("もう送ったか、いま送っているところです"), _("取り消せません。必要なら、新しいお知らせを送ってください。")
+    ),
+    "key_reused": RefusalText(_("同じ操作の鍵が、ちがう内容に使われました"), _("新しい鍵で、もう一度送ってください。")),
+    "key_unreadable": RefusalText(
+        _("操作の鍵を読みとれませんでした"), _("1文字から100文字までの英数字と記号で送ってください。")
     ),
     "templates_moved": RefusalText(
         _("ほかの人が、先になおしました"), _("お知らせの文のページを開きなおして、もう一度確かめてください。")
@@ -234,6 +296,18 @@ ROUTES = ServiceRoutes(
         post_receipts,
         post_bounce,
         post_line_events,
+        post_notice,
+        post_notices,
+        get_system_notices,
+        get_notice_view,
+        delete_notice,
+        post_replay,
+        get_systems_page,
+        post_system,
+        get_system_page,
+        post_system_terms,
+        get_system_address,
+        post_system_action,
         post_arrive,
         get_wishes_link,
         get_wishes,
@@ -261,7 +335,14 @@ def create_app(settings: Settings, *, clock: Clock = utc_now, db: Database | Non
         db=db or Database(settings.database_url, service=SERVICE, pool_size=settings.database_pool_size),
         token_public_keys=settings.token_public_keys,
         is_session_ended=ended_sessions.is_ended,
-        asked={"settings": settings, "keys": make_keys(settings), "tries": CodeTries()},
+        asked={
+            "settings": settings,
+            "keys": make_keys(settings),
+            "tries": CodeTries(),
+            "key_tries": KeyTries(),
+            "towns": KnownTowns(),
+            "destinations": settings.webhook_destinations,
+        },
         clock=clock,
         default_municipality=settings.default_municipality if settings.is_local else None,
         secure=not settings.is_local,

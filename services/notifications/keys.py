@@ -54,6 +54,10 @@ class Keys:
         """By which askings for one address are counted, whosever it is; mail is the same in capitals."""
         return _mac(self.master_keys[0], "address", f"{municipality}/{address.lower()}")
 
+    def request_hash(self, municipality: str, system_id: UUID, request: bytes) -> bytes:
+        """By which the same request of a system is known again: keyed, for there may be an address in it."""
+        return _mac(self.master_keys[0], "request", f"{municipality}/{system_id}/{request.decode()}")
+
     def wishes_link(self, municipality: str, contact_ref: UUID, way_no: int) -> str:
         """What in a message opens the wishes of its contact, as long as it has the way by which the message went."""
         opened = contact_ref.bytes + way_no.to_bytes(_WAY_BYTES)

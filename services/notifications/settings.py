@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from shared.settings import SHARED, ServiceSettings, load
+from shared.settings import PREFIX, SHARED, MissingSettings, ServiceSettings, load
+from shared.webhooks.destinations import Destinations, read_networks
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
@@ -34,6 +35,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     line_url: str = "https://api.line.me"
     # TOML, a table for each town: `[143421]`, `token = "…"`, `secret = "…"`. Empty: nobody is reached by LINE.
     line_channels: str = ""
+    # Networks of the town's own that webhooks may be sent to, separated by commas; otherwise only public addresses.
+    webhook_networks: str = ""
+
+    @property
+    def webhook_destinations(self) -> Destinations:
+        """Where webhooks may be sent."""
+        return Destinations(https_only=not self.is_local, allowed=read_networks(self.webhook_networks))
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -42,4 +50,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         MissingSettings: naming everything that is missing.
     """
-    return load(Settings, environ, service="notifications")
+    settings = load(Settings, environ, service="notifications")
+    try:
+        read_networks(settings.webhook_networks)
+    except ValueError as error:
+        raise MissingSettings(f"settings: {PREFIX}NOTIFICATIONS_WEBHOOK_NETWORKS: {error}") from error
+    return settings

@@ -4,6 +4,7 @@ from typing import get_args
 
 from sqlalchemy import (
     TIMESTAMP,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -24,6 +25,7 @@ from services.notifications.domain.notices import OF_TOWN, Kind
 from services.notifications.domain.proofs import CODE_TRIES_MAX
 from services.notifications.domain.quiet_hours import OWN_FROM, OWN_TO
 from services.notifications.domain.stops import STOP_KEYS
+from services.notifications.domain.systems import KEY_PLACES, RecipientKind
 from services.notifications.domain.ways import WayKind, WayState
 from shared.audit import audit_table
 from shared.db import service_metadata
@@ -33,6 +35,7 @@ from shared.messaging.outbox import Outbox
 from shared.practice import PATTERN
 from shared.town_pack.templates import CHANNELS
 from shared.web.sessions import EndedSessions
+from shared.webhooks.tables import webhook_delivery_table, webhook_endpoint_table
 
 SERVICE = "notifications"
 _TIME = TIMESTAMP(timezone=True)
@@ -386,6 +389,7 @@ appointment = Table(
     Column("access_sealed", LargeBinary),
     Column("access_version", Integer, nullable=False, server_default="0"),
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
+    Index("appointment_number_idx", "municipality", "number"),
     Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
     Index("appointment_number_idx", "municipality", "number"),
     Index("appointment_starts_idx", "municipality", "starts_at"),
@@ -779,6 +783,120 @@ letter = Table(
         postgresql_where=text("batch_id IS NULL AND taken_out_at IS NULL"),
     ),
 )
+
+# Another system of the town that may ask for notices: of which kinds, to whom, and how many.
+api_system = Table(
+    "api_system",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("system_id", _UUID, primary_key=True),
+    Column("name_ja", Text, nullable=False),
+    Column("recipients", ARRAY(Text), nullable=False),
+    Column("kinds", ARRAY(Text), nullable=False),
+    Column("per_minute", Integer, nullable=False),
+    Column("per_day", Integer, nullable=False),
+    # What the town pays for.
+    Column("sms_parts_per_day", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("registered_at", _TIME, nullable=False),
+    Column("changed_at", _TIME, nullable=False),
+    CheckConstraint("state IN ('active', 'paused')", name="state"),
+    CheckConstraint(
+        f"cardinality(recipients) > 0 AND recipients <@ ARRAY{list(get_args(RecipientKind))}", name="recipients"
+    ),
+    CheckConstraint(f"cardinality(kinds) > 0 AND kinds <@ ARRAY{list(OF_TOWN)}", name="kinds"),
+    CheckConstraint("per_minute > 0 AND per_day > 0 AND sms_parts_per_day >= 0", name="limits"),
+    # Nothing of a practice town is another system's.
+    CheckConstraint(f"municipality !~ '{PATTERN}'", name="practice"),
+)
+
+# By what a system is known. Two may live side by side, so that one can take the other's place.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    # In the key itself: by it the key is found, and known on the page.
+    Column("key_id", Text, primary_key=True),
+    Column("system_id", _UUID, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("made_at", _TIME, nullable=False),
+    Column("last_used_at", _TIME),
+    Column("revoked_at", _TIME),
+    ForeignKeyConstraint(
+        ["municipality", "system_id"],
+        [f"{SERVICE}.api_system.municipality", f"{SERVICE}.api_system.system_id"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(f"place IN {KEY_PLACES}", name="place"),
+    CheckConstraint("octet_length(secret_hash) = 32", name="secret_hash"),
+    Index(
+        "api_key_live_idx",
+        "municipality",
+        "system_id",
+        "place",
+        unique=True,
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
+)
+
+# What a system asked for: whose it is, and what the system was told of it last. It goes with what was told. Its trigger
+# (0034) counts it in `api_use`, refuses more than the system may, and gives it its place (`seq`).
+api_notice = Table(
+    "api_notice",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("told_id", _UUID, primary_key=True),
+    Column("system_id", _UUID, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    # Forgotten after a week: then nobody sends the same request again.
+    Column("idempotency_key", Text),
+    # Keyed: what was asked for has an address in it.
+    Column("request_hash", LargeBinary),
+    # The system's own name for it.
+    Column("reference", Text),
+    Column("sms_parts", Integer, nullable=False),
+    Column("accepted_at", _TIME, nullable=False),
+    Column("told_state", Text, nullable=False, server_default="waiting"),
+    Column("version", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("municipality", "system_id", "idempotency_key"),
+    UniqueConstraint("municipality", "system_id", "seq"),
+    ForeignKeyConstraint(
+        ["municipality", "told_id"],
+        [f"{SERVICE}.told.municipality", f"{SERVICE}.told.told_id"],
+        ondelete="CASCADE",
+    ),
+    ForeignKeyConstraint(
+        ["municipality", "system_id"],
+        [f"{SERVICE}.api_system.municipality", f"{SERVICE}.api_system.system_id"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("(idempotency_key IS NULL) = (request_hash IS NULL)", name="key"),
+    CheckConstraint("sms_parts >= 0", name="sms_parts"),
+    Index("api_notice_accepted_idx", "municipality", "accepted_at"),
+)
+
+# How much a system has asked for, in a minute and in a day of Japan's.
+api_use = Table(
+    "api_use",
+    metadata,
+    Column("municipality", Text, primary_key=True),
+    Column("system_id", _UUID, primary_key=True),
+    Column("span", Text, primary_key=True),
+    Column("starts_at", _TIME, primary_key=True),
+    Column("notices", Integer, nullable=False),
+    Column("sms_parts", Integer, nullable=False),
+    ForeignKeyConstraint(
+        ["municipality", "system_id"],
+        [f"{SERVICE}.api_system.municipality", f"{SERVICE}.api_system.system_id"],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("span IN ('minute', 'day')", name="span"),
+)
+
+# Where a system is told what became of it: its endpoint has the id of the system.
+webhook_endpoint = webhook_endpoint_table(metadata)
+webhook_delivery = webhook_delivery_table(metadata)
 
 # Which subjects are erased, by a hash; and the tables that name subjects, which take no erased one (a trigger).
 erased_subject = erased_subject_table(metadata)

@@ -13,6 +13,7 @@ from services.notifications.commands.letters import forget_letters
 from services.notifications.commands.line import DUE_FORGET_FOLLOW, forget_follow
 from services.notifications.commands.receipts import DUE_MATCH, match_receipts
 from services.notifications.commands.rules import replan_reminders
+from services.notifications.commands.system_tidying import DUE_TIDY_SYSTEMS, tidy_systems
 from services.notifications.commands.telling import DUE_FORGET_TOLD, forget_told
 from services.notifications.commands.tidying import Tidying
 from services.notifications.consumers import make_handlers
@@ -34,6 +35,8 @@ from shared.messaging.due import DueHandler
 from shared.messaging.relay import Relay
 from shared.messaging.worker import Loop, Worker
 from shared.settings import MissingSettings
+from shared.webhooks.measuring import Measuring as WatchedWebhooks
+from shared.webhooks.sending import WebhookLoop
 
 DUE_HANDLERS: dict[str, DueHandler] = {
     "reminder": remind,
@@ -47,6 +50,7 @@ DUE_HANDLERS: dict[str, DueHandler] = {
     **BULK_HANDLERS,
     DUE_FORGET_LETTERS: forget_letters,
     DUE_END_CALL: end_call,
+    DUE_TIDY_SYSTEMS: tidy_systems,
 }
 BAD_SETTINGS = 2
 
@@ -69,8 +73,19 @@ def make_loops(settings: Settings, keys: Keys, db: Database, clock: Clock, relay
     ]
     sealer = Sealer(db, clock)
     relay.tell(sealer.look_in)
-    watching = [HealthLoop(db, providers, clock).run, Measuring(db, providers, clock).run]
-    return [sealer.run, Checkpointer(db, outbox, clock).run, *watching, Tidying(db, clock).run, *sending]
+    watching = [
+        HealthLoop(db, providers, clock).run,
+        Measuring(db, providers, clock).run,
+        WatchedWebhooks(db).run,
+    ]
+    return [
+        sealer.run,
+        Checkpointer(db, outbox, clock).run,
+        WebhookLoop(db, keys.vault, settings.webhook_destinations, clock).run,
+        Tidying(db, clock).run,
+        *watching,
+        *sending,
+    ]
 
 
 def make_worker(settings: Settings, *, clock: Clock = utc_now) -> Worker:

@@ -141,16 +141,26 @@ def _names(kind: str, channel: Channel, line: str) -> Iterator[Flaw]:
         yield Flaw("", (), "a brace around no name", f"take it out; there are {there}")
 
 
+def has_unseen(line: str) -> bool:
+    """Whether there is a sign in a line that ends it, turns the writing round, or that nobody sees."""
+    return any(unicodedata.category(sign) in NO_TEXT and sign != JOINER for sign in line)
+
+
+def links_elsewhere(line: str, hosts: frozenset[str]) -> list[str]:
+    """The links in a line, and what programs make one of, that lead to other hosts than these."""
+    plain = unicodedata.normalize("NFKC", line)
+    elsewhere = [found for found in _LINK.findall(plain) if not _is_own(found, hosts)]
+    elsewhere += [found for found in _BARE_HOST.findall(_LINK.sub(" ", plain)) if found.casefold() not in hosts]
+    return list(dict.fromkeys(elsewhere))
+
+
 def _signs(which: str, line: str) -> Iterator[Flaw]:
-    if any(unicodedata.category(sign) in NO_TEXT and sign != JOINER for sign in line):
+    if has_unseen(line):
         yield Flaw("", (), f"a line break, or a sign that is none, in {which}", "take it out")
 
 
 def _links(line: str, hosts: frozenset[str]) -> Iterator[Flaw]:
-    plain = unicodedata.normalize("NFKC", line)
-    elsewhere = [found for found in _LINK.findall(plain) if not _is_own(found, hosts)]
-    elsewhere += [found for found in _BARE_HOST.findall(_LINK.sub(" ", plain)) if found.casefold() not in hosts]
-    for link in dict.fromkeys(elsewhere):
+    for link in links_elsewhere(line, hosts):
         yield Flaw(
             "", (), f"a link to another host: {link}", "use {link} or {site}: only the town's own pages are linked to"
         )

@@ -90,7 +90,9 @@ class ErrorPages:
                 "code": refusal.code,
                 **refusal.details,
             }
-            return Response(problem, status_code=refusal.status, media_type="application/problem+json")
+            wait_s = refusal.details.get("retry_after_s")
+            headers = {} if wait_s is None else {"retry-after": str(wait_s)}
+            return Response(problem, status_code=refusal.status, media_type="application/problem+json", headers=headers)
         # A path that no route has was refused before its town was looked for.
         parts = parts_of(request.scope)
         town = request.scope["state"].setdefault("town", parts.towns.recall(request.headers.get("host", "")))

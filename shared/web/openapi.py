@@ -31,6 +31,8 @@ from shared.web.refusals import RefusalText
 VERSION = "1"
 COMPONENTS = "#/components/schemas/"
 PROBLEM = "application/problem+json"
+# The guard of what other systems of the town ask for (`services/notifications/api/systems.py`).
+OF_SYSTEMS = "require_system"
 _IN_PATH = re.compile(r"\{(\w+)\}")
 _LIMITS = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 _ABOUT = """\
@@ -54,6 +56,13 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
             "items": {"type": "string"},
             "description": "Which parameters, or fields of the body, could not be read.",
         },
+        "problems": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Everything that is wrong: where (`pointer`, a JSON pointer), a `code`, and in words.",
+        },
+        "limit": {"type": "string", "description": "Which limit has no room."},
+        "retry_after_s": {"type": "integer", "description": "After how many seconds it has room again."},
         "alternatives": {
             "type": "array",
             "items": {"type": "object"},
@@ -129,6 +138,11 @@ def _security_schemes(*, secure: bool) -> Document:
             "name": token,
             "description": "The token of somebody who has signed in, with a role that the route names.",
         },
+        "system": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The key of another system of the town, which its managers make.",
+        },
     }
 
 
@@ -170,6 +184,8 @@ def _operation(handler: HTTPRouteHandler, path: str, texts: Mapping[str, Refusal
 def _description(words: str, guard: str | None) -> str:
     # What a command raises stands in the responses.
     told = words.split("\nRaises:", 1)[0].strip()
+    if guard == OF_SYSTEMS:
+        return told
     roles = (guard or "").removeprefix("require_")
     return (
         told if roles in ("", "visitor") else f"{told}\n\nFor staff with the role `{roles.replace('_or_', '` or `')}`."
@@ -179,6 +195,8 @@ def _description(words: str, guard: str | None) -> str:
 def _security(guard: str | None, said: Documented) -> list[Document]:
     if guard is None:
         return [{}, {"visitor": []}] if said.knows_owner else []
+    if guard == OF_SYSTEMS:
+        return [{"system": []}]
     return [{"visitor" if guard == "require_visitor" else "staff": []}]
 
 
@@ -242,7 +260,9 @@ def _all_refusals(
         found |= {"too_large": 413}
     if writes:
         found |= {"cross_site": 403}
-    if guard is not None:
+    if guard == OF_SYSTEMS:
+        found |= {"system_key": 401, "too_many_tries": 429}
+    elif guard is not None:
         # A visitor's ways are not a machine's in the lobby.
         found |= {"session_needed": 401, "role_missing": 403}
     if any(each["name"] == KEY_HEADER for each in parameters):

@@ -7,9 +7,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.booking.commands.webhooks import ENDPOINTS_MAX
 from services.booking.domain.webhooks import KINDS
 from services.booking.queries.kiosk import SHOWN_FOR
+from shared.webhooks.endpoints import ENDPOINTS_MAX
 from tests.booking import draws_town
 from tests.booking.conftest import CHILD, TOWN, BookingTown
 from tests.booking.helpers_town import HALL, SUZUKI, TANAKA, HelperTown

@@ -200,8 +200,6 @@ def test_names_lie_open_in_few_functions_only() -> None:
         # No names: the seed of a draw, and the code of an entry.
         ("commands/draws.py", "_open_seed"), ("queries/draws.py", "_open_code"),
         ("commands/class_draws.py", "_open_seed"), ("queries/help_requests.py", "find_request"),
-        # Nor here: the secret by which another system knows us.
-        ("commands/webhook_turns.py", "begin_turn"),
         # Nor here: what one counter told the other, and coordinators the helpers.
         ("commands/transfer.py", "_open_note"), ("queries/helper_messages.py", "_open"),
         # And what one helper left to the next, which has no names.

@@ -7,9 +7,9 @@ import pytest
 
 from services.booking.commands.practice import bring_visitor
 from services.booking.commands.webhooks import RegisterWebhook, register_webhook
-from services.booking.domain.webhooks import Destinations
 from shared.errors import Refusal
 from shared.events.routing import PracticeVisitorSent
+from shared.webhooks.destinations import Destinations
 from tests.booking.conftest import TOWN, BookingTown
 from tests.booking.webhook_receiver import MANAGER
 

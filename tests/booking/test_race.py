@@ -2,12 +2,7 @@
 
 import asyncio
 import contextlib
-import os
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +10,6 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
-from deploy.local.servers import free_port
 from services.booking.commands.holds import FREE_PREDICATE, TAKE
 from services.booking.commands.marks import MARK_DIRTY
 from services.booking.domain.rules import Policy, SlotTaken
@@ -24,12 +18,10 @@ from shared.clock import utc_now
 from shared.errors import Refusal
 from shared.web.identity import SESSION_COOKIE
 from tests.booking.conftest import FAMILY, HOST, TOWN, BookingTown
+from tests.serving import serving as serve
 
 RACERS = 500
-READY_TIMEOUT_S = 120
 TIMEOUT_S = 120
-# Longer than uvicorn waits for open streams, on a busy machine too.
-STOP_TIMEOUT_S = 60
 
 _MAKE_VISITS = text("""
     INSERT INTO booking.visit (municipality, visit_id, pass_id, guest_ref, subject_ref, case_id, procedure, reach,
@@ -40,34 +32,9 @@ _MAKE_VISITS = text("""
 """)
 
 
-@contextlib.asynccontextmanager
-async def serving(town: BookingTown, *, dies: bool = False) -> AsyncIterator[str]:
-    """The web process of booking, by itself, with a real clock; it must end on SIGTERM, unless it `dies` before."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "tests.booking.server:app", "--factory", "--port", str(port),
-         "--log-level", "warning", "--no-access-log", "--backlog", "2048"],
-        env={**os.environ, **town.environ},
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        async with httpx.AsyncClient(trust_env=False) as client:
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(f"{url}/readyz")).status_code == 200:
-                        break
-                if dies and process.poll() is not None:
-                    break
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.1)
-        yield url
-        process.terminate()
-        assert await asyncio.to_thread(process.wait, STOP_TIMEOUT_S) in (0, -15, *([-9] if dies else []))
-    finally:
-        process.kill()
-        process.wait()
+def serving(town: BookingTown, *, dies: bool = False) -> contextlib.AbstractAsyncContextManager[str]:
+    """The web process of booking."""
+    return serve("tests.booking.server:app", town.environ, dies=dies)
 
 
 async def make_visits(town: BookingTown, count: int) -> list[UUID]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.booking.domain.webhooks import URL_MAX_LENGTH, Destinations, read_networks
 from services.booking.settings import load_settings
 from shared.errors import Refusal
 from shared.settings import MissingSettings
+from shared.webhooks.destinations import URL_MAX_LENGTH, Destinations, read_networks
 from tests.conftest import TestDatabase
 
 PUBLIC = Destinations()

@@ -4,9 +4,10 @@ import re
 
 import httpx
 
-from services.booking.commands.webhooks import ENDPOINTS_MAX
 from services.booking.domain.webhooks import KINDS
 from services.booking.refusals import REFUSALS
+from shared.web.refusals import REFUSALS as SHARED
+from shared.webhooks.endpoints import ENDPOINTS_MAX
 from tests.booking.conftest import HOST, OTHER_HOST, OTHER_TOWN, TOWN, BookingTown
 from tests.booking.webhook_receiver import deliveries, receiving, register, sending
 from tests.journeys.resident import read_forms
@@ -76,9 +77,9 @@ async def test_what_cannot_be_registered_says_why_and_keeps_what_was_typed(town:
     async with manager(town) as browser:
         for wrong, says in (
             ({"name": ""}, "入力してください"),
-            ({"url": "display.example.jp"}, REFUSALS["webhook_url_unfit"].title),
-            ({"url": "http://127.0.0.1:5432/"}, REFUSALS["webhook_url_inside"].title),
-            ({"url": "http://169.254.169.254/"}, REFUSALS["webhook_url_inside"].title),
+            ({"url": "display.example.jp"}, SHARED["webhook_url_unfit"].title),
+            ({"url": "http://127.0.0.1:5432/"}, SHARED["webhook_url_inside"].title),
+            ({"url": "http://169.254.169.254/"}, SHARED["webhook_url_inside"].title),
             ({"kinds": []}, REFUSALS["webhook_kinds_missing"].title),
             ({"kinds": ["appointment.eaten"]}, REFUSALS["webhook_kinds_missing"].title),
         ):
@@ -102,7 +103,7 @@ async def test_another_towns_are_nowhere_to_be_found(town: BookingTown) -> None:
         assert "登録したシステムはありません" in (await stranger.get(PAGE)).text
         unknown = await stranger.get(f"{PAGE}/{shown.endpoint_id}")
         assert unknown.status_code == 404
-        assert REFUSALS["webhook_unknown"].title in unknown.text
+        assert SHARED["webhook_unknown"].title in unknown.text
         for action in ("test", "pause", "resume", "roll", "delete"):
             assert (await stranger.post(f"{PAGE}/{shown.endpoint_id}/{action}", data={})).status_code == 404
     assert await deliveries(town) == []

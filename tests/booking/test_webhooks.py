@@ -15,26 +15,24 @@ from services.booking.commands.changes import CancelAppointment, cancel_appointm
 from services.booking.commands.closings import CloseTime, close_time, reopen
 from services.booking.commands.line import MoveAlong, move_along
 from services.booking.commands.tidying import tidy_up
-from services.booking.commands.webhook_turns import TURN_MAX
 from services.booking.commands.webhooks import change_webhook, roll_secret
-from services.booking.domain.webhooks import (
+from shared.faults import Fault, armed
+from shared.messaging.due import LEASE
+from shared.tokens import Identity
+from shared.webhooks.destinations import Destinations
+from shared.webhooks.measuring import WEBHOOKS_STOPPED, Measuring
+from shared.webhooks.sending import TIMEOUT_S, WebhookLoop
+from shared.webhooks.signing import read_secret, sign
+from shared.webhooks.tries import (
     FIRST_PAUSE,
     GIVE_UP_AFTER,
     JITTER,
     LONGEST_PAUSE,
     MESSAGES_KEPT,
     OLD_SECRET_KEPT,
-    Destinations,
     next_try,
-    read_secret,
-    sign,
 )
-from services.booking.measuring import Measuring
-from services.booking.metrics import WEBHOOKS_STOPPED
-from services.booking.webhooks import TIMEOUT_S, WebhookLoop
-from shared.faults import Fault, armed
-from shared.messaging.due import LEASE
-from shared.tokens import Identity
+from shared.webhooks.turns import TURN_MAX
 from tests.booking.conftest import MORNING, OTHER_TOWN, TOWN, BookingTown, make_pack
 from tests.booking.draws_town import announce, close, enter
 from tests.booking.webhook_receiver import (

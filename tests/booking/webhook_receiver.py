@@ -14,9 +14,11 @@ from uuid import UUID
 import msgspec
 
 from services.booking.commands.webhooks import RegisterWebhook, SecretShown, register_webhook
-from services.booking.domain.webhooks import KINDS, Destinations, read_networks, read_secret
-from services.booking.webhooks import WebhookLoop
+from services.booking.domain.webhooks import KINDS, about_of
 from shared.tokens import Identity
+from shared.webhooks.destinations import Destinations, read_networks
+from shared.webhooks.sending import WebhookLoop
+from shared.webhooks.signing import read_secret
 from tests.booking.conftest import TOWN, BookingTown
 
 MANAGER = Identity(municipality=TOWN, kind="staff", ref="manager", session_id="s-manager", roles=("manager",))
@@ -98,7 +100,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 @asynccontextmanager
 async def sending(town: BookingTown, destinations: Destinations = HERE) -> AsyncIterator[WebhookLoop]:
     """The worker's loop."""
-    loop = WebhookLoop(town.db, town.keys, destinations, town.clock)
+    loop = WebhookLoop(town.db, town.keys.vault, destinations, town.clock, about_of=about_of)
     try:
         yield loop
     finally:

@@ -61,6 +61,7 @@ from tests.browser.walks.wishes import (
 from tests.browser.walks.by_hand import test_a_call_and_what_comes_of_it, test_a_letter_to_the_letter_box_and_back
 from tests.browser.walks.hall import test_the_hall_as_those_see_it_who_run_it
 from tests.browser.walks.editing import test_the_catalogue_is_edited_looked_at_and_published
+from tests.browser.walks.systems import test_another_system_may_have_people_told
 from tests.browser.walks.words import test_a_town_says_it_in_its_own_words
 from tests.browser.walks.many import test_a_town_writes_to_many
 from tests.browser.walks.sending import (

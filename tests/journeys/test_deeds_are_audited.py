@@ -147,6 +147,9 @@ AUDITED: dict[str, str] = {
     "notifications POST /notices/bulk/{bulk_id}/send": "bulk_sent",
     "notifications POST /notices/bulk/{bulk_id}/stop": "bulk_stopped",
     "notifications POST /notices/bulk/{bulk_id}": "bulk_saved",
+    "notifications POST /notices/systems/{system_id}/{action}": "system-key",
+    "notifications POST /notices/systems/{system_id}": "system-change",
+    "notifications POST /notices/systems": "system-register",
     # What stopped between the services.
     **{f"{name} POST /{name}/dead-letters/{{event_id}}/replay": "replay_dead_letter" for name in SERVICES},
     **{
@@ -914,6 +917,15 @@ def _tells_another_system(desk: Desk) -> None:
     assert own, desk.page.text
     desk.get(own[1])
     desk.send("/test")
+    may = {"recipients": "number", "kinds": "town_notice", "per_minute": "60", "per_day": "100"}
+    desk.get("/notices/systems")
+    desk.send("/notices/systems", None, name="図書館システム", sms_parts_per_day="10", **may)
+    desk.send("/key")
+    desk.get("/notices/systems")
+    system = re.search(r'href="(/notices/systems/[0-9a-f-]+)"', desk.page.text)
+    assert system, desk.page.text
+    desk.get(system[1])
+    desk.send(system[1], None, name="図書館", sms_parts_per_day="0", **may)
 
 
 def _does_the_same_by_a_program(desk: Desk, coordinator: Desk, stack: Stack) -> None:

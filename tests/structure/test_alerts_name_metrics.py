@@ -8,14 +8,14 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-import services.booking.metrics
 import services.notifications.metrics
 import services.routing.metrics
 import shared.telemetry
+import shared.webhooks.measuring
 from shared.messaging.dead_letters import SEALED_KEPT
 
 MODULES = (
-    services.booking.metrics,
+    shared.webhooks.measuring,
     services.notifications.metrics,
     services.routing.metrics,
     shared.telemetry,

@@ -31,6 +31,8 @@ OPERATOR = only("operator")
 # Whoever has an account of their own, which a machine has not.
 PEOPLE = only(*(role for role in ROLES if role != "kiosk"))
 PRIVACY = only("privacy_officer")
+# Other systems of the town, which are nobody.
+SYSTEMS: Who = frozenset()
 SERVICES = ("routing", "booking", "notifications")
 
 # Served by each service.
@@ -649,6 +651,19 @@ WHO_MAY: dict[str, Who] = {
     "notifications POST /notifications/api/receipts/{provider}": ANYBODY,
     "notifications POST /notifications/api/bounces": ANYBODY,
     "notifications POST /notifications/api/line/{municipality}": ANYBODY,
+    # Other systems of the town, by a key: nobody comes in here by their token.
+    "notifications POST /notifications/api/notices": SYSTEMS,
+    "notifications POST /notifications/api/notices/batch": SYSTEMS,
+    "notifications GET /notifications/api/notices": SYSTEMS,
+    "notifications GET /notifications/api/notices/{notice_id}": SYSTEMS,
+    "notifications DELETE /notifications/api/notices/{notice_id}": SYSTEMS,
+    "notifications POST /notifications/api/webhooks/replay": SYSTEMS,
+    "notifications GET /notices/systems": MANAGER,
+    "notifications POST /notices/systems": MANAGER,
+    "notifications GET /notices/systems/{system_id}": MANAGER,
+    "notifications POST /notices/systems/{system_id}": MANAGER,
+    "notifications GET /notices/systems/{system_id}/{action}": MANAGER,
+    "notifications POST /notices/systems/{system_id}/{action}": MANAGER,
     # Whoever has a message's link, or comes from the case: their own wishes, by a cookie.
     "notifications POST /notices/arrive": ANYBODY,
     "notifications GET /notices/arrive": ANYBODY,

@@ -15,17 +15,15 @@ from services.booking.api.bodies import one_line
 from services.booking.api.refused import WEBHOOK
 from services.booking.commands.keyed import do_once, request_hash
 from services.booking.commands.webhooks import (
-    NAME_MAX_LENGTH,
     RegisterWebhook,
     SecretShown,
     change_webhook,
     register_webhook,
     roll_secret,
 )
-from services.booking.domain.webhooks import KINDS, URL_MAX_LENGTH, Destinations
+from services.booking.domain.webhooks import KINDS
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.queries.webhooks import DeliveryView, EndpointView, get_endpoint, list_deliveries, list_endpoints
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
@@ -33,6 +31,9 @@ from shared.web.documented import IdempotencyKey, NeededIdempotencyKey, document
 from shared.web.forms import parse_uuid
 from shared.web.identity import require_role
 from shared.web.town import Town
+from shared.webhooks.destinations import URL_MAX_LENGTH, Destinations
+from shared.webhooks.endpoints import NAME_MAX_LENGTH
+from shared.webhooks.views import DeliveryView, EndpointView, get_endpoint, list_deliveries, list_endpoints
 
 GUARDS = [require_role("manager")]
 TAGS = ["webhooks (staff)"]
@@ -75,6 +76,7 @@ ENDPOINT_EXAMPLE = EndpointView(
     waiting=1,
 )
 DELIVERY_EXAMPLE = DeliveryView(
+    delivery_id=examples.OTHER_ID,
     kind="appointment.called",
     told_at=examples.NOW,
     state="waiting",

@@ -9,8 +9,8 @@ from services.booking.commands.access import oldest_day
 from services.booking.commands.helper_messages import KEPT as HELPER_MESSAGES_KEPT
 from services.booking.domain.help_requests import UNMET_KEPT
 from services.booking.domain.notes import NOTES_KEPT
-from services.booking.domain.webhooks import MESSAGES_KEPT
 from shared.clock import jst_day
+from shared.webhooks.tries import MESSAGES_KEPT
 
 KEPT = timedelta(days=2)
 BATCH = 5_000

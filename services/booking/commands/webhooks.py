@@ -1,9 +1,8 @@
 """Webhooks, as staff decide about them: which system of the town is told, of what, and by which secret it knows us."""
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -11,25 +10,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.booking.commands.keyed import claim_key, keep_answer, request_hash
-from services.booking.domain.webhooks import (
-    KINDS,
-    OLD_SECRET_KEPT,
-    SECRET_BYTES,
-    TEST,
-    Destinations,
-    show_secret,
-)
-from services.booking.keys import Keys, webhook_context
+from services.booking.domain.webhooks import KINDS
+from services.booking.keys import Keys
 from shared.audit import record_deed
 from shared.errors import Refusal
-from shared.messaging.due import schedule, unschedule
 from shared.practice import is_practice
 from shared.tokens import Identity
+from shared.webhooks import endpoints
+from shared.webhooks.destinations import Destinations
+from shared.webhooks.endpoints import ENDPOINTS_MAX, Action
 
-# Kind of `due`, for an endpoint's id: when it has its next turn.
-WEBHOOK = "webhook"
-ENDPOINTS_MAX = 10
-NAME_MAX_LENGTH = 40
+SERVICE = "booking"
 
 
 class RegisterWebhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,45 +42,6 @@ class SecretShown(msgspec.Struct, frozen=True, kw_only=True):
 # Two who register at once wait for each other: together they are not too many.
 _LOCK_LIST = text("SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints/' || :municipality, 0))")
 _COUNT = text("SELECT count(*) FROM webhook_endpoint WHERE municipality = :municipality")
-_REGISTER = text("""
-    INSERT INTO webhook_endpoint
-        (municipality, endpoint_id, name_ja, url, kinds, state, wrapped_key, secret_sealed, registered_at, changed_at)
-    VALUES (:municipality, :endpoint_id, :name_ja, :url, :kinds, 'active', :wrapped_key, :secret_sealed, :now, :now)
-""")
-_LOCK = text("""
-    SELECT endpoint_id, state, wrapped_key, secret_sealed FROM webhook_endpoint
-    WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id) FOR UPDATE
-""")
-_PAUSE = text("""
-    UPDATE webhook_endpoint SET state = 'paused', changed_at = :now
-    WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id)
-""")
-_RESUME = text("""
-    UPDATE webhook_endpoint SET state = 'active', failures = 0, failing_since = NULL, changed_at = :now
-    WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id)
-""")
-_AT_ONCE = text("""
-    UPDATE webhook_delivery SET next_try_at = :now, failing_since = NULL
-    WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id) AND state = 'waiting'
-""")
-_ROLL = text("""
-    UPDATE webhook_endpoint SET old_secret_sealed = secret_sealed, old_secret_until = :old_until,
-                                secret_sealed = :secret_sealed, changed_at = :now
-    WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id)
-""")
-# One at a time: who presses again sees what became of the first.
-_TEST = text("""
-    INSERT INTO webhook_delivery
-        (municipality, delivery_id, endpoint_id, kind, about, version, facts, told_at, state, next_try_at)
-    SELECT :municipality, :delivery_id, :endpoint_id, :test, '', 1, '{}', :now, 'waiting', :now
-    WHERE NOT EXISTS (SELECT 1 FROM webhook_delivery
-                      WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id) AND state = 'waiting'
-                        AND kind = :test)
-""")
-_DELETE_DELIVERIES = text("""
-    DELETE FROM webhook_delivery WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id)
-""")
-_DELETE = text("DELETE FROM webhook_endpoint WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id)")
 _TELL = text("""
     SELECT tell_webhooks(:municipality, :kind, :about, :version, CAST(:facts AS jsonb), CAST(:now AS timestamptz))
 """)
@@ -130,24 +82,21 @@ async def register_webhook(
     await session.execute(_LOCK_LIST, {"municipality": town})
     if (await session.execute(_COUNT, {"municipality": town})).scalar_one() >= ENDPOINTS_MAX:
         raise Refusal("too_many_webhooks", 409)
-    endpoint_id, secret = uuid4(), secrets.token_bytes(SECRET_BYTES)
-    context = webhook_context(town, endpoint_id)
-    wrapped_key = keys.vault.new_key(context)
-    made = {
-        "municipality": town,
-        "endpoint_id": endpoint_id,
-        "name_ja": order.name_ja,
-        "url": order.url,
-        "kinds": sorted(set(order.kinds), key=KINDS.index),
-        "wrapped_key": wrapped_key,
-        "secret_sealed": keys.vault.seal(wrapped_key, context, "secret", show_secret(secret)),
-        "now": now,
-    }
-    await session.execute(_REGISTER, made)
-    await _wake(session, town, endpoint_id, now=now)
+    endpoint_id, kinds = uuid4(), sorted(set(order.kinds), key=KINDS.index)
+    secret = await endpoints.add_endpoint(
+        session,
+        SERVICE,
+        town,
+        endpoint_id,
+        name_ja=order.name_ja,
+        url=order.url,
+        kinds=kinds,
+        vault=keys.vault,
+        now=now,
+    )
     await keep_answer(session, town, owner, order.key, SecretShown(endpoint_id=endpoint_id))
     await record_deed(session, actor, "webhook-register", endpoint_id, now=now)
-    return SecretShown(endpoint_id=endpoint_id, secret=show_secret(secret))
+    return SecretShown(endpoint_id=endpoint_id, secret=secret)
 
 
 async def roll_secret(
@@ -162,50 +111,19 @@ async def roll_secret(
     answered = await claim_key(session, town, owner, key, request_hash("webhook-roll", endpoint_id), now=now)
     if answered is not None:
         return msgspec.convert(answered, SecretShown)
-    found = await _lock(session, town, endpoint_id)
-    secret = show_secret(secrets.token_bytes(SECRET_BYTES))
-    sealed = keys.vault.seal(bytes(found.wrapped_key), webhook_context(town, endpoint_id), "secret", secret)
-    changed = {"municipality": town, "endpoint_id": endpoint_id, "secret_sealed": sealed, "now": now}
-    await session.execute(_ROLL, changed | {"old_until": now + OLD_SECRET_KEPT})
+    secret = await endpoints.roll_secret(session, town, endpoint_id, keys.vault, now=now)
     await keep_answer(session, town, owner, key, SecretShown(endpoint_id=endpoint_id))
     await record_deed(session, actor, "webhook-roll", endpoint_id, now=now)
     return SecretShown(endpoint_id=endpoint_id, secret=secret)
 
 
 async def change_webhook(
-    session: AsyncSession, actor: Identity, endpoint_id: UUID, action: Literal["test", "pause", "resume", "delete"], *,
-    now: datetime,
-) -> None:  # fmt: skip
+    session: AsyncSession, actor: Identity, endpoint_id: UUID, action: Action, *, now: datetime
+) -> None:
     """Send a test; send nothing for now, while what happens is kept; go on, with what was kept; or send nothing ever.
 
     Raises:
         Refusal: `webhook_unknown` (404).
     """
-    town = actor.municipality
-    await _lock(session, town, endpoint_id)
-    mine = {"municipality": town, "endpoint_id": endpoint_id, "now": now}
-    if action == "delete":
-        await session.execute(_DELETE_DELIVERIES, mine)
-        await session.execute(_DELETE, mine)
-        await unschedule(session, "booking", municipality=town, kind=WEBHOOK, ref=str(endpoint_id))
-    elif action == "pause":
-        await session.execute(_PAUSE, mine)
-    else:
-        if action == "resume":
-            await session.execute(_RESUME, mine)
-            await session.execute(_AT_ONCE, mine)
-        else:
-            await session.execute(_TEST, mine | {"delivery_id": uuid4(), "test": TEST})
-        await _wake(session, town, endpoint_id, now=now)
+    await endpoints.change_endpoint(session, SERVICE, actor.municipality, endpoint_id, action, now=now)
     await record_deed(session, actor, f"webhook-{action}", endpoint_id, now=now)
-
-
-async def _lock(session: AsyncSession, municipality: str, endpoint_id: UUID) -> Any:
-    found = (await session.execute(_LOCK, {"municipality": municipality, "endpoint_id": endpoint_id})).one_or_none()
-    if found is None:
-        raise Refusal("webhook_unknown", 404)
-    return found
-
-
-async def _wake(session: AsyncSession, municipality: str, endpoint_id: UUID, *, now: datetime) -> None:
-    await schedule(session, "booking", municipality=municipality, kind=WEBHOOK, ref=str(endpoint_id), due_at=now)

@@ -11,17 +11,15 @@ from litestar.response import Redirect, Template
 
 from services.booking.commands.keyed import KEY_MAX_LENGTH
 from services.booking.commands.webhooks import (
-    NAME_MAX_LENGTH,
     RegisterWebhook,
     SecretShown,
     change_webhook,
     register_webhook,
     roll_secret,
 )
-from services.booking.domain.webhooks import KINDS, TEST, URL_MAX_LENGTH, Destinations
+from services.booking.domain.webhooks import KINDS
 from services.booking.flow import Rush
 from services.booking.keys import Keys
-from services.booking.queries.webhooks import DeliveryView, get_endpoint, list_deliveries, list_endpoints
 from services.booking.refusals import REFUSALS
 from shared.db import Database
 from shared.errors import Refusal
@@ -31,7 +29,13 @@ from shared.web.i18n import gettext as _
 from shared.web.i18n import translate
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
+from shared.web.refusals import REFUSALS as COMMON_REFUSALS
 from shared.web.town import Town
+from shared.web.webhook_words import answer_name
+from shared.webhooks.destinations import URL_MAX_LENGTH, Destinations
+from shared.webhooks.endpoints import NAME_MAX_LENGTH
+from shared.webhooks.tries import TEST
+from shared.webhooks.views import DeliveryView, get_endpoint, list_deliveries, list_endpoints
 
 GUARDS = [require_role("manager")]
 PATH = "/counter/webhooks"
@@ -169,7 +173,7 @@ async def _list_page(
 ) -> Template:
     async with db.begin(town.code) as session:
         endpoints = await list_endpoints(session, town.code, now=now)
-    text = REFUSALS[refusal.code] if refusal else None
+    text = (REFUSALS.get(refusal.code) or COMMON_REFUSALS[refusal.code]) if refusal else None
     return page(
         request,
         "webhooks.html",
@@ -216,20 +220,6 @@ def _shown(delivery: DeliveryView) -> dict[str, Any]:
         "state": delivery.state,
         "tries": delivery.tries,
         "next_try_at": delivery.next_try_at,
-        "answer": _answer_name(delivery.answer),
+        "answer": answer_name(delivery.answer),
         "answered_at": delivery.answered_at,
     }
-
-
-def _answer_name(answer: str | None) -> str:
-    """What the receiver said, or why it said nothing."""
-    if answer is None:
-        return _("まだ送っていません")
-    known = {
-        "inside": _("送ってはいけないネットワークのアドレスでした"),
-        "connect": _("つながりませんでした"),
-        "tls": _("相手の証明書を確かめられませんでした"),
-        "timeout": _("時間内に返事がありませんでした"),
-        "no_answer": _("返事の前に切れました"),
-    }
-    return known.get(answer) or _("返事：%(status)s", status=answer.removeprefix("http_"))

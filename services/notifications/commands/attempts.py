@@ -25,11 +25,13 @@ from services.notifications.commands.notice_rows import (
 from services.notifications.commands.own_texts import read_own_texts
 from services.notifications.commands.receipts import go_on_if_sent
 from services.notifications.commands.tasks import open_task
+from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.commands.told import STATES, notice_progressed
 from services.notifications.commands.ways import mark_dead
 from services.notifications.commands.ways_left import list_ways_left
 from services.notifications.domain.notices import (
     MAY_BE_MISSED,
+    OF_TOWN,
     SEND,
     SEND_BULK,
     Decision,
@@ -203,6 +205,8 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
             case Leave() if row.state != "sending":
                 finished.append(str(row.notice_id))
+    of_town = [row.notice_id for row in rows if row.kind in OF_TOWN and str(row.notice_id) in finished]
+    await tell_systems(session, municipality, of_town, now=now)
     await _write_begun(session, orders, providers, now=now)
     await schedule_all(session, SERVICE, municipality, plans)
     if finished:
@@ -282,6 +286,8 @@ async def end_attempts(
         if delivery == "not_delivered":
             # Its receipt was quicker than its answer.
             await go_on_if_sent(session, municipality, notice_id, now=now)
+    of_town = [each.order.notice_id for each in results if each.order.kind in OF_TOWN and each.order.notice_id in ours]
+    await tell_systems(session, municipality, of_town, now=now)
 
 
 def _as_told(result: Result, delivery: str | None) -> Result:

@@ -41,7 +41,9 @@ _FORGET = tuple(
         "due WHERE municipality = :municipality AND split_part(ref, ':', 1) = ANY (CAST(:refs AS text[]))",
         "appointment WHERE municipality = :municipality AND appointment_id = ANY (CAST(:matters AS uuid[]))",
         "application WHERE municipality = :municipality AND application_id = ANY (CAST(:matters AS uuid[]))",
+        # With what other systems asked for (`api_notice`).
         "told WHERE municipality = :municipality AND told_id = ANY (CAST(:matters AS uuid[]))",
+        "webhook_delivery WHERE municipality = :municipality AND about = ANY (CAST(:refs AS text[]))",
     )
 )
 # What was told to contacts about their own ways.

@@ -10,9 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.tasks import open_task
+from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.commands.told import RECEIPT, SETTLED, notice_progressed
 from services.notifications.commands.ways import has_way_left, mark_dead
-from services.notifications.domain.notices import MAY_BE_MISSED, WAITING, Matter, due_kind
+from services.notifications.domain.notices import MAY_BE_MISSED, OF_TOWN, WAITING, Matter, due_kind
 from services.notifications.domain.outcomes import Delivery, is_forward, task_reason
 from services.notifications.domain.receipts import ReceiptStatus
 from services.notifications.domain.ways import FIRST_WAY
@@ -140,6 +141,8 @@ async def record_receipt(
     await mark_dead(session, municipality, [(notice_id, way_no, reason)], now=now)
     if told == "not_delivered" and is_newest and row.state in ("sent", "unknown"):
         await _go_on(session, row, reason or "not_delivered", now=now)
+    if row.kind in OF_TOWN:
+        await tell_systems(session, municipality, [notice_id], now=now)
     return True
 
 

@@ -5,8 +5,9 @@ overtakes it (`commands/attempts.py` looks once more before sending). What is wr
 own, and forgotten when it is of no more use.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
@@ -34,20 +35,29 @@ DUE_FORGET_TOLD = "forget_told"
 KEPT_FOR_STAFF = timedelta(days=30)
 LOOK_AGAIN = timedelta(days=1)
 
+# A list for each column: what is told to a hundred at once is as few statements as what is told to one.
 _TELL = Prepared(f"""
     INSERT INTO {SERVICE}.told (
         municipality, told_id, account_ref, contact_ref, about, occurred_at, venue, starts_at, ends_at, until, reach,
         language, content_sealed, wrapped_key)
-    VALUES (:municipality, :told_id, :account_ref, :contact_ref, :about, :occurred_at, :venue, :starts_at, :ends_at,
-            :until, :reach, :language, :content_sealed, :wrapped_key)
+    SELECT :municipality, new.*
+    FROM unnest(CAST(:told_id AS uuid[]), CAST(:account_ref AS text[]), CAST(:contact_ref AS uuid[]),
+                CAST(:about AS uuid[]), CAST(:occurred_at AS timestamptz[]), CAST(:venue AS text[]),
+                CAST(:starts_at AS timestamptz[]), CAST(:ends_at AS timestamptz[]), CAST(:until AS timestamptz[]),
+                CAST(:reach AS text[]), CAST(:language AS text[]), CAST(:content_sealed AS bytea[]),
+                CAST(:wrapped_key AS bytea[])) AS new
     ON CONFLICT DO NOTHING RETURNING told_id
 """)
-_ADD_NOTICE = Prepared(f"""
+_ADD_NOTICES = Prepared(f"""
     INSERT INTO {SERVICE}.notice (
         municipality, notice_id, kind, told_id, account_ref, contact_ref, only_way, occasion, sequence,
         appointment_version, state, keeps_quiet, bulk, created_at, useful_until)
-    VALUES (:municipality, :notice_id, :kind, :told_id, :account_ref, :contact_ref, :only_way, 'once', 0, 0, 'pending',
-            :keeps_quiet, :bulk, :now, :useful_until)
+    SELECT :municipality, new.notice_id, new.kind, new.told_id, new.account_ref, new.contact_ref, new.only_way, 'once',
+           0, 0, 'pending', new.keeps_quiet, new.bulk, :now, new.useful_until
+    FROM unnest(CAST(:notice_id AS uuid[]), CAST(:kind AS text[]), CAST(:told_id AS uuid[]),
+                CAST(:account_ref AS text[]), CAST(:contact_ref AS uuid[]), CAST(:only_way AS int[]),
+                CAST(:keeps_quiet AS boolean[]), CAST(:bulk AS boolean[]), CAST(:useful_until AS timestamptz[]))
+         AS new(notice_id, kind, told_id, account_ref, contact_ref, only_way, keeps_quiet, bulk, useful_until)
 """)
 # Whoever is to be told by staff is told the words, at an address that nobody else here may have.
 _IS_STILL_TO_TELL = Prepared(f"""
@@ -103,9 +113,22 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
+class Said(NamedTuple):
+    """What is told: `only_way`: by this way of the contact and no other. `keep_for`: until when what is written in it
+    is kept, if for longer than it is of use. `somebody_waits`: for it, before the page: it goes at any hour, and behind
+    nothing. Without a kind nothing is sent of it."""
+
+    telling: Telling
+    kind: Kind | None = None
+    sealed: Sealed = Sealed()
+    only_way: int | None = None
+    keep_for: datetime | None = None
+    somebody_waits: bool = False
+
+
 async def keep_word(session: AsyncSession, telling: Telling) -> None:
     """Keep that something is over: it overtakes what was told before about the same, and nothing is sent of it."""
-    await _TELL.row(session, msgspec.structs.asdict(telling) | Sealed()._asdict())
+    await _keep(session, telling.municipality, [Said(telling)])
 
 
 def seal_content(vault: SubjectVault, telling: Telling, content: Content) -> Sealed:
@@ -128,29 +151,59 @@ async def tell(
 ) -> UUID | None:
     """Tell it, once for each `told_id`. Returns the notice's id; None: it was told before.
 
-    `only_way`: by this way of the contact and no other. `keep_for`: until when what is written in it is kept, if for
-    longer than it is of use. `somebody_waits`: for it, before the page: it goes at any hour, and behind nothing.
+    What the others mean, `Said` says.
     """
-    values = msgspec.structs.asdict(telling)
-    if await _TELL.row(session, values | sealed._asdict()) is None:
-        return None
-    notice_id, bulk = uuid4(), not somebody_waits and is_beside(kind, bulk=is_bulk(session))
-    useful = useful_until(kind, starts_at=telling.starts_at, offer_until=telling.until, now=now)
-    notice = {
-        "notice_id": notice_id,
-        "kind": kind,
-        "only_way": only_way,
-        "keeps_quiet": kind in KEEPS_QUIET and not somebody_waits,
-        "bulk": bulk,
-        "now": now,
-        "useful_until": useful,
-    }
-    await _ADD_NOTICE.row(session, values | notice)
-    plans = [Due(due_kind(bulk=bulk), str(notice_id), now)]
-    if sealed.wrapped_key is not None:
-        plans.append(Due(DUE_FORGET_TOLD, str(telling.told_id), keep_for or useful))
-    await schedule_all(session, SERVICE, telling.municipality, plans)
-    return notice_id
+    told = await tell_all(
+        session, telling.municipality, [Said(telling, kind, sealed, only_way, keep_for, somebody_waits)], now=now
+    )
+    return told.get(telling.told_id)
+
+
+async def tell_all(
+    session: AsyncSession, municipality: str, said: Sequence[Said], *, now: datetime
+) -> dict[UUID, UUID]:
+    """`tell` for many of one town; the notices by `told_id`, without those that were told before."""
+    new = await _keep(session, municipality, said)
+    notices: list[dict[str, Any]] = []
+    plans: list[Due] = []
+    for each in said:
+        told_id, kind = each.telling.told_id, each.kind
+        if told_id not in new or kind is None:
+            continue
+        telling = each.telling
+        bulk = not each.somebody_waits and is_beside(kind, bulk=is_bulk(session))
+        useful = useful_until(kind, starts_at=telling.starts_at, offer_until=telling.until, now=now)
+        notice = {
+            "notice_id": uuid4(),
+            "kind": kind,
+            "told_id": told_id,
+            "account_ref": telling.account_ref,
+            "contact_ref": telling.contact_ref,
+            "only_way": each.only_way,
+            "keeps_quiet": kind in KEEPS_QUIET and not each.somebody_waits,
+            "bulk": bulk,
+            "useful_until": useful,
+        }
+        notices.append(notice)
+        plans.append(Due(due_kind(bulk=bulk), str(notice["notice_id"]), now))
+        if each.sealed.wrapped_key is not None:
+            plans.append(Due(DUE_FORGET_TOLD, str(told_id), each.keep_for or useful))
+    if notices:
+        await _ADD_NOTICES.row(session, _columns(notices) | {"municipality": municipality, "now": now})
+    await schedule_all(session, SERVICE, municipality, plans)
+    return {notice["told_id"]: notice["notice_id"] for notice in notices}
+
+
+async def _keep(session: AsyncSession, municipality: str, said: Sequence[Said]) -> set[UUID]:
+    """Keep what is told; which of it was not told before."""
+    if not said:
+        return set()
+    rows = [msgspec.structs.asdict(each.telling) | each.sealed._asdict() for each in said]
+    return {row.told_id for row in await _TELL.rows(session, _columns(rows) | {"municipality": municipality})}
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 async def forget_told(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

@@ -4,7 +4,7 @@ from alembic import op
 
 from shared.db import row_level_security
 
-revision, down_revision, branch_labels, depends_on = "0035", "0033", None, None
+revision, down_revision, branch_labels, depends_on = "0035", "0034", None, None
 
 SCHEMA = "notifications"
 

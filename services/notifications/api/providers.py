@@ -1,4 +1,4 @@
-"""JSON and other tongues: what providers call."""
+"""What providers call, in their own tongues: receipts, bounces, who follows."""
 
 import base64
 import hmac

@@ -15,16 +15,18 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from services.booking.commands.webhook_turns import Answered, Message, Turn, begin_turn, end_turn
-from services.booking.commands.webhooks import WEBHOOK
-from services.booking.domain.webhooks import Destinations, is_taken, make_headers
-from services.booking.keys import Keys
 from shared.clock import Clock
+from shared.crypto import SubjectVault
 from shared.db import Database
 from shared.errors import Refusal
 from shared.faults import pass_step
 from shared.log import describe, get_logger
 from shared.messaging.due import LEASE, DueRows
+from shared.webhooks.destinations import Destinations
+from shared.webhooks.endpoints import WEBHOOK
+from shared.webhooks.signing import make_headers
+from shared.webhooks.tries import is_taken
+from shared.webhooks.turns import AboutOf, Answered, Message, Turn, begin_turn, end_turn
 
 log = get_logger(__name__)
 
@@ -64,9 +66,18 @@ class _CheckedResolver(ThreadedResolver):
 class WebhookLoop:
     """Sends webhooks. Several loops may run: an endpoint is leased to one of them."""
 
-    def __init__(self, db: Database, keys: Keys, destinations: Destinations, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        vault: SubjectVault,
+        destinations: Destinations,
+        clock: Clock,
+        *,
+        about_of: AboutOf | None = None,
+    ) -> None:
         self._db = db
-        self._keys = keys
+        self._vault = vault
+        self._about_of = about_of
         self._destinations = destinations
         self._clock = clock
         self._rows = DueRows(db, [WEBHOOK], clock, lease=LEASE, batch=BATCH)
@@ -116,7 +127,9 @@ class WebhookLoop:
         endpoint_id = UUID(row.ref)
         try:
             async with self._db.begin(row.municipality) as session:
-                turn = await begin_turn(session, row.municipality, endpoint_id, self._keys, now=self._clock())
+                turn = await begin_turn(
+                    session, row.municipality, endpoint_id, self._vault, about_of=self._about_of, now=self._clock()
+                )
             answers = await self._send(turn, endpoint_id) if turn is not None and turn.messages else []
             if answers:
                 pass_step("webhook.answered")

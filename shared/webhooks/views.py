@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.webhooks import ENDPOINTS_MAX
-from services.booking.domain.webhooks import State
 from shared.errors import Refusal
+from shared.webhooks.endpoints import ENDPOINTS_MAX
+from shared.webhooks.tries import State
 
 DELIVERIES_SHOWN = 50
 
@@ -31,6 +31,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     """A message, and what became of its last try."""
 
+    delivery_id: UUID
     kind: str
     told_at: datetime
     state: Literal["waiting", "taken", "given_up"]
@@ -51,7 +52,7 @@ _ENDPOINTS = f"""
 _ALL = text(_ENDPOINTS.format(which=""))
 _ONE = text(_ENDPOINTS.format(which="AND e.endpoint_id = :endpoint_id"))
 _DELIVERIES = text(f"""
-    SELECT kind, told_at, state, tries, next_try_at, answer, answered_at FROM webhook_delivery
+    SELECT delivery_id, kind, told_at, state, tries, next_try_at, answer, answered_at FROM webhook_delivery
     WHERE (municipality, endpoint_id) = (:municipality, :endpoint_id)
     ORDER BY told_at DESC, delivery_id LIMIT {DELIVERIES_SHOWN}
 """)

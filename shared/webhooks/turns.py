@@ -4,8 +4,9 @@ The `due` row of an endpoint is leased to one turn at a time. Whoever dies in it
 the same messages, with the same ids.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,25 +14,19 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.booking.commands.webhooks import WEBHOOK
-from services.booking.domain.webhooks import (
-    GIVE_UP_AFTER,
-    TEST,
-    State,
-    is_gone,
-    is_taken,
-    make_body,
-    next_try,
-    read_secret,
-)
-from services.booking.keys import Keys, webhook_context
+from shared.crypto import SubjectVault
+from shared.webhooks.endpoints import WEBHOOK, webhook_context
+from shared.webhooks.signing import make_body, read_secret
+from shared.webhooks.tries import GIVE_UP_AFTER, TEST, State, is_gone, is_taken, next_try
 
 TURN_MAX = 20
 # Who had something in this turn is looked at again soon: more may have come meanwhile. The others, whenever something
 # comes, and now and then besides: whoever wakes them waits for nobody, and so may fail to.
 AGAIN, IDLE = timedelta(seconds=1), timedelta(seconds=20)
-BLINDED_LENGTH = 32
-_OF_APPOINTMENTS = "appointment."
+
+AboutOf = Callable[[str, str, Callable[[str, str], str]], str]
+"""`about_of(kind, about, commit)`: by which id a receiver knows what it is told of; `commit(field, value)` makes one
+that is another for each endpoint."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +98,13 @@ _END = text("DELETE FROM due WHERE (municipality, kind, ref) = (:municipality, :
 
 
 async def begin_turn(
-    session: AsyncSession, municipality: str, endpoint_id: UUID, keys: Keys, *, now: datetime
+    session: AsyncSession,
+    municipality: str,
+    endpoint_id: UUID,
+    vault: SubjectVault,
+    *,
+    about_of: AboutOf | None = None,
+    now: datetime,
 ) -> Turn | None:
     """What is to be sent now; None if there is no such endpoint any more. To one that is paused, only tests."""
     mine = {"municipality": municipality, "endpoint_id": endpoint_id, "now": now}
@@ -118,28 +119,26 @@ async def begin_turn(
         sealed.append(found.old_secret_sealed)
     return Turn(
         url=found.url,
-        secrets=tuple(read_secret(keys.vault.open(wrapped_key, context, "secret", bytes(each))) for each in sealed),
+        secrets=tuple(read_secret(vault.open(wrapped_key, context, "secret", bytes(each))) for each in sealed),
         messages=tuple(
             Message(
                 delivery_id=row.delivery_id,
                 kind=row.kind,
                 tries=row.tries,
                 failing_since=row.failing_since,
-                body=make_body(row.kind, row.told_at, _data(row, keys, wrapped_key, context)),
+                body=make_body(
+                    row.kind, row.told_at, _data(row, about_of, partial(vault.commitment, wrapped_key, context))
+                ),
             )
             for row in rows
         ),
     )
 
 
-def _data(row: Any, keys: Keys, wrapped_key: bytes, context: str) -> Mapping[str, Any]:
-    """What the message tells. Two systems that put their messages together cannot tell that an appointment is the same,
-    and neither knows it by the id that our pages use."""
+def _data(row: Any, about_of: AboutOf | None, commit: Callable[[str, str], str]) -> Mapping[str, Any]:
     if row.kind == TEST:
         return {}
-    about = row.about
-    if row.kind.startswith(_OF_APPOINTMENTS):
-        about = keys.vault.commitment(wrapped_key, context, "appointment", about)[:BLINDED_LENGTH]
+    about = row.about if about_of is None else about_of(row.kind, row.about, commit)
     return {"id": about, "version": row.version, **row.facts}
 
 

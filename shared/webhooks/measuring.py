@@ -1,17 +1,21 @@
-"""What an alert watches of this service: another system of a town that is told nothing any more."""
+"""What an alert watches: another system of a town that is told nothing any more. No labels: which, the pages say."""
 
 import asyncio
 
+from prometheus_client import Gauge
 from sqlalchemy import text
 
-from services.booking.metrics import WEBHOOKS_STOPPED
-from services.booking.queries.webhooks import count_stopped
 from shared.db import Database
 from shared.log import describe, get_logger
 from shared.practice import is_practice
+from shared.webhooks.views import count_stopped
 
 log = get_logger(__name__)
 
+WEBHOOKS_STOPPED = Gauge(
+    "choudo_webhooks_stopped",
+    "Systems of all towns that are told nothing any more: they took nothing for a day, or said that they are gone",
+)
 # Whoever is stopped was away for a day already; each town is asked by itself.
 INTERVAL_S = 600.0
 # More than Japan has.

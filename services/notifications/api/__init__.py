@@ -1,0 +1,1 @@
+"""JSON and other tongues, by who speaks them."""
