@@ -336,7 +336,8 @@ _FILL = f"""
 
 async def plan_of(service: Notifications, statement: Any) -> str:
     """How PostgreSQL would do it."""
-    compiled = statement.compile(dialect=postgresql.asyncpg.dialect(), compile_kwargs={"literal_binds": True})
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy leaves it
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     return "\n".join(row[0] for row in await service.rows(f"EXPLAIN {str(compiled).replace(':', chr(92) + ':')}"))
 
 
