@@ -99,7 +99,7 @@ async def test_the_log_is_looked_through_by_kind_way_state_and_day(
     }.items():
         answer = await staff.get(f"/notices?{asked}")
         assert answer.status_code == 200
-        shown = set(re.findall(r"[A-Z0-9]{3,4}-[A-Z0-9]{4}", answer.text))
+        shown = set(re.findall(r'"number">([A-Z0-9]+-[A-Z0-9]+)<', answer.text))
         assert shown == found, asked
 
 
