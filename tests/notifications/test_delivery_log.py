@@ -43,7 +43,7 @@ from tests.notifications.harness import (
 from tests.notifications.test_web import BEARER, RECEIPTS
 
 NUMBER, OTHER_NUMBER = "NNN1042", "NNN2077"
-SECRETS = (EMAIL, EMAIL.split("@")[0], PHONE, PHONE.removeprefix("+81"), "090-1234-5678", "5678", LINK_TOKEN, CODE)
+SECRETS = (EMAIL, EMAIL.split("@")[0], PHONE, PHONE.removeprefix("+81"), "090-1234-5678", LINK_TOKEN, CODE)
 ROWS = 20_000
 
 
