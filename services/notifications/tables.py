@@ -391,7 +391,6 @@ appointment = Table(
     Index("appointment_subject_idx", "municipality", "subject_ref", postgresql_where=text("subject_ref IS NOT NULL")),
     Index("appointment_number_idx", "municipality", "number"),
     Index("appointment_chain_idx", "municipality", "chain_id", postgresql_where=text("chain_id IS NOT NULL")),
-    Index("appointment_number_idx", "municipality", "number"),
     Index("appointment_starts_idx", "municipality", "starts_at"),
 )
 

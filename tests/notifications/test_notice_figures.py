@@ -10,7 +10,6 @@ from services.notifications.commands.provider_health import keep_health
 from services.notifications.providers.provider import Health
 from tests.conftest import TestDatabase
 from tests.notifications.harness import NOW, Notifications, sign_in
-from tests.notifications.test_delivery_log import newest
 from tests.notifications.test_unreached import fail
 
 FIGURES, PROVIDERS = "/notices/figures", "/notices/providers"
@@ -39,7 +38,9 @@ async def test_each_day_and_way_is_counted_and_so_is_what_staff_did(
     [task] = await service.rows("SELECT task_id FROM staff_task")
     manager = sign_in(service, database, client, roles=("manager",))
     await manager.post(f"/notices/tasks/{task.task_id}/done")
-    await manager.post(f"/notices/n/{await newest(service)}/again", data={"number": "0"})
+    [sent] = await service.rows("SELECT notice_id FROM notice WHERE state = 'sent' AND kind = 'confirmation'")
+    await manager.post(f"/notices/n/{sent.notice_id}/again", data={"number": "0"})
+    await service.settle()
     page = await manager.get(FIGURES)
     assert page.status_code == 200
     assert "12分" in page.text
@@ -48,6 +49,7 @@ async def test_each_day_and_way_is_counted_and_so_is_what_staff_did(
     heads, *lines = answer.content.decode("utf-8-sig").splitlines()
     assert heads.startswith("日,送り方,作った数,送った,届いた")
     assert "2026-11-24,控え,1,0,0,0,0,0,0,0,0," in lines
+    assert "2026-11-24,メール,2,2,0,0,0,0,1,0,0," in lines, lines
     assert any(line.startswith("2026-11-24,SMS,1,0,0,0,0,1,0,1,1,12") for line in lines), lines
     await service.pass_time(days=1)
     later = sign_in(service, database, client, roles=("manager",))

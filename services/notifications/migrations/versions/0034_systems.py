@@ -76,8 +76,6 @@ CREATE TABLE notifications.webhook_delivery (
 CREATE INDEX webhook_delivery_waiting_idx ON notifications.webhook_delivery (municipality, endpoint_id, next_try_at)
     WHERE state = 'waiting';
 CREATE INDEX webhook_delivery_municipality_told_at_idx ON notifications.webhook_delivery (municipality, told_at);
-CREATE INDEX appointment_number_idx ON notifications.appointment (municipality, number);
-CREATE INDEX application_number_idx ON notifications.application (municipality, number);
 """
 # Whatever accepts a notice: it is counted, in the minute and in Japan's day, and there is none beyond what the system
 # may ask for. Those of one system follow one another from here to their commit, so that their places (`seq`) are in the
@@ -136,8 +134,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM notifications.due WHERE kind IN ('webhook', 'tidy_systems')")
-    for index in ("appointment_number_idx", "application_number_idx"):
-        op.execute(f"DROP INDEX notifications.{index}")
     for table in reversed(TABLES):
         if table not in ("api_system", "api_key"):
             op.execute(f"DROP TABLE notifications.{table}")
