@@ -62,7 +62,7 @@ def test_how_somebody_wants_to_be_told(phone: Page, stack: Stack, see: See, expe
     phone.get_by_role("button", name="確かめる", exact=True).click()
     phone.wait_for_url("**done=proved*")
     for _ in range(2):
-        phone.get_by_role("button", name=re.compile("上へ（携帯電話")).click()
+        phone.get_by_role("button", name=re.compile("上へ.*携帯電話")).click()
     expect(main.get_by_role("heading", level=3).first).to_contain_text("携帯電話のSMS")
     phone.get_by_text("予約の前のお知らせ").click()
     phone.get_by_label("つぎの日の朝").select_option("10")
