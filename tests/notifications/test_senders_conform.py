@@ -13,7 +13,7 @@ import pytest
 from deploy.local.gateways.behaviour import MAGIC, Behaviour, Channel, Limit, Mode
 from deploy.local.gateways.kept import Way
 from deploy.local.sink import Sink
-from services.notifications.domain.outcomes import Outcome, OutcomeKind
+from services.notifications.domain.outcomes import Outcome, OutcomeKind, is_dead
 from services.notifications.senders import http, smtp
 from services.notifications.senders.http import CONCURRENCY, HttpSender
 from services.notifications.senders.line import Line
@@ -290,9 +290,12 @@ async def test_a_recipients_ending_decides_what_becomes_of_it(trial: Trial, endi
     expected: dict[Mode, OutcomeKind] = {
         **dict.fromkeys(("fail_5xx", "too_many", "closing"), "temporary"),
         **dict.fromkeys(("garbage", "drop_before_accept", "drop_after_accept"), "unknown"),
-        **dict.fromkeys(("reject_permanent", "deny"), "permanent"),
+        **dict.fromkeys(("reject_permanent", "reject_text", "deny"), "permanent"),
     }
     assert await trial.send(trial.message(to=to)) == [expected.get(mode, "accepted")]
+    if mode == "reject_text":
+        # The address is as good as it was.
+        assert [is_dead(outcome.error_code) for _, outcome in trial.outcomes] == [False]
 
 
 async def test_the_form_is_in_shift_jis_and_nothing_of_it_is_lost() -> None:

@@ -26,6 +26,8 @@ Mode = Literal[
     "receipts_repeated", "receipts_backwards", "receipts_early",
     # It accepts at once, and takes its time to say so.
     "slow_answer",
+    # It refuses for good what is written, and not to whom.
+    "reject_text",
     # One of the others for each message, as a seed decides.
     "mixed",
 ]  # fmt: skip

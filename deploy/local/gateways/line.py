@@ -18,6 +18,7 @@ REFUSALS: Final[dict[Mode, tuple[HTTPStatus, str]]] = {
     "closing": (HTTPStatus.SERVICE_UNAVAILABLE, "Closing"),
     "too_many": (HTTPStatus.TOO_MANY_REQUESTS, "The API rate limit has been exceeded. Try again later."),
     "reject_permanent": (HTTPStatus.BAD_REQUEST, "Failed to send messages"),
+    "reject_text": (HTTPStatus.BAD_REQUEST, "The request body has 1 error(s)"),
 }
 
 

@@ -62,6 +62,8 @@ class MailHandler:
                 return SMTP_DONE
             if behaviour.mode == "garbage":
                 return SMTP_GARBAGE
+            if behaviour.mode == "reject_text":
+                return SMTP_DENIED
             for address in envelope.rcpt_tos:
                 sent = self._sink.accept_mail(address, envelope.content, **_lost(behaviour))
                 sent.mail_from = envelope.mail_from

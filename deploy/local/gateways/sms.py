@@ -23,10 +23,11 @@ REFUSALS: Final[dict[Mode, tuple[HTTPStatus, str]]] = {
     "closing": (HTTPStatus.SERVICE_UNAVAILABLE, "closing"),
     "too_many": (HTTPStatus.TOO_MANY_REQUESTS, "rate"),
     "reject_permanent": (HTTPStatus.UNPROCESSABLE_ENTITY, "number"),
+    "reject_text": (HTTPStatus.BAD_REQUEST, "text"),
 }
 # The older one answers 200 to all, and says in its text what it thinks.
 FORM_REFUSALS: Final[dict[Mode, str]] = {
-    "fail_5xx": "501", "closing": "503", "too_many": "502", "reject_permanent": "101",
+    "fail_5xx": "501", "closing": "503", "too_many": "502", "reject_permanent": "101", "reject_text": "301",
 }  # fmt: skip
 FORM_ACCOUNT, FORM_NUMBER, FORM_TEXT, FORM_LONG = "201", "102", "301", "302"
 
