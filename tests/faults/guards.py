@@ -60,7 +60,7 @@ GUARDS = {
         "{}",
     ),
     "an attempt is committed before its provider is called": Guard(
-        "test_sender.py::test_killed_at_each_step[SMS, form]",
+        "test_sender.py::test_killed_while_gateways_hold_their_answers",
         "services/notifications/sending.py",
         """                pass_step("sending.decided")
                 return orders

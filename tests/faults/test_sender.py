@@ -145,7 +145,7 @@ async def bring_receipt(bench: Bench, way: Way, key: str, ref: str) -> None:
 
 @pytest.mark.long
 async def test_killed_on_the_way_to_the_next_way(bare_database: TestDatabase, tmp_path: Path, deaths: Deaths) -> None:
-    """The SMS is refused for good, by whomever it is asked for; the mail is there once."""
+    """The SMS is refused for good, however often it is asked for; the mail is there once."""
     steps: dict[tuple[Step, int], Counted] = {
         ("sending.reported", 1): Counted(1, 1, ("unknown", "permanent", "accepted")),
         ("sending.written", 1): Counted(1, 1, ("unknown", "permanent", "accepted")),
@@ -159,7 +159,7 @@ async def test_killed_on_the_way_to_the_next_way(bare_database: TestDatabase, tm
         told = {}
         for number, (step, passes) in enumerate(steps):
             mail = f"then{number}@example.jp"
-            told[step, passes] = await bench.tell("sms", mode="reject_permanent", then=mail), mail
+            told[step, passes] = await bench.tell("sms", mode="reject_text", then=mail), mail
             await bench.kill_worker_at(step, passes)
         await bench.rest()
         for at, (sms, mail) in told.items():

@@ -308,6 +308,9 @@ async def test_a_recipients_ending_decides_what_becomes_of_it(trial: Trial, endi
         **dict.fromkeys(("reject_permanent", "reject_text", "deny"), "permanent"),
     }
     assert await trial.send(trial.message(to=to)) == [expected.get(mode, "accepted")]
+    if mode == "reject_text":
+        # The address is as good as it was.
+        assert [is_dead(outcome.error_code) for _, outcome in trial.outcomes] == [False]
 
 
 @pytest.mark.parametrize(
