@@ -169,9 +169,14 @@ async def view_contact(
 def _theirs(identity: Identity, task_id: UUID) -> list[ColumnElement[bool]]:
     """This task, if it is one of theirs."""
     theirs = [staff_task.c.municipality == identity.municipality, staff_task.c.task_id == task_id]
-    of_account = exists().where(
-        told.c.municipality == staff_task.c.municipality,
-        told.c.told_id == staff_task.c.told_id,
-        told.c.account_ref.is_not(None),
+    # What was told is looked up anew, also where the question has it already.
+    of_account = (
+        exists()
+        .where(
+            told.c.municipality == staff_task.c.municipality,
+            told.c.told_id == staff_task.c.told_id,
+            told.c.account_ref.is_not(None),
+        )
+        .correlate(staff_task)
     )
     return theirs if may_reach_residents(identity) else [*theirs, of_account]
