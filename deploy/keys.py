@@ -51,6 +51,7 @@ WRAPPED: dict[str, tuple[Wrapped, ...]] = {
         Wrapped("account_contact", "account_ref", notifications.context_of_account),
         Wrapped("told", "told_id", notifications.context_of_told),
         Wrapped("letter", "letter_id", notifications.context_of_letter),
+        Wrapped("webhook_endpoint", "endpoint_id", webhook_context),
     ),
 }
 
