@@ -83,7 +83,7 @@ async def test_whoever_chose_a_call_is_a_task_with_a_script(
     await book(service, CALL)
     assert (await service.states(), await service.open_tasks()) == ({"confirmation": "sent"}, ["call_chosen"])
     task = await task_of(service)
-    assert f"/notices/tasks/{task}" in (await signed_in.get("/notices")).text
+    assert f"/notices/tasks/{task}" in (await signed_in.get("/notices/unreached")).text
     page = (await signed_in.get(f"/notices/tasks/{task}")).text
     for words in (
         "ご本人様でいらっしゃいますか",
@@ -117,7 +117,7 @@ async def test_reached_is_delivered_and_can_be_undone(service: Notifications, si
     await book(service, CALL, MAIL)
     task = await task_of(service)
     for _ in range(2):
-        assert await press(signed_in, task, "done") == f"/notices?done={task}"
+        assert await press(signed_in, task, "done") == f"/notices/unreached?done={task}"
     assert [tuple(row) for row in await service.rows(ATTEMPTS)] == [(2, "call_list", "accepted", "delivered")]
     assert (await service.rows("SELECT delivery FROM notice"))[0].delivery == "delivered"
     assert await service.open_tasks() == []
@@ -162,7 +162,7 @@ async def test_who_never_picks_up_and_has_no_other_way_stays_a_task(
     for tries in range(CALLS_MAX):
         await press(signed_in, task, "unanswered", tries=tries)
     assert await service.open_tasks() == ["no_answer"]
-    assert "何度かけても、電話に出ません" in (await signed_in.get("/notices")).text
+    assert "何度かけても、電話に出ません" in (await signed_in.get("/notices/unreached")).text
     await press(signed_in, task, "unanswered", tries=CALLS_MAX)
     assert await service.open_tasks() == ["no_answer"]
     await press(signed_in, task, "done")

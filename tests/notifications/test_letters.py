@@ -80,7 +80,7 @@ async def test_whoever_has_no_other_way_becomes_a_task_that_says_why(
         # A second tap changes nothing.
         assert (await came_back(service, signed_in, batch)).headers["location"] == f"{batch}?done=came-back"
     assert await service.open_tasks() == ["letter_returned"]
-    assert "手紙が、宛先不明で戻ってきました" in (await signed_in.get("/notices")).text
+    assert "手紙が、宛先不明で戻ってきました" in (await signed_in.get("/notices/unreached")).text
 
 
 async def test_a_letter_that_would_be_too_late_goes_by_the_next_way(service: Notifications) -> None:
@@ -94,7 +94,7 @@ async def test_where_a_letter_alone_is_too_late_staff_are_asked(
 ) -> None:
     await book(service, LETTER, starts_at=START)
     assert (await service.states(), await service.open_tasks()) == ({"confirmation": "undeliverable"}, ["letter_late"])
-    assert "手紙では間に合いません" in (await signed_in.get("/notices")).text
+    assert "手紙では間に合いません" in (await signed_in.get("/notices/unreached")).text
 
 
 async def test_a_name_that_cannot_be_printed_is_a_task_and_no_letter(
@@ -103,7 +103,7 @@ async def test_a_name_that_cannot_be_printed_is_a_task_and_no_letter(
     await book(service, NewWay(kind="letter", address="〒259-0123\n二宮961\n葛\U000e0100城 花"))
     assert (await service.states(), await service.open_tasks()) == ({"confirmation": "failed"}, ["letter_glyph"])
     assert await service.rows("SELECT 1 FROM letter") == []
-    assert "印刷できない字があります" in (await signed_in.get("/notices")).text
+    assert "印刷できない字があります" in (await signed_in.get("/notices/unreached")).text
 
 
 async def test_what_is_written_is_sealed_with_a_key_of_its_own_and_forgotten_after_it_was_posted(

@@ -48,7 +48,7 @@ def test_a_letter_to_the_letter_box_and_back(phone: Page, tablet: Page, see: See
     see(tablet, "letter-batch-came-back")
     tablet.get_by_role("link", name="手紙の印刷").click()
     see(tablet, "letters-batches")
-    tablet.goto("/notices")
+    tablet.goto("/notices/unreached")
     expect(tablet.get_by_role("main")).to_contain_text("手紙が、宛先不明で戻ってきました")
     see(tablet, "notices-letter-returned")
 
@@ -61,7 +61,7 @@ def test_a_call_and_what_comes_of_it(new_phone: NewPhone, tablet: Page, see: See
     phone.goto(appointment)
     phone.get_by_role("link", name=re.compile("取り消")).first.click()
     phone.locator("form[action$='/cancel'] button").first.click()
-    wait_for_page(tablet, "/notices", "電話で知らせてほしいという方です")
+    wait_for_page(tablet, "/notices/unreached", "電話で知らせてほしいという方です")
     see(tablet, "notices-call")
     task = tablet.locator("article", has_text="電話で知らせてほしいという方です").first
     task.get_by_role("link", name="電話で話すことばを見る").click()
@@ -79,10 +79,10 @@ def test_a_call_and_what_comes_of_it(new_phone: NewPhone, tablet: Page, see: See
     tablet.wait_for_url("**done=wrong-number")
     see(tablet, "task-wrong-number")
     tablet.get_by_role("button", name="いちばん新しい記録を取り消す").click()
-    tablet.wait_for_url(re.compile("/notices(#.*)?$"))
+    tablet.wait_for_url(re.compile("/notices/unreached(#.*)?$"))
     task.get_by_role("link", name="電話で話すことばを見る").click()
     tablet.get_by_role("button", name="伝えました").click()
-    tablet.wait_for_url("**/notices?done=*")
+    tablet.wait_for_url("**/notices/unreached?done=*")
     see(tablet, "notices-told")
 
 
