@@ -264,7 +264,7 @@ async def test_an_idle_loop_calls_the_provider_soon_after_the_commit(
 async def test_messages_that_a_provider_holds_up_leave_room_for_others(service: Notifications) -> None:
     """One by one, as they come: each is a batch of its own.
 
-    Seen to fail with four batches at a time: a mail waited until the SMS gateway's time limit.
+    Seen to fail with four batches at a time: the fifth message did not leave.
     """
     service.sink.behave("sms", "slow", times=100, slow_s=600)
     loop = asyncio.create_task(service.sending.run())
