@@ -12,7 +12,7 @@ from services.notifications.commands.applications import follow_application
 from services.notifications.commands.appointments import follow_appointment
 from services.notifications.commands.catalogue import apply_catalogue
 from services.notifications.commands.classes import follow_class_entry
-from services.notifications.commands.contacts import record_contact
+from services.notifications.commands.contact_letters import follow_contact
 from services.notifications.commands.draws import follow_entry
 from services.notifications.commands.erasure import on_case_erased, on_subject_erased
 from services.notifications.commands.help_requests import follow_help_request
@@ -61,7 +61,7 @@ def make_handlers(keys: Keys) -> Handlers:
         CataloguePublished: apply_catalogue,
         CaseSwitched: follow_switch,
         ClassEntryProgressed: with_keys(follow_class_entry),
-        ContactGiven: with_keys(record_contact),
+        ContactGiven: with_keys(follow_contact),
         SessionEnded: ended_sessions.on_session_ended,
         SubjectErased: on_subject_erased,
         CaseErased: on_case_erased,

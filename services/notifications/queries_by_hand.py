@@ -17,12 +17,16 @@ from shared.town_texts import SOURCE_LANGUAGE, read_town_texts
 BATCHES_MAX = 30
 
 _BATCHES = text(f"""
-    SELECT b.batch_id, b.made_at, b.printed, b.posted_at, b.letters, b.taken_out, b.came_back, b.is_forgotten FROM (
+    SELECT b.batch_id, b.made_at, b.printed, b.posted_at, b.letters, b.taken_out, b.came_back, b.is_forgotten,
+           ARRAY(SELECT position FROM generate_series(1, b.size) AS position
+                 EXCEPT SELECT k.position FROM {SERVICE}.letter k
+                 WHERE (k.municipality, k.batch_id) = (b.municipality, b.batch_id) ORDER BY 1) AS missing
+    FROM (
         SELECT b.batch_id, b.made_at, b.printed, b.posted_at,
                count(l.letter_id) FILTER (WHERE l.taken_out_at IS NULL) AS letters,
                count(l.letter_id) FILTER (WHERE l.taken_out_at IS NOT NULL) AS taken_out,
                count(l.letter_id) FILTER (WHERE l.came_back_at IS NOT NULL) AS came_back,
-               count(l.wrapped_key) = 0 AS is_forgotten
+               count(l.wrapped_key) = 0 AS is_forgotten, b.municipality, b.size
         FROM {SERVICE}.letter_batch b LEFT JOIN {SERVICE}.letter l USING (municipality, batch_id)
         WHERE b.municipality = :municipality AND (CAST(:batch_id AS uuid) IS NULL OR b.batch_id = :batch_id)
         GROUP BY b.municipality, b.batch_id) b
@@ -45,7 +49,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Letters that are printed and posted together. `is_forgotten`: there is nothing left to print."""
+    """Letters that are printed and posted together. `is_forgotten`: there is nothing left to print; `missing`: the
+    places in the pile of those whose people were erased."""
 
     batch_id: UUID
     made_at: datetime
@@ -55,6 +60,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     taken_out: int
     came_back: int
     is_forgotten: bool
+    missing: list[int]
 
 
 class BatchLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -729,7 +729,8 @@ staff_task = Table(
     Index("staff_task_opened_idx", "municipality", "opened_at"),
 )
 
-# Letters that are printed and posted together. `printed`: how often.
+# Letters that are printed and posted together. `printed`: how often; `size`: how many they were, also when somebody was
+# erased, and their letter with them: the sheet is still in the pile.
 letter_batch = Table(
     "letter_batch",
     metadata,
@@ -738,10 +739,12 @@ letter_batch = Table(
     Column("made_at", _TIME, nullable=False),
     Column("made_by", Text, nullable=False),
     Column("printed", Integer, nullable=False, server_default="0"),
+    Column("size", Integer, nullable=False),
     Column("posted_at", _TIME),
     Column("posted_by", Text),
     CheckConstraint("(posted_at IS NULL) = (posted_by IS NULL)", name="posted"),
     CheckConstraint("posted_at IS NULL OR printed > 0", name="printed"),
+    CheckConstraint("size > 0", name="size"),
     Index("letter_batch_made_idx", "municipality", text("made_at DESC")),
 )
 

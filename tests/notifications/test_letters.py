@@ -247,7 +247,7 @@ async def test_another_towns_letters_are_not_there(
     async with service.db.begin(OTHER_TOWN) as session:
         assert await batch_of(session, other, now=service.now) is None
         with pytest.raises(Refusal, match="not_found"):
-            await commands.post_batch(session, other, UUID(batch.split("/")[-1]), now=service.now)
+            await commands.post_batch(session, other, UUID(batch.split("/")[-1]), missing=0, now=service.now)
 
 
 async def test_a_coordinator_prints_no_letters(

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.by_hand import take_back_bulk
 from services.notifications.domain.bulk import KEPT, Written
 from services.notifications.domain.notices import CALLED_OFF, KEEPS_QUIET, SEND_BULK
 from services.notifications.queries_of_bulk import (
@@ -152,11 +153,16 @@ async def make_notices(session: AsyncSession, municipality: str, bulk: Bulk, *, 
 
 
 async def settle_called_off(session: AsyncSession, municipality: str, bulk_id: UUID, *, now: datetime) -> int:
-    """Settle a batch of what was stopped; return how many. No sender begins with any of it meanwhile."""
+    """Settle a batch of what was stopped; return how many. No sender begins with any of it meanwhile, and what staff
+    have not printed or called yet is taken back."""
     notices = [row.notice_id for row in await _WAITING.rows(session, _batch(municipality, str(bulk_id)))]
     for statement in _CALL_OFF:
         await statement.row(session, {"municipality": municipality, "notices": notices, "now": now})
-    return len(notices)
+    if len(notices) == SPREAD_BATCH:
+        return SPREAD_BATCH
+    # Once, at the end: it is looked for among all that were sent.
+    taken_back = await take_back_bulk(session, municipality, bulk_id, batch=SPREAD_BATCH, now=now)
+    return max(len(notices), taken_back)
 
 
 async def call_off(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:

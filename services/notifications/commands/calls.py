@@ -8,13 +8,15 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.commands.by_hand import CALL_CHOSEN, not_arrived, read_newest, take_back
+from services.notifications.commands.by_hand import not_arrived, read_newest, take_back
 from services.notifications.commands.dead_ways import tell_state
 from services.notifications.commands.receipts import record_receipt
 from services.notifications.commands.tasks import complete_task, find_theirs, reopen_task
+from services.notifications.commands.ways import mark_dead
 from services.notifications.domain.by_post import DUE_END_CALL
 from services.notifications.domain.notices import REMINDERS, due_kind
 from services.notifications.domain.outcomes import NO_ANSWER, WRONG_NUMBER
+from services.notifications.domain.staff_tasks import CALL_CHOSEN, NEXT_WAY
 from services.notifications.orders import read_key
 from services.notifications.tables import SERVICE
 from shared.audit import record_deed
@@ -28,7 +30,8 @@ CALLS_MAX = 3
 # Another hour of the day: whoever works in the morning is there in the afternoon.
 CALL_AGAIN_AFTER = timedelta(hours=3)
 
-# Once for each notice and way. A second number of the same person is the same task once more.
+# Once for each notice and way. A second number of the same person is the same task once more, and so is a number that
+# turned out to be theirs after it had gone on by another way.
 _LIST = Prepared(f"""
     INSERT INTO {SERVICE}.staff_task AS known (
         municipality, task_id, reason, notice_id, appointment_id, application_id, told_id, number, opened_at, way_no)
@@ -41,7 +44,7 @@ _LIST = Prepared(f"""
     ON CONFLICT (municipality, notice_id) DO UPDATE
     SET (reason, opened_at, way_no, tries, again_at, done_at, done_by)
       = (excluded.reason, excluded.opened_at, excluded.way_no, 0, NULL, NULL, NULL)
-    WHERE known.way_no IS DISTINCT FROM excluded.way_no
+    WHERE known.way_no IS DISTINCT FROM excluded.way_no OR known.done_by = '{NEXT_WAY}'
 """)
 _LISTED = Prepared(f"""
     SELECT t.task_id, n.kind, n.useful_until FROM {SERVICE}.staff_task t
@@ -60,7 +63,7 @@ _UNCOUNT = Prepared(f"""
 """)
 _IS_OVER = Prepared(f"""
     UPDATE {SERVICE}.staff_task SET reason = :reason
-    WHERE (municipality, task_id) = (:municipality, :task_id) AND reason = '{CALL_CHOSEN}' AND done_at IS NULL
+    WHERE (municipality, task_id) = (:municipality, :task_id) AND reason = :was AND done_at IS NULL
     RETURNING task_id
 """)
 _DONE = Prepared(f"""
@@ -150,15 +153,24 @@ async def nobody_answered(
 
 
 async def wrong_number(session: AsyncSession, identity: Identity, task_id: UUID, *, now: datetime) -> None:
-    """Somebody else picks up: the number is dead, and the next way is taken at once. A second tap changes nothing.
+    """Somebody else picks up: the number is dead, and the next way is taken at once; also when it comes out only after
+    nobody had answered for long. A second tap changes nothing.
 
     Raises:
         Refusal: `not_found` (404): there is none, or it is no call that somebody chose.
     """
     task = await _find(session, identity, task_id)
+    ours = {"municipality": identity.municipality, "task_id": task_id}
     if task.way_no is None:
         raise Refusal("not_found", 404)
-    if await _give_up(session, identity, task, WRONG_NUMBER, now=now):
+    if task.reason == NO_ANSWER:
+        # By no other way: it has gone by all of them.
+        is_new = await _IS_OVER.row(session, ours | {"reason": WRONG_NUMBER, "was": NO_ANSWER}) is not None
+        told = [(task.notice_id, task.way_no, WRONG_NUMBER)] if is_new else []
+        await mark_dead(session, identity.municipality, told, now=now)
+    else:
+        is_new = await _give_up(session, identity, task, WRONG_NUMBER, now=now)
+    if is_new:
         await record_deed(session, identity, "call_wrong_number", task_id, now=now)
 
 
@@ -202,10 +214,10 @@ async def _find(session: AsyncSession, identity: Identity, task_id: UUID) -> Any
 async def _give_up(session: AsyncSession, identity: Identity, task: Any, code: str, *, now: datetime) -> bool:
     """Of a call that was chosen: the next way, or the task stays, and says why. Whether it was one."""
     ours = {"municipality": identity.municipality, "task_id": task.task_id}
-    if task.way_no is None or await _IS_OVER.row(session, ours | {"reason": code}) is None:
+    if task.way_no is None or await _IS_OVER.row(session, ours | {"reason": code, "was": CALL_CHOSEN}) is None:
         return False
     if await not_arrived(session, identity.municipality, task.notice_id, task.way_no, code, now=now):
-        await _DONE.row(session, ours | {"done_by": identity.ref, "now": now})
+        await _DONE.row(session, ours | {"done_by": NEXT_WAY, "now": now})
     return True
 
 

@@ -7,19 +7,18 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.domain.notices import Kind
+from services.notifications.domain.staff_tasks import BY_ITSELF_SQL, CLOSING
 from services.notifications.tables import SERVICE
 from shared.db import Prepared
 
 NO_CONTACT, NOT_MOVED = "no_contact", "not_moved"
-# Who ended a task that nobody need do any more.
-BY_ITSELF = "closing"
 
 _TAKE_BACK = Prepared(f"""
     UPDATE {SERVICE}.notice SET state = 'superseded', reason = 'overtaken', settled_at = :now
     WHERE (municipality, appointment_id) = (:municipality, :appointment_id) AND kind = 'closure' AND state = 'pending'
 """)
 _END_TASKS = Prepared(f"""
-    UPDATE {SERVICE}.staff_task t SET done_at = :now, done_by = '{BY_ITSELF}'
+    UPDATE {SERVICE}.staff_task t SET done_at = :now, done_by = '{CLOSING}'
     FROM {SERVICE}.notice n
     WHERE (t.municipality, t.appointment_id) = (:municipality, :appointment_id) AND t.done_at IS NULL
       AND (n.municipality, n.notice_id) = (t.municipality, t.notice_id) AND n.kind = 'closure'
@@ -30,7 +29,7 @@ _HAS_HEARD = Prepared(f"""
         LEFT JOIN {SERVICE}.staff_task t ON (t.municipality, t.notice_id) = (n.municipality, n.notice_id)
         WHERE (n.municipality, n.appointment_id) = (:municipality, :appointment_id) AND n.kind = 'closure'
           AND (n.state IN ('sending', 'sent', 'unknown')
-               OR (t.done_at IS NOT NULL AND t.done_by <> '{BY_ITSELF}'))) AS has_heard
+               OR (t.done_at IS NOT NULL AND t.done_by NOT IN ({BY_ITSELF_SQL})))) AS has_heard
 """)
 # One for each notice; a task that was done is there again.
 _ASK_STAFF = Prepared(f"""

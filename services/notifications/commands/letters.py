@@ -16,7 +16,8 @@ from services.notifications.commands.by_hand import not_arrived, read_newest, ta
 from services.notifications.commands.subjects import context_of_letter
 from services.notifications.commands.ways_left import is_letter_in_time
 from services.notifications.domain.by_post import DUE_FORGET_LETTERS, LETTERS_KEPT
-from services.notifications.domain.outcomes import LETTER_LATE, LETTER_RETURNED
+from services.notifications.domain.notices import UNSETTLED
+from services.notifications.domain.outcomes import LETTER_LATE, LETTER_RETURNED, WAY_GONE
 from services.notifications.letters.letter import Letter
 from services.notifications.orders import read_key
 from services.notifications.tables import SERVICE
@@ -42,18 +43,20 @@ _QUEUE = Prepared(f"""
     ON CONFLICT (municipality, notice_id, way_no) DO NOTHING
 """)
 _IS_QUEUED = Prepared(f"""
-    SELECT 1 FROM {SERVICE}.letter WHERE (municipality, letter_id) = (:municipality, :letter_id)
+    SELECT 1 FROM {SERVICE}.letter
+    WHERE (municipality, letter_id) = (:municipality, :letter_id) AND taken_out_at IS NULL
 """)
-# Two of the staff at once: each takes what the other has not.
+# Two of the staff at once: each takes what the other has not. What somebody is just sending waits for their answer.
 _NEXT = Prepared(f"""
     SELECT l.letter_id, l.notice_id, l.way_no FROM {SERVICE}.letter l
     JOIN {SERVICE}.notice n USING (municipality, notice_id)
     WHERE l.municipality = :municipality AND l.batch_id IS NULL AND l.taken_out_at IS NULL
+      AND n.state <> ALL (CAST(:unsettled AS text[]))
     ORDER BY l.queued_at, l.letter_id LIMIT :most FOR UPDATE OF n, l SKIP LOCKED
 """)
 _MAKE = Prepared(f"""
-    INSERT INTO {SERVICE}.letter_batch (municipality, batch_id, made_at, made_by)
-    VALUES (:municipality, :batch_id, :now, :made_by)
+    INSERT INTO {SERVICE}.letter_batch (municipality, batch_id, made_at, made_by, size)
+    VALUES (:municipality, :batch_id, :now, :made_by, :size)
 """)
 _PUT = Prepared(f"""
     UPDATE {SERVICE}.letter l SET batch_id = :batch_id, position = put.position
@@ -66,6 +69,9 @@ _BATCH = Prepared(f"""
 _IN_BATCH = Prepared(f"""
     SELECT letter_id, notice_id, way_no, content_sealed, wrapped_key FROM {SERVICE}.letter
     WHERE (municipality, batch_id) = (:municipality, :batch_id) AND taken_out_at IS NULL ORDER BY position
+""")
+_KEPT = Prepared(f"""
+    SELECT count(*) AS count FROM {SERVICE}.letter WHERE (municipality, batch_id) = (:municipality, :batch_id)
 """)
 _PRINTED = Prepared(f"""
     UPDATE {SERVICE}.letter_batch SET printed = printed + 1 WHERE (municipality, batch_id) = (:municipality, :batch_id)
@@ -83,6 +89,18 @@ _FIND = Prepared(f"""
 _CAME_BACK = Prepared(f"""
     UPDATE {SERVICE}.letter SET came_back_at = :now
     WHERE (municipality, letter_id) = (:municipality, :letter_id) AND came_back_at IS NULL RETURNING letter_id
+""")
+# Their notices locked, as everybody locks them: before the contact.
+_WAITING_AT = Prepared(f"""
+    SELECT l.letter_id, l.notice_id, l.way_no FROM {SERVICE}.letter l
+    JOIN {SERVICE}.notice n USING (municipality, notice_id)
+    WHERE (n.municipality, n.contact_ref) = (:municipality, :contact_ref)
+      AND (CAST(:way_no AS int) IS NULL OR l.way_no = :way_no) AND l.batch_id IS NULL AND l.taken_out_at IS NULL
+    ORDER BY n.notice_id FOR UPDATE OF n
+""")
+_ALIVE = Prepared(f"""
+    SELECT contact_ref, way_no FROM {SERVICE}.contact_way
+    WHERE municipality = :municipality AND contact_ref = ANY (CAST(:contacts AS uuid[])) AND state <> 'dead'
 """)
 _FORGET = Prepared(f"""
     UPDATE {SERVICE}.letter SET content_sealed = NULL, wrapped_key = NULL
@@ -104,7 +122,8 @@ class Printable(msgspec.Struct, frozen=True, kw_only=True):
 async def queue_letter(
     session: AsyncSession, vault: SubjectVault, key: str, letter: Letter, *, now: datetime
 ) -> str | None:
-    """Keep a letter for the printer, once for each key of an order; its id. None: its notice was erased."""
+    """Keep a letter for the printer, once for each key of an order; its id. None: its notice was erased, or the letter
+    was taken out of the queue."""
     municipality, notice_id, way_no = read_key(key)
     letter_id = uuid5(NAMESPACE_URL, f"letter:{key}")
     context = context_of_letter(municipality, letter_id)
@@ -124,17 +143,19 @@ async def queue_letter(
 async def make_batch(session: AsyncSession, identity: Identity, *, most: int = BATCH_MAX, now: datetime) -> UUID | None:
     """Put the letters that wait longest together, at most so many; None: none is to be printed.
 
-    What is not true any more is taken out of the queue. What would be too late by now goes by the next way.
+    What is not true any more is taken out of the queue. What would be too late by now, or goes where nobody is to be
+    reached any more, goes by the next way. What nobody prints is forgotten as what nobody says that they posted.
     """
     town = identity.municipality
-    waiting = await _NEXT.rows(session, {"municipality": town, "most": most})
+    waiting = await _NEXT.rows(session, {"municipality": town, "most": most, "unsettled": UNSETTLED})
     staying = await _still_true(session, town, waiting, now=now)
     if not staying:
         return None
     batch_id = uuid4()
     batch = {"municipality": town, "batch_id": batch_id}
-    await _MAKE.row(session, batch | {"now": now, "made_by": identity.ref})
+    await _MAKE.row(session, batch | {"now": now, "made_by": identity.ref, "size": len(staying)})
     await _PUT.row(session, batch | {"letters": [row.letter_id for row in staying]})
+    await _forget_later(session, town, batch_id, now=now)
     await record_deed(session, identity, "letters_batched", batch_id, now=now)
     return batch_id
 
@@ -155,15 +176,18 @@ async def print_batch(
     letters = tuple(_open(vault, identity.municipality, row) for row in rows if row.wrapped_key is not None)
     if letters:
         await _PRINTED.row(session, ours)
+        if batch.posted_at is None:
+            await _forget_later(session, identity.municipality, batch_id, now=now)
         await record_deed(session, identity, "letters_printed", batch_id, now=now)
     return Printable(letters=letters, dated=batch.made_at)
 
 
-async def post_batch(session: AsyncSession, identity: Identity, batch_id: UUID, *, now: datetime) -> int:
+async def post_batch(session: AsyncSession, identity: Identity, batch_id: UUID, *, missing: int, now: datetime) -> int:
     """They are on their way (発送した). A second tap changes nothing.
 
     Of what is not true any more since it was printed, nothing is posted: it is taken out, and how many are to be taken
-    out of the pile first is the answer; 0: they are posted.
+    out of the pile first is the answer; 0: they are posted. Of whom was erased there is no letter any more: `missing`
+    is how many such sheets the page named that was pressed on.
 
     Raises:
         Refusal: `not_found` (404); `letters_unprinted` (409).
@@ -176,17 +200,12 @@ async def post_batch(session: AsyncSession, identity: Identity, batch_id: UUID, 
     ours = {"municipality": identity.municipality, "batch_id": batch_id}
     letters = await _IN_BATCH.rows(session, ours)
     taken_out = len(letters) - len(await _still_true(session, identity.municipality, letters, now=now))
+    kept = await _KEPT.row(session, ours)
+    taken_out += max(int(batch.size) - int(kept.count) - missing, 0)
     if taken_out:
         return taken_out
     await _POSTED.row(session, ours | {"now": now, "posted_by": identity.ref})
-    await schedule(
-        session,
-        SERVICE,
-        municipality=identity.municipality,
-        kind=DUE_FORGET_LETTERS,
-        ref=str(batch_id),
-        due_at=now + LETTERS_KEPT,
-    )
+    await _forget_later(session, identity.municipality, batch_id, now=now)
     await record_deed(session, identity, "letters_posted", batch_id, now=now)
     return 0
 
@@ -213,27 +232,67 @@ async def letter_came_back(
     return await not_arrived(session, identity.municipality, letter.notice_id, letter.way_no, LETTER_RETURNED, now=now)
 
 
-async def forget_letters(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:  # noqa: ARG001  the shape of all due handlers
-    """Due handler: forget what was written in the letters of a batch."""
-    await _FORGET.row(session, {"municipality": municipality, "batch_id": UUID(ref)})
+async def lock_waiting_letters(
+    session: AsyncSession, municipality: str, contact_ref: UUID, way_no: int | None = None
+) -> Sequence[Any]:
+    """The letters that wait to go to a contact, or by one way of it, for whoever is about to change that: before they
+    lock the contact. Afterwards they let each be looked at again (`look_again`)."""
+    asked = {"municipality": municipality, "contact_ref": contact_ref, "way_no": way_no}
+    return await _WAITING_AT.rows(session, asked)
+
+
+async def look_again(session: AsyncSession, municipality: str, letters: Sequence[Any], *, now: datetime) -> None:
+    """Take those out of the queue that are not to be printed any more; what they tell goes by the next way."""
+    await _still_true(session, municipality, letters, now=now)
+
+
+async def forget_letters(session: AsyncSession, municipality: str, ref: str, now: datetime) -> None:
+    """Due handler: forget what was written in the letters of a batch. What nobody has printed by then has told nobody
+    anything: it goes by the next way."""
+    ours = {"municipality": municipality, "batch_id": UUID(ref)}
+    batch = await _BATCH.row(session, ours)
+    if batch is not None and not batch.printed:
+        letters = await _IN_BATCH.rows(session, ours)
+        for letter in await _still_true(session, municipality, letters, now=now):
+            await _go_on(session, municipality, letter, LETTER_LATE, now=now)
+    await _FORGET.row(session, ours)
 
 
 async def _still_true(session: AsyncSession, municipality: str, letters: Sequence[Any], *, now: datetime) -> list[Any]:
     """Of these letters, in their order, those that are to be printed; the others are taken out."""
     found = await read_newest(session, municipality, [letter.notice_id for letter in letters])
     newest = {row.notice_id: row for row in found}
+    contacts = {"municipality": municipality, "contacts": [row.contact_ref for row in found if row.contact_ref]}
+    alive = {tuple(way) for way in await _ALIVE.rows(session, contacts)} if found else set()
     staying = []
     for letter in letters:
-        row = newest[letter.notice_id]
+        row = newest.get(letter.notice_id)
+        if row is None:
+            # Erased between two statements, and the letter with it.
+            continue
         reason = why_not(row, now=now)
         if reason is not None:
             await take_back(session, municipality, [letter.notice_id], reason, now=now)
+        elif (row.contact_ref, letter.way_no) not in alive:
+            await _go_on(session, municipality, letter, WAY_GONE, now=now)
         elif not is_letter_in_time(row, at_hand=True, now=now):
-            await take_out(session, municipality, [letter.notice_id], now=now)
-            await not_arrived(session, municipality, letter.notice_id, letter.way_no, LETTER_LATE, now=now)
+            await _go_on(session, municipality, letter, LETTER_LATE, now=now)
         else:
             staying.append(letter)
     return staying
+
+
+async def _go_on(session: AsyncSession, municipality: str, letter: Any, code: str, *, now: datetime) -> None:
+    """A letter is not printed or posted, for this reason: the next way, or staff."""
+    await take_out(session, municipality, [letter.notice_id], now=now)
+    await not_arrived(session, municipality, letter.notice_id, letter.way_no, code, now=now)
+
+
+async def _forget_later(session: AsyncSession, municipality: str, batch_id: UUID, *, now: datetime) -> None:
+    """So long after what was done last with a batch."""
+    due_at = now + LETTERS_KEPT
+    ref = str(batch_id)
+    await schedule(session, SERVICE, municipality=municipality, kind=DUE_FORGET_LETTERS, ref=ref, due_at=due_at)
 
 
 async def _find_batch(session: AsyncSession, identity: Identity, batch_id: UUID) -> Any:

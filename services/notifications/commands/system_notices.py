@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.commands.by_hand import take_back_told
 from services.notifications.commands.telling import Content, Said, Telling, forget_told, seal_content, tell_all
 from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.domain.asked import Mistake, NoticeAsked
@@ -171,7 +172,8 @@ async def take_back(session: AsyncSession, system: System, told_id: UUID, *, now
     """Do not send it after all. What was taken back already stays so.
 
     Raises:
-        Refusal: `notice_unknown` (404), `notice_gone_out` (409): it is sent, or is just being sent.
+        Refusal: `notice_unknown` (404), `notice_gone_out` (409): it is sent, or is just being sent. A letter is sent
+            once it is to be printed, a call once somebody was reached.
     """
     town = system.municipality
     mine = {"municipality": town, "system_id": system.system_id, "told_id": told_id}
@@ -180,13 +182,14 @@ async def take_back(session: AsyncSession, system: System, told_id: UUID, *, now
         raise Refusal("notice_unknown", 404)
     if (found.state, found.reason) == ("superseded", TAKEN_BACK):
         return
-    if found.state != "pending":
+    if found.state == "pending":
+        await _TAKE_BACK.row(session, mine | {"notice_id": found.notice_id, "reason": TAKEN_BACK, "now": now})
+        kind = due_kind(bulk=found.bulk)
+        await unschedule(session, SERVICE, municipality=town, kind=kind, ref=str(found.notice_id))
+        await tell_systems(session, town, [found.notice_id], now=now)
+    elif not await take_back_told(session, town, told_id, TAKEN_BACK, now=now):
         raise Refusal("notice_gone_out", 409)
-    await _TAKE_BACK.row(session, mine | {"notice_id": found.notice_id, "reason": TAKEN_BACK, "now": now})
-    kind = due_kind(bulk=found.bulk)
-    await unschedule(session, SERVICE, municipality=town, kind=kind, ref=str(found.notice_id))
     await forget_told(session, town, str(told_id), now)
-    await tell_systems(session, town, [found.notice_id], now=now)
 
 
 def _hash(keys: Keys, system: System, asking: Asking) -> bytes:

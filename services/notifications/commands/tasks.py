@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from services.notifications.commands.accounts import read_account_contacts
 from services.notifications.commands.contacts import Contact, Look, read_address_for_staff
 from services.notifications.commands.telling import open_content
 from services.notifications.domain.notices import REMINDERS, Kind, Matter
+from services.notifications.domain.staff_tasks import BY_ITSELF, CALL_CHOSEN, NEXT_WAY
 from services.notifications.tables import SERVICE, application, appointment, notice, staff_task, told
 from shared.audit import record_deed
 from shared.crypto import SealBroken, SubjectVault
@@ -52,7 +53,9 @@ async def open_task(
     now: datetime,
 ) -> None:
     """Ask staff to reach the person of a notice; once for each notice, and not for a reminder of what they call, or
-    have called, the person about anyway, nor for what they had sent again and still are to call about."""
+    have called, the person about anyway, nor for what they had sent again and still are to call about.
+
+    A call that somebody chose, and that went on by another way, is their task once more: that way has failed too."""
     if kind in REMINDERS and await _is_called_anyway(session, municipality, matter):
         return
     if await _is_asked_already(session, municipality, notice_id, matter):
@@ -60,9 +63,11 @@ async def open_task(
     if matter.told_id is not None and not number:
         known = await _NUMBER.row(session, {"municipality": municipality, "told_id": matter.told_id})
         number = known.number if known else ""
+    new = upsert(staff_task)
+    again: dict[str, Any] = {name: new.excluded[name] for name in ("reason", "opened_at")}
+    again |= {"tries": 0} | dict.fromkeys(("done_at", "done_by", "again_at", "way_no"))
     await session.execute(
-        upsert(staff_task)
-        .values(
+        new.values(
             municipality=municipality,
             task_id=uuid4(),
             reason=reason,
@@ -70,14 +75,22 @@ async def open_task(
             **matter._asdict(),
             number=number,
             opened_at=now,
+        ).on_conflict_do_update(
+            index_elements=["municipality", "notice_id"], set_=again, where=staff_task.c.done_by == NEXT_WAY
         )
-        .on_conflict_do_nothing()
     )
 
 
 async def _is_called_anyway(session: AsyncSession, municipality: str, matter: Matter) -> bool:
+    """Whether staff are to reach, or have reached, the person about it because nobody else did. What the person chose
+    to be called about is one notice alone."""
     same = [staff_task.c[name] == ref for name, ref in matter._asdict().items() if ref is not None]
-    query = select(staff_task.c.task_id).where(staff_task.c.municipality == municipality, *same).limit(1)
+    of_staff = or_(staff_task.c.done_at.is_(None), staff_task.c.done_by.not_in(BY_ITSELF))
+    query = (
+        select(staff_task.c.task_id)
+        .where(staff_task.c.municipality == municipality, *same, staff_task.c.reason != CALL_CHOSEN, of_staff)
+        .limit(1)
+    )
     return (await session.execute(query)).first() is not None
 
 

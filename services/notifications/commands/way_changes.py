@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.dead_ways import tell_state
+from services.notifications.commands.letters import lock_waiting_letters, look_again
 from services.notifications.commands.way_codes import ask_code, end_codes, want_messages
 from services.notifications.commands.ways import NewWay, add_way, lock_contact
 from services.notifications.commands.wish_entries import approved, removed
@@ -78,17 +79,20 @@ async def move_way(session: AsyncSession, municipality: str, contact_ref: UUID, 
 async def remove_way(
     session: AsyncSession, municipality: str, contact_ref: UUID, way_no: int, *, now: datetime
 ) -> None:
-    """Destroy an address. A second tap changes nothing. Whoever has no way left is told on paper, or called.
+    """Destroy an address. A second tap changes nothing. Whoever has no way left is told on paper, or called. Of what
+    was to be printed for that address, nothing is.
 
     Raises:
         Refusal: `not_found` (404) contact.
     """
+    waiting = await lock_waiting_letters(session, municipality, contact_ref, way_no)
     contact = await lock_contact(session, municipality, contact_ref)
     way = await _REMOVE.row(session, {"municipality": municipality, "contact_ref": contact_ref, "way_no": way_no})
     if way is None:
         return
     await end_codes(session, municipality, contact_ref, way_no, now=now)
     await _PAPER_IF_NONE.row(session, {"municipality": municipality, "contact_ref": contact_ref})
+    await look_again(session, municipality, waiting, now=now)
     if way.state == "dead":
         # There is nothing left to ask about.
         await tell_state(session, municipality, contact.case_id, way, is_dead=False, now=now)

@@ -26,7 +26,8 @@ POSTED_WITHIN_WORKING_DAYS, DELIVERED_WITHIN_WORKING_DAYS = 1, 3
 NEVER_BY_LETTER: tuple[Kind, ...] = (CONTACT_CODE, SIGN_IN, TURN_NEAR, CONTACT_DEAD)
 # The kinds of due rows: a reminder that is to be called is over, and posted letters are forgotten.
 DUE_END_CALL, DUE_FORGET_LETTERS = "end_call", "forget_letters"
-# Posted, a letter is kept for those that have to be printed once more, and for whoever asks what was in it.
+# After it was put into a batch, printed, or posted, whichever was last, a letter is kept: for those that have to be
+# printed once more, and for whoever asks what was in it.
 LETTERS_KEPT = timedelta(days=14)
 # 12/29–1/3: no town hall is open (行政機関の休日に関する法律, and the towns' by-laws after it).
 _YEAR_ENDS = (12, 29)

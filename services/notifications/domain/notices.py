@@ -157,6 +157,8 @@ REMINDERS: tuple[Kind, ...] = ("reminder", CLASS_REMINDER, "helper_reminder")
 # The kinds of due rows, a lane each.
 SEND, SEND_BULK = "send", "send_bulk"
 WAITING: tuple[State, ...] = ("pending", "unknown")
+# With what somebody is sending at this moment.
+UNSETTLED: tuple[State, ...] = (*WAITING, "sending")
 # Why what was written to many is not sent: the town stopped it.
 CALLED_OFF = "called_off"
 # An appointment arrives by another way than its contact: the notice waits for it, but not for ever.

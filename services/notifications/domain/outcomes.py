@@ -18,6 +18,8 @@ NO_NUMBER, LINE_UNREACHABLE, LINE_UNFOLLOWED, HARD_BOUNCE = (
 LETTER_RETURNED, WRONG_NUMBER = "letter_returned", "wrong_number"
 # Nobody picks up however often they are called; a letter lay until it was too late, or would be. The number is good.
 NO_ANSWER, LETTER_LATE = "no_answer", "letter_late"
+# Its owner took it away, or it turned out to be dead, while a letter waited to go there.
+WAY_GONE = "way_gone"
 # The mailbox is there: full, or away for too long.
 SOFT_BOUNCE = "bounced_soft"
 _DEAD = frozenset(

@@ -10,6 +10,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.bulk import stop_bulk
+from services.notifications.commands.by_hand import count_not_begun
 from services.notifications.domain.bulk import STANDINGS, Standing
 from services.notifications.pages.bulk_wording import (
     KIND_NAMES,
@@ -76,6 +77,7 @@ async def show_bulk_stop(
         if bulk.state == "draft":
             raise Refusal("bulk_not_sent", 409)
         counts = await _counts(session, town, bulk)
+        by_hand = await count_not_begun(session, town, bulk.bulk_id)
     if bulk.state != "sending":
         return see_other(f"{PATH}/{bulk.bulk_id}")
     return page(
@@ -83,8 +85,9 @@ async def show_bulk_stop(
         "bulk_stop.html",
         here=f"{PATH}/{bulk.bulk_id}",
         title=title_of(bulk),
-        was_sent=_was_sent(counts),
-        waiting=counts["waiting"],
+        was_sent=_was_sent(counts) - by_hand,
+        waiting=counts["waiting"] + by_hand,
+        by_hand=by_hand,
         is_gathered=bulk.gathered_at is not None,
     )
 

@@ -17,7 +17,7 @@ from services.notifications.queries_by_hand import count_waiting, find_batch, li
 from shared.db import Database
 from shared.errors import Refusal
 from shared.tokens import Identity
-from shared.web.forms import parse_uuid
+from shared.web.forms import Form, parse_uuid, read_form
 from shared.web.identity import require_role
 from shared.web.pages import page, see_other
 from shared.web.town import Town
@@ -103,15 +103,20 @@ async def post_letter_print(
 @post(f"{PATH}/{{batch_id:str}}/posted", guards=GUARDS)
 async def post_letters_posted(
     batch_id: FromPath[str],
+    request: Req,
     db: NamedDependency[Database],
     now: NamedDependency[datetime],
     town: NamedDependency[Town],
     identity: NamedDependency[Identity],
 ) -> Redirect:
-    """They are on their way; unless some are to be taken out of the pile first."""
-    batch = parse_uuid(batch_id)
+    """They are on their way; unless some are to be taken out of the pile first. `missing`: how many sheets the page
+    named whose people were erased."""
+    batch, form = parse_uuid(batch_id), await read_form(request)
+    missing = Form(form).choice("missing", tuple(map(str, range(BATCH_MAX + 1)))) if "missing" in form else "0"
+    if not missing:
+        raise Refusal("bad_request", 400)
     async with db.begin(town.code) as session:
-        taken_out = await post_batch(session, identity, batch, now=now)
+        taken_out = await post_batch(session, identity, batch, missing=int(missing), now=now)
     return see_other(f"{PATH}/{batch}?done={'taken-out' if taken_out else 'posted'}")
 
 
