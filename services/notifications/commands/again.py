@@ -126,6 +126,7 @@ async def send_again(
         raise Refusal("again_no_way", 409)
     if row.state == "unknown":
         # Nobody knows whether it arrived, and it is not tried any more: should it have, its receipt still says so.
+        # A system that asked for it is told of the new one alone: nothing has stopped.
         await _GIVE_UP.row(session, about | {"now": now})
         due, ref = due_kind(bulk=row.bulk), str(notice_id)
         await unschedule(session, SERVICE, municipality=identity.municipality, kind=due, ref=ref)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.notice_rows import newest_of, select_notices
 from services.notifications.commands.receipts import record_receipt
+from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.domain.notices import REMINDERS, Matter, is_overtaken, useful_until
 from services.notifications.domain.stops import is_stopped
 from services.notifications.tables import SERVICE
@@ -78,6 +79,7 @@ async def take_back(
     await take_out(session, municipality, notice_ids, now=now)
     await _END_TASKS.row(session, gone)
     await _SUPERSEDE.row(session, gone | {"reason": reason})
+    await tell_systems(session, municipality, notice_ids, now=now)
 
 
 async def take_out(session: AsyncSession, municipality: str, notice_ids: Collection[UUID], *, now: datetime) -> None:
