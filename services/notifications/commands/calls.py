@@ -16,6 +16,7 @@ from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.domain.by_post import DUE_END_CALL
 from services.notifications.domain.notices import REMINDERS, due_kind
 from services.notifications.domain.outcomes import NO_ANSWER, WRONG_NUMBER
+from services.notifications.domain.staff_tasks import NEXT_WAY
 from services.notifications.orders import read_key
 from services.notifications.tables import SERVICE
 from shared.audit import record_deed
@@ -207,7 +208,7 @@ async def _give_up(session: AsyncSession, identity: Identity, task: Any, code: s
     if task.way_no is None or await _IS_OVER.row(session, ours | {"reason": code}) is None:
         return False
     if await not_arrived(session, identity.municipality, task.notice_id, task.way_no, code, now=now):
-        await _DONE.row(session, ours | {"done_by": identity.ref, "now": now})
+        await _DONE.row(session, ours | {"done_by": NEXT_WAY, "now": now})
     return True
 
 
