@@ -18,8 +18,8 @@ DAYS_MAX = 92
 LINES_MAX = DAYS_MAX * 8
 # Whom staff have reached: not what was over before they did, nor what went on by another way.
 _REACHED = f"t.done_at IS NOT NULL AND t.done_by NOT IN ({BY_ITSELF_SQL})"
-# A notice counts on the day on which it was made, and a task on the day on which it was opened, by its notice's way. Whoever
-# chose a call was given a way; the others nobody reached.
+# A notice counts on the day on which it was made, and a task on the day on which it was opened, by its notice's way.
+# The task of somebody who chose a call has its way; whom nobody reaches has none.
 SELECT_FIGURES = f"""
     WITH made AS (
         SELECT CAST(created_at AT TIME ZONE 'Asia/Tokyo' AS date) AS day, coalesce(reach, '') AS way,

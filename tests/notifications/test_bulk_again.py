@@ -1,4 +1,4 @@
-"""A bulk notice that staff had sent again to one person: counted once, forgotten wholly, and not after it was stopped."""
+"""A bulk notice that staff had sent again to one person: counted once, forgotten wholly, not once it was stopped."""
 
 from typing import Any
 from uuid import UUID

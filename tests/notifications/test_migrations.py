@@ -19,7 +19,9 @@ async def test_migrations_match_the_tables_and_go_down_and_up(database: TestData
     migrations.check("notifications", owner_url)
 
 
-async def test_a_version_that_knows_no_bulk_notices_has_none_due(service: Notifications, database: TestDatabase) -> None:
+async def test_a_version_that_knows_no_bulk_notices_has_none_due(
+    service: Notifications, database: TestDatabase
+) -> None:
     """Seen to fail: its workers would have looked at rows for ever that they know nothing of."""
     owner_url = database.environ["CHOUDO_NOTIFICATIONS_OWNER_DATABASE_URL"]
     await service.rows("""

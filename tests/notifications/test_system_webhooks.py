@@ -283,7 +283,9 @@ async def test_what_staff_take_back_of_a_call_is_told(
     await book(service, CALL, number=number)
     await library.accepted(recipient={"number": number})
     await service.settle()
-    query = "SELECT t.task_id FROM staff_task t JOIN notice n USING (municipality, notice_id) WHERE n.kind = 'town_notice'"
+    query = (
+        "SELECT t.task_id FROM staff_task t JOIN notice n USING (municipality, notice_id) WHERE n.kind = 'town_notice'"
+    )
     [task] = await service.rows(query)
     for button in ("done", "undo"):
         assert (await signed_in.post(f"/notices/tasks/{task.task_id}/{button}")).status_code == 303

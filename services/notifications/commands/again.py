@@ -112,8 +112,9 @@ async def send_again(
 
     Raises:
         Refusal: `not_found` (404); `again_never` (409), a code; `again_going` (409), one is on its way; `again_over`
-            (409), what it said has changed; `again_called_off` (409), the town stopped it; `again_stopped` (409); `again_paper` (409); `again_late` (409), it is of no
-            use any more; `again_often` (409); `again_no_way` (409), no way is alive, or not this one.
+            (409), what it said has changed; `again_called_off` (409), the town stopped it; `again_stopped` (409);
+            `again_paper` (409); `again_late` (409), it is of no use any more; `again_often` (409); `again_no_way`
+            (409), no way is alive, or not this one.
     """
     row = await _read(session, identity, notice_id, locks=True)
     about = _about(row)

@@ -1,5 +1,6 @@
-"""Tasks of staff that are calls which somebody chose; and who ended (`staff_task.done_by`) what no staff completed: what
-it was about had gone, or it went on by another way."""
+"""Tasks of staff that are calls which somebody chose; and who ended (`staff_task.done_by`) what no staff completed.
+
+What it was about had gone, or it went on by another way."""
 
 # The reason of a task of whom the person's own choice makes staff call.
 CALL_CHOSEN = "call_chosen"
