@@ -21,6 +21,7 @@ from services.notifications.domain.bulk import (
     Written,
 )
 from services.notifications.domain.notices import CALLED_OFF, TOWN_NEWS, Kind
+from services.notifications.newest_notice import newest_notice
 from services.notifications.tables import SERVICE, bulk_notice, way_price
 from shared.db import Prepared
 from shared.errors import Refusal
@@ -89,6 +90,7 @@ _WAYS = {
     """)
     for by in _BY
 }
+# Of people: what was sent again to one of them is as the newest is.
 _STANDINGS = Prepared(f"""
     SELECT t.bulk_id, CASE
         WHEN n.state IS NULL OR n.state = 'pending'
@@ -101,7 +103,7 @@ _STANDINGS = Prepared(f"""
         ELSE 'failed' END AS standing, count(*) AS count
     FROM {SERVICE}.told t
     JOIN {SERVICE}.bulk_notice b USING (municipality, bulk_id)
-    LEFT JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (t.municipality, t.told_id)
+    LEFT JOIN {newest_notice("t")} AS n ON true
     WHERE t.municipality = :municipality AND t.bulk_id = ANY (CAST(:bulk_ids AS uuid[]))
     GROUP BY 1, 2
 """)

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.domain.notices import SEND, SEND_BULK
+from services.notifications.domain.staff_tasks import BY_ITSELF_SQL
 from services.notifications.tables import SERVICE
 from shared.clock import JST
 from shared.db import Prepared
@@ -15,7 +16,10 @@ from shared.db import Prepared
 DAYS_MAX = 92
 # Of each day, each way and a notice that has none yet.
 LINES_MAX = DAYS_MAX * 8
+# Whom staff have reached: not what was over before they did, nor what went on by another way.
+_REACHED = f"t.done_at IS NOT NULL AND t.done_by NOT IN ({BY_ITSELF_SQL})"
 # A notice counts on the day on which it was made, and a task on the day on which it was opened, by its notice's way.
+# The task of somebody who chose a call has its way; whom nobody reaches has none.
 SELECT_FIGURES = f"""
     WITH made AS (
         SELECT CAST(created_at AT TIME ZONE 'Asia/Tokyo' AS date) AS day, coalesce(reach, '') AS way,
@@ -31,23 +35,26 @@ SELECT_FIGURES = f"""
         GROUP BY 1, 2),
     asked AS (
         SELECT CAST(t.opened_at AT TIME ZONE 'Asia/Tokyo' AS date) AS day, coalesce(n.reach, '') AS way,
-               count(*) AS opened, count(t.done_at) AS done,
+               count(*) FILTER (WHERE t.way_no IS NULL) AS opened,
+               count(*) FILTER (WHERE t.way_no IS NOT NULL) AS calls,
+               count(*) FILTER (WHERE {_REACHED}) AS done,
                percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.done_at - t.opened_at))
-                   AS done_p50_s
+                   FILTER (WHERE {_REACHED}) AS done_p50_s
         FROM {SERVICE}.staff_task t JOIN {SERVICE}.notice n USING (municipality, notice_id)
         WHERE t.municipality = :municipality AND t.opened_at >= :first AND t.opened_at < :last
         GROUP BY 1, 2)
     SELECT day, way, coalesce(made, 0) AS made, coalesce(sent, 0) AS sent, coalesce(delivered, 0) AS delivered,
            coalesce(not_delivered, 0) AS not_delivered, coalesce(unknown, 0) AS unknown,
            coalesce(undeliverable, 0) AS undeliverable, coalesce(again, 0) AS again, coalesce(opened, 0) AS opened,
-           coalesce(done, 0) AS done, done_p50_s
+           coalesce(calls, 0) AS calls, coalesce(done, 0) AS done, done_p50_s
     FROM made FULL JOIN asked USING (day, way) ORDER BY day, way LIMIT {LINES_MAX}
 """
 _FIGURES = Prepared(SELECT_FIGURES)
 # Half of those that were done at all, of the whole span.
 _DONE_P50 = Prepared(f"""
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM done_at - opened_at)) AS done_p50_s
-    FROM {SERVICE}.staff_task WHERE municipality = :municipality AND opened_at >= :first AND opened_at < :last
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.done_at - t.opened_at)) AS done_p50_s
+    FROM {SERVICE}.staff_task t
+    WHERE t.municipality = :municipality AND t.opened_at >= :first AND t.opened_at < :last AND {_REACHED}
 """)
 # The rows of both lanes are this town's, though the table is of all.
 _WAITING = Prepared(f"""
@@ -71,6 +78,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     undeliverable: int = 0
     again: int = 0
     opened: int = 0
+    calls: int = 0
     done: int = 0
     done_p50_s: float | None = None
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.domain.systems import SYSTEMS_MAX, Outcome, RecipientKind, outcome_of, reason_of
+from services.notifications.newest_notice import newest_notice
 from services.notifications.tables import SERVICE
 from shared.db import Prepared
 from shared.errors import Refusal
@@ -102,7 +103,7 @@ _USE = Prepared(f"""
 _NOTICES = f"""
     SELECT a.told_id, a.seq, a.reference, a.accepted_at, n.notice_id, n.kind, n.state, n.delivery, n.reason,
            n.useful_until, n.settled_at
-    FROM {SERVICE}.api_notice a JOIN {SERVICE}.notice n USING (municipality, told_id)
+    FROM {SERVICE}.api_notice a CROSS JOIN {newest_notice("a")} AS n
     WHERE (a.municipality, a.system_id) = (:municipality, :system_id)
 """
 _NOTICE = Prepared(f"{_NOTICES} AND a.told_id = :told_id")

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Select, Subquery, Text, and_, case, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.notifications.domain.staff_tasks import CALL_CHOSEN
 from services.notifications.queries import OpenTask, is_overtaken, select_tasks
 from services.notifications.tables import (
     application,
@@ -51,10 +52,12 @@ class Silent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many tasks are open, by their reasons; how many people they are about, and since when the oldest waits."""
+    """How many tasks are open, by their reasons; how many people nobody reaches, how many chose to be called, and since
+    when the oldest waits."""
 
     by_reason: dict[str, int]
     people: int
+    calls: int
     oldest: datetime | None
 
 
@@ -109,10 +112,15 @@ async def count_unreached(session: AsyncSession, municipality: str, *, helpers_o
     """How much staff have to do."""
     tasks = _open(municipality, helpers_only=helpers_only)
     reasons = select(tasks.c.reason, func.count()).group_by(tasks.c.reason).order_by(func.count().desc())
-    whole = select(func.count(tasks.c.person.distinct()), func.min(tasks.c.opened_at))
+    is_chosen = tasks.c.reason == CALL_CHOSEN
+    whole = select(
+        func.count(tasks.c.person.distinct()).filter(~is_chosen),
+        func.count(tasks.c.person.distinct()).filter(is_chosen),
+        func.min(tasks.c.opened_at),
+    )
     by_reason = {row[0]: row[1] for row in await session.execute(reasons)}
-    people, oldest = (await session.execute(whole)).one()
-    return Counts(by_reason=by_reason, people=people, oldest=oldest)
+    people, calls, oldest = (await session.execute(whole)).one()
+    return Counts(by_reason=by_reason, people=people, calls=calls, oldest=oldest)
 
 
 def select_silent(municipality: str, *, now: datetime) -> Select[Any]:

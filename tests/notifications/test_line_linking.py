@@ -1,5 +1,6 @@
 """LINE as a way: a code that is sent to the town's account proves whose account at LINE it is."""
 
+import asyncio
 import base64
 import hmac
 import json
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from deploy.local.gateways.line import LineEvent, event_body, line_signature
 from services.notifications.app import create_app
@@ -18,9 +20,11 @@ from services.notifications.commands.tidying import tidy_up
 from services.notifications.domain.line_codes import LINE_TRIES_MAX, read_line_code
 from services.notifications.domain.proofs import ASKINGS_MAX, CODE_LIFETIME
 from services.notifications.domain.retention import CODES_KEPT
+from shared.crypto import token_hash
+from shared.db import again_after_deadlock
 from shared.events.routing import ContactGiven, SubjectErased
 from tests.conftest import TestDatabase
-from tests.notifications.harness import OTHER_TOWN, TOKEN, TOWN, Notifications
+from tests.notifications.harness import OTHER_TOWN, TOKEN, TOWN, Notifications, until
 from tests.notifications.wishing import WISHES, Wisher, open_wishes
 
 SECRET = "line-secret"
@@ -201,6 +205,37 @@ async def test_who_leaves_is_dead_and_asked_anew_and_who_comes_back_is_alive(
     assert (await ways(service))[1] == ("line", "good", True)
     told = await service.rows("SELECT 1 FROM outbox WHERE type = 'notifications.notice_progressed.v1'")
     assert len(told) >= 2
+
+
+async def test_who_leaves_while_their_contact_is_changed_is_noted_all_the_same(
+    service: Notifications, wisher: Wisher, line: Line, contact: ContactGiven
+) -> None:
+    """Whoever links locks the contact and then who follows, whoever leaves the other way round.
+
+    Seen to fail without `again_after_deadlock`: PostgreSQL undid it, and LINE heard of an error.
+    """
+    await line.says(await ask(wisher))
+    leaving: list[asyncio.Task[list[str]]] = []
+
+    async def change() -> None:
+        async with service.db.begin(TOWN) as session:
+            lock = text("SELECT 1 FROM contact_point WHERE contact_ref = :ref FOR UPDATE")
+            await session.execute(lock, {"ref": contact.contact_ref})
+            if not leaving:
+                leaving.append(asyncio.create_task(line.does("unfollow")))
+                await until(lambda: _is_waiting(service))
+            about = {"town": TOWN, "user_hash": token_hash(USER), "long_ago": service.now - timedelta(days=1)}
+            followed = "INSERT INTO line_follow VALUES (:town, :user_hash, true, :long_ago) ON CONFLICT DO NOTHING"
+            await session.execute(text(followed), about)
+
+    # Of two who wait for each other PostgreSQL undoes one: nearly always whoever has waited longer, who leaves.
+    await again_after_deadlock(change)
+    await leaving[0]
+    assert await ways(service) == [("sms", "good", True), ("line", "dead", True)]
+
+
+async def _is_waiting(service: Notifications) -> bool:
+    return bool(await service.rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
 
 
 async def test_a_dead_way_is_alive_again_by_another_code(service: Notifications, wisher: Wisher, line: Line) -> None:

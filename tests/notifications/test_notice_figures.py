@@ -1,5 +1,6 @@
 """Figures of notices by day and way, and how the providers do, for managers."""
 
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -9,7 +10,9 @@ import pytest
 from services.notifications.commands.provider_health import keep_health
 from services.notifications.providers.provider import Health
 from tests.conftest import TestDatabase
+from tests.notifications.by_hand import CALL, book, task_of
 from tests.notifications.harness import NOW, Notifications, sign_in
+from tests.notifications.test_calls import MAIL
 from tests.notifications.test_unreached import fail
 
 FIGURES, PROVIDERS = "/notices/figures", "/notices/providers"
@@ -48,9 +51,9 @@ async def test_each_day_and_way_is_counted_and_so_is_what_staff_did(
     assert answer.headers["content-disposition"] == 'attachment; filename="notices-2026-11-24-2026-11-24.csv"'
     heads, *lines = answer.content.decode("utf-8-sig").splitlines()
     assert heads.startswith("日,送り方,作った数,送った,届いた")
-    assert "2026-11-24,控え,1,0,0,0,0,0,0,0,0," in lines
-    assert "2026-11-24,メール,2,2,0,0,0,0,1,0,0," in lines, lines
-    assert any(line.startswith("2026-11-24,SMS,1,0,0,0,0,1,0,1,1,12") for line in lines), lines
+    assert "2026-11-24,控え,1,0,0,0,0,0,0,0,0,0," in lines
+    assert "2026-11-24,メール,2,2,0,0,0,0,1,0,0,0," in lines, lines
+    assert any(line.startswith("2026-11-24,SMS,1,0,0,0,0,1,0,1,0,1,12") for line in lines), lines
     await service.pass_time(days=1)
     later = sign_in(service, database, client, roles=("manager",))
     assert "この期間のお知らせはありません" in (await later.get(f"{FIGURES}?first=2026-11-25&last=2026-11-25")).text
@@ -105,3 +108,39 @@ async def test_a_process_that_says_nothing_any_more_is_seen(service: Notificatio
 @pytest.mark.parametrize("path", [FIGURES, f"{FIGURES}.csv", PROVIDERS])
 async def test_they_are_for_managers(signed_in: httpx.AsyncClient, path: str) -> None:
     assert (await signed_in.get(path)).status_code == 403
+
+
+async def test_nobody_was_reached_by_what_ended_by_itself(
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient
+) -> None:
+    """A wrong number goes by the next way, and what is cancelled needs no call. Whoever chose a call is none whom
+    nobody reaches.
+
+    Seen to fail with every task that was ended counted: `連絡した` was three, and half of them after no minute.
+    """
+    manager = sign_in(service, database, client, roles=("manager",))
+    await book(service, CALL, MAIL, number="NNN2001")
+    wrong = await task_of(service)
+    await manager.post(f"/notices/tasks/{wrong}/wrong-number")
+    await service.settle()
+    over = await book(service, CALL, number="NNN2002")
+    await service.hear(service.cancelled(over))
+    # They are to be called about that.
+    await service.settle()
+    await fail(service, "NNN2004")
+    page = (await manager.get("/notices/unreached")).text
+    assert "全部で1人です。ほかに、電話を選んだ人が1人います。" in page
+    await service.pass_time(minutes=12)
+    manager = sign_in(service, database, client, roles=("manager",))
+    [task] = await service.rows("SELECT task_id FROM staff_task WHERE reason <> 'call_chosen' AND done_at IS NULL")
+    await manager.post(f"/notices/tasks/{task.task_id}/done")
+    page = (await manager.get(FIGURES)).text
+    whole = dict(re.findall(r"<dt>([^<]+)</dt><dd>(?:<a [^>]+>)?([^<]+)", page))
+    assert whole["職員が連絡する人"] == "1件"
+    assert whole["電話を選んだ人"] == "3件"
+    assert whole["連絡するまでの時間（半分の人）"] == "12分"
+    assert (whole["今、連絡がつかない人"], whole["今、電話を選んだ人"]) == ("0人", "1人")
+    heads, *lines = (await manager.get(f"{FIGURES}.csv")).content.decode("utf-8-sig").splitlines()
+    assert heads.endswith("職員が連絡する人,電話を選んだ人,連絡した,連絡するまでの時間（分、半分の人）")
+    counted = [line.split(",")[-4:-1] for line in lines]
+    assert [sum(int(row[place]) for row in counted) for place in range(3)] == [1, 3, 1]

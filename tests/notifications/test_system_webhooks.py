@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest_asyncio
 
+from services.notifications.commands.attempts import LEASE, begin_attempts
+from services.notifications.commands.by_hand import take_back
 from services.notifications.commands.receipts import record_receipt
 from services.notifications.commands.system_webhooks import change_telling, tell_again
 from services.notifications.domain.receipts import ReceiptStatus
@@ -17,6 +19,7 @@ from shared.reference_number import make_number
 from shared.webhooks.sending import WebhookLoop
 from shared.webhooks.tries import GIVE_UP_AFTER, LONGEST_PAUSE, MESSAGES_KEPT
 from tests.booking.webhook_receiver import Receiver, receiving
+from tests.notifications.by_hand import CALL, book
 from tests.notifications.harness import TOWN, Notifications
 from tests.notifications.systems import MANAGER, ROOT, Library, register, tell_all
 
@@ -240,3 +243,52 @@ async def test_of_an_erased_person_no_message_is_left(
     )
     await service.hear(erased)
     assert await service.rows("SELECT 1 FROM webhook_delivery") == []
+
+
+async def test_what_a_receipt_said_before_its_sender_died_is_told(
+    library: Library, service: Notifications, receiver: Receiver, loop: WebhookLoop
+) -> None:
+    """Seen to fail with only those told that the turn itself ended: it was settled, and its system heard nothing."""
+    await library.told_at(receiver.url)
+    await library.accepted(recipient={"phone": MOBILE})
+    [row] = await service.rows("SELECT notice_id FROM notice")
+    async with service.db.begin(TOWN) as session:
+        await begin_attempts(session, service.keys, TOWN, [row.notice_id], service.providers, now=service.now)
+    await hear_receipt(service, "delivered")
+    await service.pass_time(seconds=LEASE.total_seconds() + 1)
+    await tell_all(loop)
+    assert told(receiver) == [("notice.delivered", 1)]
+
+
+async def test_what_is_taken_back_from_the_printer_is_told(
+    library: Library, service: Notifications, receiver: Receiver, loop: WebhookLoop
+) -> None:
+    """Seen to fail without it: the letter was not printed, and its system believed it sent."""
+    await library.told_at(receiver.url)
+    await library.accepted()
+    await service.settle()
+    [row] = await service.rows("SELECT notice_id FROM notice")
+    async with service.db.begin(TOWN) as session:
+        await take_back(session, TOWN, [row.notice_id], "stopped", now=service.now)
+    await tell_all(loop)
+    assert sorted(told(receiver), key=lambda each: each[1]) == [("notice.sent", 1), ("notice.stopped", 2)]
+
+
+async def test_what_staff_take_back_of_a_call_is_told(
+    library: Library, service: Notifications, signed_in: httpx.AsyncClient, receiver: Receiver, loop: WebhookLoop
+) -> None:
+    """Reached, and then not. Seen to fail without it: what was told last was `delivered`."""
+    await library.told_at(receiver.url)
+    number = make_number(lambda signs: signs[2])
+    await book(service, CALL, number=number)
+    await library.accepted(recipient={"number": number})
+    await service.settle()
+    query = (
+        "SELECT t.task_id FROM staff_task t JOIN notice n USING (municipality, notice_id) WHERE n.kind = 'town_notice'"
+    )
+    [task] = await service.rows(query)
+    for button in ("done", "undo"):
+        assert (await signed_in.post(f"/notices/tasks/{task.task_id}/{button}")).status_code == 303
+    await tell_all(loop)
+    heard = sorted(told(receiver), key=lambda each: each[1])
+    assert heard == [("notice.sent", 1), ("notice.delivered", 2), ("notice.sent", 3)]

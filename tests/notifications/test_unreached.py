@@ -164,3 +164,14 @@ async def test_they_are_measured_without_saying_who(service: Notifications) -> N
     await measuring.measure_tasks()
     assert value("choudo_staff_tasks_open", reason="rejected") is None
     assert (value("choudo_people_unreached"), value("choudo_staff_task_oldest_seconds")) == (0, 0)
+
+
+async def test_a_coordinator_sees_nobodys_number_by_the_address_of_a_task(
+    service: Notifications, database: TestDatabase, client: httpx.AsyncClient
+) -> None:
+    """Seen to fail with any task of the town looked up: the page said who was reached."""
+    await fail(service, "NNN2001")
+    [task] = await service.rows("UPDATE staff_task SET done_at = now(), done_by = 'staff-1' RETURNING task_id")
+    done = f"{UNREACHED}?done={task.task_id}"
+    assert "NNN-2001" in (await sign_in(service, database, client, roles=("counter",)).get(done)).text
+    assert "NNN-2001" not in (await sign_in(service, database, client, roles=("coordinator",)).get(done)).text

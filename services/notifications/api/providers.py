@@ -3,6 +3,7 @@
 import base64
 import hmac
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from litestar.params import FromPath
 
 from services.notifications.commands.bounces import record_bounce
 from services.notifications.commands.line import record_follow
-from services.notifications.commands.line_linking import link_line
+from services.notifications.commands.line_linking import Linking, link_line
 from services.notifications.commands.receipts import DeliveryReceipt, record_by_ref, record_receipt
 from services.notifications.domain.line_codes import read_line_code
 from services.notifications.domain.receipts import is_secret, is_signed, read_form, read_form_receipt
@@ -24,7 +25,7 @@ from services.notifications.providers.chosen import sms_gateways
 from services.notifications.providers.line_channels import line_channels
 from services.notifications.senders.line import reply
 from services.notifications.settings import Settings
-from shared.db import Database
+from shared.db import Database, again_after_deadlock
 from shared.errors import Refusal
 from shared.log import get_logger
 from shared.web.identity import PUBLIC
@@ -187,13 +188,21 @@ async def post_line_events(
         raise Refusal("bad_request", 400) from error
     if len(follows) + len(codes) > RECEIPTS_MAX:
         raise Refusal("too_large", 413)
-    async with db.begin(municipality) as session:
-        for user_id, does_follow, told_at in follows:
-            await record_follow(session, municipality, user_id, follows=does_follow, told_at=told_at, now=now)
+
+    async def note() -> None:
+        async with db.begin(municipality) as session:
+            for user_id, does_follow, told_at in follows:
+                await record_follow(session, municipality, user_id, follows=does_follow, told_at=told_at, now=now)
+
+    async def link(user_id: str, code: str, told_at: datetime) -> Linking:
+        async with db.begin(municipality) as session:
+            return await link_line(session, keys, municipality, user_id, code, told_at=told_at, now=now)
+
+    # Whoever leaves is noted before their contacts, which whoever links has locked before.
+    await again_after_deadlock(note)
     replies = []
     for event, code, told_at in codes:
-        async with db.begin(municipality) as session:
-            linking = await link_line(session, keys, municipality, event.source.user_id, code, told_at=told_at, now=now)
+        linking = await again_after_deadlock(partial(link, event.source.user_id, code, told_at))
         if event.reply_token and (text := line_reply(linking.said, linking.language)):
             replies.append((event.reply_token, text))
 

@@ -112,8 +112,9 @@ async def send_again(
 
     Raises:
         Refusal: `not_found` (404); `again_never` (409), a code; `again_going` (409), one is on its way; `again_over`
-            (409), what it said has changed; `again_stopped` (409); `again_paper` (409); `again_late` (409), it is of no
-            use any more; `again_often` (409); `again_no_way` (409), no way is alive, or not this one.
+            (409), what it said has changed; `again_called_off` (409), the town stopped it; `again_stopped` (409);
+            `again_paper` (409); `again_late` (409), it is of no use any more; `again_often` (409); `again_no_way`
+            (409), no way is alive, or not this one.
     """
     row = await _read(session, identity, notice_id, locks=True)
     about = _about(row)
@@ -126,6 +127,7 @@ async def send_again(
         raise Refusal("again_no_way", 409)
     if row.state == "unknown":
         # Nobody knows whether it arrived, and it is not tried any more: should it have, its receipt still says so.
+        # A system that asked for it is told of the new one alone: nothing has stopped.
         await _GIVE_UP.row(session, about | {"now": now})
         due, ref = due_kind(bulk=row.bulk), str(notice_id)
         await unschedule(session, SERVICE, municipality=identity.municipality, kind=due, ref=ref)
@@ -166,6 +168,8 @@ async def _check(session: AsyncSession, row: Row[Any], *, now: datetime) -> Agai
     newest = newest_of(row)
     if row.state == "superseded" or is_overtaken(row.kind, row.sequence, newest):
         raise Refusal("again_over", 409)
+    if row.bulk_state == "stopped":
+        raise Refusal("again_called_off", 409)
     if is_stopped(row.kind, tuple(row.stopped or ())):
         raise Refusal("again_stopped", 409)
     if row.state not in MAY_BE_AGAIN or row.contact_reach == "none":

@@ -143,6 +143,7 @@ async def begin_attempts(
     dead = [row.notice_id for row in rows if _is_dead(attempts.get(row.notice_id), lapsed)]
     gone = set(notice_ids) - {row.notice_id for row in rows}
     settled = await close_dead(session, municipality, dead, now=now)
+    of_town = {row.notice_id for row in rows if row.kind in OF_TOWN}
     rows = [row for row in rows if row.notice_id not in settled]
 
     ways, late = await list_ways_left(session, municipality, rows, now=now)
@@ -205,8 +206,8 @@ async def begin_attempts(
                 finished.append(str(row.notice_id))
             case Leave() if row.state != "sending":
                 finished.append(str(row.notice_id))
-    of_town = [row.notice_id for row in rows if row.kind in OF_TOWN and str(row.notice_id) in finished]
-    await tell_systems(session, municipality, of_town, now=now)
+    ended = {row.notice_id for row in rows if str(row.notice_id) in finished} | settled
+    await tell_systems(session, municipality, of_town & ended, now=now)
     await _write_begun(session, orders, providers, now=now)
     await schedule_all(session, SERVICE, municipality, plans)
     if finished:

@@ -102,14 +102,18 @@ _COUNTED = Prepared(f"""
     SET counts = CAST(:counts AS jsonb), state = CASE WHEN state = 'sending' THEN 'done' ELSE state END
     WHERE (municipality, bulk_id) = (:municipality, :bulk_id)
 """)
-# Whoever is still to be called is not forgotten yet.
+# Whoever is still to be called is not forgotten yet, whichever of their notices that is about.
 _OLD = Prepared(f"""
-    SELECT t.told_id, n.notice_id FROM {SERVICE}.told t
-    LEFT JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (t.municipality, t.told_id)
-    LEFT JOIN {SERVICE}.staff_task s
-      ON (s.municipality, s.notice_id) = (n.municipality, n.notice_id) AND s.done_at IS NULL
-    WHERE (t.municipality, t.bulk_id) = (:municipality, CAST(:bulk_id AS uuid)) AND s.task_id IS NULL
-    ORDER BY n.notice_id LIMIT CAST(:batch AS int)
+    SELECT t.told_id FROM {SERVICE}.told t
+    WHERE (t.municipality, t.bulk_id) = (:municipality, CAST(:bulk_id AS uuid)) AND NOT EXISTS (
+        SELECT FROM {SERVICE}.notice n JOIN {SERVICE}.staff_task s
+            ON (s.municipality, s.notice_id) = (n.municipality, n.notice_id) AND s.done_at IS NULL
+        WHERE (n.municipality, n.told_id) = (t.municipality, t.told_id))
+    LIMIT CAST(:batch AS int)
+""")
+_NOTICES_OF = Prepared(f"""
+    SELECT notice_id FROM {SERVICE}.notice
+    WHERE municipality = :municipality AND told_id = ANY (CAST(:told AS uuid[])) ORDER BY notice_id FOR UPDATE
 """)
 _FORGET = (
     *(Prepared(f"DELETE FROM {SERVICE}.{table} WHERE {_OF_NOTICES}") for table in ("staff_task", "attempt", "notice")),
@@ -196,9 +200,10 @@ async def forget_bulk(session: AsyncSession, municipality: str, ref: str, now: d
         # The receipts that came since.
         await _write_counts(session, municipality, bulk.bulk_id, counts)
     old = await _OLD.rows(session, _batch(municipality, ref))
-    gone = {"told": [row.told_id for row in old], "notices": [row.notice_id for row in old if row.notice_id]}
+    gone = {"municipality": municipality, "told": [row.told_id for row in old]}
+    notices = [row.notice_id for row in await _NOTICES_OF.rows(session, gone)]
     for statement in _FORGET:
-        await statement.row(session, gone | {"municipality": municipality})
+        await statement.row(session, gone | {"notices": notices})
     if len(old) == SPREAD_BATCH:
         await _next(session, municipality, DUE_FORGET_BULK, ref, now)
     elif sum(counts.values()) > len(old):

@@ -12,6 +12,7 @@ from services.notifications.commands.by_hand import not_arrived, read_newest, ta
 from services.notifications.commands.dead_ways import tell_state
 from services.notifications.commands.receipts import record_receipt
 from services.notifications.commands.tasks import complete_task, find_theirs, reopen_task
+from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.commands.ways import mark_dead
 from services.notifications.domain.by_post import DUE_END_CALL
 from services.notifications.domain.notices import REMINDERS, due_kind
@@ -202,6 +203,7 @@ async def undo(session: AsyncSession, identity: Identity, task_id: UUID, *, now:
             await _UNSETTLE.row(session, about)
     elif await _UNCOUNT.row(session, about) is not None:
         await record_deed(session, identity, "task_reopened", task_id, now=now)
+    await tell_systems(session, identity.municipality, [task.notice_id], now=now)
 
 
 async def _find(session: AsyncSession, identity: Identity, task_id: UUID) -> Any:

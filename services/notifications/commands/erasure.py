@@ -46,10 +46,13 @@ _FORGET = tuple(
         "webhook_delivery WHERE municipality = :municipality AND about = ANY (CAST(:refs AS text[]))",
     )
 )
-# What was told to contacts about their own ways.
+# What was told to contacts, by its row and by its notices: one may be forgotten before the other.
 _TOLD_OF = f"""
-    SELECT told_id FROM {SERVICE}.told WHERE municipality = :municipality AND contact_ref IN (
-        SELECT contact_ref FROM {SERVICE}.contact_point WHERE {{whose}})
+    WITH theirs AS (SELECT contact_ref FROM {SERVICE}.contact_point WHERE {{whose}})
+    SELECT told_id FROM {SERVICE}.told
+    WHERE municipality = :municipality AND contact_ref IN (SELECT contact_ref FROM theirs)
+    UNION SELECT told_id FROM {SERVICE}.notice
+    WHERE municipality = :municipality AND contact_ref IN (SELECT contact_ref FROM theirs) AND told_id IS NOT NULL
 """
 _FORGET_CONTACTS = f"DELETE FROM {SERVICE}.contact_point WHERE {{whose}}"
 _DESTROY_KEY = text(f"DELETE FROM {SERVICE}.subject_key WHERE {OF_SUBJECT}")

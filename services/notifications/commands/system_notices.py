@@ -19,6 +19,7 @@ from services.notifications.domain.asked import Mistake, NoticeAsked
 from services.notifications.domain.notices import TOWN_NOTICE, due_kind
 from services.notifications.domain.systems import TAKEN_BACK, TASKS_NEED, USEFUL_DEFAULT, begins_of, seconds_until_next
 from services.notifications.keys import Keys
+from services.notifications.newest_notice import newest_notice
 from services.notifications.queries_of_systems import DayUse, System, read_use
 from services.notifications.system_texts import Address, TownChecks, address_of, problems_of
 from services.notifications.tables import SERVICE
@@ -57,9 +58,10 @@ _KEEP = Prepared(f"""
          AS new(told_id, key, hash, reference, sms_parts)
     ORDER BY new.key
 """)
+# What waits stays the newest: nothing of it is sent again meanwhile.
 _LOCK = Prepared(f"""
-    SELECT n.notice_id, n.state, n.reason, n.bulk FROM {SERVICE}.notice n
-    JOIN {SERVICE}.api_notice a USING (municipality, told_id)
+    SELECT n.notice_id, n.state, n.reason, n.bulk FROM {SERVICE}.api_notice a CROSS JOIN {newest_notice("a")} AS newest
+    JOIN {SERVICE}.notice n ON (n.municipality, n.notice_id) = (newest.municipality, newest.notice_id)
     WHERE (a.municipality, a.system_id, a.told_id) = (:municipality, :system_id, :told_id) FOR UPDATE OF n
 """)
 _TAKE_BACK = Prepared(f"""

@@ -1,7 +1,7 @@
 """What became of a notice is told to the system that asked for it, in the transaction in which it did.
 
 Whoever moves a notice calls `tell_systems` with it. It reads what is so by then: several moves in one transaction are
-told as the last of them.
+told as the last of them. Of what was sent again, the newest notice alone says what is so.
 """
 
 from collections.abc import Collection
@@ -12,14 +12,17 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.domain.systems import outcome_of, reason_of
+from services.notifications.newest_notice import newest_notice
 from services.notifications.tables import SERVICE
 from shared.db import Prepared
 from shared.webhooks.endpoints import WEBHOOK
 
 _MOVED = Prepared(f"""
     SELECT a.told_id, a.system_id, a.told_state, n.kind, n.state, n.delivery, n.reason, n.reach
-    FROM {SERVICE}.api_notice a JOIN {SERVICE}.notice n USING (municipality, told_id)
-    WHERE n.municipality = :municipality AND n.notice_id = ANY (CAST(:notices AS uuid[])) AND n.told_id IS NOT NULL
+    FROM {SERVICE}.api_notice a CROSS JOIN {newest_notice("a")} AS n
+    WHERE a.municipality = :municipality AND n.notice_id = ANY (CAST(:notices AS uuid[]))
+      AND a.told_id IN (SELECT m.told_id FROM {SERVICE}.notice m
+                        WHERE m.municipality = :municipality AND m.notice_id = ANY (CAST(:notices AS uuid[])))
     ORDER BY a.told_id FOR UPDATE OF a
 """)
 # Whoever sends is woken, unless they are at it, or somebody else is just waking them: they look again by themselves.

@@ -25,7 +25,7 @@ from shared.web.town import Town
 
 FIGURES = f"{LOG}/figures"
 USUAL_DAYS = 28
-COUNTS = ("made", "sent", "delivered", "not_delivered", "unknown", "undeliverable", "again", "opened", "done")
+COUNTS = ("made", "sent", "delivered", "not_delivered", "unknown", "undeliverable", "again", "opened", "calls", "done")
 MINUTE_S = 60
 
 Req = Request[Any, Any, Any]
@@ -125,6 +125,7 @@ def _headers() -> list[str]:
         _("届けられない"),
         _("もう一度送った"),
         _("職員が連絡する人"),
+        _("電話を選んだ人"),
         _("連絡した"),
     ]
 

@@ -23,6 +23,9 @@ STAFF_REFUSALS = {
     "again_over": RefusalText(
         _("この内容は、もう変わりました"), _("新しい内容のお知らせを開いて、そちらを送ってください。"), LOG, _BACK
     ),
+    "again_called_off": RefusalText(
+        _("町が送るのを止めたお知らせです"), _("送らずに、必要なときは電話などで伝えてください。"), LOG, _BACK
+    ),
     "again_stopped": RefusalText(
         _("本人が、この種類のお知らせを止めています"), _("送らずに、必要なときは電話などで伝えてください。"), LOG, _BACK
     ),

@@ -13,7 +13,7 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.notifications.commands.calls import reached, undo
-from services.notifications.commands.tasks import may_reach_residents, view_contact
+from services.notifications.commands.tasks import find_theirs, may_reach_residents, view_contact
 from services.notifications.keys import Keys
 from services.notifications.pages.notice_wording import REASON_NAMES, SAY
 from services.notifications.pages.notices import GUARDS, LOG
@@ -129,7 +129,7 @@ async def _unreached_page(
             session, town.code, reason=chosen, skip=before, helpers_only=helpers_only, now=now
         )
         silent = [] if helpers_only else await list_silent(session, town.code, now=now)
-        completed = await _find_completed(session, town.code, done) if done else None
+        completed = await _find_completed(session, identity, done) if done else None
     is_more = len(people) > PEOPLE
     return page(
         request,
@@ -149,9 +149,11 @@ async def _unreached_page(
     )
 
 
-async def _find_completed(session: AsyncSession, municipality: str, done: str) -> OpenTask | None:
+async def _find_completed(session: AsyncSession, identity: Identity, done: str) -> OpenTask | None:
+    """The task that was just completed, for whom it is to see."""
     try:
-        task = await find_task(session, municipality, parse_uuid(done))
+        theirs = await find_theirs(session, identity, parse_uuid(done))
     except Refusal:
         return None
+    task = await find_task(session, identity.municipality, theirs.task_id)
     return task if task is not None and task.done_at is not None else None

@@ -71,7 +71,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The version before does not know what was written: nothing of it can be sent any more.
+    # The version before does not know what was written: nothing of it can be sent any more, and it knows no such steps.
+    op.execute(f"""DELETE FROM {SCHEMA}.due
+        WHERE kind IN ('bulk_gather', 'bulk_spread', 'bulk_call_off', 'bulk_end', 'bulk_forget')""")
     of_bulk = f"""SELECT n.municipality, n.notice_id FROM {SCHEMA}.notice n JOIN {SCHEMA}.told t
         USING (municipality, told_id) WHERE t.bulk_id IS NOT NULL"""
     for table in ("staff_task", "attempt", "notice"):
