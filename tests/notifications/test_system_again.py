@@ -41,11 +41,11 @@ async def first_of(service: Notifications, told_id: str) -> UUID:
     return UUID(str(row.notice_id))
 
 
-async def have_sent_again(service: Notifications, told_id: str, number: int = 0) -> UUID:
+async def have_sent_again(service: Notifications, told_id: str, number: int = 0, way_no: int | None = None) -> UUID:
     first = await first_of(service, told_id)
     service.now += timedelta(minutes=1)
     async with service.db.begin(TOWN) as session:
-        return await send_again(session, STAFF, first, number=number, way_no=None, now=service.now)
+        return await send_again(session, STAFF, first, number=number, way_no=way_no, now=service.now)
 
 
 async def hear(service: Notifications, notice_id: UUID, status: str) -> None:

@@ -12,8 +12,10 @@ from tests.notifications.bulk_writing import people, send, until_day
 from tests.notifications.by_hand import CALL, LETTER, LETTERS, make_batch, print_batch
 from tests.notifications.harness import TOWN, Notifications
 from tests.notifications.systems import ROOT, register
+from tests.notifications.test_system_again import have_sent_again
 from tests.notifications.test_system_notices import number_of
 
+MAIL = NewWay(kind="email", address="hanako.ninomiya@example.jp")
 OF_BULK = "SELECT state, reason FROM notice WHERE kind IN ('town_news', 'town_notice') AND contact_ref IS NOT NULL"
 
 
@@ -98,3 +100,22 @@ async def test_a_system_takes_back_what_nobody_has_printed_or_called(
         assert await standings(service) == [("superseded", "taken_back")]
         assert (await waiting(service), await service.open_tasks()) == (0, [])
         assert (await library.look(told))["state"] == "stopped"
+
+
+async def test_what_went_out_by_another_way_meanwhile_is_not_taken_back(
+    service: Notifications, client: httpx.AsyncClient
+) -> None:
+    """The call still stands on the list, and staff had it sent again. Seen to fail: 204, of the call alone."""
+    library = await register(service, client)
+    number, contact = await number_of(service)
+    await told_by(service, CALL, contact.contact_ref)
+    until = (service.now + timedelta(days=6, hours=23)).isoformat()
+    told = await library.accepted(recipient={"number": number}, useful_until=until)
+    await service.settle()
+    async with service.db.begin(TOWN) as session:
+        await add_way(session, service.keys.vault, TOWN, contact.contact_ref, MAIL, now=service.now)
+    await have_sent_again(service, told, way_no=3)
+    await service.settle()
+    answer = await library.client.delete(f"{ROOT}/{told}", headers=library.headers())
+    assert answer.status_code == 409, answer.text
+    assert len(await service.open_tasks()) == 1

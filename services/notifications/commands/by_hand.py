@@ -40,9 +40,9 @@ _OF_MATTER = Prepared(f"""
       AND (n.appointment_id = :appointment_id OR n.application_id = :application_id) AND {NOT_BEGUN}
     ORDER BY n.notice_id
 """)
-_OF_TOLD = Prepared(f"""
+_NOT_BEGUN = Prepared(f"""
     SELECT n.notice_id FROM {SERVICE}.notice n
-    WHERE (n.municipality, n.told_id) = (:municipality, :told_id) AND {NOT_BEGUN} FOR UPDATE OF n
+    WHERE (n.municipality, n.notice_id) = (:municipality, :notice_id) AND {NOT_BEGUN} FOR UPDATE OF n
 """)
 _OF_BULK = f"""
     FROM {SERVICE}.told w JOIN {SERVICE}.notice n ON (n.municipality, n.told_id) = (w.municipality, w.told_id)
@@ -118,14 +118,14 @@ async def take_back_overtaken(session: AsyncSession, municipality: str, matter: 
         await take_back(session, municipality, over, "overtaken", now=now)
 
 
-async def take_back_told(
-    session: AsyncSession, municipality: str, told_id: UUID, reason: str, *, now: datetime
+async def take_back_not_begun(
+    session: AsyncSession, municipality: str, notice_id: UUID, reason: str, *, now: datetime
 ) -> bool:
-    """Of what was told once; whether nobody had printed or called it yet."""
-    waiting = await _OF_TOLD.rows(session, {"municipality": municipality, "told_id": told_id})
-    if waiting:
-        await take_back(session, municipality, [row.notice_id for row in waiting], reason, now=now)
-    return bool(waiting)
+    """One notice; whether nobody had printed it, or called about it, yet."""
+    waits = await _NOT_BEGUN.row(session, {"municipality": municipality, "notice_id": notice_id}) is not None
+    if waits:
+        await take_back(session, municipality, [notice_id], reason, now=now)
+    return waits
 
 
 async def take_back_bulk(session: AsyncSession, municipality: str, bulk_id: UUID, *, batch: int, now: datetime) -> int:

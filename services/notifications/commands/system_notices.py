@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifications.commands.by_hand import take_back_told
+from services.notifications.commands.by_hand import take_back_not_begun
 from services.notifications.commands.telling import Content, Said, Telling, forget_told, seal_content, tell_all
 from services.notifications.commands.telling_systems import tell_systems
 from services.notifications.domain.asked import Mistake, NoticeAsked
@@ -189,7 +189,7 @@ async def take_back(session: AsyncSession, system: System, told_id: UUID, *, now
         kind = due_kind(bulk=found.bulk)
         await unschedule(session, SERVICE, municipality=town, kind=kind, ref=str(found.notice_id))
         await tell_systems(session, town, [found.notice_id], now=now)
-    elif not await take_back_told(session, town, told_id, TAKEN_BACK, now=now):
+    elif not await take_back_not_begun(session, town, found.notice_id, TAKEN_BACK, now=now):
         raise Refusal("notice_gone_out", 409)
     await forget_told(session, town, str(told_id), now)
 
