@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -26,6 +26,8 @@ from shared.web.town import Town
 FIGURES = f"{LOG}/figures"
 USUAL_DAYS = 28
 COUNTS = ("made", "sent", "delivered", "not_delivered", "unknown", "undeliverable", "again", "opened", "calls", "done")
+# The last of them, which say what staff did.
+OF_STAFF = 3
 MINUTE_S = 60
 
 Req = Request[Any, Any, Any]
@@ -66,9 +68,7 @@ async def get_figures(
         whole=_sum(figures),
         done_p50=span_words(timedelta(seconds=done_p50_s)) if done_p50_s is not None else "",
         counts=counts,
-        headers=[_("日"), *_headers()],
-        by_way=_table(figures, lambda each: each.way, way_name),
-        by_day=_table(figures, lambda each: each.day, lambda day: jst_date(day, year=False)),
+        tables=_tables(figures),
         csv=f"{FIGURES}.csv?{asked}",
         say=SAY,
     )
@@ -115,6 +115,14 @@ def read_span(first: str, last: str, *, today: date) -> Span:
     return Span(first=start, last=end)
 
 
+class Table(NamedTuple):
+    """One table of the page."""
+
+    caption: str
+    headers: list[str]
+    rows: list[tuple[str | int, ...]]
+
+
 def _headers() -> list[str]:
     return [
         _("作った数"),
@@ -139,7 +147,24 @@ def _sum(figures: Iterable[Figures]) -> dict[str, int]:
     return {name: sum(row[place] for row in rows) for place, name in enumerate(COUNTS)}
 
 
-def _table(
+def _tables(figures: Sequence[Figures]) -> list[Table]:
+    """What was sent and what staff did, by way and by day: together they are wider than a tablet in large letters."""
+    by_way = _rows(figures, lambda each: each.way, way_name)
+    by_day = _rows(figures, lambda each: each.day, lambda day: jst_date(day, year=False))
+    heads = _headers()
+    sent, staff = slice(0, len(heads) - OF_STAFF), slice(len(heads) - OF_STAFF, None)
+    return [
+        Table(caption, [first, *heads[part]], [(row[0], *row[1:][part]) for row in rows])
+        for caption, first, rows, part in (
+            (_("送り方ごとの、お知らせの数"), _("送り方"), by_way, sent),
+            (_("日ごとの、お知らせの数"), _("日"), by_day, sent),
+            (_("送り方ごとの、職員が連絡する人の数"), _("送り方"), by_way, staff),
+            (_("日ごとの、職員が連絡する人の数"), _("日"), by_day, staff),
+        )
+    ]
+
+
+def _rows(
     figures: Sequence[Figures], key: Callable[[Figures], Any], name: Callable[[Any], str]
 ) -> list[tuple[str | int, ...]]:
     """A row for each of what `key` tells apart."""

@@ -43,7 +43,7 @@ def test_the_delivery_log_as_staff_read_it(phone: Page, tablet: Page, see: See, 
     expect(tablet.get_by_role("main")).to_contain_text("動いています")
     see(tablet, "notice-providers")
     tablet.goto("/notices/figures")
-    expect(tablet.get_by_role("main")).to_contain_text("送り方ごとの数")
+    expect(tablet.get_by_role("main")).to_contain_text("送り方ごとの、お知らせの数")
     see(tablet, "notice-figures")
     tablet.goto("/notices/figures?first=x&last=y")
     see(tablet, "notice-figures-refused")
