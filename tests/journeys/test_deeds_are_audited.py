@@ -303,6 +303,7 @@ NO_DEEDS = {
     "notifications POST /notices/mine",
     "notifications POST /notices/mine/paper",
     "notifications POST /notices/mine/leave",
+    "notifications POST /notices/mine/line",
     "notifications POST /notices/mine/ways/new",
     "notifications POST /notices/mine/ways/{way_no}/move",
     "notifications POST /notices/mine/ways/{way_no}/remove",
