@@ -9,6 +9,8 @@ import pytest
 from litestar import Litestar, Response
 
 from services.booking.refusals import REFUSALS as BOOKING
+from services.notifications.app import REFUSALS as NOTIFICATIONS
+from services.routing.pages.wording import REFUSALS as ROUTING
 from shared.web.documented import KEY_HEADER, documented_of
 from shared.web.openapi import make_document
 from shared.web.refusals import REFUSALS
@@ -17,6 +19,8 @@ from tests.structure.conftest import Route, apps, environ, routes
 
 __all__ = ["apps", "environ", "routes"]
 
+# The words of the others' refusals.
+OWN = {"routing": ROUTING, "notifications": NOTIFICATIONS}
 WRITES = ("post", "put", "patch")
 
 
@@ -114,7 +118,7 @@ async def test_it_is_served_to_everybody(town: BookingTown) -> None:
     assert answers[0].json()["openapi"] == "3.1.0"
 
 
-@pytest.mark.parametrize("service", ["routing", "notifications"])
+@pytest.mark.parametrize("service", OWN)
 def test_the_other_services_describe_theirs(apps: dict[str, Litestar], service: str) -> None:
-    described = make_document(apps[service], service, REFUSALS, secure=True)
+    described = make_document(apps[service], service, REFUSALS | OWN[service], secure=True)
     assert described["paths"]

@@ -81,7 +81,7 @@ async def test_what_never_came_is_sent_again_by_a_button_and_the_log_says_so(
     await service.settle()
     assert [sent.times for sent in service.sink.messages(channel="sms")] == [1, 1]
     page = (await signed_in.get(href)).text
-    assert "職員がもう一度送ったもの" in page
+    assert "職員が送りなおしたもの" in page
     assert f"/notices/n/{first}" in page
     assert "もう一度" in (await signed_in.get("/notices")).text
     [deed] = await service.rows("SELECT action, ref FROM audit")

@@ -25,7 +25,7 @@ def test_the_delivery_log_as_staff_read_it(phone: Page, tablet: Page, see: See, 
     expect(tablet.get_by_role("main")).not_to_contain_text("jurou")
     see(tablet, "notice")
     tablet.get_by_role("button", name="もう一度送る").click()
-    expect(tablet.get_by_role("main")).to_contain_text("職員がもう一度送ったもの")
+    expect(tablet.get_by_role("main")).to_contain_text("職員が送りなおしたもの")
     see(tablet, "notice-again")
     tablet.get_by_role("button", name="この人へのお知らせをすべて見る").click()
     expect(tablet.get_by_role("heading", name="この人へのお知らせ", exact=True)).to_be_visible()
