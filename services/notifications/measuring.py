@@ -21,6 +21,7 @@ from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
 from shared.practice import is_practice
+from shared.towns import list_towns
 
 log = get_logger(__name__)
 
@@ -32,7 +33,6 @@ _OLDEST = text(f"""
     SELECT kind, (SELECT d.due_at FROM {SERVICE}.due d WHERE d.kind = lane.kind ORDER BY d.due_at LIMIT 1) AS due_at
     FROM unnest(CAST(:kinds AS text[])) AS lane(kind)
 """)
-_TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
 
 
 class Measuring:
@@ -64,7 +64,7 @@ class Measuring:
         """How many people staff are to call, why, and since when."""
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            towns = [town for town in (await session.execute(_TOWNS)).scalars() if not is_practice(town)]
+            towns = [town for town in await list_towns(session) if not is_practice(town)]
         reasons: Counter[str] = Counter()
         people, oldest = 0, now
         for municipality in towns:

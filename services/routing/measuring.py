@@ -2,20 +2,18 @@
 
 import asyncio
 
-from sqlalchemy import text
-
 from services.routing.metrics import OLDEST_INQUIRY_SECONDS
 from services.routing.queries.inquiries import find_oldest_unanswered
 from shared.clock import Clock
 from shared.db import Database
 from shared.log import describe, get_logger
 from shared.practice import is_practice
+from shared.towns import list_towns
 
 log = get_logger(__name__)
 
 # It is about days, and asks each town by itself.
 INTERVAL_S = 600.0
-_TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
 
 
 class Measuring:
@@ -38,7 +36,7 @@ class Measuring:
         """Set the metric: how long the inquiry waits that has waited longest."""
         now = self._clock()
         async with self._db.begin_across_towns() as session:
-            towns = [town for town in (await session.execute(_TOWNS)).scalars() if not is_practice(town)]
+            towns = [town for town in await list_towns(session) if not is_practice(town)]
         oldest = now
         for municipality in towns:
             async with self._db.begin(municipality) as session:

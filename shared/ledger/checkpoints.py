@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.clock import JST, Clock, jst_day, utc_now
 from shared.db import Database, Prepared
 from shared.events.ledger import CheckpointMade
-from shared.ledger.sealer import TOWNS, lock_number
+from shared.ledger.sealer import lock_number
 from shared.ledger.tiles import Tiles, TilesBehind
 from shared.log import describe, get_logger
 from shared.messaging.outbox import Outbox
 from shared.telemetry import LEDGER_CONTRADICTIONS
+from shared.towns import list_towns
 
 log = get_logger(__name__)
 
@@ -119,7 +120,7 @@ class Checkpointer:
         Raises what went wrong with a town, when all have had their turn.
         """
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(TOWNS)).scalars().all()
+            towns = await list_towns(session)
         made, failed = 0, None
         for municipality in towns:
             try:

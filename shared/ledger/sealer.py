@@ -20,6 +20,7 @@ from shared.ledger.ledger import read_row
 from shared.ledger.tiles import TILE_WIDTH, Tiles
 from shared.log import describe, get_logger
 from shared.timekeeping import NOTICED_WITHIN_S, was_set_within
+from shared.towns import list_towns
 
 log = get_logger(__name__)
 
@@ -40,7 +41,6 @@ SWEEP_TIMEOUT_MS = 60_000
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _SWEEP_TIMEOUT = text(f"SET LOCAL statement_timeout = {SWEEP_TIMEOUT_MS}")
-TOWNS = text("SELECT code FROM town.municipality ORDER BY code LIMIT 2000")
 
 
 def lock_number(schema: str) -> str:
@@ -106,7 +106,7 @@ class Sealer:
     async def seal_all(self, *, sweep: bool = True) -> int:
         """Chain the unchained entries of every town; return how many. Without `sweep`, only entries of late."""
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(TOWNS)).scalars().all()
+            towns = await list_towns(session)
         return sum([await self._seal_town(municipality, sweep=sweep) for municipality in towns])
 
     async def seal_told(self) -> int:

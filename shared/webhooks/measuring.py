@@ -3,11 +3,11 @@
 import asyncio
 
 from prometheus_client import Gauge
-from sqlalchemy import text
 
 from shared.db import Database
 from shared.log import describe, get_logger
 from shared.practice import is_practice
+from shared.towns import list_towns
 from shared.webhooks.views import count_stopped
 
 log = get_logger(__name__)
@@ -18,9 +18,6 @@ WEBHOOKS_STOPPED = Gauge(
 )
 # Whoever is stopped was away for a day already; each town is asked by itself.
 INTERVAL_S = 600.0
-# More than Japan has.
-TOWNS_MAX = 2_000
-_TOWNS = text(f"SELECT code FROM town.municipality ORDER BY code LIMIT {TOWNS_MAX}")
 
 
 class Measuring:
@@ -41,7 +38,7 @@ class Measuring:
     async def measure(self) -> None:
         """Set the metric: how many systems are stopped."""
         async with self._db.begin_across_towns() as session:
-            towns = [town for town in (await session.execute(_TOWNS)).scalars() if not is_practice(town)]
+            towns = [town for town in await list_towns(session) if not is_practice(town)]
         stopped = 0
         for municipality in towns:
             async with self._db.begin(municipality) as session:

@@ -6,14 +6,13 @@ A loop and no due row: it knows whether the clock was set, so that a year that s
 import asyncio
 from datetime import datetime
 
-from sqlalchemy import text
-
 from services.notifications.domain.retention import CODES_KEPT, NOTICES_KEPT, REFS_KEPT
 from services.notifications.tables import SERVICE
 from shared.clock import Clock
 from shared.db import Database, Prepared
 from shared.log import describe, get_logger
 from shared.timekeeping import was_set_within
+from shared.towns import list_towns
 
 log = get_logger(__name__)
 
@@ -24,9 +23,7 @@ UNTOUCHED_AFTER_STEP_S = 86_400.0
 # A few milliseconds of locks on rows that nobody asks for, and then others get their turn.
 BATCH = 500
 BATCH_PAUSE_S = 0.05
-TOWNS_MAX = 2_000
 
-_TOWNS = text(f"SELECT code FROM town.municipality ORDER BY code LIMIT {TOWNS_MAX}")
 _OLD_CODES = f"""
     DELETE FROM {SERVICE}.way_code WHERE (municipality, code_id) IN (
         SELECT municipality, code_id FROM {SERVICE}.way_code
@@ -145,7 +142,7 @@ class Tidying:
         if was_set_within(self._clock, UNTOUCHED_AFTER_STEP_S):
             return 0
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(_TOWNS)).scalars().all()
+            towns = await list_towns(session)
         return sum([await tidy_up(self._db, town, now=self._clock()) for town in towns])
 
 

@@ -22,6 +22,7 @@ from shared.errors import Refusal
 from shared.events.routing import CaseErased
 from shared.log import describe, get_logger
 from shared.timekeeping import was_set_within
+from shared.towns import list_towns
 
 log = get_logger(__name__)
 
@@ -29,9 +30,7 @@ EVERY_S = 86_400.0
 FAILED_PAUSE_S = 600.0
 # A year that somebody mistyped destroys nothing.
 UNTOUCHED_AFTER_STEP_S = 86_400.0
-TOWNS_MAX = 2_000
 
-_TOWNS = text(f"SELECT code FROM town.municipality ORDER BY code LIMIT {TOWNS_MAX}")
 # Of what was typed in a case that is gone, a version stays that an application which is still here was sent with or
 # that was confirmed at a counter in a case which is still here, and the newest one where such a case may use it.
 _FORGET_ITEMS = text("""
@@ -78,7 +77,7 @@ class Retention:
     async def erase_due(self) -> int:
         """Erase what is due in all towns; how many cases that were."""
         async with self._db.begin_across_towns() as session:
-            towns = (await session.execute(_TOWNS)).scalars().all()
+            towns = await list_towns(session)
         return sum([await erase_due(self._db, town, now=self._clock()) for town in towns])
 
 
